@@ -1,0 +1,55 @@
+# Every target works on a fresh machine with Python 3.11+ and make; `make help` lists them.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.setup-done
+SPEED  ?= 60
+PYTEST := $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-full check lint types units bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## create .venv, install the pinned requirements, fetch Kafka's jars, compile the kernels
+
+$(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit("offsite needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	$(BIN)/offsite setup
+	touch $@
+
+demo: setup ## start everything with simulated facilities (CHECK=1: headless, asserts the story; SPEED=60: speed-up)
+	$(BIN)/offsite demo $(if $(CHECK),--check,) --speed $(SPEED)
+
+test: setup ## lint, types and every suite: unit, property, contract, Kafka end to end, browser
+	$(MAKE) --no-print-directory lint types
+	$(PYTEST) -m "not slow"
+
+test-full: setup ## make test and the slow suites
+	$(MAKE) --no-print-directory lint types
+	$(PYTEST)
+
+check: setup ## the inner loop: lint, types, units (under 90 s)
+	$(MAKE) --no-print-directory lint types units
+
+lint:
+	$(BIN)/ruff check --quiet .
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/codespell
+
+types:
+	$(BIN)/mypy
+
+units:
+	$(PYTEST) -q -n 2 -m "not slow and not kafka and not browser and not postgres and not alertmanager"
+
+bench: setup ## measure throughput, latency and memory; JSON in bench/results
+	$(BIN)/python -m bench.run
+
+clean: ## remove the virtual environment and everything that can be made again
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results

@@ -1,0 +1,63 @@
+"""`offsite`: one command, one file per sub-command, imported only when it is called.
+
+Exit codes: 0 ok, 1 the thing asked for did not hold (a failed check), 2 usage, 3 bad input, 4 a part is missing or down.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+import typer
+from typer.core import TyperGroup
+
+from rules.errors import OffsiteError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+# name -> (module with `app`, one line of help); kept here so that `offsite --help` imports nothing else.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "setup": ("monitor.commands.setup", "Fetch Kafka's jars and compile the kernels."),
+    "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
+    "rules": ("monitor.commands.rules", "Lint and test rule packs."),
+    "schema": ("monitor.commands.schema", "Print the JSON Schema of a public contract."),
+}
+
+
+class LazyGroup(TyperGroup):
+    """A command group that imports a sub-command's module on first use."""
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Return the names in the table's order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str):  # type: ignore[no-untyped-def]  # noqa: ANN201, ARG002 - click's class is not re-exported
+        """Import and return one sub-command, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, summary = COMMANDS[cmd_name]
+        command = typer.main.get_command(importlib.import_module(module).app)
+        command.name = cmd_name
+        command.short_help = summary
+        return command
+
+
+app = typer.Typer(
+    cls=LazyGroup, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None
+)
+
+
+@app.callback()
+def root() -> None:
+    """Off-site inspection monitor: Kafka streams in, alarms with evidence out."""
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; an OffsiteError becomes one message and its exit code."""
+    try:
+        app(args=list(argv) if argv is not None else None, prog_name="offsite")
+    except OffsiteError as error:
+        sys.stderr.write(f"offsite: {error.report()}\n")
+        raise SystemExit(error.exit_code) from None

@@ -1,0 +1,1 @@
+"""The sub-commands of `offsite`, one file each; monitor.cli wires them."""
