@@ -1,0 +1,39 @@
+"""One decorator for compiled kernels, and a cache that knows when any kernel's source has changed.
+
+numba's own cache looks at the file of the function only, not at the functions it calls; a kernel that inlines a step
+from another file would go stale. So the cache folder is named by a hash over all kernel sources. Reading them is the
+one look at the disk that `rules/` takes besides packs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numba
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_Function = TypeVar("_Function", bound="Callable[..., Any]")
+
+
+def _source_hash() -> str:
+    here = Path(__file__).parent
+    digest = hashlib.sha256(numba.__version__.encode())
+    for path in sorted([*here.glob("kinds/*.py"), here / "kernels.py", here / "ring.py", here / "layout.py"]):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+if "NUMBA_CACHE_DIR" not in os.environ:
+    _root = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    numba.config.CACHE_DIR = str(_root / "offsite" / "kernels" / _source_hash())
+
+
+def kernel(function: _Function) -> _Function:
+    """Compile `function` with numba: cached, no fastmath (results must not depend on the machine), no GIL."""
+    compiled: _Function = numba.njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
+    return compiled

@@ -1,0 +1,231 @@
+"""Kind `limit`: a measured value outside its limits (docs/engine-semantics.md, "limit").
+
+`step` folds one row, `fire` takes one decision by the clock; both write transitions to `out` and keep `due`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from rules.jit import kernel
+from rules.layout import ACTIVE, CLEARED, CLEARING, KNOWN, LIMIT, NEVER, NONE, NORMAL, PENDING, RAISED, STEPPED, UNKNOWN
+
+Array = npt.NDArray[np.void]
+
+
+@kernel
+def emit(
+    out: Array, n: int, row: int, kind: int, inst: int, code: int, sev: int,
+    at: int, recv: int, start: int, end: int, decided: int, value: float,
+) -> int:  # fmt: skip
+    """Write one transition and return the next free place."""
+    out[n]["row"] = row
+    out[n]["kind"] = kind
+    out[n]["inst"] = inst
+    out[n]["code"] = code
+    out[n]["sev"] = sev
+    out[n]["at"] = at
+    out[n]["recv"] = recv
+    out[n]["start"] = start
+    out[n]["end"] = end
+    out[n]["decided"] = decided
+    out[n]["value"] = value
+    return n + 1
+
+
+@kernel
+def beyond(inclusive: int, low: float, high: float, value: float) -> bool:
+    """Say whether `value` lies outside [low, high]; with `inclusive` a bound itself is outside."""
+    if inclusive:
+        return value >= high or value <= low
+    return value > high or value < low
+
+
+@kernel
+def within(inclusive: int, low: float, high: float, db: float, value: float) -> bool:
+    """Say whether `value` lies inside by the deadband."""
+    return not beyond(inclusive, low, high, value) and value <= high - db and value >= low + db
+
+
+@kernel
+def colour(p: Array, s: Array) -> int:
+    """Return the highest of base and reached steps."""
+    sev = int(p["sev"])
+    for k in range(p["steps"]):
+        if (s["reached"] >> k) & 1 and p["step_sev"][k] > sev:
+            sev = int(p["step_sev"][k])
+    return sev
+
+
+@kernel
+def reset(s: Array) -> None:
+    """Return to normal."""
+    s["phase"] = NORMAL
+    s["count"] = 0
+    s["clear_count"] = 0
+    s["start_t"] = NONE
+    s["start_m"] = NONE
+    s["end_t"] = NONE
+    s["unknown"] = 0
+    s["reached"] = 0
+    s["sev"] = 0
+    for k in range(s["step_t"].shape[0]):
+        s["step_t"][k] = NONE
+        s["step_m"][k] = NONE
+
+
+@kernel
+def schedule(p: Array, s: Array) -> None:
+    """Set `due` to the next decision by the clock."""
+    due = NEVER
+    if s["phase"] != NORMAL:
+        overdue = s["last_t"] + 2 * p["interval"] + p["delivery"]
+        if s["known_t"] == s["last_t"]:
+            if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"]:
+                d = max(s["start_m"] + p["on_delay"], s["last_m"])
+                if d <= overdue:
+                    due = min(due, d)
+            for k in range(p["steps"]):
+                if (s["reached"] >> k) & 1:
+                    continue
+                d = NEVER
+                if p["step_after"][k] >= 0:
+                    d = s["start_m"] + p["step_after"][k]
+                elif s["step_t"][k] != NONE:
+                    d = s["step_m"][k] + p["step_for"][k]
+                d = max(d, s["last_m"])
+                if d <= overdue:
+                    due = min(due, d)
+        if s["phase"] >= ACTIVE and s["unknown"] == 0:
+            d = s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"]
+            due = min(due, max(d, s["last_m"]))
+    s["due"] = due
+
+
+@kernel
+def fire(p: Array, s: Array, inst: int, out: Array, n: int) -> int:
+    """Take the decision that is due: a delay that has run out, a step, or `unknown`."""
+    d = s["due"]
+    unknown_due = s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"]
+    if s["known_t"] == s["last_t"]:
+        for k in range(p["steps"]):
+            if p["step_after"][k] >= 0:
+                if s["start_m"] + p["step_after"][k] <= d:
+                    s["reached"] |= 1 << k
+            elif s["step_t"][k] != NONE and s["step_m"][k] + p["step_for"][k] <= d:
+                s["reached"] |= 1 << k
+        if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"] and s["start_m"] + p["on_delay"] <= d:
+            s["phase"] = ACTIVE
+            s["sev"] = colour(p, s)
+            n = emit(out, n, -1, LIMIT, inst, RAISED, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+        elif s["phase"] >= ACTIVE:
+            sev = colour(p, s)
+            if sev != s["sev"]:
+                s["sev"] = sev
+                n = emit(out, n, -1, LIMIT, inst, STEPPED, sev, d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+    if s["phase"] >= ACTIVE and s["unknown"] == 0 and unknown_due <= d:
+        s["unknown"] = 1
+        n = emit(out, n, -1, LIMIT, inst, UNKNOWN, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+    schedule(p, s)
+    return n
+
+
+@kernel
+def _steps(p: Array, s: Array, t: int, m: int, value: float) -> None:
+    for k in range(p["steps"]):
+        if p["step_after"][k] >= 0:
+            if t - s["start_t"] >= p["step_after"][k]:
+                s["reached"] |= 1 << k
+        elif beyond(p["inclusive"], p["step_low"][k], p["step_high"][k], value):
+            if s["step_t"][k] == NONE:
+                s["step_t"][k] = t
+                s["step_m"][k] = m
+            if t - s["step_t"][k] >= p["step_for"][k]:
+                s["reached"] |= 1 << k
+        elif (s["reached"] >> k) & 1:
+            if within(p["inclusive"], p["step_low"][k], p["step_high"][k], p["db"], value):
+                s["reached"] &= 255 ^ (1 << k)
+                s["step_t"][k] = NONE
+        else:
+            s["step_t"][k] = NONE
+
+
+@kernel
+def _break(p: Array, s: Array) -> None:
+    """Drop running counts after a distance of more than two intervals between known rows."""
+    if s["phase"] == PENDING:
+        reset(s)
+    elif s["phase"] == CLEARING:
+        s["phase"] = ACTIVE
+        s["clear_count"] = 0
+    for k in range(p["steps"]):
+        if not (s["reached"] >> k) & 1:
+            s["step_t"][k] = NONE
+
+
+@kernel
+def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, known: bool, out: Array, n: int) -> int:
+    """Fold one row in event-time order; `known` says whether the value counts for this instance."""
+    s["last_t"] = t
+    s["last_m"] = m
+    if not known:
+        if s["phase"] >= ACTIVE and s["unknown"] == 0 and t >= s["known_t"] + p["interval"] + p["unknown_ms"]:
+            s["unknown"] = 1
+            n = emit(out, n, row, LIMIT, inst, UNKNOWN, s["sev"], t, m, s["start_t"], NONE, t, s["peak"])
+        schedule(p, s)
+        return n
+    if s["known_t"] != NONE and t - s["known_t"] > 2 * p["interval"]:
+        _break(p, s)
+    s["known_t"] = t
+    if s["unknown"] == 1:
+        s["unknown"] = 0
+        n = emit(out, n, row, LIMIT, inst, KNOWN, s["sev"], t, m, s["start_t"], NONE, t, value)
+    outside = beyond(p["inclusive"], p["low"], p["high"], value)
+    if s["phase"] <= PENDING:
+        if outside:
+            if s["phase"] == NORMAL:
+                s["phase"] = PENDING
+                s["start_t"] = t
+                s["start_m"] = m
+                s["count"] = 0
+                s["peak"] = value
+            s["count"] += 1
+            _peak(p, s, value)
+            _steps(p, s, t, m, value)
+            if s["count"] >= p["opens"] and t - s["start_t"] >= p["on_delay"]:
+                s["phase"] = ACTIVE
+                s["sev"] = colour(p, s)
+                n = emit(out, n, row, LIMIT, inst, RAISED, s["sev"], t, m, s["start_t"], NONE, t, value)
+        elif s["phase"] == PENDING:
+            reset(s)
+    else:
+        _steps(p, s, t, m, value)
+        sev = colour(p, s)
+        cleared = False
+        if within(p["inclusive"], p["low"], p["high"], p["db"], value):
+            if s["phase"] == ACTIVE:
+                s["phase"] = CLEARING
+                s["end_t"] = t
+                s["clear_count"] = 0
+            s["clear_count"] += 1
+            cleared = s["clear_count"] >= p["clears"] and t - s["end_t"] >= p["off_delay"]
+        else:
+            s["phase"] = ACTIVE
+            s["clear_count"] = 0
+            _peak(p, s, value)
+        if sev != s["sev"]:
+            s["sev"] = sev
+            n = emit(out, n, row, LIMIT, inst, STEPPED, sev, t, m, s["start_t"], NONE, t, value)
+        if cleared:
+            n = emit(out, n, row, LIMIT, inst, CLEARED, s["sev"], t, m, s["start_t"], s["end_t"], t, s["peak"])
+            reset(s)
+    schedule(p, s)
+    return n
+
+
+@kernel
+def _peak(p: Array, s: Array, value: float) -> None:
+    """Keep the value farthest outside the limits."""
+    if max(value - p["high"], p["low"] - value) > max(s["peak"] - p["high"], p["low"] - s["peak"]):
+        s["peak"] = value

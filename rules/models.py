@@ -1,0 +1,67 @@
+"""What every model of the product shares: strict base, ids, texts in two languages."""
+
+from __future__ import annotations
+
+import unicodedata
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from rules.errors import Fault
+
+
+class Strict(BaseModel):
+    """Unknown members are errors, numbers are finite, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, populate_by_name=True)
+
+
+def _printable(text: str) -> str:
+    for character in text:
+        if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t":
+            raise ValueError("control characters are not text")
+    return text
+
+
+FacilityId = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}$")]
+Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")]
+Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+Text = Annotated[str, Field(max_length=4000), AfterValidator(_printable)]
+"""Free text from outside: data, never markup and never a template."""
+
+
+class Bilingual(Strict):
+    """One text in Chinese and English."""
+
+    zh: Text
+    en: Text
+
+
+class Severity(StrEnum):
+    """The four colours of alarm, mildest first."""
+
+    BLUE = "blue"
+    YELLOW = "yellow"
+    ORANGE = "orange"
+    RED = "red"
+
+    @property
+    def rank(self) -> int:
+        """Return 0 for blue to 3 for red."""
+        return _RANKS[self]
+
+
+_RANKS = {severity: rank for rank, severity in enumerate(Severity)}
+
+
+def faults_of(error: ValidationError, prefix: str = "") -> list[Fault]:
+    """Turn every error of a pydantic ValidationError into a Fault with a JSON pointer."""
+    return [
+        Fault(prefix + _pointer(item["loc"]), str(item["type"]), str(item["msg"]))
+        for item in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+
+
+def _pointer(location: tuple[Any, ...]) -> str:
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in location)

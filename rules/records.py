@@ -1,0 +1,287 @@
+"""The records of the log (contracts.md §3): one frozen value per kind, readings as packed columns.
+
+`LogRecord` is what the fold takes. Nothing here knows how Kafka or JSON lines spell it; that is `streams.codec`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Annotated, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field, JsonValue
+
+from rules.instants import Instant
+from rules.models import FacilityId, Identifier, Strict, Tag, Text
+from rules.register import Facility
+
+MAX_READINGS = 50_000
+MAX_SERIES = 5_000
+MAX_EVENTS = 1_000
+MAX_DEPTH = 16
+"""JSON depth of anything posted (contracts.md §1)."""
+SEMANTICS = 1
+"""The engine's semantics version: raised whenever the same log and packs would give other changes."""
+
+
+class Kind(StrEnum):
+    """The kinds of record in `offsite.log.v1`."""
+
+    REGISTER = "register"
+    READINGS = "readings"
+    REPORT = "report"
+    MARK = "mark"
+    EVENTS = "events"
+    ANSWER = "answer"
+    DECISION = "decision"
+    INSPECTION = "inspection"
+    PACKS = "packs"
+    TICK = "tick"
+    STATE = "state"
+
+
+class Quality(IntEnum):
+    """Quality of a reading, after HJ 212's N, -, T, M, C, S, D, F, B; the number is its code in the columns."""
+
+    GOOD = 0
+    UNCERTAIN = 1
+    OVER_LIMIT = 2
+    MAINTENANCE = 3
+    CALIBRATION = 4
+    SET_VALUE = 5
+    FAULT = 6
+    STOPPED = 7
+    COMMS = 8
+
+
+QUALITY_NAMES: tuple[str, ...] = tuple(quality.name.lower() for quality in Quality)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Readings:
+    """One batch of readings in columns: series after series, rows as posted.
+
+    `tags[i]` owns the next `counts[i]` rows of `time` (int64, event time in ms), `value` (float64, NaN where null) and
+    `quality` (uint8, see Quality).
+    """
+
+    batch: str
+    tags: tuple[str, ...]
+    counts: npt.NDArray[np.int32]
+    time: npt.NDArray[np.int64]
+    value: npt.NDArray[np.float64]
+    quality: npt.NDArray[np.uint8]
+    seq: int | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by content; two nulls are equal."""
+        return isinstance(other, Readings) and (
+            (self.batch, self.tags, self.seq) == (other.batch, other.tags, other.seq)
+            and np.array_equal(self.counts, other.counts)
+            and np.array_equal(self.time, other.time)
+            and np.array_equal(self.value, other.value, equal_nan=True)
+            and np.array_equal(self.quality, other.quality)
+        )
+
+    __hash__ = None  # type: ignore[assignment] - arrays have no hash
+
+
+class RegisterRecord(Strict):
+    """One facility as registered; a version that is not newer is a no-op."""
+
+    version: int = Field(ge=0)
+    facility: Facility
+
+
+class Report(Strict):
+    """A submitted report; clocks judge by `received`, `sent` is kept and compared."""
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    id: Identifier
+    revision: int = Field(ge=1, le=100_000)
+    sent: Instant
+    reason: Text | None = None
+    fields: dict[Identifier, JsonValue]
+
+
+class Mark(Strict):
+    """The firm's own declaration of a state; bounds are inclusive, an open mark has `to` null."""
+
+    id: Identifier
+    revision: int = Field(ge=1, le=100_000)
+    tags: Annotated[list[Tag], Field(max_length=MAX_SERIES)] | None = None
+    area: Identifier | None = None
+    flag: Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
+    from_: Instant = Field(alias="from")
+    to: Instant | None = None
+    reason: Text
+    author: Identifier
+    proof: Identifier | None = None
+
+
+class Event(Strict):
+    """One device, audit, laboratory or trace event (catalogue part 2, §12)."""
+
+    stream: Literal["device", "audit", "lab", "trace"]
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    time: Instant
+    source: Identifier
+    seq: int | None = Field(default=None, ge=0)
+    area: Identifier | None = None
+    device: Identifier | None = None
+    fields: dict[Identifier, JsonValue] = Field(default_factory=dict)
+
+
+class Events(Strict):
+    """A batch of events."""
+
+    batch: Identifier
+    events: Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)]
+
+
+class Answer(Strict):
+    """A firm's answer to a question (settled.md)."""
+
+    id: Identifier
+    version: int = Field(ge=1)
+    case: Identifier
+    question: Identifier
+    kind: Literal["explain", "mark", "correct"]
+    refs: list[Identifier] = Field(default_factory=list, max_length=1_000)
+    text_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+DecisionCode = Literal[
+    "false-alarm",
+    "equipment-fault",
+    "marked-state",
+    "breach",
+    "data-fraud",
+    "duplicate",
+    "close-latched",
+    "grade-signed",
+    "grade-refused",
+    "amendment-accepted",
+]
+
+
+class Decision(Strict):
+    """What an officer decided (settled.md); `subject` holds exactly one of alarm, case, report, grade."""
+
+    id: Identifier
+    version: int = Field(ge=1)
+    subject: Annotated[
+        dict[Literal["alarm", "case", "report", "grade"], Identifier], Field(min_length=1, max_length=1)
+    ]
+    code: DecisionCode
+    officer: Identifier
+    second: Identifier | None = None
+    revision_seen: int = Field(ge=0)
+    reason_sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Findings(Strict):
+    """Counts of findings by class."""
+
+    critical: int = Field(default=0, ge=0)
+    major: int = Field(default=0, ge=0)
+    minor: int = Field(default=0, ge=0)
+
+
+class Inspection(Strict):
+    """A visit or an off-site check (settled.md)."""
+
+    visit: Identifier
+    version: int = Field(ge=1)
+    mode: Literal["on-site", "off-site", "written"]
+    done_at: Instant
+    full: bool
+    findings: Findings
+    handed_over_at: Instant | None = None
+    plan_date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+
+
+class PacksRecord(Strict):
+    """A whole rule bundle as a fact: `bundle` is base64 of its zstd-compressed canonical JSON."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    semantics: int = Field(ge=1)
+    bundle: str
+
+
+class Tick(Strict):
+    """The passing of time; gateway ticks also say that the front door is open."""
+
+    by: Identifier
+    role: Literal["gateway", "worker"]
+    now: Instant
+
+
+class StateRecord(Strict):
+    """A facility's snapshot as the seed of a cut dump or a new log."""
+
+    format: int = Field(ge=1)
+    semantics: int = Field(ge=1)
+    packs: str
+    clock: Instant
+    seq: int = Field(ge=0)
+    snapshot: str
+    checksum: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+Payload: TypeAlias = (
+    Readings
+    | RegisterRecord
+    | Report
+    | Mark
+    | Events
+    | Answer
+    | Decision
+    | Inspection
+    | PacksRecord
+    | Tick
+    | StateRecord
+)
+
+
+@dataclass(frozen=True, slots=True)
+class LogRecord:
+    """One record with its place in the log; `received` is the broker's append time in ms."""
+
+    partition: int
+    offset: int
+    received: int
+    kind: Kind
+    facility: FacilityId
+    payload: Payload
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A record that cannot be evaluated: kept by reference, counted, shown; never an exception in an agent."""
+
+    partition: int
+    offset: int
+    received: int
+    facility: str
+    code: str
+    detail: str
+    sample: bytes
+    """The first 4 KiB of the value."""
+
+
+MODELS: dict[Kind, type[Strict]] = {
+    Kind.REGISTER: RegisterRecord,
+    Kind.REPORT: Report,
+    Kind.MARK: Mark,
+    Kind.EVENTS: Events,
+    Kind.ANSWER: Answer,
+    Kind.DECISION: Decision,
+    Kind.INSPECTION: Inspection,
+    Kind.PACKS: PacksRecord,
+    Kind.TICK: Tick,
+    Kind.STATE: StateRecord,
+}
+"""The model of every kind but readings, whose posted form is `rules.posts.ReadingsPost`."""

@@ -1,0 +1,214 @@
+"""A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
+
+Kinds of this version: limit, gap, frozen. A new kind adds a class here, a file in `rules/kinds` and an oracle.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rules.changes import ChangeKind, Stage
+from rules.instants import Duration, WorkingDays
+from rules.models import Bilingual, Identifier, Severity, Strict
+
+RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
+Predicate = str | float | bool | list[str]
+
+
+class Span(Strict):
+    """A low and a high bound; None is no bound on that side."""
+
+    low: float | None = None
+    high: float | None = None
+
+
+class LimitSource(Strict):
+    """Where a limit comes from.
+
+    `from`: `sensor` (registered limits), `range` (registered measuring range), the name of a table of the bundle
+    (looked up by area facts), or a literal span. `narrower: sensor` takes the registered limit where it is stricter.
+    `inclusive`: a value equal to the bound is outside ("less than" in the source).
+    """
+
+    from_: Literal["sensor", "range"] | str | Span = Field(alias="from")
+    narrower: Literal["sensor"] | None = None
+    inclusive: bool = False
+
+
+class OpenWhen(Strict):
+    """What opens an occurrence; where both are given both must hold."""
+
+    consecutive: int = Field(default=1, ge=1, le=1_000)
+    on_delay: Duration = 0
+
+
+class ClearWhen(Strict):
+    """What closes an occurrence; `latched` stays until an officer closes it."""
+
+    consecutive: int = Field(default=3, ge=1, le=1_000)
+    off_delay: Duration = 0
+    deadband: float | str = 0.0
+    """In the unit of the quantity, or `10%` of the limit."""
+    latched: bool = False
+
+
+class UnknownAfter(Strict):
+    """How long missing data may last before an active alarm says `unknown`: the longer of `max` and 3 intervals."""
+
+    max: Duration = 15 * 60_000
+
+
+class Step(Strict):
+    """A colour above the base: after a duration, or beyond a span (for a time, at that value)."""
+
+    after: Duration | None = None
+    after_intervals: float | None = Field(default=None, gt=0)
+    beyond: Span | None = None
+    for_: Duration = Field(default=0, alias="for")
+    to: Severity
+
+
+class SeverityPlan(Strict):
+    """Base colour and the steps of the same occurrence, mildest first."""
+
+    base: Severity
+    steps: Annotated[list[Step], Field(max_length=4)] = Field(default_factory=list)
+
+
+class TimeToRespond(Strict):
+    """Time for triage and for the firm's answer; default by colour."""
+
+    triage: Duration | WorkingDays
+    answer: Duration | WorkingDays | None = None
+
+
+class Scope(Strict):
+    """A supervision field and product line; `all` matches any."""
+
+    field: str
+    line: str
+
+
+class EffectiveSpan(Strict):
+    """Dates between which an edition is in force."""
+
+    from_: Annotated[str, Field(alias="from", pattern=r"^\d{4}-\d{2}-\d{2}$")]
+    to: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+
+
+class Citation(Strict):
+    """The instrument a number comes from, and how sure we are: cited, verify or own."""
+
+    instrument: str = Field(min_length=1)
+    clause: str | None = None
+    edition: str | None = None
+    effective: EffectiveSpan | None = None
+    status: Literal["cited", "verify", "own"]
+    of: str | None = None
+    """What of the rule this citation covers, where it is not the whole."""
+
+
+class Rationale(Strict):
+    """Cause, consequence and expected response."""
+
+    cause: Bilingual
+    consequence: Bilingual
+    response: Bilingual
+
+
+class Expectation(Strict):
+    """One change that a test of the file expects; `at` and `start` are durations from the test's beginning."""
+
+    at: Duration
+    change: ChangeKind
+    severity: Severity | None = None
+    start: Duration | None = None
+    end: Duration | None = None
+    subject: dict[str, str] | None = None
+
+
+class TestSeries(Strict):
+    """Values of a tag in short form: `7x5` seven samples of 5, `_` missing, `!9` the value 9 with bad quality."""
+
+    __test__ = False  # not a pytest class
+
+    every: Duration
+    values: str
+
+
+class RuleTest(Strict):
+    """A test inside a rule file; `register` holds partial facts that complete a standard facility."""
+
+    name: str = Field(min_length=1)
+    register_: dict[str, Any] = Field(default_factory=dict, alias="register")
+    series: dict[str, TestSeries]
+    until: Duration | None = None
+    """Move the clock to here after the last row (front door open)."""
+    expect: list[Expectation]
+
+
+class RuleBase(Strict):
+    """What every rule has, whatever its kind."""
+
+    schema_: Literal["rule/1"] = Field(alias="schema")
+    id: RuleId
+    version: Annotated[str, Field(pattern=r"^\d{1,4}\.\d{1,4}\.\d{1,4}$")]
+    title: Bilingual
+    applies_to: dict[str, Predicate]
+    severity: SeverityPlan
+    time_to_respond: TimeToRespond | None = None
+    scopes: Annotated[list[Scope], Field(min_length=1)]
+    reads: list[RuleId] = Field(default_factory=list)
+    cites: Annotated[list[Citation], Field(min_length=1)]
+    rationale: Rationale
+    stage: Stage = "live"
+    unknown: UnknownAfter = UnknownAfter()
+    marked: Literal["skip", "count"] = "skip"
+    """Rows that the firm marked (maintenance, calibration, fault, stopped): limit rules skip them, integrity rules count them."""
+    overlap: Identifier | None = None
+    """Rules of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
+    tests: list[RuleTest] = Field(default_factory=list)
+
+
+class LimitRule(RuleBase):
+    """A measured value outside its limits (kind `limit`)."""
+
+    kind: Literal["limit"]
+    limits: LimitSource
+    when: OpenWhen = OpenWhen()
+    clear: ClearWhen = ClearWhen()
+    excludes: bool = False
+    """Rows outside are excluded from every other limit rule (a broken wire is no excursion)."""
+
+
+class GapRule(RuleBase):
+    """A series that falls silent (kind `gap`); area and facility silences group those of their series."""
+
+    kind: Literal["gap"]
+    factor: float | None = Field(default=None, gt=1, le=1_000)
+    """Silent when longer than this many registered intervals ..."""
+    threshold: Duration | None = None
+    """... or than this fixed time (a legal recording interval); exactly one of the two is given."""
+    grace: Duration = 0
+    groups: list[Literal["area", "facility"]] = Field(default_factory=lambda: ["area", "facility"])
+
+
+class FrozenRule(RuleBase):
+    """A value that does not move (kind `frozen`): identical values in a row, or a span too small for a day."""
+
+    kind: Literal["frozen"]
+    identical: int = Field(default=12, ge=2)
+    identical_coarse: int = Field(default=30, ge=2)
+    """Used where the interval is above `coarse_interval`."""
+    coarse_interval: Duration = 5 * 60_000
+    span: Duration = 60 * 60_000
+    """The identical values must also span this long (event time)."""
+    window_share: float = Field(default=0.02, gt=0, lt=1)
+    """Span branch: max - min below this share of the registered limits' width over 24 h."""
+    clear_distinct: int = Field(default=3, ge=1)
+    """Clears after this many different values in a row."""
+
+
+Rule = Annotated[LimitRule | GapRule | FrozenRule, Field(discriminator="kind")]
