@@ -13,9 +13,8 @@ import numpy.typing as npt
 from rules import layout, ring
 from rules.jit import kernel
 from rules.kinds import frozen, gap, limit
-from rules.layout import FROZEN, FUTURE_MS, HORIZON_MS, LIMIT, NONE
+from rules.layout import FROZEN, FUTURE_MS, HORIZON_MS, LIMIT, NONE, Array
 
-Array = npt.NDArray[np.void]
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 Bytes = npt.NDArray[np.uint8]
@@ -176,9 +175,7 @@ def refold(
             if m > before:
                 while fhead[inst]["due"] <= m:
                     n = frozen.fire(fp[inst], fhead[inst], inst, out, n)
-            n = frozen.step(
-                fp[inst], fhead[inst], inst, 0, rt[k], m, rv[k], known_frozen(rv[k], int(rq[k])), out, n
-            )
+            n = frozen.step(fp[inst], fhead[inst], inst, 0, rt[k], m, rv[k], known_frozen(rv[k], int(rq[k])), out, n)
         before = m
     if clock > before:
         if kind == LIMIT:

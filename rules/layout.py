@@ -5,7 +5,12 @@ Times are int64 milliseconds. `NONE` stands for "no such instant", `NEVER` for "
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
+
+Array: TypeAlias = Any
+"""A structured array or one row of it: numba knows its fields, numpy's stubs do not."""
 
 NONE = -1
 NEVER = 1 << 62
@@ -92,6 +97,7 @@ LIMIT_STATE = np.dtype(
         ("phase", "u1"),
         ("unknown", "u1"),
         ("sev", "u1"),
+        ("top", "u1"),  # highest colour of the occurrence
         ("reached", "u1"),
     ]
 )

@@ -85,7 +85,7 @@ class Readings:
             and np.array_equal(self.quality, other.quality)
         )
 
-    __hash__ = None  # type: ignore[assignment] - arrays have no hash
+    __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
 
 class RegisterRecord(Strict):
@@ -172,9 +172,7 @@ class Decision(Strict):
 
     id: Identifier
     version: int = Field(ge=1)
-    subject: Annotated[
-        dict[Literal["alarm", "case", "report", "grade"], Identifier], Field(min_length=1, max_length=1)
-    ]
+    subject: Annotated[dict[Literal["alarm", "case", "report", "grade"], Identifier], Field(min_length=1, max_length=1)]
     code: DecisionCode
     officer: Identifier
     second: Identifier | None = None

@@ -6,9 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from rules.jit import kernel
-from rules.layout import HORIZON_MS, MAX_ROWS, MIN_ROWS
+from rules.layout import HORIZON_MS, MAX_ROWS, MIN_ROWS, Array
 
-Array = npt.NDArray[np.void]
 Times = npt.NDArray[np.int64]
 Values = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.uint8]

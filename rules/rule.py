@@ -12,16 +12,10 @@ from pydantic import Field
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Identifier, Severity, Strict
+from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Predicate = str | float | bool | list[str]
-
-
-class Span(Strict):
-    """A low and a high bound; None is no bound on that side."""
-
-    low: float | None = None
-    high: float | None = None
 
 
 class LimitSource(Strict):
@@ -32,7 +26,7 @@ class LimitSource(Strict):
     `inclusive`: a value equal to the bound is outside ("less than" in the source).
     """
 
-    from_: Literal["sensor", "range"] | str | Span = Field(alias="from")
+    from_: str | Span = Field(alias="from")
     narrower: Literal["sensor"] | None = None
     inclusive: bool = False
 
@@ -65,6 +59,7 @@ class Step(Strict):
 
     after: Duration | None = None
     after_intervals: float | None = Field(default=None, gt=0)
+    """As `after`, counted in registered intervals."""
     beyond: Span | None = None
     for_: Duration = Field(default=0, alias="for")
     to: Severity
@@ -82,13 +77,6 @@ class TimeToRespond(Strict):
 
     triage: Duration | WorkingDays
     answer: Duration | WorkingDays | None = None
-
-
-class Scope(Strict):
-    """A supervision field and product line; `all` matches any."""
-
-    field: str
-    line: str
 
 
 class EffectiveSpan(Strict):
@@ -149,6 +137,12 @@ class RuleTest(Strict):
     expect: list[Expectation]
 
 
+class Override(Strict):
+    """Why this file replaces the rule of the same id of an earlier pack."""
+
+    reason: str = Field(min_length=10)
+
+
 class RuleBase(Strict):
     """What every rule has, whatever its kind."""
 
@@ -169,6 +163,7 @@ class RuleBase(Strict):
     """Rows that the firm marked (maintenance, calibration, fault, stopped): limit rules skip them, integrity rules count them."""
     overlap: Identifier | None = None
     """Rules of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
+    override: Override | None = None
     tests: list[RuleTest] = Field(default_factory=list)
 
 
@@ -192,7 +187,7 @@ class GapRule(RuleBase):
     threshold: Duration | None = None
     """... or than this fixed time (a legal recording interval); exactly one of the two is given."""
     grace: Duration = 0
-    groups: list[Literal["area", "facility"]] = Field(default_factory=lambda: ["area", "facility"])
+    groups: list[Literal["area", "facility"]] = ["area", "facility"]
 
 
 class FrozenRule(RuleBase):

@@ -6,13 +6,11 @@ Two branches share one occurrence: equal values in a row, and a day whose span i
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from rules.jit import kernel
 from rules.kinds.limit import emit
-from rules.layout import ACTIVE, CLEARED, FROZEN, HOURS, KNOWN, NEVER, NONE, NORMAL, RAISED, UNKNOWN
+from rules.layout import ACTIVE, CLEARED, FROZEN, HOURS, KNOWN, NEVER, NONE, NORMAL, RAISED, UNKNOWN, Array
 
-Array = npt.NDArray[np.void]
 HOUR_MS = 3_600_000
 
 
@@ -36,11 +34,11 @@ def fire(p: Array, s: Array, inst: int, out: Array, n: int) -> int:
 
 
 @kernel
-def _roll(p: Array, s: Array, hour: int) -> bool:
-    """Close the hours before `hour`; return whether the 24 full hours before it are too flat for a live value."""
+def _roll(p: Array, s: Array, hour: int) -> int:
+    """Close the hours before `hour`; if the 24 full hours before it are too flat, return the first known one, else NONE."""
     if s["hour"] == NONE:
         s["hour"] = hour
-        return False
+        return NONE
     k = s["hour"] % HOURS
     s["low"][k] = s["cur_low"]
     s["high"][k] = s["cur_high"]
@@ -53,12 +51,17 @@ def _roll(p: Array, s: Array, hour: int) -> bool:
     known = 0
     low = np.inf
     high = -np.inf
-    for i in range(HOURS):
+    first = hour
+    for h in range(hour - HOURS, hour):
+        i = h % HOURS
         if s["known"][i] > 0:
             known += s["known"][i]
             low = min(low, s["low"][i])
             high = max(high, s["high"][i])
-    return p["width"] >= 0.0 and known >= p["expected"] and high - low < p["width"]
+            first = min(first, h)
+    if p["width"] >= 0.0 and known >= p["expected"] and high - low < p["width"]:
+        return first
+    return NONE
 
 
 @kernel
@@ -80,11 +83,11 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
         first = s["hour"] == NONE
         flat = _roll(p, s, hour)
         if not first:
-            s["by_span"] = 1 if flat else 0
-        if flat and s["phase"] == NORMAL:
+            s["by_span"] = 1 if flat != NONE else 0
+        if flat != NONE and s["phase"] == NORMAL:
             s["phase"] = ACTIVE
             s["sev"] = p["sev"]
-            s["start_t"] = (hour - HOURS) * HOUR_MS
+            s["start_t"] = flat * HOUR_MS
             n = emit(out, n, row, FROZEN, inst, RAISED, s["sev"], t, m, s["start_t"], NONE, t, value)
     if s["cur_known"] == 0:
         s["cur_low"] = value

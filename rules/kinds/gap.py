@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from rules.jit import kernel
 from rules.kinds.limit import emit
-from rules.layout import CLEARED, GAP, NEVER, NONE, RAISED, RETRACTED, STEPPED
-
-Array = npt.NDArray[np.void]
+from rules.layout import CLEARED, GAP, NEVER, NONE, RAISED, RETRACTED, STEPPED, Array
 
 
 @kernel

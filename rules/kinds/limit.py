@@ -5,13 +5,22 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from rules.jit import kernel
-from rules.layout import ACTIVE, CLEARED, CLEARING, KNOWN, LIMIT, NEVER, NONE, NORMAL, PENDING, RAISED, STEPPED, UNKNOWN
-
-Array = npt.NDArray[np.void]
+from rules.layout import (
+    ACTIVE,
+    CLEARED,
+    CLEARING,
+    KNOWN,
+    LIMIT,
+    NEVER,
+    NONE,
+    NORMAL,
+    PENDING,
+    RAISED,
+    STEPPED,
+    UNKNOWN,
+    Array,
+)
 
 
 @kernel
@@ -59,6 +68,13 @@ def colour(p: Array, s: Array) -> int:
 
 
 @kernel
+def _paint(s: Array, sev: int) -> None:
+    """Set the colour and keep the highest."""
+    s["sev"] = sev
+    s["top"] = max(s["top"], sev)
+
+
+@kernel
 def reset(s: Array) -> None:
     """Return to normal."""
     s["phase"] = NORMAL
@@ -70,9 +86,23 @@ def reset(s: Array) -> None:
     s["unknown"] = 0
     s["reached"] = 0
     s["sev"] = 0
+    s["top"] = 0
     for k in range(s["step_t"].shape[0]):
         s["step_t"][k] = NONE
         s["step_m"][k] = NONE
+
+
+@kernel
+def _step_due(p: Array, s: Array, k: int) -> int:
+    """Return when the clock alone would reach a step: only while the row that began it is the newest."""
+    if (s["reached"] >> k) & 1:
+        return NEVER
+    if p["step_after"][k] >= 0:
+        if s["last_t"] == s["start_t"]:
+            return max(s["start_m"] + p["step_after"][k], s["last_m"])
+    elif s["step_t"][k] != NONE and s["last_t"] == s["step_t"][k]:
+        return max(s["step_m"][k] + p["step_for"][k], s["last_m"])
+    return NEVER
 
 
 @kernel
@@ -81,22 +111,14 @@ def schedule(p: Array, s: Array) -> None:
     due = NEVER
     if s["phase"] != NORMAL:
         overdue = s["last_t"] + 2 * p["interval"] + p["delivery"]
-        if s["known_t"] == s["last_t"]:
-            if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"]:
-                d = max(s["start_m"] + p["on_delay"], s["last_m"])
-                if d <= overdue:
-                    due = min(due, d)
-            for k in range(p["steps"]):
-                if (s["reached"] >> k) & 1:
-                    continue
-                d = NEVER
-                if p["step_after"][k] >= 0:
-                    d = s["start_m"] + p["step_after"][k]
-                elif s["step_t"][k] != NONE:
-                    d = s["step_m"][k] + p["step_for"][k]
-                d = max(d, s["last_m"])
-                if d <= overdue:
-                    due = min(due, d)
+        if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"] and s["last_t"] == s["start_t"]:
+            d = max(s["start_m"] + p["on_delay"], s["last_m"])
+            if d <= overdue:
+                due = min(due, d)
+        for k in range(p["steps"]):
+            d = _step_due(p, s, k)
+            if d <= overdue:
+                due = min(due, d)
         if s["phase"] >= ACTIVE and s["unknown"] == 0:
             d = s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"]
             due = min(due, max(d, s["last_m"]))
@@ -108,22 +130,24 @@ def fire(p: Array, s: Array, inst: int, out: Array, n: int) -> int:
     """Take the decision that is due: a delay that has run out, a step, or `unknown`."""
     d = s["due"]
     unknown_due = s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"]
-    if s["known_t"] == s["last_t"]:
-        for k in range(p["steps"]):
-            if p["step_after"][k] >= 0:
-                if s["start_m"] + p["step_after"][k] <= d:
-                    s["reached"] |= 1 << k
-            elif s["step_t"][k] != NONE and s["step_m"][k] + p["step_for"][k] <= d:
-                s["reached"] |= 1 << k
-        if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"] and s["start_m"] + p["on_delay"] <= d:
-            s["phase"] = ACTIVE
-            s["sev"] = colour(p, s)
-            n = emit(out, n, -1, LIMIT, inst, RAISED, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
-        elif s["phase"] >= ACTIVE:
-            sev = colour(p, s)
-            if sev != s["sev"]:
-                s["sev"] = sev
-                n = emit(out, n, -1, LIMIT, inst, STEPPED, sev, d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+    for k in range(p["steps"]):
+        if _step_due(p, s, k) <= d:
+            s["reached"] |= 1 << k
+    if (
+        s["phase"] == PENDING
+        and p["on_delay"] > 0
+        and s["count"] >= p["opens"]
+        and s["last_t"] == s["start_t"]
+        and s["start_m"] + p["on_delay"] <= d
+    ):
+        s["phase"] = ACTIVE
+        _paint(s, colour(p, s))
+        n = emit(out, n, -1, LIMIT, inst, RAISED, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+    elif s["phase"] >= ACTIVE:
+        sev = colour(p, s)
+        if sev != s["sev"]:
+            _paint(s, sev)
+            n = emit(out, n, -1, LIMIT, inst, STEPPED, sev, d, d, s["start_t"], NONE, s["last_t"], s["peak"])
     if s["phase"] >= ACTIVE and s["unknown"] == 0 and unknown_due <= d:
         s["unknown"] = 1
         n = emit(out, n, -1, LIMIT, inst, UNKNOWN, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
@@ -195,7 +219,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
             _steps(p, s, t, m, value)
             if s["count"] >= p["opens"] and t - s["start_t"] >= p["on_delay"]:
                 s["phase"] = ACTIVE
-                s["sev"] = colour(p, s)
+                _paint(s, colour(p, s))
                 n = emit(out, n, row, LIMIT, inst, RAISED, s["sev"], t, m, s["start_t"], NONE, t, value)
         elif s["phase"] == PENDING:
             reset(s)
@@ -215,7 +239,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
             s["clear_count"] = 0
             _peak(p, s, value)
         if sev != s["sev"]:
-            s["sev"] = sev
+            _paint(s, sev)
             n = emit(out, n, row, LIMIT, inst, STEPPED, sev, t, m, s["start_t"], NONE, t, value)
         if cleared:
             n = emit(out, n, row, LIMIT, inst, CLEARED, s["sev"], t, m, s["start_t"], s["end_t"], t, s["peak"])

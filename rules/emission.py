@@ -1,0 +1,210 @@
+"""Make changes of transitions: ids, sequence, occurrence bookkeeping. One emitter serves one record of one facility."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
+from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
+from rules.models import Bilingual, Severity
+from rules.occurrence import Difference, Occurrence, prune
+from rules.wording import evidence, message
+
+if TYPE_CHECKING:
+    from rules.layout import Array
+    from rules.pack import Bundle
+    from rules.plan import Instance
+    from rules.rule import Rule
+    from rules.state import FacilityState
+
+SEVERITIES = tuple(Severity)
+_KINDS = {
+    RAISED: ChangeKind.RAISED,
+    STEPPED: ChangeKind.STEPPED,
+    UNKNOWN: ChangeKind.UNKNOWN,
+    KNOWN: ChangeKind.KNOWN,
+    CLEARED: ChangeKind.CLEARED,
+    RETRACTED: ChangeKind.RETRACTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One transition of one instance, read from the kernel's output."""
+
+    row: int
+    of: int
+    inst: int
+    kind: ChangeKind
+    sev: int
+    at: int
+    received: int
+    start: int
+    end: int
+    decided: int
+    value: float
+
+
+class Emitter:
+    """Collects the changes of one record for one facility, in publication order."""
+
+    def __init__(self, state: FacilityState, bundle: Bundle, source: Source | None, *, shared: bool = False) -> None:
+        self.state = state
+        self.bundle = bundle
+        self.shared = shared
+        """A tick or packs: the partition's clock moves, not the facility's own."""
+        self.changes: list[Change] = []
+        self._source = source
+
+    def read(self, out: Array, n: int) -> list[Transition]:
+        """Return the first `n` transitions of the kernel's output."""
+        return [
+            Transition(
+                int(r["row"]), int(r["kind"]), int(r["inst"]), _KINDS[int(r["code"])], int(r["sev"]), int(r["at"]),
+                int(r["recv"]), int(r["start"]), int(r["end"]), int(r["decided"]), float(r["value"]),
+            )
+            for r in out[:n]
+        ]  # fmt: skip
+
+    def apply(self, kind: int, instance: Instance, transition: Transition, records: list[RecordRead]) -> Occurrence:
+        """Book one transition on the instance's occurrence and emit its change."""
+        if transition.kind is ChangeKind.RAISED:
+            occurrence = self.open(kind, instance, transition.start, transition.sev, transition.decided)
+        else:
+            occurrence = self.current(kind, instance)
+            occurrence.sev = transition.sev
+            occurrence.top = max(occurrence.top, transition.sev)
+            if transition.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN}:
+                occurrence.unknown = transition.kind is ChangeKind.UNKNOWN
+            elif transition.kind in {ChangeKind.CLEARED, ChangeKind.RETRACTED}:
+                occurrence.end, occurrence.closed = transition.end, transition.decided
+                occurrence.unknown = False
+                occurrence.retracted = transition.kind is ChangeKind.RETRACTED
+        self._of_instance(
+            instance, occurrence, transition.kind, transition.at, transition.received, transition.value, records
+        )
+        return occurrence
+
+    def late(
+        self, kind: int, instance: Instance, difference: Difference, at: int, received: int, records: list[RecordRead]
+    ) -> None:
+        """Book and emit one difference that a late row made."""
+        new, occurrence = difference.new, difference.old
+        value = float("nan") if new is None else new.value
+        if occurrence is None:
+            assert new is not None  # noqa: S101 - a raise has its new occurrence
+            occurrence = self.open(kind, instance, new.start, new.top if new.end != NONE else new.sev, new.opened)
+            self._of_instance(instance, occurrence, ChangeKind.RAISED, at, received, value, records, late=True)
+            occurrence.sev, occurrence.top, occurrence.unknown = new.sev, new.top, new.unknown
+            if new.unknown:
+                self._of_instance(instance, occurrence, ChangeKind.UNKNOWN, at, received, value, records)
+            if new.end != NONE:
+                occurrence.end, occurrence.closed = new.end, new.closed
+                self._of_instance(instance, occurrence, ChangeKind.CLEARED, at, received, value, records)
+            return
+        if new is None:
+            occurrence.retracted, occurrence.unknown = True, False
+        else:
+            self._rebook(occurrence, difference)
+        self._of_instance(instance, occurrence, difference.kind, at, received, value, records, into=difference.into)
+
+    def _rebook(self, occurrence: Occurrence, difference: Difference) -> None:
+        new = difference.new
+        assert new is not None  # noqa: S101 - only retractions lack it
+        occurrence.start = new.start
+        occurrence.sev, occurrence.top = new.sev, new.top
+        if new.opened != NONE:
+            occurrence.opened = new.opened
+        if difference.kind is ChangeKind.CLEARED or (difference.kind is ChangeKind.AMENDED and occurrence.end != NONE):
+            occurrence.end = new.end
+        if occurrence.end != NONE or new.end == NONE:
+            occurrence.closed = new.closed
+        if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
+            occurrence.unknown = new.unknown
+
+    def follow(self, occurrence: Occurrence, opened: int, closed: int) -> None:
+        """Keep the deciding rows of an occurrence whose outcome late data left as it was."""
+        if opened != NONE:
+            occurrence.opened = opened
+        occurrence.closed = closed
+
+    def abandon(self, kind: int, instance: Instance, received: int) -> None:
+        """End the open occurrence of an instance that is no longer watched."""
+        rows = self.state.occurrences.pop((kind, *instance.key), [])
+        for occurrence in rows:
+            if occurrence.active:
+                occurrence.end = max(received, occurrence.start)
+                self._of_instance(instance, occurrence, ChangeKind.CLEARED, received, received, float("nan"), [])
+
+    def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
+        """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
+        key = (kind, *instance.key)
+        tail = int(self.state.series[instance.slot]["tail_t"])
+        rows = prune(self.state.occurrences.get(key, []), tail)
+        use = 1 + sum(o.first_start == start for o in rows)
+        alarm = alarm_id(instance.rule.id, self.state.facility, {"tag": instance.tag}, start, use)
+        occurrence = Occurrence(alarm, start, start, NONE, sev, sev, opened)
+        self.state.occurrences[key] = [*rows, occurrence]
+        return occurrence
+
+    def current(self, kind: int, instance: Instance) -> Occurrence:
+        """Return the open occurrence of an instance."""
+        return next(o for o in reversed(self.state.occurrences[kind, *instance.key]) if o.active)
+
+    def active(self, kind: int, instance: Instance) -> Occurrence | None:
+        """Return the open occurrence of an instance, or None."""
+        rows = self.state.occurrences.get((kind, *instance.key), [])
+        return next((o for o in reversed(rows) if o.active), None)
+
+    def cover(
+        self, instance: Instance, occurrence: Occurrence, kind: ChangeKind, at: int, received: int, by: str | None
+    ) -> None:
+        """Emit `suppressed`, `released` or a retraction of a tag's alarm."""
+        self._of_instance(instance, occurrence, kind, at, received, float("nan"), [], by=by)
+
+    def _of_instance(
+        self, instance: Instance, occurrence: Occurrence, kind: ChangeKind, at: int, received: int, value: float,
+        records: list[RecordRead], *, late: bool = False, by: str | None = None, into: str | None = None,
+    ) -> None:  # fmt: skip
+        self.emit(
+            instance.rule, {"tag": instance.tag}, occurrence, kind, at, received,
+            message(instance, kind, value), evidence(instance, kind, value, records, into), late=late, by=by,
+        )  # fmt: skip
+
+    def emit(
+        self, rule: Rule, subject: dict[str, str], occurrence: Occurrence, kind: ChangeKind, at: int, received: int,
+        text: Bilingual, proof: Evidence, *, late: bool = False, by: str | None = None,
+    ) -> None:  # fmt: skip
+        """Append one change with the next `seq`; a retraction is told to the groups that cover the alarm."""
+        state = self.state
+        state.seq += 1
+        if kind is ChangeKind.RETRACTED:
+            for group in state.groups:
+                if occurrence.alarm in group.occurrence.children:
+                    group.occurrence.children[occurrence.alarm] = True
+        sev = occurrence.sev if occurrence.active else occurrence.top
+        self.changes.append(
+            Change(
+                stream=state.facility,
+                seq=state.seq,
+                facility=state.facility,
+                alarm=occurrence.alarm,
+                rule=rule.id,
+                version=rule.version,
+                packs=self.bundle.sha256,
+                subject=subject,
+                change=kind,
+                severity=SEVERITIES[sev if kind is not ChangeKind.CLEARED else occurrence.sev],
+                stage=rule.stage,
+                start=occurrence.start,
+                end=None if occurrence.end == NONE else occurrence.end,
+                at=at,
+                received=received,
+                late=late,
+                message=text,
+                evidence=proof,
+                by=by,
+                source=self._source,
+            )
+        )

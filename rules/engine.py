@@ -1,0 +1,463 @@
+"""The fold: `step(state, record) -> changes` for any number of facilities (docs/engine-semantics.md).
+
+The output is a function of the log and the packs alone. This file holds the order of things: what is due first, then
+the record, rows one by one; kernels decide, `rules.emission` makes changes, `rules.silence` groups silences.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from pydantic import Field
+
+from rules import kernels, layout, silence
+from rules.changes import Change, ChangeKind, RecordRead, Source
+from rules.emission import Emitter, Transition
+from rules.errors import ContractError
+from rules.layout import FROZEN, FUTURE_MS, GAP, LIMIT, NONE
+from rules.models import Strict
+from rules.occurrence import Difference, Folded, Occurrence, differences, prune
+from rules.pack import Bundle
+from rules.plan import compile_plan
+from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Readings, RegisterRecord, Tick
+from rules.register import Facility
+from rules.state import FacilityState, Group, SnapshotError, open_snapshot
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rules.plan import Instance
+
+Rings: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]"
+DOOR_CLOSED_MS = 15 * 60_000
+"""Between two gateway ticks farther apart than this the front door was closed (architecture.md, "Time")."""
+
+
+class PartitionState(Strict):
+    """What belongs to a partition and to no facility; the marker of a checkpoint carries it."""
+
+    next_offset: int = Field(default=0, ge=0)
+    clock: int = NONE
+    last_gateway: int = NONE
+    packs: str = ""
+    semantics: int = SEMANTICS
+
+
+@dataclass(slots=True)
+class _Partition:
+    bundle: Bundle
+    next_offset: int = 0
+    clock: int = NONE
+    """Newest receive time of ticks and packs: it is every facility's clock."""
+    last_gateway: int = NONE
+    facilities: dict[str, FacilityState] = field(default_factory=dict)
+
+
+class Engine:
+    """The fold over a log; one object serves any number of partitions.
+
+    `bundle` is the set of packs before the first `packs` record; with `ignore_pack_records` it stays throughout.
+    """
+
+    def __init__(self, bundle: Bundle, *, ignore_pack_records: bool = False) -> None:
+        self.bundle = bundle
+        self._ignore_packs = ignore_pack_records
+        self._bundles = {bundle.sha256: bundle}
+        self._partitions: dict[int, _Partition] = {}
+        self._where: dict[str, int] = {}
+        self._out = np.zeros(kernels.OUT_ROWS, layout.OUT)
+        self._scratch = np.zeros(kernels.OUT_ROWS, layout.OUT)
+
+    def fold(self, record: LogRecord) -> list[Change]:
+        """Fold one record; returns its changes in publication order, each with its source.
+
+        Raises:
+            ContractError: the packs of the log were made for another engine semantics.
+        """
+        part = self._partition(record.partition)
+        part.next_offset = max(part.next_offset, record.offset + 1)
+        source = Source(partition=record.partition, offset=record.offset)
+        payload = record.payload
+        if isinstance(payload, Tick | PacksRecord):
+            return self._shared(part, record, payload, source)
+        state = self._facility(part, record.partition, record.facility)
+        if record.offset < state.position:
+            return []
+        emitter = Emitter(state, part.bundle, source)
+        received = max(record.received, state.clock, part.clock)
+        self._move(state, part, received, emitter)
+        state.position = record.offset + 1
+        state.dirty = True
+        if isinstance(payload, Readings):
+            self._readings(state, payload, received, emitter)
+        elif isinstance(payload, RegisterRecord):
+            self._register(state, part, payload, received, emitter)
+        state.refresh_due()
+        return emitter.changes
+
+    def advance(self, partition: int, until_ms: int) -> list[Change]:
+        """Move the clock of a partition with its front door open; decides everything due until then."""
+        part = self._partition(partition)
+        changes: list[Change] = []
+        for state in part.facilities.values():
+            emitter = Emitter(state, part.bundle, None, shared=True)
+            self._move(state, part, until_ms, emitter)
+            changes.extend(emitter.changes)
+        part.clock = max(part.clock, until_ms)
+        return changes
+
+    def facilities(self, partition: int) -> list[str]:
+        """Return the facilities that a partition holds, sorted."""
+        return sorted(self._partition(partition).facilities)
+
+    def dirty(self, partition: int) -> list[str]:
+        """Return the facilities that changed since `clean` was called for them, sorted."""
+        return sorted(name for name, state in self._partition(partition).facilities.items() if state.dirty)
+
+    def clean(self, facility: str) -> None:
+        """Say that a snapshot holds all of the facility."""
+        self._state(facility).dirty = False
+
+    def counters(self, facility: str) -> dict[str, int]:
+        """Return rows, duplicate, conflict, late, stale, future and unknown_tag of a facility."""
+        return self._state(facility).counters()
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition that was revoked."""
+        part = self._partitions.pop(partition, None)
+        for facility in part.facilities if part else ():
+            self._where.pop(facility, None)
+
+    def snapshot(self, facility: str) -> bytes:
+        """Return the whole state of a facility; restoring it gives the same bytes again."""
+        return self._state(facility).snapshot()
+
+    def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
+        """Put a facility back as its snapshot says.
+
+        Raises:
+            SnapshotError: it is broken, of another format, of another facility, or of packs that are not here.
+        """
+        body = open_snapshot(snapshot)
+        if body["facility"] != facility:
+            raise SnapshotError(f"a snapshot of {body['facility']} stands under the key {facility}")
+        bundle = self._bundles.get(body["packs"])
+        if bundle is None:
+            raise SnapshotError(f"snapshot of {facility}: packs {body['packs'][:12]} are not known here")
+        part = self._partition(partition)
+        state = FacilityState(partition, facility)
+        state.registered = dict(body["registered"])
+        if body["register"] is not None:
+            plan = compile_plan(Facility.model_validate_json(body["register"]), bundle, body["clock"])
+            state.adopt(plan, body["clock"])
+            keys = [[list(i.key) for i in plan.instances(kind)] for kind in (LIMIT, FROZEN, GAP)]
+            if keys != body["keys"]:
+                raise SnapshotError(f"snapshot of {facility}: its instances do not fit its register and packs")
+            state.load_arrays(body["arrays"])
+        for name in ("version", "clock", "seq", "position", "packs", "unknown_tags"):
+            setattr(state, name, body[name])
+        for kind, rule, tag, rows in body["occurrences"]:
+            state.occurrences[kind, rule, tag] = [Occurrence.unpack(row) for row in rows]
+        state.groups = [Group.unpack(row) for row in body["groups"]]
+        state.refresh_due()
+        state.dirty = False
+        part.facilities[facility] = state
+        self._where[facility] = partition
+
+    def partition_state(self, partition: int) -> PartitionState:
+        """Return what the marker of a checkpoint carries."""
+        part = self._partition(partition)
+        return PartitionState(
+            next_offset=part.next_offset, clock=part.clock, last_gateway=part.last_gateway, packs=part.bundle.sha256
+        )
+
+    def restore_partition(self, partition: int, state: PartitionState) -> None:
+        """Put a partition back as its marker says.
+
+        Raises:
+            ContractError: another engine semantics wrote it, or its packs are not here.
+        """
+        if state.semantics != SEMANTICS:
+            raise ContractError(
+                f"partition {partition} was folded with engine semantics {state.semantics}, not {SEMANTICS}"
+            )
+        bundle = self._bundles.get(state.packs or self.bundle.sha256)
+        if bundle is None:
+            raise ContractError(f"partition {partition} was folded with packs {state.packs[:12]} that are not here")
+        part = self._partition(partition)
+        part.bundle, part.next_offset = bundle, state.next_offset
+        part.clock, part.last_gateway = state.clock, state.last_gateway
+
+    def know(self, bundle: Bundle) -> None:
+        """Make a bundle known, so that snapshots and markers that name it can be restored."""
+        self._bundles[bundle.sha256] = bundle
+
+    def _partition(self, partition: int) -> _Partition:
+        if partition not in self._partitions:
+            self._partitions[partition] = _Partition(self.bundle)
+        return self._partitions[partition]
+
+    def _facility(self, part: _Partition, partition: int, facility: str) -> FacilityState:
+        state = part.facilities.get(facility)
+        if state is None:
+            state = part.facilities[facility] = FacilityState(partition, facility, packs=part.bundle.sha256)
+            self._where[facility] = partition
+        return state
+
+    def _state(self, facility: str) -> FacilityState:
+        return self._partitions[self._where[facility]].facilities[facility]
+
+    def _shared(self, part: _Partition, record: LogRecord, payload: Tick | PacksRecord, source: Source) -> list[Change]:
+        """Fold a record that every facility of the partition sees: a tick or packs."""
+        received = max(record.received, part.clock)
+        changes: list[Change] = []
+        gateway = isinstance(payload, Tick) and payload.role == "gateway"
+        closed = gateway and part.last_gateway != NONE and received - part.last_gateway > DOOR_CLOSED_MS
+        bundle = None
+        if isinstance(payload, PacksRecord) and not self._ignore_packs:
+            bundle = self._adopt_bundle(payload)
+        for name in sorted(part.facilities):
+            state = part.facilities[name]
+            if record.offset < state.position:
+                continue
+            emitter = Emitter(state, part.bundle, source, shared=True)
+            at = max(received, state.clock)
+            if closed:
+                silence.close_door(state, part.last_gateway, received, emitter)
+            self._move(state, part, at, emitter)
+            if bundle is not None:
+                state.clock = at
+                self._recompile(state, bundle, at, emitter)
+            changes.extend(emitter.changes)
+        if gateway:
+            part.last_gateway = received
+        part.clock = received
+        if bundle is not None:
+            part.bundle = bundle
+        return changes
+
+    def _adopt_bundle(self, payload: PacksRecord) -> Bundle:
+        if payload.semantics != SEMANTICS:
+            raise ContractError(f"packs of engine semantics {payload.semantics}; this engine has {SEMANTICS}")
+        bundle = self._bundles.get(payload.sha256)
+        if bundle is None:
+            bundle = Bundle.from_record(payload)
+            self._bundles[bundle.sha256] = bundle
+        return bundle
+
+    def _move(self, state: FacilityState, part: _Partition, to: int, emitter: Emitter) -> None:
+        """Take every decision by the clock up to `to`, in order; nothing is due at an instant that is already now."""
+        if to <= max(state.clock, part.clock):
+            return
+        while state.next_due <= to:
+            state.dirty = True
+            self._decide(state, emitter)
+            state.refresh_due()
+        if not emitter.shared:
+            state.clock = to
+
+    def _decide(self, state: FacilityState, emitter: Emitter) -> None:
+        """Take the first decision that is due: by (due, rule, level, subject)."""
+        plan = state.plan
+        assert plan is not None  # noqa: S101 - nothing is due without a plan
+        due = state.next_due
+        candidates: list[tuple[int, int, str, int, int]] = []
+        for kind, states in ((LIMIT, state.limit_head), (FROZEN, state.frozen_head), (GAP, state.gaps)):
+            for place in np.flatnonzero(states["due"] == due).tolist():
+                instance = plan.instances(kind)[place]
+                candidates.append((instance.rank, silence.TAG, instance.tag, kind, place))
+        candidates.extend(silence.candidates(state, due, emitter))
+        _, level, _, kind, i = min(candidates)
+        if level != silence.TAG:
+            silence.decide(state, i, due, emitter)
+            return
+        instance = plan.instances(kind)[i]
+        n = kernels.fire(
+            kind, i, state.series[instance.slot], plan.limit_params, state.limit_head,
+            plan.frozen_params, state.frozen_head, plan.gap_params, state.gaps, self._out,
+        )  # fmt: skip
+        for transition in emitter.read(self._out, n):
+            if kind == GAP and transition.kind is ChangeKind.RAISED:
+                silence.raise_tag(state, instance, i, transition, emitter)
+            else:
+                emitter.apply(kind, instance, transition, [])
+
+    def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
+        plan = state.plan
+        slots = [] if plan is None else [plan.slots.get(tag, -1) for tag in payload.tags]
+        if plan is None:
+            state.unknown_tags += int(payload.time.size)
+            return
+        index = np.repeat(np.asarray(slots, dtype=np.int64), payload.counts)
+        state.unknown_tags += int((index < 0).sum())
+        records = [RecordRead(kind=Kind.READINGS, id=payload.batch)]
+        ends = silence.first_rows(state, index, payload.time <= received + FUTURE_MS)
+        begin, total = 0, int(payload.time.size)
+        while begin < total:
+            stopped, why, n = kernels.fold_rows(
+                begin, received, index, payload.time, payload.value, payload.quality,
+                state.series, state.ring_t, state.ring_m, state.ring_v, state.ring_q,
+                plan.limit_params, state.limit_head, state.limit_tail,
+                plan.frozen_params, state.frozen_head, state.frozen_tail, plan.gap_params, state.gaps,
+                self._out, self._scratch,
+            )  # fmt: skip
+            self._apply_rows(state, emitter.read(self._out, n), ends, stopped, payload, received, records, emitter)
+            begin = stopped
+            if why == kernels.LATE:
+                late = self._late(state, int(index[stopped]), payload, stopped, received)
+                self._emit_row(state, stopped, [], ends, payload, received, records, emitter, late)
+                begin = stopped + 1
+
+    def _apply_rows(
+        self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]], stop: int,
+        payload: Readings, received: int, records: list[RecordRead], emitter: Emitter,
+    ) -> None:  # fmt: skip
+        """Apply what the kernel decided for rows before `stop`, row by row, in the order of rules within a row."""
+        by_row: dict[int, list[Transition]] = {}
+        for transition in transitions:
+            by_row.setdefault(transition.row, []).append(transition)
+        for row in sorted(by_row.keys() | {row for row in ends if row < stop}):
+            self._emit_row(state, row, by_row.get(row, []), ends, payload, received, records, emitter, [])
+
+    def _emit_row(
+        self, state: FacilityState, row: int, transitions: list[Transition], ends: dict[int, list[Group]],
+        payload: Readings, received: int, records: list[RecordRead], emitter: Emitter, late: list[_Late],
+    ) -> None:  # fmt: skip
+        """Emit the changes of one row: groups end, transitions, differences of late data; by (rule, level)."""
+        plan = state.plan
+        assert plan is not None  # noqa: S101 - rows are folded with a plan
+        at = int(payload.time[row])
+        steps: list[tuple[int, int, int]] = []
+        groups = ends.pop(row, [])
+        ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+        steps.extend((ranks[group.rule], silence.level(group), -1 - i) for i, group in enumerate(groups))
+        for i, transition in enumerate(transitions):
+            steps.append((plan.instances(transition.of)[transition.inst].rank, silence.TAG, i))
+        steps.extend((entry.rank, silence.TAG, len(transitions) + i) for i, entry in enumerate(late))
+        for _, lvl, i in sorted(steps, key=lambda s: (s[0], s[1], s[2] if s[2] >= 0 else -s[2])):
+            if lvl != silence.TAG:
+                silence.end(state, groups[-1 - i], at, received, records, emitter)
+            elif i < len(transitions):
+                transition = transitions[i]
+                instance = plan.instances(transition.of)[transition.inst]
+                emitter.apply(transition.of, instance, transition, records)
+                if transition.of == GAP:
+                    silence.settle(state, instance.rule.id, at, received, records, emitter)
+            else:
+                entry = late[i - len(transitions)]
+                emitter.late(entry.kind, entry.instance, entry.difference, at, received, records)
+                if entry.kind == GAP:
+                    silence.settle(state, entry.instance.rule.id, at, received, records, emitter)
+
+    def _late(self, state: FacilityState, slot: int, payload: Readings, row: int, received: int) -> list[_Late]:
+        """Put a late row into its place and return what it changes."""
+        plan = state.plan
+        assert plan is not None  # noqa: S101 - rows are folded with a plan
+        series = state.series[slot]
+        rings = (state.ring_t, state.ring_m, state.ring_v, state.ring_q)
+        t = int(payload.time[row])
+        series["recv"] = received
+        placed = kernels.insert_late(
+            series, *rings, t, float(payload.value[row]), int(payload.quality[row]),
+            plan.limit_params, state.limit_tail, plan.frozen_params, state.frozen_tail, self._scratch,
+        )  # fmt: skip
+        if not placed:
+            series["stale"] += 1
+            return []
+        series["late"] += 1
+        found: list[_Late] = []
+        for kind in (LIMIT, FROZEN):
+            low, high = ("limit_lo", "limit_hi") if kind == LIMIT else ("frozen_lo", "frozen_hi")
+            for i in range(int(series[low]), int(series[high])):
+                found.extend(self._again(state, kind, i, rings, received))
+        for i in range(int(series["gap_lo"]), int(series["gap_hi"])):
+            instance = plan.gaps[i]
+            for occurrence in state.occurrences.get((GAP, *instance.key), []):
+                low_t = occurrence.start - int(plan.gap_params[i]["interval"])
+                if occurrence.retracted or occurrence.end == NONE or not low_t < t < occurrence.end:
+                    continue
+                if kernels.largest_step(series, state.ring_t, low_t, occurrence.end) <= plan.gap_params[i]["silent"]:
+                    difference = Difference(ChangeKind.RETRACTED, occurrence, None)
+                    found.append(_Late(instance.rank, GAP, instance, difference))
+        return found
+
+    def _again(self, state: FacilityState, kind: int, i: int, rings: Rings, clock: int) -> list[_Late]:
+        """Decide one instance again from its tail and compare with what was published."""
+        plan = state.plan
+        assert plan is not None  # noqa: S101 - rows are folded with a plan
+        instance = plan.instances(kind)[i]
+        series = state.series[instance.slot]
+        tail = (state.limit_tail if kind == LIMIT else state.frozen_tail)[i]
+        folded: list[Folded] = []
+        if tail["phase"] >= layout.ACTIVE:
+            top = int(tail["top"] if kind == LIMIT else tail["sev"])
+            value = float(tail["peak"] if kind == LIMIT else tail["value"])
+            folded.append(
+                Folded(int(tail["start_t"]), NONE, int(tail["sev"]), top, NONE, NONE, bool(tail["unknown"]), value)
+            )
+        n = kernels.refold(
+            kind, i, series, *rings, clock, plan.limit_params, state.limit_head, state.limit_tail,
+            plan.frozen_params, state.frozen_head, state.frozen_tail, self._out,
+        )  # fmt: skip
+        for row in self._out[:n]:
+            _fold_transition(folded, row)
+        tail_t = int(series["tail_t"])
+        published = prune(state.occurrences.get((kind, *instance.key), []), tail_t)
+        state.occurrences[kind, *instance.key] = published
+        open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
+        return [_Late(instance.rank, kind, instance, difference) for difference in differences(open_ones, folded)]
+
+    def _register(
+        self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter
+    ) -> None:
+        if payload.version <= state.version:
+            return
+        state.version = payload.version
+        self._adopt(state, payload.facility, part.bundle, received, emitter)
+
+    def _recompile(self, state: FacilityState, bundle: Bundle, received: int, emitter: Emitter) -> None:
+        state.packs = bundle.sha256
+        if state.plan is not None:
+            emitter.bundle = bundle
+            self._adopt(state, state.plan.facility, bundle, received, emitter)
+
+    def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
+        """Compile anew; what is no longer watched ends with the record that says so."""
+        plan = compile_plan(facility, bundle, received)
+        old = state.plan
+        if old is not None:
+            kept = {(kind, *i.key) for kind in (LIMIT, FROZEN, GAP) for i in plan.instances(kind)}
+            for kind in (LIMIT, FROZEN, GAP):
+                for instance in old.instances(kind):
+                    if (kind, *instance.key) not in kept:
+                        emitter.abandon(kind, instance, received)
+        state.adopt(plan, received)
+        silence.abandon_groups(state, received, emitter)
+
+
+@dataclass(frozen=True, slots=True)
+class _Late:
+    rank: int
+    kind: int
+    instance: Instance
+    difference: Difference
+
+
+def _fold_transition(folded: list[Folded], row: np.void) -> None:
+    code, decided = int(row["code"]), int(row["decided"])
+    if code == layout.RAISED:
+        sev = int(row["sev"])
+        folded.append(
+            Folded(int(row["start"]), NONE, sev, sev, decided, NONE, unknown=False, value=float(row["value"]))
+        )
+        return
+    last = folded[-1]
+    if code == layout.STEPPED:
+        last.sev = int(row["sev"])
+        last.top = max(last.top, last.sev)
+    elif code in (layout.UNKNOWN, layout.KNOWN):
+        last.unknown = code == layout.UNKNOWN
+    else:
+        last.end, last.closed = int(row["end"]), decided

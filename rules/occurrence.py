@@ -1,0 +1,124 @@
+"""Occurrences as published, and the comparison that late data needs: what was said against what now holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from rules.changes import ChangeKind
+from rules.layout import NONE
+
+
+@dataclass(slots=True)
+class Occurrence:
+    """One published occurrence of a rule on a subject; times in ms, `end` NONE while open."""
+
+    alarm: str
+    first_start: int
+    """The start at its first raise: the id was made of it."""
+    start: int
+    end: int
+    sev: int
+    top: int
+    opened: int
+    """Event time of the newest row when it was raised."""
+    closed: int = NONE
+    """Event time of the newest row when it was cleared."""
+    unknown: bool = False
+    retracted: bool = False
+    by: str | None = None
+    """The alarm that suppresses it."""
+    children: dict[str, bool] = field(default_factory=dict)
+    """Alarms this one suppressed -> retracted since (groups only)."""
+
+    @property
+    def active(self) -> bool:
+        """Say whether it is open and stands."""
+        return self.end == NONE and not self.retracted
+
+    def pack(self) -> list[Any]:
+        """Return the members as a list for a snapshot."""
+        return [
+            self.alarm, self.first_start, self.start, self.end, self.sev, self.top, self.opened, self.closed,
+            self.unknown, self.retracted, self.by, list(self.children.items()),
+        ]  # fmt: skip
+
+    @classmethod
+    def unpack(cls, row: list[Any]) -> Occurrence:
+        """Return the occurrence of a packed list."""
+        return cls(*row[:11], dict(row[11]))
+
+
+@dataclass(slots=True)
+class Folded:
+    """One occurrence as the refold sees it."""
+
+    start: int
+    end: int
+    sev: int
+    top: int
+    opened: int
+    closed: int
+    unknown: bool
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One change that late data makes; `old` is None for a raise, `new` None for a retraction."""
+
+    kind: ChangeKind
+    old: Occurrence | None
+    new: Folded | None
+    into: str | None = None
+
+
+def prune(occurrences: list[Occurrence], tail_t: int) -> list[Occurrence]:
+    """Drop what lies behind the tail: it can neither change nor be raised under the same start again."""
+    return [o for o in occurrences if o.active or max(o.closed, o.opened, o.first_start) > tail_t]
+
+
+def differences(published: list[Occurrence], folded: list[Folded]) -> list[Difference]:
+    """Return the changes that turn `published` into `folded`, ordered by start (docs/engine-semantics.md, "Late rows")."""
+    left = [o for o in published if not o.retracted]
+    matched: dict[int, Occurrence] = {}
+    for exact in (True, False):
+        for i, new in enumerate(folded):
+            if i in matched:
+                continue
+            for old in left:
+                if (old.start == new.start) if exact else _overlap(old, new):
+                    matched[i] = old
+                    left.remove(old)
+                    break
+    found: list[tuple[int, int, Difference]] = []
+    for i, new in enumerate(folded):
+        paired = matched.get(i)
+        if paired is None:
+            found.append((new.start, len(found), Difference(ChangeKind.RAISED, None, new)))
+            continue
+        found.extend((new.start, len(found) + k, d) for k, d in enumerate(_compare(paired, new)))
+    for old in left:
+        into = next((matched[i].alarm for i, new in enumerate(folded) if i in matched and _overlap(old, new)), None)
+        found.append((old.start, len(found), Difference(ChangeKind.RETRACTED, old, None, into)))
+    return [difference for _, _, difference in sorted(found, key=lambda item: item[:2])]
+
+
+def _compare(old: Occurrence, new: Folded) -> list[Difference]:
+    kinds = []
+    was_open, is_open = old.end == NONE, new.end == NONE
+    colour_moved = (old.sev != new.sev) if is_open else (old.top != new.top)
+    end_moved = was_open != is_open or old.end != new.end
+    if old.start != new.start or colour_moved or (end_moved and not (was_open and not is_open)):
+        kinds.append(ChangeKind.AMENDED)
+    if is_open and old.unknown != new.unknown:
+        kinds.append(ChangeKind.UNKNOWN if new.unknown else ChangeKind.KNOWN)
+    if was_open and not is_open:
+        kinds.append(ChangeKind.CLEARED)
+    return [Difference(kind, old, new) for kind in kinds]
+
+
+def _overlap(old: Occurrence, new: Folded) -> bool:
+    old_end = old.end if old.end != NONE else 1 << 62
+    new_end = new.end if new.end != NONE else 1 << 62
+    return old.start < new_end and new.start < old_end

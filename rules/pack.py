@@ -1,0 +1,180 @@
+"""Load rule packs into a bundle, hash it, and carry it through the log as a `packs` record.
+
+The one place in `rules/` that reads files: the packs themselves.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import json
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from rules.canonical import canonical_bytes, sha256_hex
+from rules.errors import BadInputError, Fault
+from rules.models import faults_of
+from rules.records import SEMANTICS, PacksRecord
+from rules.rule import Rule
+from rules.tables import Table
+from rules.yamlfile import Document, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SHIPPED = Path(__file__).parent / "packs"
+MAX_BUNDLE_BYTES = 8 * 1024 * 1024
+_RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """All rules and tables in force: rules ordered by id; `sha256` is over canonical JSON without the tests."""
+
+    rules: tuple[Rule, ...]
+    tables: dict[str, Table]
+    sha256: str
+
+    @classmethod
+    def of(cls, rules: Iterable[Rule], tables: Iterable[Table]) -> Bundle:
+        """Return a bundle of rules and tables whose ids are unique."""
+        ordered = tuple(sorted(rules, key=lambda rule: rule.id))
+        named = {table.id: table for table in sorted(tables, key=lambda table: table.id)}
+        return cls(ordered, named, sha256_hex(_content(ordered, named)))
+
+    def only(self, ids: set[str]) -> Bundle:
+        """Return the bundle of these rules (and all tables)."""
+        return Bundle.of([rule for rule in self.rules if rule.id in ids], self.tables.values())
+
+    def rule(self, rule_id: str) -> Rule | None:
+        """Return a rule by id."""
+        return next((rule for rule in self.rules if rule.id == rule_id), None)
+
+    def to_record(self) -> PacksRecord:
+        """Return the bundle as a record; the hash is over the uncompressed canonical JSON."""
+        packed = zlib.compress(canonical_bytes(_content(self.rules, self.tables)), 9)
+        return PacksRecord(sha256=self.sha256, semantics=SEMANTICS, bundle=base64.b64encode(packed).decode())
+
+    @classmethod
+    def from_record(cls, record: PacksRecord) -> Bundle:
+        """Return the bundle of a record.
+
+        Raises:
+            BadInputError: it does not decompress, does not validate, or its hash is another.
+        """
+        try:
+            expander = zlib.decompressobj()
+            raw = expander.decompress(base64.b64decode(record.bundle, validate=True), MAX_BUNDLE_BYTES)
+            content = json.loads(raw) if not expander.unconsumed_tail else None
+            bundle = cls.of(
+                [_RULE.validate_python(rule) for rule in content["rules"]],
+                [Table.model_validate(table) for table in content["tables"]],
+            )
+        except (ValueError, zlib.error, KeyError, TypeError) as error:
+            raise BadInputError("rule bundle", [Fault("/bundle", "bundle", str(error)[:500])]) from error
+        if bundle.sha256 != record.sha256:
+            raise BadInputError("rule bundle", [Fault("/sha256", "hash", "the bundle's content has another hash")])
+        return bundle
+
+
+def _content(rules: tuple[Rule, ...], tables: dict[str, Table]) -> dict[str, Any]:
+    return {
+        "rules": [rule.model_dump(mode="json", by_alias=True, exclude={"tests"}, exclude_none=True) for rule in rules],
+        "tables": [table.model_dump(mode="json", by_alias=True, exclude_none=True) for table in tables.values()],
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """One rule or table file as read: the model and the document that knows its lines."""
+
+    path: Path
+    document: Document
+    rule: Rule | None
+    table: Table | None
+
+
+def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
+    """Read every YAML file below `folders`; returns what could be read and every fault of what could not."""
+    loaded: list[Loaded] = []
+    faults: list[Fault] = []
+    for folder in folders:
+        paths = [folder] if folder.is_file() else sorted(folder.rglob("*.yaml"))
+        if not paths:
+            faults.append(Fault(str(folder), "empty", "no .yaml file is here"))
+        for path in paths:
+            name = str(path.relative_to(folder.parent)) if path != folder else path.name
+            try:
+                document = read_yaml(path.read_text(encoding="utf-8"), name)
+            except (OSError, UnicodeDecodeError) as error:
+                faults.append(Fault(f"{name}:1:1", "unreadable", str(error)))
+                continue
+            if not isinstance(document, Document):
+                faults.extend(document)
+                continue
+            try:
+                loaded.append(_model(path, document))
+            except ValidationError as error:
+                faults.extend(document.place(_untagged(fault)) for fault in faults_of(error))
+    return loaded, faults
+
+
+def _model(path: Path, document: Document) -> Loaded:
+    value = document.value
+    if isinstance(value, dict) and value.get("schema") == "table/1":
+        return Loaded(path, document, None, Table.model_validate(value))
+    return Loaded(path, document, _RULE.validate_python(value), None)
+
+
+def _untagged(fault: Fault) -> Fault:
+    """Drop the union's tag (`/limit/...`) from a pointer: the file has no such level."""
+    parts = fault.pointer.split("/")
+    if len(parts) > 1 and parts[1] in {"limit", "gap", "frozen"}:
+        parts.pop(1)
+    return Fault("/".join(parts), fault.code, fault.detail)
+
+
+def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
+    """Make a bundle of loaded files: a later file of an id replaces an earlier one only with an `override` reason."""
+    rules: dict[str, Rule] = {}
+    tables: dict[str, Table] = {}
+    faults: list[Fault] = []
+    for item in loaded:
+        if item.table is not None:
+            if item.table.id in tables:
+                faults.append(Fault(item.document.where("/id"), "duplicate_id", f"table {item.table.id} stands twice"))
+            tables[item.table.id] = item.table
+        if item.rule is not None:
+            if item.rule.id in rules and item.rule.override is None:
+                faults.append(
+                    Fault(
+                        item.document.where("/id"),
+                        "duplicate_id",
+                        f"rule {item.rule.id} stands twice; a jurisdiction that changes it says so with override: {{reason: …}}",
+                    )
+                )
+            rules[item.rule.id] = item.rule
+    return Bundle.of(rules.values(), tables.values()), faults
+
+
+def load_bundle(folders: Iterable[Path | str]) -> Bundle:
+    """Load packs into one bundle; the text `default` names the shipped ones.
+
+    Raises:
+        BadInputError: with every fault of every file.
+    """
+    loaded, faults = load_files(SHIPPED if str(folder) == "default" else Path(folder) for folder in folders)
+    bundle, more = bundle_of(loaded)
+    if faults or more:
+        raise BadInputError("rule packs", [*faults, *more])
+    return bundle
+
+
+@functools.cache
+def default_bundle() -> Bundle:
+    """Return the shipped packs."""
+    return load_bundle(["default"])

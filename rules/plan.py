@@ -1,0 +1,225 @@
+"""Compile a facility and a bundle into a plan: which rule watches which series, with what numbers.
+
+Done when the register or the packs change, never per reading.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import layout, ring
+from rules.changes import LimitUsed
+from rules.predicate import matches
+from rules.register import Span, facts_of
+from rules.rule import FrozenRule, GapRule, LimitRule
+
+if TYPE_CHECKING:
+    from rules.layout import Array
+    from rules.pack import Bundle
+    from rules.register import Facility, FactValue, Sensor
+    from rules.rule import Rule
+
+UNREGISTERED_INTERVAL_MS = 30 * 60_000
+"""Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
+no two records in a row are taken for a break."""
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One rule on one series."""
+
+    rule: Rule
+    rank: int
+    """The rule's place in the bundle's order by id."""
+    slot: int
+    tag: str
+    area: str
+    unit: str
+    quantity: str
+    low: float = -math.inf
+    high: float = math.inf
+    limits: tuple[LimitUsed, ...] = ()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Identity across recompilations."""
+        return (self.rule.id, self.tag)
+
+
+@dataclass(slots=True)
+class Plan:
+    """All instances of a facility, grouped by kind and ordered by series, with their parameter arrays."""
+
+    facility: Facility
+    slots: dict[str, int] = field(default_factory=dict)
+    sensors: list[Sensor] = field(default_factory=list)
+    limits: list[Instance] = field(default_factory=list)
+    frozen: list[Instance] = field(default_factory=list)
+    gaps: list[Instance] = field(default_factory=list)
+    series: Array = field(default_factory=lambda: np.zeros(0, layout.SERIES))
+    limit_params: Array = field(default_factory=lambda: np.zeros(0, layout.LIMIT_PARAM))
+    frozen_params: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_PARAM))
+    gap_params: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_PARAM))
+    ring_rows: int = 0
+
+    def instances(self, kind: int) -> list[Instance]:
+        """Return the instances of LIMIT, FROZEN or GAP."""
+        return (self.limits, self.frozen, self.gaps)[kind]
+
+
+def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
+    """Return the plan of `facility`; of several entries of one tag the newest in force at `received_ms` counts."""
+    plan = Plan(facility)
+    chosen: dict[str, Sensor] = {}
+    for sensor in sorted(facility.sensors, key=lambda s: (s.tag, s.from_ or 0)):
+        if sensor.tag not in chosen or (sensor.from_ or 0) <= received_ms:
+            chosen[sensor.tag] = sensor
+    plan.sensors = list(chosen.values())
+    plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
+    plan.series = np.zeros(len(plan.sensors), layout.SERIES)
+    limit_params, frozen_params, gap_params = [], [], []
+    offset = 0
+    active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    for slot, sensor in enumerate(plan.sensors):
+        row = plan.series[slot]
+        interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+        row["interval"], row["delivery"] = interval, facility.delivery
+        row["range_low"], row["range_high"] = -math.inf, math.inf
+        row["ring_off"], row["ring_cap"] = offset, ring.capacity(interval)
+        offset += int(row["ring_cap"])
+        row["limit_lo"], row["frozen_lo"], row["gap_lo"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
+        facts = facts_of(facility, sensor)
+        for rank, rule in active:
+            if not matches(rule, facility, facts):
+                continue
+            base = Instance(rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
+            if isinstance(rule, LimitRule):
+                found = bounds_of(rule, sensor, facts, bundle)
+                if found is None:
+                    continue
+                low, high, used = found
+                plan.limits.append(
+                    Instance(rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity, low, high, used)
+                )
+                limit_params.append(limit_param(rule, low, high, interval, facility.delivery))
+                if rule.excludes:
+                    row["range_low"], row["range_high"] = max(low, row["range_low"]), min(high, row["range_high"])
+            elif isinstance(rule, FrozenRule):
+                plan.frozen.append(base)
+                frozen_params.append(frozen_param(rule, sensor, interval, facility.delivery))
+            elif sensor.interval is not None or rule.threshold is not None:
+                plan.gaps.append(base)
+                gap_params.append(gap_param(rule, interval, facility.delivery))
+        row["limit_hi"], row["frozen_hi"], row["gap_hi"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
+    plan.ring_rows = offset
+    plan.limit_params = _stack(limit_params, layout.LIMIT_PARAM)
+    plan.frozen_params = _stack(frozen_params, layout.FROZEN_PARAM)
+    plan.gap_params = _stack(gap_params, layout.GAP_PARAM)
+    return plan
+
+
+def _stack(rows: list[Array], dtype: np.dtype[np.void]) -> Array:
+    return np.concatenate(rows) if rows else np.zeros(0, dtype)
+
+
+def bounds_of(
+    rule: LimitRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
+    """Resolve a limit rule's bounds for a sensor; None where no limit is registered (unknown, U3)."""
+    origin, edition = "rule", None
+    span: Span | None
+    if isinstance(rule.limits.from_, Span):
+        span, edition = rule.limits.from_, f"{rule.id} {rule.version}"
+    elif rule.limits.from_ == "sensor":
+        span, origin = sensor.limits, "register"
+    elif rule.limits.from_ == "range":
+        span, origin = sensor.range, "register range"
+    else:
+        row = bundle.tables[rule.limits.from_].lookup(facts)
+        if row is None:
+            return None
+        span, origin, edition = row.limit, rule.limits.from_, row.edition
+    if span is None or (span.low is None and span.high is None):
+        return None
+    low = -math.inf if span.low is None else span.low
+    high = math.inf if span.high is None else span.high
+    where = {"low": (origin, edition), "high": (origin, edition)}
+    if rule.limits.narrower and sensor.limits:
+        if sensor.limits.low is not None and sensor.limits.low > low:
+            low, where["low"] = sensor.limits.low, ("register", None)
+        if sensor.limits.high is not None and sensor.limits.high < high:
+            high, where["high"] = sensor.limits.high, ("register", None)
+    used = tuple(
+        LimitUsed(name=name, value=value, unit=sensor.unit, origin=where[name][0], edition=where[name][1])
+        for name, value in (("low", low), ("high", high))
+        if math.isfinite(value)
+    )
+    return low, high, used
+
+
+def _deadband(text: float | str, low: float, high: float) -> float:
+    if isinstance(text, str):
+        base = high if math.isfinite(high) else low
+        width = abs(base) * float(text.rstrip("%")) / 100
+    else:
+        width = text
+    return min(width, (high - low) / 4) if math.isfinite(high - low) else width
+
+
+def limit_param(rule: LimitRule, low: float, high: float, interval: int, delivery: int) -> Array:
+    """Return the parameter row of a limit instance."""
+    p = np.zeros(1, layout.LIMIT_PARAM)
+    p["low"], p["high"], p["db"] = low, high, _deadband(rule.clear.deadband, low, high)
+    p["on_delay"], p["off_delay"] = rule.when.on_delay, rule.clear.off_delay
+    p["unknown_ms"] = max(rule.unknown.max, 3 * interval)
+    p["interval"], p["delivery"] = interval, delivery
+    p["opens"], p["clears"] = rule.when.consecutive, rule.clear.consecutive
+    p["steps"], p["sev"] = len(rule.severity.steps), rule.severity.base.rank
+    p["inclusive"], p["excludes"] = rule.limits.inclusive, rule.excludes
+    p["marked"] = rule.marked == "count"
+    p["step_after"] = layout.NONE
+    for k, step in enumerate(rule.severity.steps):
+        p["step_sev"][0, k] = step.to.rank
+        p["step_for"][0, k] = step.for_
+        if step.after is not None:
+            p["step_after"][0, k] = step.after
+        elif step.after_intervals is not None:
+            p["step_after"][0, k] = int(step.after_intervals * interval)
+        if step.beyond is not None:
+            p["step_low"][0, k] = -math.inf if step.beyond.low is None else step.beyond.low
+            p["step_high"][0, k] = math.inf if step.beyond.high is None else step.beyond.high
+    return p
+
+
+def frozen_param(rule: FrozenRule, sensor: Sensor, interval: int, delivery: int) -> Array:
+    """Return the parameter row of a frozen instance."""
+    p = np.zeros(1, layout.FROZEN_PARAM)
+    p["span"], p["interval"], p["delivery"] = rule.span, interval, delivery
+    p["unknown_ms"] = max(rule.unknown.max, 3 * interval)
+    p["identical"] = rule.identical_coarse if interval > rule.coarse_interval else rule.identical
+    p["distinct"], p["sev"] = rule.clear_distinct, rule.severity.base.rank
+    p["expected"] = -(-3 * DAY_MS // (4 * interval))
+    two_sided = sensor.limits is not None and sensor.limits.low is not None and sensor.limits.high is not None
+    p["width"] = -1.0
+    if two_sided and sensor.limits is not None:
+        p["width"] = rule.window_share * ((sensor.limits.high or 0.0) - (sensor.limits.low or 0.0))
+    return p
+
+
+def gap_param(rule: GapRule, interval: int, delivery: int) -> Array:
+    """Return the parameter row of a gap instance."""
+    p = np.zeros(1, layout.GAP_PARAM)
+    p["silent"] = int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace
+    p["interval"], p["delivery"] = interval, delivery
+    p["sev"], p["steps"] = rule.severity.base.rank, len(rule.severity.steps)
+    p["area"], p["facility"] = "area" in rule.groups, "facility" in rule.groups
+    for k, step in enumerate(rule.severity.steps):
+        p["step_sev"][0, k] = step.to.rank
+        after = step.after if step.after is not None else int((step.after_intervals or 0) * interval)
+        p["step_after"][0, k] = after
+    return p

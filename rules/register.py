@@ -1,0 +1,382 @@
+"""The register: who is supervised, and what was licensed (contracts.md §2). Contacts are not part of a logged facility."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from rules.instants import Duration, Instant, start_of_day
+from rules.models import Bilingual, FacilityId, Identifier, Strict, Tag, Text
+
+ZONE = "Asia/Shanghai"
+"""The jurisdiction's zone: a bare date in the register begins at its midnight (settled.md)."""
+MAX_SENSORS = 5_000
+MAX_AREAS = 2_000
+
+
+def _date_text(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML gave
+    return value.isoformat() if isinstance(value, date) else value
+
+
+def _instant_or_date(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML gave
+    if isinstance(value, date) and not hasattr(value, "hour"):
+        return start_of_day(value, ZONE)
+    if isinstance(value, str) and len(value) == len("2026-01-01"):
+        return start_of_day(date.fromisoformat(value), ZONE)
+    return value
+
+
+Day = Annotated[str, BeforeValidator(_date_text), Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+SinceInstant = Annotated[Instant, BeforeValidator(_instant_or_date)]
+
+
+class AreaKind(StrEnum):
+    """What an area is."""
+
+    CLEANROOM = "cleanroom"
+    COLD_ROOM = "cold-room"
+    COOL_STORE = "cool-store"
+    ROOM_STORE = "room-store"
+    FREEZER_ROOM = "freezer-room"
+    REFRIGERATOR = "refrigerator"
+    VEHICLE = "vehicle"
+    BOX = "box"
+    CRYO_TANK = "cryo-tank"
+    FREEZER = "freezer"
+    CRYO_ROOM = "cryo-room"
+    INCUBATOR = "incubator"
+    WATER_LOOP = "water-loop"
+    NARCOTICS_STORE = "narcotics-store"
+    ONLINE_STORE = "online-store"
+
+
+class Quantity(StrEnum):
+    """What a sensor measures."""
+
+    TEMPERATURE = "temperature"
+    HUMIDITY = "humidity"
+    PRESSURE_DIFFERENCE = "pressure-difference"
+    PRESSURE = "pressure"
+    PARTICLES_FINE = "particles-0.5"
+    PARTICLES_COARSE = "particles-5.0"
+    CONDUCTIVITY = "conductivity"
+    TOC = "toc"
+    OXYGEN = "oxygen"
+    LN2_LEVEL = "ln2-level"
+    CO2 = "co2"
+
+
+UNITS: dict[Quantity, str] = {
+    Quantity.TEMPERATURE: "Cel",
+    Quantity.HUMIDITY: "%RH",
+    Quantity.PRESSURE_DIFFERENCE: "Pa",
+    Quantity.PRESSURE: "Pa",
+    Quantity.PARTICLES_FINE: "/m3",
+    Quantity.PARTICLES_COARSE: "/m3",
+    Quantity.CONDUCTIVITY: "uS/cm",
+    Quantity.TOC: "ug/L",
+    Quantity.OXYGEN: "%",
+    Quantity.LN2_LEVEL: "%",
+    Quantity.CO2: "%",
+}
+"""The unit (SenML/UCUM) of each quantity."""
+
+ProductClass = Literal["vaccine", "biologic", "cell", "chemical", "narcotic", "device", "cosmetic"]
+LicenceKind = Literal[
+    "drug-mah",
+    "drug-manufacture",
+    "drug-wholesale",
+    "drug-retail",
+    "hospital-preparation",
+    "clinical-trial-site",
+    "device-registration",
+    "device-manufacture",
+    "device-distribution",
+    "cosmetics-filing",
+    "cosmetics-manufacture",
+    "online-sale",
+    "import-agent",
+]
+
+
+class Span(Strict):
+    """A low and a high bound; None is no bound on that side."""
+
+    low: float | None = None
+    high: float | None = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Span:
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError("low must lie below high")
+        return self
+
+
+class Scope(Strict):
+    """A supervision field and product line; `all` matches any."""
+
+    field: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,31}$")]
+    line: Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,31}$")]
+
+
+class Licence(Strict):
+    """A licence with its scope and term."""
+
+    number: Text = Field(min_length=1, max_length=64)
+    kind: LicenceKind
+    scope: list[Annotated[str, Field(max_length=64)]] = Field(default_factory=list, max_length=100)
+    from_: Day = Field(alias="from")
+    to: Day | None = None
+
+
+class Risk(Strict):
+    """The risk grade and the last visit."""
+
+    grade: Literal["A", "B", "C", "D"]
+    since: Day
+    last_visit: Day | None = None
+
+
+class Product(Strict):
+    """A product that the facility makes, keeps or trades."""
+
+    id: Identifier
+    name: Bilingual
+    class_: ProductClass = Field(alias="class")
+    storage: Literal["cold", "cool", "room", "frozen", "cryogenic"]
+
+
+class Area(Strict):
+    """A room, store, tank, vehicle or loop."""
+
+    id: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")]
+    kind: AreaKind
+    name: Bilingual | None = None
+    grade: Literal["A", "B", "C", "D"] | None = None
+    standard: Literal["cn-gmp-2010", "eu-annex1-2022"] | None = None
+    floor_m2: float | None = Field(default=None, gt=0)
+    height_m: float | None = Field(default=None, gt=0)
+    rack_height_m: float | None = Field(default=None, gt=0)
+    volume_m3: float | None = Field(default=None, gt=0)
+    stores: list[ProductClass] = Field(default=["vaccine"], max_length=16)
+    shipment_type: Literal["I", "II"] | None = None
+    phase: Literal["vapour", "liquid"] | None = None
+    water: Literal["purified", "wfi"] | None = None
+    pharmacopoeia: Literal["chp", "usp", "both"] | None = None
+    from_: SinceInstant | None = Field(default=None, alias="from")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Area:
+        if self.kind is AreaKind.CLEANROOM and (self.grade is None or self.standard is None):
+            raise ValueError("a cleanroom needs grade and standard")
+        if self.kind is not AreaKind.CLEANROOM and (self.grade or self.standard):
+            raise ValueError("only a cleanroom has grade and standard")
+        if self.phase is not None and self.kind is not AreaKind.CRYO_TANK:
+            raise ValueError("only a cryo-tank has a phase")
+        return self
+
+
+class Cascade(Strict):
+    """Two rooms and the pressure (Pa) by which the cleaner must lead."""
+
+    cleaner: str
+    dirtier: str
+    low: float = Field(gt=0)
+
+
+class CalibrationPoint(Strict):
+    """One point of a certificate: the reference value and the error found there."""
+
+    at: float
+    error: float
+
+
+class Calibration(Strict):
+    """The last calibration and when the next is due."""
+
+    done: Day
+    due: Day
+    points: list[CalibrationPoint] = Field(default_factory=list, max_length=100)
+
+
+class Sensor(Strict):
+    """A measuring point: what it measures, where, how often, within what limits."""
+
+    tag: Tag
+    area: str
+    against: str | None = None
+    quantity: Quantity
+    unit: str
+    interval: Duration | None = None
+    limits: Span | None = None
+    range: Span | None = None
+    resolution: float | None = Field(default=None, gt=0)
+    error: float | None = Field(default=None, ge=0)
+    serial: Identifier | None = None
+    calibration: Calibration | None = None
+    pinned: bool = False
+    detection_limit: float | None = None
+    door: Identifier | None = None
+    sample_m3: float | None = Field(default=None, gt=0)
+    temperature_tag: Tag | None = None
+    compensated: bool | None = None
+    config_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+    from_: SinceInstant | None = Field(default=None, alias="from")
+
+    @field_validator("interval")
+    @classmethod
+    def _positive(cls, interval: int | None) -> int | None:
+        if interval is not None and interval < 1_000:  # noqa: PLR2004 - one second, in ms
+            raise ValueError("an interval is at least 1s")
+        return interval
+
+    @model_validator(mode="after")
+    def _fits(self) -> Sensor:
+        if self.unit != UNITS[self.quantity]:
+            raise ValueError(f"{self.quantity} is measured in {UNITS[self.quantity]}, not {self.unit}")
+        if (self.against is not None) != (self.quantity is Quantity.PRESSURE_DIFFERENCE):
+            raise ValueError("`against` belongs to a pressure-difference and to nothing else")
+        return self
+
+
+class Device(Strict):
+    """A device whose events are watched."""
+
+    id: Identifier
+    area: str
+    serial: Identifier | None = None
+    config_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
+
+
+class Trial(Strict):
+    """A clinical trial and its anniversary."""
+
+    id: Identifier
+    anniversary: Day
+    ended: Day | None = None
+
+
+class Facility(Strict):
+    """One facility as it stands in the log: everything but its contacts."""
+
+    id: FacilityId
+    name: Bilingual
+    jurisdiction: Annotated[str, Field(pattern=r"^\d{6}$")]
+    scopes: list[Scope] = Field(default_factory=list, max_length=64)
+    labels: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]] = Field(default_factory=list, max_length=64)
+    delivery: Duration = 60_000
+    licences: list[Licence] = Field(default_factory=list, max_length=100)
+    risk: Risk | None = None
+    products: list[Product] = Field(default_factory=list, max_length=5_000)
+    areas: list[Area] = Field(default_factory=list, max_length=MAX_AREAS)
+    cascades: list[Cascade] = Field(default_factory=list, max_length=MAX_AREAS)
+    sensors: list[Sensor] = Field(default_factory=list, max_length=MAX_SENSORS)
+    devices: list[Device] = Field(default_factory=list, max_length=MAX_SENSORS)
+    trials: list[Trial] = Field(default_factory=list, max_length=1_000)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Facility:
+        faults = [*self._twice(), *self._dangling()]
+        if faults:
+            raise ValueError("; ".join(faults))
+        return self
+
+    def _twice(self) -> list[str]:
+        keys: dict[str, list[tuple[str, int | None]]] = {
+            "area": [(a.id, a.from_) for a in self.areas],
+            "sensor": [(s.tag, s.from_) for s in self.sensors],
+            "product": [(p.id, None) for p in self.products],
+            "device": [(d.id, None) for d in self.devices],
+            "trial": [(t.id, None) for t in self.trials],
+        }
+        return [
+            f"{kind} {key[0]} stands twice"
+            for kind, values in keys.items()
+            for key, count in Counter(values).items()
+            if count > 1
+        ]
+
+    def _dangling(self) -> list[str]:
+        areas = {area.id for area in self.areas}
+        named = [
+            *((f"sensors/{i}/area", s.area) for i, s in enumerate(self.sensors)),
+            *((f"sensors/{i}/against", s.against) for i, s in enumerate(self.sensors) if s.against),
+            *((f"cascades/{i}/cleaner", c.cleaner) for i, c in enumerate(self.cascades)),
+            *((f"cascades/{i}/dirtier", c.dirtier) for i, c in enumerate(self.cascades)),
+            *((f"devices/{i}/area", d.area) for i, d in enumerate(self.devices)),
+        ]
+        return [f"{where} names area {name}, which is not registered" for where, name in named if name not in areas]
+
+
+class Contact(Strict):
+    """A person at the firm; lives in the SQL store only, never in the log."""
+
+    name: Text = Field(min_length=1, max_length=100)
+    role: Text = Field(max_length=100)
+    phone: Annotated[str, Field(pattern=r"^[0-9+() -]{3,32}$")] | None = None
+    email: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$")] | None = None
+    duty: Text | None = None
+
+
+class FacilityEntry(Facility):
+    """A facility as a register file holds it: with its contacts."""
+
+    contacts: list[Contact] = Field(default_factory=list, max_length=100)
+
+    def logged(self) -> Facility:
+        """Return the facility without its contacts."""
+        return Facility.model_validate(
+            self.model_dump(mode="json", by_alias=True, exclude={"contacts"}, exclude_none=True)
+        )
+
+
+class RegisterFile(Strict):
+    """A register file: `facilities`."""
+
+    facilities: Annotated[list[FacilityEntry], Field(min_length=1, max_length=20_000)]
+
+
+FactValue = str | float | bool | list[str] | None
+FACTS: dict[str, type] = {
+    "facility.jurisdiction": str,
+    "facility.labels": list,
+    "area.kind": str,
+    "area.grade": str,
+    "area.standard": str,
+    "area.phase": str,
+    "area.stores": list,
+    "area.shipment_type": str,
+    "area.water": str,
+    "area.pharmacopoeia": str,
+    "sensor.quantity": str,
+    "sensor.unit": str,
+    "sensor.pinned": bool,
+    "sensor.compensated": bool,
+}
+"""The closed list of facts that `applies_to` and table rows may name, with their types."""
+
+
+def facts_of(facility: Facility, sensor: Sensor) -> dict[str, FactValue]:
+    """Return the facts of one sensor for predicates and tables; a cryo-tank without a phase is a vapour tank."""
+    area = next(a for a in facility.areas if a.id == sensor.area)
+    phase = area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None)
+    return {
+        "facility.jurisdiction": facility.jurisdiction,
+        "facility.labels": list(facility.labels),
+        "area.kind": area.kind.value,
+        "area.grade": area.grade,
+        "area.standard": area.standard,
+        "area.phase": phase,
+        "area.stores": list(area.stores),
+        "area.shipment_type": area.shipment_type,
+        "area.water": area.water,
+        "area.pharmacopoeia": area.pharmacopoeia,
+        "sensor.quantity": sensor.quantity.value,
+        "sensor.unit": sensor.unit,
+        "sensor.pinned": sensor.pinned,
+        "sensor.compensated": sensor.compensated,
+    }

@@ -1,0 +1,178 @@
+"""Run the tests that stand inside rule files against the real engine.
+
+A test's facility is a standard one, completed by the test's partial facts; every row is received one second after its event
+time; `until` then moves the clock with the front door open.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from rules.engine import Engine
+from rules.instants import format_duration, parse_instant
+from rules.models import faults_of
+from rules.records import Kind, LogRecord, Quality, Readings, RegisterRecord
+from rules.register import UNITS, Facility, Quantity
+
+if TYPE_CHECKING:
+    from rules.changes import Change
+    from rules.pack import Bundle
+    from rules.rule import Expectation, Rule, RuleTest
+
+BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
+FACILITY = "TEST-0001"
+LATENCY_MS = 1_000
+MAX_SAMPLES = 20_000
+_SAMPLE = re.compile(r"^(?P<bad>!?)(?P<value>_|-?\d+(\.\d+)?)(x(?P<times>\d{1,5}))?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one test gave: the differences in words; none means it passed."""
+
+    rule: str
+    test: str
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def passed(self) -> bool:
+        """Say whether expectation and outcome agree."""
+        return not self.differences
+
+
+def samples(text: str) -> list[tuple[float, Quality] | None]:
+    """Return the samples of a series in short form; None is a missing one.
+
+    >>> samples("5x2 _ !9")
+    [(5.0, <Quality.GOOD: 0>), (5.0, <Quality.GOOD: 0>), None, (9.0, <Quality.FAULT: 6>)]
+
+    Raises:
+        ValueError: a word that is not of the form, or too many samples.
+    """
+    found: list[tuple[float, Quality] | None] = []
+    for word in text.split():
+        match = _SAMPLE.match(word)
+        if not match or (match["bad"] and match["value"] == "_"):
+            raise ValueError(f"{word!r} is no sample; write 5, 7x5, _, _x3 or !9")
+        times = int(match["times"] or 1)
+        if len(found) + times > MAX_SAMPLES:
+            raise ValueError(f"a series of a test holds at most {MAX_SAMPLES} samples")
+        quality = Quality.FAULT if match["bad"] else Quality.GOOD
+        found.extend([None if match["value"] == "_" else (float(match["value"]), quality)] * times)
+    return found
+
+
+def facility_of(rule: Rule, test: RuleTest) -> Facility:
+    """Return the standard facility completed by the test's facts.
+
+    Raises:
+        ValidationError: the facts do not make a facility.
+    """
+    facts = test.register_
+    sensors = [dict(s) for s in facts.get("sensors", [])] + ([dict(facts["sensor"])] if "sensor" in facts else [])
+    areas = [dict(a) for a in facts.get("areas", [])] + ([dict(facts["area"])] if "area" in facts else [])
+    areas = areas or [{}]
+    for area in areas:
+        area.setdefault("id", "A1")
+        area.setdefault("kind", "room-store")
+    for sensor in sensors:
+        sensor.setdefault("area", areas[0]["id"])
+        quantity = sensor.setdefault("quantity", "temperature")
+        if quantity in set(Quantity):
+            sensor.setdefault("unit", UNITS[Quantity(quantity)])
+    scopes = [scope.model_dump() for scope in rule.scopes if scope.field != "all"]
+    whole: dict[str, Any] = {
+        "id": FACILITY,
+        "name": {"zh": "测试单位", "en": "Test facility"},
+        "jurisdiction": "110000",
+        "scopes": scopes,
+        "areas": areas,
+        "sensors": sensors,
+        **facts.get("facility", {}),
+    }
+    return Facility.model_validate(whole)
+
+
+def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
+    """Return the log of a test: the register, then one record a sampling instant."""
+    register = RegisterRecord(version=0, facility=facility_of(rule, test))
+    log = [LogRecord(0, 0, BEGIN_MS, Kind.REGISTER, FACILITY, register)]
+    rows: dict[int, list[tuple[str, float, Quality]]] = {}
+    for tag, series in test.series.items():
+        for i, sample in enumerate(samples(series.values)):
+            if sample is not None:
+                rows.setdefault(BEGIN_MS + i * series.every, []).append((tag, *sample))
+    for at in sorted(rows):
+        entries = rows[at]
+        count = len(entries)
+        payload = Readings(
+            batch=f"t{at}",
+            tags=tuple(tag for tag, _, _ in entries),
+            counts=np.ones(count, np.int32),
+            time=np.full(count, at, np.int64),
+            value=np.array([value for _, value, _ in entries]),
+            quality=np.array([quality for _, _, quality in entries], np.uint8),
+        )
+        log.append(LogRecord(0, len(log), at + LATENCY_MS, Kind.READINGS, FACILITY, payload))
+    return log
+
+
+def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
+    """Return the changes of `rule` that a test gives; only it and what it reads are in the bundle."""
+    engine = Engine(bundle.only({rule.id, *rule.reads}))
+    changes = [change for record in records_of(rule, test) for change in engine.fold(record)]
+    if test.until is not None:
+        changes += engine.advance(0, BEGIN_MS + test.until)
+    return [change for change in changes if change.rule == rule.id]
+
+
+def run_test(rule: Rule, test: RuleTest, bundle: Bundle) -> Outcome:
+    """Run one test and compare."""
+    try:
+        got = changes_of(rule, test, bundle)
+    except ValidationError as error:
+        return Outcome(rule.id, test.name, [str(fault) for fault in faults_of(error, "/register")])
+    except ValueError as error:
+        return Outcome(rule.id, test.name, [str(error)])
+    differences = [
+        f"expected {_words(want)}, got {_said(change)}"
+        for want, change in zip(test.expect, got, strict=False)
+        if not _fits(want, change)
+    ]
+    differences += [f"expected {_words(want)}, got nothing" for want in test.expect[len(got) :]]
+    differences += [f"got {_said(change)}, which was not expected" for change in got[len(test.expect) :]]
+    return Outcome(rule.id, test.name, differences)
+
+
+def run_tests(bundle: Bundle, rule_id: str | None = None) -> list[Outcome]:
+    """Run the tests of all rules of a bundle, or of one."""
+    return [run_test(rule, test, bundle) for rule in bundle.rules if rule_id in {None, rule.id} for test in rule.tests]
+
+
+def _fits(want: Expectation, got: Change) -> bool:
+    end = None if got.end is None else got.end - BEGIN_MS
+    return (
+        (want.at, want.change) == (got.at - BEGIN_MS, got.change)
+        and want.severity in {None, got.severity}
+        and want.start in {None, got.start - BEGIN_MS}
+        and want.end in {None, end}
+        and want.subject in (None, got.subject)
+    )
+
+
+def _words(want: Expectation) -> str:
+    parts = [f"{want.change} at {format_duration(want.at)}"]
+    parts += [str(want.severity)] if want.severity else []
+    parts += [f"start {format_duration(want.start)}"] if want.start is not None else []
+    parts += [f"end {format_duration(want.end)}"] if want.end is not None else []
+    return " ".join(parts)
+
+
+def _said(got: Change) -> str:
+    end = "" if got.end is None else f" end {format_duration(got.end - BEGIN_MS)}"
+    return f"{got.change} at {format_duration(got.at - BEGIN_MS)} {got.severity} start {format_duration(got.start - BEGIN_MS)}{end} {got.subject}"

@@ -1,0 +1,295 @@
+"""Silences of areas and whole feeds: one grouped alarm over those of its series (docs/engine-semantics.md, "gap")."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
+from rules.kinds import gap
+from rules.layout import GAP, HORIZON_MS, NEVER, NONE
+from rules.occurrence import Occurrence
+from rules.rule import GapRule
+from rules.state import FacilityState, Group
+from rules.wording import group_message
+
+if TYPE_CHECKING:
+    from rules.emission import Emitter, Transition
+    from rules.plan import Instance, Plan
+
+FACILITY, AREA, TAG = 0, 1, 2
+"""Levels, in the order in which their changes are emitted."""
+FEWEST = 2
+"""Series that make a group."""
+LISTED = 100
+"""Suppressed alarms named in a group's evidence; the rest are counted."""
+
+
+def level(group: Group) -> int:
+    """Return FACILITY or AREA."""
+    return AREA if group.place else FACILITY
+
+
+def first_rows(
+    state: FacilityState, index: npt.NDArray[np.int64], counted: npt.NDArray[np.bool_]
+) -> dict[int, list[Group]]:
+    """Return which row of a batch ends which active groups: the first received from any of its series."""
+    ends: dict[int, list[Group]] = {}
+    plan = state.plan
+    for group in state.groups:
+        if not group.occurrence.active or plan is None:
+            continue
+        members = np.asarray([not group.place or sensor.area == group.place for sensor in plan.sensors], dtype=bool)
+        hits = np.flatnonzero((index >= 0) & counted & members[index])
+        if hits.size:
+            ends.setdefault(int(hits[0]), []).append(group)
+    return ends
+
+
+def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
+    """Return the groups' decisions due at `due`, as (rule rank, level, place, -1, index)."""
+    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+    return [
+        (ranks[group.rule], level(group), group.place, -1, i)
+        for i, group in enumerate(state.groups)
+        if due in (group.due, group.release)
+    ]
+
+
+def decide(state: FacilityState, i: int, due: int, emitter: Emitter) -> None:
+    """Take a group's decision: the next colour, or the release of what is still silent after its end."""
+    group = state.groups[i]
+    if group.release == due:
+        _release(state, group, due, emitter)
+        return
+    rule = _rule(group.rule, emitter)
+    assert state.plan is not None  # noqa: S101 - a group has members
+    occurrence = group.occurrence
+    for after, rank in _steps(rule, group.interval):
+        if group.lo + after + state.plan.facility.delivery <= due and rank > occurrence.sev:
+            occurrence.sev = occurrence.top = rank
+    _schedule(state, group, rule, due)
+    _emit(group, ChangeKind.STEPPED, due, due, emitter, [])
+
+
+def raise_tag(state: FacilityState, instance: Instance, i: int, transition: Transition, emitter: Emitter) -> None:
+    """Emit a tag's silence that the clock raised, under the group that covers it, if there is one."""
+    group = _covering(state, instance, i, transition, emitter)
+    occurrence = emitter.apply(GAP, instance, transition, [])
+    if group is not None:
+        _suppress(group, instance, occurrence, transition.at, emitter)
+
+
+def end(
+    state: FacilityState, group: Group, at: int, received: int, records: list[RecordRead], emitter: Emitter
+) -> None:
+    """End a group: something of it was received."""
+    assert state.plan is not None  # noqa: S101 - a group has members
+    occurrence = group.occurrence
+    occurrence.end = max(at, occurrence.start)
+    occurrence.closed = at
+    group.due = NEVER
+    group.release = received + state.plan.facility.delivery if occurrence.children else NEVER
+    _emit(group, ChangeKind.CLEARED, at, received, emitter, records)
+
+
+def settle(
+    state: FacilityState, rule: str, at: int, received: int, records: list[RecordRead], emitter: Emitter
+) -> None:
+    """Retract the ended groups of a rule whose tags have all been retracted."""
+    for group in state.groups:
+        occurrence = group.occurrence
+        if group.rule != rule or occurrence.retracted or occurrence.end == NONE or not occurrence.children:
+            continue
+        if all(occurrence.children.values()):
+            occurrence.retracted = True
+            group.release = NEVER
+            _emit(group, ChangeKind.RETRACTED, at, received, emitter, records)
+
+
+def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:
+    """Take (begin, now) out of every silence: the regulator's own outage is never the firm's fault."""
+    plan = state.plan
+    if plan is None:
+        return
+    for row in state.series:
+        row["ext"] += max(0, now - max(begin, int(row["last_m"])))
+    order = sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag))
+    for i in order:
+        instance, gap_state, series = plan.gaps[i], state.gaps[i], state.series[plan.gaps[i].slot]
+        if gap_state["active"] and begin < gap_state["raised"] <= now:
+            occurrence = emitter.current(GAP, instance)
+            occurrence.end, occurrence.retracted = max(now, occurrence.start), True
+            emitter.cover(instance, occurrence, ChangeKind.RETRACTED, now, now, by=None)
+            gap.reopen(gap_state)
+        floor = int(series["last_m"]) if not gap_state["active"] else now
+        gap.schedule(plan.gap_params[i], gap_state, int(series["ext"]), floor)
+    for group in state.groups:
+        if group.occurrence.active and begin < group.raised <= now:
+            group.occurrence.end, group.occurrence.retracted = max(now, group.occurrence.start), True
+            group.due = NEVER
+            _emit(group, ChangeKind.RETRACTED, now, now, emitter, [])
+        elif group.occurrence.active:
+            group.lo += now - begin
+            _schedule(state, group, _rule(group.rule, emitter), now)
+    state.dirty = True
+    state.refresh_due()
+
+
+def abandon_groups(state: FacilityState, received: int, emitter: Emitter) -> None:
+    """End the groups whose series are no longer watched."""
+    assert state.plan is not None  # noqa: S101 - called after a plan was adopted
+    watched = {(i.rule.id, place) for i in state.plan.gaps for place in ("", i.area)}
+    for group in state.groups:
+        if group.occurrence.active and (group.rule, group.place) not in watched:
+            group.occurrence.end = max(received, group.occurrence.start)
+            group.due = NEVER
+            _emit(group, ChangeKind.CLEARED, received, received, emitter, [])
+    state.groups = [g for g in state.groups if (g.rule, g.place) in watched]
+    state.refresh_due()
+
+
+def _covering(
+    state: FacilityState, instance: Instance, i: int, transition: Transition, emitter: Emitter
+) -> Group | None:
+    plan = state.plan
+    assert plan is not None  # noqa: S101 - a silence has a plan
+    series, params = state.series[instance.slot], plan.gap_params[i]
+    quiet_since = max(int(state.gaps[i]["lo"]) + plan.facility.delivery, int(series["last_m"])) + int(series["ext"])
+    for wanted, place in ((params["facility"], ""), (params["area"], instance.area)):
+        if not wanted:
+            continue
+        group = _active(state, instance.rule.id, place)
+        if group is not None:
+            return group
+        members = _members(plan, instance.rule.id, place)
+        places = [s for s, sensor in enumerate(plan.sensors) if not place or sensor.area == place]
+        if len(members) >= FEWEST and int(state.series["recv"][places].max()) <= quiet_since:
+            lo = int(state.gaps[i]["lo"]) + int(series["ext"])
+            return _raise(state, instance.rule.id, place, transition.start, lo, transition.at, emitter)
+    return None
+
+
+def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, due: int, emitter: Emitter) -> Group:
+    plan = state.plan
+    assert plan is not None  # noqa: S101 - a silence has a plan
+    rule = _rule(rule_id, emitter)
+    members = _members(plan, rule_id, place)
+    interval = min(int(plan.gap_params[i]["interval"]) for i in members)
+    sev = rule.severity.base.rank
+    for after, rank in _steps(rule, interval):
+        if lo + after + plan.facility.delivery <= due:
+            sev = max(sev, rank)
+    _drop_old(state)
+    use = 1 + sum((g.rule, g.place, g.occurrence.first_start) == (rule_id, place, start) for g in state.groups)
+    alarm = alarm_id(rule_id, state.facility, _subject(place), start, use)
+    newest = int(state.series["last_t"].max())
+    group = Group(rule_id, place, Occurrence(alarm, start, start, NONE, sev, sev, newest), lo, interval, due)
+    _schedule(state, group, rule, due)
+    covered: list[tuple[Instance, Occurrence]] = []
+    for i in members:
+        occurrence = emitter.active(GAP, plan.gaps[i])
+        if occurrence is not None and occurrence.by is None:
+            covered.append((plan.gaps[i], occurrence))
+    below = [g for g in state.groups if not place and g.place and g.rule == rule_id and g.occurrence.active]
+    named = [g.occurrence.alarm for g in below] + [o.alarm for _, o in covered]
+    state.groups.append(group)
+    _emit(group, ChangeKind.RAISED, due, due, emitter, [], named)
+    for lower in below:
+        lower.occurrence.by = alarm
+        group.occurrence.children[lower.occurrence.alarm] = False
+        _emit(lower, ChangeKind.SUPPRESSED, due, due, emitter, [], by=alarm)
+    for instance, occurrence in covered:
+        _suppress(group, instance, occurrence, due, emitter)
+    return group
+
+
+def _suppress(group: Group, instance: Instance, occurrence: Occurrence, due: int, emitter: Emitter) -> None:
+    occurrence.by = group.occurrence.alarm
+    group.occurrence.children[occurrence.alarm] = False
+    emitter.cover(instance, occurrence, ChangeKind.SUPPRESSED, due, due, by=group.occurrence.alarm)
+
+
+def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> None:
+    """Release what is still silent; an area that is silent as a whole gets its own alarm instead."""
+    plan = state.plan
+    assert plan is not None  # noqa: S101 - a group has members
+    group.release = NEVER
+    alarm = group.occurrence.alarm
+    for lower in state.groups:
+        if lower.occurrence.active and lower.occurrence.by == alarm:
+            lower.occurrence.by = None
+            _emit(lower, ChangeKind.RELEASED, due, due, emitter, [], by=alarm)
+    still: dict[str, list[tuple[int, Occurrence]]] = {}
+    for i in _members(plan, group.rule, group.place):
+        occurrence = emitter.active(GAP, plan.gaps[i])
+        if occurrence is not None and occurrence.by == alarm:
+            occurrence.by = None
+            still.setdefault(plan.gaps[i].area, []).append((i, occurrence))
+    for area in sorted(still):
+        silent = still[area]
+        whole = len(silent) >= FEWEST and len(silent) == len(_members(plan, group.rule, area))
+        if not group.place and whole and plan.gap_params[silent[0][0]]["area"]:
+            if _active(state, group.rule, area) is None:
+                start = min(o.start for _, o in silent)
+                lo = min(int(state.gaps[i]["lo"]) + int(state.series[plan.gaps[i].slot]["ext"]) for i, _ in silent)
+                _raise(state, group.rule, area, start, lo, due, emitter)
+            continue
+        for i, occurrence in sorted(silent, key=lambda item: plan.gaps[item[0]].tag):
+            emitter.cover(plan.gaps[i], occurrence, ChangeKind.RELEASED, due, due, by=alarm)
+
+
+def _members(plan: Plan, rule: str, place: str) -> list[int]:
+    found = [i for i, inst in enumerate(plan.gaps) if inst.rule.id == rule and (not place or inst.area == place)]
+    return sorted(found, key=lambda i: plan.gaps[i].tag)
+
+
+def _active(state: FacilityState, rule: str, place: str) -> Group | None:
+    return next((g for g in state.groups if (g.rule, g.place) == (rule, place) and g.occurrence.active), None)
+
+
+def _steps(rule: GapRule, interval: int) -> list[tuple[int, int]]:
+    return [
+        (step.after if step.after is not None else int((step.after_intervals or 0) * interval), step.to.rank)
+        for step in rule.severity.steps
+    ]
+
+
+def _schedule(state: FacilityState, group: Group, rule: GapRule, floor: int) -> None:
+    assert state.plan is not None  # noqa: S101 - a group has members
+    ahead = [a for a, rank in _steps(rule, group.interval) if rank > group.occurrence.sev]
+    group.due = max(group.lo + min(ahead) + state.plan.facility.delivery, floor) if ahead else NEVER
+
+
+def _rule(rule_id: str, emitter: Emitter) -> GapRule:
+    rule = next(rule for rule in emitter.bundle.rules if rule.id == rule_id)
+    assert isinstance(rule, GapRule)  # noqa: S101 - groups are made by gap rules
+    return rule
+
+
+def _subject(place: str) -> dict[str, str]:
+    return {"area": place} if place else {}
+
+
+def _drop_old(state: FacilityState) -> None:
+    edge = int(state.series["last_t"].max()) - HORIZON_MS
+    state.groups = [g for g in state.groups if g.occurrence.active or g.release != NEVER or g.occurrence.end > edge]
+
+
+def _emit(
+    group: Group, kind: ChangeKind, at: int, received: int, emitter: Emitter, records: list[RecordRead],
+    suppresses: list[str] | None = None, by: str | None = None,
+) -> None:  # fmt: skip
+    named = suppresses or []
+    verdict = Verdict.TRUE if kind in {ChangeKind.RAISED, ChangeKind.STEPPED} else Verdict.FALSE
+    leaf = Leaf(expr="rows received", left=0.0, op="=", right=0.0, verdict=verdict)
+    left_out = {"suppresses": len(named) - LISTED} if len(named) > LISTED else {}
+    proof = Evidence(
+        leaves=[leaf] if verdict is Verdict.TRUE else [], records=records, suppresses=named[:LISTED], left_out=left_out
+    )
+    emitter.emit(
+        _rule(group.rule, emitter), _subject(group.place), group.occurrence, kind, at, received,
+        group_message(group.place, kind), proof, by=by,
+    )  # fmt: skip

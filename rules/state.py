@@ -1,0 +1,264 @@
+"""The state of one facility: packed arrays, published occurrences, clock and sequence; its snapshot and migration."""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from rules import layout
+from rules.errors import OffsiteError
+from rules.layout import FROZEN, GAP, LIMIT, NEVER, NONE, Array
+from rules.occurrence import Occurrence
+
+if TYPE_CHECKING:
+    from rules.plan import Plan
+
+MAGIC = b"OFS1"
+FORMAT = 1
+COUNTERS = ("rows", "duplicate", "conflict", "late", "stale", "future")
+
+
+class SnapshotError(OffsiteError):
+    """A snapshot is broken or of another format; the facility is rebuilt from the log instead."""
+
+    code: ClassVar[str] = "snapshot_broken"
+    action: ClassVar[str] = "Rebuild the facility from log and archive; its snapshot is not used."
+
+
+@dataclass(slots=True)
+class Group:
+    """A silence of an area (or, with an empty place, of the facility) under one gap rule."""
+
+    rule: str
+    place: str
+    occurrence: Occurrence
+    lo: int
+    interval: int
+    raised: int
+    due: int = NEVER
+    """The next step by the clock."""
+    release: int = NEVER
+    """When, after its end, what is still silent is released."""
+
+    def pack(self) -> list[Any]:
+        """Return the members as a list for a snapshot."""
+        return [
+            self.rule,
+            self.place,
+            self.occurrence.pack(),
+            self.lo,
+            self.interval,
+            self.raised,
+            self.due,
+            self.release,
+        ]
+
+    @classmethod
+    def unpack(cls, row: list[Any]) -> Group:
+        """Return the group of a packed list."""
+        return cls(row[0], row[1], Occurrence.unpack(row[2]), *row[3:])
+
+
+@dataclass(slots=True)
+class FacilityState:
+    """Everything the fold knows of one facility."""
+
+    partition: int
+    facility: str
+    version: int = -1
+    clock: int = NONE
+    seq: int = 0
+    position: int = 0
+    """The next offset that this state has not folded."""
+    plan: Plan | None = None
+    packs: str = ""
+    registered: dict[str, int] = field(default_factory=dict)
+    """Receive time of the register record that brought each tag: silence is counted from there."""
+    unknown_tags: int = 0
+    occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
+    groups: list[Group] = field(default_factory=list)
+    series: Array = field(default_factory=lambda: np.zeros(0, layout.SERIES))
+    ring_t: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ring_m: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ring_v: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
+    ring_q: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
+    limit_head: Array = field(default_factory=lambda: np.zeros(0, layout.LIMIT_STATE))
+    limit_tail: Array = field(default_factory=lambda: np.zeros(0, layout.LIMIT_STATE))
+    frozen_head: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_STATE))
+    frozen_tail: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_STATE))
+    gaps: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_STATE))
+    next_due: int = NEVER
+    dirty: bool = True
+
+    def refresh_due(self) -> None:
+        """Recompute the earliest decision by the clock."""
+        due = NEVER
+        for states in (self.limit_head, self.frozen_head, self.gaps):
+            if states.size:
+                due = min(due, int(states["due"].min()))
+        for group in self.groups:
+            due = min(due, group.due, group.release)
+        self.next_due = due
+
+    def adopt(self, plan: Plan, received: int) -> None:
+        """Take a new plan; what stays registered keeps its state, by rule and tag."""
+        old = self.plan
+        arrays = (self.series, self.ring_t, self.ring_m, self.ring_v, self.ring_q)
+        heads = (self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps)
+        self.plan = plan
+        self.series = plan.series.copy()
+        _blank_series(self.series)
+        self.ring_t = np.zeros(plan.ring_rows, np.int64)
+        self.ring_m = np.zeros(plan.ring_rows, np.int64)
+        self.ring_v = np.zeros(plan.ring_rows, np.float64)
+        self.ring_q = np.zeros(plan.ring_rows, np.uint8)
+        for tag, slot in plan.slots.items():
+            since = self.registered.setdefault(tag, received)
+            self.series[slot]["recv"] = since
+            self.series[slot]["last_m"] = since
+            self.series[slot]["lo"] = since
+            if old is not None and tag in old.slots:
+                self._carry_series(slot, arrays, old.slots[tag])
+        self.registered = {tag: at for tag, at in sorted(self.registered.items()) if tag in plan.slots}
+        self._carry_instances(old, heads)
+        self.refresh_due()
+        self.dirty = True
+
+    def _carry_series(self, slot: int, old: tuple[Any, ...], old_slot: int) -> None:
+        series, rings = old[0], old[1:]
+        source, target = series[old_slot], self.series[slot]
+        for name in ("last_t", "last_m", "recv", "ext", "lo", "tail_t", "tail_m", *COUNTERS):
+            target[name] = source[name]
+        length, cap = int(source["ring_len"]), int(source["ring_cap"])
+        keep = min(length, int(target["ring_cap"]))
+        order = int(source["ring_off"]) + (int(source["ring_head"]) + np.arange(length)) % cap
+        if keep < length:
+            # A shorter interval-to-horizon ring: what no longer fits can no longer be decided again.
+            target["tail_t"] = rings[0][order[length - keep - 1]]
+            target["tail_m"] = rings[1][order[length - keep - 1]]
+            order = order[length - keep :]
+        begin = int(target["ring_off"])
+        for to, source_ring in zip((self.ring_t, self.ring_m, self.ring_v, self.ring_q), rings, strict=True):
+            to[begin : begin + keep] = source_ring[order]
+        target["ring_len"] = keep
+        target["ring_head"] = 0
+
+    def _carry_instances(self, old: Plan | None, heads: tuple[Array, ...]) -> None:
+        plan = self.plan
+        assert plan is not None  # noqa: S101 - adopt has just set it
+        self.limit_head = _blank(np.zeros(len(plan.limits), layout.LIMIT_STATE))
+        self.limit_tail = self.limit_head.copy()
+        self.frozen_head = _blank(np.zeros(len(plan.frozen), layout.FROZEN_STATE))
+        self.frozen_tail = self.frozen_head.copy()
+        self.gaps = _blank(np.zeros(len(plan.gaps), layout.GAP_STATE))
+        for i, instance in enumerate(plan.gaps):
+            series = self.series[instance.slot]
+            gap, params = self.gaps[i], plan.gap_params[i]
+            gap["lo"], gap["fresh"] = series["lo"], series["last_t"] == NONE
+            gap["due"] = max(
+                int(gap["lo"] + params["silent"] + params["delivery"] + series["ext"]), int(series["last_m"])
+            )
+        if old is None:
+            return
+        targets = (self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps)
+        for kind, target, source in zip((LIMIT, LIMIT, FROZEN, FROZEN, GAP), targets, heads, strict=True):
+            places = {instance.key: i for i, instance in enumerate(old.instances(kind))}
+            for i, instance in enumerate(plan.instances(kind)):
+                if instance.key in places:
+                    target[i] = source[places[instance.key]]
+
+    def counters(self) -> dict[str, int]:
+        """Return what happened to rows, summed over the series."""
+        sums = {name: int(self.series[name].sum()) for name in COUNTERS}
+        return {**sums, "unknown_tag": self.unknown_tags}
+
+    def snapshot(self) -> bytes:
+        """Return the whole state: magic, SHA-256 of the rest, zlib of msgpack. Equal states give equal bytes."""
+        plan = self.plan
+        body = {
+            "format": FORMAT,
+            "facility": self.facility,
+            "version": self.version,
+            "clock": self.clock,
+            "seq": self.seq,
+            "position": self.position,
+            "packs": self.packs,
+            "register": None if plan is None else plan.facility.model_dump_json(by_alias=True, exclude_none=True),
+            "registered": list(self.registered.items()),
+            "unknown_tags": self.unknown_tags,
+            "occurrences": [[*key, [o.pack() for o in rows]] for key, rows in sorted(self.occurrences.items()) if rows],
+            "groups": [group.pack() for group in self.groups],
+            "keys": [] if plan is None else [[i.key for i in plan.instances(kind)] for kind in (LIMIT, FROZEN, GAP)],
+            "arrays": [a.tobytes() for a in self._arrays()],
+        }
+        packed = zlib.compress(msgspec.msgpack.encode(body), 1)
+        return MAGIC + hashlib.sha256(packed).digest() + packed
+
+    def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
+        return (
+            self.series, self.ring_t, self.ring_m, self.ring_v, self.ring_q,
+            self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps,
+        )  # fmt: skip
+
+    def load_arrays(self, blobs: list[bytes]) -> None:
+        """Put the arrays of a snapshot whose plan equals ours into place.
+
+        Raises:
+            SnapshotError: the lengths do not fit the plan.
+        """
+        for target, blob in zip(self._arrays(), blobs, strict=True):
+            if target.nbytes != len(blob):
+                raise SnapshotError(f"snapshot of {self.facility}: its arrays do not fit its register and packs")
+            target[...] = np.frombuffer(blob, target.dtype)
+
+
+def open_snapshot(snapshot: bytes) -> dict[str, Any]:
+    """Return the checked body of a snapshot.
+
+    Raises:
+        SnapshotError: foreign bytes, a wrong checksum or another format.
+    """
+    if snapshot[:4] != MAGIC:
+        raise SnapshotError("not a facility snapshot")
+    packed = snapshot[36:]
+    if hashlib.sha256(packed).digest() != snapshot[4:36]:
+        raise SnapshotError("a snapshot's checksum does not fit")
+    body: dict[str, Any] = msgspec.msgpack.decode(zlib.decompress(packed))
+    if body["format"] != FORMAT:
+        raise SnapshotError(f"snapshot format {body['format']} is not known here")
+    return body
+
+
+def _blank_series(series: Array) -> None:
+    for name in ("last_t", "tail_t", "tail_m"):
+        series[name] = NONE
+
+
+def _blank(states: Array) -> Array:
+    names = states.dtype.names or ()
+    for name in (
+        "start_t",
+        "start_m",
+        "known_t",
+        "last_t",
+        "last_m",
+        "end_t",
+        "step_t",
+        "step_m",
+        "run_t",
+        "move_t",
+        "hour",
+    ):
+        if name in names:
+            states[name] = NONE
+    for name in ("value", "before"):
+        if name in names:
+            states[name] = np.nan
+    states["due"] = NEVER
+    return states

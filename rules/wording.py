@@ -1,0 +1,120 @@
+"""Messages and evidence of a change: the words in two languages, the operands, the limits used."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
+from rules.instants import format_duration
+from rules.models import Bilingual
+from rules.rule import FrozenRule, GapRule
+
+if TYPE_CHECKING:
+    from rules.plan import Instance
+
+UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L"}
+_ENDINGS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.STEPPED: ("colour changed", "等级变更"),
+    ChangeKind.SUPPRESSED: ("covered by a wider alarm", "已并入范围更大的报警"),
+    ChangeKind.RELEASED: ("still holds after the wider alarm ended", "上级报警结束后仍然存在"),
+    ChangeKind.UNKNOWN: ("no good data: the condition is unknown", "缺少有效数据，状态未知"),
+    ChangeKind.KNOWN: ("good data are back", "有效数据已恢复"),
+    ChangeKind.CLEARED: ("back to normal", "已恢复正常"),
+    ChangeKind.RETRACTED: ("late data show that it never held", "迟到数据表明该报警不成立"),
+    ChangeKind.AMENDED: ("late data moved its start, end or colour", "迟到数据修正了起止时间或等级"),
+}
+
+
+def sign(unit: str) -> str:
+    """Return the sign that people read for a UCUM unit.
+
+    >>> sign("Cel")
+    '°C'
+    """
+    return UNIT_SIGNS.get(unit, unit)
+
+
+def crossed(instance: Instance, value: float) -> tuple[str, float] | None:
+    """Return the operator and the bound that `value` is beyond, or None."""
+    inclusive = getattr(getattr(instance.rule, "limits", None), "inclusive", False)
+    if value > instance.high or (inclusive and value == instance.high):
+        return (">=" if inclusive else ">"), instance.high
+    if value < instance.low or (inclusive and value == instance.low):
+        return ("<=" if inclusive else "<"), instance.low
+    return None
+
+
+def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
+    """Return one sentence in both languages; names of places come from the register as text."""
+    tag, unit = instance.tag, sign(instance.unit)
+    if kind is not ChangeKind.RAISED:
+        en, zh = _ENDINGS[kind]
+        return Bilingual(en=f"{tag}: {en}", zh=f"{tag}：{zh}")
+    if isinstance(instance.rule, GapRule):
+        return Bilingual(en=f"{tag}: no record arrives", zh=f"{tag}：未收到记录")
+    if isinstance(instance.rule, FrozenRule):
+        return Bilingual(
+            en=f"{tag}: the value does not move ({value:.10g} {unit})",
+            zh=f"{tag}：数值长时间不变（{value:.10g} {unit}）",
+        )
+    bound = None if math.isnan(value) else crossed(instance, value)
+    if bound is None:
+        return Bilingual(en=f"{tag}: outside its limits", zh=f"{tag}：超出限值")
+    above = bound[0].startswith(">")
+    en, zh = ("above", "高于上限") if above else ("below", "低于下限")
+    return Bilingual(
+        en=f"{tag}: {value:.10g} {unit}, {en} {bound[1]:.10g} {unit}",
+        zh=f"{tag}：{value:.10g} {unit}，{zh} {bound[1]:.10g} {unit}",
+    )
+
+
+def group_message(place: str, kind: ChangeKind) -> Bilingual:
+    """Return the sentence for an area's or the facility's silence; `place` is the area id or empty."""
+    en, zh = (place, place) if place else ("Whole feed", "全部数据")
+    if kind is ChangeKind.RAISED:
+        return Bilingual(en=f"{en}: no record arrives from any sensor", zh=f"{zh}：所有测点均未收到记录")
+    return Bilingual(en=f"{en}: {_ENDINGS[kind][0]}", zh=f"{zh}：{_ENDINGS[kind][1]}")
+
+
+def evidence(
+    instance: Instance, kind: ChangeKind, value: float, records: list[RecordRead], into: str | None = None
+) -> Evidence:
+    """Return the evidence of a change of one instance: leaf, limits, records read."""
+    leaves: list[Leaf] = []
+    if isinstance(instance.rule, GapRule):
+        silent = instance.rule.threshold or 0
+        wait = (
+            f"{instance.rule.factor:g} x interval"
+            if instance.rule.factor
+            else format_duration(silent + instance.rule.grace)
+        )
+        verdict = Verdict.TRUE if kind in {ChangeKind.RAISED, ChangeKind.STEPPED} else Verdict.FALSE
+        leaves.append(Leaf(expr=f"silence of {instance.tag}", left=None, op=">", right=wait, verdict=verdict))
+    elif kind is ChangeKind.UNKNOWN:
+        leaves.append(
+            Leaf(expr=instance.tag, left=None, op="in", right="limits", unit=instance.unit, verdict=Verdict.UNKNOWN)
+        )
+    elif not math.isnan(value):
+        leaves.append(_value_leaf(instance, value))
+    return Evidence(leaves=leaves, limits=list(instance.limits), records=records, into=into)
+
+
+def _value_leaf(instance: Instance, value: float) -> Leaf:
+    if isinstance(instance.rule, FrozenRule):
+        return Leaf(
+            expr=f"movement of {instance.tag}",
+            left=value,
+            op="=",
+            right=value,
+            unit=instance.unit,
+            verdict=Verdict.TRUE,
+        )
+    bound = crossed(instance, value)
+    if bound is not None:
+        return Leaf(
+            expr=instance.tag, left=value, op=bound[0], right=bound[1], unit=instance.unit, verdict=Verdict.TRUE
+        )
+    right = instance.high if math.isfinite(instance.high) else instance.low
+    op = ">" if math.isfinite(instance.high) else "<"
+    return Leaf(expr=instance.tag, left=value, op=op, right=right, unit=instance.unit, verdict=Verdict.FALSE)
