@@ -46,7 +46,10 @@ class Occurrence:
     @classmethod
     def unpack(cls, row: list[Any]) -> Occurrence:
         """Return the occurrence of a packed list."""
-        return cls(*row[:11], dict(row[11]))
+        occurrence = cls(*row[:7])
+        occurrence.closed, occurrence.unknown, occurrence.retracted, occurrence.by = row[7:11]
+        occurrence.children = dict(row[11])
+        return occurrence
 
 
 @dataclass(slots=True)

@@ -69,7 +69,7 @@ class Bundle:
         try:
             expander = zlib.decompressobj()
             raw = expander.decompress(base64.b64decode(record.bundle, validate=True), MAX_BUNDLE_BYTES)
-            content = json.loads(raw) if not expander.unconsumed_tail else None
+            content: Any = None if expander.unconsumed_tail else json.loads(raw)
             bundle = cls.of(
                 [_RULE.validate_python(rule) for rule in content["rules"]],
                 [Table.model_validate(table) for table in content["tables"]],

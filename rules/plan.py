@@ -71,6 +71,20 @@ class Plan:
         """Return the instances of LIMIT, FROZEN or GAP."""
         return (self.limits, self.frozen, self.gaps)[kind]
 
+    def watch(self, tag: str) -> list[tuple[str, bytes]]:
+        """Return what watches a tag and with what numbers; equal lists decide equal rows alike."""
+        row = self.series[self.slots[tag]]
+        sets = (
+            (self.limits, self.limit_params, "limit_lo", "limit_hi"),
+            (self.frozen, self.frozen_params, "frozen_lo", "frozen_hi"),
+        )
+        found = [
+            (instances[i].rule.id, params[i].tobytes())
+            for instances, params, low, high in sets
+            for i in range(int(row[low]), int(row[high]))
+        ]
+        return [("range", row[["range_low", "range_high"]].tobytes()), *found]
+
 
 def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility`; of several entries of one tag the newest in force at `received_ms` counts."""

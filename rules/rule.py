@@ -187,7 +187,7 @@ class GapRule(RuleBase):
     threshold: Duration | None = None
     """... or than this fixed time (a legal recording interval); exactly one of the two is given."""
     grace: Duration = 0
-    groups: list[Literal["area", "facility"]] = ["area", "facility"]
+    groups: list[Literal["area", "facility"]] = Field(default=["area", "facility"])
 
 
 class FrozenRule(RuleBase):

@@ -157,7 +157,6 @@ def _covering(
     plan = state.plan
     assert plan is not None  # noqa: S101 - a silence has a plan
     series, params = state.series[instance.slot], plan.gap_params[i]
-    quiet_since = max(int(state.gaps[i]["lo"]) + plan.facility.delivery, int(series["last_m"])) + int(series["ext"])
     for wanted, place in ((params["facility"], ""), (params["area"], instance.area)):
         if not wanted:
             continue
@@ -165,8 +164,7 @@ def _covering(
         if group is not None:
             return group
         members = _members(plan, instance.rule.id, place)
-        places = [s for s, sensor in enumerate(plan.sensors) if not place or sensor.area == place]
-        if len(members) >= FEWEST and int(state.series["recv"][places].max()) <= quiet_since:
+        if len(members) >= FEWEST and all(_quiet(state, plan, j, transition.at) for j in members):
             lo = int(state.gaps[i]["lo"]) + int(series["ext"])
             return _raise(state, instance.rule.id, place, transition.start, lo, transition.at, emitter)
     return None

@@ -124,30 +124,43 @@ class FacilityState:
             self.series[slot]["last_m"] = since
             self.series[slot]["lo"] = since
             if old is not None and tag in old.slots:
-                self._carry_series(slot, arrays, old.slots[tag])
+                self._carry_series(slot, arrays, old.slots[tag], same=old.watch(tag) == plan.watch(tag))
         self.registered = {tag: at for tag, at in sorted(self.registered.items()) if tag in plan.slots}
         self._carry_instances(old, heads)
+        self._settle()
         self.refresh_due()
         self.dirty = True
 
-    def _carry_series(self, slot: int, old: tuple[Any, ...], old_slot: int) -> None:
+    def _carry_series(self, slot: int, old: tuple[Any, ...], old_slot: int, *, same: bool) -> None:
         series, rings = old[0], old[1:]
         source, target = series[old_slot], self.series[slot]
         for name in ("last_t", "last_m", "recv", "ext", "lo", "tail_t", "tail_m", *COUNTERS):
             target[name] = source[name]
         length, cap = int(source["ring_len"]), int(source["ring_cap"])
-        keep = min(length, int(target["ring_cap"]))
+        if not same or length > target["ring_cap"]:
+            # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
+            target["tail_t"], target["tail_m"] = source["last_t"], source["last_m"]
+            return
         order = int(source["ring_off"]) + (int(source["ring_head"]) + np.arange(length)) % cap
-        if keep < length:
-            # A shorter interval-to-horizon ring: what no longer fits can no longer be decided again.
-            target["tail_t"] = rings[0][order[length - keep - 1]]
-            target["tail_m"] = rings[1][order[length - keep - 1]]
-            order = order[length - keep :]
         begin = int(target["ring_off"])
-        for to, source_ring in zip((self.ring_t, self.ring_m, self.ring_v, self.ring_q), rings, strict=True):
-            to[begin : begin + keep] = source_ring[order]
-        target["ring_len"] = keep
+        self.ring_t[begin : begin + length] = rings[0][order]
+        self.ring_m[begin : begin + length] = rings[1][order]
+        self.ring_v[begin : begin + length] = rings[2][order]
+        self.ring_q[begin : begin + length] = rings[3][order]
+        target["ring_len"] = length
         target["ring_head"] = 0
+
+    def _settle(self) -> None:
+        """Where a series' ring was given up, start its tails from its heads."""
+        plan = self.plan
+        assert plan is not None  # noqa: S101 - called by adopt
+        for instances, head, tail in (
+            (plan.limits, self.limit_head, self.limit_tail),
+            (plan.frozen, self.frozen_head, self.frozen_tail),
+        ):
+            for i, instance in enumerate(instances):
+                if self.series[instance.slot]["ring_len"] == 0:
+                    tail[i] = head[i]
 
     def _carry_instances(self, old: Plan | None, heads: tuple[Array, ...]) -> None:
         plan = self.plan

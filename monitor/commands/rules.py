@@ -1,0 +1,92 @@
+"""`offsite rules`: lint, test, list and show rule packs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+from xml.etree import ElementTree as ET
+
+import typer
+
+from rules.errors import BadInputError
+from rules.lint import lint as lint_packs
+from rules.pack import SHIPPED, load_bundle
+from rules.ruletest import Outcome, run_tests
+
+app = typer.Typer(no_args_is_help=True, help="Lint, test, list and show rule packs.")
+Folders = Annotated[
+    list[Path] | None, typer.Argument(help="Folders of rule files; the shipped packs if none is given.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+@app.command()
+def lint(folders: Folders = None) -> None:
+    """Print every fault with file, line and column; exit 3 if there is any."""
+    faults = lint_packs(folders or [SHIPPED])
+    if faults:
+        raise BadInputError("rule packs", faults)
+    sys.stderr.write("no faults\n")
+
+
+@app.command()
+def test(
+    folders: Folders = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only this rule's tests.")] = None,
+    junit: Annotated[Path | None, typer.Option("--junit", help="Also write JUnit XML here.")] = None,
+) -> None:
+    """Run the tests inside the rule files; exit 1 if one fails."""
+    bundle = load_bundle(folders or ["default"])
+    outcomes = run_tests(bundle, rule)
+    if not outcomes:
+        raise typer.BadParameter("no such rule, or it has no test", param_hint="--rule")
+    for outcome in outcomes:
+        sys.stdout.write(f"{'ok  ' if outcome.passed else 'FAIL'} {outcome.rule}: {outcome.test}\n")
+        for difference in outcome.differences:
+            sys.stdout.write(f"       {difference}\n")
+    failed = sum(not outcome.passed for outcome in outcomes)
+    sys.stdout.write(f"{len(outcomes) - failed} passed, {failed} failed\n")
+    if junit is not None:
+        junit.write_bytes(junit_xml(outcomes))
+    raise typer.Exit(1 if failed else 0)
+
+
+@app.command("list")
+def list_rules(folders: Folders = None, as_json: AsJson = False) -> None:
+    """List the rules: id, version, kind, colour, stage, title."""
+    rules = load_bundle(folders or ["default"]).rules
+    if as_json:
+        rows = [
+            {"id": r.id, "version": r.version, "kind": r.kind, "severity": r.severity.base, "stage": r.stage,
+             "title": r.title.model_dump()}
+            for r in rules
+        ]  # fmt: skip
+        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
+        return
+    for r in rules:
+        sys.stdout.write(
+            f"{r.id:34} {r.version:7} {r.kind:7} {r.severity.base:7} {r.stage:7} {r.title.zh} / {r.title.en}\n"
+        )
+
+
+@app.command()
+def show(rule_id: str, folders: Folders = None) -> None:
+    """Print one rule as JSON, its citations and rationale included."""
+    rule = load_bundle(folders or ["default"]).rule(rule_id)
+    if rule is None:
+        raise typer.BadParameter(f"{rule_id} is not in these packs")
+    sys.stdout.write(rule.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
+
+
+def junit_xml(outcomes: list[Outcome]) -> bytes:
+    """Return the outcomes as JUnit XML."""
+    failed = sum(not outcome.passed for outcome in outcomes)
+    suite = ET.Element("testsuite", name="offsite rules", tests=str(len(outcomes)), failures=str(failed))
+    for outcome in outcomes:
+        case = ET.SubElement(suite, "testcase", classname=outcome.rule, name=outcome.test)
+        if not outcome.passed:
+            ET.SubElement(case, "failure", message="; ".join(outcome.differences))
+    text: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
+    return text

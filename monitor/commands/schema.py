@@ -1,0 +1,48 @@
+"""`offsite schema`: print the JSON Schema of a public contract."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+from pydantic import TypeAdapter
+
+from rules.changes import Change
+from rules.posts import ReadingsPost
+from rules.records import MODELS, Events, Mark, Report
+from rules.register import RegisterFile
+from rules.rule import Rule
+from rules.tables import Table
+
+app = typer.Typer(help="Print the JSON Schema of a public contract; without a name, list the names.")
+
+SCHEMAS: dict[str, Any] = {
+    "readings": ReadingsPost,
+    "report": Report,
+    "mark": Mark,
+    "events": Events,
+    "register-file": RegisterFile,
+    "rule": Rule,
+    "table": Table,
+    "change": Change,
+    **{f"log-{kind.value}": model for kind, model in MODELS.items()},
+}
+
+
+def schema_text(name: str) -> str:
+    """Return the schema of a contract as it is committed under docs/contracts."""
+    schema = TypeAdapter(SCHEMAS[name]).json_schema(by_alias=True)
+    return json.dumps({"$id": f"urn:offsite:{name}:v1", **schema}, ensure_ascii=False, indent=2, sort_keys=True) + "\n"
+
+
+@app.command()
+def command(name: Annotated[str | None, typer.Argument(help="A contract's name.")] = None) -> None:
+    """Print one schema, or the list of names."""
+    if name is None:
+        sys.stdout.write("\n".join(SCHEMAS) + "\n")
+        return
+    if name not in SCHEMAS:
+        raise typer.BadParameter(f"no contract {name}; known are {', '.join(SCHEMAS)}")
+    sys.stdout.write(schema_text(name))

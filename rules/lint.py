@@ -1,0 +1,182 @@
+"""Lint rule packs: what a reader, a lawyer or the engine would stumble over, each with file, line and column."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING
+
+from rules.changes import ChangeKind
+from rules.errors import Fault
+from rules.pack import bundle_of, load_files
+from rules.predicate import faults as predicate_faults
+from rules.register import UNITS, Quantity, Span
+from rules.rule import GapRule, LimitRule
+from rules.ruletest import samples
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from rules.models import Bilingual
+    from rules.pack import Bundle, Loaded
+    from rules.rule import Rule
+
+_CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def lint(folders: Iterable[Path]) -> list[Fault]:
+    """Return every fault of the packs below `folders`, ordered by place."""
+    loaded, faults = load_files(folders)
+    bundle, more = bundle_of(loaded)
+    faults = [*faults, *more]
+    for item in loaded:
+        if item.rule is not None:
+            faults.extend(item.document.place(fault) for fault in _rule_faults(item, item.rule, bundle))
+        if item.table is not None:
+            faults.extend(item.document.place(fault) for fault in _table_faults(item))
+    faults.extend(_cycles(loaded, bundle))
+    return sorted(set(faults))
+
+
+def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle) -> list[Fault]:
+    faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
+    pack, slug = rule.id.split(".", 1)
+    if item.path.stem != slug or item.path.parent.name != pack:
+        faults.append(Fault("/id", "place", f"the file of {rule.id} is {pack}/{slug}.yaml"))
+    faults.extend(_texts("/title", rule.title))
+    for name in ("cause", "consequence", "response"):
+        faults.extend(_texts(f"/rationale/{name}", getattr(rule.rationale, name)))
+    faults.extend(
+        Fault("/reads", "unknown_rule", f"{other} is not in these packs")
+        for other in rule.reads
+        if not bundle.rule(other)
+    )
+    faults.extend(_test_faults(rule))
+    faults.extend(_step_faults(rule))
+    if isinstance(rule, LimitRule):
+        faults.extend(_limit_faults(rule, bundle))
+    if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
+        faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
+    return faults
+
+
+def _texts(pointer: str, text: Bilingual) -> list[Fault]:
+    faults = []
+    if not text.en.strip():
+        faults.append(Fault(f"{pointer}/en", "text", "an English text is needed"))
+    if not _CHINESE.search(text.zh):
+        faults.append(Fault(f"{pointer}/zh", "text", "a Chinese text is needed"))
+    return faults
+
+
+def _test_faults(rule: Rule) -> list[Fault]:
+    fires = any(want.change is ChangeKind.RAISED for test in rule.tests for want in test.expect)
+    quiet = any(not test.expect for test in rule.tests)
+    faults = []
+    if not fires:
+        faults.append(Fault("/tests", "no_firing_test", "at least one test must raise the alarm"))
+    if not quiet:
+        faults.append(Fault("/tests", "no_quiet_test", "at least one test must stay quiet"))
+    for i, test in enumerate(rule.tests):
+        for tag, series in test.series.items():
+            try:
+                samples(series.values)
+            except ValueError as error:
+                faults.append(Fault(f"/tests/{i}/series/{tag}/values", "samples", str(error)))
+    return faults
+
+
+def _step_faults(rule: Rule) -> list[Fault]:
+    faults = []
+    rank = rule.severity.base.rank
+    last = -1.0
+    for i, step in enumerate(rule.severity.steps):
+        at = f"/severity/steps/{i}"
+        given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
+        if sum(given) != 1:
+            faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
+        if step.beyond is not None and not isinstance(rule, LimitRule):
+            faults.append(Fault(f"{at}/beyond", "step", "only a limit rule steps by value"))
+        if step.to.rank <= rank:
+            faults.append(Fault(f"{at}/to", "unreachable_step", f"{step.to} does not rise above the colour before it"))
+        rank = max(rank, step.to.rank)
+        if step.after is not None:
+            if step.after <= last:
+                faults.append(Fault(f"{at}/after", "unreachable_step", "steps stand in the order of their durations"))
+            last = step.after
+        if step.beyond is not None and isinstance(rule, LimitRule) and isinstance(rule.limits.from_, Span):
+            faults.extend(_beyond_faults(at, rule.limits.from_, step.beyond))
+    return faults
+
+
+def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
+    high = base.high is not None and beyond.high is not None and beyond.high < base.high
+    low = base.low is not None and beyond.low is not None and beyond.low > base.low
+    if high or low:
+        return [Fault(f"{at}/beyond", "unreachable_step", "lies inside the rule's own limits")]
+    return []
+
+
+def _limit_faults(rule: LimitRule, bundle: Bundle) -> list[Fault]:
+    faults = []
+    source = rule.limits.from_
+    wanted = rule.applies_to.get("sensor.quantity", [])
+    quantities = wanted if isinstance(wanted, list) else [str(wanted)]
+    units = {UNITS[Quantity(q)] for q in quantities if q in set(Quantity)}
+    if isinstance(source, Span):
+        if source.low is None and source.high is None:
+            faults.append(Fault("/limits/from", "no_limit", "give low, high or both"))
+        if len(units) != 1:
+            faults.append(
+                Fault("/applies_to", "unit", "a literal limit needs quantities of one unit in sensor.quantity")
+            )
+    elif source not in {"sensor", "range"}:
+        table = bundle.tables.get(source)
+        if table is None:
+            faults.append(Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs"))
+        elif units and not any(row.unit in units for row in table.rows):
+            faults.append(Fault("/limits/from", "unit", f"no row of {source} has a unit of {', '.join(sorted(units))}"))
+    if rule.clear.latched:
+        faults.append(
+            Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")
+        )
+    deadband = rule.clear.deadband
+    if isinstance(deadband, str) and not re.fullmatch(r"\d{1,2}(\.\d+)?%", deadband):
+        faults.append(Fault("/clear/deadband", "deadband", "a number in the quantity's unit, or a share such as 10%"))
+    elif isinstance(deadband, float) and (deadband < 0 or not math.isfinite(deadband)):
+        faults.append(Fault("/clear/deadband", "deadband", "zero or more"))
+    return faults
+
+
+def _table_faults(item: Loaded) -> list[Fault]:
+    table = item.table
+    faults: list[Fault] = []
+    if table is None:
+        return faults
+    faults.extend(_texts("/title", table.title))
+    for i, row in enumerate(table.rows):
+        faults.extend(Fault(f"/rows/{i}/where/{name}", "predicate", text) for name, text in predicate_faults(row.where))
+        quantity = row.where.get("sensor.quantity")
+        if isinstance(quantity, str) and quantity in set(Quantity) and UNITS[Quantity(quantity)] != row.unit:
+            faults.append(Fault(f"/rows/{i}/unit", "unit", f"{quantity} is measured in {UNITS[Quantity(quantity)]}"))
+    return faults
+
+
+def _cycles(loaded: Iterable[Loaded], bundle: Bundle) -> list[Fault]:
+    reads = {rule.id: [other for other in rule.reads if bundle.rule(other)] for rule in bundle.rules}
+    faults = []
+    for item in loaded:
+        if item.rule is None:
+            continue
+        seen: set[str] = set()
+        ahead = list(reads[item.rule.id])
+        while ahead:
+            other = ahead.pop()
+            if other == item.rule.id:
+                faults.append(Fault(item.document.where("/reads"), "cycle", f"{item.rule.id} reads itself in a circle"))
+                break
+            if other not in seen:
+                seen.add(other)
+                ahead.extend(reads[other])
+    return faults
