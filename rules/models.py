@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rules.errors import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class Strict(BaseModel):
@@ -27,8 +31,41 @@ def _printable(text: str) -> str:
 FacilityId = Annotated[str, Field(pattern=r"^[A-Z0-9][A-Z0-9-]{1,31}$")]
 Tag = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")]
 Identifier = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,128}$")]
+_FACILITY_ID = re.compile(r"[A-Z0-9][A-Z0-9-]{1,31}")
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
+_TAG_LINES = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._/-]{0,63}\n)*")
+_IDENTIFIER = re.compile(r"[\x21-\x7e]{1,128}")
 Text = Annotated[str, Field(max_length=4000), AfterValidator(_printable)]
 """Free text from outside: data, never markup and never a template."""
+
+
+def is_facility_id(text: str) -> bool:
+    """Say whether a text is the id of a facility, where no model is at hand."""
+    return _FACILITY_ID.fullmatch(text) is not None
+
+
+def is_tag(text: str) -> bool:
+    r"""Say whether a text is a tag, where no model is at hand.
+
+    >>> is_tag("CR1.T1"), is_tag("CR1.T1\n")
+    (True, False)
+    """
+    return _TAG.fullmatch(text) is not None
+
+
+def are_tags(texts: Sequence[str]) -> bool:
+    r"""Say whether all texts are tags; one pass for thousands.
+
+    >>> are_tags(["CR1.T1", "CR1.T2"]), are_tags(["CR1.T1\nCR1.T2"]), are_tags([""])
+    (True, False, False)
+    """
+    lines = "\n".join(texts) + "\n" if texts else ""
+    return _TAG_LINES.fullmatch(lines) is not None and lines.count("\n") == len(texts)
+
+
+def is_identifier(text: str) -> bool:
+    """Say whether a text is an id of anything else, where no model is at hand."""
+    return _IDENTIFIER.fullmatch(text) is not None
 
 
 class Bilingual(Strict):

@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue
+from pydantic_core import PydanticCustomError
 
 from rules.instants import Instant
 from rules.models import FacilityId, Identifier, Strict, Tag, Text
@@ -88,6 +90,25 @@ class Readings:
     __hash__ = None  # type: ignore[assignment]  # arrays have no hash
 
 
+def _only_json(value: JsonValue) -> JsonValue:
+    """Refuse what pydantic lets through inside of lists and objects: numbers that are none, half surrogate pairs."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("finite_number", "a number is finite")
+    if isinstance(value, str) and not value.isascii():
+        value.encode()  # UnicodeEncodeError is a ValueError
+    if isinstance(value, list | dict):
+        for inner in value:
+            _only_json(inner)
+    if isinstance(value, dict):
+        for inner in value.values():
+            _only_json(inner)
+    return value
+
+
+FiniteJson = Annotated[JsonValue, BeforeValidator(_only_json)]
+"""Any JSON value as RFC 8259 means it."""
+
+
 class RegisterRecord(Strict):
     """One facility as registered; a version that is not newer is a no-op."""
 
@@ -103,7 +124,7 @@ class Report(Strict):
     revision: int = Field(ge=1, le=100_000)
     sent: Instant
     reason: Text | None = None
-    fields: dict[Identifier, JsonValue]
+    fields: dict[Identifier, FiniteJson]
 
 
 class Mark(Strict):
@@ -131,7 +152,7 @@ class Event(Strict):
     seq: int | None = Field(default=None, ge=0)
     area: Identifier | None = None
     device: Identifier | None = None
-    fields: dict[Identifier, JsonValue] = Field(default_factory=dict)
+    fields: dict[Identifier, FiniteJson] = Field(default_factory=dict)
 
 
 class Events(Strict):

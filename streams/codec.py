@@ -1,49 +1,57 @@
-"""How a record is spelled in Kafka: readings as binary columns, all else as JSON; foreign bytes become `Rejected`."""
+"""How a record is spelled in Kafka: readings as binary columns, all else as JSON; foreign bytes become `Rejected`.
+
+Headers: `kind` (contracts.md §3) and `v`, the schema version of this file. Readings are a msgpack map
+`{b: batch, g: [tags], n: int32 rows per tag, t: int64 event times in ms, v: float64, q: uint8 qualities, s: seq}` with
+little-endian arrays; `q` is left out when all is good, `s` when there is none. JSON has no spaces, the
+model's members in order, free members as posted.
+"""
 
 from __future__ import annotations
 
 import json
-import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
 from pydantic import ValidationError
 
-from rules.instants import EARLIEST_MS, LATEST_MS, format_instant
-from rules.models import faults_of
-from rules.posts import json_depth, post_of
+from rules.faults import model_faults, printable
+from rules.instants import EARLIEST_MS, LATEST_MS
+from rules.jsontext import too_deep
+from rules.models import are_tags, is_facility_id, is_identifier
+from rules.readingfaults import MAX_SEQ
 from rules.records import (
     MAX_DEPTH,
     MAX_READINGS,
     MAX_SERIES,
     MODELS,
-    QUALITY_NAMES,
     Kind,
     LogRecord,
     Payload,
+    Quality,
     Readings,
+    RegisterRecord,
     Rejected,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 SCHEMA_VERSION = 1
 SAMPLE_BYTES = 4096
 MAX_VALUE_BYTES = 8 * 1024 * 1024
-_FACILITY = re.compile(r"^[A-Z0-9][A-Z0-9-]{1,31}$")
-_TAG = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._/-]{0,63}$")
-_IDENTIFIER = re.compile(r"^[\x21-\x7e]{1,128}$")
+"""`max.message.bytes` of the log."""
 SHARED = frozenset({Kind.TICK, Kind.PACKS})
-"""Kinds that belong to a partition and have no facility."""
-
-Headers = list[tuple[str, bytes]]
+"""Kinds that belong to a partition and have no facility; their key means nothing."""
+Headers: TypeAlias = list[tuple[str, bytes]]
+_VERSION = str(SCHEMA_VERSION).encode()
+_KINDS = {kind.value.encode(): kind for kind in Kind}
+_KIND_OF: dict[type, Kind] = {Readings: Kind.READINGS, **{model: kind for kind, model in MODELS.items()}}
+_MAX_QUALITY = max(Quality)
+_I4, _I8, _F8 = np.dtype("<i4"), np.dtype("<i8"), np.dtype("<f8")
 
 
 class _Columns(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Readings as they stand in Kafka: little-endian arrays in a msgpack map."""
-
     b: str
     g: list[str]
     n: bytes
@@ -53,12 +61,11 @@ class _Columns(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     s: int | None = None
 
 
+_ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Columns)
 
 
 class _RefusedError(Exception):
-    """The bytes are not a record; `code` is stable."""
-
     def __init__(self, code: str, detail: str) -> None:
         self.code = code
         super().__init__(detail)
@@ -66,26 +73,38 @@ class _RefusedError(Exception):
 
 def kind_of(payload: Payload) -> Kind:
     """Return the kind of a payload."""
-    if isinstance(payload, Readings):
-        return Kind.READINGS
-    return next(kind for kind, model in MODELS.items() if type(payload) is model)
+    return _KIND_OF[type(payload)]
+
+
+def key_of(record: LogRecord) -> bytes | None:
+    """Return the key of a record: the facility id, nothing for what belongs to a partition."""
+    return record.facility.encode() if record.facility else None
 
 
 def encode(payload: Payload) -> tuple[Headers, bytes]:
-    """Return headers and value of a record for Kafka."""
-    headers = [("kind", kind_of(payload).value.encode()), ("v", str(SCHEMA_VERSION).encode())]
+    """Return headers and value of a record."""
+    headers = [("kind", kind_of(payload).value.encode()), ("v", _VERSION)]
     if isinstance(payload, Readings):
-        columns = _Columns(
-            b=payload.batch,
-            g=list(payload.tags),
-            n=payload.counts.astype("<i4").tobytes(),
-            t=payload.time.astype("<i8").tobytes(),
-            v=payload.value.astype("<f8").tobytes(),
-            q=payload.quality.tobytes() if payload.quality.any() else None,
-            s=payload.seq,
+        return headers, _ENCODER.encode(
+            _Columns(
+                b=payload.batch,
+                g=list(payload.tags),
+                n=payload.counts.astype("<i4", copy=False).tobytes(),
+                t=payload.time.astype("<i8", copy=False).tobytes(),
+                v=payload.value.astype("<f8", copy=False).tobytes(),
+                q=payload.quality.tobytes() if payload.quality.any() else None,
+                s=payload.seq,
+            )
         )
-        return headers, msgspec.msgpack.encode(columns)
-    return headers, payload.model_dump_json(by_alias=True, exclude_none=True).encode()
+    value = json.dumps(json_value(payload), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return headers, value.encode()
+
+
+def json_value(payload: Payload) -> dict[str, Any]:
+    """Return the JSON value of any payload but readings: members in the model's order, absent ones left out."""
+    if isinstance(payload, Readings):
+        raise TypeError("readings are spelled by rules.posts.posted_value")
+    return payload.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def decode(
@@ -93,87 +112,98 @@ def decode(
     offset: int,
     timestamp_ms: int,
     key: bytes | None,
-    headers: Sequence[tuple[str, bytes]],
+    headers: Sequence[tuple[str, bytes | None]] | None,
     value: bytes | None,
 ) -> LogRecord | Rejected:
-    """Return the record, or what is wrong with it; never raises, whatever stands in the log."""
-    name = ""
+    """Return the record, or what is wrong with it; never raises, whatever stands in the log.
+
+    `timestamp_ms` is the broker's append time.
+    """
     try:
-        name = (key or b"").decode("ascii", "replace")
-        return _decode(partition, offset, timestamp_ms, name, dict(headers), value or b"")
+        return _decode(partition, offset, timestamp_ms, key, headers, value)
     except _RefusedError as error:
         code, detail = error.code, str(error)
     except ValidationError as error:
-        code, detail = "contract", "; ".join(str(fault) for fault in faults_of(error)[:20])
-    except (ValueError, TypeError, OverflowError, RecursionError, msgspec.MsgspecError) as error:
+        faults = model_faults(error)
+        code, detail = "contract", "; ".join(map(str, faults.listed[:20]))
+    except Exception as error:  # noqa: BLE001 - nothing that stands in the log may stop the stream; it is kept and shown
         code, detail = "undecodable", f"{type(error).__name__}: {error}"
-    return Rejected(partition, offset, timestamp_ms, name[:64], code, detail[:1000], (value or b"")[:SAMPLE_BYTES])
+    facility = _text(key)
+    return Rejected(
+        partition=partition,
+        offset=offset,
+        received=timestamp_ms,
+        facility=facility if is_facility_id(facility) else "",
+        code=code,
+        detail=printable(detail, 1000),
+        sample=(value or b"")[:SAMPLE_BYTES],
+    )
 
 
 def _decode(
-    partition: int, offset: int, received: int, name: str, headers: Mapping[str, bytes], value: bytes
+    partition: int,
+    offset: int,
+    received: int,
+    key: bytes | None,
+    headers: Sequence[tuple[str, bytes | None]] | None,
+    value: bytes | None,
 ) -> LogRecord:
-    version = headers.get("v", b"").decode("ascii", "replace")
-    if version != str(SCHEMA_VERSION):
-        raise _RefusedError("schema_version", f"schema version {version[:16]!r} is not known here")
-    label = headers.get("kind", b"").decode("ascii", "replace")
-    if label not in set(Kind):
-        raise _RefusedError("unknown_kind", f"kind {label[:32]!r} is not known here")
-    kind = Kind(label)
-    if kind not in SHARED and not _FACILITY.match(name):
-        raise _RefusedError("bad_key", "the key is not a facility id")
-    if len(value) > MAX_VALUE_BYTES:
-        raise _RefusedError("too_large", f"more than {MAX_VALUE_BYTES} bytes")
+    named = dict(headers or ())
+    version, label = named.get("v"), named.get("kind")
+    if version != _VERSION:
+        raise _RefusedError("schema_version", f"schema version {_text(version)!r} is not known here")
+    kind = None if label is None else _KINDS.get(label)
+    if kind is None:
+        raise _RefusedError("unknown_kind", f"kind {_text(label)!r} is not known here")
+    facility = "" if kind in SHARED else (key or b"").decode("latin-1")
+    if kind not in SHARED and not is_facility_id(facility):
+        raise _RefusedError("bad_key", f"the key {_text(key)!r} is not a facility id")
     if not EARLIEST_MS <= received <= LATEST_MS:
         raise _RefusedError("bad_timestamp", "the append time lies outside 1970 to 2100")
-    payload = _readings(value) if kind is Kind.READINGS else _document(kind, value)
-    return LogRecord(partition, offset, received, kind, "" if kind in SHARED else name, payload)
+    if value is None:
+        raise _RefusedError("no_value", "the record has no value")
+    if len(value) > MAX_VALUE_BYTES:
+        raise _RefusedError("too_large", f"{len(value)} bytes; at most {MAX_VALUE_BYTES}")
+    payload = _columns(value) if kind is Kind.READINGS else _document(kind, value)
+    if isinstance(payload, RegisterRecord) and payload.facility.id != facility:
+        raise _RefusedError("bad_key", f"the key is {facility}, the record registers {payload.facility.id}")
+    return LogRecord(partition, offset, received, kind, facility, payload)
 
 
 def _document(kind: Kind, value: bytes) -> Payload:
-    if kind is not Kind.PACKS and json_depth(value[: 1 << 20], MAX_DEPTH + 4):
-        raise _RefusedError("too_deep", "nested too deeply")
+    if too_deep(value, MAX_DEPTH):
+        raise _RefusedError("too_deep", f"nested deeper than {MAX_DEPTH}")
     payload: Any = MODELS[kind].model_validate_json(value)
     return payload  # type: ignore[no-any-return]  # the table maps each kind to its model
 
 
-def _readings(value: bytes) -> Readings:
+def _columns(value: bytes) -> Readings:
     columns = _DECODER.decode(value)
-    if len(columns.n) % 4 or len(columns.t) % 8 or len(columns.v) != len(columns.t):
-        raise _RefusedError("columns", "the columns' lengths do not fit")
-    counts = np.frombuffer(columns.n, "<i4")
-    time = np.frombuffer(columns.t, "<i8")
-    number = np.frombuffer(columns.v, "<f8")
-    quality = np.zeros(time.size, np.uint8) if columns.q is None else np.frombuffer(columns.q, np.uint8)
-    tags = tuple(columns.g)
-    if not 1 <= len(tags) <= MAX_SERIES or time.size > MAX_READINGS:
-        raise _RefusedError("columns", "too many series or readings, or none")
-    if counts.size != len(tags) or quality.size != time.size or (counts < 1).any() or int(counts.sum()) != time.size:
-        raise _RefusedError("columns", "the counts do not fit the columns")
-    if len(set(tags)) != len(tags) or not all(_TAG.match(tag) for tag in tags) or not _IDENTIFIER.match(columns.b):
-        raise _RefusedError("contract", "a tag or the batch id is not of its form, or a tag stands twice")
-    if (time < EARLIEST_MS).any() or (time > LATEST_MS).any() or (quality >= len(QUALITY_NAMES)).any():
+    tags, rows = tuple(columns.g), len(columns.t) // 8
+    if not 1 <= len(tags) <= MAX_SERIES or not 1 <= rows <= MAX_READINGS:
+        raise _RefusedError("columns", f"{len(tags)} series, {rows} readings: none, or too many")
+    sizes = (len(columns.n), len(columns.t), len(columns.v), rows if columns.q is None else len(columns.q))
+    if sizes != (4 * len(tags), 8 * rows, 8 * rows, rows):
+        raise _RefusedError("columns", "the columns do not have one entry per reading")
+    # A bytearray per column: writable and aligned, as the kernels are compiled for.
+    counts = np.frombuffer(bytearray(columns.n), _I4)
+    time = np.frombuffer(bytearray(columns.t), _I8)
+    number = np.frombuffer(bytearray(columns.v), _F8)
+    quality = np.zeros(rows, np.uint8) if columns.q is None else np.frombuffer(bytearray(columns.q), np.uint8)
+    per_tag = counts.tolist()
+    if min(per_tag) < 1 or sum(per_tag) != rows:
+        raise _RefusedError("columns", "the counts do not add up to the readings")
+    if not (is_identifier(columns.b) and are_tags(tags) and len(set(tags)) == len(tags)):
+        raise _RefusedError("contract", "the batch id or a tag is not of its form, or a tag stands twice")
+    if columns.s is not None and not 0 <= columns.s <= MAX_SEQ:
+        raise _RefusedError("contract", f"seq lies outside 0 to {MAX_SEQ}")
+    # As unsigned a negative time is huge: one pass finds both ends.
+    if time.view(np.uint64).max() > LATEST_MS or (columns.q is not None and quality.max() > _MAX_QUALITY):
         raise _RefusedError("contract", "a time or a quality is out of its range")
-    if np.isinf(number).any() or (np.isnan(number) & (quality == 0)).any():
-        raise _RefusedError("contract", "a value is not finite, or null with good quality")
-    if columns.s is not None and columns.s < 0:
-        raise _RefusedError("contract", "seq is negative")
+    if not np.isfinite(number).all() and (np.isinf(number).any() or (np.isnan(number) & (quality == 0)).any()):
+        raise _RefusedError("contract", "a value is infinite, or null with good quality")
     return Readings(columns.b, tags, counts, time, number, quality, columns.s)
 
 
-def to_json(record: LogRecord) -> dict[str, Any]:
-    """Return the JSON value of a record as contracts.md §3 prints it."""
-    payload = record.payload
-    body = (
-        post_of(payload)
-        if isinstance(payload, Readings)
-        else json.loads(payload.model_dump_json(by_alias=True, exclude_none=True))
-    )
-    return {
-        "partition": record.partition,
-        "offset": record.offset,
-        "received": format_instant(record.received),
-        "kind": record.kind.value,
-        "facility": record.facility,
-        "data": body,
-    }
+def _text(raw: bytes | None) -> str:
+    return printable((raw or b"")[:64].decode("ascii", "backslashreplace"))

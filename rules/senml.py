@@ -1,0 +1,127 @@
+"""SenML+JSON (RFC 8428) as readings: base name and base time are resolved, names are tags, seconds become milliseconds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rules.faults import FaultCode, FaultList
+from rules.instants import EARLIEST_MS, LATEST_MS
+from rules.jsontext import is_finite, read_json
+from rules.models import is_identifier, is_tag
+from rules.records import MAX_READINGS, MAX_SERIES, Readings
+
+WHAT = "SenML readings"
+VERSION = 10
+_RELATIVE_S = 1 << 28
+"""RFC 8428 §4.5.3: a time below it is relative to now, which only a clock of the sender could say."""
+_NUMBERS = ("bt", "t", "v")
+_KNOWN = {"bver", "bn", "bt", "n", "t", "v"}
+_REASONS = {
+    "u": "units are those of the register",
+    "bu": "units are those of the register",
+    "bv": "send whole values",
+    "vs": "only numbers are readings",
+    "vb": "only numbers are readings",
+    "vd": "only numbers are readings",
+}
+
+
+def read_senml(body: bytes, batch: str) -> Readings:
+    """Return the readings of a SenML pack; `batch` is the idempotency key of the request.
+
+    The rows of a name form one series in the order sent; every quality is good.
+
+    Raises:
+        PostRefusedError: with every fault; pointers lead into the pack, `/batch` stands for the idempotency key.
+    """
+    pack = read_json(body, WHAT)
+    faults = FaultList()
+    if not is_identifier(batch):
+        faults.add(FaultCode.BAD_ID, "Idempotency-Key: 1 to 128 printable ASCII characters without spaces", "batch")
+    if not isinstance(pack, list):
+        faults.add(FaultCode.WRONG_TYPE, "a list of records")
+    elif not pack:
+        faults.add(FaultCode.EMPTY, "at least one record")
+    elif len(pack) > MAX_READINGS:
+        faults.add(FaultCode.TOO_MANY_READINGS, f"{len(pack)}; at most {MAX_READINGS}")
+    faults.refuse(WHAT)
+    rows: dict[str, tuple[list[int], list[float]]] = {}
+    base_name, base_time = "", 0.0
+    for i, record in enumerate(pack):
+        if not isinstance(record, dict):
+            faults.add(FaultCode.WRONG_TYPE, "an object", i)
+            continue
+        _check_members(record, i, faults)
+        if isinstance(record.get("bn"), str):
+            base_name = record["bn"]
+        if _is_number(record.get("bt")):
+            base_time = float(record["bt"])
+        tag = _tag(base_name, record, i, faults)
+        time = _time(base_time, record, i, faults)
+        if tag is not None and time is not None and _is_number(record.get("v")):
+            times, values = rows.setdefault(tag, ([], []))
+            times.append(time)
+            values.append(float(record["v"]))
+    if len(rows) > MAX_SERIES:
+        faults.add(FaultCode.TOO_MANY_SERIES, f"{len(rows)} names; at most {MAX_SERIES}")
+    faults.refuse(WHAT)
+    counts = [len(times) for times, _ in rows.values()]
+    return Readings(
+        batch=batch,
+        tags=tuple(rows),
+        counts=np.array(counts, np.int32),
+        time=np.array([time for times, _ in rows.values() for time in times], np.int64),
+        value=np.array([value for _, values in rows.values() for value in values], np.float64),
+        quality=np.zeros(sum(counts), np.uint8),
+    )
+
+
+def _check_members(record: dict[str, Any], i: int, faults: FaultList) -> None:
+    for name in record:
+        if name not in _KNOWN:
+            faults.add(FaultCode.UNSUPPORTED_MEMBER, _REASONS.get(name, f"one of {' '.join(sorted(_KNOWN))}"), i, name)
+    if "v" not in record:
+        faults.add(FaultCode.MISSING, "a record holds one value", i, "v")
+    for name in _NUMBERS:
+        if name not in record or _is_number(record[name]):
+            continue
+        if type(record[name]) in {int, float}:
+            faults.add(FaultCode.NOT_FINITE, "a finite number", i, name)
+        else:
+            faults.add(FaultCode.WRONG_TYPE, "a number", i, name)
+    for name in ("bn", "n"):
+        if name in record and not isinstance(record[name], str):
+            faults.add(FaultCode.WRONG_TYPE, "a text", i, name)
+    if "bver" in record and (type(record["bver"]) is not int or record["bver"] != VERSION):
+        faults.add(FaultCode.UNKNOWN_VALUE, f"version {VERSION}", i, "bver")
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value
+    return type(value) in {int, float} and is_finite(value)
+
+
+def _tag(base: str, record: dict[str, Any], i: int, faults: FaultList) -> str | None:
+    name = record.get("n", "")
+    if not isinstance(name, str) or not isinstance(record.get("bn", ""), str):
+        return None
+    tag = base + name
+    if is_tag(tag):
+        return tag
+    faults.add(FaultCode.BAD_TAG, "base name and name together: 1 to 64 of A-Z a-z 0-9 . _ / -", i, "n")
+    return None
+
+
+def _time(base: float, record: dict[str, Any], i: int, faults: FaultList) -> int | None:
+    own = record.get("t", 0)
+    if not _is_number(own) or not _is_number(record.get("bt", 0)):
+        return None
+    seconds = base + float(own)
+    if seconds < _RELATIVE_S:
+        faults.add(FaultCode.TIME_OUT_OF_RANGE, "relative to now; send seconds since the epoch", i, "t")
+    elif not EARLIEST_MS <= seconds * 1000 <= LATEST_MS:
+        faults.add(FaultCode.TIME_OUT_OF_RANGE, "seconds, 1970 to 2100", i, "t")
+    else:
+        return round(seconds * 1000)
+    return None
