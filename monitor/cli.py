@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # name -> (module with `app`, one line of help); kept here so that `offsite --help` imports nothing else.
 COMMANDS: dict[str, tuple[str, str]] = {
     "setup": ("monitor.commands.setup", "Fetch Kafka's jars and compile the kernels."),
+    "broker": ("monitor.commands.broker", "Run the embedded Kafka on loopback."),
+    "topics": ("monitor.commands.topics", "Create, verify and describe the topics."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
     "schema": ("monitor.commands.schema", "Print the JSON Schema of a public contract."),

@@ -83,7 +83,7 @@ class Engine:
         if isinstance(payload, Tick | PacksRecord):
             return self._shared(part, record, payload, source)
         state = self._facility(part, record.partition, record.facility)
-        if record.offset < state.position:
+        if 0 <= record.offset < state.position:  # a registered fact in front of the log stands at -1
             return []
         emitter = Emitter(state, part.bundle, source)
         received = max(record.received, state.clock, part.clock)
@@ -338,7 +338,9 @@ class Engine:
         steps.extend((entry.rank, silence.TAG, len(transitions) + i) for i, entry in enumerate(late))
         for _, lvl, i in sorted(steps, key=lambda s: (s[0], s[1], s[2] if s[2] >= 0 else -s[2])):
             if lvl != silence.TAG:
-                silence.end(state, groups[-1 - i], at, received, records, emitter)
+                group = groups[-1 - i]
+                silence.end(state, group, at, received, records, emitter)
+                silence.settle(state, group.rule, at, received, records, emitter)
             elif i < len(transitions):
                 transition = transitions[i]
                 instance = plan.instances(transition.of)[transition.inst]

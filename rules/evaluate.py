@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rules.engine import Engine
-from rules.records import Kind, LogRecord, RegisterRecord
+from rules.errors import BadInputError, Fault
+from rules.records import SEMANTICS, Kind, LogRecord, RegisterRecord, StateRecord
+from rules.state import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -13,6 +19,26 @@ if TYPE_CHECKING:
     from rules.changes import Change
     from rules.pack import Bundle
     from rules.register import Facility
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What a log must tell before it is folded, where registered facts go in front of it."""
+
+    first: dict[int, tuple[int, int]] = field(default_factory=dict)
+    """Partition -> (offset, receive time in ms) of its first record."""
+    homes: dict[str, int] = field(default_factory=dict)
+    """Facility -> its partition."""
+
+
+def survey(records: Iterable[LogRecord]) -> Survey:
+    """Return the first record of every partition and the partition of every facility."""
+    found = Survey()
+    for record in records:
+        found.first.setdefault(record.partition, (record.offset, record.received))
+        if record.facility:
+            found.homes.setdefault(record.facility, record.partition)
+    return found
 
 
 def evaluate(
@@ -23,27 +49,74 @@ def evaluate(
     facility: str | None = None,
     until_ms: int | None = None,
     ignore_pack_records: bool = False,
+    surveyed: Survey | None = None,
 ) -> list[Change]:
     """Return the changes of a log, ordered by (stream, seq).
 
     `register` stands for version-0 register records before the first line of each facility's partition, received with it
-    (a facility that the log never names stands in its lowest partition). `facility` leaves the others
-    out; `until_ms` moves every partition's clock past the last record, front door open.
+    (a facility that the log never names stands in its lowest partition). `facility` leaves the others out; `until_ms`
+    moves every partition's clock past the last record, front door open. `surveyed` is the survey of the same records:
+    with it the log is folded as it comes, without it a log with a `register` is kept in memory.
+
+    Raises:
+        BadInputError: a `packs` or `state` record that does not hold what it promises, with its place.
+        ContractError: packs of another engine semantics.
     """
     engine = Engine(bundle, ignore_pack_records=ignore_pack_records)
-    log = [record for record in records if facility is None or record.facility in {"", facility}]
-    first: dict[int, LogRecord] = {}
-    homes: dict[str, int] = {}
-    for record in log:
-        first.setdefault(record.partition, record)
-        homes.setdefault(record.facility, record.partition)
-    for entry in register:
-        if first and facility in {None, entry.id}:
-            begin = first[homes.get(entry.id, min(first))]
-            known = RegisterRecord(version=0, facility=entry)
-            engine.fold(LogRecord(begin.partition, begin.offset - 1, begin.received, Kind.REGISTER, entry.id, known))
-    changes = [change for record in log for change in engine.fold(record)]
+    facts = [entry for entry in register if facility in {None, entry.id}]
+    if facts and surveyed is None:
+        records = list(records)
+        surveyed = survey(records)
+    changes: list[Change] = []
+    for record in _registered(facts, surveyed or Survey()):
+        changes += engine.fold(record)
+    partitions = set()
+    for record in records:
+        partitions.add(record.partition)
+        if facility is None or record.facility in {"", facility}:
+            changes += _fold(engine, record)
     if until_ms is not None:
-        for partition in sorted(first):
+        for partition in sorted(partitions):
             changes += engine.advance(partition, until_ms)
     return sorted(changes, key=lambda change: (change.stream, change.seq))
+
+
+def restore_state(engine: Engine, partition: int, facility: str, state: StateRecord) -> None:
+    """Put a facility back as its state line says.
+
+    Raises:
+        SnapshotError: another engine semantics, a checksum that does not fit, or a broken snapshot.
+    """
+    if state.semantics != SEMANTICS:
+        raise SnapshotError(f"state of {facility}: engine semantics {state.semantics}, this engine has {SEMANTICS}")
+    try:
+        snapshot = base64.b64decode(state.snapshot, validate=True)
+    except binascii.Error as error:
+        raise SnapshotError(f"state of {facility}: {error}") from error
+    if hashlib.sha256(snapshot).hexdigest() != state.checksum:
+        raise SnapshotError(f"state of {facility}: its checksum does not fit")
+    engine.restore(partition, facility, snapshot)
+
+
+def _registered(facts: list[Facility], log: Survey) -> list[LogRecord]:
+    records = []
+    for entry in facts if log.first else ():
+        partition = log.homes.get(entry.id, min(log.first))
+        offset, received = log.first[partition]
+        payload = RegisterRecord(version=0, facility=entry)
+        records.append(LogRecord(partition, offset - 1, received, Kind.REGISTER, entry.id, payload))
+    return records
+
+
+def _fold(engine: Engine, record: LogRecord) -> list[Change]:
+    place = f"partition {record.partition} offset {record.offset}"
+    try:
+        if isinstance(record.payload, StateRecord):
+            restore_state(engine, record.partition, record.facility, record.payload)
+            return []
+        return engine.fold(record)
+    except BadInputError as error:
+        faults = [Fault(f"{place}{fault.pointer}", fault.code, fault.detail) for fault in error.faults]
+        raise BadInputError("log", faults) from error
+    except SnapshotError as error:
+        raise BadInputError("log", [Fault(place, error.code, str(error))]) from error

@@ -99,7 +99,7 @@ def settle(
     state: FacilityState, rule: str, at: int, received: int, records: list[RecordRead], emitter: Emitter
 ) -> None:
     """Retract the ended groups of a rule whose tags have all been retracted."""
-    for group in state.groups:
+    for group in sorted(state.groups, key=lambda group: group.place):
         occurrence = group.occurrence
         if group.rule != rule or occurrence.retracted or occurrence.end == NONE or not occurrence.children:
             continue
@@ -134,6 +134,8 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
         elif group.occurrence.active:
             group.lo += now - begin
             _schedule(state, group, _rule(group.rule, emitter), now)
+    for rule in sorted({group.rule for group in state.groups}):
+        settle(state, rule, now, now, [], emitter)
     state.dirty = True
     state.refresh_due()
 
@@ -170,6 +172,14 @@ def _covering(
     return None
 
 
+def _quiet(state: FacilityState, plan: Plan, i: int, due: int) -> bool:
+    """Say whether a series has missed its own record at `due`: overdue by its rows, or nothing received for as long."""
+    series, params = state.series[plan.gaps[i].slot], plan.gap_params[i]
+    silent, delivery, ext = int(params["silent"]), int(params["delivery"]), int(series["ext"])
+    overdue = int(state.gaps[i]["lo"]) + silent + delivery + ext <= due
+    return overdue or int(series["recv"]) + max(silent, delivery) + ext <= due
+
+
 def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, due: int, emitter: Emitter) -> Group:
     plan = state.plan
     assert plan is not None  # noqa: S101 - a silence has a plan
@@ -180,7 +190,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, 
     for after, rank in _steps(rule, interval):
         if lo + after + plan.facility.delivery <= due:
             sev = max(sev, rank)
-    _drop_old(state)
+    _drop_old(state, plan)
     use = 1 + sum((g.rule, g.place, g.occurrence.first_start) == (rule_id, place, start) for g in state.groups)
     alarm = alarm_id(rule_id, state.facility, _subject(place), start, use)
     newest = int(state.series["last_t"].max())
@@ -271,9 +281,15 @@ def _subject(place: str) -> dict[str, str]:
     return {"area": place} if place else {}
 
 
-def _drop_old(state: FacilityState) -> None:
+def _drop_old(state: FacilityState, plan: Plan) -> None:
+    """Forget groups that late data cannot reach and whose start (and so whose id) cannot come again."""
     edge = int(state.series["last_t"].max()) - HORIZON_MS
-    state.groups = [g for g in state.groups if g.occurrence.active or g.release != NEVER or g.occurrence.end > edge]
+    ahead = {int(g["lo"]) + int(p["interval"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
+    state.groups = [
+        g
+        for g in state.groups
+        if g.occurrence.active or g.release != NEVER or g.occurrence.end > edge or g.occurrence.first_start in ahead
+    ]
 
 
 def _emit(

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
@@ -12,10 +16,19 @@ from monitor.register.files import read_register
 from rules.alarms import fold_alarms
 from rules.canonical import canonical_bytes
 from rules.errors import BadInputError, Fault
-from rules.evaluate import evaluate
+from rules.evaluate import Survey, evaluate, survey
 from rules.instants import parse_instant
+from rules.models import is_facility_id
 from rules.pack import load_bundle
-from streams.jsonlines import read_lines
+from streams.jsonlines import read_lines, split_lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.changes import Change
+    from rules.pack import Bundle
+    from rules.records import LogRecord
+    from rules.register import Facility
 
 app = typer.Typer(help="Fold a dumped log through the rules and print the changes, one canonical JSON line each.")
 
@@ -34,29 +47,84 @@ def command(
 ) -> None:
     """Print nothing at all if anything in the input is wrong (exit 3, every fault on stderr)."""
     until_ms = _instant(until)
-    bundle = load_bundle(pack)
-    facilities = [] if register is None else [entry.logged() for entry in read_register(register).facilities]
-    if log == "-":
-        records = list(read_lines(sys.stdin.buffer, "stdin"))
-    else:
-        try:
-            with Path(log).open("rb") as lines:
-                records = list(read_lines(lines, Path(log).name))
-        except OSError as error:
-            raise BadInputError("log", [Fault(log, "unreadable", error.strerror or str(error))]) from error
-    changes = evaluate(
-        records,
-        bundle,
-        register=facilities,
-        facility=facility,
-        until_ms=until_ms,
-        ignore_pack_records=ignore_pack_records,
-    )
-    out = sys.stdout.buffer
+    if facility is not None and not is_facility_id(facility):
+        raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
+    bundle, facts = _packs_and_register(pack, register)
+    with ExitStack() as open_files:
+        source = _open(log, open_files)
+        name = "stdin" if log == "-" else Path(log).name
+        changes = _evaluate(
+            source,
+            name,
+            bundle,
+            facts,
+            facility=facility,
+            until_ms=until_ms,
+            ignore_pack_records=ignore_pack_records,
+        )
     values = [a.to_json() for a in fold_alarms(changes)] if alarms else [c.to_json(source=False) for c in changes]
-    for value in values:
-        out.write(canonical_bytes(value) + b"\n")
-    out.flush()
+    _print(values)
+
+
+def _packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle, list[Facility]]:
+    """Read both, so that the faults of both are told at once."""
+    faults: list[Fault] = []
+    bundle, facts = None, []
+    try:
+        bundle = load_bundle(packs)
+    except BadInputError as error:
+        faults += error.faults
+    try:
+        facts = [] if register is None else [entry.logged() for entry in read_register(register).facilities]
+    except BadInputError as error:
+        faults += error.faults
+    if faults or bundle is None:
+        raise BadInputError("packs and register", faults)
+    return bundle, facts
+
+
+def _evaluate(source: BinaryIO, name: str, bundle: Bundle, facts: list[Facility], **options: Any) -> list[Change]:  # noqa: ANN401 - passed on to `evaluate`
+    surveyed = Survey()
+    if facts:  # they stand before the first line, so where the lines begin has to be known first
+        surveyed = survey(_records(source, name))
+        source.seek(0)
+    records = _records(source, name)
+    try:
+        return evaluate(records, bundle, register=facts, surveyed=surveyed, **options)
+    except BadInputError as error:
+        # What could not be folded was told by the fold; the lines behind it may be wrong too.
+        try:
+            for _ in records:
+                pass
+        except BadInputError as more:
+            raise BadInputError(name, [*error.faults, *more.faults]) from error
+        raise
+
+
+def _records(source: BinaryIO, name: str) -> Iterator[LogRecord]:
+    return read_lines(split_lines(source), name)
+
+
+def _open(log: str, files: ExitStack) -> BinaryIO:
+    """Open the dump; standard input is kept in a temporary file, because it may have to be read twice."""
+    try:
+        if log != "-":
+            return files.enter_context(Path(log).open("rb"))
+        spool = files.enter_context(tempfile.TemporaryFile())
+        shutil.copyfileobj(sys.stdin.buffer, spool)
+        spool.seek(0)
+    except OSError as error:
+        raise BadInputError("log", [Fault(log, "unreadable", error.strerror or str(error))]) from error
+    return spool
+
+
+def _print(values: list[dict[str, Any]]) -> None:
+    out = sys.stdout.buffer
+    try:
+        out.writelines(canonical_bytes(value) + b"\n" for value in values)
+        out.flush()
+    except BrokenPipeError:  # `| head` has seen enough; Python would complain again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _instant(text: str | None) -> int | None:

@@ -7,12 +7,16 @@ import sys
 import typer
 
 from rules import kernels
+from streams import jars
 
-app = typer.Typer(help="Compile the kernels into the cache.")
+app = typer.Typer(help="Fetch Kafka's jars and compile the kernels, once per user.")
 
 
 @app.command()
 def command() -> None:
     """Prepare this machine; running it again costs a second."""
+    sys.stderr.write("fetching Kafka's jars ...\n")
+    jars.ensure_jars()
+    jars.java()
     sys.stderr.write("compiling the kernels ...\n")
     kernels.warm()

@@ -93,15 +93,38 @@ def reset(s: Array) -> None:
 
 
 @kernel
+def _in_time(p: Array, s: Array, due: int) -> int:
+    """Return `due`, never before the newest row came; NEVER if the series is overdue by then (unknown, not outside)."""
+    due = max(due, s["last_m"])
+    return due if due <= s["last_t"] + 2 * p["interval"] + p["delivery"] else NEVER
+
+
+@kernel
 def _step_due(p: Array, s: Array, k: int) -> int:
     """Return when the clock alone would reach a step: only while the row that began it is the newest."""
     if (s["reached"] >> k) & 1:
         return NEVER
     if p["step_after"][k] >= 0:
         if s["last_t"] == s["start_t"]:
-            return max(s["start_m"] + p["step_after"][k], s["last_m"])
+            return _in_time(p, s, s["start_m"] + p["step_after"][k])
     elif s["step_t"][k] != NONE and s["last_t"] == s["step_t"][k]:
-        return max(s["step_m"][k] + p["step_for"][k], s["last_m"])
+        return _in_time(p, s, s["step_m"][k] + p["step_for"][k])
+    return NEVER
+
+
+@kernel
+def _open_due(p: Array, s: Array) -> int:
+    """Return when the clock alone would end the on-delay: only while the first outside row is the newest."""
+    if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"] and s["last_t"] == s["start_t"]:
+        return _in_time(p, s, s["start_m"] + p["on_delay"])
+    return NEVER
+
+
+@kernel
+def _unknown_due(p: Array, s: Array) -> int:
+    """Return when the clock says that an active condition is unknown."""
+    if s["phase"] >= ACTIVE and s["unknown"] == 0:
+        return max(s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"], s["last_m"])
     return NEVER
 
 
@@ -110,18 +133,9 @@ def schedule(p: Array, s: Array) -> None:
     """Set `due` to the next decision by the clock."""
     due = NEVER
     if s["phase"] != NORMAL:
-        overdue = s["last_t"] + 2 * p["interval"] + p["delivery"]
-        if s["phase"] == PENDING and p["on_delay"] > 0 and s["count"] >= p["opens"] and s["last_t"] == s["start_t"]:
-            d = max(s["start_m"] + p["on_delay"], s["last_m"])
-            if d <= overdue:
-                due = min(due, d)
+        due = min(_open_due(p, s), _unknown_due(p, s))
         for k in range(p["steps"]):
-            d = _step_due(p, s, k)
-            if d <= overdue:
-                due = min(due, d)
-        if s["phase"] >= ACTIVE and s["unknown"] == 0:
-            d = s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"]
-            due = min(due, max(d, s["last_m"]))
+            due = min(due, _step_due(p, s, k))
     s["due"] = due
 
 
@@ -129,17 +143,12 @@ def schedule(p: Array, s: Array) -> None:
 def fire(p: Array, s: Array, inst: int, out: Array, n: int) -> int:
     """Take the decision that is due: a delay that has run out, a step, or `unknown`."""
     d = s["due"]
-    unknown_due = s["known_t"] + p["interval"] + p["unknown_ms"] + p["delivery"]
+    opens = _open_due(p, s) <= d
+    unknown = _unknown_due(p, s) <= d
     for k in range(p["steps"]):
         if _step_due(p, s, k) <= d:
             s["reached"] |= 1 << k
-    if (
-        s["phase"] == PENDING
-        and p["on_delay"] > 0
-        and s["count"] >= p["opens"]
-        and s["last_t"] == s["start_t"]
-        and s["start_m"] + p["on_delay"] <= d
-    ):
+    if opens:
         s["phase"] = ACTIVE
         _paint(s, colour(p, s))
         n = emit(out, n, -1, LIMIT, inst, RAISED, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
@@ -148,7 +157,7 @@ def fire(p: Array, s: Array, inst: int, out: Array, n: int) -> int:
         if sev != s["sev"]:
             _paint(s, sev)
             n = emit(out, n, -1, LIMIT, inst, STEPPED, sev, d, d, s["start_t"], NONE, s["last_t"], s["peak"])
-    if s["phase"] >= ACTIVE and s["unknown"] == 0 and unknown_due <= d:
+    if unknown:
         s["unknown"] = 1
         n = emit(out, n, -1, LIMIT, inst, UNKNOWN, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
     schedule(p, s)

@@ -1,0 +1,5 @@
+"""`python -m monitor` is `offsite`."""
+
+from monitor.cli import main
+
+main()

@@ -1,0 +1,62 @@
+"""Settings of every process, from OFFSITE_* environment variables (and command-line options that override them).
+
+Binds are loopback by default; secrets are files. `docs/settings.md` is checked against these models by a test.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.settings import DEFAULT_PARTITIONS, KafkaSettings
+
+
+class KafkaEnvironment(BaseSettings):
+    """OFFSITE_KAFKA_*: how to reach Kafka."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_KAFKA_", extra="ignore")
+
+    bootstrap: str = "127.0.0.1:9092"
+    security_protocol: str = "PLAINTEXT"
+    sasl_mechanism: str | None = None
+    username: str | None = None
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1)
+    replication: int = Field(default=1, ge=1)
+    cluster_id: str | None = None
+    topic_prefix: str = ""
+
+
+class WorkerEnvironment(BaseSettings):
+    """OFFSITE_WORKER_*: the worker."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_WORKER_", extra="ignore")
+
+    instance: str = Field(default="worker-1", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
+    """A stable name per worker: static membership makes a restart quick."""
+    host: str = "127.0.0.1"
+    port: int = Field(default=8711, ge=0, le=65535)
+    checkpoint_s: float = Field(default=5.0, gt=0, le=600)
+
+
+class GatewayEnvironment(BaseSettings):
+    """OFFSITE_GATEWAY_*: the front door."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_GATEWAY_", extra="ignore")
+
+    name: str = Field(default="gw-1", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8710, ge=0, le=65535)
+    tick_s: float = Field(default=5.0, gt=0, le=300)
+    send_timeout_s: float = Field(default=10.0, gt=0, le=120)
+    max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    posts_per_minute: int = Field(default=600, ge=1)
+    """Quota of one key."""
+
+
+def kafka_settings() -> KafkaSettings:
+    """Return how to reach Kafka, from the environment."""
+    return KafkaSettings.model_validate(KafkaEnvironment().model_dump())

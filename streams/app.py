@@ -1,0 +1,83 @@
+"""Build the Faust app of a worker: one agent at concurrency 1 on the log, every setting as measured in faust.md."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import faust
+from yarl import URL
+
+from streams.agents import fold_log
+from streams.faust_seams import SCHEME, RawSchema, WorkerApp, bind
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Mapping
+
+    from streams.custody import Custody
+    from streams.halt import Halt
+    from streams.worker_settings import WorkerSettings
+
+BUFFERED_CHUNKS = 64
+BUFFERED_RECORDS = 1_024
+"""What waits between fetch and agent; with chunks it counts fetches of up to 1 MiB or 500 records."""
+FETCH_BYTES = 1024 * 1024
+FETCH_RECORDS = 500
+
+
+def create_app(settings: WorkerSettings, custody: Custody, clients: Mapping[str, Any], halt: Halt) -> WorkerApp:
+    """Return the app, its agent bound to custody; call it inside the event loop that runs it.
+
+    Args:
+        settings: of this worker.
+        custody: what owns the partitions.
+        clients: aiokafka's connection arguments (bootstrap servers and security), the same as custody's.
+        halt: ends the process.
+    """
+    app = WorkerApp(
+        settings.group,
+        id_format="{id}",  # the group's name as it is, without Faust's version suffix
+        broker=[URL(f"{SCHEME}://{server}") for server in clients["bootstrap_servers"].split(",")],
+        broker_credentials=credentials_of(clients),
+        broker_client_id=f"{settings.group}-{settings.instance}",
+        consumer_group_instance_id=settings.instance,
+        broker_session_timeout=settings.session_timeout_s,
+        broker_heartbeat_interval=settings.heartbeat_every_s,
+        broker_max_poll_records=FETCH_RECORDS,
+        consumer_max_fetch_size=FETCH_BYTES,
+        consumer_auto_offset_reset="earliest",
+        producer_linger=0,
+        stream_wait_empty=True,
+        stream_buffer_maxsize=BUFFERED_CHUNKS if settings.chunked else BUFFERED_RECORDS,
+        cython_optimizations=True,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        store="memory://",
+        web_enabled=False,
+        worker_redirect_stdouts=False,
+        autodiscover=False,
+    )
+    bind(app, custody)
+    log = app.topic(settings.log_topic, schema=RawSchema(key_type=bytes, value_type=bytes), acks=False)
+
+    @app.agent(log, concurrency=1, name="fold-log")  # type: ignore[untyped-decorator]  # faust ships no types
+    async def fold(stream: Any) -> None:  # noqa: ANN401 - faust ships no types
+        await fold_log(stream, custody, halt)
+
+    return app
+
+
+def credentials_of(clients: Mapping[str, Any]) -> Any:  # noqa: ANN401 - faust ships no types
+    """Return Faust's form of aiokafka's security arguments."""
+    protocol = clients.get("security_protocol", "PLAINTEXT")
+    context: ssl.SSLContext | None = clients.get("ssl_context")
+    if protocol == "PLAINTEXT":
+        return None
+    if protocol == "SSL":
+        return faust.SSLCredentials(context)
+    return faust.SASLCredentials(
+        username=clients["sasl_plain_username"],
+        password=clients["sasl_plain_password"],
+        mechanism=clients.get("sasl_mechanism", "PLAIN"),
+        ssl_context=context,
+    )

@@ -1,0 +1,258 @@
+"""One launcher with two forms: `external` (somebody runs Kafka) and `embedded` (we run one node, for demo and tests).
+
+The embedded broker is Apache Kafka in KRaft mode on loopback. Its data survive a restart; it dies with its owner.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING, ClassVar, Self
+
+from kafka.admin import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from rules.errors import PartMissingError
+from streams import jars
+from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 20.0
+_LOG4J = """\
+rootLogger.level = WARN
+rootLogger.appenderRef.file.ref = file
+appender.file.type = RollingFile
+appender.file.name = file
+appender.file.fileName = {folder}/broker.log
+appender.file.filePattern = {folder}/broker.log.%i
+appender.file.layout.type = PatternLayout
+appender.file.layout.pattern = %d{{ISO8601}} %p %c{{1}} %m%n
+appender.file.policies.type = Policies
+appender.file.policies.size.type = SizeBasedTriggeringPolicy
+appender.file.policies.size.size = 10MB
+appender.file.strategy.type = DefaultRolloverStrategy
+appender.file.strategy.max = 3
+"""
+
+
+class BrokerStartError(PartMissingError):
+    """The embedded broker did not start."""
+
+    code: ClassVar[str] = "broker_start"
+    action: ClassVar[str] = "Read broker.log in the folder named; free the port, or choose another with --port."
+
+
+def free_port() -> int:
+    """Return a loopback port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def port_in_use(port: int) -> bool:
+    """Say whether somebody listens on a loopback port."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+        return False
+
+
+class EmbeddedBroker:
+    """A single Kafka node in `folder`; use it as a context manager, or call start and stop.
+
+    Start it from a thread that lives as long as the broker shall: Linux ends the child with the thread that began it.
+    """
+
+    def __init__(self, folder: Path, *, port: int | None = None, fresh: bool = False, heap_mb: int = 512) -> None:
+        self.folder = folder.resolve()
+        self._wanted_port = port
+        self._heap_mb = heap_mb
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+        if fresh and (self.folder / "meta.json").exists():
+            shutil.rmtree(self.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def bootstrap(self) -> str:
+        """Return where clients connect."""
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """Return the broker's process id."""
+        if self._process is None:
+            raise BrokerStartError("the broker is not running")
+        return self._process.pid
+
+    @property
+    def cluster_id(self) -> str:
+        """Return the id that the data folder was formatted with."""
+        return str(self._meta()["cluster_id"])
+
+    def start(self) -> Self:
+        """Start the broker and wait until it answers.
+
+        Raises:
+            BrokerStartError: port in use, or no answer within a minute.
+            JarsError: jars or Java are not to be had.
+        """
+        libraries, program = jars.ensure_jars(), jars.java()
+        meta = self._choose_ports()
+        self._write_configuration(meta)
+        base = [
+            program,
+            f"-Xmx{self._heap_mb}m",
+            f"-Xms{self._heap_mb // 2}m",
+            f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
+        ]
+        base += ["-cp", f"{libraries}/*"]
+        properties = str(self.folder / "server.properties")
+        if not (self.folder / "data" / "meta.properties").exists():
+            self._format(
+                [
+                    *base,
+                    "kafka.tools.StorageTool",
+                    "format",
+                    "--standalone",
+                    "-t",
+                    str(meta["cluster_id"]),
+                    "-c",
+                    properties,
+                ]
+            )
+        launcher = [sys.executable, "-m", "streams.launch", str(os.getpid())]
+        with (self.folder / "console.log").open("ab") as console:
+            self._process = subprocess.Popen(  # noqa: S603 - our own launcher
+                [*launcher, *base, "kafka.Kafka", properties],
+                stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
+            )  # fmt: skip
+        self._await_ready()
+        return self
+
+    def stop(self) -> None:
+        """Stop the broker: SIGTERM, a bounded wait, then SIGKILL of the same process."""
+        process = self._process
+        if process is None:
+            return
+        if process.poll() is None:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_TIMEOUT_S)
+        self.kill()
+
+    def kill(self) -> None:
+        """Kill the broker at once, as a power cut would."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        self._process = None
+
+    def __enter__(self) -> Self:
+        """Start."""
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self.stop()
+
+    def _meta(self) -> dict[str, object]:
+        value: dict[str, object] = json.loads((self.folder / "meta.json").read_text(encoding="ascii"))
+        return value
+
+    def _choose_ports(self) -> dict[str, object]:
+        path = self.folder / "meta.json"
+        meta = self._meta() if path.exists() else {"cluster_id": _cluster_id(), "port": 0, "controller": 0}
+        if self._wanted_port is not None:
+            if port_in_use(self._wanted_port):
+                raise BrokerStartError(f"port {self._wanted_port} is in use")
+            meta["port"] = self._wanted_port
+        for name in ("port", "controller"):
+            known = meta[name]
+            if not isinstance(known, int) or known == 0 or port_in_use(known):
+                meta[name] = free_port()
+        path.write_text(json.dumps(meta), encoding="ascii")
+        self.port = int(str(meta["port"]))
+        return meta
+
+    def _write_configuration(self, meta: dict[str, object]) -> None:
+        limit = RECORD_BYTES + BATCH_OVERHEAD
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": 1,
+            "listeners": f"BROKER://127.0.0.1:{meta['port']},CONTROLLER://127.0.0.1:{meta['controller']}",
+            "advertised.listeners": f"BROKER://127.0.0.1:{meta['port']},CONTROLLER://127.0.0.1:{meta['controller']}",
+            "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "BROKER",
+            "controller.listener.names": "CONTROLLER",
+            "controller.quorum.bootstrap.servers": f"127.0.0.1:{meta['controller']}",
+            "log.dirs": self.folder / "data",
+            "auto.create.topics.enable": "false",
+            "group.initial.rebalance.delay.ms": 0,
+            "offsets.topic.num.partitions": 1,
+            "offsets.topic.replication.factor": 1,
+            "transaction.state.log.num.partitions": 1,
+            "transaction.state.log.replication.factor": 1,
+            "transaction.state.log.min.isr": 1,
+            "share.coordinator.state.topic.replication.factor": 1,
+            "share.coordinator.state.topic.min.isr": 1,
+            "message.max.bytes": limit,
+            "replica.fetch.max.bytes": limit,
+            "socket.request.max.bytes": 4 * limit,
+            "num.network.threads": 2,
+            "num.io.threads": 4,
+            "log.cleaner.backoff.ms": 5000,
+        }
+        text = "".join(f"{key}={value}\n" for key, value in settings.items())
+        (self.folder / "server.properties").write_text(text, encoding="utf-8")
+        (self.folder / "log4j2.properties").write_text(_LOG4J.format(folder=self.folder), encoding="utf-8")
+
+    def _format(self, command: list[str]) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)  # noqa: S603 - Kafka's own tool
+        if done.returncode != 0:
+            raise BrokerStartError(f"formatting {self.folder} failed: {done.stderr.strip()[-500:]}")
+
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while time.monotonic() < deadline:
+            if self._process is None or self._process.poll() is not None:
+                raise BrokerStartError(f"the broker ended at its start; see {self.folder / 'console.log'}")
+            if port_in_use(self.port):
+                try:
+                    client = KafkaAdminClient(
+                        bootstrap_servers=[self.bootstrap], request_timeout_ms=5_000, bootstrap_timeout_ms=5_000
+                    )
+                    brokers = client.describe_cluster().get("brokers")
+                    client.close()
+                except (KafkaError, OSError):
+                    brokers = None
+                if brokers:
+                    return
+            time.sleep(0.05)
+        self.stop()
+        raise BrokerStartError(f"no answer on port {self.port} within {START_TIMEOUT_S:.0f} s; see {self.folder}")
+
+
+def _cluster_id() -> str:
+    """Return a new id in Kafka's form: 16 random bytes, URL-safe base64 without padding, not starting with a dash."""
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text

@@ -1,0 +1,232 @@
+"""The rows of `offsite.state.v1`: one marker per partition, snapshots per facility, the packs they were folded with.
+
+A checkpoint's rows are written in one transaction with the group offset, so that they are seen whole or not at all.
+Keys: a facility id for a snapshot (`ID#1`, `ID#2`... for the further parts of a large one), `p<n>` for the marker,
+`packs-<sha256>` for a bundle. Facility ids are upper case, so the kinds of key never meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field, ValidationError
+
+from rules.canonical import canonical_bytes, sha256_hex
+from rules.engine import PartitionState
+from rules.errors import ContractError
+from rules.models import Strict
+from rules.records import PacksRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+PART_HEADER = "part"
+_MARKER_KEY = re.compile(r"^p\d+$")
+_PACKS_KEY = re.compile(r"^packs-([0-9a-f]{64})$")
+_SNAPSHOT_KEY = re.compile(r"^([A-Z0-9][A-Z0-9-]{1,31})(?:#(\d{1,4}))?$")
+_PART = re.compile(rb"^(\d{1,4})/(\d{1,4})$")
+
+
+class StateLostError(ContractError):
+    """What the state topic holds of a partition is not whole; folding on would invent or lose alarms."""
+
+    code: ClassVar[str] = "state_lost"
+    action: ClassVar[str] = (
+        "Restore offsite.state.v1 from a backup; or, to fold the partition anew from the beginning of its log, delete "
+        "what is left of its state rows and the group's offset for it. Changes then repeat with the seq they had."
+    )
+
+
+class LogLostError(ContractError):
+    """The log no longer holds, or never held, what the marker says comes next."""
+
+    code: ClassVar[str] = "log_lost"
+    action: ClassVar[str] = "Rebuild the partition from the archive: the log's retention has passed its checkpoint."
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One record that a transaction sends."""
+
+    topic: str
+    partition: int | None
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+    @property
+    def size(self) -> int:
+        """Bytes of key and value, near enough to the record's."""
+        return len(self.key) + len(self.value) + 64
+
+
+class Marker(Strict):
+    """Where a partition stands: everything before `next` is in the snapshots, published, and never folded again."""
+
+    version: Literal[1] = 1
+    partition: int = Field(ge=0)
+    next: int = Field(ge=0)
+    low: int = Field(ge=0)
+    """The oldest record that no snapshot holds; the log is read from here."""
+    state: PartitionState
+    facilities: int = Field(ge=0)
+    roster: str
+    """SHA-256 over the sorted facilities that have a snapshot: a missing row is seen."""
+
+
+def roster_of(facilities: Iterable[str]) -> str:
+    """Return the digest of a set of facilities."""
+    return hashlib.sha256("\n".join(sorted(facilities)).encode()).hexdigest()
+
+
+def marker_key(partition: int) -> bytes:
+    """Return the key of a partition's marker."""
+    return f"p{partition}".encode()
+
+
+def packs_key(sha256: str) -> bytes:
+    """Return the key of a bundle."""
+    return f"packs-{sha256}".encode()
+
+
+def encode_marker(marker: Marker) -> bytes:
+    """Return canonical JSON with a checksum over the marker."""
+    body = marker.model_dump(mode="json")
+    return canonical_bytes({"marker": body, "sha256": sha256_hex(body)})
+
+
+def decode_marker(value: bytes, partition: int) -> Marker:
+    """Return the marker.
+
+    Raises:
+        StateLostError: it is not JSON, of another version, of another partition, or its checksum does not fit.
+    """
+    try:
+        document = json.loads(value)
+        body = document["marker"]
+        if sha256_hex(body) != document["sha256"]:
+            raise StateLostError(f"marker of partition {partition}: its checksum does not fit")
+        marker = Marker.model_validate(body)
+    except (ValueError, KeyError, TypeError, ValidationError) as error:
+        raise StateLostError(f"marker of partition {partition} cannot be read: {str(error)[:300]}") from error
+    if marker.partition != partition or marker.low > marker.next:
+        raise StateLostError(f"marker of partition {partition} belongs to partition {marker.partition}")
+    return marker
+
+
+def snapshot_rows(topic: str, partition: int, facility: str, snapshot: bytes, part_bytes: int) -> list[Row]:
+    """Return the rows of one snapshot, in parts that the topic accepts."""
+    parts = [snapshot[i : i + part_bytes] for i in range(0, len(snapshot), part_bytes)] or [b""]
+    return [
+        Row(
+            topic,
+            partition,
+            (facility if i == 0 else f"{facility}#{i}").encode(),
+            part,
+            ((PART_HEADER, f"{i}/{len(parts)}".encode()),),
+        )
+        for i, part in enumerate(parts)
+    ]
+
+
+@dataclass(slots=True)
+class StateRows:
+    """What the state topic holds of one partition, collected row by row, oldest first."""
+
+    partition: int
+    marker: bytes | None = None
+    packs: dict[str, bytes] = field(default_factory=dict)
+    _parts: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
+
+    def add(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Take one row; a null value forgets what stood under its key.
+
+        Raises:
+            StateLostError: a key or a part that nobody writes here.
+        """
+        name = (key or b"").decode("ascii", "replace")
+        if _MARKER_KEY.match(name):
+            if name.encode() != marker_key(self.partition):
+                raise StateLostError(f"state of partition {self.partition} holds a marker under {name!r}")
+            self.marker = value
+        elif found := _PACKS_KEY.match(name):
+            self._set(self.packs, found[1], value)
+        elif found := _SNAPSHOT_KEY.match(name):
+            self._add_part(found[1], int(found[2] or 0), value, dict(headers).get(PART_HEADER, b"0/1"))
+        else:
+            raise StateLostError(f"state of partition {self.partition} holds a row under {name[:80]!r}")
+
+    @staticmethod
+    def _set(rows: dict[str, bytes], name: str, value: bytes | None) -> None:
+        if value is None:
+            rows.pop(name, None)
+        else:
+            rows[name] = value
+
+    def _add_part(self, facility: str, index: int, value: bytes | None, header: bytes) -> None:
+        parts = self._parts.setdefault(facility, {})
+        if value is None:
+            parts.pop(index, None)
+            if not parts:
+                del self._parts[facility]
+            return
+        place = _PART.match(header)
+        if place is None or int(place[1]) != index:
+            raise StateLostError(f"snapshot of {facility}: part {index} is marked {header[:20]!r}")
+        parts[index] = (int(place[2]), value)
+
+    @property
+    def facilities(self) -> list[str]:
+        """The facilities with a snapshot, sorted."""
+        return sorted(self._parts)
+
+    def snapshot(self, facility: str) -> bytes:
+        """Return the snapshot of a facility, its parts joined.
+
+        Raises:
+            StateLostError: a part is missing.
+        """
+        parts = self._parts[facility]
+        count = parts[0][0] if 0 in parts else 0
+        if count == 0 or any(i not in parts or parts[i][0] != count for i in range(count)):
+            raise StateLostError(f"snapshot of {facility}: a part of it is missing")
+        return b"".join(parts[i][1] for i in range(count))
+
+    def bundles(self) -> list[PacksRecord]:
+        """Return the packs that snapshots and marker may name.
+
+        Raises:
+            StateLostError: one cannot be read.
+        """
+        try:
+            return [PacksRecord.model_validate_json(value) for value in self.packs.values()]
+        except ValidationError as error:
+            raise StateLostError(f"packs of partition {self.partition} cannot be read: {str(error)[:300]}") from error
+
+    def checked_marker(self, committed: int | None) -> Marker | None:
+        """Return the marker if the rows are whole; None where the partition was never folded.
+
+        Args:
+            committed: the group's offset, which every checkpoint writes with its marker.
+
+        Raises:
+            StateLostError: rows or a group offset without a marker, or snapshots that the marker does not count.
+        """
+        if self.marker is None:
+            if self._parts or self.packs:
+                raise StateLostError(f"partition {self.partition} has {len(self._parts)} snapshots and no marker")
+            if committed is not None:
+                raise StateLostError(
+                    f"partition {self.partition} has the group offset {committed} and no marker: its state is gone"
+                )
+            return None
+        marker = decode_marker(self.marker, self.partition)
+        if marker.facilities != len(self._parts) or marker.roster != roster_of(self._parts):
+            raise StateLostError(
+                f"partition {self.partition} has {len(self._parts)} snapshots, its marker counts {marker.facilities}"
+            )
+        return marker

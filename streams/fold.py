@@ -1,0 +1,48 @@
+"""What the worker asks of a fold: `rules.engine.Engine` is one, a toy in the tests is another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from rules.changes import Change
+    from rules.engine import PartitionState
+    from rules.pack import Bundle
+    from rules.records import LogRecord
+
+
+class Fold(Protocol):
+    """`step(state, record) -> changes` for any number of partitions; synchronous, and a function of the log alone."""
+
+    bundle: Bundle
+    """The packs in force before the first `packs` record of a partition."""
+
+    def know(self, bundle: Bundle) -> None:
+        """Make packs known, so that snapshots and markers that name them can be restored."""
+
+    def fold(self, record: LogRecord) -> list[Change]:
+        """Fold one record; changes come in publication order with a dense `seq` per stream."""
+
+    def facilities(self, partition: int) -> list[str]:
+        """Return the facilities that a partition holds, sorted."""
+
+    def dirty(self, partition: int) -> list[str]:
+        """Return the facilities that changed since `clean` was called for them, sorted."""
+
+    def clean(self, facility: str) -> None:
+        """Say that a snapshot holds all of the facility."""
+
+    def snapshot(self, facility: str) -> bytes:
+        """Return the whole state of a facility; restoring it gives the same bytes again."""
+
+    def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
+        """Put a facility back as its snapshot says."""
+
+    def partition_state(self, partition: int) -> PartitionState:
+        """Return what the marker of a checkpoint carries for the fold."""
+
+    def restore_partition(self, partition: int, state: PartitionState) -> None:
+        """Put a partition back as its marker says."""
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition that was revoked."""

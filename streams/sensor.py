@@ -1,0 +1,103 @@
+"""The worker's Prometheus metrics; every label set is bounded and stands at zero from the start."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from rules.changes import ChangeKind
+from rules.records import Kind, Readings, Rejected
+
+if TYPE_CHECKING:
+    from rules.changes import Change
+    from rules.records import LogRecord
+
+REJECTED_CODES = (
+    "schema_version", "unknown_kind", "bad_key", "too_large", "bad_timestamp", "too_deep", "columns", "contract",
+    "undecodable", "other",
+)  # fmt: skip
+DROPPED = ("early", "repeated", "before-seek")
+_SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Sensor:
+    """What a worker counts. One object per process, with a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        r = self.registry
+        self.readings = Counter("offsite_worker_readings", "Readings folded.", registry=r)
+        self.records = Counter("offsite_worker_records", "Log records folded, by kind.", ["kind"], registry=r)
+        self.changes = Counter("offsite_worker_changes", "Changes made, by what happened.", ["change"], registry=r)
+        self.rejects = Counter("offsite_worker_rejected", "Log records not decodable, by code.", ["code"], registry=r)
+        self.drops = Counter(
+            "offsite_worker_dropped", "Records fetched and not folded: they come again.", ["why"], registry=r
+        )
+        self.reseeks = Counter("offsite_worker_reseeks", "Times that missing records were sought again.", registry=r)
+        self.lag_seconds = Gauge("offsite_worker_lag_seconds", "Age of the oldest record not folded.", registry=r)
+        self.lag_records = Gauge("offsite_worker_lag_records", "Records of owned partitions not folded.", registry=r)
+        self.partitions = Gauge("offsite_worker_partitions", "Partitions this worker folds.", registry=r)
+        self.pending = Gauge("offsite_worker_pending_rows", "Changes that wait for publication.", registry=r)
+        self.checkpoint_seconds = Histogram(
+            "offsite_worker_checkpoint_seconds", "Time of a checkpoint.", buckets=_SECONDS, registry=r
+        )
+        self.checkpoint_bytes = Counter("offsite_worker_checkpoint_bytes", "State rows written.", registry=r)
+        self.transaction_seconds = Histogram(
+            "offsite_worker_transaction_seconds", "Time of a transaction.", buckets=_SECONDS, registry=r
+        )
+        self.published = Counter("offsite_worker_published_rows", "Rows committed.", registry=r)
+        self.restores = Counter("offsite_worker_restores", "Times that partitions were restored.", registry=r)
+        self.restore_seconds = Gauge("offsite_worker_restore_seconds", "Time of the last restore.", registry=r)
+        self.ticks = Counter("offsite_worker_ticks", "Ticks appended to the log.", ["outcome"], registry=r)
+        for kind in Kind:
+            self.records.labels(kind.value)
+        for change in ChangeKind:
+            self.changes.labels(change.value)
+        for code in REJECTED_CODES:
+            self.rejects.labels(code)
+        for why in DROPPED:
+            self.drops.labels(why)
+        for outcome in ("ok", "failed"):
+            self.ticks.labels(outcome)
+
+    def folded(self, record: LogRecord) -> None:
+        """Count a folded record."""
+        self.records.labels(record.kind.value).inc()
+        if isinstance(record.payload, Readings):
+            self.readings.inc(int(record.payload.time.size))
+
+    def changed(self, change: Change) -> None:
+        """Count a change."""
+        self.changes.labels(change.change.value).inc()
+
+    def rejected(self, record: Rejected) -> None:
+        """Count a record that could not be decoded."""
+        self.rejects.labels(record.code if record.code in REJECTED_CODES else "other").inc()
+
+    def dropped(self, why: str) -> None:
+        """Count records that came too early or again."""
+        self.drops.labels(why).inc()
+
+    def sought_again(self) -> None:
+        """Count a seek for missing records."""
+        self.reseeks.inc()
+
+    def checkpointed(self, seconds: float, size: int) -> None:
+        """Count a checkpoint."""
+        self.checkpoint_seconds.observe(seconds)
+        self.checkpoint_bytes.inc(size)
+
+    def transacted(self, seconds: float, rows: int) -> None:
+        """Count a committed transaction."""
+        self.transaction_seconds.observe(seconds)
+        self.published.inc(rows)
+
+    def restored(self, seconds: float, partitions: int) -> None:
+        """Count a restore."""
+        self.restores.inc(partitions)
+        self.restore_seconds.set(seconds)
+
+    def ticked(self, outcome: str) -> None:
+        """Count a tick."""
+        self.ticks.labels(outcome).inc()

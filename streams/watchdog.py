@@ -1,0 +1,161 @@
+"""Sees a worker that is alive and useless, says so in `/healthz`, and ends it.
+
+Runs in a thread of its own: a blocked event loop is one of the things it has to see.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from streams.checkpoint import LogLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.custody import Custody
+    from streams.halt import Halt
+    from streams.worker_settings import WorkerSettings
+
+LOOK_S = 0.5
+GRACE = 1.5
+"""Unhealthy at the limit, ended at this multiple of it: a supervisor's probe sees it in between."""
+_log = logging.getLogger("offsite.worker")
+
+
+@dataclass(slots=True)
+class _Progress:
+    """Since when a number has stood still although it should not."""
+
+    value: int | None = None
+    since: float = 0.0
+
+    def still_for(self, value: int, now: float, *, idle: bool) -> float:
+        if idle or value != self.value:
+            self.value, self.since = value, now
+        return now - self.since
+
+
+@dataclass(slots=True)
+class _Partition:
+    folded: _Progress = field(default_factory=_Progress)
+    written: _Progress = field(default_factory=_Progress)
+    end: int = 0
+    """The log holds records up to here at least: from fetches, and from our own ticks."""
+
+
+class Watchdog:
+    """Judges custody and the event loop; `check` is a function of the clock handed to it."""
+
+    def __init__(
+        self,
+        settings: WorkerSettings,
+        custody: Custody,
+        halt: Halt,
+        highwaters: Callable[[], Mapping[int, int]],
+        died: Callable[[], str | None],
+    ) -> None:
+        self._settings, self._custody, self._halt = settings, custody, halt
+        self._highwaters, self._died = highwaters, died
+        self._partitions: dict[int, _Partition] = {}
+        self._beat = self._looked = monotonic()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
+        self.faults: list[str] = ["starting"]
+        self.ready = False
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop looking: the worker is stopping on purpose."""
+        self._stop.set()
+
+    def beat(self) -> None:
+        """Say that the event loop turns; called from it."""
+        self._beat = monotonic()
+
+    def landed(self, partition: int, offset: int) -> None:
+        """Say where a tick of ours stands in the log."""
+        tenure = self._custody.tenures.get(partition)
+        if tenure is not None and tenure.accepts and offset < tenure.next:
+            self._halt(
+                f"partition {partition} lost records",
+                LogLostError(f"a new record was appended at {offset}, {tenure.next} was folded before"),
+            )
+        self._partition(partition).end = offset + 1
+
+    def lag(self) -> int:
+        """Return how many records of owned partitions are known and not folded."""
+        return sum(max(0, self._partition(p).end - tenure.next) for p, tenure in list(self._custody.tenures.items()))
+
+    def check(self, now: float) -> tuple[list[str], float]:
+        """Return what is wrong, and the worst overrun of a limit as a multiple of it."""
+        faults: list[str] = []
+        worst = 0.0
+
+        def judge(what: str, seconds: float, limit: float) -> None:
+            nonlocal worst
+            if seconds > limit:
+                faults.append(f"{what} for {seconds:.0f} s")
+                worst = max(worst, seconds / limit)
+
+        settings, custody = self._settings, self._custody
+        died = self._died()
+        if died is not None:
+            faults.append(died)
+            worst = GRACE * 2
+        judge("the event loop is blocked", now - self._beat, settings.loop_timeout_s)
+        if not custody.wanted:
+            judge("no partition is assigned", now - custody.wanted_since, settings.assignment_timeout_s)
+        if custody.restoring_since is not None:
+            judge("restoring", now - custody.restoring_since, settings.recovery_timeout_s)
+        elif custody.wanted and not custody.restored:
+            judge("assigned and not restored", now - custody.wanted_since, settings.recovery_timeout_s)
+        for partition, end in self._highwaters().items():
+            seen = self._partition(partition)
+            seen.end = max(seen.end, end)
+        for partition, tenure in list(custody.tenures.items()):
+            seen = self._partition(partition)
+            idle = tenure.next >= seen.end
+            judge(
+                f"partition {partition} does not move from offset {tenure.next} of {seen.end}",
+                seen.folded.still_for(tenure.next, now, idle=idle),
+                settings.stall_timeout_s,
+            )
+            judge(
+                f"partition {partition} has had no checkpoint behind {tenure.checkpointed}",
+                seen.written.still_for(tenure.checkpointed, now, idle=tenure.checkpointed == tenure.next),
+                settings.stall_timeout_s,
+            )
+        return faults, worst
+
+    def look(self, now: float) -> None:
+        """Judge once; ends the process when a limit is overrun by half."""
+        if now - self._looked > LOOK_S * 8:
+            # The whole process slept (SIGSTOP, a suspended machine): nothing stood still while nothing ran.
+            self._beat = now
+            for seen in self._partitions.values():
+                seen.folded.since = seen.written.since = now
+        self._looked = now
+        self.faults, worst = self.check(now)
+        lag = self.lag()
+        self.ready = (
+            not self.faults
+            and bool(self._custody.wanted)
+            and self._custody.restored
+            and lag <= self._settings.ready_lag_records
+        )
+        if worst > GRACE:
+            self._halt("watchdog: " + "; ".join(self.faults))
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_S):
+            self.look(monotonic())
+
+    def _partition(self, partition: int) -> _Partition:
+        return self._partitions.setdefault(partition, _Partition())

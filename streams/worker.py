@@ -1,0 +1,176 @@
+"""Run a worker process: Faust app, custody, ticks, watchdog and probes, until a signal or a reason to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import uvloop
+
+from streams.app import create_app
+from streams.custody import Custody
+from streams.faust_seams import highwaters, what_died
+from streams.halt import halt as end_process
+from streams.probes import Probes
+from streams.sensor import Sensor
+from streams.ticker import Ticker
+from streams.watchdog import Watchdog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from streams.faust_seams import WorkerApp
+    from streams.fold import Fold
+    from streams.halt import Halt
+    from streams.worker_settings import WorkerSettings
+
+BEAT_S = 0.25
+LOG_EVERY_S = 5.0
+_log = logging.getLogger("offsite.worker")
+
+
+class RateLimit(logging.Filter):
+    """Passes a line of one place in the code once per interval: aiokafka writes 100 a second in an outage."""
+
+    def __init__(self, every_s: float = LOG_EVERY_S, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._every_s, self._clock = every_s, clock
+        self._last: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether the line is written; the next one that is says how many were not."""
+        place = (record.pathname, record.lineno)
+        now = self._clock()
+        at, left_out = self._last.get(place, (-self._every_s, 0))
+        if now - at < self._every_s:
+            self._last[place] = (at, left_out + 1)
+            return False
+        self._last[place] = (now, 0)
+        if left_out:
+            record.msg = f"{record.msg} ({left_out} more lines like this left out)"
+        return True
+
+
+def quiet_logs() -> None:
+    """Rate-limit what aiokafka and Faust write."""
+    limit = RateLimit()
+    for name in list(logging.root.manager.loggerDict):
+        if name.split(".")[0] in {"aiokafka", "faust", "mode"}:
+            logging.getLogger(name).addFilter(limit)
+
+
+async def run_worker(
+    settings: WorkerSettings, fold: Fold, clients: Mapping[str, Any], halt: Halt = end_process
+) -> None:
+    """Work until SIGTERM or SIGINT; returns after the final checkpoint. Everything else ends the process.
+
+    Args:
+        settings: of this worker.
+        fold: what folds the log.
+        clients: aiokafka's connection arguments.
+        halt: ends the process; tests put another in its place.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    sensor = Sensor()
+    custody = Custody(fold, settings, clients, sensor, halt)
+    app = create_app(settings, custody, clients, halt)
+    quiet_logs()
+    watchdog = Watchdog(settings, custody, halt, lambda: highwaters(app), lambda: what_died(app))
+    probes = Probes(
+        settings.host,
+        settings.port,
+        health=lambda: (
+            not watchdog.faults,
+            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults},
+        ),
+        ready=lambda: (watchdog.ready, _readiness(custody, watchdog)),
+        registry=sensor.registry,
+        refresh=lambda: _refresh(sensor, custody, watchdog),
+    )
+    ticker = Ticker(settings, clients, sensor, lambda: _accepting(custody), watchdog.landed)
+    probes.start()
+    _log.info("worker %s: probes on http://%s:%d", settings.instance, settings.host, probes.port)
+    watchdog.start()
+    side = [asyncio.create_task(_beats(watchdog)), asyncio.create_task(_guarded(ticker.run(), halt))]
+    starting = asyncio.create_task(_guarded(app.start(), halt))
+    await stop.wait()
+    watchdog.stop()
+    await _stop(app, custody, [*side, starting], settings, halt)
+    probes.stop()
+
+
+async def _stop(
+    app: WorkerApp, custody: Custody, tasks: list[asyncio.Task[None]], settings: WorkerSettings, halt: Halt
+) -> None:
+    """Final checkpoint first, then Faust; what Faust does not finish in time is left: nothing depends on it."""
+    _log.info("worker %s: stopping", settings.instance)
+    for task in tasks:
+        task.cancel()
+    try:
+        async with asyncio.timeout(settings.stop_timeout_s):
+            await custody.release()
+    except TimeoutError:
+        halt("no final checkpoint in time; the next start folds again from the last one")
+    _log.info("worker %s: final checkpoint written", settings.instance)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(settings.stop_timeout_s / 3):
+            await app.stop()
+
+
+async def _guarded(work: Any, halt: Halt) -> None:  # noqa: ANN401 - a coroutine of an untyped library
+    try:
+        await work
+    except asyncio.CancelledError:
+        raise
+    except BaseException as error:  # noqa: BLE001 - a part that ended leaves a worker that is alive and useless
+        halt("a part of the worker failed", error)
+
+
+async def _beats(watchdog: Watchdog) -> None:
+    while True:
+        watchdog.beat()
+        await asyncio.sleep(BEAT_S)
+
+
+def _accepting(custody: Custody) -> list[int]:
+    return [partition for partition, tenure in custody.tenures.items() if tenure.accepts]
+
+
+def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
+    return {
+        "ready": watchdog.ready,
+        "partitions": sorted(custody.wanted),
+        "restored": custody.restored,
+        "lag_records": watchdog.lag(),
+        "pending_rows": custody.pending,
+    }
+
+
+def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
+    now = time.time_ns() // 1_000_000
+    lag = watchdog.lag()
+    sensor.partitions.set(len(_accepting(custody)))
+    sensor.pending.set(custody.pending)
+    sensor.lag_records.set(lag)
+    oldest = min((t.last_received for t in custody.tenures.values() if t.last_received), default=now)
+    sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)
+
+
+def run(settings: WorkerSettings, fold: Fold, clients: Mapping[str, Any]) -> NoReturn:
+    """Run a worker in an event loop of its own and end the process: 0 after a graceful stop."""
+    # Faust's consumer thread makes a loop of its own, by the policy.
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    loop.run_until_complete(run_worker(settings, fold, clients))
+    # All that matters is committed; threads and tasks of Faust that take their time must not hold the process.
+    logging.shutdown()
+    os._exit(0)

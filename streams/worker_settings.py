@@ -1,0 +1,43 @@
+"""What a worker can be told; every default is safe on one machine."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from rules.models import Strict
+
+Seconds = Annotated[float, Field(gt=0, le=3_600)]
+
+
+class WorkerSettings(Strict):
+    """Settings of one worker process; names of topics come from the one table of topics."""
+
+    instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "worker-1"
+    """Stable name of this worker (static membership): a restart gets the same partitions back at once."""
+    group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "offsite-fold"
+    log_topic: str = "offsite.log.v1"
+    alarms_topic: str = "offsite.alarms.v1"
+    state_topic: str = "offsite.state.v1"
+    rejected_topic: str = "offsite.rejected.v1"
+    chunked: bool = True
+    """One Faust message per fetch and partition instead of one per record (a sixteenth of the CPU)."""
+    checkpoint_every_s: Seconds = 5.0
+    tick_every_s: Seconds = 5.0
+    hold_rows: int = Field(default=20_000, ge=1)
+    """Changes that may wait for publication before the agent is held."""
+    hold_bytes: int = Field(default=64 * 1024 * 1024, ge=1)
+    snapshot_part_bytes: int = Field(default=900_000, ge=1_000, le=8_000_000)
+    session_timeout_s: Seconds = 10.0
+    heartbeat_every_s: Seconds = 3.0
+    recovery_timeout_s: Annotated[float, Field(gt=0, le=80)] = 60.0
+    """Faust gives up silently after 90 s, and then idles for ever."""
+    assignment_timeout_s: Seconds = 120.0
+    stall_timeout_s: Seconds = 60.0
+    loop_timeout_s: Seconds = 20.0
+    stop_timeout_s: Seconds = 4.5
+    ready_lag_records: int = Field(default=2_000, ge=0)
+    host: str = "127.0.0.1"
+    port: int = Field(default=8_083, ge=0, le=65_535)
+    """0 takes a free port, named in the log."""

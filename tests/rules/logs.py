@@ -1,0 +1,141 @@
+"""Hypothesis strategies: facilities and the logs they could send."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from rules.records import Kind, LogRecord, Readings, RegisterRecord, Tick
+from rules.register import Facility
+
+BEGIN = 1_772_294_400_000
+FACILITY = "TEST-0001"
+
+
+@dataclass(frozen=True)
+class Row:
+    tag: str
+    t: int
+    v: float
+    q: int = 0
+
+
+def readings(rows, batch="b"):
+    """Pack rows of one record, tags in order of first appearance (one run per tag)."""
+    tags = list(dict.fromkeys(row.tag for row in rows))
+    ordered = [row for tag in tags for row in rows if row.tag == tag]
+    return Readings(
+        batch=batch,
+        tags=tuple(tags),
+        counts=np.array([sum(row.tag == tag for row in rows) for tag in tags], np.int32),
+        time=np.array([row.t for row in ordered], np.int64),
+        value=np.array([row.v for row in ordered], np.float64),
+        quality=np.array([row.q for row in ordered], np.uint8),
+    )
+
+
+def facility(sensors, delivery=60_000, name=FACILITY):
+    """Return a facility with a cold room A1, a tank A2 and these (tag, area, interval s) sensors."""
+    return Facility.model_validate(
+        {
+            "id": name,
+            "name": {"zh": "测试", "en": "Test"},
+            "jurisdiction": "110000",
+            "delivery": delivery,
+            "scopes": [{"field": "manufacture", "line": "drug"}],
+            "areas": [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cryo-tank"}],
+            "sensors": [
+                {
+                    "tag": tag, "area": area, "quantity": "temperature", "unit": "Cel", "interval": interval * 1000,
+                    "limits": {"low": 2, "high": 8}, "range": {"low": -200, "high": 60},
+                }
+                for tag, area, interval in sensors
+            ],
+        }
+    )  # fmt: skip
+
+
+COLD = [4.9, 5.0, 5.1, 7.4, 7.5, 7.6, 8.0, 8.1, 9.0, 1.9, 2.4, 2.5, 99.0]
+TANK = [-170.0, -157.0, -156.0, -155.0, -154.0, -151.0, -150.0, -149.0, -140.0, 99.0]
+
+
+@st.composite
+def logs(draw, *, doors=True, late=True):
+    """Draw a log of one facility: (facility, [(received, rows or tick role)])."""
+    count = draw(st.integers(1, 3))
+    sensors = [
+        (f"T{i}", draw(st.sampled_from(["A1", "A1", "A2"])), draw(st.sampled_from([60, 60, 300, 600])))
+        for i in range(count)
+    ]
+    entries = []
+    now = BEGIN
+    heads = {tag: BEGIN for tag, _, _ in sensors}
+    kept = []
+    for _ in range(draw(st.integers(1, 14))):
+        kinds = ["run", "run", "run", "gap", "tick", "dup", "future", "unknown"]
+        kinds += (["backfill", "hold"] if late else []) + (["door"] if doors else [])
+        kind = draw(st.sampled_from(kinds))
+        tag, area, interval = draw(st.sampled_from(sensors))
+        step = interval * 1000
+        values = COLD if area == "A1" else TANK
+        if kind in ("run", "hold"):
+            rows = []
+            value = draw(st.sampled_from(values))
+            for _ in range(draw(st.integers(1, 12))):
+                heads[tag] = max(heads[tag] + step, now - step * 2)
+                if draw(st.integers(0, 2)) == 0:
+                    value = draw(st.sampled_from(values))
+                q = draw(st.sampled_from([0] * 8 + [2, 3, 6, 8]))
+                missing = q in (6, 8) and draw(st.booleans())
+                rows.append(Row(tag, heads[tag], math.nan if missing else value, q))
+            if kind == "hold":
+                kept += rows
+                continue
+            now = max(now, rows[-1].t + draw(st.sampled_from([0, 500, 30_000])))
+            if draw(st.booleans()):
+                entries.append((now, rows))
+            else:
+                entries += [(max(row.t, now - 600_000 + i), [row]) for i, row in enumerate(rows)]
+        elif kind == "backfill" and kept:
+            rows, kept = kept, []
+            if draw(st.booleans()):
+                rows = list(reversed(rows))
+            now += draw(st.sampled_from([1, 1000]))
+            entries.append((now, rows))
+        elif kind == "gap":
+            now += draw(st.sampled_from([step * 2, step * 3, step * 8, 2_400_000, 7_500_000]))
+            heads = {name: max(head, now) if draw(st.booleans()) else head for name, head in heads.items()}
+        elif kind == "tick":
+            now += draw(st.sampled_from([1000, 60_000, 400_000]))
+            entries.append((now, draw(st.sampled_from(["gateway", "worker"]))))
+        elif kind == "door":
+            entries.append((now, "gateway"))
+            now += draw(st.sampled_from([901_000, 4_000_000]))
+            entries.append((now, "gateway"))
+        elif kind == "dup" and entries:
+            old = draw(st.sampled_from(entries))[1]
+            if not isinstance(old, str):
+                entries.append((now, [replace(row, v=row.v + draw(st.sampled_from([0.0, 1.0]))) for row in old]))
+        elif kind == "future":
+            entries.append((now, [Row(tag, now + draw(st.sampled_from([300_001, 10_000_000])), 5.0)]))
+        elif kind == "unknown":
+            entries.append((now, [Row("NOPE", now, 5.0)]))
+    return facility(sensors, delivery=draw(st.sampled_from([10_000, 60_000]))), entries
+
+
+def records(entity, entries, *, partition=0, begin_offset=0):
+    """Return the log records of drawn entries, the register first."""
+    log = [
+        LogRecord(partition, begin_offset, BEGIN, Kind.REGISTER, entity.id, RegisterRecord(version=1, facility=entity))
+    ]
+    for received, what in entries:
+        offset = begin_offset + len(log)
+        if isinstance(what, str):
+            tick = Tick(by="t", role=what, now=received)
+            log.append(LogRecord(partition, offset, received, Kind.TICK, "", tick))
+        else:
+            log.append(LogRecord(partition, offset, received, Kind.READINGS, entity.id, readings(what, f"b{offset}")))
+    return log

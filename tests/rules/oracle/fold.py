@@ -1,0 +1,353 @@
+"""The plain fold: the same log in, the same changes out, without arrays, rings, tails or kernels."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from rules.changes import alarm_id
+from rules.models import Severity
+from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
+from rules.predicate import matches
+from rules.records import PacksRecord, Readings, RegisterRecord, Tick
+from rules.register import facts_of
+from rules.rule import FrozenRule, LimitRule
+from tests.rules.oracle import frozen, limit
+from tests.rules.oracle.gap import Silences
+from tests.rules.oracle.late import Said, differences, occurrences
+
+HORIZON = 2 * 3_600_000
+COLOURS = [s.value for s in Severity]
+
+
+def rank(colour):
+    return COLOURS.index(colour)
+
+
+class Watch:
+    """One limit or frozen rule on one series."""
+
+    def __init__(self, rule, place, sensor, decide, numbers, known):
+        self.rule, self.place, self.tag = rule, place, sensor.tag
+        self.decide, self.numbers, self.known = decide, numbers, known
+        self.events = []
+        self.said = []
+
+    def now(self, series, clock):
+        rows = [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows]
+        return self.decide(self.numbers, rows, clock)
+
+
+class Series:
+    """All rows of a tag that were folded, by event time."""
+
+    def __init__(self, interval):
+        self.rows = []
+        self.gone = []
+        self.counts = Counter()
+        rows = -(-HORIZON // interval) * 5 // 4 + 8
+        self.cap = max(64, min(1024, rows))
+
+    def admit(self, t, v, received):
+        """Say what becomes of a row: future, order, late, duplicate, conflict or stale."""
+        if t > received + 300_000:
+            return "future"
+        if not self.rows or t > self.rows[-1][0]:
+            return "order"
+        kept = [row for row in self.rows if row[0] > self.rows[-1][0] - HORIZON]
+        if t <= self.rows[-1][0] - HORIZON or t <= max(self.gone, default=-1):
+            return "stale"
+        for row in self.rows:
+            if row[0] == t:
+                same = row[2] == v or (math.isnan(row[2]) and math.isnan(v))
+                return "duplicate" if same else "conflict"
+        if len(kept) >= self.cap and t < kept[0][0]:
+            return "stale"
+        return "late"
+
+    def put(self, t, received, v, q):
+        behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)
+        if behind is None:
+            self.rows.append((t, received, v, q))
+        else:
+            self.rows.insert(behind, (t, self.rows[behind][1], v, q))
+
+
+class Facility:
+    """One facility."""
+
+    def __init__(self, name, bundle):
+        self.name, self.bundle = name, bundle
+        self.clock = -1
+        self.version = -1
+        self.series = {}
+        self.watches = []
+        self.silences = None
+        self.changes = []
+
+    def say(self, kind, rule, subject, name, colour, start, end, at, received, *, late=False, by=None):
+        self.changes.append(
+            {
+                "seq": len(self.changes) + 1, "rule": rule.id, "subject": subject, "change": kind,
+                "alarm": alarm_id(rule.id, self.name, subject, name[0], name[1]), "severity": COLOURS[colour],
+                "start": start, "end": end, "at": at, "received": received, "late": late, "by": by,
+            }
+        )  # fmt: skip
+
+    # -- time -------------------------------------------------------------------------------------------------------
+    def move(self, to):
+        """Decide everything due up to `to`, in order."""
+        if to <= self.clock:
+            return
+        while True:
+            due = self.next_due(to)
+            if due is None:
+                break
+            at, kind, item = due
+            if kind == "watch":
+                self.follow(item, at, to)
+            else:
+                self.silences.decide(at, item)
+        self.clock = to
+
+    def next_due(self, to):
+        found = []
+        for watch in self.watches:
+            events = watch.now(self.series[watch.tag], to)
+            if len(events) > len(watch.events):
+                found.append(((events[len(watch.events)].received, watch.place, 2, watch.tag), "watch", watch))
+        if self.silences is not None:
+            found += [
+                ((at, place, level, subject), "silence", key)
+                for at, place, level, subject, key in self.silences.dues(to)
+            ]
+        if not found:
+            return None
+        key, kind, item = min(found, key=lambda f: f[0])
+        return key[0], kind, item
+
+    def follow(self, watch, at, to):
+        """Publish what the clock decides for a watch at `at`."""
+        events = watch.now(self.series[watch.tag], to)
+        new = [event for event in events[len(watch.events) :] if event.received == at]
+        assert new, "something was due"
+        for event in new:
+            self.publish(watch, event)
+        watch.events = watch.events + new
+
+    def publish(self, watch, event):
+        if event.kind == "raised":
+            uses = 1 + sum(said.name[0] == event.start for said in watch.said)
+            watch.said.append(Said(event.start, None, event.colour, event.colour, False, (event.start, uses)))
+        said = next(s for s in reversed(watch.said) if not s.retracted and s.end is None)
+        said.colour, said.top = event.colour, max(said.top, event.colour)
+        if event.kind in ("unknown", "known"):
+            said.unknown = event.kind == "unknown"
+        if event.kind == "cleared":
+            said.end, said.unknown = event.end, False
+        self.say(
+            event.kind,
+            watch.rule,
+            {"tag": watch.tag},
+            said.name,
+            event.colour,
+            said.start,
+            said.end,
+            event.at,
+            event.received,
+        )
+
+    # -- records ----------------------------------------------------------------------------------------------------
+    def register(self, record, received):
+        if record.version <= self.version:
+            return
+        assert self.version == -1, "the oracle takes one register a facility"
+        self.version = record.version
+        facility = record.facility
+        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        for sensor in sorted(facility.sensors, key=lambda s: s.tag):
+            interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+            self.series[sensor.tag] = Series(interval)
+            facts = facts_of(facility, sensor)
+            low, high = -math.inf, math.inf
+            for rule in self.bundle.rules:
+                if isinstance(rule, LimitRule) and rule.excludes and matches(rule, facility, facts):
+                    found = bounds_of(rule, sensor, facts, self.bundle)
+                    if found:
+                        low, high = found[:2]
+            for rule in self.bundle.rules:
+                if matches(rule, facility, facts):
+                    watch = self.watch(rule, places[rule.id], sensor, interval, facility, facts, (low, high))
+                    if watch:
+                        self.watches.append(watch)
+        self.silences = Silences(self, facility, self.bundle, places, received)
+
+    def watch(self, rule, place, sensor, interval, facility, facts, span):
+        unknown = max(rule.unknown.max, 3 * interval)
+        if isinstance(rule, LimitRule):
+            found = bounds_of(rule, sensor, facts, self.bundle)
+            if not found:
+                return None
+            low, high = found[:2]
+            db = rule.clear.deadband
+            if isinstance(db, str):
+                db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
+            if math.isfinite(high - low):
+                db = min(db, (high - low) / 4)
+            steps = []
+            for s in rule.severity.steps:
+                if s.beyond is None:
+                    steps.append(
+                        ("after", s.after if s.after is not None else int(s.after_intervals * interval), 0, s.to.rank)
+                    )
+                else:
+                    bounds = (
+                        -math.inf if s.beyond.low is None else s.beyond.low,
+                        math.inf if s.beyond.high is None else s.beyond.high,
+                    )
+                    steps.append(("beyond", bounds, s.for_, s.to.rank))
+            numbers = limit.Limits(
+                low, high, db, rule.limits.inclusive, rule.when.consecutive, rule.when.on_delay, rule.clear.consecutive,
+                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown,
+            )  # fmt: skip
+
+            def known(v, q):
+                if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
+                    return False
+                return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
+
+            return Watch(rule, place, sensor, limit.decide, numbers, known)
+        if isinstance(rule, FrozenRule):
+            limits = sensor.limits
+            width = None
+            if limits and limits.low is not None and limits.high is not None:
+                width = rule.window_share * (limits.high - limits.low)
+            identical = rule.identical_coarse if interval > rule.coarse_interval else rule.identical
+            expected = math.ceil(0.75 * 86_400_000 / interval)
+            numbers = frozen.Stillness(
+                identical, rule.span, rule.clear_distinct, rule.severity.base.rank, width, expected, interval,
+                facility.delivery, unknown,
+            )  # fmt: skip
+            return Watch(
+                rule, place, sensor, frozen.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
+            )
+        return None
+
+    def readings(self, batch, received):
+        begin = 0
+        for tag, count in zip(batch.tags, batch.counts, strict=True):
+            for i in range(begin, begin + count):
+                self.row(tag, int(batch.time[i]), float(batch.value[i]), int(batch.quality[i]), received)
+            begin += count
+
+    def row(self, tag, t, v, q, received):
+        series = self.series.get(tag)
+        if series is None:
+            return
+        standing = series.admit(t, v, received)
+        series.counts[standing] += 1
+        if standing == "future":
+            return
+        told = self.silences.row(tag, t, received, standing, series)
+        if standing in ("order", "late"):
+            if standing == "late" and len(self.ring(series)) >= series.cap:
+                series.gone.append(self.ring(series)[0][0])
+            series.put(t, received, v, q)
+            ring = self.ring(series)
+            series.gone += [row[0] for row in series.rows if row not in ring and row[0] not in series.gone]
+        if standing == "late":
+            told += self.silences.filled(tag, t, series)
+        parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
+        for watch in self.watches:
+            if watch.tag == tag and standing in ("order", "late"):
+                events = watch.now(series, received)
+                if standing == "order":
+                    new = events[len(watch.events) :]
+                    parts += [
+                        (watch.place, 2, 100 + k, lambda w=watch, e=e: self.publish(w, e)) for k, e in enumerate(new)
+                    ]
+                else:
+                    found = differences(watch.said, occurrences(events))
+                    parts += [
+                        (watch.place, 2, 100 + k, lambda w=watch, d=d: self.late(w, d, t, received))
+                        for k, d in enumerate(found)
+                    ]
+                watch.events = events
+        for _, _, _, act in sorted(parts, key=lambda part: part[:3]):
+            act()
+            self.silences.settle(t, received, self)
+
+    def ring(self, series):
+        rows = [
+            row
+            for row in series.rows
+            if row[0] > series.rows[-1][0] - HORIZON and row[0] > max(series.gone, default=-1)
+        ]
+        return rows[-series.cap :]
+
+    def late(self, watch, difference, t, received):
+        _, kind, said, new = difference
+        subject = {"tag": watch.tag}
+        if said is None:
+            uses = 1 + sum(s.name[0] == new[0] for s in watch.said)
+            said = Said(new[0], None, new[2], new[3], False, (new[0], uses))
+            watch.said.append(said)
+            colour = new[3] if new[1] is not None else new[2]
+            self.say("raised", watch.rule, subject, said.name, colour, said.start, None, t, received, late=True)
+            said.unknown = new[4]
+            if new[4]:
+                self.say("unknown", watch.rule, subject, said.name, new[2], said.start, None, t, received)
+            if new[1] is not None:
+                said.end = new[1]
+                self.say("cleared", watch.rule, subject, said.name, new[2], said.start, said.end, t, received)
+            return
+        if new is None:
+            said.retracted, said.unknown = True, False
+            self.say(kind, watch.rule, subject, said.name, said.top, said.start, said.end, t, received)
+            return
+        said.start, said.colour, said.top = new[0], new[2], new[3]
+        if kind == "cleared" or (kind == "amended" and said.end is not None):
+            said.end = new[1]
+        if kind != "amended":
+            said.unknown = new[4]
+        colour = said.colour if said.end is None or kind == "cleared" else said.top
+        self.say(kind, watch.rule, subject, said.name, colour, said.start, said.end, t, received)
+
+
+def fold(records, bundle, until=None):
+    """Return {facility: changes} of a log."""
+    facilities = {}
+    clocks, gateways = {}, {}
+    homes = {}
+    for record in records:
+        p = record.partition
+        payload = record.payload
+        if isinstance(payload, Tick | PacksRecord):
+            now = max(record.received, clocks.get(p, -1))
+            gateway = isinstance(payload, Tick) and payload.role == "gateway"
+            for name in sorted(facilities):
+                facility = facilities[name]
+                if homes[name] != p:
+                    continue
+                facility.clock = max(facility.clock, clocks.get(p, -1))
+                if gateway and p in gateways and now - gateways[p] > 900_000 and facility.silences:
+                    facility.silences.door(gateways[p], now, facility)
+                facility.move(max(now, facility.clock))
+            clocks[p] = now
+            if gateway:
+                gateways[p] = now
+            continue
+        facility = facilities.setdefault(record.facility, Facility(record.facility, bundle))
+        homes[record.facility] = p
+        facility.clock = max(facility.clock, clocks.get(p, -1))
+        received = max(record.received, facility.clock)
+        facility.move(received)
+        facility.clock = received
+        if isinstance(payload, RegisterRecord):
+            facility.register(payload, received)
+        elif isinstance(payload, Readings):
+            facility.readings(payload, received)
+    if until is not None:
+        for facility in facilities.values():
+            facility.move(until)
+    return {name: facility.changes for name, facility in facilities.items()}

@@ -1,0 +1,320 @@
+"""Kind `gap`: silences of series, areas and the whole feed, in plain words."""
+
+from __future__ import annotations
+
+import itertools
+
+from rules.predicate import matches
+from rules.register import facts_of
+from rules.rule import GapRule
+
+HORIZON = 2 * 3_600_000
+
+
+class Silent:
+    """One gap rule on one series."""
+
+    def __init__(self, rule, place, sensor, delivery, since):
+        self.rule, self.place, self.tag, self.area = rule, place, sensor.tag, sensor.area
+        self.interval, self.delivery = sensor.interval, delivery
+        self.limit = int(rule.factor * sensor.interval) if rule.factor else rule.threshold + rule.grace
+        self.steps = [
+            (s.after if s.after is not None else int(s.after_intervals * sensor.interval), s.to.rank)
+            for s in rule.severity.steps
+        ]
+        self.lo = self.m = since
+        self.fresh = True
+        self.ext = 0
+        self.floor = since
+        self.open = None
+        self.past = []
+
+    def due(self):
+        if self.open is None:
+            return max(self.lo + self.limit + self.delivery + self.ext, self.floor)
+        ahead = [
+            max(self.lo + a + self.delivery + self.ext, self.floor) for a, c in self.steps if c > self.open["colour"]
+        ]
+        return min(ahead, default=None)
+
+    def colour_at(self, due):
+        reached = [c for a, c in self.steps if self.lo + a + self.delivery + self.ext <= due]
+        return max([self.rule.severity.base.rank, *reached])
+
+
+class Group:
+    """A silence of an area, or of the whole feed (place "")."""
+
+    def __init__(self, rule, order, where, start, lo, interval, delivery, raised, uses):
+        self.rule, self.order, self.where = rule, order, where
+        self.steps = [
+            (s.after if s.after is not None else int(s.after_intervals * interval), s.to.rank)
+            for s in rule.severity.steps
+        ]
+        self.lo, self.delivery, self.raised, self.floor = lo, delivery, raised, raised
+        self.record = {
+            "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None,
+            "colour": max([rule.severity.base.rank, *(c for a, c in self.steps if lo + a + delivery <= raised)]),
+        }  # fmt: skip
+        self.children = []
+        self.release = None
+
+    @property
+    def live(self):
+        return self.record["end"] is None and not self.record["retracted"]
+
+    @property
+    def subject(self):
+        return {"area": self.where} if self.where else {}
+
+    def due(self):
+        if not self.live:
+            return None
+        ahead = [max(self.lo + a + self.delivery, self.floor) for a, c in self.steps if c > self.record["colour"]]
+        return min(ahead, default=None)
+
+
+class Silences:
+    """All silences of a facility."""
+
+    def __init__(self, owner, facility, bundle, places, since):
+        self.owner = owner
+        self.received = {sensor.tag: since for sensor in facility.sensors}
+        self.areas = {sensor.tag: sensor.area for sensor in facility.sensors}
+        self.tags = [
+            Silent(rule, places[rule.id], sensor, facility.delivery, since)
+            for sensor in sorted(facility.sensors, key=lambda s: s.tag)
+            for rule in bundle.rules
+            if isinstance(rule, GapRule) and sensor.interval and matches(rule, facility, facts_of(facility, sensor))
+        ]
+        self.groups = []
+        self.delivery = facility.delivery
+
+    def dues(self, to):
+        for silent in self.tags:
+            due = silent.due()
+            if due is not None and due <= to:
+                yield due, silent.place, 2, silent.tag, silent
+        for group in self.groups:
+            for due in (group.release, group.due()):
+                if due is not None and due <= to:
+                    yield due, group.order, 1 if group.where else 0, group.where, group
+
+    def decide(self, due, item):
+        if isinstance(item, Group):
+            if item.release == due:
+                self.let_go(item, due)
+            else:
+                item.record["colour"] = max(c for a, c in item.steps if item.lo + a + item.delivery <= due)
+                item.floor = due
+                self.say_group(item, "stepped", due, due)
+            return
+        if item.open is not None:
+            item.open["colour"], item.floor = item.colour_at(due), due
+            self.say_tag(item, item.open, "stepped", due, due)
+            return
+        group = self.covering(item, due)
+        self.open(item, item.colour_at(due), due)
+        item.open["raised"] = due
+        item.floor = due
+        self.say_tag(item, item.open, "raised", due, due)
+        if group is not None:
+            self.suppress(group, item, due)
+
+    def open(self, item, colour, _due):
+        start = item.lo + item.interval
+        uses = 1 + sum(o["name"][0] == start for o in item.past)
+        item.open = {
+            "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None, "colour": colour,
+            "lo": None if item.fresh else item.lo, "hole": False, "raised": None,
+        }  # fmt: skip
+        item.past.append(item.open)
+
+    def covering(self, item, due):
+        wanted = [("facility", ""), ("area", item.area)]
+        for level, where in wanted:
+            if level not in item.rule.groups:
+                continue
+            group = self.active(item.rule, where)
+            if group is not None:
+                return group
+            members = self.members(item.rule, where)
+            if len(members) >= 2 and all(self.quiet(m, due) for m in members):
+                return self.rise(item.rule, item.place, where, item.lo + item.interval, item.lo + item.ext, due)
+        return None
+
+    def quiet(self, m, due):
+        return (
+            m.lo + m.limit + m.delivery + m.ext <= due or self.received[m.tag] + max(m.limit, m.delivery) + m.ext <= due
+        )
+
+    def rise(self, rule, order, where, start, lo, due):
+        members = self.members(rule, where)
+        uses = 1 + sum((g.rule.id, g.where, g.record["name"][0]) == (rule.id, where, start) for g in self.groups)
+        group = Group(rule, order, where, start, lo, min(m.interval for m in members), self.delivery, due, uses)
+        covered = [m for m in members if m.open is not None and m.open["by"] is None]
+        below = [g for g in self.groups if not where and g.where and g.rule.id == rule.id and g.live]
+        self.groups.append(group)
+        self.say_group(group, "raised", due, due)
+        for lower in below:
+            lower.record["by"] = group
+            group.children.append(lower.record)
+            self.say_group(lower, "suppressed", due, due, by=group)
+        for m in covered:
+            self.suppress(group, m, due)
+        return group
+
+    def suppress(self, group, item, due):
+        item.open["by"] = group
+        group.children.append(item.open)
+        self.say_tag(item, item.open, "suppressed", due, due, by=group)
+
+    def let_go(self, group, due):
+        group.release = None
+        for lower in self.groups:
+            if lower.live and lower.record["by"] is group:
+                lower.record["by"] = None
+                self.say_group(lower, "released", due, due, by=group)
+        still = {}
+        for m in self.members(group.rule, group.where):
+            if m.open is not None and m.open["by"] is group:
+                m.open["by"] = None
+                still.setdefault(m.area, []).append(m)
+        for area in sorted(still):
+            silent = still[area]
+            whole = len(silent) >= 2 and len(silent) == len(self.members(group.rule, area))
+            if not group.where and whole and "area" in group.rule.groups:
+                if self.active(group.rule, area) is None:
+                    start = min(m.open["start"] for m in silent)
+                    self.rise(group.rule, group.order, area, start, min(m.lo + m.ext for m in silent), due)
+                continue
+            for m in silent:
+                self.say_tag(m, m.open, "released", due, due, by=group)
+
+    def row(self, tag, t, received, standing, _series):
+        """Take notice of a row; returns [(rule order, level, act)]."""
+        acts = []
+        self.received[tag] = received
+        for group in self.groups:
+            if group.live and group.where in ("", self.areas[tag]):
+                acts.append((group.order, 1 if group.where else 0, lambda g=group: self.end(g, t, received)))
+        if standing == "order":
+            acts += [(m.place, 2, lambda m=m: self.in_order(m, t, received)) for m in self.tags if m.tag == tag]
+        return acts
+
+    def end(self, group, t, received):
+        group.record["end"] = max(t, group.record["start"])
+        group.release = received + self.delivery if group.children else None
+        self.say_group(group, "cleared", t, received)
+
+    def in_order(self, m, t, received):
+        distance = t - m.lo
+        if m.open is not None:
+            if m.fresh or distance > m.limit:
+                m.open["hole"] = True
+            if t + m.limit + m.delivery > received:
+                m.open["end"] = t
+                kind = "cleared" if m.open["hole"] else "retracted"
+                m.open["retracted"] = kind == "retracted"
+                self.say_tag(m, m.open, kind, t, received)
+                m.open = None
+        elif not m.fresh and distance > m.limit:
+            colour = max([m.rule.severity.base.rank, *(c for a, c in m.steps if distance > a)])
+            self.open(m, colour, t)
+            self.say_tag(m, m.open, "raised", t, received)
+            m.open["end"] = t
+            self.say_tag(m, m.open, "cleared", t, received)
+            m.open = None
+        m.fresh, m.lo, m.m, m.ext, m.floor = False, t, received, 0, received
+
+    def filled(self, tag, t, series):
+        """Return the retractions that a late row of `tag` makes."""
+        acts = []
+        rows = [row[0] for row in self.owner.ring(series)]
+        for m in self.tags:
+            if m.tag != tag:
+                continue
+            for o in m.past:
+                low = o["start"] - m.interval
+                if o["retracted"] or o["end"] is None or not low < t < o["end"]:
+                    continue
+                inside = [low, *(r for r in rows if low < r < o["end"]), o["end"]]
+                if max(b - a for a, b in itertools.pairwise(inside)) <= m.limit:
+                    acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t)))
+        return acts
+
+    def retract(self, m, o, t):
+        o["retracted"] = True
+        self.say_tag(m, o, "retracted", t, self.received[m.tag])
+
+    def settle(self, t, received, _owner):
+        for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
+            o = group.record
+            if (
+                not o["retracted"]
+                and o["end"] is not None
+                and group.children
+                and all(c["retracted"] for c in group.children)
+            ):
+                o["retracted"], group.release = True, None
+                self.say_group(group, "retracted", t, received)
+
+    def door(self, begin, now, _owner):
+        for m in self.tags:
+            m.ext += max(0, now - max(begin, m.m))
+        for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
+            if m.open is not None and m.open["raised"] is not None and begin < m.open["raised"] <= now:
+                m.open["end"], m.open["retracted"] = max(now, m.open["start"]), True
+                self.say_tag(m, m.open, "retracted", now, now)
+                m.open = None
+            m.floor = m.m if m.open is None else now
+        for group in self.groups:
+            if group.live and begin < group.raised <= now:
+                group.record["end"], group.record["retracted"] = max(now, group.record["start"]), True
+                self.say_group(group, "retracted", now, now)
+            elif group.live:
+                group.lo += now - begin
+                group.floor = now
+        self.settle(now, now, None)
+
+    def members(self, rule, where):
+        return sorted((m for m in self.tags if m.rule.id == rule.id and where in ("", m.area)), key=lambda m: m.tag)
+
+    def active(self, rule, where):
+        return next((g for g in self.groups if g.rule.id == rule.id and g.where == where and g.live), None)
+
+    def say_tag(self, m, o, kind, at, received, by=None):
+        self.owner.say(
+            kind,
+            m.rule,
+            {"tag": m.tag},
+            o["name"],
+            o["colour"],
+            o["start"],
+            o["end"],
+            at,
+            received,
+            by=self.name_of(by),
+        )
+
+    def say_group(self, group, kind, at, received, by=None):
+        o = group.record
+        self.owner.say(
+            kind,
+            group.rule,
+            group.subject,
+            o["name"],
+            o["colour"],
+            o["start"],
+            o["end"],
+            at,
+            received,
+            by=self.name_of(by),
+        )
+
+    def name_of(self, group):
+        if group is None:
+            return None
+        from rules.changes import alarm_id
+
+        return alarm_id(group.rule.id, self.owner.name, group.subject, *group.record["name"])

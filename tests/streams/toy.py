@@ -1,0 +1,132 @@
+"""A small fold with the engine's interface: enough state that losing, repeating or reordering one record shows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+
+from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
+from rules.engine import PartitionState
+from rules.models import Bilingual, Severity
+from rules.pack import Bundle
+from rules.records import LogRecord, Readings, Tick
+from rules.state import SnapshotError
+
+RULE = "toy.odd"
+SILENCE_MS = 1_500
+
+
+@dataclass
+class ToyState:
+    facility: str
+    position: int = 0
+    seq: int = 0
+    digest: str = ""
+    """Hash chain over every record folded: any other history gives another text in every later change."""
+    rows: int = 0
+    last: int = 0
+    silent: bool = False
+    filler: str = ""
+
+
+@dataclass
+class ToyPartition:
+    clock: int = -1
+    next_offset: int = 0
+    facilities: dict[str, ToyState] = field(default_factory=dict)
+
+
+class ToyFold:
+    """Every batch with an odd first value is a change; every silence of 1.5 s (by ticks) is another."""
+
+    def __init__(self, *, filler_bytes: int = 0, fail_on: str = "", evidence_rows: int = 0) -> None:
+        self.bundle = Bundle.of([], [])
+        self._partitions: dict[int, ToyPartition] = {}
+        self._dirty: set[str] = set()
+        self._filler = "x" * filler_bytes
+        self._fail_on = fail_on
+        self._evidence_rows = evidence_rows
+
+    def know(self, bundle: Bundle) -> None:
+        assert bundle.sha256
+
+    def fold(self, record: LogRecord) -> list[Change]:
+        part = self._part(record.partition)
+        part.next_offset = record.offset + 1
+        received = max(record.received, part.clock)
+        if isinstance(record.payload, Tick):
+            part.clock = received
+            return [
+                change for name in sorted(part.facilities) for change in self._silence(part.facilities[name], record)
+            ]
+        state = part.facilities.setdefault(record.facility, ToyState(record.facility, filler=self._filler))
+        if record.offset < state.position:
+            return []
+        payload = record.payload
+        if not isinstance(payload, Readings):
+            return []
+        if self._fail_on and payload.batch == self._fail_on:
+            raise RuntimeError(f"the toy fails on {payload.batch}")
+        state.position = record.offset + 1
+        state.rows += int(payload.time.size)
+        state.last, state.silent = received, False
+        state.digest = hashlib.sha256(f"{state.digest}{payload.batch}{payload.value.tolist()}".encode()).hexdigest()
+        self._dirty.add(record.facility)
+        if int(payload.value[0]) % 2 == 0:
+            return []
+        return [self._change(state, ChangeKind.RAISED, received, record, payload.batch)]
+
+    def _silence(self, state: ToyState, record: LogRecord) -> list[Change]:
+        due = state.last + SILENCE_MS
+        if state.silent or due > record.received:
+            return []
+        state.silent = True
+        self._dirty.add(state.facility)
+        return [self._change(state, ChangeKind.UNKNOWN, due, record, "silence")]
+
+    def _change(self, state: ToyState, kind: ChangeKind, at: int, record: LogRecord, what: str) -> Change:
+        state.seq += 1
+        reads = [RecordRead(kind="readings", id=f"{what}-{i}-{'y' * 60}") for i in range(self._evidence_rows)]
+        return Change(
+            stream=state.facility, seq=state.seq, facility=state.facility, rule=RULE, version="1.0.0", packs="toy",
+            alarm=alarm_id(RULE, state.facility, {"tag": "T1"}, at), subject={"tag": "T1"}, change=kind,
+            severity=Severity.ORANGE, stage="live", start=at, at=at, received=at,
+            message=Bilingual(en=f"{what} {state.rows} {state.digest}", zh="玩具"),
+            evidence=Evidence(records=[RecordRead(kind="readings", id=what), *reads]),
+            source=Source(partition=record.partition, offset=record.offset),
+        )  # fmt: skip
+
+    def facilities(self, partition: int) -> list[str]:
+        return sorted(self._part(partition).facilities)
+
+    def dirty(self, partition: int) -> list[str]:
+        return sorted(self._dirty & self._part(partition).facilities.keys())
+
+    def clean(self, facility: str) -> None:
+        self._dirty.discard(facility)
+
+    def snapshot(self, facility: str) -> bytes:
+        state = next(p.facilities[facility] for p in self._partitions.values() if facility in p.facilities)
+        body = json.dumps(asdict(state), sort_keys=True).encode()
+        return hashlib.sha256(body).digest() + body
+
+    def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
+        if hashlib.sha256(snapshot[32:]).digest() != snapshot[:32]:
+            raise SnapshotError(f"the toy snapshot of {facility} is broken")
+        self._part(partition).facilities[facility] = ToyState(**json.loads(snapshot[32:]))
+
+    def partition_state(self, partition: int) -> PartitionState:
+        part = self._part(partition)
+        return PartitionState(next_offset=part.next_offset, clock=part.clock, packs=self.bundle.sha256)
+
+    def restore_partition(self, partition: int, state: PartitionState) -> None:
+        part = self._part(partition)
+        part.clock, part.next_offset = state.clock, state.next_offset
+
+    def drop(self, partition: int) -> None:
+        part = self._partitions.pop(partition, None)
+        self._dirty -= set(part.facilities if part else ())
+
+    def _part(self, partition: int) -> ToyPartition:
+        return self._partitions.setdefault(partition, ToyPartition())

@@ -1,0 +1,31 @@
+"""A worker process with the toy fold (or the real engine), for tests that kill it: `python -m tests.streams.toy_worker`."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+
+
+def main() -> None:
+    settings_json, clients_json, fold_json = sys.argv[1:4]
+    logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {os.getpid()} %(levelname)s %(name)s %(message)s")
+    from streams.worker import run
+    from streams.worker_settings import WorkerSettings
+
+    options = json.loads(fold_json)
+    if options.pop("real", False):
+        from rules.engine import Engine
+        from rules.pack import default_bundle
+
+        fold = Engine(default_bundle())
+    else:
+        from tests.streams.toy import ToyFold
+
+        fold = ToyFold(**options)
+    run(WorkerSettings.model_validate_json(settings_json), fold, json.loads(clients_json))
+
+
+if __name__ == "__main__":
+    main()
