@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Any
 import faust
 from yarl import URL
 
+from rules.engine import Engine
+from rules.pack import default_bundle
 from streams.agents import fold_log
+from streams.custody import Custody
 from streams.faust_seams import SCHEME, RawSchema, WorkerApp, bind
+from streams.halt import halt as end_process
+from streams.sensor import Sensor
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
-    from streams.custody import Custody
+    from streams.fold import Fold
     from streams.halt import Halt
     from streams.worker_settings import WorkerSettings
 
@@ -25,15 +30,19 @@ FETCH_BYTES = 1024 * 1024
 FETCH_RECORDS = 500
 
 
-def create_app(settings: WorkerSettings, custody: Custody, clients: Mapping[str, Any], halt: Halt) -> WorkerApp:
-    """Return the app, its agent bound to custody; call it inside the event loop that runs it.
+def create_app(
+    settings: WorkerSettings, fold: Fold | None = None, *, sensor: Sensor | None = None, halt: Halt = end_process
+) -> WorkerApp:
+    """Return the app with its agent; its `custody` owns the partitions. Call it in the event loop that runs it.
 
     Args:
         settings: of this worker.
-        custody: what owns the partitions.
-        clients: aiokafka's connection arguments (bootstrap servers and security), the same as custody's.
-        halt: ends the process.
+        fold: what folds the log; the engine with the shipped packs if not given.
+        sensor: what counts; one of its own if not given.
+        halt: ends the process; tests put another in its place.
     """
+    custody = Custody(fold or Engine(default_bundle()), settings, sensor or Sensor(), halt)
+    clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
         settings.group,
         id_format="{id}",  # the group's name as it is, without Faust's version suffix
@@ -61,7 +70,7 @@ def create_app(settings: WorkerSettings, custody: Custody, clients: Mapping[str,
     log = app.topic(settings.log_topic, schema=RawSchema(key_type=bytes, value_type=bytes), acks=False)
 
     @app.agent(log, concurrency=1, name="fold-log")  # type: ignore[untyped-decorator]  # faust ships no types
-    async def fold(stream: Any) -> None:  # noqa: ANN401 - faust ships no types
+    async def agent(stream: Any) -> None:  # noqa: ANN401 - faust ships no types
         await fold_log(stream, custody, halt)
 
     return app

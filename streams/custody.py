@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from aiokafka.errors import IllegalStateError
 
@@ -47,9 +47,7 @@ class Custody:
     early or means that records are missing, and then the consumer is sent back.
     """
 
-    def __init__(
-        self, fold: Fold, settings: WorkerSettings, clients: Mapping[str, Any], sensor: Sensor, halt: Halt
-    ) -> None:
+    def __init__(self, fold: Fold, settings: WorkerSettings, sensor: Sensor, halt: Halt) -> None:
         self.fold = fold
         self.settings = settings
         self.tenures: dict[int, Tenure] = {}
@@ -60,7 +58,8 @@ class Custody:
         """Seeks completed; a fetch carries the count it began with."""
         self.seek: Callable[[Mapping[int, int]], Awaitable[None]] = _no_consumer
         """Positions the consumer; set by the seams once there is one."""
-        self._clients, self._sensor, self._halt = dict(clients), sensor, halt
+        self._clients = settings.kafka.for_aiokafka()
+        self._sensor, self._halt = sensor, halt
         self._ledger = Ledger(settings.hold_rows, settings.hold_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._releasing = asyncio.Lock()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 REJECTED_CODES = (
     "schema_version", "unknown_kind", "bad_key", "too_large", "bad_timestamp", "too_deep", "columns", "contract",
-    "undecodable", "other",
+    "undecodable", "bad_packs", "bad_state", "other",
 )  # fmt: skip
 DROPPED = ("early", "repeated", "before-seek")
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)

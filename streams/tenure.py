@@ -9,18 +9,23 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from rules.errors import BadInputError
+from rules.evaluate import restore_state
 from rules.fitting import change_bytes, fit
-from rules.records import PacksRecord, Rejected
+from rules.records import PacksRecord, Rejected, StateRecord
+from rules.state import SnapshotError
 from streams.checkpoint import Marker, Row, encode_marker, marker_key, packs_key, roster_of, snapshot_rows
 from streams.rejected import encode_rejected
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from rules.changes import Change
+    from rules.engine import Engine
     from rules.records import LogRecord
     from streams.fold import Fold
     from streams.halt import Halt
@@ -107,6 +112,7 @@ class Tenure:
         self._fold, self._settings, self._ledger, self._sensor, self._halt = fold, settings, ledger, sensor, halt
         self._rows: deque[Row] = deque()
         self._packs: dict[str, bytes] = {}
+        self._seeded: set[str] = set()
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -136,16 +142,15 @@ class Tenure:
     def feed(self, record: LogRecord | Rejected) -> None:
         """Fold one record and keep what it gives for publication; synchronous, so that a checkpoint never cuts it."""
         settings = self._settings
-        if isinstance(record, Rejected):
-            self._add(Row(settings.rejected_topic, None, record.facility.encode(), encode_rejected(record)))
-            self._sensor.rejected(record)
+        outcome = record if isinstance(record, Rejected) else self._step(record)
+        if isinstance(outcome, Rejected):
+            self._add(Row(settings.rejected_topic, None, outcome.facility.encode(), encode_rejected(outcome)))
+            self._sensor.rejected(outcome)
         else:
-            if isinstance(record.payload, PacksRecord):
-                self._remember(record.payload)
-            for change in self._fold.fold(record):
+            for change in outcome:
                 self._add(Row(settings.alarms_topic, self.partition, change.stream.encode(), change_bytes(fit(change))))
                 self._sensor.changed(change)
-            self._sensor.folded(record)
+            self._sensor.folded(cast("LogRecord", record))
         self.next = record.offset + 1
         self.last_received = record.received
 
@@ -164,6 +169,23 @@ class Tenure:
     def pending(self) -> int:
         """Rows that wait to be published."""
         return len(self._rows)
+
+    def _step(self, record: LogRecord) -> list[Change] | Rejected:
+        """Fold a record; packs or state that do not hold what they promise are rejected, and the log goes on."""
+        place = (record.partition, record.offset, record.received, record.facility)
+        try:
+            if isinstance(record.payload, StateRecord):
+                restore_state(cast("Engine", self._fold), self.partition, record.facility, record.payload)
+                self._seeded.add(record.facility)
+                return []
+            changes = self._fold.fold(record)
+        except BadInputError as error:
+            return Rejected(*place, "bad_packs", error.report()[:1000], b"")
+        except SnapshotError as error:
+            return Rejected(*place, "bad_state", str(error)[:1000], b"")
+        if isinstance(record.payload, PacksRecord):
+            self._remember(record.payload)
+        return changes
 
     def _remember(self, packs: PacksRecord) -> None:
         self._packs[packs.sha256] = packs.model_dump_json().encode()
@@ -219,7 +241,8 @@ class Tenure:
         changes = list(self._rows)
         self._rows.clear()
         state: list[Row] = []
-        for facility in fold.dirty(partition):
+        # A restored facility is clean to the fold, yet no snapshot row of ours holds it.
+        for facility in sorted({*fold.dirty(partition), *self._seeded}):
             state += snapshot_rows(
                 settings.state_topic, partition, facility, fold.snapshot(facility), settings.snapshot_part_bytes
             )
@@ -227,6 +250,7 @@ class Tenure:
         for sha256, packs in self._packs.items():
             state.append(Row(settings.state_topic, partition, packs_key(sha256), packs))
         self._packs.clear()
+        self._seeded.clear()
         facilities = fold.facilities(partition)
         marker = Marker(
             partition=partition,

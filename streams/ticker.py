@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -14,7 +14,7 @@ from rules.records import Tick
 from streams.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
@@ -31,17 +31,18 @@ class Ticker:
     def __init__(
         self,
         settings: WorkerSettings,
-        clients: Mapping[str, Any],
         sensor: Sensor,
         owned: Callable[[], Iterable[int]],
         landed: Callable[[int, int], None],
     ) -> None:
-        self._settings, self._clients, self._sensor = settings, clients, sensor
+        self._settings, self._sensor = settings, sensor
         self._owned, self._landed = owned, landed
 
     async def run(self) -> None:
         """Tick until cancelled; a broker that is away costs ticks and nothing else."""
-        producer = AIOKafkaProducer(**self._clients, acks="all", enable_idempotence=True, linger_ms=5)
+        producer = AIOKafkaProducer(
+            **self._settings.kafka.for_aiokafka(), acks="all", enable_idempotence=True, linger_ms=5
+        )
         await producer.start()
         try:
             while True:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import uvloop
 
 from streams.app import create_app
-from streams.custody import Custody
 from streams.faust_seams import highwaters, what_died
 from streams.halt import halt as end_process
 from streams.probes import Probes
@@ -22,8 +21,9 @@ from streams.ticker import Ticker
 from streams.watchdog import Watchdog
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
+    from streams.custody import Custody
     from streams.faust_seams import WorkerApp
     from streams.fold import Fold
     from streams.halt import Halt
@@ -64,15 +64,12 @@ def quiet_logs() -> None:
             logging.getLogger(name).addFilter(limit)
 
 
-async def run_worker(
-    settings: WorkerSettings, fold: Fold, clients: Mapping[str, Any], halt: Halt = end_process
-) -> None:
+async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: Halt = end_process) -> None:
     """Work until SIGTERM or SIGINT; returns after the final checkpoint. Everything else ends the process.
 
     Args:
         settings: of this worker.
-        fold: what folds the log.
-        clients: aiokafka's connection arguments.
+        fold: what folds the log; the engine with the shipped packs if not given.
         halt: ends the process; tests put another in its place.
     """
     stop = asyncio.Event()
@@ -80,8 +77,8 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sensor = Sensor()
-    custody = Custody(fold, settings, clients, sensor, halt)
-    app = create_app(settings, custody, clients, halt)
+    app = create_app(settings, fold, sensor=sensor, halt=halt)
+    custody = app.custody
     quiet_logs()
     watchdog = Watchdog(settings, custody, halt, lambda: highwaters(app), lambda: what_died(app))
     probes = Probes(
@@ -95,7 +92,7 @@ async def run_worker(
         registry=sensor.registry,
         refresh=lambda: _refresh(sensor, custody, watchdog),
     )
-    ticker = Ticker(settings, clients, sensor, lambda: _accepting(custody), watchdog.landed)
+    ticker = Ticker(settings, sensor, lambda: _accepting(custody), watchdog.landed)
     probes.start()
     _log.info("worker %s: probes on http://%s:%d", settings.instance, settings.host, probes.port)
     watchdog.start()
@@ -164,13 +161,13 @@ def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)
 
 
-def run(settings: WorkerSettings, fold: Fold, clients: Mapping[str, Any]) -> NoReturn:
+def run(settings: WorkerSettings, fold: Fold | None = None) -> NoReturn:
     """Run a worker in an event loop of its own and end the process: 0 after a graceful stop."""
     # Faust's consumer thread makes a loop of its own, by the policy.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(run_worker(settings, fold, clients))
+    loop.run_until_complete(run_worker(settings, fold))
     # All that matters is committed; threads and tasks of Faust that take their time must not hold the process.
     logging.shutdown()
     os._exit(0)

@@ -7,20 +7,19 @@ from typing import Annotated
 from pydantic import Field
 
 from rules.models import Strict
+from streams import topics
+from streams.settings import KafkaSettings
 
 Seconds = Annotated[float, Field(gt=0, le=3_600)]
 
 
 class WorkerSettings(Strict):
-    """Settings of one worker process; names of topics come from the one table of topics."""
+    """Settings of one worker process."""
 
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "worker-1"
     """Stable name of this worker (static membership): a restart gets the same partitions back at once."""
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "offsite-fold"
-    log_topic: str = "offsite.log.v1"
-    alarms_topic: str = "offsite.alarms.v1"
-    state_topic: str = "offsite.state.v1"
-    rejected_topic: str = "offsite.rejected.v1"
+    kafka: KafkaSettings = KafkaSettings()
     chunked: bool = True
     """One Faust message per fetch and partition instead of one per record (a sixteenth of the CPU)."""
     checkpoint_every_s: Seconds = 5.0
@@ -39,5 +38,25 @@ class WorkerSettings(Strict):
     stop_timeout_s: Seconds = 4.5
     ready_lag_records: int = Field(default=2_000, ge=0)
     host: str = "127.0.0.1"
-    port: int = Field(default=8_083, ge=0, le=65_535)
+    port: int = Field(default=8_711, ge=0, le=65_535)
     """0 takes a free port, named in the log."""
+
+    @property
+    def log_topic(self) -> str:
+        """The topic that is folded."""
+        return self.kafka.topic(topics.LOG)
+
+    @property
+    def alarms_topic(self) -> str:
+        """The topic that changes go to."""
+        return self.kafka.topic(topics.ALARMS)
+
+    @property
+    def state_topic(self) -> str:
+        """The topic of snapshots and markers."""
+        return self.kafka.topic(topics.STATE)
+
+    @property
+    def rejected_topic(self) -> str:
+        """The topic of what could not be decoded."""
+        return self.kafka.topic(topics.REJECTED)

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,14 +19,15 @@ from uuid import uuid4
 
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from kafka.admin import KafkaAdminClient
 
 from rules.records import LogRecord, Readings, Rejected
+from streams import admin
 from streams.codec import decode, encode
 from streams.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
     from streams.fold import Fold
+from streams.settings import KafkaSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -77,29 +79,17 @@ class Lab:
     @property
     def base(self) -> WorkerSettings:
         return WorkerSettings(
-            group=f"fold-{self.name}", log_topic=f"log.{self.name}", alarms_topic=f"alarms.{self.name}",
-            state_topic=f"state.{self.name}", rejected_topic=f"rejected.{self.name}", port=0,
+            group=f"fold-{self.name}", kafka=self.kafka, port=0,
             **{"checkpoint_every_s": 1.0, "tick_every_s": 1.0, "session_timeout_s": 6.0, "heartbeat_every_s": 1.0}
             | self.settings,
         )  # fmt: skip
 
+    @property
+    def kafka(self) -> KafkaSettings:
+        return KafkaSettings(bootstrap=self.bootstrap, partitions=self.partitions, topic_prefix=f"{self.name}.")
+
     def create_topics(self) -> None:
-        base = self.base
-        admin = KafkaAdminClient(bootstrap_servers=self.bootstrap)
-        spec = {"num_partitions": self.partitions, "replication_factor": 1}
-        log = {"message.timestamp.type": "LogAppendTime", "max.message.bytes": str(8 << 20)}
-        try:
-            admin.create_topics(
-                {
-                    base.log_topic: {**spec, "configs": log},
-                    base.alarms_topic: {**spec, "configs": {}},
-                    base.state_topic: {**spec, "configs": {"cleanup.policy": "compact"}},
-                    base.rejected_topic: {**spec, "configs": {}},
-                },
-                wait_for_metadata=True,
-            )
-        finally:
-            admin.close()
+        admin.create(self.kafka)
 
     def spawn(self, instance: str = "w1", fold: dict[str, Any] | None = None, **settings: Any) -> Worker:
         chosen = self.base.model_copy(update={"instance": instance, **settings})
@@ -108,7 +98,7 @@ class Lab:
             process = subprocess.Popen(
                 [
                     sys.executable, "-m", "tests.streams.toy_worker", chosen.model_dump_json(),
-                    json.dumps({"bootstrap_servers": self.bootstrap}), json.dumps(fold or {}),
+                    json.dumps(fold or {}),
                 ],
                 cwd=ROOT, stdout=out, stderr=out,
             )  # fmt: skip
@@ -231,9 +221,8 @@ def judge(published: list[dict[str, Any]], expected: dict[str, list[dict[str, An
     """
     seen: dict[str, list[dict[str, Any]]] = {}
     repeats = 0
-    for row in published:
-        row = dict(row)
-        row.pop("_p")
+    for published_row in published:
+        row = {name: value for name, value in published_row.items() if name != "_p"}
         stream, seq = row["stream"], row["seq"]
         known = seen.setdefault(stream, [])
         if seq <= len(known):

@@ -9,7 +9,7 @@ import sys
 
 
 def main() -> None:
-    settings_json, clients_json, fold_json = sys.argv[1:4]
+    settings_json, fold_json = sys.argv[1:3]
     logging.basicConfig(level=logging.INFO, format=f"%(asctime)s {os.getpid()} %(levelname)s %(name)s %(message)s")
     from streams.worker import run
     from streams.worker_settings import WorkerSettings
@@ -24,7 +24,7 @@ def main() -> None:
         from tests.streams.toy import ToyFold
 
         fold = ToyFold(**options)
-    run(WorkerSettings.model_validate_json(settings_json), fold, json.loads(clients_json))
+    run(WorkerSettings.model_validate_json(settings_json), fold)
 
 
 if __name__ == "__main__":
