@@ -106,12 +106,13 @@ def _records(source: BinaryIO, name: str) -> Iterator[LogRecord]:
 
 
 def _open(log: str, files: ExitStack) -> BinaryIO:
-    """Open the dump; standard input is kept in a temporary file, because it may have to be read twice."""
+    """Open the dump; what comes through a pipe is kept in a temporary file, because it may have to be read twice."""
     try:
-        if log != "-":
-            return files.enter_context(Path(log).open("rb"))
-        spool = files.enter_context(tempfile.TemporaryFile())
-        shutil.copyfileobj(sys.stdin.buffer, spool)
+        source: BinaryIO = sys.stdin.buffer if log == "-" else files.enter_context(Path(log).open("rb"))  # noqa: SIM115 - as below
+        if log != "-" and source.seekable():
+            return source
+        spool = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+        shutil.copyfileobj(source, spool)
         spool.seek(0)
     except OSError as error:
         raise BadInputError("log", [Fault(log, "unreadable", error.strerror or str(error))]) from error
