@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 import tempfile
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from monitor.lines import write_lines
 from monitor.register.files import read_register
 from rules.alarms import fold_alarms
 from rules.canonical import canonical_bytes
@@ -63,7 +63,7 @@ def command(
             ignore_pack_records=ignore_pack_records,
         )
     values = [a.to_json() for a in fold_alarms(changes)] if alarms else [c.to_json(source=False) for c in changes]
-    _print(values)
+    write_lines(map(canonical_bytes, values), None)
 
 
 def _packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle, list[Facility]]:
@@ -117,15 +117,6 @@ def _open(log: str, files: ExitStack) -> BinaryIO:
     except OSError as error:
         raise BadInputError("log", [Fault(log, "unreadable", error.strerror or str(error))]) from error
     return spool
-
-
-def _print(values: list[dict[str, Any]]) -> None:
-    out = sys.stdout.buffer
-    try:
-        out.writelines(canonical_bytes(value) + b"\n" for value in values)
-        out.flush()
-    except BrokenPipeError:  # `| head` has seen enough; Python would complain again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _instant(text: str | None) -> int | None:

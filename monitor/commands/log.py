@@ -1,0 +1,124 @@
+"""`offsite log`: the log as JSON lines, out of Kafka and into an import topic (contracts.md §3)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from monitor.lines import write_lines
+from monitor.settings import kafka_settings
+from rules.errors import BadInputError, ContractError, Fault
+from rules.instants import parse_instant
+from rules.models import is_facility_id
+from rules.pack import load_bundle
+from rules.records import LogRecord, Rejected
+from streams.cut import cut_log
+from streams.dump import LogReader, open_log
+from streams.jsonlines import format_line, read_lines, split_lines
+from streams.load import checked, load_log
+from streams.topics import LOG
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+app = typer.Typer(no_args_is_help=True, help="The log as JSON lines: dump it, load a dump into a topic of its own.")
+LISTED = 100
+"""Undecodable records named on stderr; all are counted."""
+
+
+class _Rejections:
+    """Takes what cannot be decoded out of the stream: names the first on stderr, counts all."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def sift(self, records: Iterable[LogRecord | Rejected]) -> Iterator[LogRecord]:
+        for record in records:
+            if isinstance(record, LogRecord):
+                yield record
+                continue
+            self.count += 1
+            if self.count <= LISTED:
+                place = f"partition {record.partition} offset {record.offset}"
+                sys.stderr.write(f"{place}: {record.code}: {record.detail}\n")
+
+
+class LogBeginsLateError(ContractError):
+    """Kafka has already dropped the beginning of the log, so a cut cannot be made right from it."""
+
+    code = "log_begins_late"
+    action = "Dump without --from: what the log still holds is printed as it is."
+
+
+@app.command()
+def dump(
+    facility: Annotated[
+        str | None, typer.Option("--facility", help="This facility, and the ticks and packs of its partition.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--from", help="Fold what was received before (RFC 3339) into state lines.")
+    ] = None,
+    until: Annotated[str | None, typer.Option("--until", help="Leave out what was received from then on.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", help="A file instead of standard output.")] = None,
+    topic: Annotated[str, typer.Option("--topic", help="Another topic: an import.")] = LOG,
+    pack: Annotated[
+        list[str] | None, typer.Option("--pack", help="With --from: packs before the first `packs` record.")
+    ] = None,
+) -> None:
+    """Print every record up to the end seen at the start, ordered by (partition, offset).
+
+    What cannot be decoded is listed on stderr and left out.
+    """
+    if facility is not None and not is_facility_id(facility):
+        raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
+    since_ms, until_ms = _instant(since, "--from"), _instant(until, "--until")
+    if pack and since is None:
+        raise typer.BadParameter("belongs to --from", param_hint="--pack")
+    bundle = load_bundle(pack or ["default"])
+    settings = kafka_settings()
+    rejected = _Rejections()
+    with open_log(settings, settings.topic(topic)) as reader:
+        if since_ms is not None:
+            _begins_at_zero(reader)
+        records = cut_log(reader.records(facility), bundle, since_ms=since_ms, until_ms=until_ms)
+        count = write_lines(map(format_line, rejected.sift(records)), output)
+    left_out = f", {rejected.count} undecodable left out" if rejected.count else ""
+    sys.stderr.write(f"offsite: {count} lines{left_out}\n")
+
+
+@app.command()
+def load(
+    file: Annotated[Path, typer.Argument(help="A dump as JSON lines; the whole log, not a cut with state lines.")],
+    topic: Annotated[str, typer.Option("--topic", help="The topic to make; it must not exist yet.")],
+) -> None:
+    """Write a dump into a topic of its own: partitions and receive times stay. Nothing is written if a line is bad."""
+    settings = kafka_settings()
+    partitions = checked(_lines(file))
+    count = load_log(settings, settings.topic(topic), _lines(file), partitions)
+    sys.stderr.write(f"offsite: {count} records in {settings.topic(topic)}\n")
+
+
+def _begins_at_zero(reader: LogReader) -> None:
+    late = [f"partition {partition} at offset {begin}" for partition, begin, _ in reader.places if begin > 0]
+    if late:
+        raise LogBeginsLateError(f"--from needs the whole log; {reader.topic} begins late: {', '.join(late)}")
+
+
+def _lines(file: Path) -> Iterator[LogRecord]:
+    try:
+        with file.open("rb") as source:
+            yield from read_lines(split_lines(source), file.name)
+    except OSError as error:
+        raise BadInputError("log", [Fault(str(file), "unreadable", error.strerror or str(error))]) from error
+
+
+def _instant(text: str | None, option: str) -> int | None:
+    if text is None:
+        return None
+    try:
+        return parse_instant(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint=option) from error
