@@ -127,6 +127,34 @@ def near_posts(draw: st.DrawFn) -> Any:
     return value
 
 
+@st.composite
+def posts_with_one_twist(draw: st.DrawFn) -> Any:
+    """Draw a good post, or one with exactly one thing wrong: what the other faults of a wild post would hide."""
+    value = posted_value(draw(readings()))
+    series = draw(st.sampled_from(value["series"]))
+    row = draw(st.integers(0, len(series["time"]) - 1))
+    twist = draw(st.sampled_from(["none", "tag", "time", "seq", "null", "number", "quality", "longer", "shorter"]))
+    if twist == "tag":
+        value["series"].append(
+            {**series, "tag": draw(st.sampled_from([series["tag"], series["tag"] + "\n", "x" * 65]))}
+        )
+    elif twist == "time":
+        series["time"][row] = draw(st.sampled_from([-1, 0, LATEST_MS, LATEST_MS + 1, 2**63, -(2**63) - 1, 1.0, None]))
+    elif twist == "seq":
+        value["seq"] = draw(st.sampled_from([-1, 0, 2**53 - 1, 2**53, 2**64, 1.0, True, None]))
+    elif twist == "null":
+        series["value"][row] = None
+    elif twist == "number":
+        series["value"][row] = draw(st.sampled_from([math.nan, math.inf, 10**308, 10**309, -0.0, True, "1"]))
+    elif twist == "quality":
+        series["quality"] = draw(st.sampled_from([None, [], ["good"] * len(series["time"]), ["Good"], "good"]))
+    elif twist == "longer":
+        series[draw(st.sampled_from(["time", "value"]))].append(1)
+    elif twist == "shorter":
+        series[draw(st.sampled_from(["time", "value"]))].pop()
+    return value
+
+
 def outcome(reader: Callable[[bytes], Readings], body: bytes) -> Readings | None:
     try:
         return reader(body)
@@ -134,7 +162,7 @@ def outcome(reader: Callable[[bytes], Readings], body: bytes) -> Readings | None
         return None
 
 
-@given(near_posts() | json_values)
+@given(near_posts() | posts_with_one_twist() | json_values)
 def test_the_fast_the_slow_and_the_model_take_the_same_decision(value: Any) -> None:
     body = json.dumps(value).encode()
     fast, slow = outcome(read_readings, body), outcome(read_readings_slowly, body)
@@ -164,6 +192,7 @@ def test_random_bytes_are_refused_and_raise_nothing_else(body: bytes) -> None:
         ({"tag": 5}, ("/series/0/tag", "bad_tag")),
         ({"time": [-1]}, ("/series/0/time/0", "time_out_of_range")),
         ({"time": [AT * 1000]}, ("/series/0/time/0", "time_out_of_range")),
+        ({"time": [LATEST_MS + 1]}, ("/series/0/time/0", "time_out_of_range")),
         ({"time": [2**63]}, ("/series/0/time/0", "time_out_of_range")),
         ({"time": [float(AT)]}, ("/series/0/time/0", "wrong_type")),
         ({"time": ["2026-01-01T00:00:00Z"]}, ("/series/0/time/0", "wrong_type")),
@@ -204,6 +233,17 @@ def test_a_fault_has_its_place_and_its_code(changes: dict[str, Any], fault: tupl
 )
 def test_faults_of_the_whole_are_named(body: str, faults: set[tuple[str, str]]) -> None:
     assert found(body) == faults
+
+
+def test_a_tag_has_one_series() -> None:
+    value = post()
+    value["series"] *= 2
+    assert found(value) == {("/series/1/tag", "duplicate_tag")}
+
+
+@pytest.mark.parametrize("seq", [-1, 2**53, 2**64])
+def test_seq_lies_in_the_range_that_json_carries(seq: int) -> None:
+    assert found({**post(), "seq": seq}) == {("/seq", "out_of_range")}
 
 
 def test_all_faults_are_named_at_once() -> None:
@@ -263,6 +303,13 @@ def test_the_largest_post_is_taken_and_one_reading_more_is_not() -> None:
     assert read_readings(json.dumps({"batch": "b", "series": series}).encode()).time.size == MAX_READINGS
     series.append({"tag": "T10", "time": [AT], "value": [1.5]})
     assert refusal({"batch": "b", "series": series}).counts == {"too_many_readings": 1}
+
+
+def test_as_many_series_as_are_allowed_are_taken_and_one_more_is_not() -> None:
+    series = [{"tag": f"T{i}", "time": [AT], "value": [1]} for i in range(MAX_SERIES)]
+    assert len(read_readings(json.dumps({"batch": "b", "series": series}).encode()).tags) == MAX_SERIES
+    series.append({"tag": "more", "time": [AT], "value": [1]})
+    assert refusal({"batch": "b", "series": series}).counts == {"too_many_series": 1}
 
 
 def test_a_post_that_is_too_large_is_not_looked_at_row_by_row() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from rules.evaluate import evaluate
 from rules.pack import Bundle, default_bundle
-from rules.records import Kind, LogRecord, Rejected
+from rules.records import Kind, LogRecord, Rejected, Tick
 from streams.cut import cut_log
 from streams.jsonlines import format_line, read_lines
 from tests.coldlog import BEGIN, MINUTE, excursion
@@ -111,8 +111,13 @@ def test_the_packs_in_force_come_along() -> None:
 
 def test_a_closed_door_across_the_cut_is_still_seen() -> None:
     log = [record for record in LOG if record.partition == 0]
-    late_tick = replace(log[-1], offset=99, received=BEGIN + 200 * MINUTE)
-    log = [*log, late_tick]
+    tick = log[-1].payload
+    assert isinstance(tick, Tick)
+    # The workers go on ticking while the gateway is away: the newest tick alone would not tell.
+    worker = replace(
+        log[-1], offset=98, received=BEGIN + 90 * MINUTE, payload=tick.model_copy(update={"role": "worker"})
+    )
+    log = [*log, worker, replace(log[-1], offset=99, received=BEGIN + 200 * MINUTE)]
     since = BEGIN + 100 * MINUTE
     after = evaluate(cut(log, since), default_bundle(), until_ms=UNTIL)
     whole = evaluate(log, default_bundle(), until_ms=UNTIL)
