@@ -11,6 +11,7 @@ from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.settings import DEFAULT_PARTITIONS, KafkaSettings
+from streams.worker_settings import WorkerSettings
 
 
 class KafkaEnvironment(BaseSettings):
@@ -39,7 +40,15 @@ class WorkerEnvironment(BaseSettings):
     """A stable name per worker: static membership makes a restart quick."""
     host: str = "127.0.0.1"
     port: int = Field(default=8711, ge=0, le=65535)
+    group: str = "offsite-fold"
     checkpoint_s: float = Field(default=5.0, gt=0, le=600)
+    tick_s: float = Field(default=5.0, gt=0, le=300)
+    chunked: bool = True
+    """One Faust message per fetch and partition; false takes Faust's stock transport."""
+    session_timeout_s: float = Field(default=10.0, ge=6, le=300)
+    """Partitions of a worker that died go to others after this; a worker that comes back earlier keeps them."""
+    recovery_timeout_s: float = Field(default=60.0, gt=0, le=80)
+    stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
 
 
 class GatewayEnvironment(BaseSettings):
@@ -55,6 +64,15 @@ class GatewayEnvironment(BaseSettings):
     max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
     posts_per_minute: int = Field(default=600, ge=1)
     """Quota of one key."""
+
+
+def worker_settings() -> WorkerSettings:
+    """Return the worker's settings, from the environment."""
+    values = WorkerEnvironment().model_dump()
+    renamed = {"checkpoint_s": "checkpoint_every_s", "tick_s": "tick_every_s"}
+    return WorkerSettings.model_validate(
+        {renamed.get(name, name): value for name, value in values.items()} | {"kafka": kafka_settings()}
+    )
 
 
 def kafka_settings() -> KafkaSettings:

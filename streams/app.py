@@ -44,11 +44,11 @@ def create_app(
     custody = Custody(fold or Engine(default_bundle()), settings, sensor or Sensor(), halt)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
-        settings.group,
+        settings.group_id,
         id_format="{id}",  # the group's name as it is, without Faust's version suffix
         broker=[URL(f"{SCHEME}://{server}") for server in clients["bootstrap_servers"].split(",")],
         broker_credentials=credentials_of(clients),
-        broker_client_id=f"{settings.group}-{settings.instance}",
+        broker_client_id=f"{settings.group_id}-{settings.instance}",
         consumer_group_instance_id=settings.instance,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_every_s,

@@ -272,7 +272,7 @@ class Tenure:
         ]
         if position is not None:
             place = TopicPartition(self._settings.log_topic, self.partition)
-            await self._producer.send_offsets_to_transaction({place: position}, self._settings.group)
+            await self._producer.send_offsets_to_transaction({place: position}, self._settings.group_id)
         for future in sent:
             await future
         await self._producer.commit_transaction()

@@ -42,6 +42,11 @@ class WorkerSettings(Strict):
     """0 takes a free port, named in the log."""
 
     @property
+    def group_id(self) -> str:
+        """The consumer group, as distinct as the topics it reads."""
+        return self.kafka.topic(self.group)
+
+    @property
     def log_topic(self) -> str:
         """The topic that is folded."""
         return self.kafka.topic(topics.LOG)

@@ -20,6 +20,7 @@ from uuid import uuid4
 import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
+from rules.errors import BadInputError
 from rules.records import LogRecord, Readings, Rejected
 from streams import admin
 from streams.codec import decode, encode
@@ -79,7 +80,7 @@ class Lab:
     @property
     def base(self) -> WorkerSettings:
         return WorkerSettings(
-            group=f"fold-{self.name}", kafka=self.kafka, port=0,
+            kafka=self.kafka, port=0,
             **{"checkpoint_every_s": 1.0, "tick_every_s": 1.0, "session_timeout_s": 6.0, "heartbeat_every_s": 1.0}
             | self.settings,
         )  # fmt: skip
@@ -209,8 +210,9 @@ def offline(log: list[LogRecord | Rejected], fold: Fold) -> dict[str, list[dict[
     streams: dict[str, list[dict[str, Any]]] = {}
     for record in log:
         if isinstance(record, LogRecord):
-            for change in fold.fold(record):
-                streams.setdefault(change.stream, []).append(change.to_json())
+            with contextlib.suppress(BadInputError):  # packs that do not hold what they promise are rejected
+                for change in fold.fold(record):
+                    streams.setdefault(change.stream, []).append(change.to_json())
     return streams
 
 

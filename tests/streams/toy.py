@@ -10,7 +10,7 @@ from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alar
 from rules.engine import PartitionState
 from rules.models import Bilingual, Severity
 from rules.pack import Bundle
-from rules.records import LogRecord, Readings, Tick
+from rules.records import LogRecord, PacksRecord, Readings, Tick
 from rules.state import SnapshotError
 
 RULE = "toy.odd"
@@ -60,6 +60,9 @@ class ToyFold:
             return [
                 change for name in sorted(part.facilities) for change in self._silence(part.facilities[name], record)
             ]
+        if isinstance(record.payload, PacksRecord):
+            self.know(Bundle.from_record(record.payload))
+            return []
         state = part.facilities.setdefault(record.facility, ToyState(record.facility, filler=self._filler))
         if record.offset < state.position:
             return []
