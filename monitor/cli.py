@@ -24,6 +24,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "topics": ("monitor.commands.topics", "Create, verify and describe the topics."),
     "log": ("monitor.commands.log", "Dump the log as JSON lines, load a dump."),
     "worker": ("monitor.commands.worker", "Fold the log: checks, changes, checkpoints."),
+    "gateway": ("monitor.commands.gateway", "Run the front door of facilities."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
     "schema": ("monitor.commands.schema", "Print the JSON Schema of a public contract."),

@@ -38,9 +38,9 @@ class Leaf(Strict):
     """One comparison of a condition, with its operands as they were."""
 
     expr: str
-    left: float | str | None
+    left: float | str | None = None
     op: str
-    right: float | str | None
+    right: float | str | None = None
     unit: str | None = None
     verdict: Verdict
 

@@ -1,0 +1,281 @@
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+
+import httpx
+import pytest
+import zstandard
+
+from monitor.gateway.app import create_gateway
+from monitor.gateway.bodies import MAX_BODY_BYTES
+from monitor.gateway.door import Receipt
+from monitor.gateway.problems import RefusedError
+from monitor.gateway.quota import Quota
+from monitor.settings import GatewayEnvironment
+from streams.access import AccessTable, FacilityEntry, KeyEntry, hash_key, new_key
+from streams.settings import KafkaSettings
+
+KEY, HASH = new_key()
+GOOD = {"batch": "b-1", "series": [{"tag": "CR1.T1", "time": [1767225600000, 1767225660000], "value": [4.8, 4.9]}]}
+
+
+class Shelf:
+    """A door that keeps what is appended in memory."""
+
+    def __init__(self):
+        self.open = True
+        self.kept = []
+        self.refusal = None
+
+    async def append(self, facility, payload):
+        if self.refusal:
+            raise self.refusal
+        self.kept.append((facility, payload))
+        return Receipt(3, len(self.kept) - 1, 1767225661123)
+
+
+def put(table, key_hash=HASH, **members):
+    entry = {"name": "feed", "facilities": ["BJ-MFR-0007"], "endpoints": ["readings"]} | members
+    table.apply(key_hash.encode(), json.dumps(entry).encode())
+
+
+@pytest.fixture
+def gateway():
+    app = create_gateway(GatewayEnvironment(), KafkaSettings())
+    parts = app.state.gateway
+    parts.door = Shelf()
+    parts.access.ready.set()
+    put(parts.access)
+    parts.access.apply(b"f:BJ-MFR-0007", b'{"facility":"BJ-MFR-0007","tags":{"CR1.T1":"Cel"}}')
+    return app
+
+
+@pytest.fixture
+async def client(gateway):
+    transport = httpx.ASGITransport(app=gateway)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://gw", headers={"Authorization": f"Bearer {KEY}"}
+    ) as c:
+        yield c
+
+
+def door(gateway):
+    return gateway.state.gateway.door
+
+
+async def post(client, body, *, path="/v1/readings", **headers):
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return await client.post(path, content=content, headers={"Content-Type": "application/json"} | names)
+
+
+async def test_a_good_post_gets_a_receipt_that_names_its_place(client, gateway):
+    answer = await post(client, GOOD)
+    assert answer.status_code == 202
+    assert answer.json() == {
+        "id": "b-1", "partition": 3, "offset": 0, "received": "2026-01-01T00:01:01.123Z", "unknown_tags": [],
+    }  # fmt: skip
+    ((facility, readings),) = door(gateway).kept
+    assert facility == "BJ-MFR-0007"
+    assert readings.value.tolist() == [4.8, 4.9]
+
+
+async def test_unknown_tags_are_kept_and_reported(client, gateway):
+    body = {"batch": "b", "series": [{"tag": "NEW.T9", "time": [1], "value": [1.0]}]}
+    answer = await post(client, body)
+    assert answer.status_code == 202
+    assert answer.json()["unknown_tags"] == ["NEW.T9"]
+    assert len(door(gateway).kept) == 1
+
+
+async def test_check_answers_without_appending(client, gateway):
+    answer = await post(client, GOOD, path="/v1/readings?check=true")
+    assert answer.status_code == 200
+    assert answer.json()["checked"] is True
+    assert (await post(client, {"batch": "b"}, path="/v1/readings?check=true")).status_code == 422
+    assert door(gateway).kept == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"{", 400, "malformed"),
+        (b"\xff\xfe", 400, "malformed"),
+        (b"[" * 40 + b"]" * 40, 413, "too_large"),
+        (b"null", 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[NaN]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[1e999]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[null]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":["x"],"value":[1]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[],"more":1}', 422, "contract"),
+        (b'{"batch":"<script>\\u0000","series":[{"tag":"T","time":[1],"value":[1]}]}', 422, "contract"),
+    ],
+)
+async def test_a_bad_body_is_refused_whole(client, gateway, body, status, code):
+    answer = await post(client, body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.json()["code"] == code
+    assert answer.json()["errors"]
+    assert door(gateway).kept == []
+
+
+async def test_all_faults_come_at_once(client):
+    body = {
+        "batch": "a b",
+        "series": [{"tag": "?", "time": [1, 2], "value": [1.0]}, {"tag": "T", "time": [1], "value": [None]}],
+    }
+    answer = await post(client, body)
+    assert {error["pointer"].split("/")[1] for error in answer.json()["errors"]} == {"batch", "series"}
+    assert len(answer.json()["errors"]) >= 4
+
+
+async def test_times_out_of_order_or_in_the_future_are_the_folds_business(client):
+    body = {"batch": "b", "series": [{"tag": "CR1.T1", "time": [4000000000000, 1], "value": [1.0, 2.0]}]}
+    assert (await post(client, body)).status_code == 202
+
+
+@pytest.mark.parametrize("encode", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
+async def test_compressed_bodies_are_taken(client, gateway, encode):
+    name = "gzip" if encode is gzip.compress else "zstd"
+    assert (await post(client, encode(json.dumps(GOOD).encode()), Content_Encoding=name)).status_code == 202
+    assert len(door(gateway).kept) == 1
+
+
+@pytest.mark.parametrize("name", ["gzip", "zstd"])
+async def test_a_decompression_bomb_is_stopped_at_the_cap(client, gateway, name):
+    bomb = b" " * (200 * 1024 * 1024)
+    packed = gzip.compress(bomb) if name == "gzip" else zstandard.ZstdCompressor(level=19).compress(bomb)
+    assert len(packed) < MAX_BODY_BYTES
+    answer = await post(client, packed, Content_Encoding=name)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
+    assert door(gateway).kept == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "name", "status"),
+    [
+        (b"nonsense", "gzip", 400),
+        (b"nonsense", "zstd", 400),
+        (gzip.compress(b"{}")[:-9], "gzip", 400),
+        (gzip.compress(b"{}") + b"tail", "gzip", 400),
+        (b"{}", "br", 415),
+        (b"{}", "gzip, gzip", 415),
+        (zlib.compress(b"{}"), "deflate", 415),
+    ],
+)
+async def test_broken_or_other_encodings_are_refused(client, raw, name, status):
+    assert (await post(client, raw, Content_Encoding=name)).status_code == status
+
+
+async def test_a_body_above_four_mebibytes_is_refused(client):
+    assert (await post(client, b" " * (MAX_BODY_BYTES + 1))).status_code == 413
+
+
+async def test_another_content_type_is_refused(client):
+    assert (await post(client, GOOD, Content_Type="text/plain")).status_code == 415
+
+
+async def test_senml_is_taken_with_its_batch_id_in_the_header(client, gateway):
+    pack = [{"bn": "CR1.T1", "bt": 1767225600, "v": 4.8}]
+    answer = await post(client, pack, Content_Type="application/senml+json", Idempotency_Key="s-1")
+    assert (answer.status_code, answer.json()["id"]) == (202, "s-1")
+    assert (await post(client, pack, Content_Type="application/senml+json")).status_code == 422
+    assert len(door(gateway).kept) == 1
+
+
+@pytest.mark.parametrize(
+    "header", ["", "Bearer", "Bearer wrong", "Basic " + KEY, "Bearer " + "k" * 5000, "Bearer " + HASH]
+)
+async def test_without_a_valid_key_nothing_is_said(client, gateway, header):
+    answer = await post(client, GOOD, Authorization=header)
+    assert answer.status_code == 401
+    assert answer.json()["errors"] == []
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert door(gateway).kept == []
+
+
+async def test_a_revoked_or_expired_key_is_refused(client, gateway):
+    table = gateway.state.gateway.access
+    put(table, expires="2020-01-01T00:00:00Z")
+    assert (await post(client, GOOD)).status_code == 401
+    put(table)
+    assert (await post(client, GOOD)).status_code == 202
+    table.apply(HASH.encode(), None)
+    assert (await post(client, GOOD)).status_code == 401
+
+
+async def test_a_key_serves_its_own_facility_endpoints_and_tags_only(client, gateway):
+    table = gateway.state.gateway.access
+    assert (await post(client, GOOD, path="/v1/readings?facility=ELSE-0001")).status_code == 403
+    put(table, endpoints=["feed"])
+    assert (await post(client, GOOD)).status_code == 403
+    put(table, tags=["OTHER.T1"])
+    answer = await post(client, GOOD)
+    assert answer.status_code == 403
+    assert "CR1.T1" in answer.json()["detail"]
+    assert door(gateway).kept == []
+
+
+async def test_an_integrators_key_names_the_facility(client, gateway):
+    put(gateway.state.gateway.access, facilities=["AA-1", "BB-2"])
+    assert (await post(client, GOOD)).json()["code"] == "which_facility"
+    assert (await post(client, GOOD, path="/v1/readings?facility=BB-2")).status_code == 202
+    assert door(gateway).kept[0][0] == "BB-2"
+
+
+async def test_an_outage_is_said_honestly_and_counted(client, gateway):
+    from http import HTTPStatus
+
+    door(gateway).refusal = RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", retry_after_s=5)
+    answer = await post(client, GOOD)
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "5"
+    assert "send it again with the same id" in answer.json()["title"]
+    figures = (await client.get("/metrics")).text
+    assert 'offsite_gateway_posts_total{status="503"} 1.0' in figures
+    assert 'offsite_gateway_posts_total{status="429"} 0.0' in figures
+
+
+async def test_before_the_keys_are_known_the_door_is_closed(client, gateway):
+    gateway.state.gateway.access.ready.clear()
+    assert (await post(client, GOOD)).status_code == 503
+    assert (await client.get("/readyz")).status_code == 503
+    assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_key_that_posts_too_often_is_told_when_to_come_back(client, gateway):
+    gateway.state.gateway.quota = Quota(2, lambda: 100.0)
+    answers = [await post(client, GOOD) for _ in range(3)]
+    assert [a.status_code for a in answers] == [202, 202, 429]
+    assert answers[-1].headers["retry-after"] == "30"
+
+
+def test_the_bucket_fills_again_and_forgets_the_oldest_keys():
+    now = [0.0]
+    quota = Quota(60, lambda: now[0])
+    assert [quota.take("k") for _ in range(61)] == [0] * 60 + [1]
+    now[0] = 1.0
+    assert quota.take("k") == 0
+    assert quota.take("k") == 1
+
+
+def test_a_broken_access_entry_grants_nothing():
+    table = AccessTable()
+    put(table)
+    assert table.find(KEY) is not None
+    table.apply(HASH.encode(), b"{broken")
+    assert table.find(KEY) is None
+    table.apply(b"\xff\xff", b'{"name":1}')
+    assert table.foreign == 2
+
+
+def test_keys_are_random_and_only_their_hash_is_kept():
+    first, second = new_key(), new_key()
+    assert first != second
+    assert len(first[0]) >= 43
+    assert hash_key(first[0]) == first[1]
+    assert first[0] not in KeyEntry(name="n", facilities=["AA-1"], endpoints=[]).model_dump_json()
+    assert FacilityEntry(facility="AA-1", tags={"T": "Cel"}).tags == {"T": "Cel"}
