@@ -14,7 +14,7 @@ from rules.records import Tick
 from streams.codec import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping
 
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
@@ -32,11 +32,12 @@ class Ticker:
         self,
         settings: WorkerSettings,
         sensor: Sensor,
-        owned: Callable[[], Iterable[int]],
-        landed: Callable[[int, int], None],
+        owned: Callable[[], Mapping[int, int]],
+        landed: Callable[[int, int, int], None],
     ) -> None:
         self._settings, self._sensor = settings, sensor
         self._owned, self._landed = owned, landed
+        """Owned partitions with their next offset; told (partition, where a tick landed, that next offset)."""
 
     async def run(self) -> None:
         """Tick until cancelled; a broker that is away costs ticks and nothing else."""
@@ -47,11 +48,11 @@ class Ticker:
         try:
             while True:
                 await asyncio.sleep(self._settings.tick_every_s)
-                await asyncio.gather(*(self._tick(producer, partition) for partition in sorted(self._owned())))
+                await asyncio.gather(*(self._tick(producer, p, folded) for p, folded in sorted(self._owned().items())))
         finally:
             await producer.stop()
 
-    async def _tick(self, producer: AIOKafkaProducer, partition: int) -> None:
+    async def _tick(self, producer: AIOKafkaProducer, partition: int, folded: int) -> None:
         tick = Tick(by=self._settings.instance, role="worker", now=time.time_ns() // 1_000_000)
         headers, value = encode(tick)
         try:
@@ -63,4 +64,4 @@ class Ticker:
             _log.warning("no tick in partition %d: %s", partition, error)
         else:
             self._sensor.ticked("ok")
-            self._landed(partition, landed.offset)
+            self._landed(partition, landed.offset, folded)

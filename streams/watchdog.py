@@ -79,13 +79,12 @@ class Watchdog:
         """Say that the event loop turns; called from it."""
         self._beat = monotonic()
 
-    def landed(self, partition: int, offset: int) -> None:
-        """Say where a tick of ours stands in the log."""
-        tenure = self._custody.tenures.get(partition)
-        if tenure is not None and tenure.accepts and offset < tenure.next:
+    def landed(self, partition: int, offset: int, folded: int) -> None:
+        """Say where a tick of ours stands in the log, and which offset was the next to fold before it was sent."""
+        if offset < folded:
             self._halt(
                 f"partition {partition} lost records",
-                LogLostError(f"a new record was appended at {offset}, {tenure.next} was folded before"),
+                LogLostError(f"a new record was appended at {offset}, behind {folded} everything was folded before"),
             )
         self._partition(partition).end = offset + 1
 

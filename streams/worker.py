@@ -137,8 +137,8 @@ async def _beats(watchdog: Watchdog) -> None:
         await asyncio.sleep(BEAT_S)
 
 
-def _accepting(custody: Custody) -> list[int]:
-    return [partition for partition, tenure in custody.tenures.items() if tenure.accepts]
+def _accepting(custody: Custody) -> dict[int, int]:
+    return {partition: tenure.next for partition, tenure in list(custody.tenures.items()) if tenure.accepts}
 
 
 def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:

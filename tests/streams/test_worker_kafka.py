@@ -25,6 +25,13 @@ async def seeded(lab: Lab, batches: int = 80) -> None:
         await lab.feed(producer, batches)
 
 
+def owned_by(worker: Worker) -> list[int]:
+    """Return the partitions that a worker says it owns and has restored; none while it does not answer."""
+    body = worker.probe("/readyz")[1]
+    told = json.loads(body) if body else {"partitions": [], "restored": False}
+    return list(told["partitions"]) if told["restored"] else []
+
+
 def wait_for_exit(worker: Worker, within_s: float = 20) -> int:
     return worker.process.wait(within_s)
 
@@ -62,17 +69,12 @@ async def test_two_workers_share_the_log_and_one_takes_over_when_the_other_dies(
         second = lab.spawn("w2")
 
         def shares() -> bool:
-            parts = [
-                json.loads(body)["partitions"] for _, body in (w.probe("/readyz") for w in (first, second)) if body
-            ]
-            return len(parts) == 2 and all(parts) and sorted(parts[0] + parts[1]) == list(range(lab.partitions))
+            mine, others = owned_by(first), owned_by(second)
+            return bool(mine) and bool(others) and sorted(mine + others) == list(range(lab.partitions))
 
         await lab.until("both own partitions", shares)
         second.kill()
-        await lab.until(
-            "the first took over",
-            lambda: json.loads(first.probe("/readyz")[1])["partitions"] == list(range(lab.partitions)),
-        )
+        await lab.until("the first took over", lambda: owned_by(first) == list(range(lab.partitions)))
     await lab.caught_up()
     judge(await lab.changes(), offline(await lab.log(), ToyFold()))
     assert first.process.poll() is None
@@ -84,14 +86,7 @@ async def test_a_zombie_publishes_nothing_and_ends(lab: Lab) -> None:
         await checkpoint_after(lab, 0)
         zombie.signal(signal.SIGSTOP)
         heir = lab.spawn("w2")
-        await lab.until(
-            "the heir owns everything",
-            lambda: (
-                json.loads(heir.probe("/readyz")[1] or '{"partitions": []}')["partitions"]
-                == list(range(lab.partitions))
-            ),
-            40,
-        )
+        await lab.until("the heir owns everything", lambda: owned_by(heir) == list(range(lab.partitions)), 40)
         reached = await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()))
         zombie.signal(signal.SIGCONT)
         assert await asyncio.to_thread(wait_for_exit, zombie) == 70
