@@ -3,11 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
-SPEED  ?= 60
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-full check lint types units bench clean
+.PHONY: help setup test test-full check lint types units bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -22,9 +21,6 @@ $(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	$(BIN)/offsite setup
 	touch $@
-
-demo: setup ## start everything with simulated facilities (CHECK=1: headless, asserts the story; SPEED=60: speed-up)
-	$(BIN)/offsite demo $(if $(CHECK),--check,) --speed $(SPEED)
 
 test: setup ## lint, types and every suite: unit, property, contract, Kafka end to end, browser
 	$(MAKE) --no-print-directory lint types
@@ -48,8 +44,8 @@ types:
 units:
 	$(PYTEST) -q -n 2 -m "not slow and not kafka and not browser and not postgres and not alertmanager"
 
-bench: setup ## measure throughput, latency and memory; JSON in bench/results
-	$(BIN)/python -m bench.run
+bench: setup ## measure the engine: readings per CPU second, snapshot bytes; JSON on stdout
+	$(BIN)/python -m bench.engine
 
 clean: ## remove the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results

@@ -1,5 +1,7 @@
 """The fold: `step(state, record) -> changes` for any number of facilities (docs/engine-semantics.md).
 
+Above 400 lines on purpose: the order of things is the one matter of this file, and it reads from top to bottom.
+
 The output is a function of the log and the packs alone. This file holds the order of things: what is due first, then
 the record, rows one by one; kernels decide, `rules.emission` makes changes, `rules.silence` groups silences.
 """

@@ -95,5 +95,7 @@ async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
             )
         parts.append(piece)
     if not decoder.finished():
-        raise RefusedError(HTTPStatus.BAD_REQUEST, "malformed", f"the {encoding} data end too early, or more follows them")
+        raise RefusedError(
+            HTTPStatus.BAD_REQUEST, "malformed", f"the {encoding} data end too early, or more follows them"
+        )
     return b"".join(parts)

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from streams.fold import Fold
 from streams.settings import KafkaSettings
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -204,6 +207,22 @@ class Lab:
 
         await self.until(f"checkpoints behind {ends}", behind, within_s, 0.3)
 
+    async def agree(self, new_fold: Callable[[], Fold], within_s: float = 60.0) -> int:
+        """Wait until all that the log gives is published, and judge it; returns the repeats.
+
+        Workers may still tick: the log grows while this looks, so it is folded before and after the changes are read.
+        """
+        least = {stream: len(rows) for stream, rows in offline(await self.log(), new_fold()).items()}
+        published: list[dict[str, Any]] = []
+
+        async def complete() -> bool:
+            published[:] = await self.changes()
+            _, seen = deduplicate(published)
+            return all(len(seen.get(stream, [])) >= count for stream, count in least.items())
+
+        await self.until(f"all changes of the log are published: {least}", complete, within_s, 0.3)
+        return judge(published, offline(await self.log(), new_fold()), whole=False)
+
 
 def offline(log: list[LogRecord | Rejected], fold: Fold) -> dict[str, list[dict[str, Any]]]:
     """Fold a dumped log in one go; returns the changes of each stream."""
@@ -221,6 +240,17 @@ def judge(published: list[dict[str, Any]], expected: dict[str, list[dict[str, An
 
     Repeats carry a known seq and the same content; a new seq is always the last one plus one; nothing is lost.
     """
+    repeats, seen = deduplicate(published)
+    for stream, mine in seen.items():
+        rows = expected.get(stream, [])
+        assert mine == rows[: len(mine)], f"{stream} differs from the offline fold"
+    for stream, rows in expected.items() if whole else ():
+        assert len(seen.get(stream, [])) == len(rows), f"{stream}: of {len(rows)} changes some are lost"
+    return repeats
+
+
+def deduplicate(published: list[dict[str, Any]]) -> tuple[int, dict[str, list[dict[str, Any]]]]:
+    """Return repeats and, per stream, the changes by seq, as a consumer that applies last + 1 keeps them."""
     seen: dict[str, list[dict[str, Any]]] = {}
     repeats = 0
     for published_row in published:
@@ -233,10 +263,4 @@ def judge(published: list[dict[str, Any]], expected: dict[str, list[dict[str, An
         else:
             assert seq == len(known) + 1, f"{stream}: {seq} follows {len(known)}"
             known.append(row)
-    for stream, rows in expected.items():
-        mine = seen.get(stream, [])
-        assert mine == rows[: len(mine)], f"{stream} differs from the offline fold"
-        if whole:
-            assert len(mine) == len(rows), f"{stream}: {len(rows) - len(mine)} changes lost"
-    assert seen.keys() <= expected.keys()
-    return repeats
+    return repeats, seen

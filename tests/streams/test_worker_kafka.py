@@ -75,8 +75,7 @@ async def test_two_workers_share_the_log_and_one_takes_over_when_the_other_dies(
         await lab.until("both own partitions", shares)
         second.kill()
         await lab.until("the first took over", lambda: owned_by(first) == list(range(lab.partitions)))
-    await lab.caught_up()
-    judge(await lab.changes(), offline(await lab.log(), ToyFold()))
+    await lab.agree(ToyFold)
     assert first.process.poll() is None
 
 
@@ -91,8 +90,7 @@ async def test_a_zombie_publishes_nothing_and_ends(lab: Lab) -> None:
         zombie.signal(signal.SIGCONT)
         assert await asyncio.to_thread(wait_for_exit, zombie) == 70
         await checkpoint_after(lab, reached)
-    await lab.caught_up()
-    judge(await lab.changes(), offline(await lab.log(), ToyFold()))
+    await lab.agree(ToyFold)
     nexts = [
         (r.partition, json.loads(r.value)["marker"]["next"])
         for r in await lab.read(lab.base.state_topic)
@@ -144,8 +142,7 @@ async def test_a_deleted_consumer_group_changes_nothing(lab: Lab) -> None:
         await lab.until("the group is gone", lambda: _delete_group(client, lab.base.group_id), 20, 0.5)
     await seeded(lab)
     lab.spawn("w2")
-    await lab.caught_up()
-    judge(await lab.changes(), offline(await lab.log(), ToyFold()))
+    await lab.agree(ToyFold)
 
 
 async def test_poison_is_kept_by_reference_and_never_stops_the_stream(lab: Lab) -> None:
@@ -166,8 +163,7 @@ async def test_poison_is_kept_by_reference_and_never_stops_the_stream(lab: Lab) 
                 lab.base.log_topic, b"" if key is None else value, key or b"", partition=0, headers=headers
             )
             await lab.feed(producer, 8)
-    await lab.caught_up()
-    judge(await lab.changes(), offline(await lab.log(), ToyFold()))
+    await lab.agree(ToyFold)
     rejected = [json.loads(r.value) for r in await lab.read(lab.base.rejected_topic)]
     mine = {row["offset"]: row for row in rejected if row["partition"] == 0}
     assert len(mine) == len(poison)
@@ -182,8 +178,7 @@ async def test_a_fold_that_raises_ends_the_process_and_loses_nothing(lab: Lab) -
     assert "the toy fails on b17" in worker.text()
     assert all(mark["next"] <= 17 for mark in (await lab.marks()).values())
     lab.spawn("w1")
-    await lab.caught_up()
-    judge(await lab.changes(), offline(await lab.log(), ToyFold()))
+    await lab.agree(ToyFold)
 
 
 @pytest.mark.slow
@@ -242,8 +237,7 @@ async def test_a_worker_lives_through_a_session_of_backpressure(lab: Lab) -> Non
     lab.settings |= {"hold_rows": 50}
     await seeded(lab, 4_000)
     lab.spawn()
-    await lab.caught_up(60)
-    judge(await lab.changes(), offline(await lab.log(), ToyFold()))
+    await lab.agree(ToyFold)
 
 
 def _delete_group(client: object, group: str) -> bool:

@@ -1,0 +1,1 @@
+"""Figures of the product, never timed tests."""

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitor.cli import COMMANDS
+from monitor.settings import GatewayEnvironment, KafkaEnvironment, WorkerEnvironment
+
+ROOT = Path(__file__).parents[2]
+SOURCES = [path for room in ("rules", "streams", "monitor") for path in sorted((ROOT / room).rglob("*.py"))]
+MAX_LINES = 400
+
+
+def test_imports_go_one_way_and_rules_is_pure():
+    tool = Path(sys.executable).with_name("lint-imports")
+    done = subprocess.run([str(tool), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_no_file_is_too_long_without_a_reason():
+    long = [p for p in SOURCES if len(p.read_text(encoding="utf-8").splitlines()) > MAX_LINES]
+    assert [str(p.relative_to(ROOT)) for p in long if "400 lines" not in p.read_text(encoding="utf-8")[:1500]] == []
+
+
+def test_every_package_says_what_lives_in_it_and_what_may_not():
+    packages = [p for p in SOURCES if p.name == "__init__.py" and p.parent.name not in {"kinds", "commands"}]
+    for path in packages:
+        text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+        assert "Lives here:" in text, path
+        assert "May not:" in text, path
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_answers_help_and_is_documented(name):
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", name, "--help"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"`offsite {name}" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_setting_is_documented():
+    text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    for model in (KafkaEnvironment, WorkerEnvironment, GatewayEnvironment):
+        for name in model.model_fields:
+            assert f"`{model.model_config['env_prefix']}{name.upper()}`" in text
+
+
+def test_every_listener_is_loopback_by_default():
+    assert WorkerEnvironment().host == GatewayEnvironment().host == "127.0.0.1"
+    assert KafkaEnvironment().bootstrap.startswith("127.0.0.1:")
+
+
+def test_no_requirement_file_names_an_address():
+    for path in [*ROOT.glob("requirements/*.txt"), ROOT / "streams" / "broker-requirements.txt"]:
+        assert not re.search(r"https?://|--index-url|--extra-index", path.read_text(encoding="utf-8")), path
+
+
+def test_an_unknown_command_and_no_command_are_usage_errors():
+    done = subprocess.run(
+        [sys.executable, "-m", "monitor", "nonsense"], capture_output=True, text=True, check=False, cwd=ROOT
+    )
+    assert done.returncode == 2

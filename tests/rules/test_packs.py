@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from monitor.commands.rules import junit_xml
+from rules.errors import BadInputError
+from rules.lint import lint
+from rules.pack import SHIPPED, Bundle, default_bundle, load_bundle
+from rules.records import PacksRecord
+from rules.ruletest import run_tests, samples
+from rules.yamlfile import read_yaml
+
+OUTCOMES = run_tests(default_bundle())
+GOOD = (SHIPPED / "cold-chain" / "store-out.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("outcome", OUTCOMES, ids=lambda o: f"{o.rule}: {o.test}")
+def test_the_rules_own_tests_pass(outcome):
+    assert outcome.differences == []
+
+
+def test_the_shipped_packs_hold_the_first_eight_rules_and_no_fault():
+    assert lint([SHIPPED]) == []
+    assert [rule.id for rule in default_bundle().rules] == [
+        "cell-storage.oxygen-low",
+        "cell-storage.vapour-high",
+        "cleanroom.a-fine",
+        "cold-chain.interval-storage",
+        "cold-chain.store-out",
+        "data-integrity.frozen",
+        "data-integrity.gap",
+        "data-integrity.physical-range",
+    ]
+
+
+def test_a_bundle_goes_through_the_log_and_keeps_its_hash():
+    bundle = default_bundle()
+    again = Bundle.from_record(bundle.to_record())
+    assert again.sha256 == bundle.sha256
+    assert [rule.model_copy(update={"tests": []}) for rule in bundle.rules] == list(again.rules)
+
+
+@pytest.mark.parametrize("text", ["", "AAAA", "e30="])
+def test_a_broken_bundle_is_refused_whole(text):
+    record = default_bundle().to_record()
+    with pytest.raises(BadInputError):
+        Bundle.from_record(PacksRecord(sha256=record.sha256, semantics=1, bundle=text))
+
+
+def test_a_bundle_with_another_hash_is_refused():
+    record = default_bundle().to_record()
+    with pytest.raises(BadInputError, match="fault"):
+        Bundle.from_record(record.model_copy(update={"sha256": "0" * 64}))
+
+
+def pack(tmp_path: Path, text: str, name: str = "store-out") -> Path:
+    folder = tmp_path / "cold-chain"
+    folder.mkdir(exist_ok=True)
+    (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "code", "line"),
+    [
+        ("sensor.quantity: temperature,", "sensor.colour: red,", "predicate", 6),
+        ("sensor.quantity: temperature,", "sensor.pinned: 7,", "predicate", 6),
+        ("zh: 冷库温度超限", "zh: Cold room", "text", 4),
+        ("{from: {low: 2, high: 8}, narrower: sensor}", "{from: no-such-table}", "unknown_table", 7),
+        (
+            "severity: {base: orange}",
+            "severity: {base: orange, steps: [{after: 2h, to: yellow}]}",
+            "unreachable_step",
+            11,
+        ),
+        (
+            "severity: {base: orange}",
+            "severity: {base: orange, steps: [{beyond: {high: 7}, to: red}]}",
+            "unreachable_step",
+            11,
+        ),
+        ("id: cold-chain.store-out", "id: cold-chain.other", "place", 2),
+        ("id: cold-chain.store-out", "id: cold-chain.store-out\nreads: [cold-chain.nothing]", "unknown_rule", 3),
+        ("id: cold-chain.store-out", "id: cold-chain.store-out\nreads: [cold-chain.store-out]", "cycle", 3),
+        ("deadband: 0.5", "deadband: much", "deadband", 9),
+        ("consecutive: 3,", "consecutive: 3, latched: true,", "unsupported", 9),
+        ("7x5 9x2 7x10", "7y5", "samples", 31),
+    ],
+)
+def test_lint_names_what_is_wrong_and_where(tmp_path, old, new, code, line):
+    assert old in GOOD
+    faults = lint([pack(tmp_path, GOOD.replace(old, new, 1))])
+    assert [f.pointer.split(":")[1] for f in faults if f.code == code] == [str(line)], faults
+
+
+def test_a_pack_with_many_errors_prints_them_all(tmp_path):
+    pack(tmp_path, "a: [1, 2", "one")
+    pack(tmp_path, "a: &x 1\nb: *x\n", "two")
+    pack(tmp_path, "a: 1\na: 2\n", "three")
+    pack(tmp_path, "kind: limit\n", "four")
+    pack(tmp_path, "kind: magic\n", "five")
+    (tmp_path / "cold-chain" / "six.yaml").write_bytes(b"\xff\xfe")
+    places = {fault.pointer.split(":")[0] for fault in lint([tmp_path])}
+    assert {Path(place).stem for place in places} == {"one", "two", "three", "four", "five", "six"}
+
+
+def test_a_rule_without_firing_and_quiet_tests_is_a_fault(tmp_path):
+    faults = lint([pack(tmp_path, GOOD[: GOOD.index("tests:")])])
+    assert {fault.code for fault in faults} == {"no_firing_test", "no_quiet_test"}
+
+
+def test_a_second_file_of_an_id_needs_a_reason_and_then_wins(tmp_path):
+    own = tmp_path / "own"
+    shutil.copytree(SHIPPED / "cold-chain", own / "cold-chain")
+    (own / "cold-chain" / "interval-storage.yaml").unlink()
+    path = own / "cold-chain" / "store-out.yaml"
+    path.write_text(GOOD.replace("version: 1.0.0", "version: 2.0.0"), encoding="utf-8")
+    with pytest.raises(BadInputError) as refused:
+        load_bundle(["default", own])
+    assert refused.value.faults[0].code == "duplicate_id"
+    reason = "override: {reason: this jurisdiction keeps colder stores}\n"
+    path.write_text(GOOD.replace("version: 1.0.0", "version: 2.0.0") + reason, encoding="utf-8")
+    assert load_bundle(["default", own]).rule("cold-chain.store-out").version == "2.0.0"
+    assert load_bundle(["default", own]).sha256 != default_bundle().sha256
+
+
+def test_a_wrong_expectation_is_told_in_words(tmp_path):
+    text = GOOD.replace("{at: 6m, change: raised, severity: orange, start: 5m}", "{at: 7m, change: raised}", 1)
+    bundle = load_bundle([pack(tmp_path, text)])
+    failed = [outcome for outcome in run_tests(bundle) if not outcome.passed]
+    assert failed[0].differences == [
+        "expected raised at 7m, got raised at 6m orange start 5m {'tag': 'T1'}",
+    ]
+    assert b'failures="1"' in junit_xml(run_tests(bundle))
+
+
+@pytest.mark.parametrize("text", ["x", "7x", "!_", "1e5", "5x99999999"])
+def test_words_that_are_no_samples_are_refused(text):
+    with pytest.raises(ValueError, match="sample"):
+        samples(text)
+
+
+def test_deep_and_large_yaml_are_faults():
+    assert read_yaml("[" * 100 + "]" * 100, "deep")[0].code == "yaml"
+    assert read_yaml("a" * (5 * 1024 * 1024), "large")[0].code == "too_large"
