@@ -176,9 +176,10 @@ class Custody:
     async def _open(self, wanted: frozenset[int], committed: dict[int, int | None]) -> None:
         self.restoring_since = monotonic()
         missing = sorted(p for p in wanted if p not in self.tenures)
-        tenures = {p: self._tenure(p) for p in missing}
+        tenures: dict[int, Tenure] = {}
         begun: set[int] = set()
         try:
+            tenures |= {p: self._tenure(p) for p in missing}
             # The fence comes first: only behind it is the state at rest, and its end the end.
             await asyncio.gather(*(tenure.fence() for tenure in tenures.values()))
             rows, read = await read_state(self._clients, self.settings.state_topic, missing)

@@ -42,11 +42,10 @@ def test_the_log_says_why_and_what_to_do(caplog: pytest.LogCaptureFixture) -> No
 
 
 def test_an_unexpected_error_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:
-    try:
+    with pytest.raises(RuntimeError) as caught:
         raise RuntimeError("a bug")
-    except RuntimeError as error:
-        with caplog.at_level(logging.CRITICAL), pytest.raises(LeftError) as left:
-            halt("the fold failed", error, leave)
+    with caplog.at_level(logging.CRITICAL), pytest.raises(LeftError) as left:
+        halt("the fold failed", caught.value, leave)
     assert left.value.args == (70,)
     assert "Traceback" in caplog.text
     assert "a bug" in caplog.text

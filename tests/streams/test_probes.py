@@ -50,7 +50,7 @@ def probes(world: World) -> Iterator[Probes]:
 
 
 def get(probes: Probes, path: str, method: str = "GET") -> tuple[int, str]:
-    request = urllib.request.Request(f"http://127.0.0.1:{probes.port}{path}", method=method)  # noqa: S310 - loopback
+    request = urllib.request.Request(f"http://127.0.0.1:{probes.port}{path}", method=method)
     try:
         with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - loopback
             return answer.status, answer.read().decode()

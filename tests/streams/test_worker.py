@@ -45,7 +45,7 @@ async def test_one_agent_at_concurrency_one_reads_the_log_without_acks() -> None
     app = create_app(WorkerSettings(), ToyFold(), halt=halt)
     (agent,) = app.agents.values()
     assert agent.concurrency == 1
-    assert agent.channel.topics == ["offsite.log.v1"]
+    assert tuple(agent.channel.topics) == ("offsite.log.v1",)
     assert not agent.channel.acks
     assert list(app.boot_strategy.web_server()) == []
 
