@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from rules.engine import Engine
 from rules.errors import BadInputError, Fault
+from rules.fitting import fit
 from rules.records import SEMANTICS, Kind, LogRecord, RegisterRecord, StateRecord
 from rules.state import SnapshotError
 
@@ -78,7 +79,7 @@ def evaluate(
     if until_ms is not None:
         for partition in sorted(partitions):
             changes += engine.advance(partition, until_ms)
-    return sorted(changes, key=lambda change: (change.stream, change.seq))
+    return sorted(map(fit, changes), key=lambda change: (change.stream, change.seq))
 
 
 def restore_state(engine: Engine, partition: int, facility: str, state: StateRecord) -> None:
