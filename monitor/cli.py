@@ -27,6 +27,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "gateway": ("monitor.commands.gateway", "Run the front door of facilities."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
+    "register": ("monitor.commands.register", "Import, export and compare the register of facilities."),
+    "keys": ("monitor.commands.keys", "Issue, revoke and list feed keys."),
+    "outbox": ("monitor.commands.outbox", "Append what was decided to Kafka; the desk does it too."),
+    "store": ("monitor.commands.store", "Check and upgrade the SQL store."),
     "schema": ("monitor.commands.schema", "Print the JSON Schema of a public contract."),
 }
 

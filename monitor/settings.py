@@ -6,12 +6,16 @@ Binds are loopback by default; secrets are files. `docs/settings.md` is checked 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from streams.settings import DEFAULT_PARTITIONS, KafkaSettings
 from streams.worker_settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from monitor.store.session import Store
 
 
 class KafkaEnvironment(BaseSettings):
@@ -64,6 +68,31 @@ class GatewayEnvironment(BaseSettings):
     max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
     posts_per_minute: int = Field(default=600, ge=1)
     """Quota of one key."""
+
+
+class StoreEnvironment(BaseSettings):
+    """OFFSITE_STORE_*: the SQL store of register, desk and archive index."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_STORE_", extra="ignore")
+
+    url: str = "sqlite:///var/offsite.db"
+    """SQLite for one machine, `postgresql://user@host/name` for more."""
+    password_file: Path | None = None
+
+
+def open_store() -> Store:
+    """Open the store of the environment, its tables in place.
+
+    Raises:
+        OffsiteError: no such database, or tables of another release.
+    """
+    from monitor.store.schema import ensure_ready  # noqa: PLC0415 - Alembic, which most commands do not need
+    from monitor.store.session import Store  # noqa: PLC0415 - SQLAlchemy, as above
+
+    environment = StoreEnvironment()
+    store = Store(environment.url, environment.password_file)
+    ensure_ready(store)
+    return store
 
 
 def worker_settings() -> WorkerSettings:

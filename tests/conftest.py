@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from monitor.store.schema import upgrade
+from monitor.store.session import Store
 from rules.errors import PartMissingError
 from streams import admin, jars
 from streams.broker import EmbeddedBroker
 from streams.settings import KafkaSettings
 from tests.real_parts import require
+from tests.stores import cluster, postgres_bin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from tests.stores import Cluster
 
 # No deadline: a kernel that is compiled or a busy machine is no failure of the code.
 settings.register_profile("dev", deadline=None)
@@ -27,10 +33,14 @@ _numbers = itertools.count(1)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the broker, so that `make check` can leave it out."""
+    """Mark what uses the broker or PostgreSQL, so that `make check` can leave it out."""
     for item in items:
-        if {"kafka", "kafka_settings"} & set(getattr(item, "fixturenames", ())):
+        names = set(getattr(item, "fixturenames", ()))
+        if {"kafka", "kafka_settings"} & names:
             item.add_marker("kafka")
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if "postgresql" in parameters.values() or "postgres" in names:
+            item.add_marker("postgres")
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +60,37 @@ def kafka_settings(kafka: EmbeddedBroker) -> KafkaSettings:
     value = KafkaSettings(bootstrap=kafka.bootstrap, partitions=3, topic_prefix=f"t{next(_numbers)}-{os.getpid()}.")
     admin.create(value)
     return value
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    """One PostgreSQL for the session, with a template database that holds the tables."""
+    programs = postgres_bin()
+    require(programs, "PostgreSQL")
+    assert programs is not None
+    with cluster(tmp_path_factory.mktemp("postgres"), programs) as server:
+        server.execute("CREATE DATABASE offsite")
+        template = Store(f"{server.url}/offsite")
+        upgrade(template)
+        template.close()
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """URL of an empty store of the test's own, its tables in place, on each database in turn."""
+    if request.param == "postgresql":
+        return str(request.getfixturevalue("postgres").database("offsite"))
+    url = f"sqlite:///{tmp_path}/store.db"
+    made = Store(url)
+    upgrade(made)
+    made.close()
+    return url
+
+
+@pytest.fixture
+def store(store_url: str) -> Iterator[Store]:
+    """Open the test's own store."""
+    opened = Store(store_url)
+    yield opened
+    opened.close()

@@ -1,0 +1,169 @@
+"""The register in the store: import a file as new versions, export what is in force, show the difference.
+
+One transaction holds the versions, the contacts and the outbox rows: the log's `register` record and the gateway's table
+of tags follow from what was committed, and from nothing else. A facility that did not change gets no version.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import delete, func, select
+
+from monitor.store.counters import hold
+from monitor.store.outbox import access_entry, add, log_entry
+from monitor.store.tables import ContactRow, FacilityVersion
+from rules.canonical import canonical_bytes
+from rules.records import RegisterRecord
+from rules.register import Contact, Facility, FacilityEntry, RegisterFile
+from streams.access import FACILITY_PREFIX
+from streams.access import FacilityEntry as TagsEntry
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+    from monitor.store.outbox import Entry
+
+Kind = Literal["new", "changed", "contacts", "same", "absent"]
+REPEAT_MS = 25 * 86_400_000
+"""Contracts §3: a register record is repeated at least every 30 days, so that the log's retention keeps one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How one facility of a file differs from the store: `changes` are JSON pointers with old and new value."""
+
+    facility: str
+    kind: Kind
+    version: int
+    """Newest version in the store before; 0 if there is none."""
+    changes: tuple[tuple[str, Any, Any], ...] = ()
+
+
+def document(facility: Facility) -> dict[str, Any]:
+    """Return a facility's facts as contracts.md §2 writes them, without contacts."""
+    return facility.model_dump(mode="json", by_alias=True, exclude={"contacts"}, exclude_none=True)
+
+
+def differences(session: Session, register: RegisterFile) -> list[Difference]:
+    """Compare a register file with the store, facility by facility in id order; what the file does not name is `absent`."""
+    stored, contacts = newest(session), _contacts(session)
+    found = []
+    for entry in sorted(register.facilities, key=lambda f: f.id):
+        row = stored.pop(entry.id, None)
+        if row is None:
+            found.append(Difference(entry.id, "new", 0))
+            continue
+        changes = tuple(_walk(json.loads(row.data), document(entry)))
+        kind: Kind = "changed" if changes else "same"
+        if not changes and contacts.get(entry.id, []) != entry.contacts:
+            kind = "contacts"
+        found.append(Difference(entry.id, kind, row.version, changes))
+    return found + [Difference(name, "absent", row.version) for name, row in sorted(stored.items())]
+
+
+def import_register(session: Session, register: RegisterFile, actor: str, now_ms: int) -> list[Difference]:
+    """Store what is new or changed, and queue its records; returns what was done. Absent facilities stay as they are."""
+    hold(session, "register")  # two imports at once would both call theirs the next version
+    found = differences(session, register)
+    entries = {entry.id: entry for entry in register.facilities}
+    queued: list[Entry] = []
+    for difference in found:
+        entry = entries.get(difference.facility)
+        if entry is None or difference.kind == "same":
+            continue
+        _set_contacts(session, entry)
+        if difference.kind != "contacts":
+            queued += _store(session, entry, difference.version + 1, actor, now_ms)
+    add(session, queued, now_ms)
+    return found
+
+
+def repeat_due(session: Session, now_ms: int) -> int:
+    """Queue again the newest record of every facility that was last queued 25 days ago or earlier; returns how many."""
+    queued: list[Entry] = []
+    for name, row in newest(session).items():
+        if now_ms - row.logged_ms >= REPEAT_MS:
+            facility = Facility.model_validate_json(row.data)
+            queued.append(log_entry(name, RegisterRecord(version=row.version, facility=facility)))
+            row.logged_ms = now_ms
+    add(session, queued, now_ms)
+    return len(queued)
+
+
+def export(session: Session) -> dict[str, Any]:
+    """Return the whole register, with contacts, in the form that `import` takes."""
+    contacts = _contacts(session)
+    facilities = []
+    for name, row in sorted(newest(session).items()):
+        value = json.loads(row.data)
+        if contacts.get(name):
+            value["contacts"] = [c.model_dump(mode="json", exclude_none=True) for c in contacts[name]]
+        facilities.append(value)
+    return {"facilities": facilities}
+
+
+def newest(session: Session, facility: str | None = None) -> dict[str, FacilityVersion]:
+    """Return the newest version of each facility, or of one."""
+    last = select(FacilityVersion.facility, func.max(FacilityVersion.version).label("version"))
+    if facility is not None:
+        last = last.where(FacilityVersion.facility == facility)
+    each = last.group_by(FacilityVersion.facility).subquery()
+    rows = session.scalars(
+        select(FacilityVersion).join(
+            each, (FacilityVersion.facility == each.c.facility) & (FacilityVersion.version == each.c.version)
+        )
+    )
+    return {row.facility: row for row in rows}
+
+
+def _store(session: Session, entry: FacilityEntry, version: int, actor: str, now_ms: int) -> list[Entry]:
+    facility = entry.logged()
+    data = canonical_bytes(document(facility))
+    session.add(
+        FacilityVersion(
+            facility=entry.id,
+            version=version,
+            recorded_ms=now_ms,
+            logged_ms=now_ms,
+            actor=actor,
+            sha256=hashlib.sha256(data).hexdigest(),
+            data=data.decode(),
+        )
+    )
+    tags = TagsEntry(facility=entry.id, tags={sensor.tag: sensor.unit for sensor in entry.sensors})
+    return [
+        log_entry(entry.id, RegisterRecord(version=version, facility=facility)),
+        access_entry(f"{FACILITY_PREFIX}{entry.id}", tags.model_dump_json().encode()),
+    ]
+
+
+def _contacts(session: Session) -> dict[str, list[Contact]]:
+    found: dict[str, list[Contact]] = {}
+    for row in session.scalars(select(ContactRow).order_by(ContactRow.facility, ContactRow.position)):
+        contact = Contact(name=row.name, role=row.role, phone=row.phone, email=row.email, duty=row.duty)
+        found.setdefault(row.facility, []).append(contact)
+    return found
+
+
+def _set_contacts(session: Session, entry: FacilityEntry) -> None:
+    session.execute(delete(ContactRow).where(ContactRow.facility == entry.id))
+    session.add_all(
+        ContactRow(facility=entry.id, position=i, **contact.model_dump()) for i, contact in enumerate(entry.contacts)
+    )
+
+
+def _walk(old: Any, new: Any, at: str = "") -> list[tuple[str, Any, Any]]:  # noqa: ANN401 - JSON values
+    if type(old) is type(new) and isinstance(old, dict):
+        names = sorted(set(old) | set(new))
+        return [step for name in names for step in _walk(old.get(name), new.get(name), f"{at}/{_escaped(name)}")]
+    if type(old) is type(new) and isinstance(old, list) and len(old) == len(new):
+        return [step for i, (a, b) in enumerate(zip(old, new, strict=True)) for step in _walk(a, b, f"{at}/{i}")]
+    return [] if old == new else [(at, old, new)]
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,179 @@
+"""The tables of the desk: what the worker published, one row per alarm, and what people did with it."""
+
+from __future__ import annotations
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from monitor.store.base import AlarmKey, Base, Document, FacilityKey, Ms, Offset, RowId, Sha256Hex, Short
+
+
+class ChangeRow(Base):
+    """One change of condition, as published; (stream, seq) is its identity."""
+
+    __tablename__ = "change"
+    __table_args__ = (Index("ix_change_alarm", "alarm", "seq"),)
+
+    stream: Mapped[Short] = mapped_column(primary_key=True)
+    seq: Mapped[int] = mapped_column(primary_key=True)
+    alarm: Mapped[AlarmKey]
+    received_ms: Mapped[Ms]
+    stored_ms: Mapped[Ms]
+    """The desk's clock when the row was written; with the broker's append time it gives the latency."""
+    partition: Mapped[int]
+    offset: Mapped[Offset]
+    """Where it stands in the topic of changes."""
+    body: Mapped[Document]
+    """The change as JSON (contracts.md §4)."""
+
+
+class StreamRow(Base):
+    """How far a stream of changes has been applied."""
+
+    __tablename__ = "stream"
+
+    stream: Mapped[Short] = mapped_column(primary_key=True)
+    last_seq: Mapped[int]
+    waiting_for: Mapped[int | None] = mapped_column(index=True)
+    """The seq that is missing; while it is, nothing newer of this stream is applied."""
+
+
+class AlarmRow(Base):
+    """One alarm: condition from the engine, attention from people, overlay; the ISA-18.2 name is derived."""
+
+    __tablename__ = "alarm"
+    __table_args__ = (
+        Index("ix_alarm_queue", "status", "severity_rank", "start_ms"),
+        Index("ix_alarm_facility", "facility", "start_ms"),
+    )
+
+    id: Mapped[AlarmKey] = mapped_column(primary_key=True)
+    stream: Mapped[Short]
+    facility: Mapped[FacilityKey]
+    rule: Mapped[Short]
+    version: Mapped[Short]
+    packs: Mapped[Short]
+    subject: Mapped[Document]
+    status: Mapped[Short]
+    """active, unknown, cleared, retracted."""
+    severity: Mapped[Short]
+    """As it is now."""
+    severity_rank: Mapped[int]
+    """For ordering: higher is worse."""
+    highest: Mapped[Short]
+    stage: Mapped[Short]
+    start_ms: Mapped[Ms]
+    end_ms: Mapped[Ms | None]
+    raised_ms: Mapped[Ms]
+    """Log time of the first raise."""
+    changed_ms: Mapped[Ms]
+    """Log time of the newest change."""
+    suppressed_by: Mapped[AlarmKey | None]
+    late: Mapped[bool]
+    revision: Mapped[int]
+    """seq of the newest change; what an acknowledgement names."""
+    attention_revision: Mapped[int]
+    """seq of the newest change that asks for a person: a raise, a step up, a release, blindness."""
+    acknowledged_revision: Mapped[int] = mapped_column(default=0)
+    acknowledged_by: Mapped[Short | None]
+    acknowledged_ms: Mapped[Ms | None]
+    message_en: Mapped[str]
+    message_zh: Mapped[str]
+    evidence: Mapped[Document]
+
+
+class ActionRow(Base):
+    """What a person did with an alarm, and the revision seen."""
+
+    __tablename__ = "alarm_action"
+    __table_args__ = (Index("ix_alarm_action_alarm", "alarm", "at_ms"),)
+
+    id: Mapped[RowId]
+    alarm: Mapped[AlarmKey]
+    action: Mapped[Short]
+    revision: Mapped[int]
+    actor: Mapped[Short]
+    at_ms: Mapped[Ms]
+    note: Mapped[str | None]
+
+
+class LiveRow(Base):
+    """One step of the live stream to browsers and tools; its number is the event id that a client resumes from.
+
+    Numbers come from a locked counter, so that a reader who saw n has seen all that will ever stand below n.
+    """
+
+    __tablename__ = "live"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at_ms: Mapped[Ms]
+    kind: Mapped[Short]
+    alarm: Mapped[AlarmKey]
+    facility: Mapped[FacilityKey]
+    revision: Mapped[int]
+
+
+class Counter(Base):
+    """Numbers handed out in commit order: the row stays locked until the transaction ends."""
+
+    __tablename__ = "counter"
+
+    name: Mapped[Short] = mapped_column(primary_key=True)
+    value: Mapped[Offset]
+
+
+class OperatorAlarm(Base):
+    """Something wrong with the monitor itself, for operators: a gap in a stream, a foreign record, a stalled relay."""
+
+    __tablename__ = "operator_alarm"
+
+    code: Mapped[Short] = mapped_column(primary_key=True)
+    subject: Mapped[Short] = mapped_column(primary_key=True)
+    opened_ms: Mapped[Ms]
+    last_ms: Mapped[Ms]
+    closed_ms: Mapped[Ms | None] = mapped_column(index=True)
+    count: Mapped[int]
+    detail: Mapped[str]
+
+
+class NoticeRow(Base):
+    """What a notification channel was last told of an alarm; the next telling is derived from the difference."""
+
+    __tablename__ = "notice"
+
+    channel: Mapped[Short] = mapped_column(primary_key=True)
+    alarm: Mapped[AlarmKey] = mapped_column(primary_key=True)
+    revision: Mapped[int]
+    firing: Mapped[bool]
+    sent_ms: Mapped[Ms]
+
+
+class UserRow(Base):
+    """A person who may sign in."""
+
+    __tablename__ = "user_account"
+
+    name: Mapped[Short] = mapped_column(primary_key=True)
+    display: Mapped[Short]
+    role: Mapped[Short]
+    """supervisor, lead, operator, reader."""
+    language: Mapped[Short]
+    password_hash: Mapped[str]
+    """argon2id."""
+    must_change: Mapped[bool]
+    """The password was made by the system for one use."""
+    created_ms: Mapped[Ms]
+    disabled_ms: Mapped[Ms | None]
+
+
+class SessionRow(Base):
+    """A sign-in; the cookie holds a random token, the store its SHA-256."""
+
+    __tablename__ = "session"
+
+    token_sha256: Mapped[Sha256Hex] = mapped_column(primary_key=True)
+    user: Mapped[Short] = mapped_column(index=True)
+    csrf: Mapped[Short]
+    created_ms: Mapped[Ms]
+    last_ms: Mapped[Ms]
+    expires_ms: Mapped[Ms]

@@ -1,0 +1,169 @@
+"""The outbox relay: append what was committed to Kafka, lane by lane in order, and mark it sent.
+
+A relay claims lanes that have unsent rows for a while, so that several relays share the work. A relay that was frozen
+beyond its claim can send a row again or late:
+- in the log every record carries a version, and the fold ignores one that is not newer;
+- in the access topic the last entry wins, so there a late key entry would undo a revocation. Those rows go by one
+  transactional producer whose id all relays share: Kafka fences the older relay before the newer one sends.
+A row is marked sent after the broker's ack; a crash in between sends it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+from sqlalchemy import select
+
+from monitor.store.tables import OutboxLane, OutboxRow
+from streams.topics import ACCESS, RECORD_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from monitor.store.session import Store
+    from streams.settings import KafkaSettings
+
+log = logging.getLogger(__name__)
+CLAIM_MS = 30_000
+SEND_TIMEOUT_S = 15.0
+LANES = 64
+ROWS = 256
+
+
+class Relay:
+    """Sends unsent rows. `send_once` is one round; whoever owns the relay decides when (desk thread, command)."""
+
+    def __init__(self, store: Store, kafka: KafkaSettings, clock_ms: Callable[[], int]) -> None:
+        """Make the relay; it connects at its first row."""
+        self._store = store
+        self._kafka = kafka
+        self._now = clock_ms
+        self.name = f"relay-{secrets.token_hex(4)}"
+        self._plain: Any = None
+        self._fenced: Any = None
+
+    def send_once(self) -> int:
+        """Send one round of rows; returns how many were sent. A failure is kept with its lane and tried again later."""
+        sent = 0
+        for lane, rows in self._claim():
+            try:
+                acks = self._send(rows)
+            except (KafkaError, OSError) as error:
+                self._failed(lane, error)
+                self.close()
+            else:
+                self._sent(lane, rows, acks)
+                sent += len(rows)
+        return sent
+
+    def waiting(self) -> int:
+        """Return how many rows wait."""
+        with self._store.reading() as session:
+            return sum(session.scalars(select(OutboxLane.unsent).where(OutboxLane.unsent > 0)))
+
+    def close(self) -> None:
+        """Let the producers go; the next round makes new ones."""
+        for producer in (self._plain, self._fenced):
+            if producer is not None:
+                with contextlib.suppress(KafkaError, OSError, AssertionError):
+                    producer.close(timeout=2)
+        self._plain = self._fenced = None
+
+    def _claim(self) -> list[tuple[str, list[OutboxRow]]]:
+        with self._store.reading() as session:  # the common case, nothing to do, must not take the write lock
+            if session.scalars(select(OutboxLane.lane).where(OutboxLane.unsent > 0).limit(1)).first() is None:
+                return []
+        now = self._now()
+        with self._store.writing() as session:
+            lanes = session.scalars(
+                select(OutboxLane)
+                .where(OutboxLane.unsent > 0)
+                .where((OutboxLane.claimed_until_ms < now) | (OutboxLane.claimed_by == self.name))
+                .order_by(OutboxLane.attempts, OutboxLane.lane)
+                .limit(LANES)
+                .with_for_update(skip_locked=True)
+            ).all()
+            for lane in lanes:
+                lane.claimed_by, lane.claimed_until_ms = self.name, now + CLAIM_MS
+            return [
+                (
+                    lane.lane,
+                    list(
+                        session.scalars(
+                            select(OutboxRow)
+                            .where(OutboxRow.lane == lane.lane, OutboxRow.sent_ms.is_(None))
+                            .order_by(OutboxRow.position)
+                            .limit(ROWS)
+                        )
+                    ),
+                )
+                for lane in lanes
+            ]
+
+    def _send(self, rows: list[OutboxRow]) -> list[tuple[int, int]]:
+        fenced = rows[0].topic == ACCESS
+        producer = self._producer(fenced=fenced)
+        if fenced:
+            producer.begin_transaction()
+        futures = [
+            producer.send(
+                self._kafka.topic(row.topic),
+                key=row.key.encode(),
+                value=row.value,
+                headers=[(name, value.encode()) for name, value in json.loads(row.headers)],
+                partition=row.to_partition,
+            )
+            for row in rows
+        ]
+        if fenced:
+            producer.commit_transaction()
+        acks = [future.get(timeout=SEND_TIMEOUT_S) for future in futures]
+        return [(ack.partition, ack.offset) for ack in acks]
+
+    def _producer(self, *, fenced: bool) -> Any:  # noqa: ANN401 - kafka-python ships no types
+        if fenced and self._fenced is None:
+            self._fenced = self._make(transactional_id=f"{self._kafka.topic_prefix}offsite-outbox-access")
+            self._fenced.init_transactions()
+        if not fenced and self._plain is None:
+            self._plain = self._make()
+        return self._fenced if fenced else self._plain
+
+    def _make(self, **more: object) -> Any:  # noqa: ANN401 - kafka-python ships no types
+        return KafkaProducer(
+            acks="all",
+            max_request_size=RECORD_BYTES + 65_536,
+            request_timeout_ms=10_000,
+            delivery_timeout_ms=12_000,
+            max_block_ms=10_000,
+            **self._kafka.for_kafka_python(),
+            **more,
+        )
+
+    def _sent(self, lane: str, rows: list[OutboxRow], acks: list[tuple[int, int]]) -> None:
+        with self._store.writing() as session:
+            held = session.get_one(OutboxLane, lane, with_for_update=True)
+            now, fresh = self._now(), 0
+            for row, (partition, offset) in zip(rows, acks, strict=True):
+                stored = session.get_one(OutboxRow, row.id)
+                fresh += stored.sent_ms is None  # another relay may have sent it while this one was frozen
+                stored.sent_ms, stored.partition, stored.offset = now, partition, offset
+            held.unsent -= fresh
+            held.attempts, held.error = 0, None
+            if held.claimed_by == self.name:
+                held.claimed_by, held.claimed_until_ms = None, 0
+
+    def _failed(self, lane: str, error: Exception) -> None:
+        log.warning("outbox %s: %s; the rows stay and are sent again", lane, error)
+        with self._store.writing() as session:
+            held = session.get_one(OutboxLane, lane, with_for_update=True)
+            held.attempts += 1
+            held.error = f"{type(error).__name__}: {error}"[:500]
+            if held.claimed_by == self.name:
+                held.claimed_until_ms = self._now() + min(1000 * 2**held.attempts, CLAIM_MS)
+                held.claimed_by = None

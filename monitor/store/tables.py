@@ -1,0 +1,141 @@
+"""The tables of the register, the outbox, the feed keys, the consumers' offsets and the archive's index."""
+
+from __future__ import annotations
+
+from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from monitor.store.base import Base, Document, FacilityKey, Ms, Offset, RowId, Sha256Hex, Short
+
+
+class FacilityVersion(Base):
+    """One version of one facility's registered facts, without contacts; versions rise by one from 1."""
+
+    __tablename__ = "facility_version"
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    recorded_ms: Mapped[Ms]
+    logged_ms: Mapped[Ms]
+    """When its record was last queued for the log; it is repeated before the log's retention drops it."""
+    actor: Mapped[Short]
+    sha256: Mapped[Sha256Hex]
+    """Of the canonical JSON in `data`: equal means nothing changed."""
+    data: Mapped[Document]
+
+
+class ContactRow(Base):
+    """A person at the firm, as last imported; never in the log, and no history is kept of persons."""
+
+    __tablename__ = "contact"
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[Short]
+    role: Mapped[Short]
+    phone: Mapped[Short | None]
+    email: Mapped[str | None]
+    duty: Mapped[str | None]
+
+
+class OutboxLane(Base):
+    """The rows of one key of one topic, in order. Whoever adds a row locks its lane first, so positions follow commits."""
+
+    __tablename__ = "outbox_lane"
+
+    lane: Mapped[Short] = mapped_column(primary_key=True)
+    """`<topic>|<key>`."""
+    last_position: Mapped[int] = mapped_column(default=0)
+    unsent: Mapped[int] = mapped_column(default=0, index=True)
+    """How many rows wait; a relay looks here, never for rows above a mark it has seen."""
+    claimed_by: Mapped[Short | None]
+    claimed_until_ms: Mapped[Ms] = mapped_column(default=0)
+    attempts: Mapped[int] = mapped_column(default=0)
+    error: Mapped[str | None]
+    """Why the last attempt failed; none once it went through."""
+
+
+class OutboxRow(Base):
+    """One record that is to be appended to Kafka; a row without value is a tombstone."""
+
+    __tablename__ = "outbox"
+    __table_args__ = (UniqueConstraint("lane", "position"), Index("ix_outbox_waiting", "lane", "sent_ms", "position"))
+
+    id: Mapped[RowId]
+    lane: Mapped[Short] = mapped_column(ForeignKey("outbox_lane.lane"))
+    position: Mapped[int]
+    topic: Mapped[Short]
+    key: Mapped[Short]
+    to_partition: Mapped[int | None]
+    """For records that go to a partition, not to a facility; else the key decides."""
+    headers: Mapped[Document]
+    """A list of [name, text] pairs."""
+    value: Mapped[bytes | None] = mapped_column(LargeBinary)
+    created_ms: Mapped[Ms]
+    sent_ms: Mapped[Ms | None]
+    partition: Mapped[int | None]
+    offset: Mapped[Offset | None]
+
+
+class FeedKey(Base):
+    """A feed key that was issued; the key itself is nowhere but with the firm."""
+
+    __tablename__ = "feed_key"
+
+    id: Mapped[Short] = mapped_column(primary_key=True)
+    sha256: Mapped[Sha256Hex] = mapped_column(unique=True)
+    name: Mapped[Short] = mapped_column(index=True)
+    facilities: Mapped[Document]
+    endpoints: Mapped[Document]
+    tags: Mapped[Document | None]
+    created_ms: Mapped[Ms]
+    created_by: Mapped[Short]
+    expires_ms: Mapped[Ms | None]
+    revoked_ms: Mapped[Ms | None]
+
+
+class ConsumerOffset(Base):
+    """Where a consumer goes on; written in the transaction that holds what it made of the records before."""
+
+    __tablename__ = "consumer_offset"
+
+    consumer: Mapped[Short] = mapped_column(primary_key=True)
+    topic: Mapped[Short] = mapped_column(primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    next_offset: Mapped[Offset]
+    cluster: Mapped[Short]
+    """The cluster these offsets are of; another cluster's offsets mean nothing here."""
+
+
+class ArchiveChunk(Base):
+    """One immutable file of the archive: records of one facility and one hour of receive time, in offset order."""
+
+    __tablename__ = "archive_chunk"
+    __table_args__ = (
+        UniqueConstraint("topic", "partition", "facility", "first_offset"),
+        Index("ix_archive_chunk_received", "facility", "hour_ms"),
+        Index("ix_archive_chunk_event", "facility", "last_event_ms"),
+        Index("ix_archive_chunk_order", "topic", "partition", "first_offset"),
+    )
+
+    id: Mapped[RowId]
+    topic: Mapped[Short]
+    partition: Mapped[int]
+    facility: Mapped[FacilityKey]
+    """Empty for ticks and packs, which belong to the partition."""
+    hour_ms: Mapped[Ms]
+    """Start of the hour of receive time."""
+    first_offset: Mapped[Offset]
+    last_offset: Mapped[Offset]
+    first_received_ms: Mapped[Ms]
+    last_received_ms: Mapped[Ms]
+    first_event_ms: Mapped[Ms | None]
+    """Span of the event times of the readings inside; none if there is no reading."""
+    last_event_ms: Mapped[Ms | None]
+    records: Mapped[int]
+    size: Mapped[int]
+    """Bytes of the file."""
+    sha256: Mapped[Sha256Hex]
+    """Of the file's bytes; the file's name holds it too."""
+    path: Mapped[str]
+    """Relative to the archive's folder."""
