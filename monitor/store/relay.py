@@ -141,6 +141,7 @@ class Relay:
             request_timeout_ms=10_000,
             delivery_timeout_ms=12_000,
             max_block_ms=10_000,
+            bootstrap_timeout_ms=5_000,
             **self._kafka.for_kafka_python(),
             **more,
         )

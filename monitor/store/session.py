@@ -54,8 +54,7 @@ class Store:
     def reading(self) -> Iterator[Session]:
         """Give a session that reads; what it sees is one state of the store on SQLite, one per statement on PostgreSQL."""
         with self._session(write=False) as session:
-            yield session
-            session.rollback()
+            yield session  # closing ends the transaction and keeps nothing; what was read stays readable
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
