@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ForeignKey, Index, LargeBinary, UniqueConstraint
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from monitor.store.base import Base, Document, FacilityKey, Ms, Offset, RowId, Sha256Hex, Short
@@ -108,21 +108,24 @@ class ConsumerOffset(Base):
 
 
 class ArchiveChunk(Base):
-    """One immutable file of the archive: records of one facility and one hour of receive time, in offset order."""
+    """One immutable file of the archive: records of one partition and one hour of receive time, in offset order.
+
+    While the hour runs a file holds what came in a few seconds, of all facilities; once it is over, one facility's hour.
+    """
 
     __tablename__ = "archive_chunk"
     __table_args__ = (
         UniqueConstraint("topic", "partition", "facility", "first_offset"),
         Index("ix_archive_chunk_received", "facility", "hour_ms"),
         Index("ix_archive_chunk_event", "facility", "last_event_ms"),
-        Index("ix_archive_chunk_order", "topic", "partition", "first_offset"),
+        Index("ix_archive_chunk_unit", "topic", "partition", "hour_ms", "facility"),
     )
 
     id: Mapped[RowId]
     topic: Mapped[Short]
     partition: Mapped[int]
     facility: Mapped[FacilityKey]
-    """Empty for ticks and packs, which belong to the partition."""
+    """Empty for ticks, packs and foreign keys, which belong to the partition; `*`: not cut by facility yet."""
     hour_ms: Mapped[Ms]
     """Start of the hour of receive time."""
     first_offset: Mapped[Offset]
@@ -139,3 +142,40 @@ class ArchiveChunk(Base):
     """Of the file's bytes; the file's name holds it too."""
     path: Mapped[str]
     """Relative to the archive's folder."""
+
+
+class ArchiveSpan(Base):
+    """A stretch of a partition's offsets that the archiver has read without a break, and how many records it held.
+
+    Offsets that hold no record for readers (transaction markers, aborted records) make the two numbers differ; what lies
+    between two spans was dropped by Kafka before it was archived.
+    """
+
+    __tablename__ = "archive_span"
+
+    topic: Mapped[Short] = mapped_column(primary_key=True)
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    begin_offset: Mapped[Offset] = mapped_column(primary_key=True)
+    end_offset: Mapped[Offset]
+    """The offset behind the last one read."""
+    records: Mapped[int] = mapped_column(BigInteger)
+
+
+class ArchiveWaste(Base):
+    """A file of the archive that may lie there and count for nothing: begun and not yet indexed, or replaced."""
+
+    __tablename__ = "archive_waste"
+
+    path: Mapped[str] = mapped_column(primary_key=True)
+    due_ms: Mapped[Ms] = mapped_column(index=True)
+    """When it may be deleted."""
+
+
+class Lease(Base):
+    """Who does a work that only one process may do at a time, and until when if it is not heard of again."""
+
+    __tablename__ = "lease"
+
+    name: Mapped[Short] = mapped_column(primary_key=True)
+    holder: Mapped[Short]
+    until_ms: Mapped[Ms]

@@ -84,8 +84,26 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("archive_chunk", schema=None) as batch_op:
         batch_op.create_index("ix_archive_chunk_event", ["facility", "last_event_ms"], unique=False)
-        batch_op.create_index("ix_archive_chunk_order", ["topic", "partition", "first_offset"], unique=False)
         batch_op.create_index("ix_archive_chunk_received", ["facility", "hour_ms"], unique=False)
+        batch_op.create_index("ix_archive_chunk_unit", ["topic", "partition", "hour_ms", "facility"], unique=False)
+
+    op.create_table(
+        "archive_span",
+        sa.Column("topic", sa.String(length=128), nullable=False),
+        sa.Column("partition", sa.Integer(), nullable=False),
+        sa.Column("begin_offset", sa.BigInteger(), nullable=False),
+        sa.Column("end_offset", sa.BigInteger(), nullable=False),
+        sa.Column("records", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("topic", "partition", "begin_offset", name=op.f("pk_archive_span")),
+    )
+    op.create_table(
+        "archive_waste",
+        sa.Column("path", sa.String(), nullable=False),
+        sa.Column("due_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("path", name=op.f("pk_archive_waste")),
+    )
+    with op.batch_alter_table("archive_waste", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_archive_waste_due_ms"), ["due_ms"], unique=False)
 
     op.create_table(
         "change",
@@ -157,6 +175,13 @@ def upgrade() -> None:
     with op.batch_alter_table("feed_key", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_feed_key_name"), ["name"], unique=False)
 
+    op.create_table(
+        "lease",
+        sa.Column("name", sa.String(length=128), nullable=False),
+        sa.Column("holder", sa.String(length=128), nullable=False),
+        sa.Column("until_ms", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_lease")),
+    )
     op.create_table(
         "live",
         sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
@@ -289,6 +314,7 @@ def downgrade() -> None:
     op.drop_table("operator_alarm")
     op.drop_table("notice")
     op.drop_table("live")
+    op.drop_table("lease")
     with op.batch_alter_table("feed_key", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_feed_key_name"))
 
@@ -301,9 +327,14 @@ def downgrade() -> None:
         batch_op.drop_index("ix_change_alarm")
 
     op.drop_table("change")
+    with op.batch_alter_table("archive_waste", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_archive_waste_due_ms"))
+
+    op.drop_table("archive_waste")
+    op.drop_table("archive_span")
     with op.batch_alter_table("archive_chunk", schema=None) as batch_op:
+        batch_op.drop_index("ix_archive_chunk_unit")
         batch_op.drop_index("ix_archive_chunk_received")
-        batch_op.drop_index("ix_archive_chunk_order")
         batch_op.drop_index("ix_archive_chunk_event")
 
     op.drop_table("archive_chunk")
