@@ -68,6 +68,12 @@ class GatewayEnvironment(BaseSettings):
     max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
     posts_per_minute: int = Field(default=600, ge=1)
     """Quota of one key."""
+    queries_per_minute: int = Field(default=60, ge=1)
+    """Quota of one key for `GET /v1/feed` and `/v1/register`."""
+    look_back_h: float = Field(default=24, gt=0, le=24 * 90)
+    """How far `GET /v1/feed` looks back in the log at a start ..."""
+    look_back_records: int = Field(default=2_000, ge=1, le=1_000_000)
+    """... and at most so many records per partition."""
 
 
 class StoreEnvironment(BaseSettings):

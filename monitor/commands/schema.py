@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
+from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
 from rules.changes import Change
 from rules.posts import ReadingsPost
 from rules.records import MODELS, Events, Mark, Report
@@ -27,6 +28,11 @@ SCHEMAS: dict[str, Any] = {
     "rule": Rule,
     "table": Table,
     "change": Change,
+    "receipt": Receipt,
+    "checked": Checked,
+    "problem": Problem,
+    "feed": Feed,
+    "register-answer": RegisterAnswer,
     **{f"log-{kind.value}": model for kind, model in MODELS.items()},
 }
 

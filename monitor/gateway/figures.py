@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-STATUSES = ("200", "202", "400", "401", "403", "413", "415", "422", "429", "503")
+if TYPE_CHECKING:
+    from monitor.gateway.follower import Follower
+
+STATUSES = ("200", "202", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503")
+FOLLOWED = ("facilities", "series", "findings", "register_bytes", "refused_facilities", "foreign")
 
 
 class Figures:
@@ -13,7 +19,7 @@ class Figures:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.posts = Counter(
-            "offsite_gateway_posts_total", "Posts answered, by status.", ["status"], registry=self.registry
+            "offsite_gateway_posts_total", "Requests answered, by status.", ["status"], registry=self.registry
         )
         self.readings = Counter("offsite_gateway_readings_total", "Readings with a receipt.", registry=self.registry)
         self.bytes = Counter("offsite_gateway_body_bytes_total", "Body bytes after decoding.", registry=self.registry)
@@ -26,5 +32,25 @@ class Figures:
             buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
         )  # fmt: skip
         self.open = Gauge("offsite_gateway_open", "1 while the front door is open.", registry=self.registry)
+        self.followed = Gauge(
+            "offsite_gateway_followed", "What the feed's table holds, and what it had no room for or could not read.",
+            ["what"], registry=self.registry,
+        )  # fmt: skip
+        self.follows = Gauge(
+            "offsite_gateway_followed_timestamp_seconds", "Receive time up to which the log was read for the feed.",
+            registry=self.registry,
+        )  # fmt: skip
+        for what in FOLLOWED:
+            self.followed.labels(what)
         for status in STATUSES:
             self.posts.labels(status)
+
+    def follow(self, follower: Follower) -> None:
+        """Take the follower's figures."""
+        ledger = follower.ledger
+        held = {"facilities": len(ledger.facilities)} | {
+            what: getattr(ledger, what) for what in FOLLOWED if what != "facilities"
+        }
+        for what, count in held.items():
+            self.followed.labels(what).set(count)
+        self.follows.set((follower.log.end or 0) / 1000)

@@ -8,23 +8,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from starlette.responses import Response
 
+from monitor.gateway.texts import TITLES
+
 if TYPE_CHECKING:
     from rules.errors import Fault
     from rules.faults import PostRefusedError
-
-TITLES = {
-    "malformed": "The body is not what its content type says",
-    "no_key": "A feed key is needed",
-    "not_allowed": "This key may not do that",
-    "which_facility": "This key serves several facilities: name one with ?facility=",
-    "too_large": "More than one post may hold",
-    "media_type": "This content type or encoding is not taken here",
-    "contract": "The post breaks the contract",
-    "quota": "Too many posts in a minute",
-    "busy": "The front door is full: not stored, send it again with the same id",
-    "not_stored": "Not known to be stored: send it again with the same id",
-    "not_ready": "The front door is not open yet: not stored, send it again with the same id",
-}
 
 
 class RefusedError(Exception):
@@ -52,7 +40,8 @@ class RefusedError(Exception):
         """Return the problem document."""
         body: dict[str, Any] = {
             "type": f"urn:offsite:problem:{self.code}",
-            "title": TITLES[self.code],
+            "title": TITLES[self.code].en,
+            "title_zh": TITLES[self.code].zh,
             "status": self.status.value,
             "code": self.code,
             "errors": [{"pointer": f.pointer, "code": f.code, "detail": f.detail} for f in self.faults],
@@ -61,7 +50,7 @@ class RefusedError(Exception):
             body["detail"] = self.detail
         if self.counts:
             body["counts"] = self.counts
-        headers = {"Cache-Control": "no-store"}
+        headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
         if self.retry_after_s is not None:
             headers["Retry-After"] = str(self.retry_after_s)
         if self.status is HTTPStatus.UNAUTHORIZED:

@@ -4,60 +4,24 @@ import gzip
 import json
 import zlib
 
-import httpx
 import pytest
 import zstandard
 
-from monitor.gateway.app import create_gateway
 from monitor.gateway.bodies import MAX_BODY_BYTES
-from monitor.gateway.door import Receipt
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
-from monitor.settings import GatewayEnvironment
 from streams.access import AccessTable, FacilityEntry, KeyEntry, hash_key, new_key
-from streams.settings import KafkaSettings
-
-KEY, HASH = new_key()
-GOOD = {"batch": "b-1", "series": [{"tag": "CR1.T1", "time": [1767225600000, 1767225660000], "value": [4.8, 4.9]}]}
-
-
-class Shelf:
-    """A door that keeps what is appended in memory."""
-
-    def __init__(self):
-        self.open = True
-        self.kept = []
-        self.refusal = None
-
-    async def append(self, facility, payload):
-        if self.refusal:
-            raise self.refusal
-        self.kept.append((facility, payload))
-        return Receipt(3, len(self.kept) - 1, 1767225661123)
-
-
-def put(table, key_hash=HASH, **members):
-    entry = {"name": "feed", "facilities": ["BJ-MFR-0007"], "endpoints": ["readings"]} | members
-    table.apply(key_hash.encode(), json.dumps(entry).encode())
+from tests.monitor.gateway_parts import GOOD, HASH, KEY, client_of, open_gateway, put
 
 
 @pytest.fixture
 def gateway():
-    app = create_gateway(GatewayEnvironment(), KafkaSettings())
-    parts = app.state.gateway
-    parts.door = Shelf()
-    parts.access.ready.set()
-    put(parts.access)
-    parts.access.apply(b"f:BJ-MFR-0007", b'{"facility":"BJ-MFR-0007","tags":{"CR1.T1":"Cel"}}')
-    return app
+    return open_gateway()
 
 
 @pytest.fixture
 async def client(gateway):
-    transport = httpx.ASGITransport(app=gateway)
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://gw", headers={"Authorization": f"Bearer {KEY}"}
-    ) as c:
+    async with client_of(gateway) as c:
         yield c
 
 
@@ -247,7 +211,7 @@ async def test_before_the_keys_are_known_the_door_is_closed(client, gateway):
 
 
 async def test_a_key_that_posts_too_often_is_told_when_to_come_back(client, gateway):
-    gateway.state.gateway.quota = Quota(2, lambda: 100.0)
+    gateway.state.gateway.posts = Quota(2, lambda: 100.0)
     answers = [await post(client, GOOD) for _ in range(3)]
     assert [a.status_code for a in answers] == [202, 202, 429]
     assert answers[-1].headers["retry-after"] == "30"

@@ -1,0 +1,211 @@
+"""The endpoints of the gateway: who asks, for which facility, and what is answered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from monitor.gateway.bodies import read_body
+from monitor.gateway.feed import feed_of
+from monitor.gateway.problems import RefusedError
+from rules.faults import PostRefusedError
+from rules.instants import format_instant
+from rules.posts import read_readings
+from rules.senml import read_senml
+from streams.access import hash_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from starlette.requests import Request
+
+    from monitor.gateway.door import Door
+    from monitor.gateway.figures import Figures
+    from monitor.gateway.follower import Follower
+    from monitor.gateway.quota import Quota
+    from monitor.gateway.refusals import RefusalBook
+    from rules.records import Readings
+    from streams.access import AccessTable, Endpoint, KeyEntry
+
+MAX_KEY_CHARACTERS = 256
+SENML = "application/senml+json"
+READERS = ("application/json", SENML)
+
+
+@dataclass(slots=True)
+class Visit:
+    """One request under way, as far as it is known: what a refusal is kept under."""
+
+    endpoint: str
+    key_hash: str = ""
+    entry: KeyEntry | None = None
+    facility: str | None = None
+    body: bytes | None = None
+    """The decoded body, once it was read whole."""
+
+
+@dataclass(slots=True)
+class Gateway:
+    """The parts of one gateway; `create_gateway` puts them together."""
+
+    access: AccessTable
+    door: Door
+    posts: Quota
+    queries: Quota
+    figures: Figures
+    follower: Follower
+    refusals: RefusalBook
+    now_ms: Callable[[], int]
+
+    @property
+    def open(self) -> bool:
+        """Say whether posts are taken: keys are known and the broker was reached."""
+        return self.access.ready.is_set() and self.door.open
+
+    def admit(self, request: Request, visit: Visit, endpoint: Endpoint, quota: Quota) -> tuple[KeyEntry, str]:
+        """Return what the presented key may do and the facility that the request speaks for.
+
+        Raises:
+            RefusedError: 401 without a valid key (only counted, nothing else is said), 403 for another endpoint or facility,
+                429 above the quota, 503 before the keys are known.
+        """
+        if not self.open:
+            raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", retry_after_s=5)
+        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+        entry = None
+        if scheme.lower() == "bearer" and 0 < len(presented) <= MAX_KEY_CHARACTERS:
+            entry = self.access.find(presented.strip())
+        if entry is None or (entry.expires is not None and entry.expires <= self.now_ms()):
+            raise RefusedError(HTTPStatus.UNAUTHORIZED, "no_key")
+        visit.key_hash, visit.entry = hash_key(presented.strip()), entry
+        if endpoint not in entry.endpoints:
+            raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", "not this endpoint")
+        facility = visit.facility = facility_of(entry, request.query_params.get("facility"))
+        wait = quota.take(visit.key_hash)
+        if wait:
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "quota", retry_after_s=wait)
+        return entry, facility
+
+    async def readings(self, request: Request, visit: Visit) -> Response:
+        """Take one batch of readings: `POST /v1/readings` (contracts.md §1)."""
+        entry, facility = self.admit(request, visit, "readings", self.posts)
+        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media not in READERS:
+            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"Content-Type: {' or '.join(READERS)}")
+        body = visit.body = await read_body(request.stream(), request.headers.get("content-encoding", ""))
+        self.figures.bytes.inc(len(body))
+        try:
+            batch = (
+                read_senml(body, request.headers.get("idempotency-key", "")) if media == SENML else read_readings(body)
+            )
+        except PostRefusedError as error:
+            raise RefusedError.of_post(error) from None
+        check_tags(entry, batch)
+        known = self.access.tags.get(facility, {})
+        unknown = [tag for tag in batch.tags if tag not in known]
+        if request.query_params.get("check") == "true":
+            return answer_json(HTTPStatus.OK, {"id": batch.batch, "checked": True, "unknown_tags": unknown})
+        receipt = await self.door.append(facility, batch)
+        self.figures.readings.inc(int(batch.time.size))
+        answer = {
+            "id": batch.batch,
+            "partition": receipt.partition,
+            "offset": receipt.offset,
+            "received": format_instant(receipt.received),
+            "unknown_tags": unknown,
+        }
+        return answer_json(HTTPStatus.ACCEPTED, answer)
+
+    async def feed(self, request: Request, visit: Visit) -> Response:
+        """Tell a firm what arrived: `GET /v1/feed`."""
+        entry, facility = self.admit(request, visit, "feed", self.queries)
+        feed = feed_of(
+            facility,
+            self.follower,
+            self.access.tags.get(facility, {}),
+            None if entry.tags is None else frozenset(entry.tags),
+            self.refusals.told(facility, visit.key_hash),
+        )
+        return _document(feed.model_dump_json().encode())
+
+    async def register(self, request: Request, visit: Visit) -> Response:
+        """Show a firm its own registered facts: `GET /v1/register`.
+
+        Raises:
+            RefusedError: 404 where no register record lies within what was read of the log.
+        """
+        _, facility = self.admit(request, visit, "register", self.queries)
+        registered = self.follower.ledger.find(facility).registered
+        begin, end = self.follower.log.begin, self.follower.log.end
+        since = None if begin is None else format_instant(begin)
+        if registered is None:
+            raise RefusedError(
+                HTTPStatus.NOT_FOUND, "not_read", f"the log was read from {since or 'no known instant'} on"
+            )
+        head = {
+            "version": registered.version,
+            "received": format_instant(registered.received),
+            "since": since,
+            "as_of": None if end is None else format_instant(end),
+            "facility": msgspec.Raw(registered.facility),
+        }
+        return answer_json(HTTPStatus.OK, head)
+
+    async def healthy(self, _request: Request) -> Response:
+        """Say that the process lives."""
+        return answer_json(HTTPStatus.OK, {"status": "ok"})
+
+    async def ready(self, _request: Request) -> Response:
+        """Say whether posts are taken, and what is missing if not."""
+        parts = {"keys": self.access.ready.is_set(), "broker": self.door.open}
+        status = HTTPStatus.OK if self.open else HTTPStatus.SERVICE_UNAVAILABLE
+        return answer_json(status, {"status": "open" if self.open else "closed", **parts})
+
+    async def metrics(self, _request: Request) -> Response:
+        """Return the figures in Prometheus' text form."""
+        self.figures.open.set(1 if self.open else 0)
+        self.figures.follow(self.follower)
+        return Response(generate_latest(self.figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def facility_of(entry: KeyEntry, named: str | None) -> str:
+    """Return the facility a request speaks for; an integrator's key names it with `?facility=`.
+
+    Raises:
+        RefusedError: 403 for another firm's facility, or where it must be named.
+    """
+    if named is None:
+        if len(entry.facilities) == 1:
+            return entry.facilities[0]
+        raise RefusedError(HTTPStatus.FORBIDDEN, "which_facility")
+    if named not in entry.facilities:
+        raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", "not this facility")
+    return named
+
+
+def check_tags(entry: KeyEntry, batch: Readings) -> None:
+    """Refuse tags that the key is not for.
+
+    Raises:
+        RefusedError: 403.
+    """
+    if entry.tags is not None:
+        allowed = frozenset(entry.tags)
+        foreign = [tag for tag in batch.tags if tag not in allowed]
+        if foreign:
+            raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", f"not these tags: {', '.join(foreign[:20])}")
+
+
+def answer_json(status: HTTPStatus, value: object) -> Response:
+    """Return a JSON answer that nobody may keep or take for anything else."""
+    return _document(msgspec.json.encode(value), status)
+
+
+def _document(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(body, status.value, headers, "application/json")
