@@ -23,6 +23,7 @@ from monitor.gateway.front import Gateway, Visit
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
 from monitor.gateway.refusals import RefusalBook
+from monitor.gateway.samples import Samples
 from streams.access import AccessTable
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starle
                 tasks.create_task(gateway.access.follow(kafka)),
                 tasks.create_task(_open_and_tick(gateway, settings.tick_s)),
                 tasks.create_task(gateway.follower.follow()),
+                tasks.create_task(gateway.samples.pump()),
             ]
             yield
             for task in running:
@@ -94,6 +96,7 @@ def _parts(settings: GatewayEnvironment, kafka: KafkaSettings) -> Gateway:
         figures=figures,
         follower=follower,
         refusals=RefusalBook(settings.name, _now_ms()),
+        samples=Samples(kafka, figures, settings.name, time.monotonic),
         now_ms=_now_ms,
     )
 
@@ -130,7 +133,12 @@ def _keep(gateway: Gateway, visit: Visit, refused: RefusedError) -> None:
     if visit.entry is None or refused.status is HTTPStatus.NOT_FOUND:
         return  # without a key nothing is kept: 401 is only counted; what is not there yet is no refusal
     owner = visit.facility or visit.key_hash
-    gateway.refusals.note(owner, visit.entry.name, visit.endpoint, refused, gateway.now_ms())
+    now = gateway.now_ms()
+    try:
+        gateway.refusals.note(owner, visit.entry.name, visit.endpoint, refused, now)
+        gateway.samples.offer(visit, refused, now)
+    except Exception:  # what is kept of a refusal never disturbs its answer
+        log.exception("%s: a refusal was not kept", visit.endpoint)
 
 
 async def _no_such_route(_request: Request, error: Exception) -> Response:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import zstandard
 
 from monitor.gateway.problems import RefusedError
+from streams.rejected import SAMPLE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,8 +69,8 @@ class _Zstd:
 _DECODERS: dict[str, type[_Decoder]] = {"": _Plain, "identity": _Plain, "gzip": _Gzip, "zstd": _Zstd}
 
 
-async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
-    """Return the decoded body.
+async def read_body(chunks: AsyncIterator[bytes], encoding: str, head: bytearray | None = None) -> bytes:
+    """Return the decoded body; `head` takes its first 4 KiB on the way, so that they are there if it is refused.
 
     Raises:
         RefusedError: 413 above 4 MiB after decoding, 415 for another or a second encoding, 400 for broken compressed data.
@@ -82,13 +83,15 @@ async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
     size = raw = 0
     async for chunk in chunks:
         raw += len(chunk)
-        if raw > MAX_BODY_BYTES:
-            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"at most {MAX_BODY_BYTES} bytes")
         try:
             piece = decoder.feed(chunk, MAX_BODY_BYTES - size)
         except (zlib.error, zstandard.ZstdError, ValueError, EOFError) as error:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "malformed", f"broken {encoding} data: {error}") from None
         size += len(piece)
+        if head is not None and len(head) < SAMPLE_BYTES:
+            head += piece[: SAMPLE_BYTES - len(head)]
+        if raw > MAX_BODY_BYTES:
+            raise RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"at most {MAX_BODY_BYTES} bytes")
         if size > MAX_BODY_BYTES:
             raise RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"at most {MAX_BODY_BYTES} bytes after decoding"

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
 STATUSES = ("200", "202", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503")
 FOLLOWED = ("facilities", "series", "findings", "register_bytes", "refused_facilities", "foreign")
+SAMPLES = ("sent", "unsampled", "failed")
 
 
 class Figures:
@@ -40,6 +41,12 @@ class Figures:
             "offsite_gateway_followed_timestamp_seconds", "Receive time up to which the log was read for the feed.",
             registry=self.registry,
         )  # fmt: skip
+        self.samples = Counter(
+            "offsite_gateway_samples_total", "Refusals sampled into the rejected topic, or only counted.", ["outcome"],
+            registry=self.registry,
+        )  # fmt: skip
+        for outcome in SAMPLES:
+            self.samples.labels(outcome)
         for what in FOLLOWED:
             self.followed.labels(what)
         for status in STATUSES:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from monitor.gateway.follower import Follower
     from monitor.gateway.quota import Quota
     from monitor.gateway.refusals import RefusalBook
+    from monitor.gateway.samples import Samples
     from rules.records import Readings
     from streams.access import AccessTable, Endpoint, KeyEntry
 
@@ -45,6 +46,8 @@ class Visit:
     key_hash: str = ""
     entry: KeyEntry | None = None
     facility: str | None = None
+    head: bytearray = field(default_factory=bytearray)
+    """The first 4 KiB of the decoded body, as far as it was read."""
     body: bytes | None = None
     """The decoded body, once it was read whole."""
 
@@ -60,6 +63,7 @@ class Gateway:
     figures: Figures
     follower: Follower
     refusals: RefusalBook
+    samples: Samples
     now_ms: Callable[[], int]
 
     @property
@@ -97,7 +101,7 @@ class Gateway:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in READERS:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"Content-Type: {' or '.join(READERS)}")
-        body = visit.body = await read_body(request.stream(), request.headers.get("content-encoding", ""))
+        body = visit.body = await read_body(request.stream(), request.headers.get("content-encoding", ""), visit.head)
         self.figures.bytes.inc(len(body))
         try:
             batch = (
