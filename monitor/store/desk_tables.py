@@ -23,8 +23,10 @@ class ChangeRow(Base):
     partition: Mapped[int]
     offset: Mapped[Offset]
     """Where it stands in the topic of changes."""
+    source: Mapped[Short | None]
+    """`partition:offset` of the record of the log that decided it."""
     body: Mapped[Document]
-    """The change as JSON (contracts.md §4)."""
+    """The change as canonical JSON (contracts.md §4), without `source`: what must be equal when it comes again."""
 
 
 class StreamRow(Base):
@@ -70,6 +72,8 @@ class AlarmRow(Base):
     """Log time of the newest change."""
     suppressed_by: Mapped[AlarmKey | None]
     late: Mapped[bool]
+    changes: Mapped[int]
+    """How many changes there were."""
     revision: Mapped[int]
     """seq of the newest change; what an acknowledgement names."""
     attention_revision: Mapped[int]
@@ -105,7 +109,7 @@ class LiveRow(Base):
 
     __tablename__ = "live"
 
-    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[Offset] = mapped_column(primary_key=True, autoincrement=False)
     at_ms: Mapped[Ms]
     kind: Mapped[Short]
     alarm: Mapped[AlarmKey]

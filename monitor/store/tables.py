@@ -140,7 +140,7 @@ class ArchiveChunk(Base):
     """Bytes of the file."""
     sha256: Mapped[Sha256Hex]
     """Of the file's bytes; the file's name holds it too."""
-    path: Mapped[str]
+    path: Mapped[str] = mapped_column(unique=True)
     """Relative to the archive's folder."""
 
 

@@ -34,6 +34,7 @@ def upgrade() -> None:
         sa.Column("changed_ms", sa.BigInteger(), nullable=False),
         sa.Column("suppressed_by", sa.String(length=32), nullable=True),
         sa.Column("late", sa.Boolean(), nullable=False),
+        sa.Column("changes", sa.Integer(), nullable=False),
         sa.Column("revision", sa.Integer(), nullable=False),
         sa.Column("attention_revision", sa.Integer(), nullable=False),
         sa.Column("acknowledged_revision", sa.Integer(), nullable=False),
@@ -80,6 +81,7 @@ def upgrade() -> None:
         sa.Column("sha256", sa.String(length=64), nullable=False),
         sa.Column("path", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_archive_chunk")),
+        sa.UniqueConstraint("path", name=op.f("uq_archive_chunk_path")),
         sa.UniqueConstraint("topic", "partition", "facility", "first_offset", name=op.f("uq_archive_chunk_topic")),
     )
     with op.batch_alter_table("archive_chunk", schema=None) as batch_op:
@@ -114,6 +116,7 @@ def upgrade() -> None:
         sa.Column("stored_ms", sa.BigInteger(), nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("offset", sa.BigInteger(), nullable=False),
+        sa.Column("source", sa.String(length=128), nullable=True),
         sa.Column("body", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("stream", "seq", name=op.f("pk_change")),
     )
@@ -184,7 +187,7 @@ def upgrade() -> None:
     )
     op.create_table(
         "live",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("id", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("at_ms", sa.BigInteger(), nullable=False),
         sa.Column("kind", sa.String(length=128), nullable=False),
         sa.Column("alarm", sa.String(length=32), nullable=False),
