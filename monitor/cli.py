@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("monitor.commands.log", "Dump the log as JSON lines, load a dump."),
     "worker": ("monitor.commands.worker", "Fold the log: checks, changes, checkpoints."),
     "gateway": ("monitor.commands.gateway", "Run the front door of facilities."),
+    "simulate": ("monitor.commands.simulate", "Run simulated facilities against a gateway."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
     "register": ("monitor.commands.register", "Import, export and compare the register of facilities."),
