@@ -1,0 +1,108 @@
+"""Local accounts: add, reset, disable, list; change one's own password."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, select
+
+from monitor.accounts.passwords import hashed, matches, one_time, weaknesses
+from monitor.store.desk_tables import SessionRow, UserRow
+from rules.errors import BadInputError, Fault
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Session
+
+NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
+LANGUAGES = ("zh", "en")
+
+
+class Role(StrEnum):
+    """What a person is here for. A reader looks; an operator runs the monitor; supervisors and leads act on alarms."""
+
+    READER = "reader"
+    OPERATOR = "operator"
+    SUPERVISOR = "supervisor"
+    LEAD = "lead"
+
+    @property
+    def acts(self) -> bool:
+        """Whether the role may act on alarms."""
+        return self in {Role.SUPERVISOR, Role.LEAD}
+
+
+def add(session: Session, name: str, *, display: str, role: str, language: str, now_ms: int) -> str:
+    """Add an account; returns its one-time password, which is kept nowhere.
+
+    Raises:
+        BadInputError: name, role or language are none, or the name is taken.
+    """
+    faults = []
+    if NAME.fullmatch(name) is None:
+        faults.append(Fault("/name", "pattern", "2 to 32 of a-z 0-9 . _ -, a letter first"))
+    elif session.get(UserRow, name) is not None:
+        faults.append(
+            Fault("/name", "taken", f"{name} has an account; `offsite users reset {name}` gives a new password")
+        )
+    if role not in set(Role):
+        faults.append(Fault("/role", "enum", f"one of {', '.join(Role)}"))
+    if language not in LANGUAGES:
+        faults.append(Fault("/language", "enum", f"one of {', '.join(LANGUAGES)}"))
+    if not 1 <= len(display) <= 100 or not display.isprintable():  # noqa: PLR2004 - the column's width
+        faults.append(Fault("/display", "text", "1 to 100 printable characters"))
+    if faults:
+        raise BadInputError("user", faults)
+    password = one_time()
+    session.add(
+        UserRow(
+            name=name, display=display, role=role, language=language, password_hash=hashed(password), must_change=True,
+            created_ms=now_ms,
+        )
+    )  # fmt: skip
+    return password
+
+
+def reset(session: Session, name: str) -> str:
+    """Give a new one-time password and end every session of the account; returns the password."""
+    user = _known(session, name)
+    password = one_time()
+    user.password_hash, user.must_change, user.disabled_ms = hashed(password), True, None
+    end_sessions(session, name)
+    return password
+
+
+def disable(session: Session, name: str, now_ms: int) -> None:
+    """Let nobody in under this name any more, and end its sessions at once."""
+    _known(session, name).disabled_ms = now_ms
+    end_sessions(session, name)
+
+
+def change_password(session: Session, name: str, old: str, new: str) -> list[str]:
+    """Set one's own password; returns what is wrong with it (`wrong` for the old one), empty when it was set."""
+    user = _known(session, name)
+    if not matches(user.password_hash, old):
+        return ["wrong"]
+    faults = weaknesses(new, name) or (["same"] if old == new else [])
+    if not faults:
+        user.password_hash, user.must_change = hashed(new), False
+    return faults
+
+
+def every(session: Session) -> list[UserRow]:
+    """Return all accounts by name."""
+    return list(session.scalars(select(UserRow).order_by(UserRow.name)))
+
+
+def end_sessions(session: Session, name: str, *, but: str | None = None) -> None:
+    """End every session of an account, or every one but the one whose token hash is given."""
+    ended = delete(SessionRow).where(SessionRow.user == name)
+    session.execute(ended if but is None else ended.where(SessionRow.token_sha256 != but))
+
+
+def _known(session: Session, name: str) -> UserRow:
+    user = session.get(UserRow, name, with_for_update=True)
+    if user is None:
+        raise BadInputError("user", [Fault("/name", "unknown", f"there is no account {name}")])
+    return user

@@ -1,0 +1,141 @@
+"""The readings around an alarm, with the limits that were used: for the chart, its table and the API."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Literal
+
+from monitor.archive.reader import ArchiveReader
+from monitor.register.store import newest
+from rules.changes import Evidence
+from rules.models import Strict
+from rules.records import Quality
+from rules.register import Facility
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from monitor.store.desk_tables import AlarmRow
+    from monitor.store.session import Store
+    from rules.register import Sensor
+
+MAX_TAGS = 8
+POINTS = 2_000
+INTERVALS_AROUND = 60
+LEAST_AROUND_MS = 10 * 60_000
+MOST_AROUND_MS = 6 * 3_600_000
+LONGEST_MS = 48 * 3_600_000
+
+
+class Line(Strict):
+    """A limit to draw: value, where it comes from, and the edition of its source."""
+
+    name: Literal["low", "high"]
+    value: float
+    origin: str
+    edition: str | None = None
+
+
+class Series(Strict):
+    """Readings of one tag in event order. `time` in ms; `value` null where the firm sent none."""
+
+    tag: str
+    unit: str
+    quantity: str
+    time: list[int]
+    value: list[float | None]
+    quality: list[str]
+    late: list[bool]
+    rows: int
+    """How many readings these stand for: long spans are reduced to their extremes."""
+    lines: list[Line]
+
+
+class Hole(Strict):
+    """A stretch whose readings could not be read, and why."""
+
+    from_ms: int
+    to_ms: int
+    code: str
+
+
+class Chart(Strict):
+    """The readings around an alarm; instants in ms."""
+
+    facility: str
+    alarm: str
+    from_ms: int
+    to_ms: int
+    start_ms: int
+    end_ms: int | None
+    series: list[Series]
+    missing: list[Hole]
+    archived_to_ms: int | None
+    """Receive time up to which the archive has read; newer readings are not here yet."""
+    tags_left_out: int = 0
+
+
+def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int) -> Chart:
+    """Return the chart of an alarm; without an archive or registered sensors it has no series."""
+    with store.reading() as session:
+        stored = newest(session, row.facility).get(row.facility)
+    facility = None if stored is None else Facility.model_validate_json(stored.data)
+    sensors = [] if facility is None else _sensors(facility, json.loads(row.subject))
+    shown = sensors[:MAX_TAGS]
+    begin, end = _window(row, shown, now_ms)
+    empty = Chart(
+        facility=row.facility, alarm=row.id, from_ms=begin, to_ms=end, start_ms=row.start_ms, end_ms=row.end_ms,
+        series=[], missing=[], archived_to_ms=None, tags_left_out=len(sensors) - len(shown),
+    )  # fmt: skip
+    if not shown:
+        return empty
+    found = ArchiveReader(store, archive).readings(row.facility, [s.tag for s in shown], begin, end, POINTS)
+    evidence = Evidence.model_validate_json(row.evidence)
+    names = {member.value: member.name.lower() for member in Quality}
+    series = []
+    for sensor in shown:
+        column = found.tags[sensor.tag]
+        series.append(
+            Series(
+                tag=sensor.tag, unit=sensor.unit, quantity=sensor.quantity.value,
+                time=column.time.tolist(),
+                value=[None if math.isnan(value) else value for value in column.value.tolist()],
+                quality=[names[code] for code in column.quality.tolist()],
+                late=column.late.tolist(), rows=column.rows, lines=_lines(sensor, evidence),
+            )
+        )  # fmt: skip
+    holes = [Hole(from_ms=m.from_ms, to_ms=m.to_ms, code=m.code) for m in found.missing]
+    return empty.model_copy(update={"series": series, "missing": holes, "archived_to_ms": found.archived_to_ms})
+
+
+def _sensors(facility: Facility, subject: dict[str, str]) -> list[Sensor]:
+    if "tag" in subject:
+        return [sensor for sensor in facility.sensors if sensor.tag == subject["tag"]]
+    if "area" in subject:
+        return [sensor for sensor in facility.sensors if sensor.area == subject["area"]]
+    return list(facility.sensors)
+
+
+def _window(row: AlarmRow, sensors: list[Sensor], now_ms: int) -> tuple[int, int]:
+    interval = max((sensor.interval or 0 for sensor in sensors), default=0)
+    around = min(max(INTERVALS_AROUND * interval, LEAST_AROUND_MS), MOST_AROUND_MS)
+    last = row.end_ms if row.end_ms is not None else max(now_ms, row.start_ms)
+    begin, end = row.start_ms - around, min(last + around, max(now_ms, last + 1))
+    return max(begin, end - LONGEST_MS), end
+
+
+def _lines(sensor: Sensor, evidence: Evidence) -> list[Line]:
+    used = [
+        Line(name="low" if limit.name == "low" else "high", value=limit.value, origin=limit.origin, edition=limit.edition)
+        for limit in evidence.limits
+        if limit.name in {"low", "high"} and limit.unit in {None, sensor.unit}
+    ]
+    if used or sensor.limits is None:
+        return used
+    registered = {"low": sensor.limits.low, "high": sensor.limits.high}
+    return [
+        Line(name="low" if name == "low" else "high", value=value, origin="register")
+        for name, value in registered.items()
+        if value is not None
+    ]
