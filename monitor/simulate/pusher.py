@@ -13,7 +13,7 @@ import httpx
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from monitor.simulate.feed import Counts, Feed
+    from monitor.simulate.feed import Feed
 
 log = logging.getLogger(__name__)
 PATH = "/v1/readings"
@@ -41,14 +41,13 @@ class Pusher:
     stopping: Callable[[], bool]
     _wait_s: float = FIRST_WAIT_S
 
-    async def run(self) -> Counts:
-        """Measure and post until it is to stop; returns the counts."""
+    async def run(self) -> None:
+        """Measure and post until it is to stop."""
         while not self.stopping():
             began = self.now_ms()
             self.feed.collect(began)
             wait_s = await self._send_all()
             await self.rest(wait_s or max(0.0, self.feed.every_ms - (self.now_ms() - began)) / 1000)
-        return self.feed.close()
 
     async def _send_all(self) -> float:
         """Send what waits; returns the seconds to wait before the same post is sent again, 0 if all went."""

@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 REGISTER = Path(__file__).with_name("demo-register.yaml")
 """The register of the five demo firms."""
 TIMEOUT_S = 20.0
+STOP_S = 4.0
+"""A post under way is waited for so long after `stop`."""
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -99,24 +101,19 @@ async def run_simulation(
     began = now_ms()
     begun(began)
     limits = httpx.Limits(max_connections=max(10, len(facilities)))
-    async with (
-        httpx.AsyncClient(
-            base_url=settings.gateway, timeout=TIMEOUT_S, limits=limits, transport=transport, trust_env=False
-        ) as client,
-        asyncio.TaskGroup() as tasks,
-    ):
-        running = {
-            facility.id: tasks.create_task(
-                _pusher(settings, facility, keys[facility.id], script, client, began, stop).run()
-            )
-            for facility in facilities
-        }
-        watch = tasks.create_task(_end_after(settings.seconds, stop))
-        tell = tasks.create_task(_tell(script, facilities, began, stop))
-        await asyncio.wait(running.values())
-        watch.cancel()
-        tell.cancel()
-    return Outcome(began, now_ms(), {name: task.result() for name, task in running.items()})
+    async with httpx.AsyncClient(
+        base_url=settings.gateway, timeout=TIMEOUT_S, limits=limits, transport=transport, trust_env=False
+    ) as client:
+        pushers = [_pusher(settings, firm, keys[firm.id], script, client, began, stop) for firm in facilities]
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(pusher.run()) for pusher in pushers]
+            watch = tasks.create_task(_end_after(settings.seconds, stop))
+            tell = tasks.create_task(_tell(script, facilities, began, stop))
+            await stop.wait()
+            await asyncio.wait(running, timeout=STOP_S)
+            for task in (*running, watch, tell):
+                task.cancel()
+    return Outcome(began, now_ms(), {pusher.feed.facility: pusher.feed.close() for pusher in pushers})
 
 
 def _pusher(
