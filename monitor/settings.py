@@ -74,6 +74,8 @@ class GatewayEnvironment(BaseSettings):
     """How far `GET /v1/feed` looks back in the log at a start ..."""
     look_back_records: int = Field(default=2_000, ge=1, le=1_000_000)
     """... and at most so many records per partition."""
+    large_body_processes: int = Field(default=1, ge=1, le=32)
+    """Processes that read bodies above 64 KiB, apart from everybody's small posts; started when the first one comes."""
 
 
 class StoreEnvironment(BaseSettings):
@@ -84,6 +86,25 @@ class StoreEnvironment(BaseSettings):
     url: str = "sqlite:///var/offsite.db"
     """SQLite for one machine, `postgresql://user@host/name` for more."""
     password_file: Path | None = None
+
+
+class DeskEnvironment(BaseSettings):
+    """OFFSITE_DESK_*: the desk of supervisors."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_DESK_", extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8712, ge=0, le=65535)
+    hosts: str = "127.0.0.1,localhost"
+    """Names under which it is reached, separated by commas; a request for another name is refused."""
+    https: bool = False
+    """Served through TLS (by a proxy in front): the cookie is then sent over TLS only. Needed beyond loopback."""
+    archive: Path = Path("var/archive")
+    """The archive's folder: charts read it."""
+    alertmanager: str | None = None
+    """Base URL of an Alertmanager that is told of open alarms."""
+    public_url: str = ""
+    """How people reach the desk; links in notifications begin with it."""
 
 
 def open_store() -> Store:

@@ -20,6 +20,7 @@ from monitor.gateway.door import Door
 from monitor.gateway.figures import Figures
 from monitor.gateway.follower import Follower
 from monitor.gateway.front import Gateway, Visit
+from monitor.gateway.lane import Lane
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
 from monitor.gateway.refusals import RefusalBook
@@ -56,6 +57,7 @@ def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starle
             yield
             for task in running:
                 task.cancel()
+        gateway.lane.close()
         await gateway.door.stop()
 
     routes = [
@@ -97,6 +99,7 @@ def _parts(settings: GatewayEnvironment, kafka: KafkaSettings) -> Gateway:
         follower=follower,
         refusals=RefusalBook(settings.name, _now_ms()),
         samples=Samples(kafka, figures, settings.name, time.monotonic),
+        lane=Lane(settings.large_body_processes),
         now_ms=_now_ms,
     )
 

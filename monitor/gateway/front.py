@@ -12,11 +12,10 @@ from starlette.responses import Response
 
 from monitor.gateway.bodies import read_body
 from monitor.gateway.feed import feed_of
+from monitor.gateway.lane import LARGE_BYTES, read_post
 from monitor.gateway.problems import RefusedError
 from rules.faults import PostRefusedError
 from rules.instants import format_instant
-from rules.posts import read_readings
-from rules.senml import read_senml
 from streams.access import hash_key
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from monitor.gateway.door import Door
     from monitor.gateway.figures import Figures
     from monitor.gateway.follower import Follower
+    from monitor.gateway.lane import Lane
     from monitor.gateway.quota import Quota
     from monitor.gateway.refusals import RefusalBook
     from monitor.gateway.samples import Samples
@@ -64,6 +64,7 @@ class Gateway:
     follower: Follower
     refusals: RefusalBook
     samples: Samples
+    lane: Lane
     now_ms: Callable[[], int]
 
     @property
@@ -103,10 +104,12 @@ class Gateway:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"Content-Type: {' or '.join(READERS)}")
         body = visit.body = await read_body(request.stream(), request.headers.get("content-encoding", ""), visit.head)
         self.figures.bytes.inc(len(body))
+        batch_id = request.headers.get("idempotency-key", "") if media == SENML else None
         try:
-            batch = (
-                read_senml(body, request.headers.get("idempotency-key", "")) if media == SENML else read_readings(body)
-            )
+            if len(body) > LARGE_BYTES:
+                batch = await self.lane.read(visit.key_hash, body, batch_id)
+            else:
+                batch = read_post(body, batch_id)
         except PostRefusedError as error:
             raise RefusedError.of_post(error) from None
         check_tags(entry, batch)
