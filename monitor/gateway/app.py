@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
+import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -21,6 +22,7 @@ from monitor.gateway.figures import Figures
 from monitor.gateway.follower import Follower
 from monitor.gateway.front import Gateway, Visit
 from monitor.gateway.lane import Lane
+from monitor.gateway.openapi import document
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
 from monitor.gateway.refusals import RefusalBook
@@ -45,6 +47,11 @@ def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starle
     """Build the application; its lifespan connects, follows the access topic, ticks, and closes in order."""
     gateway = _parts(settings, kafka)
 
+    described = msgspec.json.encode(document())
+
+    async def describe(_request: Request) -> Response:
+        return Response(described, media_type="application/json")
+
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with asyncio.TaskGroup() as tasks:
@@ -67,6 +74,7 @@ def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starle
         Route("/healthz", gateway.healthy),
         Route("/readyz", gateway.ready),
         Route("/metrics", gateway.metrics),
+        Route("/openapi.json", describe),
     ]
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_route})
     app.state.gateway = gateway
@@ -147,7 +155,9 @@ def _keep(gateway: Gateway, visit: Visit, refused: RefusedError) -> None:
 async def _no_such_route(_request: Request, error: Exception) -> Response:
     status = error.status_code if isinstance(error, HTTPException) else HTTPStatus.NOT_FOUND
     code = "method" if status == HTTPStatus.METHOD_NOT_ALLOWED else "not_found"
-    return RefusedError(HTTPStatus(status), code).response()
+    response = RefusedError(HTTPStatus(status), code).response()
+    response.headers.update(getattr(error, "headers", None) or {})  # 405 names the methods there are
+    return response
 
 
 def _now_ms() -> int:

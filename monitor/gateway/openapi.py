@@ -1,0 +1,188 @@
+"""`/openapi.json`: the gateway described from the same Pydantic models that read and answer (OpenAPI 3.1).
+
+Composed by hand, because the routes are plain Starlette: a test holds routes, statuses and examples against the application.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
+from monitor.gateway.bodies import MAX_BODY_BYTES
+from rules.models import FacilityId, Identifier
+from rules.posts import ReadingsPost
+
+JSON, PROBLEM = "application/json", "application/problem+json"
+SENML = "application/senml+json"
+MODELS: tuple[tuple[type, JsonSchemaMode], ...] = (
+    (ReadingsPost, "validation"),
+    *((model, "serialization") for model in (Receipt, Checked, Problem, Feed, RegisterAnswer)),
+)
+
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "ReadingsPost": {
+        "batch": "0192f0c2-7a11",
+        "seq": 812,
+        "series": [
+            {"tag": "CR1.T1", "time": [1767225600000, 1767225660000], "value": [4.8, 4.9]},
+            {
+                "tag": "CR1.T2",
+                "time": [1767225600000, 1767225660000],
+                "value": [5.1, None],
+                "quality": ["good", "fault"],
+            },
+        ],
+    },
+    "Receipt": {
+        "id": "0192f0c2-7a11",
+        "partition": 3,
+        "offset": 57,
+        "received": "2026-01-01T00:01:01.123Z",
+        "unknown_tags": ["CR1.T2"],
+    },
+    "Checked": {"id": "0192f0c2-7a11", "checked": True, "unknown_tags": []},
+    "Problem": {
+        "type": "urn:offsite:problem:contract",
+        "title": "The post breaks the contract",
+        "title_zh": "提交内容不符合接口约定",
+        "status": 422,
+        "code": "contract",
+        "errors": [{"pointer": "/series/1/value/3", "code": "not_finite", "detail": "a number is finite"}],
+        "counts": {"not_finite": 1},
+    },
+}
+SENML_EXAMPLE = [{"bn": "CR1.T1", "bt": 1767225600, "v": 4.8}]
+
+_STORED = "Not known to be stored: send it again with the same id."
+_REFUSALS = {
+    400: "Malformed: not JSON, not UTF-8, broken compression.",
+    401: "No valid key. Only counted.",
+    403: "The key is not for this endpoint, facility or tag; or a facility must be named.",
+    404: "No register record of the facility lies within what the gateway has read of the log.",
+    413: "More than one post may hold.",
+    415: "Another content type or encoding.",
+    422: "The post breaks the contract; all faults at once.",
+    429: "Above the quota of the key.",
+    503: f"The door is closed or full. {_STORED}",
+}
+
+
+def document() -> dict[str, Any]:
+    """Return the OpenAPI document."""
+    _, schemas = models_json_schema(
+        [(model, mode) for model, mode in MODELS], ref_template="#/components/schemas/{model}"
+    )
+    parts: dict[str, Any] = schemas["$defs"]
+    for name, example in EXAMPLES.items():
+        parts[name]["examples"] = [example]
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Off-site inspection monitor: the front door of facilities (非现场检查事件流监测：单位接入)",
+            "version": "1",
+            "description": (
+                "One POST is one record of the log; a receipt is given only after the broker's ack, and sending the same "
+                "batch again changes nothing. 一次提交即日志中的一条记录；仅在代理确认后才给出回执；重复发送同一批次不改变任何结果。"
+            ),
+        },
+        "security": [{"feed_key": []}],
+        "paths": {
+            "/v1/readings": {"post": _readings()},
+            "/v1/feed": {"get": _query("feed", "What arrived of a facility (接收情况)", "Feed")},
+            "/v1/register": {
+                "get": _query("register", "The facility's registered facts (登记信息)", "RegisterAnswer", 404)
+            },
+            "/healthz": {"get": _plain("healthz", "Whether the process lives", JSON, 200)},
+            "/readyz": {"get": _plain("readyz", "Whether posts are taken, and why not", JSON, 200, 503)},
+            "/metrics": {"get": _plain("metrics", "Figures for Prometheus", "text/plain", 200)},
+            "/openapi.json": {"get": _plain("openapi", "This document", JSON, 200)},
+        },
+        "components": {
+            "schemas": parts,
+            "securitySchemes": {
+                "feed_key": {"type": "http", "scheme": "bearer", "description": "A feed key (接入密钥)"}
+            },
+        },
+    }
+
+
+def _readings() -> dict[str, Any]:
+    return {
+        "operationId": "readings",
+        "summary": "Take one batch of readings (提交测点数据)",
+        "description": f"At most {MAX_BODY_BYTES} bytes after decoding, 50,000 readings, 5,000 series, JSON depth 16.",
+        "parameters": [
+            _facility(),
+            _parameter("check", "query", {"type": "string"}, "`true`: validate and answer without storing."),
+            _parameter("Content-Encoding", "header", {"enum": ["identity", "gzip", "zstd"]}, "One encoding at most."),
+            _parameter("Idempotency-Key", "header", _schema(Identifier), "The batch id, with SenML only."),
+        ],
+        "requestBody": {
+            "required": True,
+            "content": {
+                JSON: {"schema": _ref("ReadingsPost")},
+                SENML: {"schema": {"type": "array", "description": "RFC 8428"}, "example": SENML_EXAMPLE},
+            },
+        },
+        "responses": {
+            "200": _answer("Answer to `check=true`: it would be taken.", "Checked"),
+            "202": _answer("The record is stored.", "Receipt"),
+            **_refused(400, 401, 403, 413, 415, 422, 429, 503),
+        },
+    }
+
+
+def _query(name: str, summary: str, model: str, *more: int) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "parameters": [_facility()],
+        "responses": {"200": _answer(summary, model), **_refused(401, 403, *more, 429, 503)},
+    }
+
+
+def _plain(name: str, summary: str, media: str, *statuses: int) -> dict[str, Any]:
+    schema = {"type": "object"} if media == JSON else {"type": "string"}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "security": [],
+        "responses": {str(s): {"description": summary, "content": {media: {"schema": schema}}} for s in statuses},
+    }
+
+
+def _facility() -> dict[str, Any]:
+    return _parameter(
+        "facility",
+        "query",
+        _schema(FacilityId),
+        "Named by a key that serves several facilities (多家单位的密钥须指明).",
+    )
+
+
+def _parameter(name: str, place: str, schema: dict[str, Any], description: str) -> dict[str, Any]:
+    return {"name": name, "in": place, "required": False, "schema": schema, "description": description}
+
+
+def _schema(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - an annotated type is no class
+    return TypeAdapter(kind).json_schema()
+
+
+def _answer(description: str, model: str) -> dict[str, Any]:
+    return {"description": description, "content": {JSON: {"schema": _ref(model)}}}
+
+
+def _refused(*statuses: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for status in statuses:
+        found[str(status)] = {"description": _REFUSALS[status], "content": {PROBLEM: {"schema": _ref("Problem")}}}
+        if status in {429, 503}:
+            found[str(status)]["headers"] = {"Retry-After": {"schema": {"type": "integer"}, "description": "Seconds."}}
+    return found
+
+
+def _ref(model: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{model}"}
