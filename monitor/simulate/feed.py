@@ -32,6 +32,8 @@ HISTORY_READINGS = 45_000
 """The prehistory goes out as one post. In several, each would leave its series overdue until the next, and the clock would
 raise a silence between them; in one record no time passes."""
 BUFFER_READINGS = 100_000
+SLOWEST_MS = 60_000
+"""How often a feed without a sensor of its own interval looks whether there is anything."""
 AHEAD = 32
 """Readings computed at once."""
 _Row = tuple[int, str, float]
@@ -112,7 +114,7 @@ class Feed:
         self.counts = Counts()
         self._began = began
         intervals = [source.signal.sensor.interval or 0 for source in sources]
-        self.every_ms = max(min(intervals), facility.delivery // 10) if intervals else facility.delivery
+        self.every_ms = max(min(intervals, default=SLOWEST_MS), facility.delivery // 10)
         """How often it posts: ten times as often as it promised, so that a slow minute is no silence."""
         per_ms = sum(1 / interval for interval in intervals)
         reach = min(history_ms, int(HISTORY_READINGS / per_ms)) if per_ms else 0

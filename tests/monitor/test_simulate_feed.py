@@ -202,3 +202,10 @@ def test_it_posts_much_more_often_than_promised(firm):
     fastest = min(sensor.interval for sensor in firm.sensors)
     assert feed.every_ms <= firm.delivery / 5
     assert feed.every_ms >= fastest
+
+
+def test_a_firm_without_sensors_posts_nothing_and_does_not_spin():
+    feed = feed_of(firm=HOSPITAL.model_copy(update={"sensors": [], "delivery": 0}))
+    feed.collect(BEGAN + 60_000)
+    assert feed.next_post(BEGAN + 60_000) is None
+    assert feed.every_ms >= 1_000

@@ -78,6 +78,11 @@ def test_a_frozen_value_is_the_one_of_its_beginning_and_a_broken_wire_leaves_the
     assert broken.values(at(98, 200)).max() < 10
 
 
+def test_an_instrument_saturates_at_its_range():
+    hot = source(script({"fault": "excursion", "tag": "CR1.T1", "by": 1_000}), "CR1.T1")
+    assert hot.values(at(198)).tolist() == [60.0]
+
+
 def test_two_faults_of_one_sensor_add_up():
     fault = {"fault": "excursion", "tag": "CR1.T1"}
     moved = source(script({**fault, "by": 3}, {**fault, "by": 4}), "CR1.T1").values(at(198))
