@@ -16,6 +16,7 @@ from rules.errors import PartMissingError
 from streams import admin
 
 app = typer.Typer(help="Run the front door of facilities.")
+log = logging.getLogger(__name__)
 STOP_S = 4
 MAX_HEADER_BYTES = 16 * 1024
 
@@ -36,8 +37,12 @@ def command(
     settings = GatewayEnvironment()
     chosen_host, chosen_port = host or settings.host, settings.port if port is None else port
     kafka = kafka_settings()
-    admin.ensure_ready(kafka)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        admin.ensure_ready(kafka)
+    except admin.BrokerDownError as error:
+        # Firms get an honest 503 instead of a closed port; /readyz says why; the door opens when Kafka answers.
+        log.warning("%s", error.report())
     listening = socket.socket(socket.AF_INET6 if ":" in chosen_host else socket.AF_INET)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

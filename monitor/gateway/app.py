@@ -28,6 +28,7 @@ from monitor.gateway.quota import Quota
 from monitor.gateway.refusals import RefusalBook
 from monitor.gateway.samples import Samples
 from streams.access import AccessTable
+from streams.admin import ensure_ready
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -57,7 +58,7 @@ def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starle
         async with asyncio.TaskGroup() as tasks:
             running = [
                 tasks.create_task(gateway.access.follow(kafka)),
-                tasks.create_task(_open_and_tick(gateway, settings.tick_s)),
+                tasks.create_task(_open_and_tick(gateway, kafka, settings.tick_s)),
                 tasks.create_task(gateway.follower.follow()),
                 tasks.create_task(gateway.samples.pump()),
             ]
@@ -112,8 +113,8 @@ def _parts(settings: GatewayEnvironment, kafka: KafkaSettings) -> Gateway:
     )
 
 
-async def _open_and_tick(gateway: Gateway, every_s: float) -> None:
-    await gateway.door.start()
+async def _open_and_tick(gateway: Gateway, kafka: KafkaSettings, every_s: float) -> None:
+    await gateway.door.start(lambda: ensure_ready(kafka))
     await gateway.access.ready.wait()
     await gateway.door.tick_for_ever(every_s)
 

@@ -14,10 +14,13 @@ from aiokafka.errors import KafkaError
 
 from monitor.gateway.problems import RefusedError
 from rules.records import Tick
+from streams.admin import BrokerDownError, TopicsError
 from streams.codec import encode
 from streams.topics import LOG, RECORD_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from monitor.gateway.figures import Figures
     from rules.records import Payload
     from streams.settings import KafkaSettings
@@ -26,6 +29,8 @@ log = logging.getLogger(__name__)
 RETRY_AFTER_S = 5
 OVERHEAD_BYTES = 1024
 START_RETRY_S = 1.0
+DIFFER_RETRY_S = 5.0
+"""Topics are put right by a person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +56,15 @@ class Door:
         self._producer: AIOKafkaProducer | None = None
         self._topic = settings.topic(LOG)
         self.open = False
+        self.closed_because: str | None = "broker_down"
+        """Why the door is closed (a code of texts.CLOSED), None once it is open."""
+        self.failing = False
+        """Whether the newest append failed: the door stays open, since the next one may succeed."""
 
-    async def start(self) -> None:
-        """Connect, asking again every second while the broker is away."""
+    async def start(self, verify: Callable[[], None]) -> None:
+        """Connect and verify cluster and topics, asking again every second while the broker is away or they differ."""
         while True:
+            pause = START_RETRY_S
             producer = AIOKafkaProducer(
                 acks="all",
                 enable_idempotence=True,
@@ -66,13 +76,18 @@ class Door:
             )
             try:
                 await producer.start()
-            except (KafkaError, OSError) as error:
+                await asyncio.to_thread(verify)  # after the connect, which can be given up: a thread cannot
+            except (KafkaError, OSError, BrokerDownError) as error:
+                self.closed_because = "broker_down"
                 log.warning("broker: %s; asking again", type(error).__name__)
-                await producer.stop()
-                await asyncio.sleep(START_RETRY_S)
+            except TopicsError as error:
+                self.closed_because, pause = "topics_differ", DIFFER_RETRY_S
+                log.error("the door stays closed: %s", error.report())  # noqa: TRY400 - an operator's message, no traceback
             else:
-                self._producer, self.open = producer, True
+                self._producer, self.open, self.closed_because = producer, True, None
                 return
+            await producer.stop()
+            await asyncio.sleep(pause)
 
     async def stop(self) -> None:
         """Close after what is in flight has been answered."""
@@ -115,12 +130,15 @@ class Door:
             async with asyncio.timeout(self._timeout_s):
                 future = await producer.send(self._topic, value=value, key=key, headers=headers)
                 # Shielded: a client that hangs up must not cancel a batch that holds other firms' records.
-                return await asyncio.shield(future)
+                metadata = await asyncio.shield(future)
         except (KafkaError, OSError, TimeoutError) as error:
+            self.failing = True
             log.warning("not stored for certain: %s", type(error).__name__)
             raise RefusedError(
                 HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", type(error).__name__, retry_after_s=RETRY_AFTER_S
             ) from None
+        self.failing = False
+        return metadata
 
     async def tick_for_ever(self, every_s: float) -> None:
         """Append a tick to every partition while the door is open: time passes, and the front door is open."""
@@ -137,6 +155,8 @@ class Door:
                         ]
                         await asyncio.gather(*sent)
                     self._figures.ticks.inc(len(sent))
+                    self.failing = False
                 except (KafkaError, OSError, TimeoutError) as error:
+                    self.failing = True
                     log.warning("ticks: %s", type(error).__name__)
             await asyncio.sleep(every_s)

@@ -14,6 +14,7 @@ from monitor.gateway.bodies import read_body
 from monitor.gateway.feed import feed_of
 from monitor.gateway.lane import LARGE_BYTES, read_post
 from monitor.gateway.problems import RefusedError
+from monitor.gateway.texts import CLOSED
 from rules.faults import PostRefusedError
 from rules.instants import format_instant
 from streams.access import hash_key
@@ -168,10 +169,15 @@ class Gateway:
         return answer_json(HTTPStatus.OK, {"status": "ok"})
 
     async def ready(self, _request: Request) -> Response:
-        """Say whether posts are taken, and what is missing if not."""
-        parts = {"keys": self.access.ready.is_set(), "broker": self.door.open}
-        status = HTTPStatus.OK if self.open else HTTPStatus.SERVICE_UNAVAILABLE
-        return answer_json(status, {"status": "open" if self.open else "closed", **parts})
+        """Say whether posts are taken, and why not, in both languages."""
+        why = [] if self.access.ready.is_set() else ["keys"]
+        if self.door.closed_because is not None:
+            why.append(self.door.closed_because)
+        elif self.door.failing:
+            why.append("appends_fail")
+        status = HTTPStatus.SERVICE_UNAVAILABLE if why else HTTPStatus.OK
+        told = [{"code": code, "text": {"zh": CLOSED[code].zh, "en": CLOSED[code].en}} for code in why]
+        return answer_json(status, {"status": "closed" if why else "open", "why": told})
 
     async def metrics(self, _request: Request) -> Response:
         """Return the figures in Prometheus' text form."""

@@ -229,6 +229,7 @@ def test_a_broker_that_goes_away_is_answered_with_503_and_comes_back(tmp_path):
             assert (answer.status_code, answer.json()["code"]) == (503, "not_stored")
             assert answer.headers["retry-after"]
             assert time.monotonic() - began < 6
+            until(lambda: "appends_fail" in {why["code"] for why in firm.get("/readyz").json()["why"]})
             broker.start()
             until(lambda: firm.post("/v1/readings", json=batch("b1", 1, [5.0], begin)).status_code == 202)
             firm.close()
@@ -236,16 +237,49 @@ def test_a_broker_that_goes_away_is_answered_with_503_and_comes_back(tmp_path):
         broker.stop()
 
 
-def test_a_gateway_without_a_broker_or_with_a_port_in_use_says_what_to_do(kafka_settings, tmp_path):
+def test_a_gateway_started_before_its_broker_answers_503_says_why_and_opens_by_itself(tmp_path):
     from streams.broker import free_port
 
-    nowhere = environment(KafkaSettings(bootstrap=f"127.0.0.1:{free_port()}"))
+    key, key_hash = new_key()
+    port = free_port()
+    settings = KafkaSettings(bootstrap=f"127.0.0.1:{port}", partitions=1)
+    env = environment(settings, OFFSITE_GATEWAY_PORT="0", OFFSITE_GATEWAY_TICK_S="1")
+    begin = (int(time.time() * 1000) // 60_000 - 30) * 60_000
+    with running("gateway", env=env, log=tmp_path / "gateway.log") as process:
+        url = "http://" + json.loads(process.stdout.readline())["listening"]
+        firm = httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=20)
+        until(lambda: answers(firm))
+        answer = firm.post("/v1/readings", json=batch("b0", 0, [5.0], begin))
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.headers["retry-after"]
+        closed = firm.get("/readyz")
+        assert closed.status_code == 503
+        assert {"broker_down", "keys"} == {why["code"] for why in closed.json()["why"]}
+        assert "OFFSITE_KAFKA_BOOTSTRAP" in (tmp_path / "gateway.log").read_text()
+        with EmbeddedBroker(tmp_path / "k", port=port):
+            until(lambda: "topics_differ" in {why["code"] for why in firm.get("/readyz").json()["why"]}, 90)
+            assert firm.post("/v1/readings", json=batch("b0", 0, [5.0], begin)).status_code == 503
+            admin.create(settings)
+            admit(settings, key_hash)
+            until(lambda: firm.post("/v1/readings", json=batch("b0", 0, [5.0], begin)).status_code == 202, 90)
+            assert firm.get("/readyz").json() == {"status": "open", "why": []}
+        firm.close()
+
+
+def answers(firm):
+    try:
+        return firm.get("/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_a_gateway_with_other_topics_or_a_port_in_use_says_what_to_do(kafka_settings, tmp_path):
+    other = environment(kafka_settings.model_copy(update={"partitions": 7}))
     done = subprocess.run(
-        [sys.executable, "-m", "monitor", "gateway"], env=nowhere, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "monitor", "gateway"], env=other, capture_output=True, text=True, check=False
     )
     assert done.returncode == 4
-    assert "no Kafka answers" in done.stderr
-    assert "OFFSITE_KAFKA_BOOTSTRAP" in done.stderr
+    assert "offsite topics verify" in done.stderr
     with gateway(kafka_settings, tmp_path) as (url, _):
         port = url.rpartition(":")[2]
         again = subprocess.run(

@@ -68,7 +68,26 @@ async def test_check_answers_without_appending(client, gateway):
         (b"{", 400, "malformed"),
         (b"\xff\xfe", 400, "malformed"),
         (b"[" * 40 + b"]" * 40, 413, "too_large"),
+        (b"", 400, "malformed"),
+        (b" ", 400, "malformed"),
+        (b"\xef\xbb\xbf{}", 400, "malformed"),
+        ('{"batch":"b"}'.encode("utf-16"), 400, "malformed"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[1]}]} x', 400, "malformed"),
+        (b'{"batch":"\\ud800","series":[{"tag":"T","time":[1],"value":[1]}]}', 400, "malformed"),
+        (b'{"a":' * 40 + b"1" + b"}" * 40, 413, "too_large"),
+        (b'{"batch":"b","series":' + b"[" * 100_000, 413, "too_large"),
         (b"null", 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[Infinity]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[' + b"9" * 5_000 + b"]}]}", 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[-1],"value":[1]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1.5],"value":[1]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1767225600000000],"value":[1]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[true]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[1],"quality":["GOOD"]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"T\\n","time":[1],"value":[1]}]}', 422, "contract"),
+        (b'{"batch":"b","series":[{"tag":"<b>T</b>","time":[1],"value":[1]}]}', 422, "contract"),
+        ('{"batch":"b","series":[{"tag":"温度","time":[1],"value":[1]}]}'.encode(), 422, "contract"),
+        (b'{"batch":"a\\r\\nX-Evil: 1","series":[{"tag":"T","time":[1],"value":[1]}]}', 422, "contract"),
         (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[NaN]}]}', 422, "contract"),
         (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[1e999]}]}', 422, "contract"),
         (b'{"batch":"b","series":[{"tag":"T","time":[1],"value":[null]}]}', 422, "contract"),
@@ -84,6 +103,46 @@ async def test_a_bad_body_is_refused_whole(client, gateway, body, status, code):
     assert answer.json()["code"] == code
     assert answer.json()["errors"]
     assert door(gateway).kept == []
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>alert(1)</script>", "\x1b[2J", "a\r\nSet-Cookie: x=1", "\u202etxt.exe", "x" * 9_000]
+)
+async def test_names_from_outside_come_back_as_printable_data(client, name):
+    answer = await post(client, {"batch": "b", "series": [], name: 1})
+    assert answer.status_code == 422
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in answer.headers
+    texts = [text for error in answer.json()["errors"] for text in error.values()]
+    assert all(text.isprintable() and len(text) < 600 for text in texts)
+
+
+@pytest.mark.parametrize(
+    "name", ["<script>", "BJ-MFR-0007%00", "%0d%0aX: 1", "..%2f..%2f", "", "bj-mfr-0007", "A" * 2_000]
+)
+@pytest.mark.parametrize("path", ["/v1/readings", "/v1/feed", "/v1/register"])
+async def test_a_facility_that_is_none_is_another_firms(client, gateway, name, path):
+    method = "POST" if path == "/v1/readings" else "GET"
+    answer = await client.request(method, f"{path}?facility={name}", headers={"Content-Type": "application/json"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    assert "<script>" not in answer.text
+    assert door(gateway).kept == []
+
+
+async def test_a_member_that_stands_twice_counts_once(client, gateway):
+    raw = b'{"batch":"a","batch":"b","series":[{"tag":"CR1.T1","time":[1],"value":[1]}]}'
+    assert (await post(client, raw)).json()["id"] == "b"
+    assert len(door(gateway).kept) == 1
+
+
+async def test_more_readings_or_series_than_a_post_may_hold_are_too_large(client, gateway):
+    many = {"batch": "b", "series": [{"tag": "T", "time": [1] * 50_001, "value": [1] * 50_001}]}
+    assert (await post(client, many)).status_code == 413
+    many = {"batch": "b", "series": [{"tag": f"T{i}", "time": [1], "value": [1]} for i in range(5_001)]}
+    assert (await post(client, many)).status_code == 413
+    assert door(gateway).kept == []
+    gateway.state.gateway.lane.close()
 
 
 async def test_all_faults_come_at_once(client):
@@ -205,9 +264,53 @@ async def test_an_outage_is_said_honestly_and_counted(client, gateway):
 
 async def test_before_the_keys_are_known_the_door_is_closed(client, gateway):
     gateway.state.gateway.access.ready.clear()
-    assert (await post(client, GOOD)).status_code == 503
-    assert (await client.get("/readyz")).status_code == 503
+    answer = await post(client, GOOD)
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+    assert answer.headers["retry-after"]
+    assert (await client.get("/v1/feed")).status_code == 503
     assert (await client.get("/healthz")).status_code == 200
+    assert "offsite_gateway_open 0.0" in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    ("keys", "closed", "failing", "why"),
+    [
+        (True, None, False, []),
+        (False, None, False, ["keys"]),
+        (False, "broker_down", True, ["keys", "broker_down"]),
+        (True, "topics_differ", False, ["topics_differ"]),
+        (True, None, True, ["appends_fail"]),
+    ],
+)
+async def test_ready_says_why_not_in_both_languages(client, gateway, keys, closed, failing, why):
+    if not keys:
+        gateway.state.gateway.access.ready.clear()
+    door(gateway).closed_because, door(gateway).failing = closed, failing
+    answer = await client.get("/readyz")
+    assert answer.status_code == (503 if why else 200)
+    assert answer.json()["status"] == ("closed" if why else "open")
+    assert [reason["code"] for reason in answer.json()["why"]] == why
+    assert all(reason["text"]["zh"] and reason["text"]["en"] for reason in answer.json()["why"])
+
+
+async def test_a_fault_of_our_own_is_said_to_be_one_and_claims_nothing(client, gateway, caplog):
+    door(gateway).refusal = RuntimeError("a bug with <details>")
+    answer = await post(client, GOOD)
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal")
+    assert "<details>" not in answer.text
+    assert "a bug" in caplog.text
+    assert 'offsite_gateway_posts_total{status="500"} 1.0' in (await client.get("/metrics")).text
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "code"),
+    [("/", "GET", 404, "not_found"), ("/v1/readings", "GET", 405, "method"), ("/v1/nothing", "POST", 404, "not_found")],
+)
+async def test_other_addresses_and_methods_are_problems_too(client, path, method, status, code):
+    answer = await client.request(method, path)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers.get("allow") == ("POST" if status == 405 else None)
 
 
 async def test_a_key_that_posts_too_often_is_told_when_to_come_back(client, gateway):
