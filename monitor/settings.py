@@ -107,6 +107,27 @@ class DeskEnvironment(BaseSettings):
     """How people reach the desk; links in notifications begin with it."""
 
 
+class ArchiverEnvironment(BaseSettings):
+    """OFFSITE_ARCHIVER_*: the archiver, and where commands find the archive."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_ARCHIVER_", extra="ignore")
+
+    folder: Path = Path("var/archive")
+    instance: str = Field(default="archiver-1", pattern=r"^[a-zA-Z0-9._-]{1,64}$")
+    host: str = "127.0.0.1"
+    port: int = Field(default=8713, ge=0, le=65535)
+    flush_s: float = Field(default=5.0, gt=0, le=600)
+    idle_flush_s: float = Field(default=60.0, gt=0, le=3600)
+    """For partitions with nothing but ticks."""
+    flush_bytes: int = Field(default=8 * 1024 * 1024, ge=64 * 1024, le=256 * 1024 * 1024)
+    settle_s: float = Field(default=120.0, ge=0, le=86_400)
+    """An hour is cut by facility so long after its end."""
+    grace_s: float = Field(default=600.0, ge=1, le=86_400)
+    """Replaced files are deleted after this."""
+    lease_s: float = Field(default=15.0, ge=1, le=600)
+    stall_s: float = Field(default=60.0, ge=1, le=3600)
+
+
 def open_store() -> Store:
     """Open the store of the environment, its tables in place.
 

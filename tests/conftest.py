@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -76,16 +77,32 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a SQLite file that holds the tables: a copy is quicker than the migrations."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    made = Store(f"sqlite:///{path}")
+    upgrade(made)
+    made.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_store(sqlite_template: Path, tmp_path: Path) -> Iterator[Store]:
+    """Open a store of the test's own on SQLite alone, where the database is not what the test is about."""
+    shutil.copy(sqlite_template, tmp_path / "store.db")
+    opened = Store(f"sqlite:///{tmp_path}/store.db")
+    yield opened
+    opened.close()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """URL of an empty store of the test's own, its tables in place, on each database in turn."""
     if request.param == "postgresql":
         return str(request.getfixturevalue("postgres").database("offsite"))
-    url = f"sqlite:///{tmp_path}/store.db"
-    made = Store(url)
-    upgrade(made)
-    made.close()
-    return url
+    shutil.copy(request.getfixturevalue("sqlite_template"), tmp_path / "store.db")
+    return f"sqlite:///{tmp_path}/store.db"
 
 
 @pytest.fixture

@@ -127,7 +127,9 @@ def _window(row: AlarmRow, sensors: list[Sensor], now_ms: int) -> tuple[int, int
 
 def _lines(sensor: Sensor, evidence: Evidence) -> list[Line]:
     used = [
-        Line(name="low" if limit.name == "low" else "high", value=limit.value, origin=limit.origin, edition=limit.edition)
+        Line(
+            name="low" if limit.name == "low" else "high", value=limit.value, origin=limit.origin, edition=limit.edition
+        )
         for limit in evidence.limits
         if limit.name in {"low", "high"} and limit.unit in {None, sensor.unit}
     ]

@@ -77,15 +77,15 @@ class Hub:
             with contextlib.suppress(RuntimeError):  # the loop is closing: there is nobody left to tell
                 self._loop.call_soon_threadsafe(self._wake.set)
 
+    def load(self) -> None:
+        """Begin at the newest step of the store: what is older is read by who asks for it."""
+        self.newest = self._last()
+
     async def run(self) -> None:
         """Read new steps as they come, until cancelled."""
         self._loop = asyncio.get_running_loop()
-        started = False
         while True:
             try:
-                if not started:
-                    self.newest = await asyncio.to_thread(self._last)
-                    started = True
                 steps = await asyncio.to_thread(self._read, self.newest, PAGE)
             except StoreDownError as error:
                 log.warning("live stream: %s", error)
@@ -106,7 +106,9 @@ class Hub:
         Raises:
             ResetError: steps between `after` and now are no longer kept, or `after` lies ahead of the store.
         """
-        if after > self.newest or (after < self.newest and await asyncio.to_thread(self._gone, after)):
+        if after > self.newest and after > await asyncio.to_thread(self._last):  # another desk may be ahead of this one
+            raise ResetError
+        if after < self.newest and await asyncio.to_thread(self._gone, after):
             raise ResetError
         while True:
             steps = [step for step in self._ring if step.id > after]

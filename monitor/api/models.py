@@ -1,0 +1,224 @@
+"""What the desk's API answers and takes. Instants are RFC 3339 UTC with three decimals."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import Field
+
+from monitor.alarms.axes import Attention, State, attention, state
+from rules.changes import ChangeKind, Evidence
+from rules.instants import format_instant
+from rules.models import Bilingual, Severity, Strict, Text
+
+if TYPE_CHECKING:
+    from monitor.alarms.rulebook import Rulebook
+    from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, OperatorAlarm
+
+AlarmId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+class Acknowledgement(Strict):
+    """Who has seen which revision, and when."""
+
+    revision: int
+    by: str
+    at: str
+
+
+class AlarmView(Strict):
+    """One alarm: the members of `offsite evaluate --alarms` (contracts.md §5), and what people did with it."""
+
+    alarm: AlarmId
+    stream: str
+    facility: str
+    facility_name: Bilingual | None
+    rule: str
+    rule_title: Bilingual
+    version: str
+    packs: str
+    subject: dict[str, str]
+    severity: Severity
+    """The highest colour it had."""
+    severity_now: Severity
+    stage: str
+    start: str
+    end: str | None
+    status: Literal["active", "unknown", "cleared", "retracted"]
+    suppressed_by: str | None
+    late: bool
+    changes: int
+    raised: str
+    """Log time of the first raise."""
+    changed: str
+    revision: int
+    """What an acknowledgement names."""
+    attention: Attention
+    state: State
+    """ANSI/ISA-18.2 name, and two of ours: blind, retracted."""
+    respond_by: str | None
+    """Until when somebody must have acted; null where the limit counts working days."""
+    acknowledged: Acknowledgement | None
+    message: Bilingual
+
+
+class ChangeView(Strict):
+    """One change of an alarm's history."""
+
+    seq: int
+    change: ChangeKind
+    severity: Severity
+    at: str
+    received: str
+    late: bool
+    message: Bilingual
+    by: str | None
+    source: str | None
+    """`partition:offset` in the log of the deciding record."""
+
+
+class ActionView(Strict):
+    """What a person did."""
+
+    action: str
+    revision: int
+    actor: str
+    at: str
+    note: str | None
+
+
+class AlarmDetail(Strict):
+    """One alarm with its evidence and history."""
+
+    alarm: AlarmView
+    evidence: Evidence
+    history: list[ChangeView]
+    actions: list[ActionView]
+
+
+class AlarmPage(Strict):
+    """A page of alarms, worst first; `next` goes into `after` of the next request."""
+
+    items: list[AlarmView]
+    next: str | None
+    total: int
+
+
+class AcknowledgeBody(Strict):
+    """The revision that was seen, and a note."""
+
+    revision: int = Field(ge=1, le=2**53, strict=True)
+    note: Annotated[Text, Field(max_length=1000)] | None = None
+
+
+class AcknowledgeAnswer(Strict):
+    """`newer`: the alarm has changed since in a way that asks for attention again."""
+
+    revision: int
+    newer: bool
+    alarm: AlarmView
+
+
+class SignInBody(Strict):
+    """Name and password of a local account."""
+
+    name: str = Field(max_length=100)
+    password: str = Field(max_length=1000)
+
+
+class SignedIn(Strict):
+    """Who is signed in; `csrf` goes into the header X-CSRF-Token of every request that changes something."""
+
+    name: str
+    display: str
+    role: str
+    language: str
+    csrf: str
+
+
+class OperatorView(Strict):
+    """Something wrong with the monitor itself."""
+
+    code: str
+    subject: str
+    opened: str
+    last: str
+    count: int
+    detail: str
+
+
+def alarm_view(row: AlarmRow, rulebook: Rulebook, facility_name: dict[str, str] | None) -> AlarmView:
+    """Return the view of a row."""
+    respond = rulebook.respond_by_ms(row.rule, Severity(row.severity), row.raised_ms)
+    return AlarmView(
+        alarm=row.id,
+        stream=row.stream,
+        facility=row.facility,
+        facility_name=None if facility_name is None else Bilingual.model_validate(facility_name),
+        rule=row.rule,
+        rule_title=rulebook.title(row.rule),
+        version=row.version,
+        packs=row.packs,
+        subject=json.loads(row.subject),
+        severity=Severity(row.highest),
+        severity_now=Severity(row.severity),
+        stage=row.stage,
+        start=format_instant(row.start_ms),
+        end=None if row.end_ms is None else format_instant(row.end_ms),
+        status=_STATUS[row.status],
+        suppressed_by=row.suppressed_by,
+        late=row.late,
+        changes=row.changes,
+        raised=format_instant(row.raised_ms),
+        changed=format_instant(row.changed_ms),
+        revision=row.revision,
+        attention=attention(row),
+        state=state(row),
+        respond_by=None if respond is None else format_instant(respond),
+        acknowledged=None
+        if row.acknowledged_by is None or row.acknowledged_ms is None
+        else Acknowledgement(
+            revision=row.acknowledged_revision, by=row.acknowledged_by, at=format_instant(row.acknowledged_ms)
+        ),
+        message=Bilingual(zh=row.message_zh, en=row.message_en),
+    )
+
+
+def change_view(row: ChangeRow) -> ChangeView:
+    """Return the view of a change."""
+    body: dict[str, Any] = json.loads(row.body)
+    return ChangeView(
+        seq=row.seq,
+        change=body["change"],
+        severity=body["severity"],
+        at=body["at"],
+        received=body["received"],
+        late=body["late"],
+        message=body["message"],
+        by=body.get("by"),
+        source=row.source,
+    )
+
+
+def action_view(row: ActionRow) -> ActionView:
+    """Return the view of an action."""
+    return ActionView(
+        action=row.action, revision=row.revision, actor=row.actor, at=format_instant(row.at_ms), note=row.note
+    )
+
+
+def operator_view(row: OperatorAlarm) -> OperatorView:
+    """Return the view of an operators' alarm."""
+    return OperatorView(
+        code=row.code, subject=row.subject, opened=format_instant(row.opened_ms), last=format_instant(row.last_ms),
+        count=row.count, detail=row.detail,
+    )  # fmt: skip
+
+
+_STATUS: dict[str, Literal["active", "unknown", "cleared", "retracted"]] = {
+    "active": "active",
+    "unknown": "unknown",
+    "cleared": "cleared",
+    "retracted": "retracted",
+}

@@ -1,0 +1,90 @@
+"""`offsite desk`: changes in, supervisors served."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from monitor.alarms.rulebook import Rulebook
+from monitor.desk.app import create_desk
+from monitor.desk.figures import Figures
+from monitor.desk.follower import ChangeFollower
+from monitor.desk.live import Hub
+from monitor.desk.parts import Desk
+from monitor.desk.threads import Threads, notify_job, outbox_job
+from monitor.notify.alertmanager import Alertmanager
+from monitor.serving import announce, bound, is_loopback, server
+from monitor.settings import DeskEnvironment, kafka_settings, open_store
+from monitor.store.relay import Relay
+from rules.errors import BadInputError, Fault, PartMissingError
+from rules.pack import default_bundle
+from streams import admin
+
+app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
+STALE_MS = 60_000
+JOIN_S = 4.0
+
+
+def clock_ms() -> int:
+    """Return the wall clock in ms."""
+    return time.time_ns() // 1_000_000
+
+
+class ThreadFailedError(PartMissingError):
+    """A thread of the desk ended by an error; the process ends, to be started again."""
+
+
+@app.command()
+def command(
+    host: Annotated[str | None, typer.Option("--host", help="Where to listen [OFFSITE_DESK_HOST].")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="0 takes a free port [OFFSITE_DESK_PORT].")] = None,
+) -> None:
+    """Serve until SIGTERM; requests under way are answered, then it ends within five seconds."""
+    settings = DeskEnvironment()
+    chosen, kafka = host or settings.host, kafka_settings()
+    if not is_loopback(chosen) and not settings.https:
+        detail = "the desk beyond loopback needs TLS in front of it: set OFFSITE_DESK_HTTPS=true behind a TLS proxy"
+        raise BadInputError("settings", [Fault("OFFSITE_DESK_HOST", "plain_http", detail)])
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("kafka").setLevel(logging.WARNING)
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    store = open_store()
+    admin.ensure_ready(kafka)
+    figures, hub, rulebook = Figures(), Hub(store), Rulebook(default_bundle())
+    follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke)
+    relay = Relay(store, kafka, clock_ms)
+
+    def ready() -> list[str]:
+        reasons = [] if threads.failed is None else [threads.failed]
+        if not follower.connected.is_set():
+            reasons.append("the broker does not answer")
+        elif not follower.caught_up.is_set():
+            reasons.append("still reading the changes up to now")
+        elif clock_ms() - follower.last_poll_ms > STALE_MS:
+            reasons.append("the follower of changes stands still")
+        return reasons
+
+    desk = Desk(settings, store, rulebook, hub, figures, settings.archive, clock_ms, ready)
+    listening = bound(chosen, settings.port if port is None else port)
+    serving = server(create_desk(desk))
+    threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
+    threads.start("changes", follower.run)
+    threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
+    if settings.alertmanager:
+        link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"
+        channel = Alertmanager(
+            store, settings.alertmanager, rulebook=rulebook, figures=figures, clock_ms=clock_ms, link=link
+        )
+        threads.start("notify", notify_job(channel))
+    announce(chosen, listening)
+    try:
+        serving.run(sockets=[listening])
+    finally:
+        threads.join(JOIN_S)
+        store.close()
+    if threads.failed is not None:
+        raise ThreadFailedError(f"the desk stopped: {threads.failed}")

@@ -1,0 +1,121 @@
+"""Join the parts of the desk to one app: console, API, live stream, health."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from http import HTTPStatus
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.staticfiles import StaticFiles
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from monitor.alarms import queries
+from monitor.api import problems, routes, stream
+from monitor.console import pages, render
+from monitor.desk.guard import Guard
+from monitor.desk.parts import Desk, RefusedError
+from monitor.store.session import StoreDownError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+STATIC = Path(__file__).parent.parent / "console" / "static"
+PRUNE_S = 3600.0
+
+
+def create_desk(desk: Desk) -> FastAPI:
+    """Return the app of a desk. Nothing is read from outside before it starts to serve."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await asyncio.to_thread(desk.hub.load)
+        tasks = [asyncio.create_task(desk.hub.run()), asyncio.create_task(_prune(desk))]
+        yield
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    app = FastAPI(
+        title="Off-site inspection monitor: desk",
+        version="1",
+        summary="Alarms, acknowledgement, charts and the live stream for supervisors' tools",
+        lifespan=lifespan,
+        docs_url=None,  # the documentation page would load scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.desk = desk
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host.strip() for host in desk.settings.hosts.split(",")])
+    app.add_middleware(Guard, https=desk.settings.https)
+    app.include_router(routes.router)
+    app.include_router(stream.router)
+    app.include_router(pages.router)
+    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    _health(app, desk)
+    _errors(app, desk)
+    return app
+
+
+def _health(app: FastAPI, desk: Desk) -> None:
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> Response:
+        return Response('{"ok":true}', media_type="application/json")
+
+    @app.get("/readyz", include_in_schema=False)
+    def readyz() -> Response:
+        reasons = desk.ready()
+        status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+        return Response(json.dumps({"ready": not reasons, "reasons": reasons}), status, media_type="application/json")
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        with contextlib.suppress(StoreDownError):
+            _refresh(desk)
+        return Response(generate_latest(desk.figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+
+def _refresh(desk: Desk) -> None:
+    with desk.store.reading() as session:
+        counts = queries.open_counts(session)
+    for severity in ("red", "orange", "yellow", "blue"):
+        for seen, attention in ((False, "unacknowledged"), (True, "acknowledged")):
+            desk.figures.alarms.labels(severity, attention).set(counts.get((severity, seen), 0))
+
+
+def _errors(app: FastAPI, desk: Desk) -> None:
+    def for_tools(request: Request) -> bool:
+        return request.url.path.startswith("/v1/")
+
+    @app.exception_handler(RefusedError)
+    def refused(request: Request, error: RefusedError) -> Response:
+        return problems.of_refusal(error) if for_tools(request) else render.refused(request, desk, error)
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        if for_tools(request):
+            return problems.of_validation(error)
+        return render.refused(request, desk, RefusedError(HTTPStatus.NOT_FOUND, "not_found"))
+
+    @app.exception_handler(StoreDownError)
+    def store_down(request: Request, error: StoreDownError) -> Response:
+        del error  # it names the database, which is nothing for the outside
+        return refused(request, RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "store_down", retry_after_s=5))
+
+    @app.exception_handler(HTTPException)
+    def http_error(request: Request, error: HTTPException) -> Response:
+        status = HTTPStatus(error.status_code)
+        code = "not_found" if status == HTTPStatus.NOT_FOUND else status.name.lower()
+        return refused(request, RefusedError(status, code))
+
+
+async def _prune(desk: Desk) -> None:
+    while True:
+        with contextlib.suppress(StoreDownError):
+            await asyncio.to_thread(desk.hub.prune, desk.clock_ms())
+        await asyncio.sleep(PRUNE_S)

@@ -1,0 +1,110 @@
+"""What the routes of API and console share: the parts of one desk, and who makes a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from secrets import compare_digest
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+from fastapi import Depends, Request
+
+from monitor.accounts import sessions
+from monitor.accounts.sessions import Brake, Person
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from monitor.alarms.rulebook import Rulebook
+    from monitor.desk.figures import Figures
+    from monitor.desk.live import Hub
+    from monitor.settings import DeskEnvironment
+    from monitor.store.session import Store
+
+COOKIE = "offsite_session"
+
+
+class RefusedError(Exception):
+    """A request is refused: status and a stable code; the text is chosen where it is shown."""
+
+    def __init__(self, status: HTTPStatus, code: str, detail: str = "", retry_after_s: int | None = None) -> None:
+        """Take what the answer says."""
+        super().__init__(code)
+        self.status, self.code, self.detail, self.retry_after_s = status, code, detail, retry_after_s
+
+
+@dataclass(slots=True)
+class Desk:
+    """The parts of one desk."""
+
+    settings: DeskEnvironment
+    store: Store
+    rulebook: Rulebook
+    hub: Hub
+    figures: Figures
+    archive: Path
+    clock_ms: Callable[[], int]
+    ready: Callable[[], list[str]]
+    """Why the desk is not ready, empty if it is."""
+    brake: Brake = field(default_factory=Brake)
+
+
+def desk_of(request: Request) -> Desk:
+    """Return the desk that serves a request."""
+    found = request.app.state.desk
+    if not isinstance(found, Desk):
+        raise TypeError("the app was not made by create_desk")
+    return found
+
+
+def person_of(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> Person:
+    """Return who makes the request.
+
+    Raises:
+        RefusedError: 401 without a valid session, 403 while a one-time password is still to be changed.
+    """
+    token = request.cookies.get(COOKIE, "")
+    now = desk.clock_ms()
+    with desk.store.reading() as session:
+        found = sessions.find(session, token, now) if token else None
+    if found is None:
+        raise RefusedError(HTTPStatus.UNAUTHORIZED, "not_signed_in")
+    person, stale = found
+    if stale:
+        with desk.store.writing() as session:
+            sessions.touch(session, person.token_sha256, now)
+    return person
+
+
+def settled_person(person: Annotated[Person, Depends(person_of)]) -> Person:
+    """Return who makes the request, once the one-time password has been changed."""
+    if person.must_change:
+        raise RefusedError(HTTPStatus.FORBIDDEN, "password_must_change")
+    return person
+
+
+def check_origin(request: Request) -> None:
+    """Refuse a write that a page of another origin sends (its cookie would come along where SameSite is not known)."""
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise RefusedError(HTTPStatus.FORBIDDEN, "foreign_origin")
+
+
+def check_csrf(person: Person, presented: str | None) -> None:
+    """Refuse a write without the session's own token."""
+    if presented is None or not compare_digest(presented.encode("utf-8", "replace"), person.csrf.encode()):
+        raise RefusedError(HTTPStatus.FORBIDDEN, "csrf")
+
+
+def check_acts(person: Person) -> None:
+    """Refuse an action on alarms to who only looks."""
+    if not person.role.acts:
+        raise RefusedError(HTTPStatus.FORBIDDEN, "role", "supervisors and leads act on alarms")
+
+
+Parts = Annotated[Desk, Depends(desk_of)]
+Signed = Annotated[Person, Depends(settled_person)]
+Unsettled = Annotated[Person, Depends(person_of)]
+"""Signed in, perhaps still with a one-time password."""
