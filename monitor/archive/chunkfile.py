@@ -39,6 +39,8 @@ ALL = "*"
 """In the place of a facility: not cut by facility yet."""
 SHARED_FOLDER = "_partition"
 UNCUT_FOLDER = "_uncut"
+PART = ".part-"
+"""What is being written has this and a random number behind its name."""
 LEVEL = 6
 MAX_FRAME = 64 * 1024 * 1024
 MAX_WINDOW = 1 << 27
@@ -235,7 +237,7 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
     for relative, blob in files:
         path = folder / relative
         _make_folder(path.parent, touched)
-        part = path.with_name(f"{path.name}.part-{secrets.token_hex(4)}")
+        part = path.with_name(f"{path.name}{PART}{secrets.token_hex(4)}")
         with part.open("xb") as sink:
             sink.write(blob)
             sink.flush()
@@ -246,12 +248,13 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         _sync_folder(changed)
 
 
-def remove_file(folder: Path, relative: str) -> None:
-    """Remove a file and what a crash left of its writing; absent is well."""
+def remove_file(folder: Path, relative: str, *, whole: bool = True) -> None:
+    """Remove a file (if `whole`) and what a crash left of its writing; absent is well."""
     path = folder / relative
-    for part in path.parent.glob(f"{path.name}.part-*"):
+    for part in path.parent.glob(f"{path.name}{PART}*"):
         part.unlink(missing_ok=True)
-    path.unlink(missing_ok=True)
+    if whole:
+        path.unlink(missing_ok=True)
 
 
 def open_chunk(folder: Path, chunk: Chunk) -> Iterator[tuple[RawRecord, bytes]]:

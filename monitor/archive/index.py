@@ -69,9 +69,9 @@ class Selection:
         return found
 
 
-def cluster_of(session: Session) -> str | None:
-    """Return the cluster whose records the archive holds; none while it is empty."""
-    return session.scalars(select(ConsumerOffset.cluster).where(ConsumerOffset.consumer == CONSUMER).limit(1)).first()
+def clusters(session: Session) -> set[str]:
+    """Return the cluster whose records the archive holds; none while it is empty, more than one is a fault."""
+    return set(session.scalars(select(ConsumerOffset.cluster).where(ConsumerOffset.consumer == CONSUMER).distinct()))
 
 
 def next_offsets(session: Session) -> dict[tuple[str, int], int]:
@@ -107,7 +107,7 @@ def units(session: Session, topic: str, partition: int, selection: Selection) ->
 
 def chunks(session: Session, unit: Unit, selection: Selection | None = None) -> list[Chunk]:
     """Return the files of a unit, in the order of their first offsets."""
-    cluster = cluster_of(session) or ""
+    cluster = min(clusters(session), default="")
     rows = session.scalars(
         select(ArchiveChunk)
         .where(*_of(unit), *(selection or Selection()).conditions())
@@ -153,7 +153,7 @@ def received_around(session: Session, topic: str, partition: int, offset: int) -
 
 
 def add_chunks(session: Session, found: Iterable[Chunk]) -> None:
-    """Name files in the index; they are no waste any more."""
+    """Name files in the index; as waste they are forgotten when their time comes."""
     for chunk in found:
         place = chunk.place
         session.add(
@@ -165,7 +165,6 @@ def add_chunks(session: Session, found: Iterable[Chunk]) -> None:
                 records=chunk.records, size=chunk.size, sha256=chunk.sha256, path=chunk.path,
             )
         )  # fmt: skip
-        session.execute(delete(ArchiveWaste).where(ArchiveWaste.path == chunk.path))
     session.flush()
 
 

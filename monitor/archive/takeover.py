@@ -46,9 +46,9 @@ def begin(
     lost: dict[Where, int] = {}
     with store.writing() as session:
         tenancy.take(session)
-        known = index.cluster_of(session)
-        if known is not None and known != cluster:
-            raise OtherClusterError(f"the archive is of cluster {known}, not {cluster}")
+        others = index.clusters(session) - {cluster}
+        if others:
+            raise OtherClusterError(f"the archive is of cluster {', '.join(sorted(others))}, not {cluster}")
         stored = index.next_offsets(session)
         short = [f"{topic}/{n} ends at {end.end}, archived to {stored[topic, n]}"
                  for (topic, n), end in ends.items() if stored.get((topic, n), 0) > end.end]  # fmt: skip

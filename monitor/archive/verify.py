@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 
 from monitor.archive import index
-from monitor.archive.chunkfile import ALL, ChunkDamagedError, open_chunk
+from monitor.archive.chunkfile import ALL, PART, ChunkDamagedError, open_chunk
 from monitor.archive.index import Selection
 from monitor.archive.merge import merged
 from monitor.store.tables import ArchiveChunk, ArchiveSpan, ArchiveWaste
@@ -151,6 +151,6 @@ class _Partition:
 def _leftovers(store: Store, folder: Path) -> list[str]:
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     with store.reading() as session:
+        waste = set(session.scalars(select(ArchiveWaste.path)))
         there.difference_update(session.scalars(select(ArchiveChunk.path)))
-        there.difference_update(session.scalars(select(ArchiveWaste.path)))
-    return sorted(there)
+    return sorted(path for path in there if path.partition(PART)[0] not in waste)

@@ -123,8 +123,8 @@ class Writer:
         with self._store.writing() as session:
             self._tenancy.keep(session)
             dead = [path for path in due if not index.is_indexed(session, path)]
-            for path in dead:
-                remove_file(self._folder, path)
+            for path in due:
+                remove_file(self._folder, path, whole=path in dead)
             index.drop_waste(session, due)
         return len(dead)
 

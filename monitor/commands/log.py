@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
+from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from monitor.lines import write_lines
-from monitor.settings import kafka_settings
+from monitor.settings import ArchiverEnvironment, kafka_settings, open_store
 from rules.errors import BadInputError, ContractError, Fault
 from rules.instants import parse_instant
 from rules.models import is_facility_id
@@ -23,6 +24,9 @@ from streams.topics import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from contextlib import AbstractContextManager
+
+    from monitor.archive.reader import ArchiveReader
 
 app = typer.Typer(no_args_is_help=True, help="The log as JSON lines: dump it, load a dump into a topic of its own.")
 LISTED = 100
@@ -67,6 +71,9 @@ def dump(
     pack: Annotated[
         list[str] | None, typer.Option("--pack", help="With --from: packs before the first `packs` record.")
     ] = None,
+    from_archive: Annotated[
+        bool, typer.Option("--from-archive", help="Read the archive instead of Kafka: also what Kafka has dropped.")
+    ] = False,
 ) -> None:
     """Print every record up to the end seen at the start, ordered by (partition, offset).
 
@@ -77,10 +84,11 @@ def dump(
     since_ms, until_ms = _instant(since, "--from"), _instant(until, "--until")
     if pack and since is None:
         raise typer.BadParameter("belongs to --from", param_hint="--pack")
+    if from_archive and topic != LOG:
+        raise typer.BadParameter("only the log is archived, no import", param_hint="--topic")
     bundle = load_bundle(pack or ["default"])
-    settings = kafka_settings()
     rejected = _Rejections()
-    with open_log(settings, settings.topic(topic)) as reader:
+    with _archive() if from_archive else _kafka(topic) as reader:
         if since_ms is not None:
             _begins_at_zero(reader)
         records = cut_log(reader.records(facility), bundle, since_ms=since_ms, until_ms=until_ms)
@@ -101,7 +109,28 @@ def load(
     sys.stderr.write(f"offsite: {count} records in {settings.topic(topic)}\n")
 
 
-def _begins_at_zero(reader: LogReader) -> None:
+def _kafka(topic: str) -> AbstractContextManager[LogReader]:
+    settings = kafka_settings()
+    return open_log(settings, settings.topic(topic))
+
+
+@contextmanager
+def _archive() -> Iterator[ArchiveReader]:
+    from monitor.archive.reader import ArchiveReader  # noqa: PLC0415 - SQLAlchemy, which a dump out of Kafka does not need
+
+    store = open_store()
+    try:
+        reader = ArchiveReader(store, ArchiverEnvironment().folder)
+        for partition, begin, end in reader.gaps():
+            sys.stderr.write(f"partition {partition} offsets {begin} to {end - 1}: lost before they were archived\n")
+        yield reader
+    finally:
+        store.close()
+
+
+def _begins_at_zero(reader: LogReader | ArchiveReader) -> None:
+    if not isinstance(reader, LogReader) and reader.gaps():
+        raise LogBeginsLateError(f"--from needs the whole log; the archive of {reader.topic} has gaps")
     late = [f"partition {partition} at offset {begin}" for partition, begin, _ in reader.places if begin > 0]
     if late:
         raise LogBeginsLateError(f"--from needs the whole log; {reader.topic} begins late: {', '.join(late)}")

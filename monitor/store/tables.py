@@ -162,7 +162,7 @@ class ArchiveSpan(Base):
 
 
 class ArchiveWaste(Base):
-    """A file of the archive that may lie there and count for nothing: begun and not yet indexed, or replaced."""
+    """A file of the archive that may lie there and count for nothing: begun, or replaced. What the index names by then stays."""
 
     __tablename__ = "archive_waste"
 

@@ -1,0 +1,99 @@
+"""`offsite archive`: check that the archive is whole, list what it holds."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from typing import Annotated
+
+import typer
+
+from monitor.archive import index
+from monitor.archive.chunkfile import ALL, remove_file
+from monitor.archive.index import Selection
+from monitor.archive.source import TOPICS
+from monitor.archive.verify import verify as verify_all
+from monitor.settings import ArchiverEnvironment, open_store
+from rules.instants import format_instant
+from rules.models import is_facility_id
+from streams.topics import LOG
+
+app = typer.Typer(no_args_is_help=True, help="Check and list the archive.")
+LISTED = 1_000
+TOLD_EVERY = 1_000
+OLD_S = 24 * 3600.0
+
+
+@app.command()
+def verify(
+    remove_leftovers: Annotated[
+        bool, typer.Option("--remove-leftovers", help="Delete files older than a day that the index does not name.")
+    ] = False,
+) -> None:
+    """Read every file and compare it with the index; exit 1 if anything is missing, damaged or twice.
+
+    Files that a crash left behind are named and are no fault.
+    """
+    folder = ArchiverEnvironment().folder
+    report = verify_all(open_store(), folder, _progress)
+    for fault in report.faults[:LISTED]:
+        sys.stdout.write(f"{fault}\n")
+    for path in report.leftovers[:LISTED]:
+        old = time.time() - (folder / path).stat().st_mtime > OLD_S if (folder / path).exists() else False
+        if remove_leftovers and old:
+            remove_file(folder, path)
+        sys.stdout.write(f"{path}: leftover{', removed' if remove_leftovers and old else ''}\n")
+    sys.stdout.write(
+        f"{report.files} files, {report.records} records, {report.bytes} bytes,"
+        f" {len(report.faults)} faults, {len(report.leftovers)} leftovers\n"
+    )
+    raise typer.Exit(1 if report.faults else 0)
+
+
+@app.command("list")
+def list_chunks(
+    facility: Annotated[str | None, typer.Option("--facility", help="Files that may hold records of this one.")] = None,
+    topic: Annotated[str, typer.Option("--topic", help="The log, or the alarms.")] = LOG,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object per file.")] = False,
+) -> None:
+    """List what was read of each partition, and the files in the order of their offsets."""
+    if facility is not None and not is_facility_id(facility):
+        raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
+    if topic not in TOPICS:
+        raise typer.BadParameter(f"{topic!r} is not archived; {' or '.join(TOPICS)}", param_hint="--topic")
+    store = open_store()
+    selection = Selection(None if facility is None else (facility,))
+    with store.reading() as session:
+        spans = index.spans(session, topic)
+    for partition in sorted({span.partition for span in spans}):
+        if not as_json:
+            for span in spans:
+                if span.partition == partition:
+                    sys.stdout.write(
+                        f"{topic}/{partition}: offsets {span.begin} to {span.end - 1}, {span.records} records\n"
+                    )
+        with store.reading() as session:
+            units = index.units(session, topic, partition, selection)
+        for unit in units:
+            with store.reading() as session:
+                rows = index.chunks(session, unit, selection)
+            for row in rows:
+                owner = row.place.facility
+                line = {
+                    "topic": topic, "partition": partition, "facility": owner, "hour": format_instant(row.place.hour_ms),
+                    "first_offset": row.first_offset, "last_offset": row.last_offset, "records": row.records,
+                    "size": row.size, "sha256": row.sha256, "path": row.path,
+                }  # fmt: skip
+                name = {"": "(partition)", ALL: "(not cut yet)"}.get(owner, owner)
+                sys.stdout.write(
+                    json.dumps(line) + "\n" if as_json
+                    else f"  {line['hour']} {name}: offsets {row.first_offset} to {row.last_offset},"
+                    f" {row.records} records, {row.size} bytes, {row.sha256[:12]}\n"
+                )  # fmt: skip
+
+
+def _progress(files: int) -> None:
+    if files % TOLD_EVERY == 0 and sys.stderr.isatty():
+        sys.stderr.write(f"\r{files} files")
+        sys.stderr.flush()
