@@ -7,7 +7,7 @@ import zlib
 import pytest
 import zstandard
 
-from monitor.gateway.bodies import MAX_BODY_BYTES
+from monitor.gateway.bodies import _DECODERS, MAX_BODY_BYTES
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
 from streams.access import AccessTable, FacilityEntry, KeyEntry, hash_key, new_key
@@ -175,6 +175,15 @@ async def test_a_decompression_bomb_is_stopped_at_the_cap(client, gateway, name)
     answer = await post(client, packed, Content_Encoding=name)
     assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
     assert door(gateway).kept == []
+
+
+@pytest.mark.parametrize(("name", "most"), [("gzip", 1_001), ("zstd", 4 * 1024 * 1024), ("identity", 1_001)])
+def test_no_step_of_decoding_blows_up_beyond_its_room(name, most):
+    bomb = b" " * (64 * 1024 * 1024)
+    packed = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor(level=19).compress, "identity": bytes}[name](bomb)
+    piece = _DECODERS[name]().feed(packed, 1_000)
+    assert 1_000 < len(piece) <= most
+    assert set(piece) == {ord(" ")}
 
 
 @pytest.mark.parametrize(
