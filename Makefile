@@ -6,7 +6,8 @@ STAMP  := $(VENV)/.setup-done
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-full check lint types units bench clean
+BEGAN := $(shell date +%s)
+.PHONY: help setup demo test test-full check lint types units bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -21,6 +22,9 @@ $(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	$(BIN)/offsite setup
 	touch $@
+
+demo: setup ## run everything with simulated facilities; CHECK=1 asserts the story without a person, SPEED=60
+	OFFSITE_DEMO_BEGAN=$(BEGAN) $(BIN)/offsite demo $(if $(CHECK),--check) $(if $(SPEED),--speed $(SPEED)) $(if $(KEEP),--keep)
 
 test: setup ## lint, types and every suite: unit, property, contract, Kafka end to end, browser
 	$(MAKE) --no-print-directory lint types

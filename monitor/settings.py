@@ -99,8 +99,6 @@ class DeskEnvironment(BaseSettings):
     """Names under which it is reached, separated by commas; a request for another name is refused."""
     https: bool = False
     """Served through TLS (by a proxy in front): the cookie is then sent over TLS only. Needed beyond loopback."""
-    archive: Path = Path("var/archive")
-    """The archive's folder: charts read it."""
     alertmanager: str | None = None
     """Base URL of an Alertmanager that is told of open alarms."""
     public_url: str = ""

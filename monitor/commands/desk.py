@@ -18,7 +18,7 @@ from monitor.desk.parts import Desk
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
 from monitor.serving import announce, bound, is_loopback, server
-from monitor.settings import DeskEnvironment, kafka_settings, open_store
+from monitor.settings import ArchiverEnvironment, DeskEnvironment, kafka_settings, open_store
 from monitor.store.relay import Relay
 from rules.errors import BadInputError, Fault, PartMissingError
 from rules.pack import default_bundle
@@ -68,7 +68,7 @@ def command(
             reasons.append("the follower of changes stands still")
         return reasons
 
-    desk = Desk(settings, store, rulebook, hub, figures, settings.archive, clock_ms, ready)
+    desk = Desk(settings, store, rulebook, hub, figures, ArchiverEnvironment().folder, clock_ms, ready)
     listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))

@@ -40,7 +40,7 @@ class DeskLab:
     def __init__(self, store, archive, **settings):
         self.store, self.clock, self.reasons = store, Clock(), []
         self.desk = Desk(
-            DeskEnvironment(archive=archive, **settings), store, RULEBOOK, Hub(store), Figures(), archive, self.clock,
+            DeskEnvironment(**settings), store, RULEBOOK, Hub(store), Figures(), archive, self.clock,
             lambda: self.reasons,
         )  # fmt: skip
         self.app = create_desk(self.desk)

@@ -1,0 +1,145 @@
+"""The stage: folders, ports, an embedded Kafka, and the processes of one installation on loopback."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from monitor.accounts import users
+from monitor.demo.children import Child, await_ready
+from monitor.register.files import read_register
+from monitor.register.keys import issue, live, revoke
+from monitor.register.store import import_register
+from monitor.simulate.run import REGISTER
+from monitor.store.schema import ensure_ready
+from monitor.store.session import Store
+from streams import admin
+from streams.broker import EmbeddedBroker, free_port, port_in_use
+from streams.settings import KafkaSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rules.register import Facility
+
+READY_S = 90.0
+PARTITIONS = 8
+DESK_PORT = 8712
+OFFICER = "officer"
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """Accounts of the demo: the one-time password of the person who watches, and of the simulated officer."""
+
+    supervisor: str
+    supervisor_password: str
+    officer_password: str
+
+
+class Stage:
+    """Everything that runs. A context manager: leaving it ends every process, newest first."""
+
+    def __init__(self, folder: Path, *, fresh: bool, desk_port: int | None = None) -> None:
+        """Name the folder; nothing is started yet."""
+        self.folder = folder.absolute()
+        self._fresh = fresh
+        wished = DESK_PORT if desk_port is None else desk_port
+        self.desk_port = free_port() if wished == 0 or port_in_use(wished) else wished
+        self.gateway_port, self._worker_port, self._archiver_port = free_port(), free_port(), free_port()
+        self.desk = f"http://127.0.0.1:{self.desk_port}"
+        self.gateway = f"http://127.0.0.1:{self.gateway_port}"
+        self.children: list[Child] = []
+        self.env: dict[str, str] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        """Start the broker and every process, and wait until all are ready.
+
+        Raises:
+            PartMissingError: Kafka's jars or Java are missing, or a process did not become ready.
+        """
+        with ExitStack() as stack:
+            if self._fresh and self.folder.exists():
+                shutil.rmtree(self.folder)
+            (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+            broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
+            self.kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
+            self.env = self._environment()
+            admin.create(self.kafka)
+            self.store = Store(self.env["OFFSITE_STORE_URL"])
+            stack.callback(self.store.close)
+            ensure_ready(self.store)
+            stack.callback(self._end)
+            for name, port in (
+                ("worker", self._worker_port), ("gateway", self.gateway_port), ("desk", self.desk_port),
+                ("archiver", self._archiver_port),
+            ):  # fmt: skip
+                url = f"http://127.0.0.1:{port}/readyz"
+                self.children.append(Child(name, [name], self.env, self.folder / "logs" / f"{name}.log", url))
+            await_ready(self.children, READY_S)
+            self._stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End everything."""
+        self._stack.close()
+
+    def people(self) -> People:
+        """Make the accounts, or give the person who watches a new one-time password."""
+        now = time.time_ns() // 1_000_000
+        passwords = {}
+        with self.store.writing() as session:
+            known = {user.name for user in users.every(session)}
+            for name, display in (("demo", "演示 Demo"), (OFFICER, "值班员（模拟） Officer (simulated)")):
+                if name in known:
+                    passwords[name] = users.reset(session, name)
+                else:
+                    passwords[name] = users.add(
+                        session, name, display=display, role="supervisor", language="zh", now_ms=now
+                    )
+        return People("demo", passwords["demo"], passwords[OFFICER])
+
+    def register(self) -> tuple[list[Facility], dict[str, str]]:
+        """Import the demo's register and give every firm a key; returns both. The firms must begin to post at once."""
+        entries = read_register(REGISTER)
+        now = time.time_ns() // 1_000_000
+        keys = {}
+        with self.store.writing() as session:
+            import_register(session, entries, "demo", now)
+            for entry in entries.facilities:
+                for old in live(session, entry.id, now):  # of an earlier run: the key itself is nowhere
+                    revoke(session, old.id, now)
+                keys[entry.id] = issue(session, name=entry.id, facilities=[entry.id], actor="demo", now_ms=now).key
+        return [entry.logged() for entry in entries.facilities], keys
+
+    def fallen(self) -> Child | None:
+        """Return a process that has ended, if any."""
+        return next((child for child in self.children if child.process.poll() is not None), None)
+
+    def _end(self) -> None:
+        for child in self.children:
+            child.stop()
+        for child in self.children:
+            child.wait()
+
+    def _environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFSITE_")}
+        return kept | {
+            "OFFSITE_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
+            "OFFSITE_KAFKA_PARTITIONS": str(PARTITIONS),
+            "OFFSITE_STORE_URL": f"sqlite:///{self.folder}/offsite.db",
+            "OFFSITE_ARCHIVER_FOLDER": str(self.folder / "archive"),
+            "OFFSITE_ARCHIVER_FLUSH_S": "2",
+            "OFFSITE_ARCHIVER_PORT": str(self._archiver_port),
+            "OFFSITE_WORKER_PORT": str(self._worker_port),
+            "OFFSITE_WORKER_SESSION_TIMEOUT_S": "6",
+            "OFFSITE_GATEWAY_PORT": str(self.gateway_port),
+            "OFFSITE_GATEWAY_TICK_S": "1",
+            "OFFSITE_WORKER_TICK_S": "1",
+            "OFFSITE_DESK_PORT": str(self.desk_port),
+        }
