@@ -167,6 +167,8 @@ class Archiver:
         held = sum(part.raw_bytes for part in self._pending.values())
         self.figures.held.set(held)
         self._flush(source, everything=held >= self._settings.flush_bytes)
+        if self._tenancy.fading:
+            self._writer.renew()
         if time.monotonic() - self._looked >= LOOK_S:
             self._looked = time.monotonic()
             self._look(source)
@@ -197,7 +199,7 @@ class Archiver:
         return now - part.since >= (self._settings.idle_flush_s if part.only_ticks else self._settings.flush_s)
 
     def _look(self, source: Source) -> None:
-        """Lag, lease, and the work that waits for nobody: one hour to cut, files to delete."""
+        """Lag, and the work that waits for nobody: one hour to cut, files to delete."""
         self._ends = source.ends()
         positions = source.positions()
         for where, part in self._pending.items():
@@ -214,8 +216,6 @@ class Archiver:
             self._moved = time.monotonic()
         elif time.monotonic() - self._moved > self._settings.stall_s:
             raise BrokerDownError(f"Kafka at {self._kafka.bootstrap} gives no records any more")
-        if self._tenancy.fading:
-            self._writer.renew()
         self._cut_next()
         self.figures.deleted.inc(self._writer.clean())
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Annotated
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,10 @@ from monitor.settings import ArchiverEnvironment, open_store
 from rules.instants import format_instant
 from rules.models import is_facility_id
 from streams.topics import LOG
+
+if TYPE_CHECKING:
+    from monitor.archive.chunkfile import Chunk
+    from monitor.store.session import Store
 
 app = typer.Typer(no_args_is_help=True, help="Check and list the archive.")
 LISTED = 1_000
@@ -36,7 +41,8 @@ def verify(
     Files that a crash left behind are named and are no fault.
     """
     folder = ArchiverEnvironment().folder
-    report = verify_all(open_store(), folder, _progress)
+    with closing(open_store()) as store:
+        report = verify_all(store, folder, _progress)
     for fault in report.faults[:LISTED]:
         sys.stdout.write(f"{fault}\n")
     for path in report.leftovers[:LISTED]:
@@ -62,35 +68,51 @@ def list_chunks(
         raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
     if topic not in TOPICS:
         raise typer.BadParameter(f"{topic!r} is not archived; {' or '.join(TOPICS)}", param_hint="--topic")
-    store = open_store()
-    selection = Selection(None if facility is None else (facility,))
+    with closing(open_store()) as store:
+        _list(store, topic, Selection(None if facility is None else (facility,)), as_json=as_json)
+
+
+def _list(store: Store, topic: str, selection: Selection, *, as_json: bool) -> None:
     with store.reading() as session:
         spans = index.spans(session, topic)
     for partition in sorted({span.partition for span in spans}):
-        if not as_json:
-            for span in spans:
-                if span.partition == partition:
-                    sys.stdout.write(
-                        f"{topic}/{partition}: offsets {span.begin} to {span.end - 1}, {span.records} records\n"
-                    )
+        for span in spans:
+            if span.partition == partition and not as_json:
+                sys.stdout.write(
+                    f"{topic}/{partition}: offsets {span.begin} to {span.end - 1}, {span.records} records\n"
+                )
         with store.reading() as session:
             units = index.units(session, topic, partition, selection)
         for unit in units:
             with store.reading() as session:
                 rows = index.chunks(session, unit, selection)
             for row in rows:
-                owner = row.place.facility
-                line = {
-                    "topic": topic, "partition": partition, "facility": owner, "hour": format_instant(row.place.hour_ms),
-                    "first_offset": row.first_offset, "last_offset": row.last_offset, "records": row.records,
-                    "size": row.size, "sha256": row.sha256, "path": row.path,
-                }  # fmt: skip
-                name = {"": "(partition)", ALL: "(not cut yet)"}.get(owner, owner)
-                sys.stdout.write(
-                    json.dumps(line) + "\n" if as_json
-                    else f"  {line['hour']} {name}: offsets {row.first_offset} to {row.last_offset},"
-                    f" {row.records} records, {row.size} bytes, {row.sha256[:12]}\n"
-                )  # fmt: skip
+                sys.stdout.write(_as_json(row) if as_json else _as_text(row))
+
+
+def _as_text(row: Chunk) -> str:
+    owner = {"": "(partition)", ALL: "(not cut yet)"}.get(row.place.facility, row.place.facility)
+    return (
+        f"  {format_instant(row.place.hour_ms)} {owner}: offsets {row.first_offset} to {row.last_offset},"
+        f" {row.records} records, {row.size} bytes, {row.sha256[:12]}\n"
+    )
+
+
+def _as_json(row: Chunk) -> str:
+    place = row.place
+    line = {
+        "topic": place.topic,
+        "partition": place.partition,
+        "facility": place.facility,
+        "hour": format_instant(place.hour_ms),
+        "first_offset": row.first_offset,
+        "last_offset": row.last_offset,
+        "records": row.records,
+        "size": row.size,
+        "sha256": row.sha256,
+        "path": row.path,
+    }
+    return json.dumps(line) + "\n"
 
 
 def _progress(files: int) -> None:
