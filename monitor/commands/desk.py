@@ -17,7 +17,7 @@ from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
-from monitor.serving import announce, bound, is_loopback, server
+from monitor.serving import announce, bound, is_loopback, serve, server
 from monitor.settings import ArchiverEnvironment, DeskEnvironment, kafka_settings, open_store
 from monitor.store.relay import Relay
 from rules.errors import BadInputError, Fault, PartMissingError
@@ -82,7 +82,7 @@ def command(
         threads.start("notify", notify_job(channel))
     announce(chosen, listening)
     try:
-        serving.run(sockets=[listening])
+        serve(serving, listening)
     finally:
         threads.join(JOIN_S)
         store.close()
