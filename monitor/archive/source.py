@@ -10,6 +10,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from monitor.archive.chunkfile import raw_of
+from monitor.archive.headernames import allow_any_header_name
 from rules.errors import ContractError, Fault
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError, admin_client
 from streams.topics import ALARMS, LOG
@@ -105,6 +106,7 @@ def open_source(kafka: KafkaSettings) -> Iterator[Source]:
         BrokerDownError: no broker answers, or it stopped answering.
         TopicsError: a topic is missing.
     """
+    allow_any_header_name()
     try:
         consumer = KafkaConsumer(
             client_id="offsite-archiver",

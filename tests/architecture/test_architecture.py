@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from monitor.cli import COMMANDS
-from monitor.settings import GatewayEnvironment, KafkaEnvironment, WorkerEnvironment
+from monitor.settings import ArchiverEnvironment, GatewayEnvironment, KafkaEnvironment, WorkerEnvironment
 
 ROOT = Path(__file__).parents[2]
 SOURCES = [path for room in ("rules", "streams", "monitor") for path in sorted((ROOT / room).rglob("*.py"))]
@@ -46,13 +46,13 @@ def test_every_command_answers_help_and_is_documented(name):
 
 def test_every_setting_is_documented():
     text = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
-    for model in (KafkaEnvironment, WorkerEnvironment, GatewayEnvironment):
+    for model in (KafkaEnvironment, WorkerEnvironment, GatewayEnvironment, ArchiverEnvironment):
         for name in model.model_fields:
             assert f"`{model.model_config['env_prefix']}{name.upper()}`" in text
 
 
 def test_every_listener_is_loopback_by_default():
-    assert WorkerEnvironment().host == GatewayEnvironment().host == "127.0.0.1"
+    assert WorkerEnvironment().host == GatewayEnvironment().host == ArchiverEnvironment().host == "127.0.0.1"
     assert KafkaEnvironment().bootstrap.startswith("127.0.0.1:")
 
 
