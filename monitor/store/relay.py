@@ -29,11 +29,19 @@ if TYPE_CHECKING:
     from monitor.store.session import Store
     from streams.settings import KafkaSettings
 
+    Lane = tuple[str, list[OutboxRow]]
+    Ack = tuple[int, int]
+
 log = logging.getLogger(__name__)
 CLAIM_MS = 30_000
 SEND_TIMEOUT_S = 15.0
-LANES = 64
-ROWS = 256
+LANES = 256
+ROWS = 32
+
+
+def _ack(future: Any) -> Ack:  # noqa: ANN401 - kafka-python ships no types
+    found = future.get(timeout=SEND_TIMEOUT_S)
+    return found.partition, found.offset
 
 
 class Relay:
@@ -50,17 +58,10 @@ class Relay:
 
     def send_once(self) -> int:
         """Send one round of rows; returns how many were sent. A failure is kept with its lane and tried again later."""
-        sent = 0
-        for lane, rows in self._claim():
-            try:
-                acks = self._send(rows)
-            except (KafkaError, OSError) as error:
-                self._failed(lane, error)
-                self.close()
-            else:
-                self._sent(lane, rows, acks)
-                sent += len(rows)
-        return sent
+        claimed = self._claim()
+        fenced = [(lane, rows) for lane, rows in claimed if rows[0].topic == ACCESS]
+        plain = [(lane, rows) for lane, rows in claimed if rows[0].topic != ACCESS]
+        return self._round(fenced, self._send_fenced) + self._round(plain, self._send_plain)
 
     def waiting(self) -> int:
         """Return how many rows wait."""
@@ -106,25 +107,52 @@ class Relay:
                 for lane in lanes
             ]
 
-    def _send(self, rows: list[OutboxRow]) -> list[tuple[int, int]]:
-        fenced = rows[0].topic == ACCESS
-        producer = self._producer(fenced=fenced)
-        if fenced:
-            producer.begin_transaction()
-        futures = [
-            producer.send(
-                self._kafka.topic(row.topic),
-                key=row.key.encode(),
-                value=row.value,
-                headers=[(name, value.encode()) for name, value in json.loads(row.headers)],
-                partition=row.to_partition,
-            )
-            for row in rows
-        ]
-        if fenced:
-            producer.commit_transaction()
-        acks = [future.get(timeout=SEND_TIMEOUT_S) for future in futures]
-        return [(ack.partition, ack.offset) for ack in acks]
+    def _round(self, lanes: list[Lane], send: Callable[[list[Lane]], list[list[Ack] | Exception]]) -> int:
+        sent = 0
+        if not lanes:
+            return sent
+        try:
+            answers = send(lanes)
+        except (KafkaError, OSError) as error:
+            answers = [error] * len(lanes)
+        for (lane, rows), answer in zip(lanes, answers, strict=True):
+            if isinstance(answer, Exception):
+                self._failed(lane, answer)
+            else:
+                self._sent(lane, rows, answer)
+                sent += len(rows)
+        if any(isinstance(answer, Exception) for answer in answers):
+            self.close()
+        return sent
+
+    def _send_fenced(self, lanes: list[Lane]) -> list[list[Ack] | Exception]:
+        """Send all lanes in one transaction: all or none."""
+        producer = self._producer(fenced=True)
+        producer.begin_transaction()
+        futures = [[self._append(producer, row) for row in rows] for _, rows in lanes]
+        producer.commit_transaction()
+        return [[_ack(future) for future in some] for some in futures]
+
+    def _send_plain(self, lanes: list[Lane]) -> list[list[Ack] | Exception]:
+        """Send all lanes side by side; a lane counts as sent if all its rows are."""
+        producer = self._producer(fenced=False)
+        futures = [[self._append(producer, row) for row in rows] for _, rows in lanes]
+        answers: list[list[Ack] | Exception] = []
+        for some in futures:
+            try:
+                answers.append([_ack(future) for future in some])
+            except (KafkaError, OSError) as error:
+                answers.append(error)
+        return answers
+
+    def _append(self, producer: Any, row: OutboxRow) -> Any:  # noqa: ANN401 - kafka-python ships no types
+        return producer.send(
+            self._kafka.topic(row.topic),
+            key=row.key.encode(),
+            value=row.value,
+            headers=[(name, value.encode()) for name, value in json.loads(row.headers)],
+            partition=row.to_partition,
+        )
 
     def _producer(self, *, fenced: bool) -> Any:  # noqa: ANN401 - kafka-python ships no types
         if fenced and self._fenced is None:

@@ -111,7 +111,7 @@ def test_a_relay_that_was_frozen_cannot_undo_a_revocation(store, kafka_settings,
     put(store, access_entry("key-hash", None))
     assert relay.send_once() == 1
     with pytest.raises(Exception, match=r"(?i)fenced|epoch"):
-        frozen._send(rows)
+        frozen._send_fenced([(lane, rows)])
     frozen.close()
     assert read(kafka_settings, ACCESS)[-1][:2] == ("key-hash", None)
     assert lane.endswith("key-hash")
@@ -121,7 +121,7 @@ def test_rows_sent_twice_are_counted_once(store, kafka_settings, relay):
     put(store, log_row("F1", 1))
     slow = Relay(store, kafka_settings, lambda: NOW)
     ((lane, rows),) = slow._claim()
-    acks = slow._send(rows)
+    (acks,) = slow._send_plain([(lane, rows)])
     relay._now = lambda: NOW + CLAIM_MS + 1
     assert relay.send_once() == 1
     slow._sent(lane, rows, acks)
