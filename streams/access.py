@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 FACILITY_PREFIX = "f:"
 Endpoint = Literal["readings", "reports", "marks", "events", "feed", "register"]
 RETRY_S = 1.0
+MAX_FACTS = 400_000
 
 
 class KeyEntry(Strict):
@@ -46,6 +47,11 @@ class FacilityEntry(Strict):
     facility: FacilityId
     tags: dict[Tag, str]
     """Tag -> unit."""
+    version: Annotated[int, Field(ge=0)] | None = None
+    """Version of the register that this is of."""
+    facts: Annotated[str, Field(max_length=MAX_FACTS)] | None = None
+    """The facility as registered (contracts.md §2) as JSON text, so that a gateway can show a firm its facts however old
+    they are; left out where it would be too large for a record of this topic, the log has it then."""
 
 
 def new_key() -> tuple[str, str]:
@@ -65,6 +71,8 @@ class AccessTable:
     def __init__(self) -> None:
         self.keys: dict[str, KeyEntry] = {}
         self.tags: dict[str, dict[str, str]] = {}
+        self.facts: dict[str, tuple[int, bytes]] = {}
+        """Version and JSON of each facility's registered facts."""
         self.foreign = 0
         """Entries that could not be read; they grant nothing."""
         self.ready = asyncio.Event()
@@ -74,12 +82,17 @@ class AccessTable:
         name = (key or b"").decode("utf-8", "replace")
         self.keys.pop(name, None)
         facility = name.removeprefix(FACILITY_PREFIX)
-        self.tags.pop(facility, None) if name.startswith(FACILITY_PREFIX) else None
+        if name.startswith(FACILITY_PREFIX):
+            self.tags.pop(facility, None)
+            self.facts.pop(facility, None)
         if not value:
             return
         try:
             if name.startswith(FACILITY_PREFIX):
-                self.tags[facility] = FacilityEntry.model_validate_json(value).tags
+                entry = FacilityEntry.model_validate_json(value)
+                self.tags[facility] = entry.tags
+                if entry.facts is not None and entry.version is not None:
+                    self.facts[facility] = entry.version, entry.facts.encode()
             else:
                 self.keys[name] = KeyEntry.model_validate_json(value)
         except ValidationError:

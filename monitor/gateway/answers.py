@@ -202,10 +202,11 @@ class Feed(Strict):
 
 
 class RegisterAnswer(Strict):
-    """The facility's registered facts (contracts.md §2), as the newest register record in reach says."""
+    """The facility's registered facts (contracts.md §2), as the newest register record says."""
 
     version: Count
-    received: Instant
+    received: Instant | None
+    """Receive time of the record in the log; null where it lies before what this gateway has read."""
     since: Instant | None
     """The log was read from this receive time on."""
     as_of: Instant | None

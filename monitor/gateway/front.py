@@ -13,6 +13,7 @@ from starlette.responses import Response
 from monitor.gateway.bodies import read_body
 from monitor.gateway.feed import feed_of
 from monitor.gateway.lane import LARGE_BYTES, read_post
+from monitor.gateway.ledger import Registered
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.texts import CLOSED
 from rules.faults import PostRefusedError
@@ -145,19 +146,23 @@ class Gateway:
         """Show a firm its own registered facts: `GET /v1/register`.
 
         Raises:
-            RefusedError: 404 where no register record lies within what was read of the log.
+            RefusedError: 404 where the facility stands neither in the access topic nor in what was read of the log.
         """
         _, facility = self.admit(request, visit, "register", self.queries)
         registered = self.follower.ledger.find(facility).registered
         begin, end = self.follower.log.begin, self.follower.log.end
         since = None if begin is None else format_instant(begin)
+        known = self.access.facts.get(facility)
+        if known is not None and (registered is None or known[0] >= registered.version):
+            received = None if registered is None or known[0] != registered.version else registered.received
+            registered = Registered(known[0], received, known[1])
         if registered is None:
             raise RefusedError(
                 HTTPStatus.NOT_FOUND, "not_read", f"the log was read from {since or 'no known instant'} on"
             )
         head = {
             "version": registered.version,
-            "received": format_instant(registered.received),
+            "received": None if registered.received is None else format_instant(registered.received),
             "since": since,
             "as_of": None if end is None else format_instant(end),
             "facility": msgspec.Raw(registered.facility),

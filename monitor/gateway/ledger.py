@@ -118,10 +118,11 @@ class Sequence:
 
 @dataclass(slots=True)
 class Registered:
-    """The newest register record seen, as it stands in the log."""
+    """The newest register record known."""
 
     version: int
-    received: int
+    received: int | None
+    """None where it is known from the access topic alone."""
     facility: bytes
     """Canonical enough to be sent: the facility's members as registered, in JSON."""
 

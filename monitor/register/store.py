@@ -19,7 +19,7 @@ from monitor.store.tables import ContactRow, FacilityVersion
 from rules.canonical import canonical_bytes
 from rules.records import RegisterRecord
 from rules.register import Contact, Facility, FacilityEntry, RegisterFile
-from streams.access import FACILITY_PREFIX
+from streams.access import FACILITY_PREFIX, MAX_FACTS
 from streams.access import FacilityEntry as TagsEntry
 
 if TYPE_CHECKING:
@@ -134,10 +134,16 @@ def _store(session: Session, entry: FacilityEntry, version: int, actor: str, now
             data=data.decode(),
         )
     )
-    tags = TagsEntry(facility=entry.id, tags={sensor.tag: sensor.unit for sensor in entry.sensors})
+    facts = data.decode()
+    tags = TagsEntry(
+        facility=entry.id,
+        tags={sensor.tag: sensor.unit for sensor in entry.sensors},
+        version=version,
+        facts=facts if len(facts) <= MAX_FACTS and len(data) <= MAX_FACTS else None,
+    )
     return [
         log_entry(entry.id, RegisterRecord(version=version, facility=facility)),
-        access_entry(f"{FACILITY_PREFIX}{entry.id}", tags.model_dump_json().encode()),
+        access_entry(f"{FACILITY_PREFIX}{entry.id}", tags.model_dump_json(exclude_none=True).encode()),
     ]
 
 

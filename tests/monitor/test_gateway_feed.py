@@ -9,7 +9,7 @@ from aiokafka import TopicPartition
 from monitor.gateway.answers import Feed, RegisterAnswer
 from monitor.gateway.quota import Quota
 from rules.records import RegisterRecord, Tick
-from streams.access import hash_key, new_key
+from streams.access import FacilityEntry, hash_key, new_key
 from streams.codec import encode
 from streams.topics import ALARMS, LOG
 from tests.monitor.gateway_parts import FACILITY, GOOD, client_of, open_gateway, put
@@ -328,6 +328,21 @@ async def test_the_register_is_told_as_the_newest_record_says(client, feeder):
     told = RegisterAnswer.model_validate_json(answer.content)
     assert (told.version, told.received, told.since) == (3, BEGIN + 3, BEGIN)
     assert (told.facility.id, told.facility.name.zh, told.facility.sensors[0].interval) == (FACILITY, NAME_ZH, 180_000)
+
+
+async def test_a_register_older_than_the_look_back_is_told_from_the_access_topic(client, feeder, gateway):
+    fact = facility([("T1", "A1", 60)], name=FACILITY)
+    entry = FacilityEntry(
+        facility=FACILITY, tags={}, version=4, facts=fact.model_dump_json(by_alias=True, exclude_none=True)
+    )
+    gateway.state.gateway.access.apply(f"f:{FACILITY}".encode(), entry.model_dump_json(exclude_none=True).encode())
+    told = RegisterAnswer.model_validate_json((await client.get("/v1/register")).content)
+    assert (told.version, told.received, told.facility.id) == (4, None, FACILITY)
+    feeder.log(RegisterRecord(version=3, facility=fact), BEGIN)
+    assert (await client.get("/v1/register")).json()["version"] == 4
+    feeder.log(RegisterRecord(version=5, facility=fact), BEGIN + 5)
+    told = RegisterAnswer.model_validate_json((await client.get("/v1/register")).content)
+    assert (told.version, told.received) == (5, BEGIN + 5)
 
 
 @pytest.mark.parametrize("path", ["/v1/feed", "/v1/register"])

@@ -145,3 +145,15 @@ def test_a_failed_import_leaves_nothing(store):
     assert queued(store, LOG) == []
     with store.reading() as session:
         assert newest(session) == {}
+
+
+def test_the_access_entry_carries_the_facts_unless_they_are_too_large(store):
+    sensor = facility()["sensors"][0]
+    many = [sensor | {"tag": f"CR1.{'X' * 50}{i}", "serial": "S" * 60} for i in range(2_500)]
+    do_import(store, register(facility("A1"), facility("B2", sensors=many)))
+    small, large = (FacilityEntry.model_validate_json(row.value) for row in queued(store, ACCESS))
+    assert small.version == 1
+    assert json.loads(small.facts) == json.loads(
+        register(facility("A1")).facilities[0].logged().model_dump_json(by_alias=True, exclude_none=True)
+    )
+    assert (large.facts, len(large.tags)) == (None, 2_500)
