@@ -48,8 +48,10 @@ types:
 units:
 	$(PYTEST) -q -n 2 -m "not slow and not kafka and not browser and not postgres and not alertmanager"
 
-bench: setup ## measure the engine: readings per CPU second, snapshot bytes; JSON on stdout
+bench: setup ## measure engine, worker on Kafka, and the whole line to the desk's row; JSON on stdout
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.worker
+	$(BIN)/python -m bench.line
 
 clean: ## remove the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
