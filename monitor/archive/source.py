@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
+from monitor.archive import batches
 from monitor.archive.chunkfile import raw_of
-from monitor.archive.headernames import allow_any_header_name
 from rules.errors import ContractError, Fault
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError, admin_client
 from streams.topics import ALARMS, LOG
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from streams.settings import KafkaSettings
 
 TOPICS = (LOG, ALARMS)
-PARTITION_FETCH_BYTES = 512 * 1024
+PARTITION_FETCH_BYTES = 1024 * 1024
 """A larger batch still comes whole; with many partitions this bounds what the client holds."""
 FETCH_BYTES = 16 * 1024 * 1024
 POLL_RECORDS = 2_000
@@ -87,10 +87,10 @@ class Source:
             LogDroppedError: the next offset does not exist any more.
         """
         try:
-            batches = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=POLL_RECORDS)
+            found = self._consumer.poll(timeout_ms=int(timeout_s * 1000), max_records=POLL_RECORDS)
         except OffsetOutOfRangeError as error:
             raise LogDroppedError(f"Kafka has dropped what is to be read next: {error}") from error
-        return {self._places[place]: [raw_of(found) for found in batch] for place, batch in batches.items()}
+        return {self._places[place]: [raw_of(record) for record in batch] for place, batch in found.items()}
 
     def positions(self) -> dict[Where, int]:
         """Return the offset behind what was read of each partition, transaction markers and aborted records included."""
@@ -106,7 +106,7 @@ def open_source(kafka: KafkaSettings) -> Iterator[Source]:
         BrokerDownError: no broker answers, or it stopped answering.
         TopicsError: a topic is missing.
     """
-    allow_any_header_name()
+    batches.install()
     try:
         consumer = KafkaConsumer(
             client_id="offsite-archiver",

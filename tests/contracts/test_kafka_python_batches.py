@@ -1,4 +1,4 @@
-"""The seam into kafka-python that lets header names be any bytes, and that it is still needed."""
+"""The seam into kafka-python: header names of any bytes, the checksum in C, and that both are still needed."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
+from monitor.archive import batches
 from monitor.archive.chunkfile import raw_of
-from monitor.archive.headernames import allow_any_header_name
 from streams.dump import open_log
 from streams.topics import LOG
 from tests.monitor.archive.making import Archive
@@ -48,16 +48,35 @@ def batch(compression):
 def test_every_record_of_the_batch_comes_whole(compression):
     with pytest.raises(CorruptRecordError):  # if this is gone, so may the seam
         list(batch(compression)())
-    allow_any_header_name()
-    allow_any_header_name()
+    batches.install()
+    batches.install()
     found = [raw_of(record) for record in batch(compression)()]
     assert [record.value for record in found] == [b"v0", b"v1", b"v2"]
     assert found[0].headers == [(b"kind", b"y")]
     assert found[1].headers == [(b"kind", b"x"), (BYTES, b"\x00"), ("名".encode(), None)]
 
 
+@pytest.mark.parametrize("place", [30, 61, 70, -1])
+def test_a_flipped_byte_is_seen_by_the_checksum_in_c_as_by_the_one_in_python(place):
+    plain, ours = batch(0)(), batch(0)()
+    ours = batches.LenientBatch(bytes(ours._buffer))
+    assert plain.validate_crc()
+    assert ours.validate_crc()
+    broken = bytearray(plain._buffer)
+    broken[place] ^= 1
+    assert not DefaultRecordBatch(bytes(broken)).validate_crc()
+    assert not batches.LenientBatch(bytes(broken)).validate_crc()
+
+
+def test_the_checksum_in_c_is_still_needed():
+    from kafka.record import util
+
+    assert util.crc32c_c is None  # with the package `crc32c`, kafka-python is as fast by itself
+    assert batches.calc_crc32c(b"123456789") == 0xE3069283
+
+
 def test_a_batch_that_is_broken_otherwise_is_still_refused():
-    allow_any_header_name()
+    batches.install()
     broken = batch(0)()
     broken._buffer = broken._buffer[:-3]
     with pytest.raises(CorruptRecordError):
