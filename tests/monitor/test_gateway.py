@@ -219,7 +219,16 @@ async def test_senml_is_taken_with_its_batch_id_in_the_header(client, gateway):
 
 
 @pytest.mark.parametrize(
-    "header", ["", "Bearer", "Bearer wrong", "Basic " + KEY, "Bearer " + "k" * 5000, "Bearer " + HASH]
+    "header",
+    ["", "Bearer", "Bearer wrong", "Basic " + KEY, "Bearer " + "k" * 5000, "Bearer " + HASH],
+    ids=[
+        "none",
+        "no-key",
+        "wrong-key",
+        "basic",
+        "long",
+        "its-hash",
+    ],  # keys are random: as names they would part the workers of xdist
 )
 async def test_without_a_valid_key_nothing_is_said(client, gateway, header):
     answer = await post(client, GOOD, Authorization=header)
