@@ -17,7 +17,7 @@ from aiokafka.errors import KafkaError
 from pydantic import Field, ValidationError
 
 from rules.instants import Instant
-from rules.models import FacilityId, Strict, Tag
+from rules.models import FacilityId, Strict, Tag, Text
 from streams.topics import ACCESS
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ MAX_FACTS = 400_000
 class KeyEntry(Strict):
     """What one feed key may do; the key itself is nowhere but with the firm."""
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Annotated[Text, Field(min_length=1, max_length=100)]
     facilities: Annotated[list[FacilityId], Field(min_length=1, max_length=10_000)]
     endpoints: list[Endpoint]
     tags: list[Tag] | None = None

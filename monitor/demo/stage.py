@@ -50,7 +50,10 @@ class Stage:
         self._fresh = fresh
         wished = DESK_PORT if desk_port is None else desk_port
         self.desk_port = free_port() if wished == 0 or port_in_use(wished) else wished
-        self.gateway_port, self._worker_port, self._archiver_port = free_port(), free_port(), free_port()
+        self.gateway_port = free_port()
+        self._ports = {
+            "worker": free_port(), "gateway": self.gateway_port, "desk": self.desk_port, "archiver": free_port(),
+        }  # fmt: skip
         self.desk = f"http://127.0.0.1:{self.desk_port}"
         self.gateway = f"http://127.0.0.1:{self.gateway_port}"
         self.children: list[Child] = []
@@ -75,12 +78,8 @@ class Stage:
             stack.callback(self.store.close)
             ensure_ready(self.store)
             stack.callback(self._end)
-            for name, port in (
-                ("worker", self._worker_port), ("gateway", self.gateway_port), ("desk", self.desk_port),
-                ("archiver", self._archiver_port),
-            ):  # fmt: skip
-                url = f"http://127.0.0.1:{port}/readyz"
-                self.children.append(Child(name, [name], self.env, self.folder / "logs" / f"{name}.log", url))
+            for name in self._ports:
+                self.children.append(self._started(name))
             await_ready(self.children, READY_S)
             self._stack = stack.pop_all()
         return self
@@ -117,9 +116,20 @@ class Stage:
                 keys[entry.id] = issue(session, name=entry.id, facilities=[entry.id], actor="demo", now_ms=now).key
         return [entry.logged() for entry in entries.facilities], keys
 
+    def again(self, name: str) -> Child:
+        """Start a process again that has ended, with the same settings; returns it."""
+        place = next(i for i, child in enumerate(self.children) if child.name == name)
+        self.children[place].wait()
+        self.children[place] = self._started(name)
+        return self.children[place]
+
     def fallen(self) -> Child | None:
         """Return a process that has ended, if any."""
         return next((child for child in self.children if child.process.poll() is not None), None)
+
+    def _started(self, name: str) -> Child:
+        url = f"http://127.0.0.1:{self._ports[name]}/readyz"
+        return Child(name, [name], self.env, self.folder / "logs" / f"{name}.log", url)
 
     def _end(self) -> None:
         for child in self.children:
@@ -135,8 +145,8 @@ class Stage:
             "OFFSITE_STORE_URL": f"sqlite:///{self.folder}/offsite.db",
             "OFFSITE_ARCHIVER_FOLDER": str(self.folder / "archive"),
             "OFFSITE_ARCHIVER_FLUSH_S": "2",
-            "OFFSITE_ARCHIVER_PORT": str(self._archiver_port),
-            "OFFSITE_WORKER_PORT": str(self._worker_port),
+            "OFFSITE_ARCHIVER_PORT": str(self._ports["archiver"]),
+            "OFFSITE_WORKER_PORT": str(self._ports["worker"]),
             "OFFSITE_WORKER_SESSION_TIMEOUT_S": "6",
             "OFFSITE_GATEWAY_PORT": str(self.gateway_port),
             "OFFSITE_GATEWAY_TICK_S": "1",
