@@ -1,4 +1,4 @@
-"""Tell operators what is wrong with the archive: a row that stands until it is closed."""
+"""Tell operators what is wrong with the archive, and that it is over."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from sqlalchemy import select
 from sqlalchemy.exc import SQLAlchemyError
 
+from monitor.alarms.operators import closed, opened
 from monitor.store.desk_tables import OperatorAlarm
 from rules.errors import OffsiteError
 
@@ -18,26 +20,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 GAP = "archive_gap"
+"""Kafka dropped offsets before they were archived."""
 DAMAGED = "archive_damaged"
+"""A file is missing or not what the index says; over when `offsite archive verify` finds none such."""
 STOPPED = "archive_stopped"
+"""The archiver ended because going on would mix or miss something; over when one works again."""
 SUBJECT_LENGTH = 128
 
 
 def open_alarm(session: Session, code: str, subject: str, detail: str, now_ms: int) -> None:
     """Raise an operators' alarm in the caller's transaction, or say that it is still so."""
-    key = (code, subject[-SUBJECT_LENGTH:])
-    row = session.get(OperatorAlarm, key, with_for_update=True)
-    if row is None:
-        session.add(
-            OperatorAlarm(
-                code=key[0], subject=key[1], opened_ms=now_ms, last_ms=now_ms, closed_ms=None, count=1, detail=detail
-            )
-        )
-        return
-    if row.closed_ms is not None:
-        row.opened_ms, row.closed_ms, row.count = now_ms, None, 0
-    row.last_ms, row.detail = now_ms, detail
-    row.count += 1
+    opened(session, code, subject[-SUBJECT_LENGTH:], detail, now_ms)
+
+
+def close_all(session: Session, code: str, now_ms: int) -> None:
+    """Close all alarms of a code, in the caller's transaction."""
+    rows = select(OperatorAlarm.subject).where(OperatorAlarm.code == code, OperatorAlarm.closed_ms.is_(None))
+    for subject in session.scalars(rows).all():
+        closed(session, code, subject, now_ms)
 
 
 def tell(store: Store, code: str, subject: str, detail: str) -> None:

@@ -61,6 +61,7 @@ def begin(
             elif stored[where] < end.begin:
                 lost[where] = end.begin - stored[where]
                 _skip(session, where, stored[where], end.begin, now_ms)
+        alarms.close_all(session, alarms.STOPPED, now_ms)
     return offsets, lost
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from monitor.archive import index
-from monitor.archive.chunkfile import ALL, remove_file
+from monitor.archive import alarms, index
+from monitor.archive.chunkfile import ALL, ChunkDamagedError, ChunkMissingError, remove_file
 from monitor.archive.index import Selection
 from monitor.archive.source import TOPICS
 from monitor.archive.verify import verify as verify_all
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Check and list the archive.")
 LISTED = 1_000
 TOLD_EVERY = 1_000
+DAMAGES = frozenset({ChunkDamagedError.code, ChunkMissingError.code})
 OLD_S = 24 * 3600.0
 
 
@@ -38,11 +39,15 @@ def verify(
 ) -> None:
     """Read every file and compare it with the index; exit 1 if anything is missing, damaged or twice.
 
-    Files that a crash left behind are named and are no fault.
+    Files that a crash left behind are named and are no fault. If no file is missing or damaged, operators' alarms of
+    damaged files are closed.
     """
     folder = ArchiverEnvironment().folder
     with closing(open_store()) as store:
         report = verify_all(store, folder, _progress)
+        if not any(fault.code in DAMAGES for fault in report.faults):
+            with store.writing() as session:
+                alarms.close_all(session, alarms.DAMAGED, time.time_ns() // 1_000_000)
     for fault in report.faults[:LISTED]:
         sys.stdout.write(f"{fault}\n")
     for path in report.leftovers[:LISTED]:

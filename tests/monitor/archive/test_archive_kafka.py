@@ -256,6 +256,16 @@ def test_offsets_of_another_cluster_and_a_shorter_log_are_refused(store, kafka_s
             assert str(error) in alarm.detail
         with store.writing() as session:
             session.execute(update(ConsumerOffset).values(cluster=cluster))
+    with store.writing() as session:
+        for row in session.scalars(select(ConsumerOffset).where(ConsumerOffset.topic == LOG)):
+            row.next_offset = next(span.end for span in index.spans(session, LOG) if span.partition == row.partition)
+    with archiving(store, kafka_settings, folder):
+        until("the alarms are closed", lambda: not open_alarms(store))
+
+
+def open_alarms(store):
+    with store.reading() as session:
+        return session.scalars(select(OperatorAlarm).where(OperatorAlarm.closed_ms.is_(None))).all()
 
 
 def test_other_topics_are_refused(store, kafka_settings, folder):
@@ -330,10 +340,9 @@ def cut_files(store):
 
 
 def test_a_reader_goes_on_while_the_archiver_cuts_and_deletes_under_it(store, kafka_settings, folder):
-    with producing(kafka_settings) as producer:
-        for number in range(30):
+    with producing(kafka_settings) as producer, archiving(store, kafka_settings, folder):
+        for number in range(8):
             send(producer, kafka_settings.topic(LOG), excursion(f"BJ-{number}", partition=0).records[:6])
-        with archiving(store, kafka_settings, folder, flush_bytes=65_536):
             until("archive of all", lambda: archived(store, kafka_settings))
     wanted = in_kafka(kafka_settings, LOG)
     reading = ArchiveReader(store, folder).records()

@@ -12,9 +12,11 @@ from sqlalchemy import delete, select, update
 
 from monitor.archive import index
 from monitor.archive import verify as module
-from monitor.archive.chunkfile import ChunkBuilder, Place, open_chunk, write_files
+from monitor.archive.chunkfile import ChunkBuilder, ChunkDamagedError, Place, open_chunk, write_files
+from monitor.archive.reader import ArchiveReader
 from monitor.archive.verify import verify
 from monitor.cli import main
+from monitor.store.desk_tables import OperatorAlarm
 from monitor.store.tables import ArchiveChunk, ArchiveSpan
 from streams.topics import LOG
 from tests.monitor.archive.making import CLUSTER, Archive, at_hours, story
@@ -194,6 +196,24 @@ def test_the_command_says_what_it_found_and_its_exit_code_too(archive, offsite):
     assert code == 1
     assert out[0] == f"{row.path}: chunk_missing: the file is not there"
     assert "records_missing" in out[1]
+
+
+def test_the_alarm_of_a_damaged_file_is_closed_once_it_is_back(archive, offsite):
+    def told():
+        with archive.store.reading() as session:
+            return [(alarm.subject, alarm.closed_ms is None) for alarm in session.scalars(select(OperatorAlarm))]
+
+    row = row_of(archive, 1)
+    path = archive.folder / row.path
+    blob = path.read_bytes()
+    path.unlink()
+    with pytest.raises(ChunkDamagedError):
+        list(ArchiveReader(archive.store, archive.folder).records())
+    assert offsite("verify")[0] == 1
+    assert told() == [(row.path[-128:], True)]
+    path.write_bytes(blob)
+    assert offsite("verify")[0] == 0
+    assert told() == [(row.path[-128:], False)]
 
 
 def test_leftovers_are_removed_only_on_request_and_only_old_ones(archive, offsite):

@@ -30,7 +30,7 @@ from monitor.archive.lease import LeaseHeldError
 from monitor.archive.reader import ArchiveReader
 from monitor.archive.verify import verify
 from monitor.archive.writer import MovedError
-from monitor.store.tables import ArchiveChunk, ArchiveWaste, ConsumerOffset
+from monitor.store.tables import ArchiveChunk, ArchiveWaste, ConsumerOffset, Lease
 from streams.topics import LOG
 from tests.monitor.archive.making import CLUSTER, Archive, at_hours, story
 from tests.monitor.archive.test_archive_property import cut_all, final_files, read_back
@@ -125,6 +125,40 @@ def test_a_writer_that_lost_its_lease_changes_nothing(store, folder, log, work):
     assert final_files(store) == before
     assert files_of(folder) == there
     assert read_back(store, folder) == log
+
+
+@pytest.mark.parametrize("work", ["flush", "cut"])
+def test_a_lease_lost_while_files_are_written_keeps_them_out_of_the_index(store, folder, log, work, monkeypatch):
+    archive = Archive(store, folder)
+    archive.begin(1)
+    archive.write(0, log[:8], (3,))
+    archive.read(0, log[8:])
+    before = final_files(store)
+
+    def stolen(*arguments):
+        write_files(*arguments)
+        with store.writing() as session:
+            session.execute(update(Lease).values(holder="thief"))
+
+    monkeypatch.setattr(writer, "write_files", stolen)
+    with pytest.raises(LeaseHeldError, match="thief"):
+        archive.flush() if work == "flush" else cut_all(archive)
+    assert final_files(store) == before
+    assert read_back(store, folder) == log[:8]
+
+
+@pytest.mark.parametrize("at", [1, 5, 9])
+def test_a_reader_goes_on_when_files_are_replaced_and_deleted_under_it(store, folder, log, at):
+    archive = Archive(store, folder)
+    archive.begin(1)
+    archive.write(0, log, (2,))
+    reading = ArchiveReader(store, folder).records()
+    found = [next(reading).offset for _ in range(at)]
+    cut_all(archive)
+    archive.clock.now_ms += 700_000
+    assert archive.writer.clean() > 0
+    found += [record.offset for record in reading]
+    assert found == [record.offset for record in log]
 
 
 def second_unit(store):
