@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from monitor.gateway.bodies import MAX_BODY_BYTES
+from monitor.serving import server
 from streams.settings import DEFAULT_PARTITIONS
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES, TOPICS
 from streams.worker_settings import WorkerSettings
@@ -83,7 +84,7 @@ BROKEN = {
     "logs without end": (checks.hardening, put("desk", "logging", {"driver": "json-file"})),
     "no limits": (checks.hardening, put("desk", "deploy", {})),
     "the host's network": (checks.hardening, put("desk", "network_mode", "host")),
-    "memory files without end": (checks.hardening, put("desk", "tmpfs", ["/tmp"])),
+    "memory files without end": (checks.hardening, put("desk", "tmpfs", ["/run/own"])),
     "no restart": (checks.hardening, put("desk", "restart", "no")),
     "the desk on the edge": (checks.reach, put("desk", "networks", ["edge", "store", "kafka", "watch"])),
     "no way to the store": (checks.reach, put("archiver", "networks", ["kafka", "watch"])),
@@ -186,6 +187,22 @@ def test_the_proxy_says_who_the_client_is_and_takes_nobodys_word_for_it():
     own = environment(COMPOSE["services"]["desk"], given)
     assert set(own["OFFSITE_DESK_HOSTS"].split(",")) == {"127.0.0.1", "desk", "monitor.example"}
     assert own["OFFSITE_DESK_PUBLIC_URL"] == "https://monitor.example:8443"
+
+
+@pytest.mark.parametrize(("peer", "seen"), [("172.31.87.5", "9.9.9.9"), ("172.31.88.5", "172.31.88.5")])
+async def test_the_desk_takes_a_clients_address_from_the_proxys_network_only(monkeypatch, peer, seen):
+    monkeypatch.setenv("FORWARDED_ALLOW_IPS", environment(COMPOSE["services"]["desk"])["FORWARDED_ALLOW_IPS"])
+    clients = []
+
+    async def app(scope, _receive, _send):
+        clients.append(scope["client"][0])
+
+    config = server(app).config
+    config.load()
+    scope = {"type": "http", "scheme": "http", "client": (peer, 1), "headers": [(b"x-forwarded-for", b"9.9.9.9")],
+             "asgi": {"version": "3.0"}, "server": ("desk", 8712), "path": "/", "method": "GET"}  # fmt: skip
+    await config.loaded_app(scope, None, None)
+    assert clients == [seen]
 
 
 def test_the_secrets_that_are_declared_are_those_that_the_script_makes(tmp_path):

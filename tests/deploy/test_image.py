@@ -53,11 +53,11 @@ def path_parents(path):
 
 def faults(text):
     rows, found = instructions(text), []
-    froms = [value for word, value in rows if word == "FROM"]
-    for base in froms:
+    bases = [value for word, value in rows if word == "FROM"]
+    for base in bases:
         if not re.fullmatch(r"python:3\.11\.\d+-slim-[a-z]+( AS \w+)?", base):
             found.append(f"{base} is not one pinned Python 3.11")
-    if len({base.split()[0] for base in froms}) != 1 or len(froms) < 2:
+    if len({base.split()[0] for base in bases}) != 1 or len(bases) < 2:
         found.append("not two stages of one base")
     last = max(i for i, row in enumerate(rows) if row[0] == "FROM")
     users = [value for word, value in rows[last:] if word == "USER"]
