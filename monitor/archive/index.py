@@ -130,14 +130,24 @@ def uncut(session: Session, before_ms: int, limit: int) -> list[Unit]:
 
 
 def partitions_of(session: Session, topic: str, facility: str) -> set[int]:
-    """Return the partitions that hold files of a facility."""
-    return set(
-        session.scalars(
-            select(ArchiveChunk.partition)
-            .where(ArchiveChunk.topic == topic, ArchiveChunk.facility == facility)
-            .distinct()
+    """Return the partitions that hold files of a facility: one look into the index per partition."""
+    theirs = (
+        select(ArchiveChunk.id)
+        .where(
+            ArchiveChunk.topic == topic,
+            ArchiveChunk.partition == ArchiveSpan.partition,
+            ArchiveChunk.facility == facility,
         )
+        .exists()
     )
+    return set(session.scalars(select(ArchiveSpan.partition).where(ArchiveSpan.topic == topic, theirs)))
+
+
+def newest_received(session: Session, topic: str, partition: int) -> int | None:
+    """Return when the newest record of a partition was received; none if there is none."""
+    here = (ArchiveChunk.topic == topic, ArchiveChunk.partition == partition)
+    hour = session.scalar(select(func.max(ArchiveChunk.hour_ms)).where(*here))
+    return session.scalar(select(func.max(ArchiveChunk.last_received_ms)).where(*here, ArchiveChunk.hour_ms == hour))
 
 
 def received_around(session: Session, topic: str, partition: int, offset: int) -> tuple[int | None, int | None]:

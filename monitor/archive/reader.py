@@ -212,7 +212,7 @@ class ArchiveReader:
 
     def _archived_to(self, partitions: Sequence[int]) -> int | None:
         with self._store.reading() as session:
-            newest = [index.received_around(session, self.topic, partition, 1 << 62)[0] for partition in partitions]
+            newest = [index.newest_received(session, self.topic, partition) for partition in partitions]
         return max((time for time in newest if time is not None), default=None)
 
     def _stop(self, chunk: Chunk, error: ChunkDamagedError) -> None:
