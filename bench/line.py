@@ -113,7 +113,7 @@ def latencies(stage: Stage, since_ms: int) -> list[float]:
 def usage(stage: Stage) -> dict[str, tuple[float, float]]:
     """Return CPU seconds and resident MB of every process."""
     found = {}
-    for child in stage.children:
+    for child in stage.manager.running().values():
         fields = Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()
         status = Path(f"/proc/{child.process.pid}/status").read_text()
         resident = next(int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmRSS"))

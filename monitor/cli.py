@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 # name -> (module with `app`, one line of help); kept here so that `offsite --help` imports nothing else.
 COMMANDS: dict[str, tuple[str, str]] = {
     "demo": ("monitor.commands.demo", "Run everything on this machine, with simulated facilities."),
+    "run": ("monitor.commands.run", "Run gateway, workers, archiver and desk, and keep them running."),
     "setup": ("monitor.commands.setup", "Fetch Kafka's jars and compile the kernels."),
     "broker": ("monitor.commands.broker", "Run the embedded Kafka on loopback."),
     "topics": ("monitor.commands.topics", "Create, verify and describe the topics."),

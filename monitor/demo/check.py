@@ -114,9 +114,10 @@ def archive(stage: Stage) -> Finding:
 
 
 def health(stage: Stage) -> Finding:
-    """No process fell, and operators have no alarm."""
+    """No process fell or had to be started again, and operators have no alarm."""
     fallen = stage.fallen()
-    wrong = [] if fallen is None else [f"{fallen.name} ended with {fallen.process.returncode}"]
+    wrong = [] if fallen is None else [fallen]
+    wrong += [f"{name} was started again {count} times" for name, count in stage.manager.restarts().items()]
     with stage.store.reading() as session:
         wrong += [f"{row.code} {row.subject}: {row.detail}" for row in open_alarms(session)]
         stuck = session.scalars(select(AlarmRow.id).where(AlarmRow.revision == 0)).all()

@@ -56,7 +56,7 @@ def demo(
         asyncio.run(simulate())
         fallen = stage.fallen()
         if fallen is not None:
-            say(f"{fallen.name} ended with {fallen.process.returncode}:\n{fallen.tail()}")
+            say(fallen)
             return 1
         code = 0
         if checked and not stop.is_set():

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
+import threading
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from monitor.accounts import users
-from monitor.demo.children import Child, await_ready
 from monitor.register.files import read_register
 from monitor.register.keys import issue, live, revoke
 from monitor.register.store import import_register
 from monitor.simulate.run import REGISTER
 from monitor.store.schema import ensure_ready
 from monitor.store.session import Store
+from monitor.supervise.child import Spec
+from monitor.supervise.manager import Manager
+from rules.errors import PartMissingError
 from streams import admin
 from streams.broker import EmbeddedBroker, free_port, port_in_use
 from streams.settings import KafkaSettings
@@ -41,6 +44,10 @@ class People:
     officer_password: str
 
 
+class StageError(PartMissingError):
+    """A process of the demo does not become ready; the end of its log is in the message."""
+
+
 class Stage:
     """Everything that runs. A context manager: leaving it ends every process, newest first."""
 
@@ -56,7 +63,7 @@ class Stage:
         }  # fmt: skip
         self.desk = f"http://127.0.0.1:{self.desk_port}"
         self.gateway = f"http://127.0.0.1:{self.gateway_port}"
-        self.children: list[Child] = []
+        self._stop = threading.Event()
         self.env: dict[str, str] = {}
         self._stack = ExitStack()
 
@@ -77,10 +84,12 @@ class Stage:
             self.store = Store(self.env["OFFSITE_STORE_URL"])
             stack.callback(self.store.close)
             ensure_ready(self.store)
-            stack.callback(self._end)
-            for name in self._ports:
-                self.children.append(self._started(name))
-            await_ready(self.children, READY_S)
+            self.manager = Manager([self._spec(name) for name in self._ports])
+            thread = threading.Thread(target=self.manager.run, args=(self._stop,), name="manager", daemon=True)
+            thread.start()
+            stack.callback(thread.join)
+            stack.callback(self._stop.set)
+            self._await_ready()
             self._stack = stack.pop_all()
         return self
 
@@ -116,26 +125,24 @@ class Stage:
                 keys[entry.id] = issue(session, name=entry.id, facilities=[entry.id], actor="demo", now_ms=now).key
         return [entry.logged() for entry in entries.facilities], keys
 
-    def again(self, name: str) -> Child:
-        """Start a process again that has ended, with the same settings; returns it."""
-        place = next(i for i, child in enumerate(self.children) if child.name == name)
-        self.children[place].wait()
-        self.children[place] = self._started(name)
-        return self.children[place]
+    def fallen(self) -> str | None:
+        """Return why the processes were given up, if they were."""
+        return None if self.manager.failure is None else str(self.manager.failure)
 
-    def fallen(self) -> Child | None:
-        """Return a process that has ended, if any."""
-        return next((child for child in self.children if child.process.poll() is not None), None)
+    def _await_ready(self) -> None:
+        deadline = time.monotonic() + READY_S
+        while waiting := self.manager.not_ready():
+            if self.manager.failure is not None:
+                raise StageError(str(self.manager.failure))
+            if time.monotonic() > deadline:
+                child = self.manager.running().get(waiting[0])
+                tail = "" if child is None else child.tail()
+                raise StageError(f"{', '.join(waiting)} not ready within {READY_S:.0f} s:\n{tail}")
+            time.sleep(0.1)
 
-    def _started(self, name: str) -> Child:
+    def _spec(self, name: str) -> Spec:
         url = f"http://127.0.0.1:{self._ports[name]}/readyz"
-        return Child(name, [name], self.env, self.folder / "logs" / f"{name}.log", url)
-
-    def _end(self) -> None:
-        for child in self.children:
-            child.stop()
-        for child in self.children:
-            child.wait()
+        return Spec(name, (name,), url, self.env, self.folder / "logs" / f"{name}.log")
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFSITE_")}

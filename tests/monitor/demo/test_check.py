@@ -38,7 +38,14 @@ def stage(sqlite_store, tmp_path, monkeypatch):
 
     monkeypatch.setattr(check, "_run", run)
     monkeypatch.setattr(check, "CATCH_UP_S", 0.3)
-    return SimpleNamespace(store=sqlite_store, folder=tmp_path, fallen=lambda: None, answers=answers, codes=codes)
+    return SimpleNamespace(
+        manager=SimpleNamespace(restarts=dict),
+        store=sqlite_store,
+        folder=tmp_path,
+        fallen=lambda: None,
+        answers=answers,
+        codes=codes,
+    )
 
 
 class Officer:
@@ -152,8 +159,9 @@ def test_a_fallen_process_or_an_operators_alarm_is_told(stage):
     with stage.store.writing() as session:
         operators.opened(session, "stream-gap", "A1", "change 3 is missing", 1)
     assert wrong(check.health(stage)) == ["stream-gap A1: change 3 is missing"]
-    stage.fallen = lambda: SimpleNamespace(name="worker", process=SimpleNamespace(returncode=70))
-    assert "worker ended with 70" in wrong(check.health(stage))
+    stage.fallen = lambda: "worker ended with 70"
+    stage.manager.restarts = lambda: {"desk": 2}
+    assert wrong(check.health(stage))[:2] == ["worker ended with 70", "desk was started again 2 times"]
 
 
 def test_the_story_is_compared_with_the_script(stage):

@@ -1,0 +1,91 @@
+"""`offsite run`: the processes of an installation on this machine, kept running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path  # noqa: TC003 - typer reads the annotation
+from typing import Annotated
+
+import typer
+
+from monitor.settings import ArchiverEnvironment, DeskEnvironment, GatewayEnvironment, WorkerEnvironment
+from monitor.supervise.child import Spec
+from monitor.supervise.manager import Manager
+from rules.errors import BadInputError, Fault
+
+app = typer.Typer(help="Run gateway, workers, archiver and desk on this machine, and keep them running.")
+KINDS = ("gateway", "worker", "archiver", "desk")
+
+
+def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
+    """Return what to run. Worker n is named after the setting with -n, and listens n - 1 above the setting's port.
+
+    Raises:
+        BadInputError: an unknown process, or a port 0: the manager asks for readiness at a port that it knows.
+    """
+    faults = [Fault("--only", "unknown", f"{kind}: one of {', '.join(KINDS)}") for kind in kinds if kind not in KINDS]
+    gateway, worker, archiver, desk = (
+        GatewayEnvironment(),
+        WorkerEnvironment(),
+        ArchiverEnvironment(),
+        DeskEnvironment(),
+    )
+    places = {
+        "gateway": (gateway.host, gateway.port),
+        "worker": (worker.host, worker.port),
+        "archiver": (archiver.host, archiver.port),
+        "desk": (desk.host, desk.port),
+    }
+    faults += [
+        Fault(f"OFFSITE_{kind.upper()}_PORT", "no_port", "0 takes any port; `offsite run` needs a known one")
+        for kind in kinds
+        if kind in places and places[kind][1] == 0
+    ]
+    if faults:
+        raise BadInputError("run", faults)
+    found = []
+    for kind in dict.fromkeys(kinds):
+        host, port = places[kind]
+        asked = "127.0.0.1" if host in {"0.0.0.0", "::"} else host
+        count = workers if kind == "worker" else 1
+        for number in range(1, count + 1):
+            name = kind if count == 1 else f"{kind}-{number}"
+            env = dict(os.environ)
+            if kind == "worker" and count > 1:
+                env |= {
+                    "OFFSITE_WORKER_INSTANCE": f"{worker.instance}-{number}", "OFFSITE_WORKER_PORT": str(port + number - 1),
+                }  # fmt: skip
+            url = f"http://{asked}:{port + number - 1}/readyz"
+            found.append(Spec(name, (kind,), url, env, None if logs is None else logs / f"{name}.log"))
+    return found
+
+
+@app.command()
+def command(
+    only: Annotated[list[str] | None, typer.Option("--only", help=f"Of {', '.join(KINDS)}; all if not given.")] = None,
+    workers: Annotated[int, typer.Option("--workers", min=1, max=64, help="How many workers.")] = 1,
+    logs: Annotated[Path | None, typer.Option("--logs", help="A log file for each here; else all to stderr.")] = None,
+) -> None:
+    """Run until SIGTERM, then end all within five seconds. One JSON line on stdout per start and end of a process.
+
+    Ends with a process's own code where starting it again cannot help: 2 or 3, or five endings within two minutes.
+    """
+    if logs is not None:
+        logs.mkdir(parents=True, exist_ok=True)
+    manager = Manager(specs(list(only or KINDS), workers, logs), tell=_tell)
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    code = manager.run(stop)
+    if manager.failure is not None:
+        sys.stderr.write(f"offsite: {manager.failure}\n")
+    raise typer.Exit(code)
+
+
+def _tell(event: str, name: str, detail: str) -> None:
+    sys.stdout.write(json.dumps({"event": event, "process": name, "detail": detail}) + "\n")
+    sys.stdout.flush()
