@@ -114,20 +114,10 @@ class Emitter:
         assert new is not None  # noqa: S101 - only retractions lack it
         occurrence.start = new.start
         occurrence.sev, occurrence.top = new.sev, new.top
-        if new.opened != NONE:
-            occurrence.opened = new.opened
         if difference.kind is ChangeKind.CLEARED or (difference.kind is ChangeKind.AMENDED and occurrence.end != NONE):
             occurrence.end = new.end
-        if occurrence.end != NONE or new.end == NONE:
-            occurrence.closed = new.closed
         if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
             occurrence.unknown = new.unknown
-
-    def follow(self, occurrence: Occurrence, opened: int, closed: int) -> None:
-        """Keep the deciding rows of an occurrence whose outcome late data left as it was."""
-        if opened != NONE:
-            occurrence.opened = opened
-        occurrence.closed = closed
 
     def abandon(self, kind: int, instance: Instance, received: int) -> None:
         """End the open occurrence of an instance that is no longer watched."""

@@ -82,8 +82,11 @@ def prune(occurrences: list[Occurrence], tail_t: int) -> list[Occurrence]:
 
 
 def differences(published: list[Occurrence], folded: list[Folded]) -> list[Difference]:
-    """Return the changes that turn `published` into `folded`, ordered by start (docs/engine-semantics.md, "Late rows")."""
-    left = [o for o in published if not o.retracted]
+    """Return the changes that turn `published` into `folded`, ordered by start (docs/engine-semantics.md, "Late rows").
+
+    Occurrences that stay also take the deciding rows of what was folded: the next comparison asks for those.
+    """
+    left = sorted((o for o in published if not o.retracted), key=lambda o: o.start)
     matched: dict[int, Occurrence] = {}
     for exact in (True, False):
         for i, new in enumerate(folded):
@@ -101,6 +104,9 @@ def differences(published: list[Occurrence], folded: list[Folded]) -> list[Diffe
             found.append((new.start, len(found), Difference(ChangeKind.RAISED, None, new)))
             continue
         found.extend((new.start, len(found) + k, d) for k, d in enumerate(_compare(paired, new)))
+        if new.opened != NONE:
+            paired.opened = new.opened
+        paired.closed = new.closed
     for old in left:
         into = next((matched[i].alarm for i, new in enumerate(folded) if i in matched and _overlap(old, new)), None)
         found.append((old.start, len(found), Difference(ChangeKind.RETRACTED, old, None, into)))

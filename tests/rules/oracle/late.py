@@ -37,12 +37,12 @@ def occurrences(events):
 
 def overlaps(said, new):
     """Say whether two occurrences share time."""
-    return said.start < (new[1] or 1 << 62) and new[0] < (said.end or 1 << 62)
+    return said.start < (1 << 62 if new[1] is None else new[1]) and new[0] < (1 << 62 if said.end is None else said.end)
 
 
 def differences(published, now):
     """Yield (start, kind, said or None, new or None) for everything late data changes."""
-    left = [said for said in published if not said.retracted]
+    left = sorted((said for said in published if not said.retracted), key=lambda said: said.start)
     pairs = {}
     for test in (lambda said, new: said.start == new[0], overlaps):
         for i, new in enumerate(now):
