@@ -176,7 +176,12 @@ def bounds_of(
     return low, high, used
 
 
-def _deadband(text: float | str, low: float, high: float) -> float:
+def deadband_width(text: float | str, low: float, high: float) -> float:
+    """Return how far inside its limits a value must come to clear, in the unit of the limits.
+
+    >>> deadband_width("10%", -math.inf, 8.0), deadband_width(0.5, 2.0, 8.0), deadband_width(5.0, 2.0, 8.0)
+    (0.8, 0.5, 1.5)
+    """
     if isinstance(text, str):
         base = high if math.isfinite(high) else low
         width = abs(base) * float(text.rstrip("%")) / 100
@@ -188,7 +193,7 @@ def _deadband(text: float | str, low: float, high: float) -> float:
 def limit_param(rule: LimitRule, low: float, high: float, interval: int, delivery: int) -> Array:
     """Return the parameter row of a limit instance."""
     p = np.zeros(1, layout.LIMIT_PARAM)
-    p["low"], p["high"], p["db"] = low, high, _deadband(rule.clear.deadband, low, high)
+    p["low"], p["high"], p["db"] = low, high, deadband_width(rule.clear.deadband, low, high)
     p["on_delay"], p["off_delay"] = rule.when.on_delay, rule.clear.off_delay
     p["unknown_ms"] = max(rule.unknown.max, 3 * interval)
     p["interval"], p["delivery"] = interval, delivery

@@ -1,30 +1,31 @@
-"""Sign-ins: a random token in a cookie, its SHA-256 in the store, and a brake on guessing."""
+"""Sign-ins: a random token in a cookie, its SHA-256 in the store."""
 
 from __future__ import annotations
 
 import hashlib
 import secrets
-from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
-from monitor.accounts.passwords import MAX_LENGTH, matches
-from monitor.accounts.users import Role
+from monitor.accounts import passwords
+from monitor.accounts.users import NAME, Role
 from monitor.store.desk_tables import SessionRow, UserRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from monitor.store.session import Store
+
 LIFE_MS = 12 * 3_600_000
+"""A shift: nobody stays signed in longer."""
 IDLE_MS = 60 * 60_000
+"""Without any request for so long a session is over. An open, visible page asks every 30 s: a wall screen stays on."""
 TOUCH_MS = 60_000
 """A session in use is written back this often, not at every request."""
-FREE_TRIES = 5
-FIRST_WAIT_MS = 15_000
-LONGEST_WAIT_MS = 15 * 60_000
-MAX_REMEMBERED = 10_000
+MAX_SESSIONS = 20
+"""Of one account at once; the oldest end first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,48 +41,48 @@ class Person:
     token_sha256: str
 
 
-class Brake:
-    """Slows down guessing by account and by address; bounded, in memory: a restart forgets, the argon2 cost stays."""
-
-    def __init__(self) -> None:
-        """Remember nothing."""
-        self._failures: OrderedDict[str, tuple[int, int]] = OrderedDict()
-
-    def wait_ms(self, keys: tuple[str, ...], now_ms: int) -> int:
-        """Return how long these keys must wait before the next try."""
-        return max(self._until(key) - now_ms for key in keys)
-
-    def failed(self, keys: tuple[str, ...], now_ms: int) -> None:
-        """Count a failure of each key."""
-        for key in keys:
-            count, _ = self._failures.pop(key, (0, 0))
-            self._failures[key] = (count + 1, now_ms)
-        while len(self._failures) > MAX_REMEMBERED:
-            self._failures.popitem(last=False)
-
-    def passed(self, key: str) -> None:
-        """Forget the failures of an account that signed in; its address stays remembered."""
-        self._failures.pop(key, None)
-
-    def _until(self, key: str) -> int:
-        count, last = self._failures.get(key, (0, 0))
-        if count < FREE_TRIES:
-            return 0
-        return last + min(FIRST_WAIT_MS << min(count - FREE_TRIES, 10), LONGEST_WAIT_MS)
+def account_name(typed: str) -> str:
+    """Return the account that a typed name means, empty where it can mean none."""
+    name = typed.strip().lower()
+    return name if NAME.fullmatch(name) else ""
 
 
-def sign_in(session: Session, name: str, password: str, now_ms: int) -> tuple[str, Person] | None:
-    """Return a new token and who it stands for, or None; unknown, disabled and wrong are told apart by nobody."""
-    user = session.get(UserRow, name) if len(name) <= 32 else None  # noqa: PLR2004 - the longest name
+def sign_in(
+    store: Store, name: str, password: str, now_ms: int, *, instead_of: str | None = None
+) -> tuple[str, Person] | None:
+    """Return a new token and who it stands for, or None; unknown, disabled and wrong are told apart by nobody.
+
+    The hash is worked out in no transaction: who guesses holds up no other writer. `instead_of` is the token that the
+    browser had; its session ends.
+    """
+    account = account_name(name)
+    with store.reading() as session:
+        user = session.get(UserRow, account) if account else None
     usable = user is not None and user.disabled_ms is None
-    if not matches(user.password_hash if user is not None and usable else None, password[:MAX_LENGTH]) or user is None:
+    stored = user.password_hash if user is not None and usable else None
+    if not passwords.matches(stored, password):
         return None
+    with store.writing() as session:
+        user = session.get(UserRow, account, with_for_update=True)
+        if user is None or user.disabled_ms is not None or user.password_hash != stored:
+            return None  # disabled or reset meanwhile
+        if instead_of:
+            session.execute(delete(SessionRow).where(SessionRow.token_sha256 == _hash(instead_of)))
+        return begin(session, user, now_ms)
+
+
+def begin(session: Session, user: UserRow, now_ms: int) -> tuple[str, Person]:
+    """Begin a session of an account; returns the token, which is kept nowhere."""
     token, csrf = secrets.token_urlsafe(32), secrets.token_urlsafe(24)
     row = SessionRow(
-        token_sha256=_hash(token), user=name, csrf=csrf, created_ms=now_ms, last_ms=now_ms, expires_ms=now_ms + LIFE_MS
-    )
-    session.add(row)
+        token_sha256=_hash(token), user=user.name, csrf=csrf, created_ms=now_ms, last_ms=now_ms,
+        expires_ms=now_ms + LIFE_MS,
+    )  # fmt: skip
     session.execute(delete(SessionRow).where(SessionRow.expires_ms <= now_ms))
+    own = select(SessionRow.token_sha256).where(SessionRow.user == user.name).order_by(SessionRow.created_ms.desc())
+    for oldest in session.scalars(own.offset(MAX_SESSIONS - 1)).all():
+        session.execute(delete(SessionRow).where(SessionRow.token_sha256 == oldest))
+    session.add(row)
     return token, _person(user, row)
 
 
@@ -104,7 +105,7 @@ def touch(session: Session, token_sha256: str, now_ms: int) -> None:
     """Note that a session is in use."""
     row = session.get(SessionRow, token_sha256)
     if row is not None:
-        row.last_ms = now_ms
+        row.last_ms = max(row.last_ms, now_ms)
 
 
 def sign_out(session: Session, token_sha256: str) -> None:

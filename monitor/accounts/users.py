@@ -15,6 +15,8 @@ from rules.errors import BadInputError, Fault
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
+    from monitor.store.session import Store
+
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 LANGUAGES = ("zh", "en")
 
@@ -65,7 +67,10 @@ def add(session: Session, name: str, *, display: str, role: str, language: str, 
 
 
 def reset(session: Session, name: str) -> str:
-    """Give a new one-time password and end every session of the account; returns the password."""
+    """Give a new one-time password and end every session of the account; returns the password.
+
+    A disabled account is let in again.
+    """
     user = _known(session, name)
     password = one_time()
     user.password_hash, user.must_change, user.disabled_ms = hashed(password), True, None
@@ -79,15 +84,26 @@ def disable(session: Session, name: str, now_ms: int) -> None:
     end_sessions(session, name)
 
 
-def change_password(session: Session, name: str, old: str, new: str) -> list[str]:
-    """Set one's own password; returns what is wrong with it (`wrong` for the old one), empty when it was set."""
-    user = _known(session, name)
-    if not matches(user.password_hash, old):
+def change_password(store: Store, name: str, old: str, new: str) -> list[str]:
+    """Set one's own password and end every session of the account; returns what is wrong, empty when it was set.
+
+    `wrong` speaks of the old password, all else of the new one. Hashes are worked out in no transaction.
+    """
+    with store.reading() as session:
+        before = _known(session, name, lock=False).password_hash
+    if not matches(before, old):
         return ["wrong"]
-    faults = weaknesses(new, name) or (["same"] if old == new else [])
-    if not faults:
-        user.password_hash, user.must_change = hashed(new), False
-    return faults
+    faults = weaknesses(new, name) or (["same"] if matches(before, new) else [])
+    if faults:
+        return faults
+    chosen = hashed(new)
+    with store.writing() as session:
+        user = _known(session, name)
+        if user.password_hash != before or user.disabled_ms is not None:
+            return ["wrong"]  # reset or disabled meanwhile
+        user.password_hash, user.must_change = chosen, False
+        end_sessions(session, name)
+    return []
 
 
 def every(session: Session) -> list[UserRow]:
@@ -95,14 +111,15 @@ def every(session: Session) -> list[UserRow]:
     return list(session.scalars(select(UserRow).order_by(UserRow.name)))
 
 
-def end_sessions(session: Session, name: str, *, but: str | None = None) -> None:
-    """End every session of an account, or every one but the one whose token hash is given."""
-    ended = delete(SessionRow).where(SessionRow.user == name)
-    session.execute(ended if but is None else ended.where(SessionRow.token_sha256 != but))
+def end_sessions(session: Session, name: str) -> None:
+    """End every session of an account."""
+    session.execute(delete(SessionRow).where(SessionRow.user == name))
 
 
-def _known(session: Session, name: str) -> UserRow:
-    user = session.get(UserRow, name, with_for_update=True)
+def _known(session: Session, name: str, *, lock: bool = True) -> UserRow:
+    user = session.get(UserRow, name, with_for_update=lock or None) if NAME.fullmatch(name) else None
     if user is None:
-        raise BadInputError("user", [Fault("/name", "unknown", f"there is no account {name}")])
+        raise BadInputError(
+            "user", [Fault("/name", "unknown", f"there is no account {name!r}; `offsite users list` names them")]
+        )
     return user

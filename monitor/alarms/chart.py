@@ -10,8 +10,10 @@ from monitor.archive.reader import ArchiveReader
 from monitor.register.store import newest
 from rules.changes import Evidence
 from rules.models import Strict
-from rules.records import Quality
+from rules.plan import deadband_width
+from rules.records import QUALITY_NAMES
 from rules.register import Facility
+from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from monitor.store.desk_tables import AlarmRow
     from monitor.store.session import Store
     from rules.register import Sensor
+    from rules.rule import Rule
 
 MAX_TAGS = 8
 POINTS = 2_000
@@ -35,6 +38,8 @@ class Line(Strict):
     value: float
     origin: str
     edition: str | None = None
+    clears_at: float | None = None
+    """How far inside a value must come for the alarm to clear (deadband); null where the limit itself is enough."""
 
 
 class Series(Strict):
@@ -76,8 +81,11 @@ class Chart(Strict):
     tags_left_out: int = 0
 
 
-def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int) -> Chart:
-    """Return the chart of an alarm; without an archive or registered sensors it has no series."""
+def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int, rule: Rule | None = None) -> Chart:
+    """Return the chart of an alarm; without an archive or registered sensors it has no series.
+
+    `rule` gives the deadband. Raises what the archive raises: OffsiteError for damage, OSError for a folder that is away.
+    """
     with store.reading() as session:
         stored = newest(session, row.facility).get(row.facility)
     facility = None if stored is None else Facility.model_validate_json(stored.data)
@@ -92,7 +100,6 @@ def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int) -> Chart:
         return empty
     found = ArchiveReader(store, archive).readings(row.facility, [s.tag for s in shown], begin, end, POINTS)
     evidence = Evidence.model_validate_json(row.evidence)
-    names = {member.value: member.name.lower() for member in Quality}
     series = []
     for sensor in shown:
         column = found.tags[sensor.tag]
@@ -101,8 +108,8 @@ def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int) -> Chart:
                 tag=sensor.tag, unit=sensor.unit, quantity=sensor.quantity.value,
                 time=column.time.tolist(),
                 value=[None if math.isnan(value) else value for value in column.value.tolist()],
-                quality=[names[code] for code in column.quality.tolist()],
-                late=column.late.tolist(), rows=column.rows, lines=_lines(sensor, evidence),
+                quality=[QUALITY_NAMES[code] for code in column.quality.tolist()],
+                late=column.late.tolist(), rows=column.rows, lines=_lines(sensor, evidence, rule),
             )
         )  # fmt: skip
     holes = [Hole(from_ms=m.from_ms, to_ms=m.to_ms, code=m.code) for m in found.missing]
@@ -125,19 +132,22 @@ def _window(row: AlarmRow, sensors: list[Sensor], now_ms: int) -> tuple[int, int
     return max(begin, end - LONGEST_MS), end
 
 
-def _lines(sensor: Sensor, evidence: Evidence) -> list[Line]:
-    used = [
-        Line(
-            name="low" if limit.name == "low" else "high", value=limit.value, origin=limit.origin, edition=limit.edition
-        )
+def _lines(sensor: Sensor, evidence: Evidence, rule: Rule | None) -> list[Line]:
+    found = [
+        (limit.name, limit.value, limit.origin, limit.edition)
         for limit in evidence.limits
         if limit.name in {"low", "high"} and limit.unit in {None, sensor.unit}
     ]
-    if used or sensor.limits is None:
-        return used
-    registered = {"low": sensor.limits.low, "high": sensor.limits.high}
+    if not found and sensor.limits is not None:
+        registered = {"low": sensor.limits.low, "high": sensor.limits.high}
+        found = [(name, value, "register", None) for name, value in registered.items() if value is not None]
+    values = {name: value for name, value, _, _ in found}
+    low, high = values.get("low", -math.inf), values.get("high", math.inf)
+    width = deadband_width(rule.clear.deadband, low, high) if isinstance(rule, LimitRule) else 0.0
     return [
-        Line(name="low" if name == "low" else "high", value=value, origin="register")
-        for name, value in registered.items()
-        if value is not None
-    ]
+        Line(
+            name="low" if name == "low" else "high", value=value, origin=origin, edition=edition,
+            clears_at=None if not width else value + width if name == "low" else value - width,
+        )
+        for name, value, origin, edition in found
+    ]  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from monitor.store.desk_tables import OperatorAlarm
 
@@ -46,3 +46,9 @@ def open_alarms(session: Session, limit: int = 200) -> list[OperatorAlarm]:
     """Return what is open, newest first."""
     rows = select(OperatorAlarm).where(OperatorAlarm.closed_ms.is_(None)).order_by(OperatorAlarm.last_ms.desc())
     return list(session.scalars(rows.limit(limit)))
+
+
+def count_open(session: Session) -> int:
+    """Return how many are open."""
+    rows = select(func.count()).select_from(OperatorAlarm).where(OperatorAlarm.closed_ms.is_(None))
+    return session.scalar(rows) or 0

@@ -5,25 +5,30 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 from sqlalchemy import ColumnElement, and_, case, func, or_, select
 
-from monitor.alarms.axes import OPEN
+from monitor.alarms.axes import OPEN, Attention, attention
 from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, LiveRow
 from monitor.store.tables import FacilityVersion
 from rules.models import FacilityId, Severity, Strict
+from rules.rule import RuleId
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy.orm import Session
 
+    from monitor.alarms.rulebook import Rulebook
+
 Status = Literal["open", "active", "unknown", "cleared", "retracted", "any"]
 PAGE = 100
 MAX_PAGE = 500
+_ALARM_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class Filter(Strict):
@@ -33,9 +38,12 @@ class Filter(Strict):
     severity: Severity | None = None
     """This colour and worse."""
     facility: FacilityId | None = None
-    rule: Annotated[str, Field(max_length=128)] | None = None
+    rule: RuleId | None = None
+    cause: Literal["silence"] | None = None
+    """`silence`: alarms of the rules that watch for missing data."""
     attention: Literal["unacknowledged", "acknowledged"] | None = None
-    stage: Literal["live", "shadow", "draft", "any"] = "live"
+    stage: Literal["live", "shadow", "draft", "trial", "any"] = "live"
+    """`trial`: every rule that is not live."""
     suppressed: Literal["no", "only", "any"] = "no"
     """A suppressed alarm stands under the one that covers it, not in the queue."""
     limit: Annotated[int, Field(ge=1, le=MAX_PAGE)] = PAGE
@@ -58,15 +66,25 @@ class Page:
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """What the queue does not show, by reason; always in view (alarms.md)."""
+    """What the queue does not show, by reason; always in view (alarms.md). UNSEEN has the filter that lists each."""
 
     suppressed: int
     blind: int
-    shadow: int
+    trial: int
+    """Open alarms of rules that are not live."""
     silent: int
     """Open silences of feeds, areas and sensors."""
     returned: int
     """Cleared before anybody acknowledged them."""
+
+
+UNSEEN: dict[str, dict[str, str]] = {
+    "suppressed": {"suppressed": "only"},
+    "blind": {"status": "unknown", "suppressed": "any"},
+    "trial": {"stage": "trial", "suppressed": "any"},
+    "silent": {"cause": "silence", "suppressed": "any"},
+    "returned": {"status": "cleared", "attention": "unacknowledged", "suppressed": "any"},
+}
 
 
 def unacknowledged() -> ColumnElement[bool]:
@@ -78,31 +96,41 @@ def unacknowledged() -> ColumnElement[bool]:
     )
 
 
-def queue(session: Session, wanted: Filter) -> Page:
-    """Return alarms, worst first; within a colour what nobody has seen first, then the oldest.
+def queue(session: Session, wanted: Filter, rulebook: Rulebook) -> Page:
+    """Return alarms, worst first; within a colour what nobody has seen first, then by the time left to respond.
 
     Raises:
         BadCursorError: the cursor is not ours.
     """
-    conditions = _conditions(wanted)
+    conditions = _conditions(wanted, rulebook)
     total = session.scalar(select(func.count()).select_from(AlarmRow).where(*conditions)) or 0
     seen = case((unacknowledged(), 0), else_=1)
+    due = _due(rulebook)
     rows = select(AlarmRow).where(*conditions)
     if wanted.after is not None:
-        rank, unseen, start, alarm = _cursor(wanted.after)
+        rank, unseen_, until, alarm = _cursor(wanted.after)
         rows = rows.where(
             or_(
                 AlarmRow.severity_rank < rank,
-                and_(AlarmRow.severity_rank == rank, seen > unseen),
-                and_(AlarmRow.severity_rank == rank, seen == unseen, AlarmRow.start_ms > start),
-                and_(AlarmRow.severity_rank == rank, seen == unseen, AlarmRow.start_ms == start, AlarmRow.id > alarm),
+                and_(AlarmRow.severity_rank == rank, seen > unseen_),
+                and_(AlarmRow.severity_rank == rank, seen == unseen_, due > until),
+                and_(AlarmRow.severity_rank == rank, seen == unseen_, due == until, AlarmRow.id > alarm),
             )
         )
-    ordered = rows.order_by(AlarmRow.severity_rank.desc(), seen, AlarmRow.start_ms, AlarmRow.id)
+    ordered = rows.order_by(AlarmRow.severity_rank.desc(), seen, due, AlarmRow.id)
     found = list(session.scalars(ordered.limit(wanted.limit + 1)))
     more = len(found) > wanted.limit
     found = found[: wanted.limit]
-    return Page(found, _cursor_of(found[-1]) if more else None, total)
+    return Page(found, _cursor_of(found[-1], rulebook) if more else None, total)
+
+
+def _due(rulebook: Rulebook) -> ColumnElement[int]:
+    """Until when somebody must have acted; comparable within one colour only, so the colour's own time is left out."""
+    shift = [
+        (and_(AlarmRow.rule == rule, AlarmRow.severity == severity.value), shift)
+        for (rule, severity), shift in rulebook.shifts.items()
+    ]
+    return AlarmRow.raised_ms + case(*shift, else_=0) if shift else AlarmRow.raised_ms + 0
 
 
 def one(session: Session, alarm: str) -> AlarmRow | None:
@@ -141,21 +169,22 @@ def covered_rows(session: Session, alarm: str) -> list[AlarmRow]:
     return list(session.scalars(rows.limit(PAGE)))
 
 
-def unseen(session: Session) -> Unseen:
-    """Count what the queue does not show."""
-    is_open = AlarmRow.status.in_(OPEN)
+def unseen(session: Session, rulebook: Rulebook) -> Unseen:
+    """Count what the queue does not show: two statements, both by an index, however much has ever been cleared."""
     live = AlarmRow.stage == "live"
 
-    def count(*conditions: ColumnElement[bool]) -> int:
-        return session.scalar(select(func.count()).select_from(AlarmRow).where(*conditions)) or 0
+    def among(*conditions: ColumnElement[bool]) -> ColumnElement[int]:
+        return func.coalesce(func.sum(case((and_(*conditions), 1), else_=0)), 0)
 
-    return Unseen(
-        suppressed=count(is_open, live, AlarmRow.suppressed_by.is_not(None)),
-        blind=count(AlarmRow.status == "unknown", live),
-        shadow=count(is_open, AlarmRow.stage != "live"),
-        silent=count(is_open, live, AlarmRow.rule.like("%.gap")),
-        returned=count(AlarmRow.status == "cleared", unacknowledged()),
-    )
+    is_open = select(
+        among(live, AlarmRow.suppressed_by.is_not(None)),
+        among(live, AlarmRow.status == "unknown"),
+        among(~live),
+        among(live, AlarmRow.rule.in_(rulebook.silences)),
+    ).where(AlarmRow.status.in_(OPEN))
+    suppressed, blind, trial, silent = session.execute(is_open).one()
+    cleared = select(func.count()).select_from(AlarmRow).where(AlarmRow.status == "cleared", unacknowledged())
+    return Unseen(int(suppressed), int(blind), int(trial), int(silent), session.scalar(cleared) or 0)
 
 
 def open_counts(session: Session) -> dict[tuple[str, bool], int]:
@@ -186,7 +215,7 @@ def last_live(session: Session) -> int:
     return session.scalar(select(func.max(LiveRow.id))) or 0
 
 
-def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
+def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
     if wanted.status == "open":
         found.append(AlarmRow.status.in_(OPEN))
@@ -198,10 +227,14 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
         found.append(AlarmRow.facility == wanted.facility)
     if wanted.rule is not None:
         found.append(AlarmRow.rule == wanted.rule)
+    if wanted.cause is not None:
+        found.append(AlarmRow.rule.in_(rulebook.silences))
     if wanted.attention is not None:
         asks = unacknowledged()
         found.append(asks if wanted.attention == "unacknowledged" else ~asks)
-    if wanted.stage != "any":
+    if wanted.stage == "trial":
+        found.append(AlarmRow.stage != "live")
+    elif wanted.stage != "any":
         found.append(AlarmRow.stage == wanted.stage)
     if wanted.suppressed != "any":
         covered_by = AlarmRow.suppressed_by
@@ -209,19 +242,22 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
     return found
 
 
-def _cursor_of(row: AlarmRow) -> str:
-    asks = row.stage == "live" and row.status != "retracted" and row.acknowledged_revision < row.attention_revision
-    place: list[Any] = [row.severity_rank, 0 if asks else 1, row.start_ms, row.id]
+def _cursor_of(row: AlarmRow, rulebook: Rulebook) -> str:
+    asks = attention(row) is Attention.UNACKNOWLEDGED
+    due = row.raised_ms + rulebook.shifts.get((row.rule, Severity(row.severity)), 0)
+    place: list[Any] = [row.severity_rank, 0 if asks else 1, due, row.id]
     return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
 
 
 def _cursor(text: str) -> tuple[int, int, int, str]:
     try:
-        rank, unseen_, start, alarm = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        rank, unseen_, due, alarm = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
         if not (
-            isinstance(alarm, str) and all(type(part) is int and abs(part) < 1 << 62 for part in (rank, unseen_, start))
+            isinstance(alarm, str)
+            and _ALARM_ID.fullmatch(alarm)
+            and all(type(part) is int and abs(part) < 1 << 62 for part in (rank, unseen_, due))
         ):
             raise BadCursorError(text)
     except (ValueError, TypeError, binascii.Error, RecursionError) as error:
         raise BadCursorError(text) from error
-    return rank, unseen_, start, alarm
+    return rank, unseen_, due, alarm

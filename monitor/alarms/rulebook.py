@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rules.pack import Bundle
     from rules.rule import Rule
 
-HOUR_MS = 3_600_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 RESPOND: dict[Severity, int | str] = {
     Severity.RED: HOUR_MS,
     Severity.ORANGE: 4 * HOUR_MS,
@@ -29,6 +29,10 @@ class Rulebook:
         """Take the bundle in force; an alarm of another bundle may name a rule that is not here."""
         self._rules = {rule.id: rule for rule in bundle.rules}
         self.sha256 = bundle.sha256
+        self.silences = tuple(sorted(rule.id for rule in bundle.rules if rule.kind == "gap"))
+        """Rules that watch for missing data."""
+        self.shifts = self._shifts()
+        """By rule and colour: how many ms earlier (negative) or later its alarms are due than their colour's."""
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return a rule, None if this bundle has none of the id."""
@@ -51,7 +55,21 @@ class Rulebook:
                 return own
         return RESPOND[severity]
 
+    def _shifts(self) -> dict[tuple[str, Severity], int]:
+        found = {}
+        for rule in self._rules.values():
+            base = rule.severity.base
+            shift = _length(self.respond(rule.id, base)) - _length(RESPOND[base])
+            if shift:
+                found[rule.id, base] = shift
+        return found
+
     def respond_by_ms(self, rule_id: str, severity: Severity, since_ms: int) -> int | None:
         """Return until when somebody must have acted, None where the limit counts working days."""
         limit = self.respond(rule_id, severity)
         return since_ms + limit if isinstance(limit, int) else None
+
+
+def _length(limit: int | str) -> int:
+    """For the order alone a working day is a day; when it ends is the calendar's matter."""
+    return limit if isinstance(limit, int) else int(limit.removesuffix("wd")) * DAY_MS

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,11 +29,14 @@ from monitor.api.models import (
 from monitor.api.problems import PROBLEMS
 from monitor.desk import signing
 from monitor.desk.parts import COOKIE, Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
+from monitor.store.session import StoreDownError
 from rules.changes import Evidence
+from rules.errors import OffsiteError
 
 if TYPE_CHECKING:
     from monitor.store.desk_tables import AlarmRow
 
+log = logging.getLogger(__name__)
 router = APIRouter(prefix="/v1", responses=PROBLEMS)
 AlarmPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
 Csrf = Annotated[str | None, Header(alias="X-CSRF-Token", max_length=200)]
@@ -72,11 +76,11 @@ def delete_session(desk: Parts, person: Signed, response: Response, csrf: Csrf =
 
 @router.get("/alarms", summary="Alarms, worst first")
 def get_alarms(desk: Parts, person: Signed, wanted: Annotated[Filter, Query()]) -> AlarmPage:
-    """Return a page of alarms: by colour, then what nobody has seen, then the oldest."""
+    """Return a page of alarms: by colour, then what nobody has seen, then by the time left to respond."""
     del person
     with desk.store.reading() as session:
         try:
-            page = queries.queue(session, wanted)
+            page = queries.queue(session, wanted, desk.rulebook)
         except BadCursorError as error:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_cursor", "`after` comes from `next`") from error
         names = queries.names(session, {row.facility for row in page.rows})
@@ -104,7 +108,10 @@ def get_chart(desk: Parts, person: Signed, alarm: AlarmPath) -> Chart:
     del person
     with desk.store.reading() as session:
         row = _row(queries.one(session, alarm))
-    return chart_of(desk.store, desk.archive, row, desk.clock_ms())
+    found = read_chart(desk, row)
+    if found is None:
+        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "archive_down", retry_after_s=15)
+    return found
 
 
 @router.post(
@@ -148,6 +155,21 @@ def acknowledged(desk: Desk, alarm: str, revision: int, actor: str, note: str | 
         raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision", str(error)) from error
     desk.hub.poke()
     return done
+
+
+def read_chart(desk: Desk, row: AlarmRow) -> Chart | None:
+    """Return the chart of an alarm, None if the archive cannot be read: an alarm is shown without it.
+
+    Raises:
+        StoreDownError: the store does not answer.
+    """
+    try:
+        return chart_of(desk.store, desk.archive, row, desk.clock_ms(), desk.rulebook.rule(row.rule))
+    except StoreDownError:
+        raise
+    except (OffsiteError, OSError) as error:
+        log.warning("chart of %s: %s", row.id, error)
+        return None
 
 
 def _row(row: AlarmRow | None) -> AlarmRow:

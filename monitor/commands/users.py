@@ -34,7 +34,7 @@ def add(
 
 @app.command()
 def reset(name: Name, as_json: AsJson = False) -> None:
-    """Give a new one-time password; every session of the account ends."""
+    """Give a new one-time password; every session of the account ends, a disabled account is let in again."""
     with open_store().writing() as session:
         password = users.reset(session, name)
     _show(name, password, as_json=as_json)

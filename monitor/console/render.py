@@ -2,92 +2,116 @@
 
 from __future__ import annotations
 
+import unicodedata
 from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from monitor.console.formats import local, number, utc
-from monitor.console.texts import text
+from monitor.console.texts import TEXTS, text
+from monitor.desk.parts import seen_person
 from rules.wording import sign
 
 if TYPE_CHECKING:
-    from fastapi import Request, Response
+    from fastapi import Request
 
     from monitor.accounts.sessions import Person
-    from monitor.desk.parts import Desk, RefusedError
+    from monitor.desk.parts import RefusedError
 
 HERE = Path(__file__).parent
+LANGUAGE_COOKIE = "offsite_language"
+LONGEST_PATH = 2000
+
+
+def visible(value: object) -> object:
+    """Return a value with the characters that would act on the page (control, direction) as signs that only show.
+
+    >>> visible("a" + chr(0x202E) + "b" + chr(0) + "c")
+    'a⟨202E⟩b⟨0000⟩c'
+    """
+    if not isinstance(value, str) or isinstance(value, Markup) or value.isprintable():
+        return value
+    return "".join(f"⟨{ord(c):04X}⟩" if c not in "\n\t" and _acts(c) else c for c in value)
+
+
+def _acts(character: str) -> bool:
+    return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+
+
 TEMPLATES = Environment(
     loader=FileSystemLoader(HERE / "templates"),
     autoescape=True,
     undefined=StrictUndefined,
+    finalize=visible,
     trim_blocks=True,
     lstrip_blocks=True,
 )
 TEMPLATES.globals.update(local=local, utc=utc, number=number, sign=sign)
-DEFAULTS: dict[str, object] = {"page": "", "live": None, "untold": None, "nojs": False}
+DEFAULTS: dict[str, object] = {"page": "", "live": None, "untold": None}
 
 
 def language_of(request: Request, person: Person | None) -> str:
-    """Return the language of a page: chosen by the cookie, the account's, the browser's, else Chinese."""
-    chosen = request.cookies.get("offsite_language", "")
+    """Return the language of a page: chosen by the cookie, the account's, the browser's first of ours, else Chinese."""
+    chosen = request.cookies.get(LANGUAGE_COOKIE, "")
     if chosen in {"zh", "en"}:
         return chosen
     if person is not None:
         return person.language
-    wanted = request.headers.get("accept-language", "").lower()
-    return "en" if wanted.startswith("en") else "zh"
+    for wanted in request.headers.get("accept-language", "")[:200].lower().split(","):
+        if wanted.strip()[:2] in {"zh", "en"}:
+            return wanted.strip()[:2]
+    return "zh"
 
 
 def local_path(target: str) -> str:
-    """Return a path of this site, or the queue for anything else: nobody is sent away by a link."""
-    parts = urlsplit(target)
+    """Return a path of this site, or the queue for anything else: nobody is sent away by a link.
+
+    >>> local_path("/alarms/1?x=2"), local_path("//evil.example"), local_path("https://evil.example"), local_path("//[")
+    ('/alarms/1?x=2', '/', '/', '/')
+    """
     safe = target.startswith("/") and not target.startswith("//") and "\\" not in target and target.isprintable()
-    return target if safe and not parts.scheme and not parts.netloc and len(target) <= 2000 else "/"  # noqa: PLR2004 - an address
+    return target if safe and len(target) <= LONGEST_PATH else "/"
 
 
 def page(
-    request: Request,
-    desk: Desk,
-    template: str,
-    person: Person | None,
-    *,
-    status: int = HTTPStatus.OK,
-    **context: object,
+    request: Request, template: str, person: Person | None, *, status: int = HTTPStatus.OK, **context: object
 ) -> Response:
     """Return a rendered page; it is never cached."""
-    del desk
     language = language_of(request, person)
-    query = f"?{request.url.query}" if request.url.query else ""
-    here = f"{request.url.path}{query}" if request.method == "GET" else "/"
+    here = _path(request) if request.method == "GET" else "/"
     shared = DEFAULTS | {"person": person, "lang": language, "t": partial(_text, language), "here": here}
     body = TEMPLATES.get_template(template).render(shared | context)
-    return HTMLResponse(body, status, {"Cache-Control": "no-store"})
+    return HTMLResponse(body, status, {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"})
 
 
-def refused(request: Request, desk: Desk, error: RefusedError) -> Response:
+def refused(request: Request, error: RefusedError) -> Response:
     """Return the page of a refusal; who is not signed in goes to the form and comes back."""
-    path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-    if error.status == HTTPStatus.UNAUTHORIZED:
-        back = path if request.method == "GET" and not path.startswith("/queue/") else "/"
-        return RedirectResponse("/sign-in?" + urlencode({"next": local_path(back)}), HTTPStatus.SEE_OTHER)
-    if error.code == "password_must_change":
-        return RedirectResponse("/password", HTTPStatus.SEE_OTHER)
-    language = language_of(request, None)
+    goes = {"not_signed_in": "/sign-in", "password_must_change": "/password"}.get(error.code)
+    if goes is not None and request.headers.get("hx-request"):
+        # A part of a page was asked for: the whole page is loaded again, and is sent on by itself.
+        return Response(status_code=error.status, headers={"HX-Refresh": "true", "Cache-Control": "no-store"})
+    if goes == "/sign-in":
+        back = local_path(_path(request)) if request.method == "GET" else "/"
+        return RedirectResponse("/sign-in?" + urlencode({"next": back}), HTTPStatus.SEE_OTHER)
+    if goes is not None:
+        return RedirectResponse(goes, HTTPStatus.SEE_OTHER)
+    person = seen_person(request)
     key = f"refused.{error.code}"
-    try:
-        message = text(key, language)
-    except KeyError:
-        message = text("refused.other", language)
-    answer = page(request, desk, "refused.html", None, status=error.status, message=message)
+    message = text(key if key in TEXTS else "refused.other", language_of(request, person))
+    answer = page(request, "refused.html", person, status=error.status, message=message)
     if error.retry_after_s is not None:
         answer.headers["Retry-After"] = str(error.retry_after_s)
     return answer
+
+
+def _path(request: Request) -> str:
+    return request.url.path + (f"?{request.url.query}" if request.url.query else "")
 
 
 def _text(language: str, key: str, **values: object) -> str:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from monitor.alarms.axes import OPEN, attention, state
-from monitor.console.formats import span
-from monitor.console.texts import text
+from monitor.alarms.axes import OPEN, Attention, attention, state
+from monitor.console.formats import MINUTE, span
+from monitor.console.texts import TEXTS, text
 from rules.models import Severity
 
 if TYPE_CHECKING:
     from monitor.alarms.chart import Chart, Series
     from monitor.alarms.rulebook import Rulebook
-    from monitor.store.desk_tables import AlarmRow, ChangeRow
+    from monitor.store.desk_tables import AlarmRow, ChangeRow, OperatorAlarm
 
 TABLE_ROWS = 240
 
@@ -23,6 +23,7 @@ def alarm(
 ) -> dict[str, Any]:
     """Return one alarm for a template; texts from outside are plain text, the template escapes them."""
     until = row.end_ms if row.end_ms is not None else now_ms
+    left = _left(row, rulebook, language, now_ms)
     return {
         "id": row.id,
         "severity": row.severity,
@@ -41,8 +42,9 @@ def alarm(
         "end_ms": row.end_ms,
         "raised_ms": row.raised_ms,
         "lasted": span(max(0, until - row.start_ms), language),
-        "left": _left(row, rulebook, language, now_ms),
+        "left": left,
         "late": row.late,
+        "stage": row.stage,
         "suppressed_by": row.suppressed_by,
         "revision": row.revision,
         "acknowledged_by": row.acknowledged_by,
@@ -53,16 +55,46 @@ def alarm(
 
 
 def _left(row: AlarmRow, rulebook: Rulebook, language: str, now_ms: int) -> dict[str, Any] | None:
-    """Return the time left to respond, for an open alarm that nobody has acknowledged."""
-    if attention(row).value != "unacknowledged" or row.status not in OPEN:
+    """Return the time left to respond, for an open alarm that nobody has acknowledged; `share` is in percent."""
+    if attention(row) is not Attention.UNACKNOWLEDGED or row.status not in OPEN:
         return None
     limit = rulebook.respond(row.rule, Severity(row.severity))
     if not isinstance(limit, int):
-        return {"text": text("left.days", language, n=limit.removesuffix("wd")), "share": None, "over": False}
+        days = limit.removesuffix("wd")
+        words = text("left.day" if days == "1" else "left.days", language, n=days)
+        return {"text": words, "share": None, "over": False}
     rest = row.raised_ms + limit - now_ms
+    if abs(rest) >= 10 * MINUTE:
+        rest -= rest % MINUTE  # seconds matter at the end
     if rest < 0:
         return {"text": text("left.over", language, t=span(rest, language)), "share": 0, "over": True}
-    return {"text": span(rest, language), "share": round(100 * rest / limit), "over": False}
+    return {"text": span(rest, language), "share": min(100, round(100 * rest / limit)), "over": False}
+
+
+def tally(counts: dict[tuple[str, bool], int]) -> list[dict[str, Any]]:
+    """Return the open alarms by colour, worst first, and how many of them nobody has acknowledged."""
+    return [
+        {
+            "severity": severity.value,
+            "open": counts.get((severity.value, False), 0) + counts.get((severity.value, True), 0),
+            "unseen": counts.get((severity.value, False), 0),
+        }
+        for severity in sorted(Severity, key=lambda each: -each.rank)
+    ]
+
+
+def fault(row: OperatorAlarm, language: str) -> dict[str, Any]:
+    """Return one fault of the monitor for a template; a code without words of its own is shown as it is."""
+    key = f"monitor.{row.code}"
+    return {
+        "code": row.code,
+        "title": text(key, language) if key in TEXTS else row.code,
+        "subject": row.subject,
+        "opened_ms": row.opened_ms,
+        "last_ms": row.last_ms,
+        "count": row.count,
+        "detail": row.detail,
+    }
 
 
 def change(row: ChangeRow, language: str) -> dict[str, Any]:

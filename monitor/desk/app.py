@@ -6,27 +6,25 @@ import asyncio
 import contextlib
 import json
 from http import HTTPStatus
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.staticfiles import StaticFiles
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from monitor.alarms import queries
 from monitor.api import problems, routes, stream
-from monitor.console import pages, render
-from monitor.desk.guard import Guard
+from monitor.console import entry, pages, render
+from monitor.console.files import Files
+from monitor.desk.guard import HEADERS, Guard
 from monitor.desk.parts import Desk, RefusedError
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-STATIC = Path(__file__).parent.parent / "console" / "static"
 PRUNE_S = 3600.0
 
 
@@ -55,10 +53,11 @@ def create_desk(desk: Desk) -> FastAPI:
     app.add_middleware(Guard, https=desk.settings.https)
     app.include_router(routes.router)
     app.include_router(stream.router)
+    app.include_router(entry.router)
     app.include_router(pages.router)
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    app.mount("/static", Files(), name="static")
     _health(app, desk)
-    _errors(app, desk)
+    _errors(app)
     return app
 
 
@@ -88,30 +87,42 @@ def _refresh(desk: Desk) -> None:
             desk.figures.alarms.labels(severity, attention).set(counts.get((severity, seen), 0))
 
 
-def _errors(app: FastAPI, desk: Desk) -> None:
-    def for_tools(request: Request) -> bool:
-        return request.url.path.startswith("/v1/")
+def _errors(app: FastAPI) -> None:
+    def answered(request: Request, error: RefusedError) -> Response:
+        return problems.of_refusal(error) if request.url.path.startswith("/v1/") else render.refused(request, error)
 
     @app.exception_handler(RefusedError)
     def refused(request: Request, error: RefusedError) -> Response:
-        return problems.of_refusal(error) if for_tools(request) else render.refused(request, desk, error)
+        return answered(request, error)
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
-        if for_tools(request):
+        if request.url.path.startswith("/v1/"):
             return problems.of_validation(error)
-        return render.refused(request, desk, RefusedError(HTTPStatus.NOT_FOUND, "not_found"))
+        if any(item["loc"][:1] == ("path",) for item in error.errors()):
+            return answered(request, RefusedError(HTTPStatus.NOT_FOUND, "not_found"))
+        return answered(request, RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "contract"))
 
     @app.exception_handler(StoreDownError)
     def store_down(request: Request, error: StoreDownError) -> Response:
         del error  # it names the database, which is nothing for the outside
-        return refused(request, RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "store_down", retry_after_s=5))
+        return answered(request, RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "store_down", retry_after_s=5))
 
     @app.exception_handler(HTTPException)
     def http_error(request: Request, error: HTTPException) -> Response:
         status = HTTPStatus(error.status_code)
         code = "not_found" if status == HTTPStatus.NOT_FOUND else status.name.lower()
-        return refused(request, RefusedError(status, code))
+        answer = answered(request, RefusedError(status, code))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> Response:
+        del error  # starlette raises it again for the log, once this answer is out
+        answer = answered(request, RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal"))
+        for name, value in HEADERS:  # this answer is given outside the guard
+            answer.headers[name.decode()] = value.decode()
+        return answer
 
 
 async def _prune(desk: Desk) -> None:

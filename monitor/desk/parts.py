@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from secrets import compare_digest
 from typing import TYPE_CHECKING, Annotated
-from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
 
 from monitor.accounts import sessions
-from monitor.accounts.sessions import Brake, Person
+from monitor.accounts.brake import Brake
+from monitor.accounts.sessions import Person
+from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +52,8 @@ class Desk:
     ready: Callable[[], list[str]]
     """Why the desk is not ready, empty if it is."""
     brake: Brake = field(default_factory=Brake)
+    streams: Counter[str] = field(default_factory=Counter)
+    """Open live streams by session; touched by the event loop alone."""
 
 
 def desk_of(request: Request) -> Desk:
@@ -73,9 +78,17 @@ def person_of(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> Pers
         raise RefusedError(HTTPStatus.UNAUTHORIZED, "not_signed_in")
     person, stale = found
     if stale:
-        with desk.store.writing() as session:
+        # A store that is busy writing still answers who reads; the next request notes the use.
+        with contextlib.suppress(StoreDownError), desk.store.writing() as session:
             sessions.touch(session, person.token_sha256, now)
+    request.state.person = person
     return person
+
+
+def seen_person(request: Request) -> Person | None:
+    """Return who makes the request, where that has been found out already: for pages of refusals."""
+    found = getattr(request.state, "person", None)
+    return found if isinstance(found, Person) else None
 
 
 def settled_person(person: Annotated[Person, Depends(person_of)]) -> Person:
@@ -85,10 +98,13 @@ def settled_person(person: Annotated[Person, Depends(person_of)]) -> Person:
     return person
 
 
-def check_origin(request: Request) -> None:
+def check_origin(request: Request, desk: Annotated[Desk, Depends(desk_of)]) -> None:
     """Refuse a write that a page of another origin sends (its cookie would come along where SameSite is not known)."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if origin is None:
+        return
+    scheme, _, host = origin.partition("://")
+    if host != request.headers.get("host") or (desk.settings.https and scheme != "https"):
         raise RefusedError(HTTPStatus.FORBIDDEN, "foreign_origin")
 
 

@@ -53,9 +53,9 @@ class DeskLab:
     def user(self, name="li.lei", role="supervisor", language="zh", *, settled=True):
         with self.store.writing() as session:
             password = users.add(session, name, display="李雷", role=role, language=language, now_ms=self.clock())
-            if settled:
-                assert users.change_password(session, name, password, PASSWORD) == []
-                password = PASSWORD
+        if settled:
+            assert users.change_password(self.store, name, password, PASSWORD) == []
+            password = PASSWORD
         return password
 
     @contextmanager

@@ -124,10 +124,10 @@ def test_bodies_that_are_no_json_or_too_large_are_refused(lab):
         assert client.post(url, json={"revision": 1}, headers=headers).json()["code"] == "no_such_alarm"
 
 
-def test_the_queue_is_ordered_by_colour_attention_and_age_and_pages_without_loss(either_lab):
+def test_the_queue_is_ordered_by_colour_attention_and_time_left_and_pages_without_loss(either_lab):
     colours = ("blue", "red", "yellow", "red", "orange", "yellow", "red")
     tags = [
-        life(seq, tag=f"T{seq}", severity=colour, start=START + (7 - seq) * 1000)
+        life(seq, tag=f"T{seq}", severity=colour, at=START + (7 - seq) * 1000)
         for seq, colour in enumerate(colours, start=1)
     ]
     either_lab.apply(*tags)
