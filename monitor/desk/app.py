@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from monitor.alarms import queries
+from monitor.alarms import operators, queries
 from monitor.api import problems, routes, stream
 from monitor.console import entry, pages, render
 from monitor.console.files import Files
@@ -82,6 +82,7 @@ def _health(app: FastAPI, desk: Desk) -> None:
 def _refresh(desk: Desk) -> None:
     with desk.store.reading() as session:
         counts = queries.open_counts(session)
+        desk.figures.operator_alarms.set(operators.count_open(session))
     for severity in ("red", "orange", "yellow", "blue"):
         for seen, attention in ((False, "unacknowledged"), (True, "acknowledged")):
             desk.figures.alarms.labels(severity, attention).set(counts.get((severity, seen), 0))

@@ -41,6 +41,19 @@ class Figures:
         )
         self.sign_ins = Counter("offsite_desk_sign_ins", "Sign-ins, by outcome", ["outcome"], registry=self.registry)
 
+        self.operator_alarms = Gauge(
+            "offsite_desk_operator_alarms",
+            "Open operators' alarms: something is wrong with the monitor",
+            registry=self.registry,
+        )
+        # A counter that is not there yet has no first increase for Prometheus to see.
+        for outcome in ("applied", "duplicate", "foreign"):
+            self.changes.labels(outcome)
+        for outcome in ("sent", "failed"):
+            self.notices.labels("alertmanager", outcome)
+        for outcome in ("passed", "refused", "braked"):
+            self.sign_ins.labels(outcome)
+
     def batch(self, outcome: Outcome, latencies_ms: Iterable[int]) -> None:
         """Count one batch of changes."""
         self.changes.labels("applied").inc(outcome.applied)

@@ -57,11 +57,21 @@ class Relay:
         self._fenced: Any = None
 
     def send_once(self) -> int:
-        """Send one round of rows; returns how many were sent. A failure is kept with its lane and tried again later."""
+        """Send one round of rows; returns how many were sent. A failure is kept with its lane and tried again later.
+
+        The log goes first: a key that opened the door before its facility's register stands in the log would let in
+        readings that no rule can judge. While log rows wait, only revocations go through.
+        """
         claimed = self._claim()
-        fenced = [(lane, rows) for lane, rows in claimed if rows[0].topic == ACCESS]
         plain = [(lane, rows) for lane, rows in claimed if rows[0].topic != ACCESS]
-        return self._round(fenced, self._send_fenced) + self._round(plain, self._send_plain)
+        sent = self._round(plain, self._send_plain)
+        held = sent < sum(len(rows) for _, rows in plain)
+        fenced = [
+            (lane, rows)
+            for lane, rows in claimed
+            if rows[0].topic == ACCESS and not (held and any(row.value is not None for row in rows))
+        ]
+        return sent + self._round(fenced, self._send_fenced)
 
     def waiting(self) -> int:
         """Return how many rows wait."""
@@ -86,7 +96,7 @@ class Relay:
                 select(OutboxLane)
                 .where(OutboxLane.unsent > 0)
                 .where((OutboxLane.claimed_until_ms < now) | (OutboxLane.claimed_by == self.name))
-                .order_by(OutboxLane.attempts, OutboxLane.lane)
+                .order_by(OutboxLane.lane.desc())  # the log's lanes before those of the access topic
                 .limit(LANES)
                 .with_for_update(skip_locked=True)
             ).all()

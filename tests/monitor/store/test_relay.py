@@ -6,6 +6,7 @@ import threading
 
 import pytest
 from kafka import KafkaConsumer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 from sqlalchemy import select
 
 from monitor.store.outbox import MAX_RECORD, Entry, access_entry, add
@@ -170,3 +171,31 @@ def test_a_value_no_topic_takes_is_refused_before_it_blocks_its_lane(store):
     assert caught.value.faults[0].code == "too_large"
     with store.reading() as session:
         assert session.scalars(select(OutboxLane)).all() == []
+
+
+def test_no_key_opens_the_door_before_the_register_stands_in_the_log(store, kafka_settings, relay, monkeypatch):
+    put(store, access_entry("old-key", None), access_entry("new-key", b"{}"), log_row("F1", 1))
+    real = relay._send_plain
+
+    def fails(_lanes):
+        raise KafkaTimeoutError("the log does not answer")
+
+    monkeypatch.setattr(relay, "_send_plain", fails)
+    assert relay.send_once() == 1
+    assert [key for key, *_ in read(kafka_settings, ACCESS)] == ["old-key"]
+    monkeypatch.setattr(relay, "_send_plain", real)
+    relay._now = lambda: NOW + CLAIM_MS + 1
+    assert relay.send_once() == 2
+    assert [key for key, *_ in read(kafka_settings, ACCESS)] == ["old-key", "new-key"]
+
+
+def test_with_many_lanes_the_log_goes_first(store, kafka_settings, relay, monkeypatch):
+    from monitor.store import relay as module
+
+    monkeypatch.setattr(module, "LANES", 3)
+    put(store, *[access_entry(f"k{i}", b"{}") for i in range(4)], *[log_row(f"F{i}", i) for i in range(4)])
+    sent = []
+    while relay.waiting():
+        relay.send_once()
+        sent.append((len(read(kafka_settings, LOG)), len(read(kafka_settings, ACCESS))))
+    assert sent == [(3, 0), (4, 2), (4, 4)]
