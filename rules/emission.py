@@ -9,7 +9,7 @@ from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alar
 from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, prune
-from rules.wording import evidence, message
+from rules.wording import evidence, message, unwatched
 
 if TYPE_CHECKING:
     from rules.layout import Array
@@ -119,13 +119,21 @@ class Emitter:
         if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
             occurrence.unknown = new.unknown
 
-    def abandon(self, kind: int, instance: Instance, received: int) -> None:
-        """End the open occurrence of an instance that is no longer watched."""
-        rows = self.state.occurrences.pop((kind, *instance.key), [])
+    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, vanished: bool) -> None:
+        """End the open occurrence of an instance that is no longer watched; `why` is the record that says so.
+
+        A tag that vanishes takes its occurrences along: none of them can come again under the same start.
+        """
+        key = (kind, *instance.key)
+        rows = self.state.occurrences.pop(key, []) if vanished else self.state.occurrences.get(key, [])
         for occurrence in rows:
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
-                self._of_instance(instance, occurrence, ChangeKind.CLEARED, received, received, float("nan"), [])
+                occurrence.closed = int(self.state.series[instance.slot]["last_t"])
+                self.emit(
+                    instance.rule, {"tag": instance.tag}, occurrence, ChangeKind.CLEARED, received, received,
+                    unwatched(instance.tag), Evidence(limits=list(instance.limits), records=[why]),
+                )  # fmt: skip
 
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""

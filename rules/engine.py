@@ -150,9 +150,9 @@ class Engine:
             raise SnapshotError(f"snapshot of {facility}: packs {body['packs'][:12]} are not known here")
         part = self._partition(partition)
         state = FacilityState(partition, facility)
-        state.registered = dict(body["registered"])
+        state.registered, state.left = dict(body["registered"]), dict(body["left"])
         if body["register"] is not None:
-            plan = compile_plan(Facility.model_validate_json(body["register"]), bundle, body["clock"])
+            plan = compile_plan(Facility.model_validate_json(body["register"]), bundle, body["adopted"])
             state.adopt(plan, body["clock"])
             keys = [[list(i.key) for i in plan.instances(kind)] for kind in (LIMIT, FROZEN, GAP)]
             if keys != body["keys"]:
@@ -255,7 +255,11 @@ class Engine:
             return
         while state.next_due <= to:
             state.dirty = True
-            self._decide(state, emitter)
+            plan = state.plan
+            if plan is not None and plan.until == state.next_due:
+                self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter)
+            else:
+                self._decide(state, emitter)
             state.refresh_due()
         if not emitter.shared:
             state.clock = to
@@ -424,21 +428,28 @@ class Engine:
     def _recompile(self, state: FacilityState, bundle: Bundle, received: int, emitter: Emitter) -> None:
         state.packs = bundle.sha256
         if state.plan is not None:
-            emitter.bundle = bundle
             self._adopt(state, state.plan.facility, bundle, received, emitter)
 
     def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
-        """Compile anew; what is no longer watched ends with the record that says so."""
+        """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
         plan = compile_plan(facility, bundle, received)
         old = state.plan
+        packs = bundle.sha256 != emitter.bundle.sha256
+        why = (
+            RecordRead(kind=Kind.PACKS, id=bundle.sha256)
+            if packs
+            else RecordRead(kind=Kind.REGISTER, id=str(state.version))
+        )
         if old is not None:
             kept = {(kind, *i.key) for kind in (LIMIT, FROZEN, GAP) for i in plan.instances(kind)}
             for kind in (LIMIT, FROZEN, GAP):
                 for instance in old.instances(kind):
                     if (kind, *instance.key) not in kept:
-                        emitter.abandon(kind, instance, received)
+                        emitter.abandon(kind, instance, received, why, vanished=instance.tag not in plan.slots)
+        silence.abandon_groups(state, plan, received, why, emitter)
+        emitter.bundle = bundle
         state.adopt(plan, received)
-        silence.abandon_groups(state, received, emitter)
+        silence.regroup(state, received, emitter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,6 @@ SERIES = np.dtype(
         ("last_m", "<i8"),  # receive time of that row
         ("recv", "<i8"),  # receive time of the last row of any standing
         ("ext", "<i8"),  # closed front-door time since the newest row
-        ("lo", "<i8"),  # where silence is counted from: last_t, or the registration
         ("tail_t", "<i8"),  # newest event time that has left the ring
         ("tail_m", "<i8"),
         ("interval", "<i8"),

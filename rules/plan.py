@@ -13,14 +13,16 @@ import numpy as np
 
 from rules import layout, ring
 from rules.changes import LimitUsed
+from rules.facts import facts_of, in_force, next_change
 from rules.predicate import matches
-from rules.register import Span, facts_of
+from rules.register import Span
 from rules.rule import FrozenRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
+    from rules.facts import FactValue
     from rules.layout import Array
     from rules.pack import Bundle
-    from rules.register import Facility, FactValue, Sensor
+    from rules.register import Facility, Sensor
     from rules.rule import Rule
 
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
@@ -56,6 +58,10 @@ class Plan:
     """All instances of a facility, grouped by kind and ordered by series, with their parameter arrays."""
 
     facility: Facility
+    at: int = 0
+    """The instant whose registered facts it was made of."""
+    until: int = layout.NEVER
+    """When the next registered fact comes into force: the plan is made anew then."""
     slots: dict[str, int] = field(default_factory=dict)
     sensors: list[Sensor] = field(default_factory=list)
     limits: list[Instance] = field(default_factory=list)
@@ -66,10 +72,16 @@ class Plan:
     frozen_params: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_PARAM))
     gap_params: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_PARAM))
     ring_rows: int = 0
+    silent: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    """(rule, area, or empty for the facility) -> its gap instances, by tag."""
 
     def instances(self, kind: int) -> list[Instance]:
         """Return the instances of LIMIT, FROZEN or GAP."""
         return (self.limits, self.frozen, self.gaps)[kind]
+
+    def params(self, kind: int) -> Array:
+        """Return the parameter rows of the instances of LIMIT, FROZEN or GAP."""
+        return (self.limit_params, self.frozen_params, self.gap_params)[kind]
 
     def watch(self, tag: str) -> list[tuple[str, bytes]]:
         """Return what watches a tag and with what numbers; equal lists decide equal rows alike."""
@@ -83,17 +95,14 @@ class Plan:
             for instances, params, low, high in sets
             for i in range(int(row[low]), int(row[high]))
         ]
-        return [("range", row[["range_low", "range_high"]].tobytes()), *found]
+        quantity = self.sensors[self.slots[tag]].quantity
+        # Field by field: a view of several fields would carry the places of the others along.
+        return [(quantity, row["range_low"].tobytes() + row["range_high"].tobytes()), *found]
 
 
 def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
-    """Return the plan of `facility`; of several entries of one tag the newest in force at `received_ms` counts."""
-    plan = Plan(facility)
-    chosen: dict[str, Sensor] = {}
-    for sensor in sorted(facility.sensors, key=lambda s: (s.tag, s.from_ or 0)):
-        if sensor.tag not in chosen or (sensor.from_ or 0) <= received_ms:
-            chosen[sensor.tag] = sensor
-    plan.sensors = list(chosen.values())
+    """Return the plan of `facility` with the registered facts in force at `received_ms`."""
+    plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     plan.series = np.zeros(len(plan.sensors), layout.SERIES)
     limit_params, frozen_params, gap_params = [], [], []
@@ -107,7 +116,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
         row["ring_off"], row["ring_cap"] = offset, ring.capacity(interval)
         offset += int(row["ring_cap"])
         row["limit_lo"], row["frozen_lo"], row["gap_lo"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
-        facts = facts_of(facility, sensor)
+        facts = facts_of(facility, sensor, received_ms)
         for rank, rule in active:
             if not matches(rule, facility, facts):
                 continue
@@ -127,6 +136,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
                 plan.frozen.append(base)
                 frozen_params.append(frozen_param(rule, sensor, interval, facility.delivery))
             elif sensor.interval is not None or rule.threshold is not None:
+                for place in ("", sensor.area):
+                    plan.silent.setdefault((rule.id, place), []).append(len(plan.gaps))
                 plan.gaps.append(base)
                 gap_params.append(gap_param(rule, interval, facility.delivery))
         row["limit_hi"], row["frozen_hi"], row["gap_hi"] = len(plan.limits), len(plan.frozen), len(plan.gaps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rules.register import FACTS, FactValue
+from rules.facts import FACTS, FactValue
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from rules.layout import GAP, HORIZON_MS, NEVER, NONE
 from rules.occurrence import Occurrence
 from rules.rule import GapRule
 from rules.state import FacilityState, Group
-from rules.wording import group_message
+from rules.wording import group_message, unwatched
 
 if TYPE_CHECKING:
     from rules.emission import Emitter, Transition
@@ -140,17 +140,63 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
     state.refresh_due()
 
 
-def abandon_groups(state: FacilityState, received: int, emitter: Emitter) -> None:
-    """End the groups whose series are no longer watched."""
-    assert state.plan is not None  # noqa: S101 - called after a plan was adopted
-    watched = {(i.rule.id, place) for i in state.plan.gaps for place in ("", i.area)}
-    for group in state.groups:
+def abandon_groups(state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter) -> None:
+    """End the groups whose series a new plan no longer watches; `why` is the record that says so."""
+    watched = {
+        (instance.rule.id, place)
+        for instance, params in zip(plan.gaps, plan.gap_params, strict=True)
+        for wanted, place in ((params["facility"], ""), (params["area"], instance.area))
+        if wanted
+    }
+    for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if group.occurrence.active and (group.rule, group.place) not in watched:
             group.occurrence.end = max(received, group.occurrence.start)
-            group.due = NEVER
-            _emit(group, ChangeKind.CLEARED, received, received, emitter, [])
+            text = unwatched(group.place)
+            emitter.emit(
+                _rule(group.rule, emitter), _subject(group.place), group.occurrence, ChangeKind.CLEARED, received, received,
+                text, Evidence(records=[why]),
+            )  # fmt: skip
     state.groups = [g for g in state.groups if (g.rule, g.place) in watched]
+
+
+def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
+    """Fit the groups that stand to a plan just adopted, and release what none of them covers any more."""
+    plan = state.plan
+    assert plan is not None  # noqa: S101 - called after a plan was adopted
+    for group in state.groups:
+        group.interval = min(int(plan.gap_params[i]["interval"]) for i in plan.silent[group.rule, group.place])
+        if group.occurrence.active:
+            _schedule(state, group, _rule(group.rule, emitter), received)
+    free(state, received, emitter)
     state.refresh_due()
+
+
+def free(state: FacilityState, at: int, emitter: Emitter) -> None:
+    """Release what is suppressed by an alarm that neither stands nor is about to release it."""
+    plan = state.plan
+    assert plan is not None  # noqa: S101 - a silence has a plan
+    holders = {g.occurrence.alarm: g for g in state.groups if g.occurrence.active or g.release != NEVER}
+    for lower in sorted(state.groups, key=lambda group: (group.rule, group.place)):
+        if lower.occurrence.active and lower.occurrence.by is not None and lower.occurrence.by not in holders:
+            by, lower.occurrence.by = lower.occurrence.by, None
+            _emit(lower, ChangeKind.RELEASED, at, at, emitter, [], by=by)
+    for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
+        occurrence = emitter.active(GAP, plan.gaps[i])
+        if occurrence is None or occurrence.by is None:
+            continue
+        holder = holders.get(occurrence.by)
+        if holder is None or holder.place not in {"", plan.gaps[i].area}:
+            _let_go(state, plan.gaps[i], occurrence, at, emitter)
+
+
+def _let_go(state: FacilityState, instance: Instance, occurrence: Occurrence, at: int, emitter: Emitter) -> None:
+    """Release a tag's alarm, or let the group that now stands over it suppress it."""
+    by, occurrence.by = occurrence.by, None
+    over = _active(state, instance.rule.id, "") or _active(state, instance.rule.id, instance.area)
+    if over is not None:
+        _suppress(over, instance, occurrence, at, emitter)
+    else:
+        emitter.cover(instance, occurrence, ChangeKind.RELEASED, at, at, by=by)
 
 
 def _covering(
@@ -165,7 +211,7 @@ def _covering(
         group = _active(state, instance.rule.id, place)
         if group is not None:
             return group
-        members = _members(plan, instance.rule.id, place)
+        members = plan.silent.get((instance.rule.id, place), [])
         if len(members) >= FEWEST and all(_quiet(state, plan, j, transition.at) for j in members):
             lo = int(state.gaps[i]["lo"]) + int(series["ext"])
             return _raise(state, instance.rule.id, place, transition.start, lo, transition.at, emitter)
@@ -184,7 +230,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, 
     plan = state.plan
     assert plan is not None  # noqa: S101 - a silence has a plan
     rule = _rule(rule_id, emitter)
-    members = _members(plan, rule_id, place)
+    members = plan.silent[rule_id, place]
     interval = min(int(plan.gap_params[i]["interval"]) for i in members)
     sev = rule.severity.base.rank
     for after, rank in _steps(rule, interval):
@@ -231,14 +277,14 @@ def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> 
             lower.occurrence.by = None
             _emit(lower, ChangeKind.RELEASED, due, due, emitter, [], by=alarm)
     still: dict[str, list[tuple[int, Occurrence]]] = {}
-    for i in _members(plan, group.rule, group.place):
+    for i in plan.silent.get((group.rule, group.place), []):
         occurrence = emitter.active(GAP, plan.gaps[i])
         if occurrence is not None and occurrence.by == alarm:
             occurrence.by = None
             still.setdefault(plan.gaps[i].area, []).append((i, occurrence))
     for area in sorted(still):
         silent = still[area]
-        whole = len(silent) >= FEWEST and len(silent) == len(_members(plan, group.rule, area))
+        whole = len(silent) >= FEWEST and len(silent) == len(plan.silent[group.rule, area])
         if not group.place and whole and plan.gap_params[silent[0][0]]["area"]:
             if _active(state, group.rule, area) is None:
                 start = min(o.start for _, o in silent)
@@ -247,11 +293,6 @@ def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> 
             continue
         for i, occurrence in sorted(silent, key=lambda item: plan.gaps[item[0]].tag):
             emitter.cover(plan.gaps[i], occurrence, ChangeKind.RELEASED, due, due, by=alarm)
-
-
-def _members(plan: Plan, rule: str, place: str) -> list[int]:
-    found = [i for i, inst in enumerate(plan.gaps) if inst.rule.id == rule and (not place or inst.area == place)]
-    return sorted(found, key=lambda i: plan.gaps[i].tag)
 
 
 def _active(state: FacilityState, rule: str, place: str) -> Group | None:

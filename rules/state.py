@@ -13,14 +13,16 @@ import numpy.typing as npt
 
 from rules import layout
 from rules.errors import OffsiteError
+from rules.kinds import frozen, gap, limit
 from rules.layout import FROZEN, GAP, LIMIT, NEVER, NONE, Array
 from rules.occurrence import Occurrence
 
 if TYPE_CHECKING:
     from rules.plan import Plan
 
+MAX_LEFT = 5_000
 MAGIC = b"OFS1"
-FORMAT = 1
+FORMAT = 2
 COUNTERS = ("rows", "duplicate", "conflict", "late", "stale", "future")
 
 
@@ -79,7 +81,9 @@ class FacilityState:
     plan: Plan | None = None
     packs: str = ""
     registered: dict[str, int] = field(default_factory=dict)
-    """Receive time of the register record that brought each tag: silence is counted from there."""
+    """When each tag came into force: silence is counted from there."""
+    left: dict[str, int] = field(default_factory=dict)
+    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again."""
     unknown_tags: int = 0
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
@@ -104,6 +108,8 @@ class FacilityState:
                 due = min(due, int(states["due"].min()))
         for group in self.groups:
             due = min(due, group.due, group.release)
+        if self.plan is not None:
+            due = min(due, self.plan.until)
         self.next_due = due
 
     def adopt(self, plan: Plan, received: int) -> None:
@@ -122,11 +128,14 @@ class FacilityState:
             since = self.registered.setdefault(tag, received)
             self.series[slot]["recv"] = since
             self.series[slot]["last_m"] = since
-            self.series[slot]["lo"] = since
             if old is not None and tag in old.slots:
                 self._carry_series(slot, arrays, old.slots[tag], same=old.watch(tag) == plan.watch(tag))
+            elif tag in self.left:
+                newest = self.left.pop(tag)
+                self.series[slot]["last_t"] = self.series[slot]["tail_t"] = newest
+        self._remember(old, arrays[0])
         self.registered = {tag: at for tag, at in sorted(self.registered.items()) if tag in plan.slots}
-        self._carry_instances(old, heads)
+        self._carry_instances(old, heads, received)
         self._settle()
         self.refresh_due()
         self.dirty = True
@@ -134,7 +143,7 @@ class FacilityState:
     def _carry_series(self, slot: int, old: tuple[Any, ...], old_slot: int, *, same: bool) -> None:
         series, rings = old[0], old[1:]
         source, target = series[old_slot], self.series[slot]
-        for name in ("last_t", "last_m", "recv", "ext", "lo", "tail_t", "tail_m", *COUNTERS):
+        for name in ("last_t", "last_m", "recv", "ext", "tail_t", "tail_m", *COUNTERS):
             target[name] = source[name]
         length, cap = int(source["ring_len"]), int(source["ring_cap"])
         if not same or length > target["ring_cap"]:
@@ -162,7 +171,17 @@ class FacilityState:
                 if self.series[instance.slot]["ring_len"] == 0:
                     tail[i] = head[i]
 
-    def _carry_instances(self, old: Plan | None, heads: tuple[Array, ...]) -> None:
+    def _remember(self, old: Plan | None, series: Array) -> None:
+        """Keep the newest event time of tags that vanish from the register, of the last ones if there are many."""
+        assert self.plan is not None  # noqa: S101 - adopt has just set it
+        for tag, slot in old.slots.items() if old is not None else ():
+            if tag not in self.plan.slots and series[slot]["last_t"] != NONE:
+                self.left[tag] = int(series[slot]["last_t"])
+        for tag in list(self.left)[: max(0, len(self.left) - MAX_LEFT)]:
+            del self.left[tag]
+
+    def _carry_instances(self, old: Plan | None, heads: tuple[Array, ...], now: int) -> None:
+        """Let instances that stay keep their state; what new numbers make due is never due before `now`."""
         plan = self.plan
         assert plan is not None  # noqa: S101 - adopt has just set it
         self.limit_head = _blank(np.zeros(len(plan.limits), layout.LIMIT_STATE))
@@ -170,21 +189,36 @@ class FacilityState:
         self.frozen_head = _blank(np.zeros(len(plan.frozen), layout.FROZEN_STATE))
         self.frozen_tail = self.frozen_head.copy()
         self.gaps = _blank(np.zeros(len(plan.gaps), layout.GAP_STATE))
-        for i, instance in enumerate(plan.gaps):
-            series = self.series[instance.slot]
-            gap, params = self.gaps[i], plan.gap_params[i]
-            gap["lo"], gap["fresh"] = series["lo"], series["last_t"] == NONE
-            gap["due"] = max(
-                int(gap["lo"] + params["silent"] + params["delivery"] + series["ext"]), int(series["last_m"])
-            )
-        if old is None:
-            return
         targets = (self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps)
         for kind, target, source in zip((LIMIT, LIMIT, FROZEN, FROZEN, GAP), targets, heads, strict=True):
-            places = {instance.key: i for i, instance in enumerate(old.instances(kind))}
+            places = {} if old is None else {instance.key: i for i, instance in enumerate(old.instances(kind))}
             for i, instance in enumerate(plan.instances(kind)):
-                if instance.key in places:
-                    target[i] = source[places[instance.key]]
+                before = places.get(instance.key)
+                if before is not None:
+                    target[i] = source[before]
+                elif kind == GAP:
+                    self._begin_gap(i)
+                changed = old is None or before is None or not _same(old.params(kind)[before], plan.params(kind)[i])
+                if changed and kind == LIMIT and before is not None and old is not None:
+                    _forget_steps(target[i], old.limit_params[before], plan.limit_params[i])
+                if changed and (kind == GAP or before is not None):
+                    self._schedule(kind, target[i], i, now)
+
+    def _begin_gap(self, i: int) -> None:
+        """Count the silence of a new instance from the series' newest row since its registration, or from that."""
+        assert self.plan is not None  # noqa: S101 - adopt has just set it
+        instance = self.plan.gaps[i]
+        newest, since = int(self.series[instance.slot]["last_t"]), self.registered[instance.tag]
+        self.gaps[i]["lo"], self.gaps[i]["fresh"] = max(newest, since), newest <= since
+
+    def _schedule(self, kind: int, state: Array, i: int, now: int) -> None:
+        plan = self.plan
+        assert plan is not None  # noqa: S101 - adopt has just set it
+        if kind == GAP:
+            gap.schedule(plan.gap_params[i], state, int(self.series[plan.gaps[i].slot]["ext"]), now)
+            return
+        (limit if kind == LIMIT else frozen).schedule(plan.params(kind)[i], state)
+        state["due"] = max(int(state["due"]), now)
 
     def counters(self) -> dict[str, int]:
         """Return what happened to rows, summed over the series."""
@@ -203,7 +237,9 @@ class FacilityState:
             "position": self.position,
             "packs": self.packs,
             "register": None if plan is None else plan.facility.model_dump_json(by_alias=True, exclude_none=True),
+            "adopted": None if plan is None else plan.at,
             "registered": list(self.registered.items()),
+            "left": list(self.left.items()),
             "unknown_tags": self.unknown_tags,
             "occurrences": [[*key, [o.pack() for o in rows]] for key, rows in sorted(self.occurrences.items()) if rows],
             "groups": [group.pack() for group in self.groups],
@@ -246,6 +282,17 @@ def open_snapshot(snapshot: bytes) -> dict[str, Any]:
     if body["format"] != FORMAT:
         raise SnapshotError(f"snapshot format {body['format']} is not known here")
     return body
+
+
+def _forget_steps(state: Array, old: Array, new: Array) -> None:
+    """Let steps begin anew where a rule's steps are others now: they are known by their place."""
+    if any(old[name].tobytes() != new[name].tobytes() for name in ("step_after", "step_low", "step_high", "step_for")):
+        state["reached"] = 0
+        state["step_t"] = state["step_m"] = NONE
+
+
+def _same(one: Array, other: Array) -> bool:
+    return bool(one.tobytes() == other.tobytes())
 
 
 def _blank_series(series: Array) -> None:

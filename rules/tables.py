@@ -14,7 +14,7 @@ from rules.rule import Citation, Predicate
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rules.register import FactValue
+    from rules.facts import FactValue
 
 
 class TableRow(Strict):

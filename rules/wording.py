@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from rules.plan import Instance
 
 UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L"}
+WHOLE_FEED = ("Whole feed", "全部数据")
 _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.STEPPED: ("colour changed", "等级变更"),
     ChangeKind.SUPPRESSED: ("covered by a wider alarm", "已并入范围更大的报警"),
@@ -69,9 +70,17 @@ def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
     )
 
 
+def unwatched(place: str) -> Bilingual:
+    """Return the sentence for an alarm that ends because its rule or subject is no longer in force (empty: the feed)."""
+    en, zh = (place, place) if place else WHOLE_FEED
+    return Bilingual(
+        en=f"{en}: no longer watched, by a change of register or rules", zh=f"{zh}：登记或规则变更，不再监测"
+    )
+
+
 def group_message(place: str, kind: ChangeKind) -> Bilingual:
     """Return the sentence for an area's or the facility's silence; `place` is the area id or empty."""
-    en, zh = (place, place) if place else ("Whole feed", "全部数据")
+    en, zh = (place, place) if place else WHOLE_FEED
     if kind is ChangeKind.RAISED:
         return Bilingual(en=f"{en}: no record arrives from any sensor", zh=f"{zh}：所有测点均未收到记录")
     return Bilingual(en=f"{en}: {_ENDINGS[kind][0]}", zh=f"{zh}：{_ENDINGS[kind][1]}")

@@ -7,8 +7,9 @@ from pydantic import ValidationError
 
 from monitor.register.files import read_register
 from rules.errors import BadInputError
+from rules.facts import facts_of
 from rules.instants import format_instant
-from rules.register import Facility, facts_of
+from rules.register import Facility
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,11 +6,11 @@ import math
 from collections import Counter
 
 from rules.changes import alarm_id
+from rules.facts import facts_of
 from rules.models import Severity
 from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
 from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, Tick
-from rules.register import facts_of
 from rules.rule import FrozenRule, LimitRule
 from tests.rules.oracle import frozen, limit
 from tests.rules.oracle.gap import Silences

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
+from rules.facts import facts_of
 from rules.predicate import matches
-from rules.register import facts_of
 from rules.rule import GapRule
 
 HORIZON = 2 * 3_600_000

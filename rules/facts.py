@@ -1,0 +1,77 @@
+"""Facts of the register that rules may name, and which of them are in force at an instant (contracts.md §2, `from`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.instants import NEVER_MS
+from rules.register import AreaKind
+
+if TYPE_CHECKING:
+    from rules.register import Area, Facility, Sensor
+
+FactValue = str | float | bool | list[str] | None
+FACTS: dict[str, type] = {
+    "facility.jurisdiction": str,
+    "facility.labels": list,
+    "area.kind": str,
+    "area.grade": str,
+    "area.standard": str,
+    "area.phase": str,
+    "area.stores": list,
+    "area.shipment_type": str,
+    "area.water": str,
+    "area.pharmacopoeia": str,
+    "sensor.quantity": str,
+    "sensor.unit": str,
+    "sensor.pinned": bool,
+    "sensor.compensated": bool,
+}
+"""The closed list of facts that `applies_to` and table rows may name, with their types."""
+
+
+def in_force(facility: Facility, at_ms: int) -> list[Sensor]:
+    """Return the sensors in force at an instant, by tag; of several entries of one tag the newest that has begun."""
+    chosen: dict[str, Sensor] = {}
+    for sensor in sorted(facility.sensors, key=lambda s: (s.tag, s.from_ or 0)):
+        if (sensor.from_ or 0) <= at_ms:
+            chosen[sensor.tag] = sensor
+    return list(chosen.values())
+
+
+def next_change(facility: Facility, at_ms: int) -> int:
+    """Return the next instant at which a registered fact of a sensor or an area comes into force (NEVER_MS: none)."""
+    begins = [sensor.from_ or 0 for sensor in facility.sensors] + [area.from_ or 0 for area in facility.areas]
+    return min((begin for begin in begins if begin > at_ms), default=NEVER_MS)
+
+
+def _area_of(facility: Facility, sensor: Sensor, at_ms: int) -> Area:
+    """Return the entry of the sensor's area in force; before any has begun, the first to come."""
+    entries = sorted((a for a in facility.areas if a.id == sensor.area), key=lambda a: a.from_ or 0)
+    begun = [area for area in entries if (area.from_ or 0) <= at_ms]
+    return begun[-1] if begun else entries[0]
+
+
+def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[str, FactValue]:
+    """Return the facts of one sensor at an instant (default: the newest) for predicates and tables.
+
+    A cryo-tank without a phase is a vapour tank.
+    """
+    area = _area_of(facility, sensor, at_ms)
+    phase = area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None)
+    return {
+        "facility.jurisdiction": facility.jurisdiction,
+        "facility.labels": list(facility.labels),
+        "area.kind": area.kind.value,
+        "area.grade": area.grade,
+        "area.standard": area.standard,
+        "area.phase": phase,
+        "area.stores": list(area.stores),
+        "area.shipment_type": area.shipment_type,
+        "area.water": area.water,
+        "area.pharmacopoeia": area.pharmacopoeia,
+        "sensor.quantity": sensor.quantity.value,
+        "sensor.unit": sensor.unit,
+        "sensor.pinned": sensor.pinned,
+        "sensor.compensated": sensor.compensated,
+    }
