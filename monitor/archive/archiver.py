@@ -228,7 +228,8 @@ class Archiver:
             part, end = self._pending.get(where), self._ends.get(where)
             caught_up = part is None or end is None or part.base >= end.end
             over = caught_up or self._received.get(where, 0) >= unit.hour_ms + HOUR_MS
-            if not over or self._blocked.get(unit, 0) > now:
+            in_hand = part is not None and unit.hour_ms in part.builders
+            if not over or in_hand or self._blocked.get(unit, 0) > now:
                 continue
             try:
                 gone, new = self._writer.cut(unit)
