@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +23,6 @@ from tests.stores import cluster, postgres_bin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from tests.stores import Cluster
 
@@ -64,12 +65,13 @@ def kafka_settings(kafka: EmbeddedBroker) -> KafkaSettings:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def postgres() -> Iterator[Cluster]:
     """One PostgreSQL for the session, with a template database that holds the tables."""
     programs = postgres_bin()
     require(programs, "PostgreSQL")
     assert programs is not None
-    with cluster(tmp_path_factory.mktemp("postgres"), programs) as server:
+    # Not below pytest's own folder: every new session of pytest closes that to other users, and the server is one.
+    with TemporaryDirectory(prefix="offsite-postgres-") as folder, cluster(Path(folder), programs) as server:
         server.execute("CREATE DATABASE offsite")
         template = Store(f"{server.url}/offsite")
         upgrade(template)

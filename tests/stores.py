@@ -68,10 +68,6 @@ class Cluster:
 
 @contextmanager
 def cluster(folder, programs):
-    folder.chmod(0o777)
-    for parent in folder.parents:  # pytest's folders are the owner's alone; the server is another user
-        if parent.stat().st_uid == os.geteuid() and parent != Path("/"):
-            parent.chmod(parent.stat().st_mode | 0o011)
     server = Cluster(folder, programs)
     if os.geteuid() == 0:
         account = pwd.getpwnam("postgres")

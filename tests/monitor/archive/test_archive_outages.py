@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from sqlalchemy import text
@@ -97,11 +99,10 @@ def test_a_sqlite_that_another_writer_holds(kafka_settings, tmp_path, folder, mo
 
 
 @pytest.mark.postgres
-def test_a_postgresql_that_goes_and_comes_back(kafka_settings, tmp_path, folder):
+def test_a_postgresql_that_goes_and_comes_back(kafka_settings, folder):
     programs = postgres_bin()
     require(programs, "PostgreSQL")
-    (tmp_path / "pg").mkdir()
-    with cluster(tmp_path / "pg", programs) as server:
+    with TemporaryDirectory(prefix="offsite-postgres-") as place, cluster(Path(place), programs) as server:
         server.execute("CREATE DATABASE offsite")
         store = Store(f"{server.url}/offsite")
         upgrade(store)
