@@ -58,7 +58,6 @@ TEXTS: dict[str, tuple[str, str]] = {
     "refused.no_such_alarm": ("没有这条报警。", "There is no such alarm."),
     "refused.no_such_revision": ("该修订号不存在。", "The alarm has no such revision."),
     "refused.bad_filter": ("筛选条件无效。", "The filter is not valid."),
-    "refused.too_large": ("请求过大。", "The request is too large."),
     "refused.contract": ("提交的内容无效，什么都没有保存。", "What was sent is not valid; nothing was saved."),
     "refused.internal": (
         "系统内部出错，已记录，请告知运维人员。",

@@ -88,9 +88,9 @@ def firms(lab):
 
 
 def day(lab, now=NOW):
-    """Apply the day's alarms; returns the ids by tag, area or feed."""
+    """Apply the day's alarms; returns the ids by tag, area or feed. `lab.streams` makes what comes next."""
     firms(lab)
-    streams = {name: Firm(name) for name in FIRMS}
+    streams = lab.streams = {name: Firm(name) for name in FIRMS}
     changes, ids = [], {}
     for name, rule, subject, severity, minutes, zh, en in ROWS:
         evidence = WHY if subject == {"tag": "CR1.T1"} else Evidence()
@@ -125,10 +125,9 @@ def day(lab, now=NOW):
         firm.change("raised", "cold-chain.store-out", {"tag": "CR1.T2"}, "orange", start, words),
         firm.change("cleared", "cold-chain.store-out", {"tag": "CR1.T2"}, "orange", start, words, at=ends, end=ends),
     ]  # fmt: skip
-    words = ("FILL.P05：5900 /m³，高于上限 3520 /m³", "FILL.P05: 5900 /m³, above 3520 /m³")
     lab.apply(*changes)
     with lab.store.writing() as session:
-        for tag in ("FILL.P05B", "CR1.T2" if "CR1.T2" in ids else "CR2.T4", "CR4.T2"):
+        for tag in ("FILL.P05B", "CR1.T2", "CR4.T2"):
             row = ids[tag]
             acknowledge(
                 session, row, revision=_revision(session, row), actor="han.mei", now_ms=now - MINUTE, note="已电话联系"
@@ -163,7 +162,7 @@ def _records(tag, now):
         for minute in range(first, first + 5):
             at = start + minute * MINUTE
             value = 5 + 0.25 * math.sin(minute / 5) + max(0, minute - 68) * 0.1425
-            row = (at, value, 6 if 60 <= minute < 63 else 0)
+            row = (at, round(value, 1), 6 if 60 <= minute < 63 else 0)
             (late if 95 <= minute < 98 else rows).append(row)
         yield _record(offset, start + (first + 5) * MINUTE, tag, rows)
         offset += 1
