@@ -12,6 +12,7 @@ from kafka.partitioner.default import murmur2
 
 from rules.errors import Fault
 from rules.records import LogRecord, Rejected
+from streams import batches
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError
 from streams.codec import SHARED, decode
 from streams.topics import RECORD_BYTES
@@ -107,6 +108,7 @@ def open_log(settings: KafkaSettings, topic: str) -> Iterator[LogReader]:
         TopicsError: there is no such topic.
     """
     try:
+        batches.install()
         consumer = KafkaConsumer(
             client_id="offsite-log",
             group_id=None,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
 
-from monitor.archive import batches
 from monitor.archive.chunkfile import raw_of
 from rules.errors import ContractError, Fault
+from streams import batches
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError, admin_client
 from streams.topics import ALARMS, LOG
 

@@ -20,7 +20,7 @@ from monitor.alarms.projection import Incoming, apply_batch
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 from rules.errors import ContractError
-from streams import admin
+from streams import admin, batches
 from streams.topics import ALARMS
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class ChangeFollower:
                         consumer.close()
 
     def _consumer(self) -> Any:  # noqa: ANN401 - kafka-python ships no types
+        batches.install()
         return KafkaConsumer(
             enable_auto_commit=False,
             isolation_level="read_committed",

@@ -8,8 +8,8 @@ from kafka.record import memory_records
 from kafka.record.default_records import DefaultRecordBatch
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 
-from monitor.archive import batches
 from monitor.archive.chunkfile import raw_of
+from streams import batches
 from streams.dump import open_log
 from streams.topics import LOG
 from tests.monitor.archive.making import Archive

@@ -17,6 +17,7 @@ from monitor.store.desk_tables import AlarmRow, ChangeRow
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 from streams.admin import admin_client
+from streams.batches import HeaderName
 from streams.topics import ALARMS
 from tests.monitor.alarms.changes import change
 
@@ -225,3 +226,16 @@ def test_the_size_of_a_fetch_changes_nothing(sqlite_store, kafka_settings, monke
         until(lambda: len(seqs(sqlite_store)) == 40 and len(seqs(sqlite_store, "B2")) == 40)
     with sqlite_store.reading() as session:
         assert sorted(row.changes for row in session.scalars(select(AlarmRow))) == [40, 40]
+
+
+def test_a_header_name_of_any_bytes_stops_nobody(sqlite_store, kafka_settings):
+    producer = KafkaProducer(**kafka_settings.for_kafka_python(), acks="all")
+    name = HeaderName("odd")
+    name.raw = b"\xff\xfe"
+    value = change(1).model_dump_json().encode()
+    producer.send(kafka_settings.topic(ALARMS), key=b"A1", value=value, headers=[(name, b"x")])
+    producer.flush()
+    producer.close()
+    publish(kafka_settings, [change(2, "amended")])
+    with Running(sqlite_store, kafka_settings):
+        until(lambda: seqs(sqlite_store) == [1, 2])

@@ -1,7 +1,7 @@
-"""Read batches with kafka-python as an archive must: whatever the header names are, and with the checksum in C.
+"""Read batches with kafka-python as archive, dump and desk must: whatever the header names are, and with the checksum in C.
 
 Kafka does not look at header names; kafka-python decodes them strictly and calls the whole batch corrupt otherwise, for ever:
-one foreign record would stop the archive. A batch that fails so is read again with the names' bytes kept.
+one foreign record would stop them. A batch that fails so is read again with the names' bytes kept.
 Its checksum (CRC-32C) in plain Python reads 8 MB a second, aiokafka's in C 1.9 GB; without the package `crc32c` it is all
 that kafka-python has.
 """
