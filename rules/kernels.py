@@ -124,9 +124,11 @@ def fold_rows(
         ring.append(s, rt, rm, rv, rq, t, received, v, q)
         s["last_t"] = t
         s["last_m"] = received
-        s["ext"] = 0
+        forgiven = min(s["ext"], max(0, t - s["shut"]))
+        s["ext"] -= forgiven
+        s["shut"] = max(s["shut"], t)
         for i in range(s["gap_lo"], s["gap_hi"]):
-            n = gap.step(gp[i], gs[i], i, row, t, received, out, n)
+            n = gap.step(gp[i], gs[i], i, row, t, received, forgiven, s["ext"], out, n)
         for i in range(s["limit_lo"], s["limit_hi"]):
             n = limit.step(lp[i], lhead[i], i, row, t, received, v, known_limit(lp[i], s, v, q), out, n)
         for i in range(s["frozen_lo"], s["frozen_hi"]):
@@ -233,3 +235,6 @@ def warm() -> None:
     largest_step(series[0], ints, 0, 0)
     gap.reopen(gs[0])
     gap.schedule(gp[0], gs[0], 0, 0)
+    gap.recolour(gp[0], gs[0], 0, 0)
+    limit.schedule(lp[0], ls[0])
+    frozen.schedule(fp[0], fs[0])

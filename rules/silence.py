@@ -67,11 +67,11 @@ def decide(state: FacilityState, i: int, due: int, emitter: Emitter) -> None:
     rule = _rule(group.rule, emitter)
     assert state.plan is not None  # noqa: S101 - a group has members
     occurrence = group.occurrence
-    for after, rank in _steps(rule, group.interval):
-        if group.lo + after + state.plan.facility.delivery <= due and rank > occurrence.sev:
-            occurrence.sev = occurrence.top = rank
+    sev = _colour(group, rule, state.plan, due)
+    if sev > occurrence.sev:
+        occurrence.sev = occurrence.top = sev
+        _emit(group, ChangeKind.STEPPED, due, due, emitter, [])
     _schedule(state, group, rule, due)
-    _emit(group, ChangeKind.STEPPED, due, due, emitter, [])
 
 
 def raise_tag(state: FacilityState, instance: Instance, i: int, transition: Transition, emitter: Emitter) -> None:
@@ -115,29 +115,53 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
     if plan is None:
         return
     for row in state.series:
-        row["ext"] += max(0, now - max(begin, int(row["last_m"])))
-    order = sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag))
-    for i in order:
-        instance, gap_state, series = plan.gaps[i], state.gaps[i], state.series[plan.gaps[i].slot]
+        closed = max(0, now - max(begin, int(row["last_m"])))
+        if row["ext"] == 0:
+            row["shut"] = now - closed
+        row["ext"] += closed
+    for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
+        instance, params, gap_state, series = (
+            plan.gaps[i],
+            plan.gap_params[i],
+            state.gaps[i],
+            state.series[plan.gaps[i].slot],
+        )
         if gap_state["active"] and begin < gap_state["raised"] <= now:
             occurrence = emitter.current(GAP, instance)
             occurrence.end, occurrence.retracted = max(now, occurrence.start), True
             emitter.cover(instance, occurrence, ChangeKind.RETRACTED, now, now, by=None)
             gap.reopen(gap_state)
+        elif gap_state["active"] and gap.recolour(params, gap_state, int(series["ext"]), now):
+            occurrence = emitter.current(GAP, instance)
+            occurrence.sev = int(gap_state["sev"])
+            emitter.cover(instance, occurrence, ChangeKind.STEPPED, now, now, by=None)
         floor = int(series["last_m"]) if not gap_state["active"] else now
-        gap.schedule(plan.gap_params[i], gap_state, int(series["ext"]), floor)
-    for group in state.groups:
-        if group.occurrence.active and begin < group.raised <= now:
-            group.occurrence.end, group.occurrence.retracted = max(now, group.occurrence.start), True
+        gap.schedule(params, gap_state, int(series["ext"]), floor)
+    for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
+        occurrence = group.occurrence
+        if occurrence.active and begin < group.raised <= now:
+            occurrence.end, occurrence.retracted = max(now, occurrence.start), True
             group.due = NEVER
             _emit(group, ChangeKind.RETRACTED, now, now, emitter, [])
-        elif group.occurrence.active:
+        elif occurrence.active:
             group.lo += now - begin
-            _schedule(state, group, _rule(group.rule, emitter), now)
-    for rule in sorted({group.rule for group in state.groups}):
-        settle(state, rule, now, now, [], emitter)
+            rule = _rule(group.rule, emitter)
+            sev = _colour(group, rule, plan, now)
+            if sev < occurrence.sev:
+                occurrence.sev = sev
+                _emit(group, ChangeKind.STEPPED, now, now, emitter, [])
+            _schedule(state, group, rule, now)
+    for rule_id in sorted({group.rule for group in state.groups}):
+        settle(state, rule_id, now, now, [], emitter)
+    free(state, now, emitter)
     state.dirty = True
     state.refresh_due()
+
+
+def _colour(group: Group, rule: GapRule, plan: Plan, at: int) -> int:
+    """Return the colour that a group's silence has reached at an instant."""
+    reached = [rank for after, rank in _steps(rule, group.interval) if group.lo + after + plan.facility.delivery <= at]
+    return max([rule.severity.base.rank, *reached])
 
 
 def abandon_groups(state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter) -> None:
@@ -326,6 +350,7 @@ def _drop_old(state: FacilityState, plan: Plan) -> None:
     """Forget groups that late data cannot reach and whose start (and so whose id) cannot come again."""
     edge = int(state.series["last_t"].max()) - HORIZON_MS
     ahead = {int(g["lo"]) + int(p["interval"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
+    ahead |= {int(g["start_t"]) for g in state.gaps if g["active"]}  # a place takes the start of a tag it is left with
     state.groups = [
         g
         for g in state.groups

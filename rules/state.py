@@ -143,7 +143,7 @@ class FacilityState:
     def _carry_series(self, slot: int, old: tuple[Any, ...], old_slot: int, *, same: bool) -> None:
         series, rings = old[0], old[1:]
         source, target = series[old_slot], self.series[slot]
-        for name in ("last_t", "last_m", "recv", "ext", "tail_t", "tail_m", *COUNTERS):
+        for name in ("last_t", "last_m", "recv", "ext", "shut", "tail_t", "tail_m", *COUNTERS):
             target[name] = source[name]
         length, cap = int(source["ring_len"]), int(source["ring_cap"])
         if not same or length > target["ring_cap"]:

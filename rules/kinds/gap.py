@@ -59,13 +59,13 @@ def fire(p: Array, s: Array, inst: int, ext: int, last_t: int, out: Array, n: in
 
 
 @kernel
-def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, out: Array, n: int) -> int:
-    """Fold one in-order row of any quality."""
-    distance = t - s["lo"]
+def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, forgiven: int, ext: int, out: Array, n: int) -> int:
+    """Fold one in-order row of any quality; `forgiven` ms before it and `ext` ms behind it the front door was closed."""
+    distance = t - s["lo"] - forgiven
     if s["active"] == 1:
         if s["fresh"] == 1 or distance > p["silent"]:
             s["hole"] = 1
-        if t + p["silent"] + p["delivery"] > m:
+        if t + p["silent"] + p["delivery"] + ext > m:
             code = CLEARED if s["hole"] == 1 else RETRACTED
             n = emit(out, n, row, GAP, inst, code, s["sev"], t, m, s["start_t"], t, t, np.nan)
             s["active"] = 0
@@ -79,8 +79,21 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, out: Array, n:
         s["start_t"] = NONE
     s["fresh"] = 0
     s["lo"] = t
-    schedule(p, s, 0, m)
+    schedule(p, s, ext, m)
     return n
+
+
+@kernel
+def recolour(p: Array, s: Array, ext: int, now: int) -> bool:
+    """Take back the colours of an active silence that are not reached by `now`; says whether one was."""
+    sev = int(p["sev"])
+    for k in range(p["steps"]):
+        if s["lo"] + p["step_after"][k] + p["delivery"] + ext <= now and p["step_sev"][k] > sev:
+            sev = int(p["step_sev"][k])
+    if sev >= s["sev"]:
+        return False
+    s["sev"] = sev
+    return True
 
 
 @kernel

@@ -25,6 +25,7 @@ class Silent:
         self.lo = self.m = since
         self.fresh = True
         self.ext = 0
+        self.shut = None
         self.floor = since
         self.open = None
         self.past = []
@@ -66,6 +67,10 @@ class Group:
     @property
     def subject(self):
         return {"area": self.where} if self.where else {}
+
+    def colour_at(self, due):
+        reached = [c for a, c in self.steps if self.lo + a + self.delivery <= due]
+        return max([self.rule.severity.base.rank, *reached])
 
     def due(self):
         if not self.live:
@@ -208,11 +213,14 @@ class Silences:
         self.say_group(group, "cleared", t, received)
 
     def in_order(self, m, t, received):
-        distance = t - m.lo
+        forgiven = min(m.ext, max(0, t - m.shut)) if m.ext else 0
+        m.ext -= forgiven
+        m.shut = t if m.shut is None else max(m.shut, t)
+        distance = t - m.lo - forgiven
         if m.open is not None:
             if m.fresh or distance > m.limit:
                 m.open["hole"] = True
-            if t + m.limit + m.delivery > received:
+            if t + m.limit + m.delivery + m.ext > received:
                 m.open["end"] = t
                 kind = "cleared" if m.open["hole"] else "retracted"
                 m.open["retracted"] = kind == "retracted"
@@ -225,7 +233,7 @@ class Silences:
             m.open["end"] = t
             self.say_tag(m, m.open, "cleared", t, received)
             m.open = None
-        m.fresh, m.lo, m.m, m.ext, m.floor = False, t, received, 0, received
+        m.fresh, m.lo, m.m, m.floor = False, t, received, received
 
     def filled(self, tag, t, series):
         """Return the retractions that a late row of `tag` makes."""
@@ -261,21 +269,49 @@ class Silences:
 
     def door(self, begin, now, _owner):
         for m in self.tags:
-            m.ext += max(0, now - max(begin, m.m))
+            closed = max(0, now - max(begin, m.m))
+            if not m.ext:
+                m.shut = now - closed
+            m.ext += closed
         for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
             if m.open is not None and m.open["raised"] is not None and begin < m.open["raised"] <= now:
                 m.open["end"], m.open["retracted"] = max(now, m.open["start"]), True
                 self.say_tag(m, m.open, "retracted", now, now)
                 m.open = None
+            elif m.open is not None and m.colour_at(now) < m.open["colour"]:
+                m.open["colour"] = m.colour_at(now)
+                self.say_tag(m, m.open, "stepped", now, now)
             m.floor = m.m if m.open is None else now
-        for group in self.groups:
+        for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
             if group.live and begin < group.raised <= now:
                 group.record["end"], group.record["retracted"] = max(now, group.record["start"]), True
                 self.say_group(group, "retracted", now, now)
             elif group.live:
                 group.lo += now - begin
                 group.floor = now
+                if group.colour_at(now) < group.record["colour"]:
+                    group.record["colour"] = group.colour_at(now)
+                    self.say_group(group, "stepped", now, now)
         self.settle(now, now, None)
+        self.free(now)
+
+    def free(self, now):
+        """Release what is suppressed by an alarm that does not stand and is not about to release it."""
+        standing = [g for g in self.groups if g.live or g.release is not None]
+        for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
+            by = group.record["by"]
+            if group.live and by is not None and by not in standing:
+                group.record["by"] = None
+                self.say_group(group, "released", now, now, by=by)
+        for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
+            by = m.open["by"] if m.open is not None else None
+            if by is not None and by not in standing:
+                m.open["by"] = None
+                over = self.active(m.rule, "") or self.active(m.rule, m.area)
+                if over:
+                    self.suppress(over, m, now)
+                else:
+                    self.say_tag(m, m.open, "released", now, now, by=by)
 
     def members(self, rule, where):
         return sorted((m for m in self.tags if m.rule.id == rule.id and where in ("", m.area)), key=lambda m: m.tag)

@@ -1,0 +1,121 @@
+"""The regulator's own outage is never the firm's fault (architecture.md, "Time"; settled.md, "Time and clocks")."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.rules.byhand import HandLog, sensor, story
+
+WAVE = [5.0, 5.1] * 200
+MILLISECOND = 1 / 60_000
+
+
+def test_fifteen_minutes_between_gateway_ticks_are_an_open_door() -> None:
+    log = HandLog().register(-1, sensor()).tick(0).live("T1", 0, WAVE[:2]).tick(15).tick(15.01)
+    assert story(log.changes(), "gap") == [
+        (4, "raised", "gap", "T1", "blue", 2, None),
+        (8, "stepped", "gap", "T1", "yellow", 2, None),
+    ]
+
+
+def test_a_millisecond_more_is_a_closed_one() -> None:
+    log = HandLog().register(-1, sensor()).live("T1", 0, WAVE[:2]).tick(2).tick(17 + MILLISECOND)
+    assert story(log.changes()) == []
+    assert story(log.changes(until=19.01), "gap") == [(19.00002, "raised", "gap", "T1", "blue", 2, None)]
+
+
+def test_only_gateway_ticks_say_that_the_door_is_open() -> None:
+    log = (
+        HandLog().register(-1, sensor()).tick(0).live("T1", 0, WAVE[:2]).tick(10, "worker").tick(14, "worker").tick(16)
+    )
+    assert [(s[0], s[1]) for s in story(log.changes(), "gap")] == [
+        (4, "raised"), (8, "stepped"),  # as the worker's ticks had it, until the gateway's said that it was closed
+        (16, "retracted"),
+    ]  # fmt: skip
+
+
+def test_a_firm_that_keeps_nothing_back_has_no_gap_where_the_door_was_closed() -> None:
+    log = HandLog().register(-1, sensor()).live("T1", 0, WAVE[:5]).tick(4.5).tick(64.5).live("T1", 65, WAVE[:5])
+    assert story(log.changes()) == []
+
+
+def test_a_silence_longer_than_the_closed_time_is_a_gap_with_the_colour_of_the_rest() -> None:
+    log = HandLog().register(-1, sensor()).live("T1", 0, WAVE[:5]).tick(4.5).tick(64.5).tick(66)
+    log.live("T1", 66.9, WAVE[:3])
+    assert story(log.changes()) == [
+        (66.91667, "raised", "gap", "T1", "blue", 5, None),  # 62.9 min less 60 are more than two intervals
+        (66.91667, "cleared", "gap", "T1", "blue", 5, 66.9),
+    ]
+
+
+def test_a_hole_before_the_door_closed_is_a_gap_whenever_its_rows_come() -> None:
+    log = HandLog().register(-1, sensor()).live("T1", 0, WAVE[:2]).tick(3.9).tick(60)
+    log.rows(60.05, ("T1", [3.8, *range(4, 61)], WAVE[:58]))
+    assert story(log.changes()) == [
+        (60.05, "raised", "gap", "T1", "blue", 2, None),
+        (60.05, "cleared", "gap", "T1", "blue", 2, 3.8),
+    ]
+
+
+def test_a_backlog_of_closed_time_posted_in_parts_is_no_silence() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2")).tick(-0.5)
+    for minute in range(5):
+        log.rows(minute + 0.1, ("T1", [minute], [WAVE[minute]]), ("T2", [minute], [WAVE[minute]]))
+    log.tick(4.5).tick(64.5)
+    for part in range(5, 65, 10):
+        minutes = range(part, part + 10)
+        log.rows(64.6 + part / 100, ("T1", minutes, WAVE[:10]), ("T2", minutes, WAVE[:10]))
+    assert story(log.changes(until=67.49)) == []
+    assert story(log.changes(until=67.5), "gap")[0] == (
+        67.5,
+        "raised",
+        "gap",
+        "*",
+        "blue",
+        65,
+        None,
+    )  # 64 + 3 + closed 0.5
+
+
+def test_what_a_silence_inside_closed_time_suppressed_is_released_with_its_retraction() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2", interval="10m")).tick(0)
+    log.live("T1", 0, WAVE[:2]).rows(1.2, ("T2", [1], [5.0])).tick(10)
+    log.tick(24, "worker").tick(40)  # closed from 10 to 40
+    changes = log.changes()
+    assert story(changes, "gap") == [
+        (4, "raised", "gap", "T1", "blue", 2, None),
+        (8, "stepped", "gap", "T1", "yellow", 2, None),
+        (22, "raised", "gap", "*", "yellow", 11, None),
+        (22, "suppressed", "gap", "T1", "yellow", 2, None),
+        (22, "raised", "gap", "T2", "blue", 11, None),
+        (22, "suppressed", "gap", "T2", "blue", 11, None),
+        (40, "retracted", "gap", "T2", "blue", 11, 40),
+        (40, "retracted", "gap", "*", "yellow", 11, 40),
+        (40, "released", "gap", "T1", "yellow", 2, None),
+    ]
+    again = story(log.changes(until=52), "gap")[9:]
+    assert again == [
+        (52, "raised", "gap", "*", "yellow", 11, None),  # 1 + 20 + 1 + 30 min
+        (52, "suppressed", "gap", "T1", "yellow", 2, None),
+        (52, "raised", "gap", "T2", "blue", 11, None),
+        (52, "suppressed", "gap", "T2", "blue", 11, None),
+    ]
+    assert len({c.alarm for c in log.changes(until=52) if c.change == "raised" and c.rule == "data-integrity.gap"}) == 5
+
+
+@pytest.mark.parametrize("tags", [("T1",), ("T1", "T2")])
+def test_colours_reached_only_in_closed_time_are_taken_back(tags: tuple[str, ...]) -> None:
+    log = (
+        HandLog().register(-1, *[sensor(tag, "V1") for tag in tags], areas=[{"id": "V1", "kind": "vehicle"}]).tick(-0.5)
+    )
+    log.rows(0.1, *[(tag, [0], [5.0]) for tag in tags]).tick(4)
+    log.tick(30, "worker").tick(1500, "worker").tick(1600)  # closed from 4 to 1600
+    speaker = "*" if len(tags) > 1 else "T1"
+    said = [s for s in story(log.changes(until=1610)) if s[3] == speaker]
+    assert said == [
+        (3, "raised", "gap", speaker, "blue", 1, None),
+        (7, "stepped", "gap", speaker, "yellow", 1, None),
+        (1441, "stepped", "gap", speaker, "orange", 1, None),
+        (1600, "stepped", "gap", speaker, "blue", 1, None),
+        (1603, "stepped", "gap", speaker, "yellow", 1, None),  # 0 + 6 + 1 + 1596 min
+    ]
