@@ -77,14 +77,11 @@ def password_page(request: Request, person: Unsettled) -> Response:
 @router.post("/password")
 def set_password(
     request: Request, desk: Parts, person: Unsettled,
-    old: Text = "", new: Text = "", again: Annotated[str | None, Form(max_length=1000)] = None, csrf: Text = "",
+    old: Text = "", new: Text = "", again: Text = "", csrf: Text = "",
 ) -> Response:  # fmt: skip
-    """Set one's own password; every session of the account ends, this browser gets a new one.
-
-    The form asks for the new password twice; a tool may leave `again` out.
-    """
+    """Set one's own password; every session of the account ends, this browser gets a new one."""
     check_csrf(person, csrf)
-    if again is not None and again != new:
+    if again != new:
         faults, token = ["differs"], None
     else:
         faults, token = signing.change_password(desk, person, old, new)

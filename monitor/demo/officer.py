@@ -40,12 +40,12 @@ class Officer:
             OfficerError: the desk refused.
         """
         self._ok(self._client.post("/sign-in", data={"name": self._name, "password": self._one_time}))
-        form = self._ok(self._client.get("/password")).text
-        found = CSRF.search(form)
+        found = CSRF.search(self._ok(self._client.get("/password")).text)
         if found is None:
             raise OfficerError("the form for a new password has no token")
-        new = {"old": self._one_time, "new": secrets.token_urlsafe(24), "csrf": found.group(1)}
-        if self._client.post("/password", data=new).status_code != httpx.codes.SEE_OTHER:
+        chosen = secrets.token_urlsafe(24)
+        form = {"old": self._one_time, "new": chosen, "again": chosen, "csrf": found.group(1)}
+        if self._client.post("/password", data=form).status_code != httpx.codes.SEE_OTHER:
             raise OfficerError("the new password was refused")
         self._csrf = self._ok(self._client.get("/v1/session")).json()["csrf"]
 
