@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -16,13 +17,15 @@ from monitor.gateway.lane import LARGE_BYTES, read_post
 from monitor.gateway.ledger import Registered
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.texts import CLOSED
-from rules.faults import PostRefusedError
+from rules.errors import Fault
+from rules.faults import FaultCode, PostRefusedError, printable
 from rules.instants import format_instant
 from streams.access import hash_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from monitor.gateway.door import Door
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 MAX_KEY_CHARACTERS = 256
 SENML = "application/senml+json"
 READERS = ("application/json", SENML)
+POST_PARAMETERS = ("check", "facility")
 
 
 @dataclass(slots=True)
@@ -101,6 +105,7 @@ class Gateway:
     async def readings(self, request: Request, visit: Visit) -> Response:
         """Take one batch of readings: `POST /v1/readings` (contracts.md §1)."""
         entry, facility = self.admit(request, visit, "readings", self.posts)
+        only_checked = asks_for_a_check(request.query_params)
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in READERS:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"Content-Type: {' or '.join(READERS)}")
@@ -117,7 +122,7 @@ class Gateway:
         check_tags(entry, batch)
         known = self.access.tags.get(facility, {})
         unknown = [tag for tag in batch.tags if tag not in known]
-        if request.query_params.get("check") == "true":
+        if only_checked:
             return answer_json(HTTPStatus.OK, {"id": batch.batch, "checked": True, "unknown_tags": unknown})
         receipt = await self.door.append(facility, batch)
         self.figures.readings.inc(int(batch.time.size))
@@ -204,6 +209,29 @@ def facility_of(entry: KeyEntry, named: str | None) -> str:
     if named not in entry.facilities:
         raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", "not this facility")
     return named
+
+
+def asks_for_a_check(query: QueryParams) -> bool:
+    """Say whether a post is only to be checked. Who misspells that must not find the readings stored: they stay for ever.
+
+    Raises:
+        RefusedError: 422 for a parameter of another name, named twice, or a `check` that is neither true nor false.
+    """
+    faults = [
+        Fault(
+            "", FaultCode.UNKNOWN_MEMBER, f"query parameter {printable(name)}: one of {' '.join(POST_PARAMETERS)}, once"
+        )
+        for name in query
+        if name not in POST_PARAMETERS or len(query.getlist(name)) > 1
+    ]
+    asked = query.get("check", "false")
+    if asked not in {"true", "false"}:
+        faults.append(Fault("", FaultCode.WRONG_TYPE, "query parameter check: true or false"))
+    if faults:
+        refused = RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "contract", "query parameters")
+        refused.faults, refused.counts = faults, dict(Counter(str(fault.code) for fault in faults))
+        raise refused
+    return asked == "true"
 
 
 def check_tags(entry: KeyEntry, batch: Readings) -> None:

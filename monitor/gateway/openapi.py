@@ -116,7 +116,12 @@ def _readings() -> dict[str, Any]:
         "description": f"At most {MAX_BODY_BYTES} bytes after decoding, 50,000 readings, 5,000 series, JSON depth 16.",
         "parameters": [
             _facility(),
-            _parameter("check", "query", {"type": "string"}, "`true`: validate and answer without storing."),
+            _parameter(
+                "check",
+                "query",
+                {"enum": ["true", "false"], "default": "false"},
+                "`true`: validate and answer without storing.",
+            ),
             _parameter("Content-Encoding", "header", {"enum": ["identity", "gzip", "zstd"]}, "One encoding at most."),
             _parameter("Idempotency-Key", "header", _schema(Identifier), "The batch id, with SenML only."),
         ],

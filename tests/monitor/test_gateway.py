@@ -60,6 +60,22 @@ async def test_check_answers_without_appending(client, gateway):
     assert answer.json()["checked"] is True
     assert (await post(client, {"batch": "b"}, path="/v1/readings?check=true")).status_code == 422
     assert door(gateway).kept == []
+    assert (await post(client, GOOD, path="/v1/readings?check=false")).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["check=True", "check=1", "check=", "check", "chek=true", "check=true&check=false", "a=1&check=maybe", "%1b[2J=1"],
+)
+async def test_a_misspelt_check_stores_nothing(client, gateway, query):
+    answer = await post(client, GOOD, path=f"/v1/readings?{query}")
+    assert answer.status_code == 422
+    assert answer.json()["code"] == "contract"
+    assert len(answer.json()["errors"]) == (2 if query.startswith("a=") else 1)
+    assert all(
+        "query parameter" in fault["detail"] and "\x1b" not in fault["detail"] for fault in answer.json()["errors"]
+    )
+    assert door(gateway).kept == []
 
 
 @pytest.mark.parametrize(
