@@ -46,7 +46,7 @@ types:
 	$(BIN)/mypy
 
 units:
-	$(PYTEST) -q -n 2 -m "not slow and not kafka and not browser and not postgres and not alertmanager"
+	$(PYTEST) -q -n 2 -m "not slow and not kafka and not browser and not postgres and not alertmanager and not long"
 
 bench: setup ## measure engine, worker on Kafka, and the whole line to the desk's row; JSON on stdout
 	$(BIN)/python -m bench.engine

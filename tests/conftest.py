@@ -34,9 +34,18 @@ settings.load_profile("ci" if os.environ.get("CI") else "dev")
 _numbers = itertools.count(1)
 
 
+LONG = (
+    "tests/deploy/", "tests/monitor/supervise/", "tests/monitor/test_simulate_", "tests/monitor/test_evaluate_command",
+    "tests/monitor/desk/test_threads", "tests/monitor/archive/test_archive_property", "tests/monitor/test_run_command",
+)  # fmt: skip
+"""Suites that start processes or fold hours: no part of the inner loop."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what uses the broker or PostgreSQL, so that `make check` can leave it out."""
+    """Mark what uses the broker or PostgreSQL, or takes long, so that `make check` can leave it out."""
     for item in items:
+        if item.nodeid.startswith(LONG):
+            item.add_marker("long")
         names = set(getattr(item, "fixturenames", ()))
         if {"kafka", "kafka_settings"} & names:
             item.add_marker("kafka")
