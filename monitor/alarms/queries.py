@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 Status = Literal["open", "active", "unknown", "cleared", "retracted", "any"]
 PAGE = 100
 MAX_PAGE = 500
+MAX_NAMES = 20_000
+_NAMES: dict[str, dict[str, str]] = {}
+"""Names by the hash of the facts that hold them: the same whatever store they stand in."""
 _ALARM_ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -199,15 +202,28 @@ def open_counts(session: Session) -> dict[tuple[str, bool], int]:
 
 
 def names(session: Session, facilities: set[str]) -> dict[str, dict[str, str]]:
-    """Return the registered names (zh, en) of facilities; one that is not registered is left out."""
+    """Return the registered names (zh, en) of facilities; one that is not registered is left out.
+
+    A facility's facts may be megabytes: each version is read once, later its hash is enough.
+    """
     last = select(FacilityVersion.facility, func.max(FacilityVersion.version).label("version"))
     each = last.where(FacilityVersion.facility.in_(facilities)).group_by(FacilityVersion.facility).subquery()
-    rows = session.execute(
-        select(FacilityVersion.facility, FacilityVersion.data).join(
+    newest = session.execute(
+        select(FacilityVersion.facility, FacilityVersion.sha256).join(
             each, and_(FacilityVersion.facility == each.c.facility, FacilityVersion.version == each.c.version)
         )
     )
-    return {facility: json.loads(data)["name"] for facility, data in rows}
+    hashes = {facility: sha256 for facility, sha256 in newest}  # noqa: C416 - rows are no pairs to mypy
+    known = {sha256: name for sha256 in hashes.values() if (name := _NAMES.get(sha256)) is not None}
+    unread = [facility for facility, sha256 in hashes.items() if sha256 not in known]
+    rows = select(FacilityVersion.sha256, FacilityVersion.data).where(
+        FacilityVersion.facility.in_(unread), FacilityVersion.sha256.in_([hashes[facility] for facility in unread])
+    )
+    for sha256, data in session.execute(rows) if unread else ():
+        known[sha256] = _NAMES[sha256] = json.loads(data)["name"]
+    while len(_NAMES) > MAX_NAMES:
+        _NAMES.pop(next(iter(_NAMES)), None)
+    return {facility: known[sha256] for facility, sha256 in hashes.items()}
 
 
 def last_live(session: Session) -> int:

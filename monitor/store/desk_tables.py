@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Index
+from sqlalchemy import Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from monitor.store.base import AlarmKey, Base, Document, FacilityKey, Ms, Offset, RowId, Sha256Hex, Short
+
+UNSEEN = text("acknowledged_revision < attention_revision")
+COVERED = text("suppressed_by IS NOT NULL")
 
 
 class ChangeRow(Base):
@@ -47,6 +50,9 @@ class AlarmRow(Base):
     __table_args__ = (
         Index("ix_alarm_queue", "status", "severity_rank", "start_ms"),
         Index("ix_alarm_facility", "facility", "start_ms"),
+        # What was never acknowledged is counted on every page, however much was: these rows alone are in it.
+        Index("ix_alarm_unseen", "status", "stage", sqlite_where=UNSEEN, postgresql_where=UNSEEN),
+        Index("ix_alarm_covered", "suppressed_by", sqlite_where=COVERED, postgresql_where=COVERED),
     )
 
     id: Mapped[AlarmKey] = mapped_column(primary_key=True)
