@@ -1,0 +1,59 @@
+"""The command line shows text from outside and does not let it act on the terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from monitor.cli import COMMANDS, for_terminal, main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HOSTILE = """\
+facilities:
+  - id: BJ-MFR-0007
+    name: {zh: 甲, en: A}
+    jurisdiction: "110115"
+"\\e[2J\\u202Efirst\\nsecond": true
+"""
+
+
+def test_a_members_name_in_a_register_file_does_not_reach_the_terminal_raw(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "register.yaml"
+    path.write_text(HOSTILE, encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["register", "diff", str(path)])
+    told = capsys.readouterr().err
+    assert ended.value.code == 3
+    assert "extra_forbidden" in told
+    assert "\\u001b[2J\\u202efirst" in told
+    assert all(character == "\n" or character.isprintable() for character in told)
+
+
+def test_a_files_name_does_not_reach_the_terminal_raw(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["register", "diff", str(tmp_path / "\x1b]0;title\x07")])
+    assert "\x1b" not in capsys.readouterr().err
+
+
+def test_lines_and_words_of_people_stay_as_they_are() -> None:
+    assert for_terminal("a 库门\n  /series/0: no\n") == "a 库门\n  /series/0: no\n"
+    assert for_terminal("x" * 5_000) == "x" * 5_000
+
+
+def test_help_lists_every_command_and_imports_none() -> None:
+    """`offsite --help` is what a new user types first."""
+    program = (
+        "import sys\nfrom monitor.cli import main\ntry:\n    main(['--help'])\nexcept SystemExit as ended:\n"
+        "    print([name for name in sys.modules if name.startswith('monitor.commands')], ended.code)"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert told.splitlines()[-1] == "[] 0"
+    for name, (_, summary) in COMMANDS.items():
+        assert any(line.split()[:1] == [name] and summary in line for line in told.splitlines())
