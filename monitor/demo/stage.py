@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from monitor.accounts import users
 from monitor.register.files import read_register
@@ -19,12 +20,13 @@ from monitor.store.schema import ensure_ready
 from monitor.store.session import Store
 from monitor.supervise.child import Spec
 from monitor.supervise.manager import Manager
-from rules.errors import PartMissingError
+from rules.errors import BadInputError, Fault, PartMissingError
 from streams import admin
 from streams.broker import EmbeddedBroker, free_port, port_in_use
 from streams.settings import KafkaSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from rules.register import Facility
@@ -33,6 +35,8 @@ READY_S = 90.0
 PARTITIONS = 8
 DESK_PORT = 8712
 OFFICER = "officer"
+MARK = ".offsite-demo"
+"""Says that a folder is a demo's, which a new demo may empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,13 @@ class People:
 
 class StageError(PartMissingError):
     """A process of the demo does not become ready; the end of its log is in the message."""
+
+
+class FolderError(BadInputError):
+    """The folder is not the demo's to empty or to use."""
+
+    code: ClassVar[str] = "demo_folder"
+    action: ClassVar[str] = "Name a folder that is empty, new or of an earlier demo with --data; nothing was touched."
 
 
 class Stage:
@@ -71,12 +82,14 @@ class Stage:
         """Start the broker and every process, and wait until all are ready.
 
         Raises:
+            FolderError: the folder is not this demo's to use.
             PartMissingError: Kafka's jars or Java are missing, or a process did not become ready.
         """
         with ExitStack() as stack:
-            if self._fresh and self.folder.exists():
-                shutil.rmtree(self.folder)
-            (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+            stack.enter_context(claimed(self.folder))
+            if self._fresh:
+                _empty(self.folder)
+            (self.folder / "logs").mkdir(exist_ok=True)
             broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
             self.kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
             self.env = self._environment()
@@ -160,3 +173,41 @@ class Stage:
             "OFFSITE_WORKER_TICK_S": "1",
             "OFFSITE_DESK_PORT": str(self.desk_port),
         }
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """Hold the folder for one demo; a lock that ends with the process, so that a kill leaves none behind.
+
+    Raises:
+        FolderError: somebody else's files lie in it, or a demo runs in it.
+    """
+    mark = folder / MARK
+    if folder.exists() and not folder.is_dir():
+        raise _refused(folder, "not_a_folder", "it is a file")
+    if folder.is_dir() and not mark.exists() and any(folder.iterdir()):
+        raise _refused(folder, "not_a_demo", f"it holds files and no {MARK}: a new demo would delete them")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = mark.open("a")
+    except OSError as error:
+        raise _refused(folder, "unwritable", error.strerror or str(error)) from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise _refused(folder, "in_use", "a demo runs in it") from error
+        yield
+
+
+def _empty(folder: Path) -> None:
+    """Delete what an earlier demo left; the mark stays, since the lock is on it."""
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        elif entry.name != MARK:
+            entry.unlink()
+
+
+def _refused(folder: Path, code: str, why: str) -> FolderError:
+    return FolderError("demo", [Fault(str(folder), code, why)])
