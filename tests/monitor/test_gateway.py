@@ -65,7 +65,16 @@ async def test_check_answers_without_appending(client, gateway):
 
 @pytest.mark.parametrize(
     "query",
-    ["check=True", "check=1", "check=", "check", "checked=true", "check=true&check=false", "a=1&check=maybe", "%1b[2J=1"],
+    [
+        "check=True",
+        "check=1",
+        "check=",
+        "check",
+        "checked=true",
+        "check=true&check=false",
+        "a=1&check=maybe",
+        "%1b[2J=1",
+    ],
 )
 async def test_a_misspelt_check_stores_nothing(client, gateway, query):
     answer = await post(client, GOOD, path=f"/v1/readings?{query}")
