@@ -1,0 +1,68 @@
+"""One Chromium a session, one desk a test. The tests of this folder share one event loop: the browser lives in it."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import pytest_asyncio
+
+from tests.monitor.desk import seeds
+from tests.monitor.desk.browser.serving import Served
+from tests.monitor.desk.browser.visit import visiting
+from tests.real_parts import require
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "chromium" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def chromium():
+    program = shutil.which("chromium") or shutil.which("chromium-browser")
+    require(program, "Chromium")
+    from playwright.async_api import async_playwright
+
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield browser
+        await browser.close()
+
+
+@pytest.fixture
+def desk(sqlite_store, tmp_path):
+    """Serve a desk with a day's alarms, and the readings of one cold room in its archive."""
+    lab = Served(sqlite_store, tmp_path / "archive")
+    lab.ids = seeds.day(lab)
+    seeds.readings(lab, tmp_path / "archive")
+    lab.start()
+    yield lab
+    lab.stop()
+
+
+@pytest.fixture(params=["zh", "en"])
+def language(request):
+    return request.param
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit(desk, chromium, language):
+    """A supervisor signed in, in each language in turn."""
+    desk.user(language=language)
+    async with visiting(desk, chromium, language) as found:
+        await found.sign_in()
+        yield found
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def visit_en(desk, chromium):
+    """A supervisor signed in, in English: for what hangs on no language."""
+    desk.user(language="en")
+    async with visiting(desk, chromium, "en") as found:
+        await found.sign_in()
+        yield found
