@@ -73,7 +73,10 @@ def _read(
         except ValidationError as error:
             outcome.foreign += 1
             detail = "; ".join(str(fault) for fault in faults_of(error)[:3])
-            operators.opened(session, FOREIGN, f"{record.partition}:{record.offset}", detail, now_ms)
+            # One for a partition, counted: a stream of foreign records must not bury every other operators' alarm.
+            operators.opened(
+                session, FOREIGN, f"partition {record.partition}", f"offset {record.offset}: {detail}", now_ms
+            )
     return found
 
 

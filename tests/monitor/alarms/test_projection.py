@@ -129,7 +129,12 @@ def test_what_is_no_change_is_shown_with_its_place_and_stops_nothing(store, valu
     outcome = apply(store, [change(1), value, change(2, "cleared", end=1_500_000)])
     assert (outcome.applied, outcome.foreign) == (2, 1)
     with store.reading() as session:
-        assert [(a.code, a.subject) for a in open_alarms(session)] == [(FOREIGN, "0:1")]
+        (alarm,) = open_alarms(session)
+        assert (alarm.code, alarm.subject, alarm.count) == (FOREIGN, "partition 0", 1)
+        assert alarm.detail.startswith("offset 1: ")
+    apply(store, [b"x"] * 20)
+    with store.reading() as session:
+        assert [(a.subject, a.count) for a in open_alarms(session)] == [("partition 0", 21)]
 
 
 def test_attention_moves_with_what_asks_for_a_person_only(store):
