@@ -18,7 +18,7 @@ from rules import kernels, layout, silence
 from rules.changes import Change, ChangeKind, RecordRead, Source
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
-from rules.layout import FROZEN, FUTURE_MS, GAP, LIMIT, NONE
+from rules.layout import FROZEN, GAP, LIMIT, NONE
 from rules.models import Strict
 from rules.occurrence import Difference, Folded, Occurrence, differences, prune
 from rules.pack import Bundle
@@ -228,6 +228,8 @@ class Engine:
             at = max(received, state.clock)
             if closed:
                 silence.close_door(state, part.last_gateway, received, emitter)
+                self._move(state, part, at - 1, emitter)
+                silence.reopen_door(state, part.last_gateway, received, emitter)
             self._move(state, part, at, emitter)
             if bundle is not None:
                 state.clock = at
@@ -299,32 +301,35 @@ class Engine:
         index = np.repeat(np.asarray(slots, dtype=np.int64), payload.counts)
         state.unknown_tags += int((index < 0).sum())
         records = [RecordRead(kind=Kind.READINGS, id=payload.batch)]
-        ends = silence.first_rows(state, index, payload.time <= received + FUTURE_MS)
         begin, total = 0, int(payload.time.size)
+        folded = np.zeros(total, np.uint8)
         while begin < total:
             stopped, why, n = kernels.fold_rows(
                 begin, received, index, payload.time, payload.value, payload.quality,
                 state.series, state.ring_t, state.ring_m, state.ring_v, state.ring_q,
                 plan.limit_params, state.limit_head, state.limit_tail,
                 plan.frozen_params, state.frozen_head, state.frozen_tail, plan.gap_params, state.gaps,
-                self._out, self._scratch,
+                self._out, self._scratch, folded,
             )  # fmt: skip
-            self._apply_rows(state, emitter.read(self._out, n), ends, stopped, payload, received, records, emitter)
+            ends = silence.first_rows(state, index, folded, begin, stopped)
+            self._apply_rows(state, emitter.read(self._out, n), ends, payload, received, records, emitter)
             begin = stopped
             if why == kernels.LATE:
                 late = self._late(state, int(index[stopped]), payload, stopped, received)
-                self._emit_row(state, stopped, [], ends, payload, received, records, emitter, late)
+                folded[stopped] = late is not None
+                ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
+                self._emit_row(state, stopped, [], ends, payload, received, records, emitter, late or [])
                 begin = stopped + 1
 
     def _apply_rows(
-        self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]], stop: int,
+        self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]],
         payload: Readings, received: int, records: list[RecordRead], emitter: Emitter,
     ) -> None:  # fmt: skip
-        """Apply what the kernel decided for rows before `stop`, row by row, in the order of rules within a row."""
+        """Apply what the kernel decided, row by row, in the order of rules within a row."""
         by_row: dict[int, list[Transition]] = {}
         for transition in transitions:
             by_row.setdefault(transition.row, []).append(transition)
-        for row in sorted(by_row.keys() | {row for row in ends if row < stop}):
+        for row in sorted(by_row.keys() | ends.keys()):
             self._emit_row(state, row, by_row.get(row, []), ends, payload, received, records, emitter, [])
 
     def _emit_row(
@@ -336,7 +341,7 @@ class Engine:
         assert plan is not None  # noqa: S101 - rows are folded with a plan
         at = int(payload.time[row])
         steps: list[tuple[int, int, int]] = []
-        groups = ends.pop(row, [])
+        groups = ends.get(row, [])
         ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
         steps.extend((ranks[group.rule], silence.level(group), -1 - i) for i, group in enumerate(groups))
         for i, transition in enumerate(transitions):
@@ -359,22 +364,22 @@ class Engine:
                 if entry.kind == GAP:
                     silence.settle(state, entry.instance.rule.id, at, received, records, emitter)
 
-    def _late(self, state: FacilityState, slot: int, payload: Readings, row: int, received: int) -> list[_Late]:
-        """Put a late row into its place and return what it changes."""
+    def _late(self, state: FacilityState, slot: int, payload: Readings, row: int, received: int) -> list[_Late] | None:
+        """Put a late row into its place and return what it changes; None if there was no room and it is stale."""
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
         series = state.series[slot]
         rings = (state.ring_t, state.ring_m, state.ring_v, state.ring_q)
         t = int(payload.time[row])
-        series["recv"] = received
         placed = kernels.insert_late(
             series, *rings, t, float(payload.value[row]), int(payload.quality[row]),
             plan.limit_params, state.limit_tail, plan.frozen_params, state.frozen_tail, self._scratch,
         )  # fmt: skip
         if not placed:
             series["stale"] += 1
-            return []
+            return None
         series["late"] += 1
+        series["recv"] = received
         found: list[_Late] = []
         for kind in (LIMIT, FROZEN):
             low, high = ("limit_lo", "limit_hi") if kind == LIMIT else ("frozen_lo", "frozen_hi")

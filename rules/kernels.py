@@ -84,11 +84,11 @@ def fold_rows(
     begin: int, received: int, index: Ints, time: Ints, value: Floats, quality: Bytes,
     series: Array, rt: Ints, rm: Ints, rv: Floats, rq: Bytes,
     lp: Array, lhead: Array, ltail: Array, fp: Array, fhead: Array, ftail: Array, gp: Array, gs: Array,
-    out: Array, scratch: Array,
+    out: Array, scratch: Array, folded: Bytes,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
 
-    `index` is the slot of each row's series, or -1 for an unknown tag.
+    `index` is the slot of each row's series, or -1 for an unknown tag; `folded` is set to 1 for rows that were.
     """
     n = 0
     for row in range(begin, time.shape[0]):
@@ -104,7 +104,6 @@ def fold_rows(
             return row, FULL, n
         v = value[row]
         q = int(quality[row])
-        s["recv"] = received
         if s["last_t"] != NONE and t <= s["last_t"]:
             if t <= s["tail_t"] or t <= s["last_t"] - HORIZON_MS:
                 s["stale"] += 1
@@ -119,6 +118,8 @@ def fold_rows(
                 continue
             return row, LATE, n
         s["rows"] += 1
+        s["recv"] = received
+        folded[row] = 1
         if s["ring_len"] == s["ring_cap"]:
             _evict(s, rt, rm, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
         ring.append(s, rt, rm, rv, rq, t, received, v, q)
@@ -225,7 +226,7 @@ def warm() -> None:
     out = np.zeros(OUT_ROWS, layout.OUT)
     none_i, none_f, none_c = ints[:0], floats[:0], codes[:0]
     fold_rows(0, 0, none_i, none_i, none_f, none_c, series, ints, ints, floats, codes,
-              lp, ls, ls.copy(), fp, fs, fs.copy(), gp, gs, out, out.copy())  # fmt: skip
+              lp, ls, ls.copy(), fp, fs, fs.copy(), gp, gs, out, out.copy(), none_c)  # fmt: skip
     series["ring_cap"] = 1
     insert_late(series[0], ints, ints, floats, codes, 1, 0.0, 0, lp, ls, fp, fs, out)
     ls["due"] = fs["due"] = gs["due"] = layout.NEVER

@@ -27,7 +27,7 @@ SERIES = np.dtype(
     [
         ("last_t", "<i8"),  # newest event time folded
         ("last_m", "<i8"),  # receive time of that row
-        ("recv", "<i8"),  # receive time of the last row of any standing
+        ("recv", "<i8"),  # receive time of the last row that was folded, in order or late
         ("ext", "<i8"),  # closed front-door time behind the newest row
         ("shut", "<i8"),  # where that time begins
         ("tail_t", "<i8"),  # newest event time that has left the ring

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -19,12 +19,17 @@ from rules.register import Span
 from rules.rule import FrozenRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy.typing as npt
+
     from rules.facts import FactValue
     from rules.layout import Array
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
+Key = TypeVar("Key")
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
 """Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
 no two records in a row are taken for a break."""
@@ -72,8 +77,12 @@ class Plan:
     frozen_params: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_PARAM))
     gap_params: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_PARAM))
     ring_rows: int = 0
-    silent: dict[tuple[str, str], list[int]] = field(default_factory=dict)
+    silent: dict[tuple[str, str], npt.NDArray[np.int64]] = field(default_factory=dict)
     """(rule, area, or empty for the facility) -> its gap instances, by tag."""
+    gap_slots: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The series of each gap instance."""
+    places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+    """Area, or empty for the facility -> the slots of all its series."""
 
     def instances(self, kind: int) -> list[Instance]:
         """Return the instances of LIMIT, FROZEN or GAP."""
@@ -136,16 +145,24 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
                 plan.frozen.append(base)
                 frozen_params.append(frozen_param(rule, sensor, interval, facility.delivery))
             elif sensor.interval is not None or rule.threshold is not None:
-                for place in ("", sensor.area):
-                    plan.silent.setdefault((rule.id, place), []).append(len(plan.gaps))
                 plan.gaps.append(base)
                 gap_params.append(gap_param(rule, interval, facility.delivery))
         row["limit_hi"], row["frozen_hi"], row["gap_hi"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
     plan.ring_rows = offset
+    plan.gap_slots = np.array([gap.slot for gap in plan.gaps], np.int64)
+    plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
+    plan.silent = _gathered(((gap.rule.id, place), i) for i, gap in enumerate(plan.gaps) for place in ("", gap.area))
     plan.limit_params = _stack(limit_params, layout.LIMIT_PARAM)
     plan.frozen_params = _stack(frozen_params, layout.FROZEN_PARAM)
     plan.gap_params = _stack(gap_params, layout.GAP_PARAM)
     return plan
+
+
+def _gathered(pairs: Iterable[tuple[Key, int]]) -> dict[Key, npt.NDArray[np.int64]]:
+    found: dict[Key, list[int]] = {}
+    for key, i in pairs:
+        found.setdefault(key, []).append(i)
+    return {key: np.array(members, np.int64) for key, members in found.items()}
 
 
 def _stack(rows: list[Array], dtype: np.dtype[np.void]) -> Array:

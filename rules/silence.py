@@ -33,18 +33,20 @@ def level(group: Group) -> int:
 
 
 def first_rows(
-    state: FacilityState, index: npt.NDArray[np.int64], counted: npt.NDArray[np.bool_]
+    state: FacilityState, index: npt.NDArray[np.int64], folded: npt.NDArray[np.uint8], begin: int, stop: int
 ) -> dict[int, list[Group]]:
-    """Return which row of a batch ends which active groups: the first received from any of its series."""
+    """Return which of the rows [begin, stop) ends which active groups: the first folded of any series of the place."""
     ends: dict[int, list[Group]] = {}
     plan = state.plan
     for group in state.groups:
         if not group.occurrence.active or plan is None:
             continue
-        members = np.asarray([not group.place or sensor.area == group.place for sensor in plan.sensors], dtype=bool)
-        hits = np.flatnonzero((index >= 0) & counted & members[index])
+        members = np.zeros(len(plan.sensors), dtype=bool)
+        members[plan.places[group.place]] = True
+        # A row that was folded has a series; the index of others, -1, is never looked at.
+        hits = np.flatnonzero((folded[begin:stop] == 1) & members[index[begin:stop]])
         if hits.size:
-            ends.setdefault(int(hits[0]), []).append(group)
+            ends.setdefault(begin + int(hits[0]), []).append(group)
     return ends
 
 
@@ -110,7 +112,10 @@ def settle(
 
 
 def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:
-    """Take (begin, now) out of every silence: the regulator's own outage is never the firm's fault."""
+    """Take (begin, now) out of every silence: the regulator's own outage is never the firm's fault.
+
+    No silence falls due inside closed time; what was said inside it stands until `reopen_door`.
+    """
     plan = state.plan
     if plan is None:
         return
@@ -119,24 +124,34 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
         if row["ext"] == 0:
             row["shut"] = now - closed
         row["ext"] += closed
+    for i, slot in enumerate(plan.gap_slots):
+        gap.schedule(plan.gap_params[i], state.gaps[i], int(state.series[slot]["ext"]), now)
+    for group in state.groups:
+        if group.occurrence.active:
+            group.lo += now - begin
+            _schedule(state, group, _rule(group.rule, emitter), now)
+    state.dirty = True
+    state.refresh_due()
+
+
+def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:
+    """Take back what the clock said of silences inside (begin, now]: alarms, colours, suppression."""
+    plan = state.plan
+    if plan is None:
+        return
     for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
-        instance, params, gap_state, series = (
-            plan.gaps[i],
-            plan.gap_params[i],
-            state.gaps[i],
-            state.series[plan.gaps[i].slot],
-        )
-        if gap_state["active"] and begin < gap_state["raised"] <= now:
-            occurrence = emitter.current(GAP, instance)
+        params, gap_state, ext = plan.gap_params[i], state.gaps[i], int(state.series[plan.gap_slots[i]]["ext"])
+        if not gap_state["active"]:
+            continue
+        occurrence = emitter.current(GAP, plan.gaps[i])
+        if begin < gap_state["raised"] <= now:
             occurrence.end, occurrence.retracted = max(now, occurrence.start), True
-            emitter.cover(instance, occurrence, ChangeKind.RETRACTED, now, now, by=None)
+            emitter.cover(plan.gaps[i], occurrence, ChangeKind.RETRACTED, now, now, by=None)
             gap.reopen(gap_state)
-        elif gap_state["active"] and gap.recolour(params, gap_state, int(series["ext"]), now):
-            occurrence = emitter.current(GAP, instance)
+        elif gap.recolour(params, gap_state, ext, now):
             occurrence.sev = int(gap_state["sev"])
-            emitter.cover(instance, occurrence, ChangeKind.STEPPED, now, now, by=None)
-        floor = int(series["last_m"]) if not gap_state["active"] else now
-        gap.schedule(params, gap_state, int(series["ext"]), floor)
+            emitter.cover(plan.gaps[i], occurrence, ChangeKind.STEPPED, now, now, by=None)
+        gap.schedule(params, gap_state, ext, now)
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         occurrence = group.occurrence
         if occurrence.active and begin < group.raised <= now:
@@ -144,7 +159,6 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
             group.due = NEVER
             _emit(group, ChangeKind.RETRACTED, now, now, emitter, [])
         elif occurrence.active:
-            group.lo += now - begin
             rule = _rule(group.rule, emitter)
             sev = _colour(group, rule, plan, now)
             if sev < occurrence.sev:
@@ -154,7 +168,6 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
     for rule_id in sorted({group.rule for group in state.groups}):
         settle(state, rule_id, now, now, [], emitter)
     free(state, now, emitter)
-    state.dirty = True
     state.refresh_due()
 
 
@@ -235,19 +248,23 @@ def _covering(
         group = _active(state, instance.rule.id, place)
         if group is not None:
             return group
-        members = plan.silent.get((instance.rule.id, place), [])
-        if len(members) >= FEWEST and all(_quiet(state, plan, j, transition.at) for j in members):
+        if _quiet(state, plan, instance.rule.id, place, transition.at):
             lo = int(state.gaps[i]["lo"]) + int(series["ext"])
             return _raise(state, instance.rule.id, place, transition.start, lo, transition.at, emitter)
     return None
 
 
-def _quiet(state: FacilityState, plan: Plan, i: int, due: int) -> bool:
-    """Say whether a series has missed its own record at `due`: overdue by its rows, or nothing received for as long."""
-    series, params = state.series[plan.gaps[i].slot], plan.gap_params[i]
-    silent, delivery, ext = int(params["silent"]), int(params["delivery"]), int(series["ext"])
-    overdue = int(state.gaps[i]["lo"]) + silent + delivery + ext <= due
-    return overdue or int(series["recv"]) + max(silent, delivery) + ext <= due
+def _quiet(state: FacilityState, plan: Plan, rule_id: str, place: str, due: int) -> bool:
+    """Say whether a place of two series or more is silent as a whole at `due` (docs/engine-semantics.md, "Groups")."""
+    members, slots = plan.silent[rule_id, place], plan.places[place]
+    if members.size < FEWEST:
+        return False
+    own, silent, delivery = plan.gap_slots[members], plan.gap_params["silent"][members], plan.facility.delivery
+    # Series that the rule does not watch have no interval of their own here: the shortest silence speaks for them.
+    wait = np.full(len(plan.sensors), max(int(silent.min()), delivery), np.int64)
+    overdue = state.gaps["lo"][members] + silent + delivery + state.series["ext"][own] <= due
+    wait[own] = np.where(overdue, np.minimum(silent, delivery), np.maximum(silent, delivery))
+    return bool((state.series["recv"][slots] + wait[slots] + state.series["ext"][slots] <= due).all())
 
 
 def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, due: int, emitter: Emitter) -> Group:
@@ -300,23 +317,26 @@ def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> 
         if lower.occurrence.active and lower.occurrence.by == alarm:
             lower.occurrence.by = None
             _emit(lower, ChangeKind.RELEASED, due, due, emitter, [], by=alarm)
-    still: dict[str, list[tuple[int, Occurrence]]] = {}
+    still: dict[str, list[tuple[Instance, Occurrence, int]]] = {}
     for i in plan.silent.get((group.rule, group.place), []):
         occurrence = emitter.active(GAP, plan.gaps[i])
         if occurrence is not None and occurrence.by == alarm:
-            occurrence.by = None
-            still.setdefault(plan.gaps[i].area, []).append((i, occurrence))
+            lo = int(state.gaps[i]["lo"]) + int(state.series[plan.gaps[i].slot]["ext"])
+            still.setdefault(plan.gaps[i].area, []).append((plan.gaps[i], occurrence, lo))
     for area in sorted(still):
         silent = still[area]
-        whole = len(silent) >= FEWEST and len(silent) == len(plan.silent[group.rule, area])
-        if not group.place and whole and plan.gap_params[silent[0][0]]["area"]:
-            if _active(state, group.rule, area) is None:
-                start = min(o.start for _, o in silent)
-                lo = min(int(state.gaps[i]["lo"]) + int(state.series[plan.gaps[i].slot]["ext"]) for i, _ in silent)
-                _raise(state, group.rule, area, start, lo, due, emitter)
+        grouped = not group.place and "area" in _rule(group.rule, emitter).groups
+        whole = (
+            grouped and len(silent) == len(plan.silent[group.rule, area]) and _quiet(state, plan, group.rule, area, due)
+        )
+        if whole and _active(state, group.rule, area) is None:
+            for _, occurrence, _ in silent:
+                occurrence.by = None
+            start, lo = min(o.start for _, o, _ in silent), min(lo for _, _, lo in silent)
+            _raise(state, group.rule, area, start, lo, due, emitter)
             continue
-        for i, occurrence in sorted(silent, key=lambda item: plan.gaps[item[0]].tag):
-            emitter.cover(plan.gaps[i], occurrence, ChangeKind.RELEASED, due, due, by=alarm)
+        for instance, occurrence, _ in silent:
+            _let_go(state, instance, occurrence, due, emitter)
 
 
 def _active(state: FacilityState, rule: str, place: str) -> Group | None:

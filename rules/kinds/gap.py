@@ -67,7 +67,8 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, forgiven: int,
             s["hole"] = 1
         if t + p["silent"] + p["delivery"] + ext > m:
             code = CLEARED if s["hole"] == 1 else RETRACTED
-            n = emit(out, n, row, GAP, inst, code, s["sev"], t, m, s["start_t"], t, t, np.nan)
+            end = max(t, s["start_t"])
+            n = emit(out, n, row, GAP, inst, code, s["sev"], t, m, s["start_t"], end, t, np.nan)
             s["active"] = 0
     elif s["fresh"] == 0 and distance > p["silent"]:
         sev = colour(p, distance)

@@ -49,8 +49,9 @@ def facility(sensors, delivery=60_000, name=FACILITY):
             "areas": [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cryo-tank"}],
             "sensors": [
                 {
-                    "tag": tag, "area": area, "quantity": "temperature", "unit": "Cel", "interval": interval * 1000,
+                    "tag": tag, "area": area, "quantity": "temperature", "unit": "Cel",
                     "limits": {"low": 2, "high": 8}, "range": {"low": -200, "high": 60},
+                    **({"interval": interval * 1000} if interval else {}),
                 }
                 for tag, area, interval in sensors
             ],
@@ -67,7 +68,7 @@ def logs(draw, *, doors=True, late=True):
     """Draw a log of one facility: (facility, [(received, rows or tick role)])."""
     count = draw(st.integers(1, 3))
     sensors = [
-        (f"T{i}", draw(st.sampled_from(["A1", "A1", "A2"])), draw(st.sampled_from([60, 60, 300, 600])))
+        (f"T{i}", draw(st.sampled_from(["A1", "A1", "A2"])), draw(st.sampled_from([60, 60, 60, 300, 600, None])))
         for i in range(count)
     ]
     entries = []
@@ -79,7 +80,7 @@ def logs(draw, *, doors=True, late=True):
         kinds += (["backfill", "hold"] if late else []) + (["door"] if doors else [])
         kind = draw(st.sampled_from(kinds))
         tag, area, interval = draw(st.sampled_from(sensors))
-        step = interval * 1000
+        step = (interval or 60) * 1000
         values = COLD if area == "A1" else TANK
         if kind in ("run", "hold"):
             rows = []

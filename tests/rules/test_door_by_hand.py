@@ -119,3 +119,34 @@ def test_colours_reached_only_in_closed_time_are_taken_back(tags: tuple[str, ...
         (1600, "stepped", "gap", speaker, "blue", 1, None),
         (1603, "stepped", "gap", speaker, "yellow", 1, None),  # 0 + 6 + 1 + 1596 min
     ]
+
+
+def test_what_is_due_inside_closed_time_but_is_no_silence_comes_before_what_the_tick_takes_back() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2")).tick(0)
+    log.rows(1.1, ("T1", [0, 1], [9, 9.1]), ("T2", [0, 1], [5, 5.1])).tick(3)
+    log.tick(8, "worker").tick(40)  # closed from 3 to 40: the silence at 4 was said and is taken back
+    assert story(log.changes()) == [
+        (1.1, "raised", "store-out", "T1", "orange", 0, None),
+        (4, "raised", "gap", "*", "blue", 2, None),
+        (4, "raised", "gap", "T1", "blue", 2, None),
+        (4, "suppressed", "gap", "T1", "blue", 2, None),
+        (4, "raised", "gap", "T2", "blue", 2, None),
+        (4, "suppressed", "gap", "T2", "blue", 2, None),
+        (8, "stepped", "gap", "*", "yellow", 2, None),
+        (8, "stepped", "gap", "T1", "yellow", 2, None),
+        (8, "stepped", "gap", "T2", "yellow", 2, None),
+        (18, "unknown", "store-out", "T1", "orange", 0, None),
+        (40, "retracted", "gap", "T1", "yellow", 2, 40),
+        (40, "retracted", "gap", "T2", "yellow", 2, 40),
+        (40, "retracted", "gap", "*", "yellow", 2, 40),
+    ]
+
+
+def test_a_silence_that_new_facts_make_due_inside_closed_time_waits_for_its_end() -> None:
+    log = HandLog().register(-1, sensor(), areas=[{"id": "A1", "kind": "vehicle"}]).tick(0).live("T1", 0, WAVE[:2])
+    log.tick(2).register(50, sensor(), areas=[{"id": "A1", "kind": "cold-room"}], version=2).tick(60)
+    said = story(log.changes(until=95))
+    assert [s for s in said if s[2] == "interval-storage"] == [
+        (91, "raised", "interval-storage", "T1", "yellow", 2, None)
+    ]
+    assert [s[0] for s in said] == sorted(s[0] for s in said)

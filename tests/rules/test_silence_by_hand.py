@@ -25,3 +25,39 @@ def test_an_area_that_takes_an_old_start_a_second_time_gets_another_id() -> None
     areas = [c for c in changes if place(c.subject) == "@A1"]
     assert [s[5] for s in story(areas)] == [5, 5]
     assert max(Counter(c.alarm for c in changes).values()) == 1
+
+
+def test_a_batch_sent_again_in_a_silence_changes_nothing() -> None:
+    log = together(HandLog().register(-1, sensor(), sensor("T2")), 0, 5, "T1", "T2").tick(10)
+    wanted = story(log.changes(until=20))
+    log.rows(11, ("T1", [3], [WAVE[3]]), ("T2", [3], [WAVE[3]]), batch="b4")
+    assert story(log.changes(until=20)) == wanted
+    assert ("raised", "*") in [(s[1], s[3]) for s in wanted]
+
+
+def test_nothing_is_said_of_a_place_while_its_rows_arrive() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2"))
+    for part in range(0, 200, 10):  # a backlog of old rows, ten minutes in a post, a post every 36 s
+        minutes = range(part - 300, part - 290)
+        log.rows(200 + part * 0.06, ("T1", minutes, WAVE[:10]), ("T2", minutes, WAVE[:10]))
+    places = [s for s in story(log.changes(), "gap") if s[3] in {"*", "@A1"}]
+    assert places == [
+        (2, "raised", "gap", "*", "blue", 0, None),
+        (6, "stepped", "gap", "*", "yellow", 0, None),
+        (200, "cleared", "gap", "*", "yellow", 0, 0),
+    ]
+    released = [s[:2] + s[3:4] for s in story(log.changes(), "gap") if s[1] == "released"]
+    assert released == [(201, "released", "T1"), (201, "released", "T2")]  # they are behind, each by itself
+
+
+def test_a_sensor_without_an_interval_that_sends_keeps_the_feed_from_being_called_silent() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2"), sensor("T3", "A3", interval=None))
+    together(together(log, 0, 5, "T1", "T2", "T3"), 5, 12, "T3")
+    assert {s[3] for s in story(log.changes(), "gap") if s[1] == "raised"} == {"@A1", "T1", "T2"}
+
+
+def test_one_failed_sensor_is_one_alarm_of_its_own() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2", interval="30m"), sensor("T3"))
+    log.rows(0.1, ("T2", [0], [5]))
+    together(together(log, 0, 5, "T1", "T3"), 5, 12, "T3")
+    assert [(s[0], s[1], s[3]) for s in story(log.changes(), "gap")] == [(7, "raised", "T1"), (11, "stepped", "T1")]

@@ -248,7 +248,7 @@ class Facility:
         series.counts[standing] += 1
         if standing == "future":
             return
-        told = self.silences.row(tag, t, received, standing, series)
+        told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing in ("order", "late"):
             if standing == "late" and len(self.ring(series)) >= series.cap:
                 series.gone.append(self.ring(series)[0][0])
@@ -331,7 +331,9 @@ def fold(records, bundle, until=None):
                     continue
                 facility.clock = max(facility.clock, clocks.get(p, -1))
                 if gateway and p in gateways and now - gateways[p] > 900_000 and facility.silences:
-                    facility.silences.door(gateways[p], now, facility)
+                    facility.silences.close(gateways[p], now)
+                    facility.move(max(now, facility.clock) - 1)
+                    facility.silences.reopen(gateways[p], now)
                 facility.move(max(now, facility.clock))
             clocks[p] = now
             if gateway:

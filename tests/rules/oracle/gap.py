@@ -5,10 +5,32 @@ from __future__ import annotations
 import itertools
 
 from rules.facts import facts_of
+from rules.plan import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.rule import GapRule
 
 HORIZON = 2 * 3_600_000
+
+
+class Door:
+    """Closed time of the front door behind the newest row of a series."""
+
+    def __init__(self, since):
+        self.ext, self.shut, self.newest = 0, None, since
+
+    def close(self, begin, now):
+        closed = max(0, now - max(begin, self.newest))
+        if not self.ext:
+            self.shut = now - closed
+        self.ext += closed
+
+    def row(self, t, received):
+        """Return what of the closed time lies before a row."""
+        forgiven = min(self.ext, max(0, t - self.shut)) if self.ext else 0
+        self.ext -= forgiven
+        self.shut = t if self.shut is None else max(self.shut, t)
+        self.newest = received
+        return forgiven
 
 
 class Silent:
@@ -16,19 +38,22 @@ class Silent:
 
     def __init__(self, rule, place, sensor, delivery, since):
         self.rule, self.place, self.tag, self.area = rule, place, sensor.tag, sensor.area
-        self.interval, self.delivery = sensor.interval, delivery
-        self.limit = int(rule.factor * sensor.interval) if rule.factor else rule.threshold + rule.grace
+        self.interval, self.delivery = sensor.interval or UNREGISTERED_INTERVAL_MS, delivery
+        self.limit = int(rule.factor * self.interval) if rule.factor else rule.threshold + rule.grace
         self.steps = [
-            (s.after if s.after is not None else int(s.after_intervals * sensor.interval), s.to.rank)
+            (s.after if s.after is not None else int(s.after_intervals * self.interval), s.to.rank)
             for s in rule.severity.steps
         ]
-        self.lo = self.m = since
+        self.lo = since
+        self.door = Door(since)
         self.fresh = True
-        self.ext = 0
-        self.shut = None
         self.floor = since
         self.open = None
         self.past = []
+
+    @property
+    def ext(self):
+        return self.door.ext
 
     def due(self):
         if self.open is None:
@@ -85,12 +110,15 @@ class Silences:
     def __init__(self, owner, facility, bundle, places, since):
         self.owner = owner
         self.received = {sensor.tag: since for sensor in facility.sensors}
+        self.doors = {sensor.tag: Door(since) for sensor in facility.sensors}
         self.areas = {sensor.tag: sensor.area for sensor in facility.sensors}
         self.tags = [
             Silent(rule, places[rule.id], sensor, facility.delivery, since)
             for sensor in sorted(facility.sensors, key=lambda s: s.tag)
             for rule in bundle.rules
-            if isinstance(rule, GapRule) and sensor.interval and matches(rule, facility, facts_of(facility, sensor))
+            if isinstance(rule, GapRule)
+            and (sensor.interval or rule.threshold)
+            and matches(rule, facility, facts_of(facility, sensor))
         ]
         self.groups = []
         self.delivery = facility.delivery
@@ -143,15 +171,29 @@ class Silences:
             group = self.active(item.rule, where)
             if group is not None:
                 return group
-            members = self.members(item.rule, where)
-            if len(members) >= 2 and all(self.quiet(m, due) for m in members):
+            if self.quiet(item.rule, where, due):
                 return self.rise(item.rule, item.place, where, item.lo + item.interval, item.lo + item.ext, due)
         return None
 
-    def quiet(self, m, due):
-        return (
-            m.lo + m.limit + m.delivery + m.ext <= due or self.received[m.tag] + max(m.limit, m.delivery) + m.ext <= due
-        )
+    def quiet(self, rule, where, due):
+        """Say whether nothing of a place was received when something should have been."""
+        members = self.members(rule, where)
+        if len(members) < 2:
+            return False
+        watched = {m.tag: m for m in members}
+        for tag, area in self.areas.items():
+            if where not in ("", area):
+                continue
+            m = watched.get(tag)
+            if m is None:
+                wait, ext = max(min(w.limit for w in members), self.delivery), self.doors[tag].ext
+            elif m.lo + m.limit + m.delivery + m.ext <= due:
+                wait, ext = min(m.limit, m.delivery), m.ext
+            else:
+                wait, ext = max(m.limit, m.delivery), m.ext
+            if self.received[tag] + wait + ext > due:
+                return False
+        return True
 
     def rise(self, rule, order, where, start, lo, due):
         members = self.members(rule, where)
@@ -183,18 +225,26 @@ class Silences:
         still = {}
         for m in self.members(group.rule, group.where):
             if m.open is not None and m.open["by"] is group:
-                m.open["by"] = None
                 still.setdefault(m.area, []).append(m)
         for area in sorted(still):
             silent = still[area]
-            whole = len(silent) >= 2 and len(silent) == len(self.members(group.rule, area))
-            if not group.where and whole and "area" in group.rule.groups:
-                if self.active(group.rule, area) is None:
-                    start = min(m.open["start"] for m in silent)
-                    self.rise(group.rule, group.order, area, start, min(m.lo + m.ext for m in silent), due)
+            whole = len(silent) == len(self.members(group.rule, area)) and self.quiet(group.rule, area, due)
+            if not group.where and whole and "area" in group.rule.groups and self.active(group.rule, area) is None:
+                for m in silent:
+                    m.open["by"] = None
+                start = min(m.open["start"] for m in silent)
+                self.rise(group.rule, group.order, area, start, min(m.lo + m.ext for m in silent), due)
                 continue
             for m in silent:
-                self.say_tag(m, m.open, "released", due, due, by=group)
+                self.release(m, due)
+
+    def release(self, m, due):
+        by, m.open["by"] = m.open["by"], None
+        over = self.active(m.rule, "") or self.active(m.rule, m.area)
+        if over:
+            self.suppress(over, m, due)
+        else:
+            self.say_tag(m, m.open, "released", due, due, by=by)
 
     def row(self, tag, t, received, standing, _series):
         """Take notice of a row; returns [(rule order, level, act)]."""
@@ -204,6 +254,7 @@ class Silences:
             if group.live and group.where in ("", self.areas[tag]):
                 acts.append((group.order, 1 if group.where else 0, lambda g=group: self.end(g, t, received)))
         if standing == "order":
+            self.doors[tag].row(t, received)
             acts += [(m.place, 2, lambda m=m: self.in_order(m, t, received)) for m in self.tags if m.tag == tag]
         return acts
 
@@ -213,15 +264,12 @@ class Silences:
         self.say_group(group, "cleared", t, received)
 
     def in_order(self, m, t, received):
-        forgiven = min(m.ext, max(0, t - m.shut)) if m.ext else 0
-        m.ext -= forgiven
-        m.shut = t if m.shut is None else max(m.shut, t)
-        distance = t - m.lo - forgiven
+        distance = t - m.lo - m.door.row(t, received)
         if m.open is not None:
             if m.fresh or distance > m.limit:
                 m.open["hole"] = True
             if t + m.limit + m.delivery + m.ext > received:
-                m.open["end"] = t
+                m.open["end"] = max(t, m.open["start"])
                 kind = "cleared" if m.open["hole"] else "retracted"
                 m.open["retracted"] = kind == "retracted"
                 self.say_tag(m, m.open, kind, t, received)
@@ -233,7 +281,7 @@ class Silences:
             m.open["end"] = t
             self.say_tag(m, m.open, "cleared", t, received)
             m.open = None
-        m.fresh, m.lo, m.m, m.floor = False, t, received, received
+        m.fresh, m.lo, m.floor = False, t, received
 
     def filled(self, tag, t, series):
         """Return the retractions that a late row of `tag` makes."""
@@ -267,12 +315,19 @@ class Silences:
                 o["retracted"], group.release = True, None
                 self.say_group(group, "retracted", t, received)
 
-    def door(self, begin, now, _owner):
+    def close(self, begin, now):
+        """Let no silence fall due inside closed time."""
+        for door in [m.door for m in self.tags] + list(self.doors.values()):
+            door.close(begin, now)
         for m in self.tags:
-            closed = max(0, now - max(begin, m.m))
-            if not m.ext:
-                m.shut = now - closed
-            m.ext += closed
+            m.floor = now
+        for group in self.groups:
+            if group.live:
+                group.lo += now - begin
+                group.floor = now
+
+    def reopen(self, begin, now):
+        """Take back what was said inside closed time."""
         for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
             if m.open is not None and m.open["raised"] is not None and begin < m.open["raised"] <= now:
                 m.open["end"], m.open["retracted"] = max(now, m.open["start"]), True
@@ -281,17 +336,14 @@ class Silences:
             elif m.open is not None and m.colour_at(now) < m.open["colour"]:
                 m.open["colour"] = m.colour_at(now)
                 self.say_tag(m, m.open, "stepped", now, now)
-            m.floor = m.m if m.open is None else now
+            m.floor = now
         for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
             if group.live and begin < group.raised <= now:
                 group.record["end"], group.record["retracted"] = max(now, group.record["start"]), True
                 self.say_group(group, "retracted", now, now)
-            elif group.live:
-                group.lo += now - begin
-                group.floor = now
-                if group.colour_at(now) < group.record["colour"]:
-                    group.record["colour"] = group.colour_at(now)
-                    self.say_group(group, "stepped", now, now)
+            elif group.live and group.colour_at(now) < group.record["colour"]:
+                group.record["colour"] = group.colour_at(now)
+                self.say_group(group, "stepped", now, now)
         self.settle(now, now, None)
         self.free(now)
 
@@ -306,12 +358,7 @@ class Silences:
         for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
             by = m.open["by"] if m.open is not None else None
             if by is not None and by not in standing:
-                m.open["by"] = None
-                over = self.active(m.rule, "") or self.active(m.rule, m.area)
-                if over:
-                    self.suppress(over, m, now)
-                else:
-                    self.say_tag(m, m.open, "released", now, now, by=by)
+                self.release(m, now)
 
     def members(self, rule, where):
         return sorted((m for m in self.tags if m.rule.id == rule.id and where in ("", m.area)), key=lambda m: m.tag)

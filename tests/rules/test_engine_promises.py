@@ -1,0 +1,150 @@
+"""Promises of contracts.md and engine.md that hold for any log, also one whose register changes on the way."""
+
+from __future__ import annotations
+
+import itertools
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rules.alarms import fold_alarms
+from rules.engine import Engine
+from rules.pack import default_bundle
+from rules.records import Kind, LogRecord, Readings, RegisterRecord
+from rules.register import Facility
+from tests.rules import logs
+
+BUNDLE = default_bundle()
+PACKS = [BUNDLE, BUNDLE.only({"cold-chain.store-out", "data-integrity.gap"}), BUNDLE.only({"cold-chain.store-out"})]
+QUICK = settings(
+    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+END = 6 * 3_600_000
+FUTURE = 300_000
+CHANGED = {
+    "moved": {"area": "A2"},
+    "slower": {"interval": "20m"},
+    "narrow": {"limits": {"low": 4, "high": 7}},
+    "later": {"limits": {"low": 3, "high": 7}},
+}
+
+
+def run(log, until, engine=None):
+    engine = engine or Engine(BUNDLE)
+    changes = [change for record in log for change in engine.fold(record)]
+    return changes + engine.advance(0, until)
+
+
+def numbered(parts):
+    """Return records of (received, kind, facility, payload), offsets in order."""
+    return [LogRecord(0, i, *part) for i, part in enumerate(parts)]
+
+
+@st.composite
+def changing(draw):
+    """Draw a log whose register and packs change on the way: sensors leave, return, move, get other numbers."""
+    entity, entries = draw(logs.logs())
+    parts = [(r.received, r.kind, r.facility, r.payload) for r in logs.records(entity, entries)]
+    newest = logs.BEGIN
+    for i, part in enumerate(parts):
+        newest = max(newest, part[0])
+        parts[i] = (newest, *part[1:])
+    for version in range(2, 2 + draw(st.integers(1, 4))):
+        at = draw(st.integers(1, len(parts)))
+        received = parts[at - 1][0] + draw(st.sampled_from([0, 0, 1]))
+        if at < len(parts):
+            received = min(received, parts[at][0])
+        if draw(st.integers(0, 3)) == 0:
+            parts.insert(at, (received, Kind.PACKS, "", draw(st.sampled_from(PACKS)).to_record()))
+            continue
+        sensors = []
+        for sensor in entity.model_dump(mode="json", by_alias=True, exclude_none=True)["sensors"]:
+            what = draw(st.sampled_from(["same", "same", "gone", "moved", "slower", "narrow", "later"]))
+            if what == "gone":
+                continue
+            begin = received + draw(st.sampled_from([1, 300_000, 3_000_000]))
+            if what == "later":
+                sensors.append(sensor)
+            sensors.append({**sensor, **CHANGED.get(what, {}), **({"from": begin} if what == "later" else {})})
+        facts = {**entity.model_dump(mode="json", by_alias=True, exclude_none=True), "sensors": sensors}
+        record = RegisterRecord(version=version, facility=Facility.model_validate(facts))
+        parts.insert(at, (received, Kind.REGISTER, entity.id, record))
+    return entity.id, numbered(parts)
+
+
+@given(changing())
+@QUICK
+def test_every_alarm_is_raised_once_under_its_id_and_its_story_is_whole(drawn):
+    _, log = drawn
+    raised, ended = set(), set()
+    changes = run(log, log[-1].received + END)
+    assert [c.seq for c in changes] == list(range(1, len(changes) + 1))
+    for change in changes:
+        if change.change == "raised":
+            assert change.alarm not in raised
+            raised.add(change.alarm)
+        assert change.alarm in raised - ended
+        if change.change == "retracted":
+            ended.add(change.alarm)
+        assert change.end is None or change.end >= change.start
+
+
+@given(changing())
+@QUICK
+def test_the_clock_of_decisions_never_runs_back(drawn):
+    _, log = drawn
+    changes = run(log, log[-1].received + END)
+    for one, other in itertools.pairwise(changes):
+        assert one.received <= other.received, (one.to_json(), other.to_json())
+
+
+@given(changing())
+@QUICK
+def test_no_open_alarm_stays_suppressed_by_one_that_has_ended(drawn):
+    _, log = drawn
+    alarms = fold_alarms(run(log, log[-1].received + END))
+    still = {alarm.alarm for alarm in alarms if alarm.status in {"active", "unknown"}}
+    hidden = [a for a in alarms if a.alarm in still and a.suppressed_by is not None and a.suppressed_by not in still]
+    assert hidden == []
+
+
+@given(changing(), st.data())
+@QUICK
+def test_a_restart_anywhere_changes_nothing_also_when_the_register_changes(drawn, data):
+    name, log = drawn
+    cut = data.draw(st.integers(1, len(log)))
+    until = log[-1].received + END
+    whole = run(log, until)
+    first, second = Engine(BUNDLE), Engine(BUNDLE)
+    changes = [change for record in log[:cut] for change in first.fold(record)]
+    snapshot = first.snapshot(name)
+    for bundle in PACKS:
+        second.know(bundle)
+    second.restore_partition(0, first.partition_state(0))
+    second.restore(0, name, snapshot)
+    assert second.snapshot(name) == snapshot
+    assert changes + run(log[cut:], until, second) == whole
+
+
+@given(logs.logs(), st.data())
+@QUICK
+def test_sending_batches_again_changes_nothing(drawn, data):
+    entity, entries = drawn
+    log = logs.records(entity, entries)
+    newest = logs.BEGIN
+    parts = []
+    for record in log:
+        newest = max(newest, record.received)
+        parts.append((newest, record.kind, record.facility, record.payload))
+    until = newest + END
+    wanted = [c.to_json(source=False) for c in run(numbered(parts), until)]
+    sent = [
+        (i, part)
+        for i, part in enumerate(parts)
+        if isinstance(part[3], Readings) and part[3].time.max() <= part[0] + FUTURE
+    ]
+    chosen = data.draw(st.lists(st.sampled_from(sent), max_size=4)) if sent else []
+    for i, part in sorted(chosen, key=lambda entry: -entry[0]):
+        behind = data.draw(st.integers(i + 1, len(parts)))
+        parts.insert(behind, (parts[behind - 1][0], *part[1:]))
+    assert [c.to_json(source=False) for c in run(numbered(parts), until)] == wanted
