@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from monitor.store.schema import upgrade
 from monitor.store.session import Store
@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from tests.stores import Cluster
 
 # No deadline: a kernel that is compiled or a busy machine is no failure of the code.
-settings.register_profile("dev", deadline=None)
-settings.register_profile("ci", deadline=None, derandomize=True)
+_BUSY = [HealthCheck.too_slow]
+settings.register_profile("dev", deadline=None, suppress_health_check=_BUSY)
+settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=_BUSY)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 _numbers = itertools.count(1)
