@@ -9,6 +9,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from kafka.errors import KafkaError
 
 from rules.errors import ContractError, Fault, PartMissingError
+from streams.clients import opened
 from streams.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def admin_client(settings: KafkaSettings) -> Iterator[Any]:
         BrokerDownError: no broker answers in ten seconds, or it went away meanwhile.
     """
     try:
-        client = KafkaAdminClient(
+        client = opened(
+            KafkaAdminClient,
             client_id="offsite-admin",
             request_timeout_ms=TIMEOUT_MS,
             bootstrap_timeout_ms=TIMEOUT_MS,

@@ -23,6 +23,7 @@ from kafka.errors import KafkaError
 
 from rules.errors import PartMissingError
 from streams import jars
+from streams.clients import opened
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -236,11 +237,14 @@ class EmbeddedBroker:
                 raise BrokerStartError(f"the broker ended at its start; see {self.folder / 'console.log'}")
             if port_in_use(self.port):
                 try:
-                    client = KafkaAdminClient(
-                        bootstrap_servers=[self.bootstrap], request_timeout_ms=5_000, bootstrap_timeout_ms=5_000
+                    client = opened(
+                        KafkaAdminClient,
+                        bootstrap_servers=[self.bootstrap],
+                        request_timeout_ms=5_000,
+                        bootstrap_timeout_ms=5_000,
                     )
-                    brokers = client.describe_cluster().get("brokers")
-                    client.close()
+                    with contextlib.closing(client):
+                        brokers = client.describe_cluster().get("brokers")
                 except (KafkaError, OSError):
                     brokers = None
                 if brokers:

@@ -14,6 +14,7 @@ from rules.errors import Fault
 from rules.records import LogRecord, Rejected
 from streams import batches
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError
+from streams.clients import opened
 from streams.codec import SHARED, decode
 from streams.topics import RECORD_BYTES
 
@@ -109,7 +110,8 @@ def open_log(settings: KafkaSettings, topic: str) -> Iterator[LogReader]:
     """
     try:
         batches.install()
-        consumer = KafkaConsumer(
+        consumer = opened(
+            KafkaConsumer,
             client_id="offsite-log",
             group_id=None,
             isolation_level="read_committed",

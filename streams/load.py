@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 from rules.errors import BadInputError, ContractError, Fault
 from rules.records import Kind, LogRecord
 from streams.admin import TIMEOUT_MS, BrokerDownError, admin_client
+from streams.clients import opened
 from streams.codec import encode, key_of
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES, TOPICS
 
@@ -116,7 +117,8 @@ def _append(settings: KafkaSettings, topic: str, records: Iterable[LogRecord]) -
 @contextmanager
 def _producer(settings: KafkaSettings) -> Iterator[Any]:
     try:
-        producer = KafkaProducer(
+        producer = opened(
+            KafkaProducer,
             client_id="offsite-load",
             acks="all",
             enable_idempotence=True,

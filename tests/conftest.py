@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -53,6 +54,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "postgresql" in parameters.values() or "postgres" in names:
             item.add_marker("postgres")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_client_is_left_behind() -> Iterator[None]:
+    """Fail the module that leaves a client's network thread behind: it would ask, and draw random numbers, in all that follow."""
+    before = set(threading.enumerate())
+    yield
+    left = [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("kafka-")]
+    assert not left, left
 
 
 @pytest.fixture(scope="session")

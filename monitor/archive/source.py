@@ -13,6 +13,7 @@ from monitor.archive.chunkfile import raw_of
 from rules.errors import ContractError, Fault
 from streams import batches
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError, admin_client
+from streams.clients import opened
 from streams.topics import ALARMS, LOG
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def open_source(kafka: KafkaSettings) -> Iterator[Source]:
     """
     batches.install()
     try:
-        consumer = KafkaConsumer(
+        consumer = opened(
+            KafkaConsumer,
             client_id="offsite-archiver",
             group_id=None,
             isolation_level="read_committed",

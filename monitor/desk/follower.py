@@ -21,6 +21,7 @@ from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 from rules.errors import ContractError
 from streams import admin, batches
+from streams.clients import opened
 from streams.topics import ALARMS
 
 if TYPE_CHECKING:
@@ -95,7 +96,8 @@ class ChangeFollower:
 
     def _consumer(self) -> Any:  # noqa: ANN401 - kafka-python ships no types
         batches.install()
-        return KafkaConsumer(
+        return opened(
+            KafkaConsumer,
             enable_auto_commit=False,
             isolation_level="read_committed",
             auto_offset_reset="none",

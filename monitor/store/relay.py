@@ -21,6 +21,7 @@ from kafka.errors import KafkaError
 from sqlalchemy import select
 
 from monitor.store.tables import OutboxLane, OutboxRow
+from streams.clients import opened
 from streams.topics import ACCESS, RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -173,7 +174,8 @@ class Relay:
         return self._fenced if fenced else self._plain
 
     def _make(self, **more: object) -> Any:  # noqa: ANN401 - kafka-python ships no types
-        return KafkaProducer(
+        return opened(
+            KafkaProducer,
             acks="all",
             max_request_size=RECORD_BYTES + 65_536,
             request_timeout_ms=10_000,
