@@ -90,7 +90,7 @@ class Stage:
             if self._fresh:
                 _empty(self.folder)
             (self.folder / "logs").mkdir(exist_ok=True)
-            broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
+            self.broker = broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
             self.kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
             self.env = self._environment()
             admin.create(self.kafka)
@@ -140,6 +140,8 @@ class Stage:
 
     def fallen(self) -> str | None:
         """Return why the processes were given up, if they were."""
+        if self.broker.ended is not None:
+            return f"Kafka ended with status {self.broker.ended}; see {self.broker.folder.name} in {self.folder}"
         return None if self.manager.failure is None else str(self.manager.failure)
 
     def _await_ready(self) -> None:
