@@ -48,7 +48,7 @@ class Limits:
     per_peer: int = 1_500
     headers_s: float = 10.0
     """From a connection, or from the first byte of a request, to the end of its headers."""
-    rest_s: float = 2.0
+    rest_s: float = 10.0
     """How long the rest of a body is still read, and thrown away, after its request was answered."""
     answer_s: float = 30.0
     """How long an answer may lie unread."""
