@@ -97,8 +97,17 @@ class GatewayEnvironment(Environment):
     tick_s: float = Field(default=5.0, gt=0, le=300)
     send_timeout_s: float = Field(default=10.0, gt=0, le=120)
     max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    max_body_bytes_held: int = Field(default=128 * 1024 * 1024, ge=64 * 1024 * 1024)
+    """Of all bodies being read together; one key may hold an eighth of it."""
+    connections: int = Field(default=2_000, ge=1, le=50_000)
+    connections_per_peer: int = Field(default=1_500, ge=1, le=50_000)
+    """Of one address; behind a proxy all firms have the proxy's."""
     posts_per_minute: int = Field(default=600, ge=1)
     """Quota of one key."""
+    bytes_per_minute: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    """Quota of one key: bytes of bodies, after decoding."""
+    posts_at_once: int = Field(default=32, ge=1, le=10_000)
+    """Posts of one key under way at the same time."""
     queries_per_minute: int = Field(default=60, ge=1)
     """Quota of one key for `GET /v1/feed` and `/v1/register`."""
     look_back_h: float = Field(default=24, gt=0, le=24 * 90)
