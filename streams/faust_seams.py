@@ -16,6 +16,7 @@ upgrade moves one of these:
 | `_new_consumer_thread`, `_create_worker_consumer` | short fetches | `test_fetches_are_short` |
 | `Schema.compile` | bytes pass as they are | `test_the_schema_hands_bytes_through` |
 | `TRANSPORTS.aliases` | our transport by URL scheme | `test_the_transport_is_found_by_its_scheme` |
+| `_coordinator.member_id` | compared with the group's own list | `test_the_coordinator_knows_the_worker_by_the_id_that_we_read` |
 | `Fetcher`, `_coordinator._coordination_task` | seen when it dies: Faust does not look | `test_a_dead_coordination_task_is_seen` |
 """
 
@@ -185,6 +186,12 @@ def highwaters(app: WorkerApp) -> dict[int, int]:
             if end is not None:
                 found[partition] = end
     return found
+
+
+def member_id(app: WorkerApp) -> str | None:
+    """Return what the coordinator calls this worker; None or empty while it has not joined."""
+    consumer = getattr(getattr(app.consumer, "_thread", None), "_consumer", None)
+    return getattr(getattr(consumer, "_coordinator", None), "member_id", None)
 
 
 def what_died(app: WorkerApp) -> str | None:
