@@ -15,6 +15,8 @@ def main() -> None:
     from streams.worker_settings import WorkerSettings
 
     options = json.loads(fold_json)
+    if place := options.pop("place", ""):
+        be_elsewhere(place, heedless=options.pop("heedless", False))
     if options.pop("real", False):
         from rules.engine import Engine
         from rules.pack import default_bundle
@@ -25,6 +27,22 @@ def main() -> None:
 
         fold = ToyFold(**options)
     run(WorkerSettings.model_validate_json(settings_json), fold)
+
+
+def be_elsewhere(place: str, *, heedless: bool) -> None:
+    """Run as if on another machine; a heedless worker does not ask who has its name, as releases before did."""
+    from streams import standing
+
+    class NameElsewhere(standing.Name):
+        def __init__(self, *named: str) -> None:
+            super().__init__(place, *named[1:])
+
+    standing.here = lambda: place
+    standing.Name = NameElsewhere  # type: ignore[misc]
+    if heedless:
+        from streams import worker
+
+        worker.claim = lambda *_: NameElsewhere("", "", f"{os.getpid()}")
 
 
 if __name__ == "__main__":
