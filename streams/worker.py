@@ -157,6 +157,7 @@ async def _stop(
 ) -> None:
     """Final checkpoint first, then Faust; what Faust does not finish in time is left: nothing depends on it."""
     _log.info("worker %s: stopping", settings.instance)
+    begun = time.monotonic()
     for task in tasks:
         task.cancel()
     try:
@@ -166,7 +167,7 @@ async def _stop(
         halt("no final checkpoint in time; the next start folds again from the last one")
     _log.info("worker %s: final checkpoint written", settings.instance)
     with suppress(TimeoutError):
-        async with asyncio.timeout(settings.stop_timeout_s / 3):
+        async with asyncio.timeout(max(0.1, settings.stop_timeout_s - (time.monotonic() - begun))):
             await app.stop()
 
 

@@ -72,11 +72,12 @@ def command(
 ) -> None:
     """Run until SIGTERM, then end all within five seconds. One JSON line on stdout per start and end of a process.
 
-    Ends with a process's own code where starting it again cannot help: 2 or 3, or five endings within two minutes.
+    Ends with a process's own code where starting it again cannot help: 2 or 3. One that ends five times within two minutes
+    is told as a crash-loop and tried every half minute; the others go on. One that answers no probe for a minute is killed.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
-    manager = Manager(specs(list(only or KINDS), workers, logs), tell=_tell)
+    manager = Manager(specs(list(only or KINDS), workers, logs), tell=_tell, give_up=False)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
