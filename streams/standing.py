@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import secrets
 import socket
 import sys
@@ -37,6 +36,8 @@ LOOK_S = 5.0
 CLAIM_LOOK_S = 0.5
 SESSION_SLACK_S = 3.0
 """A dead member leaves the group up to a heartbeat and a turn of the broker after its session."""
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+_ANY_BOOT = secrets.token_bytes(16)
 _log = logging.getLogger("offsite.worker")
 
 
@@ -75,12 +76,17 @@ class Group:
 
 
 def here() -> str:
-    """Return a name for the reach of `Name`: the same for two processes if, and only if, it keeps them apart."""
+    """Return a name for the reach of `Name`: host and boot of the kernel.
+
+    A container that is started again keeps both, and so gets its seat back at once. Two containers of one machine that were
+    given one host name *and* one worker name are not told apart: they throw each other out, with 70, until a person looks.
+    """
     host = "".join(c if c.isalnum() else "-" for c in socket.gethostname())[:40]
-    if sys.platform != "linux":
-        return f"{host}-{secrets.token_hex(4)}"
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii")
-    return f"{host}-{hashlib.sha256((boot + os.readlink('/proc/self/ns/net')).encode()).hexdigest()[:8]}"  # noqa: PTH115 - no path, a name of the kernel's
+    try:
+        boot = BOOT_ID.read_bytes()
+    except OSError:  # not Linux: a predecessor of this machine is waited for like one from elsewhere
+        boot = _ANY_BOOT
+    return f"{host}-{hashlib.sha256(boot).hexdigest()[:8]}"
 
 
 def client_id(settings: WorkerSettings, place: str | None = None) -> str:

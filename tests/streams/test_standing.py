@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from streams.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 SETTINGS = WorkerSettings(instance="w1", kafka=KafkaSettings(partitions=4), session_timeout_s=10, heartbeat_every_s=3)
 MINE = Seat("w1-a", "w1", client_id(SETTINGS), "/10.0.0.1", frozenset())
@@ -135,7 +135,22 @@ def test_the_client_id_says_where_the_worker_runs() -> None:
     assert here() == here()
     assert client_id(SETTINGS) == f"offsite-fold-w1-at-{here()}"
     assert all(c.isalnum() or c in "._-" for c in client_id(SETTINGS))
-    assert str(os.getpid()) not in here().rpartition("-")[2]
+
+
+def test_the_place_is_the_host_and_its_boot_and_anew_for_each_process_where_no_boot_is_known(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    linux = here()
+    for number in (b"a", b"b"):
+        boot = tmp_path / "boot_id"
+        boot.write_bytes(number)
+        monkeypatch.setattr(module, "BOOT_ID", boot)
+        assert here() != linux
+        assert here() == here()
+    monkeypatch.setattr(module, "BOOT_ID", tmp_path / "none")
+    unknown = here()
+    monkeypatch.setattr(module, "_ANY_BOOT", b"of another process")
+    assert here() != unknown
 
 
 def test_who_was_thrown_out_learns_by_whom() -> None:
