@@ -22,6 +22,7 @@ upgrade moves one of these:
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 SCHEME = "offsite"
 FETCH_WAIT_MS = 100
+IDS_KEPT = 100
 TRANSPORTS.aliases[SCHEME] = "streams.faust_seams:Transport"
 
 
@@ -146,8 +148,10 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
     """A Faust app whose partitions are in the custody of checkpoints."""
 
     custody: Custody
+    member_ids: deque[str]
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.member_ids.extend(member_ids(self) - set(self.member_ids))
         if not self.should_stop:
             log = self.custody.settings.log_topic
             self.custody.want(tp.partition for tp in assigned if tp.topic == log)
@@ -164,6 +168,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
 def bind(app: WorkerApp, custody: Custody) -> None:
     """Tie app and custody together: revocations release, and custody can position the consumer."""
     app.custody = custody
+    app.member_ids = deque(maxlen=IDS_KEPT)
 
     async def seek(positions: Mapping[int, int]) -> None:
         await app.consumer.seek_log(positions)
@@ -188,10 +193,11 @@ def highwaters(app: WorkerApp) -> dict[int, int]:
     return found
 
 
-def member_id(app: WorkerApp) -> str | None:
-    """Return what the coordinator calls this worker; None or empty while it has not joined."""
+def member_ids(app: WorkerApp) -> frozenset[str]:
+    """Return what the coordinator has called this worker; each time that it joins anew it gets another id. Empty before."""
     consumer = getattr(getattr(app.consumer, "_thread", None), "_consumer", None)
-    return getattr(getattr(consumer, "_coordinator", None), "member_id", None)
+    now = getattr(getattr(consumer, "_coordinator", None), "member_id", None)
+    return frozenset(app.member_ids) | ({now} if now else frozenset())
 
 
 def what_died(app: WorkerApp) -> str | None:

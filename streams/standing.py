@@ -18,16 +18,17 @@ import secrets
 import socket
 import sys
 import threading
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rules.errors import OffsiteError
 from streams.admin import BrokerDownError, admin_client
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
     from streams.halt import Halt
     from streams.worker_settings import WorkerSettings
@@ -36,6 +37,9 @@ LOOK_S = 5.0
 CLAIM_LOOK_S = 0.5
 SESSION_SLACK_S = 3.0
 """A dead member leaves the group up to a heartbeat and a turn of the broker after its session."""
+SIGHTINGS = 2
+"""One stranger under its name may be itself: joined a moment ago, and not yet told under which id."""
+STRANGERS_S = 60.0
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ANY_BOOT = secrets.token_bytes(16)
 _log = logging.getLogger("offsite.worker")
@@ -190,13 +194,48 @@ def _taken(settings: WorkerSettings, seat: Seat) -> InstanceTakenError:
     )
 
 
-def twin(settings: WorkerSettings, ask: Callable[[WorkerSettings], Group] = describe) -> InstanceTakenError | None:
-    """Return why this worker was thrown out, if a process elsewhere took its name; a broker that is away tells nothing."""
-    try:
-        seat = ask(settings).under(settings.instance)
-    except BrokerDownError:
-        return None
-    return None if seat is None or seat.client == client_id(settings) else _taken(settings, seat)
+def twin(
+    settings: WorkerSettings,
+    mine: Callable[[], Container[str]],
+    ask: Callable[[WorkerSettings], Group] = describe,
+    clock: Callable[[], float] = monotonic,
+    wait: Callable[[float], None] = sleep,
+) -> InstanceTakenError | None:
+    """Return why this worker was thrown out, if another process took its name; a broker that is away tells nothing.
+
+    aiokafka may have taken the seat back meanwhile. This process joins no more, so a twin that lives has it within a heartbeat.
+
+    Args:
+        settings: of this worker.
+        mine: the member ids that this worker had; whoever sits under its name with another one is somebody else. (Kafka keeps
+            client id and host of a seat when its member is replaced, so those do not tell.)
+        ask: asks the group.
+        clock: in seconds.
+        wait: passes time.
+    """
+    until = clock() + settings.heartbeat_every_s + SESSION_SLACK_S
+    seen = 0
+    while clock() <= until:
+        try:
+            group = ask(settings)
+        except BrokerDownError:
+            return None
+        seat = group.under(settings.instance)
+        if seat is None:
+            return None
+        if group.stable and seat.member not in mine():
+            seen += 1
+            if seen >= SIGHTINGS:
+                return _thrown_out(settings)
+        wait(CLAIM_LOOK_S)
+    return None
+
+
+def _thrown_out(settings: WorkerSettings) -> InstanceTakenError:
+    return InstanceTakenError(
+        f"another process joined group {settings.group_id} as {settings.instance} and took this worker's place: two workers "
+        f"have one name"
+    )
 
 
 class Standing:
@@ -206,16 +245,19 @@ class Standing:
         self,
         settings: WorkerSettings,
         idle: Callable[[], bool],
-        member: Callable[[], str | None],
+        mine: Callable[[], Container[str]],
         halt: Halt,
         *,
         ask: Callable[[WorkerSettings], Group] = describe,
         clock: Callable[[], float] = monotonic,
     ) -> None:
-        self._settings, self._idle, self._member, self._halt = settings, idle, member, halt
+        self._settings, self._idle, self._mine, self._halt = settings, idle, mine, halt
         self._ask, self._clock = ask, clock
         self.confirmed: float | None = None
         self.why = "the group was not asked yet"
+        self._joined = False
+        """Whether it was seen in the group: before, a seat under its name is its predecessor's."""
+        self._strangers: deque[float] = deque(maxlen=SIGHTINGS)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="standing", daemon=True)
 
@@ -229,28 +271,30 @@ class Standing:
 
     def look(self) -> None:
         """Ask once; ends the process if somebody else sits under its name."""
-        before = self._member()
         try:
             group = self._ask(self._settings)
         except BrokerDownError as error:
             self.why = f"the coordinator does not answer: {error}"
             return
-        if self._member() != before or not self._idle():
-            return  # it joined meanwhile: this answer is of another time
-        self.why = self._judge(group, before)
+        if not self._idle():
+            return  # it was given partitions meanwhile
+        self.why = self._judge(group)
         if not self.why:
             self.confirmed = self._clock()
 
-    def _judge(self, group: Group, member: str | None) -> str:
+    def _judge(self, group: Group) -> str:
         """Return why this worker is no standby; empty if it is one."""
-        settings = self._settings
-        seat = group.under(settings.instance)
-        if seat is not None and seat.client != client_id(settings):
-            self._halt("another worker took this one's name", _taken(settings, seat))
+        settings, mine = self._settings, self._mine()
         if not group.stable:
             return "the group is rebalancing"
-        if seat is None or seat.member != member:
+        seat = group.under(settings.instance)
+        if seat is not None and self._joined and seat.member not in mine:
+            self._strangers.append(self._clock())
+            if len(self._strangers) == SIGHTINGS and self._clock() - self._strangers[0] < STRANGERS_S:
+                self._halt("another worker took this one's name", _thrown_out(settings))
+        if seat is None or seat.member not in mine:
             return "the group does not know this worker"
+        self._joined = True
         if seat.partitions:
             return f"the group gave partitions {sorted(seat.partitions)}, and they did not arrive"
         left = set(range(settings.kafka.partitions)).difference(*(other.partitions for other in group.seats))

@@ -15,7 +15,7 @@ import uvloop
 from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from streams.app import create_app
-from streams.faust_seams import highwaters, member_id, what_died
+from streams.faust_seams import highwaters, member_ids, what_died
 from streams.halt import halt as end_process
 from streams.probes import Probes
 from streams.sensor import Sensor
@@ -81,11 +81,11 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sensor = Sensor()
-    app = create_app(settings, fold, sensor=sensor, halt=_explained(settings, halt))
+    app = create_app(settings, fold, sensor=sensor, halt=_explained(settings, lambda: member_ids(app), halt))
     custody = app.custody
     quiet_logs()
     standing = Standing(
-        settings, lambda: not custody.wanted and custody.restoring_since is None, lambda: member_id(app), halt
+        settings, lambda: not custody.wanted and custody.restoring_since is None, lambda: member_ids(app), halt
     )
     joined = threading.Event()
     watchdog = Watchdog(
@@ -140,13 +140,13 @@ async def _named(settings: WorkerSettings, stop: asyncio.Event, halt: Halt) -> N
         halt(f"worker {settings.instance} cannot take its name", error)
 
 
-def _explained(settings: WorkerSettings, halt: Halt) -> Halt:
+def _explained(settings: WorkerSettings, mine: Callable[[], frozenset[str]], halt: Halt) -> Halt:
     """Return `halt` that says who took over, where a process elsewhere did so under this worker's name."""
 
     def explained(reason: str, error: BaseException | None = None) -> NoReturn:
         if isinstance(error, ProducerFenced | InvalidProducerEpoch):
             # The loop stands still meanwhile: nothing is published and nothing acknowledged.
-            halt(reason, twin(settings) or error)
+            halt(reason, twin(settings, mine) or error)
         halt(reason, error)
 
     return explained

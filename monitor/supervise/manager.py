@@ -86,7 +86,7 @@ class Manager:
 
         Args:
             specs: of the processes.
-            tell: hears of every event: kind (started, ended, crash-loop, frozen, gave-up), name, detail.
+            tell: hears of every event: kind (started, ended, crash-loop, frozen, gave-up, stopped), name, detail.
             give_up: end everything at a crash loop, too.
             clock: in seconds.
             start: starts a process.
@@ -130,7 +130,7 @@ class Manager:
             child.terminate()
         deadline = time.monotonic() + STOP_S
         for child in children:
-            child.wait(deadline - time.monotonic())
+            self._tell("stopped", child.name, f"code {child.wait(deadline - time.monotonic())}")
 
     def not_ready(self) -> list[str]:
         """Return the names of processes that are not ready."""

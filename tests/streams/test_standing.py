@@ -19,7 +19,6 @@ from streams.standing import Group, InstanceTakenError, Name, Seat, Standing, cl
 from streams.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 SETTINGS = WorkerSettings(instance="w1", kafka=KafkaSettings(partitions=4), session_timeout_s=10, heartbeat_every_s=3)
@@ -153,54 +152,90 @@ def test_the_place_is_the_host_and_its_boot_and_anew_for_each_process_where_no_b
     assert here() != unknown
 
 
-def test_who_was_thrown_out_learns_by_whom() -> None:
-    told = twin(SETTINGS, lambda _: group(ELSEWHERE))
+STRANGER = replace(MINE, member="w1-b")
+"""Kafka keeps client and host of a seat whose member is replaced: only the id is another."""
+
+
+def thrown_out(*answers: Group | BrokerDownError) -> tuple[InstanceTakenError | None, World]:
+    world = World(list(answers))
+    return twin(SETTINGS, lambda: {MINE.member}, world.ask, lambda: world.now, lambda _: None), world
+
+
+def test_who_was_thrown_out_learns_it() -> None:
+    told, _ = thrown_out(group(STRANGER))
     assert told is not None
-    assert "/10.0.0.2" in str(told)
-    assert twin(SETTINGS, lambda _: group(MINE)) is None
-    assert twin(SETTINGS, lambda _: group(OTHERS)) is None
-    assert twin(SETTINGS, World([BrokerDownError("away")]).ask) is None
+    assert "another process joined group offsite-fold as w1" in str(told)
+    assert "OFFSITE_WORKER_INSTANCE" in told.report()
+    assert exit_status(told) == 4
 
 
-def standing(answer: Group | BrokerDownError, member: Callable[[], str | None] = lambda: MINE.member) -> Standing:
-    return Standing(SETTINGS, lambda: True, member, halt, ask=World([answer]).ask, clock=lambda: 7.0)
+def test_a_twin_needs_a_heartbeat_to_take_the_seat_back() -> None:
+    assert thrown_out(group(MINE), group(MINE), group(STRANGER))[0] is not None
+    told, world = thrown_out(group(MINE))
+    assert told is None
+    assert world.now - 100 > SETTINGS.heartbeat_every_s
+
+
+def test_who_was_not_thrown_out_by_a_twin_is_not_told_so() -> None:
+    for answers in (
+        [group(OTHERS)], [BrokerDownError("away")], [group(STRANGER, stable=False)],
+        [group(STRANGER), group(MINE)],  # seen once: its own seat, of which it has not heard yet
+    ):  # fmt: skip
+        assert thrown_out(*answers)[0] is None
+
+
+def standing(*answers: Group | BrokerDownError, idle: bool = True) -> Standing:
+    world = World(list(answers))
+    return Standing(SETTINGS, lambda: idle, lambda: {MINE.member}, halt, ask=world.ask, clock=lambda: world.now)
 
 
 def test_a_standby_is_a_member_without_partitions_while_others_hold_them_all() -> None:
     one = standing(group(MINE, OTHERS))
     one.look()
-    assert (one.confirmed, one.why) == (7.0, "")
+    assert (one.confirmed, one.why) == (100.5, "")
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
         (group(OTHERS), "does not know this worker"),
-        (group(replace(MINE, member="w1-z"), OTHERS), "does not know this worker"),
+        (group(STRANGER, OTHERS), "does not know this worker"),
         (group(MINE, OTHERS, stable=False), "rebalancing"),
         (group(replace(MINE, partitions=frozenset({1})), OTHERS), "gave partitions [1], and they did not arrive"),
         (group(MINE, replace(OTHERS, partitions=frozenset({0, 2, 3}))), "nobody was given partitions [1]"),
         (group(MINE), "nobody was given partitions"),
         (BrokerDownError("away"), "does not answer"),
     ],
-    ids=["outside", "of an earlier life", "rebalancing", "given and lost", "left over", "alone", "no coordinator"],
+    ids=["outside", "of a predecessor", "rebalancing", "given and lost", "left over", "alone", "no coordinator"],
 )
 def test_who_owns_nothing_for_another_reason_is_no_standby(answer: Group | BrokerDownError, why: str) -> None:
     one = standing(answer)
-    one.look()
+    for _ in range(20):
+        one.look()
     assert one.confirmed is None
     assert why in one.why
 
 
-def test_a_standby_thrown_out_by_a_twin_ends_and_says_who_it_is() -> None:
+def test_a_standby_whose_name_a_twin_keeps_taking_ends_and_says_so() -> None:
+    there, gone = group(MINE, OTHERS), group(STRANGER, OTHERS)
+    one = standing(there, gone, there, there, gone)
+    for _ in range(4):
+        one.look()
     with pytest.raises(HaltedError, match="took this one's name") as caught:
-        standing(group(ELSEWHERE, OTHERS)).look()
+        one.look()
     assert isinstance(caught.value.__cause__, InstanceTakenError)
 
 
-def test_an_answer_of_before_the_last_join_says_nothing() -> None:
-    members = iter(["w1-a", "w1-c"])
-    one = standing(group(ELSEWHERE, OTHERS), lambda: next(members))
+def test_strangers_seen_once_in_a_while_are_rejoins_of_its_own() -> None:
+    there, gone = group(MINE, OTHERS), group(STRANGER, OTHERS)
+    one = standing(*[*[there] * 130, gone] * 3)
+    for _ in range(3 * 131):
+        one.look()
+    assert one.confirmed is not None
+
+
+def test_an_answer_that_comes_when_partitions_have_come_says_nothing() -> None:
+    one = standing(group(MINE, OTHERS), idle=False)
     one.look()
     assert one.confirmed is None
 
@@ -209,7 +244,7 @@ def test_only_who_owns_nothing_asks_and_the_thread_stops(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "LOOK_S", 0.001)
     world = World([group(MINE, OTHERS)])
     idle = threading.Event()
-    one = Standing(SETTINGS, idle.is_set, lambda: MINE.member, halt, ask=world.ask)
+    one = Standing(SETTINGS, idle.is_set, lambda: {MINE.member}, halt, ask=world.ask)
     one.start()
     idle.wait(0.05)  # fifty looks
     assert world.asked == 0

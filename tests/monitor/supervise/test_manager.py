@@ -39,7 +39,8 @@ class FakeProcess:
 
 
 class FakeChild:
-    def __init__(self, number):
+    def __init__(self, number, name=""):
+        self.name = name
         self.process, self.asked, self.ready, self.alive = FakeProcess(number), [], True, True
 
     def tail(self):
@@ -71,7 +72,7 @@ class Lab:
         )  # fmt: skip
 
     def start(self, spec):
-        child = FakeChild(len(self.events) + 1)
+        child = FakeChild(len(self.events) + 1, spec.name)
         self.children.setdefault(spec.name, []).append(child)
         return child
 
@@ -221,6 +222,7 @@ def test_all_are_asked_to_end_before_any_is_waited_for():
         children[0].wait = lambda _s: order.append("wait")
     lab.manager.end()
     assert order == ["term"] * 3 + ["wait"] * 3
+    assert [event for event in lab.events if event[0] == "stopped"] == [("stopped", n, "code None") for n in "abc"]
 
 
 def test_readiness_names_what_is_not_ready():
