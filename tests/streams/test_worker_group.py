@@ -11,7 +11,7 @@ import pytest
 
 from tests.streams.lab import Lab, Worker
 from tests.streams.test_worker_kafka import owned_by, wait_for_exit
-from tests.streams.test_worker_kills import checkpoint_after, pumping
+from tests.streams.test_worker_kills import checkpoint_after, producer_of, pumping
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
@@ -69,6 +69,18 @@ async def test_a_standby_lives_says_so_and_takes_over(kafka: EmbeddedBroker, tmp
         await lab.agree(ToyFold)
     finally:
         lab.close()
+
+
+async def test_a_worker_with_a_backlog_is_not_ready_until_it_is_folded(lab: Lab) -> None:
+    lab.settings |= {"tick_every_s": 600.0, "ready_lag_records": 0}
+    async with producer_of(lab) as producer:
+        await lab.feed(producer, 4_000)
+    worker = lab.spawn("w1")
+    await lab.until("ready", lambda: ready(worker), PATIENCE_S, 0.01)
+    rows = [
+        line for line in worker.probe("/metrics")[1].splitlines() if line.startswith("offsite_worker_readings_total ")
+    ]
+    assert [float(row.rpartition(" ")[2]) for row in rows] == [3 * 4_000], "it was ready before"
 
 
 async def test_a_second_worker_of_one_name_is_refused_and_the_first_goes_on(lab: Lab) -> None:
