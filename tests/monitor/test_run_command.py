@@ -27,7 +27,31 @@ def test_workers_never_clash_in_name_or_port(monkeypatch):
     found = specs(["worker"], 3, None)
     assert [s.name for s in found] == ["worker-1", "worker-2", "worker-3"]
     assert [s.env["OFFSITE_WORKER_INSTANCE"] for s in found] == ["host-a-1", "host-a-2", "host-a-3"]
-    assert [s.ready_url for s in found] == [f"http://127.0.0.1:{port}/readyz" for port in (9000, 9001, 9002)]
+    assert [s.ready_url for s in found] == [f"http://127.0.0.1:{port}/readyz" for port in (9010, 9011, 9012)]
+    assert [s.env["OFFSITE_WORKER_PORT"] for s in found] == ["9010", "9011", "9012"]
+
+
+def test_with_the_shipped_settings_no_two_processes_share_a_port():
+    found = specs(list(KINDS), 64, None)
+    assert len({s.ready_url for s in found}) == len(found) == 67
+    assert found[1].ready_url == "http://127.0.0.1:8721/readyz"
+
+
+@pytest.mark.parametrize(
+    ("variables", "workers", "codes"),
+    [
+        ({"OFFSITE_DESK_PORT": "8710"}, 1, ["port_clash"]),
+        ({"OFFSITE_DESK_PORT": "8722"}, 2, ["port_clash"]),
+        ({"OFFSITE_WORKER_PORT": "65530"}, 2, ["port_clash", "port_clash"]),
+        ({"OFFSITE_WORKER_INSTANCE": "x" * 63}, 2, ["too_long"]),
+    ],
+)
+def test_names_and_ports_that_clash_are_refused_before_anything_starts(monkeypatch, variables, workers, codes):
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(BadInputError) as caught:
+        specs(list(KINDS), workers, None)
+    assert [fault.code for fault in caught.value.faults] == codes
 
 
 def test_all_kinds_run_by_default_each_with_its_log(tmp_path):
@@ -107,14 +131,14 @@ def test_sigterm_ends_the_whole_line_in_five_seconds_with_everything_written(kaf
     key, key_hash = new_key()
     admit(kafka_settings, key_hash)
     ports = {name: free_port() for name in ("GATEWAY", "DESK", "ARCHIVER")}
-    worker_port = next(p for p in iter(free_port, None) if not port_in_use(p + 1))
+    worker_port = next(p for p in iter(free_port, None) if p < 65_000 and not any(map(port_in_use, (p + 10, p + 11))))
     env = environment(
         kafka_settings, OFFSITE_STORE_URL=f"sqlite:///{tmp_path}/o.db", OFFSITE_ARCHIVER_FOLDER=str(tmp_path / "archive"),
         OFFSITE_WORKER_PORT=str(worker_port), OFFSITE_WORKER_CHECKPOINT_S="600", OFFSITE_ARCHIVER_FLUSH_S="600",
         OFFSITE_GATEWAY_TICK_S="1", **{f"OFFSITE_{name}_PORT": str(port) for name, port in ports.items()},
     )  # fmt: skip
     begin = (int(time.time() * 1000) // 60_000 - 40) * 60_000
-    places = [*ports.values(), worker_port, worker_port + 1]
+    places = [*ports.values(), worker_port + 10, worker_port + 11]
 
     def all_ready():
         return all(ready(f"http://127.0.0.1:{port}") for port in places)
