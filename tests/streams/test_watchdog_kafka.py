@@ -57,8 +57,8 @@ async def test_what_stands_still_is_ended_and_its_successor_goes_on(
         await ends_saying(lab, useless, what)
         reached = max((mark["next"] for mark in (await lab.marks()).values()), default=-1)
         lab.spawn("w1")
-        await checkpoint_after(lab, reached)
-    await lab.agree(ToyFold)
+        await checkpoint_after(lab, reached, PATIENCE_S)
+    await lab.agree(ToyFold, PATIENCE_S)
 
 
 async def test_a_standby_that_fell_out_of_the_group_is_ended(kafka: EmbeddedBroker, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ async def test_a_standby_that_fell_out_of_the_group_is_ended(kafka: EmbeddedBrok
             lost = lab.spawn("w2", fold={"broken": "group"}, assignment_timeout_s=15.0)
             await ends_saying(lab, lost, "no partition is assigned (the group does not know this worker)")
             assert owned_by(owner) == [0]
-        await lab.agree(ToyFold)
+        await lab.agree(ToyFold, PATIENCE_S)
     finally:
         lab.close()
 
@@ -80,16 +80,16 @@ async def test_a_group_that_is_emptied_and_deleted_under_its_workers_is_joined_a
     async with pumping(lab):
         workers = [lab.spawn("w1"), lab.spawn("w2")]
         await share(lab, workers)
-        reached = await checkpoint_after(lab, -1)
+        reached = await checkpoint_after(lab, -1, PATIENCE_S)
         with admin.admin_client(lab.kafka) as client:
             seats = standing.describe(lab.base).seats
             client.remove_group_members(lab.base.group_id, [MemberToRemove(s.member, s.instance) for s in seats])
             client.delete_groups([lab.base.group_id])  # refused if one was quick to come back; then its offsets stay
-        await checkpoint_after(lab, reached)
+        await checkpoint_after(lab, reached, PATIENCE_S)
         await share(lab, workers)
         await lab.until("both are ready", lambda: all(ready(worker) for worker in workers), PATIENCE_S)
         assert all(worker.process.poll() is None for worker in workers)
-    await lab.agree(ToyFold)
+    await lab.agree(ToyFold, PATIENCE_S)
 
 
 @pytest.fixture
@@ -118,8 +118,8 @@ async def test_a_frozen_broker_makes_a_worker_unready_then_ends_it_and_nothing_i
             await lab.until("the successor waits", lambda: "waiting to take the name" in successor.text(), PATIENCE_S)
         finally:
             os.kill(broker.pid, signal.SIGCONT)
-        await checkpoint_after(lab, reached)
+        await checkpoint_after(lab, reached, PATIENCE_S)
         await lab.until("it took over", lambda: ready(successor), PATIENCE_S)
-        await lab.agree(ToyFold)
+        await lab.agree(ToyFold, PATIENCE_S)
     finally:
         lab.close()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from streams.broker import EmbeddedBroker
 
 pytestmark = pytest.mark.kafka
-PATIENCE_S = 90.0
+PATIENCE_S = 150.0
 """For steps whose own bound is far lower: the machine may be busy with other tests."""
 
 
@@ -65,8 +65,8 @@ async def test_a_standby_lives_says_so_and_takes_over(kafka: EmbeddedBroker, tmp
             assert standby.probe("/healthz")[0] == 200
             owner.kill()
             await lab.until("the standby took over", lambda: owned_by(standby) == [0], PATIENCE_S)
-            await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()))
-        await lab.agree(ToyFold)
+            await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()), PATIENCE_S)
+        await lab.agree(ToyFold, PATIENCE_S)
     finally:
         lab.close()
 
@@ -94,8 +94,8 @@ async def test_a_second_worker_of_one_name_is_refused_and_the_first_goes_on(lab:
             assert "OFFSITE_WORKER_INSTANCE" in second.text(), "it does not say what to do"
         assert first.process.poll() is None
         assert len(assignments(there)) == 0, "it joined and threw the first one out"
-        await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()))
-    await lab.agree(ToyFold)
+        await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()), PATIENCE_S)
+    await lab.agree(ToyFold, PATIENCE_S)
 
 
 @pytest.mark.slow
@@ -113,8 +113,8 @@ async def test_who_is_thrown_out_by_a_heedless_twin_says_so_and_in_the_end_one_w
         assert await asyncio.to_thread(wait_for_exit, late, PATIENCE_S) == 4
         assert "which lives" in late.text()
         await share(lab, [again])
-        await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()))
-    await lab.agree(ToyFold)
+        await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()), PATIENCE_S)
+    await lab.agree(ToyFold, PATIENCE_S)
 
 
 @pytest.mark.slow
@@ -145,8 +145,8 @@ async def test_a_restart_within_the_session_keeps_its_partitions_and_moves_nobod
         first = lab.spawn("w1")
         await lab.until("it has them back again", lambda: owned_by(first) == had, PATIENCE_S)
         assert assignments(second) == seen, "the other one's partitions moved"
-        await checkpoint_after(lab, reached)
-    await lab.agree(ToyFold)
+        await checkpoint_after(lab, reached, PATIENCE_S)
+    await lab.agree(ToyFold, PATIENCE_S)
 
 
 @pytest.mark.slow
@@ -158,7 +158,7 @@ async def test_one_two_four_and_back_while_readings_come(lab: Lab, end: signal.S
         for grown in (["w2"], ["w3", "w4"]):
             workers += [lab.spawn(name) for name in grown]
             await share(lab, workers)
-            await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()))
+            await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()), PATIENCE_S)
         facilities: dict[str, set[int]] = {}
         for change in await lab.changes():
             facilities.setdefault(change["stream"], set()).add(change["_p"])
@@ -168,6 +168,6 @@ async def test_one_two_four_and_back_while_readings_come(lab: Lab, end: signal.S
             worker.signal(end)
             assert await asyncio.to_thread(wait_for_exit, worker, PATIENCE_S) == (0 if end is signal.SIGTERM else -9)
             await share(lab, workers)
-    repeats = await lab.agree(ToyFold)
+    repeats = await lab.agree(ToyFold, PATIENCE_S)
     assert end is signal.SIGKILL or repeats == 0, "a worker that ends in order leaves nothing to repeat"
     assert workers[0].process.poll() is None
