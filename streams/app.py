@@ -12,9 +12,9 @@ from rules.pack import default_bundle
 from streams.agents import fold_log
 from streams.custody import Custody
 from streams.faust_seams import SCHEME, RawSchema, WorkerApp, bind
+from streams.group import client_id
 from streams.halt import halt as end_process
 from streams.sensor import Sensor
-from streams.standing import client_id
 
 if TYPE_CHECKING:
     import ssl

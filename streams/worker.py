@@ -17,9 +17,10 @@ from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 from streams.app import create_app
 from streams.faust_seams import highwaters, member_ids, what_died
 from streams.halt import halt as end_process
+from streams.names import claim, twin
 from streams.probes import Probes
 from streams.sensor import Sensor
-from streams.standing import Standing, claim, twin
+from streams.standing import Standing
 from streams.ticker import Ticker
 from streams.watchdog import Watchdog
 
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from streams.faust_seams import WorkerApp
     from streams.fold import Fold
     from streams.halt import Halt
-    from streams.standing import Name
+    from streams.names import Name
     from streams.worker_settings import WorkerSettings
 
 BEAT_S = 0.25

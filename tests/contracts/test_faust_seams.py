@@ -17,7 +17,8 @@ from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import TRANSPORTS
 from faust.types import TP, Message
 
-from streams import faust_seams, standing
+from streams import faust_seams
+from streams import group as groups
 from streams.app import create_app
 from streams.faust_seams import Consumer, RawSchema, Transport, WorkerApp, highwaters, member_ids, what_died
 from tests.streams.lab import Lab
@@ -262,10 +263,10 @@ async def test_the_coordinator_knows_the_worker_by_the_id_that_we_read(lab: Lab)
     app = create_app(lab.base, ToyFold(), halt=halt)
     assert not member_ids(app), "it has not joined"
     async with running(lab) as spy:
-        group = await asyncio.to_thread(standing.describe, lab.base)
+        group = await asyncio.to_thread(groups.describe, lab.base)
         (seat,) = group.seats
         assert {seat.member} == member_ids(spy.app) == set(spy.app.member_ids)
-        assert (seat.instance, seat.client) == ("contract", standing.client_id(lab.base))
+        assert (seat.instance, seat.client) == ("contract", groups.client_id(lab.base))
         assert seat.partitions == set(range(lab.partitions))
         assert group.stable
         coordinator = spy.app.consumer._thread._consumer._coordinator

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from kafka.admin import MemberToRemove
 
-from streams import admin, jars, standing
+from streams import admin, group, jars
 from streams.broker import EmbeddedBroker
 from tests.streams.lab import Lab, Worker
 from tests.streams.test_worker_group import PATIENCE_S, ready, share
@@ -83,7 +83,7 @@ async def test_a_group_that_is_emptied_and_deleted_under_its_workers_is_joined_a
         await share(lab, workers)
         reached = await checkpoint_after(lab, -1, PATIENCE_S)
         with admin.admin_client(lab.kafka) as client:
-            seats = standing.describe(lab.base).seats
+            seats = group.describe(lab.base).seats
             client.remove_group_members(lab.base.group_id, [MemberToRemove(s.member, s.instance) for s in seats])
             client.delete_groups([lab.base.group_id])  # refused if one was quick to come back; then its offsets stay
         await checkpoint_after(lab, reached, PATIENCE_S)

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from rules.errors import BadInputError
 from rules.records import Kind, LogRecord, Rejected
 from streams.app import create_app
+from streams.group import client_id
 from streams.sensor import DROPPED, REJECTED_CODES, Sensor
 from streams.settings import KafkaSettings
-from streams.standing import client_id
 from streams.worker import RateLimit
 from streams.worker_settings import WorkerSettings
 from tests.rules import logs

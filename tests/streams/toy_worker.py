@@ -89,14 +89,14 @@ STANDS_STILL = 20
 
 def be_elsewhere(place: str, *, heedless: bool) -> None:
     """Run as if on another machine; a heedless worker does not ask who has its name, as releases before did."""
-    from streams import standing
+    from streams import group, names
 
-    class NameElsewhere(standing.Name):
+    class NameElsewhere(names.Name):
         def __init__(self, *named: str) -> None:
             super().__init__(place, *named[1:])
 
-    standing.here = lambda: place
-    standing.Name = NameElsewhere  # type: ignore[misc]
+    group.here = lambda: place
+    names.Name = NameElsewhere  # type: ignore[misc]
     if heedless:
         from streams import worker
 
