@@ -12,6 +12,7 @@ from rules.pack import default_bundle
 from streams.agents import fold_log
 from streams.custody import Custody
 from streams.faust_seams import SCHEME, RawSchema, WorkerApp, bind
+from streams.group import client_id
 from streams.halt import halt as end_process
 from streams.sensor import Sensor
 
@@ -28,6 +29,8 @@ BUFFERED_RECORDS = 1_024
 """What waits between fetch and agent; with chunks it counts fetches of up to 1 MiB or 500 records."""
 FETCH_BYTES = 1024 * 1024
 FETCH_RECORDS = 500
+NEVER_S = 10 * 365 * 86_400.0
+"""aiokafka leaves the group, for ever, when nothing was fetched for so long: a standby fetches nothing. Our watchdog sees more."""
 
 
 def create_app(
@@ -48,10 +51,11 @@ def create_app(
         id_format="{id}",  # the group's name as it is, without Faust's version suffix
         broker=[URL(f"{SCHEME}://{server}") for server in clients["bootstrap_servers"].split(",")],
         broker_credentials=credentials_of(clients),
-        broker_client_id=f"{settings.group_id}-{settings.instance}",
+        broker_client_id=client_id(settings),
         consumer_group_instance_id=settings.instance,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_every_s,
+        broker_max_poll_interval=NEVER_S,
         broker_max_poll_records=FETCH_RECORDS,
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_auto_offset_reset="earliest",

@@ -6,17 +6,21 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
+from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
 
 from streams.app import create_app
-from streams.faust_seams import highwaters, what_died
+from streams.faust_seams import highwaters, member_ids, what_died
 from streams.halt import halt as end_process
+from streams.names import claim, twin
 from streams.probes import Probes
 from streams.sensor import Sensor
+from streams.standing import Standing
 from streams.ticker import Ticker
 from streams.watchdog import Watchdog
 
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from streams.faust_seams import WorkerApp
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.names import Name
     from streams.worker_settings import WorkerSettings
 
 BEAT_S = 0.25
@@ -77,10 +82,17 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sensor = Sensor()
-    app = create_app(settings, fold, sensor=sensor, halt=halt)
+    app = create_app(settings, fold, sensor=sensor, halt=_explained(settings, lambda: member_ids(app), halt))
     custody = app.custody
     quiet_logs()
-    watchdog = Watchdog(settings, custody, halt, lambda: highwaters(app), lambda: what_died(app))
+    standing = Standing(
+        settings, lambda: not custody.wanted and custody.restoring_since is None, lambda: member_ids(app), halt
+    )
+    joined = threading.Event()
+    watchdog = Watchdog(
+        settings, custody, halt,
+        lambda: highwaters(app) if joined.is_set() else {}, lambda: what_died(app) if joined.is_set() else None, standing,
+    )  # fmt: skip
     probes = Probes(
         settings.host,
         settings.port,
@@ -96,12 +108,49 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
     probes.start()
     _log.info("worker %s: probes on http://%s:%d", settings.instance, settings.host, probes.port)
     watchdog.start()
-    side = [asyncio.create_task(_beats(watchdog)), asyncio.create_task(_guarded(ticker.run(), halt))]
-    starting = asyncio.create_task(_guarded(app.start(), halt))
+    tasks = [asyncio.create_task(_beats(watchdog))]
+    name = await _named(settings, stop, halt)
+    if name is not None:
+        # Faust makes its consumer when it is first asked for, in the loop of whoever asks: not in the watchdog's thread.
+        _log.info("worker %s: its consumer is %r", settings.instance, app.consumer)
+        joined.set()
+        standing.start()
+        tasks += [asyncio.create_task(_guarded(part, halt)) for part in (ticker.run(), app.start())]
     await stop.wait()
     watchdog.stop()
-    await _stop(app, custody, [*side, starting], settings, halt)
+    standing.stop()
+    await _stop(app, custody, tasks, settings, halt)
     probes.stop()
+    if name is not None:
+        name.give_up()
+
+
+async def _named(settings: WorkerSettings, stop: asyncio.Event, halt: Halt) -> Name | None:
+    """Take this worker's name; None if it was stopped meanwhile. Nobody takes it as long as the value lives."""
+    enough = threading.Event()
+    taking = asyncio.create_task(asyncio.to_thread(claim, settings, enough))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not taking.done():  # its thread may wait for a broker; the process does not
+        enough.set()
+        return None
+    try:
+        return taking.result()
+    except Exception as error:  # noqa: BLE001 - without its name it must not join
+        halt(f"worker {settings.instance} cannot take its name", error)
+
+
+def _explained(settings: WorkerSettings, mine: Callable[[], frozenset[str]], halt: Halt) -> Halt:
+    """Return `halt` that says who took over, where a process elsewhere did so under this worker's name."""
+
+    def explained(reason: str, error: BaseException | None = None) -> NoReturn:
+        if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+            # The loop stands still meanwhile: nothing is published and nothing acknowledged.
+            halt(reason, twin(settings, mine) or error)
+        halt(reason, error)
+
+    return explained
 
 
 async def _stop(
@@ -109,6 +158,7 @@ async def _stop(
 ) -> None:
     """Final checkpoint first, then Faust; what Faust does not finish in time is left: nothing depends on it."""
     _log.info("worker %s: stopping", settings.instance)
+    begun = time.monotonic()
     for task in tasks:
         task.cancel()
     try:
@@ -118,7 +168,7 @@ async def _stop(
         halt("no final checkpoint in time; the next start folds again from the last one")
     _log.info("worker %s: final checkpoint written", settings.instance)
     with suppress(TimeoutError):
-        async with asyncio.timeout(settings.stop_timeout_s / 3):
+        async with asyncio.timeout(max(0.1, settings.stop_timeout_s - (time.monotonic() - begun))):
             await app.stop()
 
 
@@ -146,6 +196,7 @@ def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
         "ready": watchdog.ready,
         "partitions": sorted(custody.wanted),
         "restored": custody.restored,
+        "why": [*watchdog.behind, *watchdog.faults],
         "lag_records": watchdog.lag(),
         "pending_rows": custody.pending,
     }

@@ -105,6 +105,12 @@ class Archiver:
         pending, ends = dict(self._pending), dict(self._ends)
         return sum(max(0, end.end - pending[where].base) for where, end in ends.items() if where in pending)
 
+    @property
+    def behind(self) -> int:
+        """Records that Kafka had when it was last asked, every few seconds, and that were not read yet."""
+        pending, ends = dict(self._pending), dict(self._ends)
+        return sum(max(0, end.end - pending[where].next) for where, end in ends.items() if where in pending)
+
     def run(self, stop: threading.Event) -> None:
         """Archive until `stop` is set; then what is in hand is archived and the lease released.
 

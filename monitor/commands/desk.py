@@ -15,6 +15,7 @@ from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
 from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
+from monitor.desk.readiness import Readiness
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
 from monitor.serving import announce, bound, is_loopback, serve, server
@@ -25,7 +26,6 @@ from rules.pack import default_bundle
 from streams import admin
 
 app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
-STALE_MS = 60_000
 JOIN_S = 4.0
 
 
@@ -58,21 +58,17 @@ def command(
     follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke)
     relay = Relay(store, kafka, clock_ms)
 
+    readiness = Readiness(store, follower, clock_ms)
+
     def ready() -> list[str]:
-        reasons = [] if threads.failed is None else [threads.failed]
-        if not follower.connected.is_set():
-            reasons.append("the broker does not answer")
-        elif not follower.caught_up.is_set():
-            reasons.append("still reading the changes up to now")
-        elif clock_ms() - follower.last_poll_ms > STALE_MS:
-            reasons.append("the follower of changes stands still")
-        return reasons
+        return [*([] if threads.failed is None else [threads.failed]), *readiness.reasons()]
 
     desk = Desk(settings, store, rulebook, hub, figures, ArchiverEnvironment().folder, clock_ms, ready)
     listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
     threads.start("changes", follower.run)
+    threads.start("readiness", readiness.watch_store)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"

@@ -36,7 +36,7 @@ def worker(
     """Fold until SIGTERM, then write a final checkpoint and end with 0.
 
     Ends with 70 when it cannot publish (start it again: it goes on from its last checkpoint), with 4 when starting
-    again cannot help: no broker, other topics, state or log lost.
+    again cannot help: no broker, other topics, state or log lost, another worker under its name.
     """
     chosen = {"instance": instance, "host": host, "port": port}
     settings = _settings({name: value for name, value in chosen.items() if value is not None}, partition_count)

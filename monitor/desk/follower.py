@@ -67,7 +67,9 @@ class ChangeFollower:
         self.connected = threading.Event()
         """Set while the broker answers."""
         self.caught_up = threading.Event()
-        """Set once the end of the topic has been seen since the start."""
+        """Set once the end of the topic, as it was at the last connection, has been read."""
+        self.behind = 0
+        """Records that the topic had at the last fetch and the store has not."""
         self.last_poll_ms = 0
 
     def run(self, stop: threading.Event) -> None:
@@ -126,6 +128,7 @@ class ChangeFollower:
 
     def _follow(self, consumer: Any, cluster: str, stop: threading.Event) -> None:  # noqa: ANN401 - as above
         partitions = list(consumer.assignment())
+        self.caught_up.clear()
         ends = consumer.end_offsets(partitions)
         while not stop.is_set():
             batches = consumer.poll(timeout_ms=POLL_MS)
@@ -133,6 +136,7 @@ class ChangeFollower:
             self.last_poll_ms = self._now()
             if batches:
                 self._store_batch(batches, cluster)
+            self.behind = sum(max(0, (consumer.highwater(p) or 0) - consumer.position(p)) for p in partitions)
             if not self.caught_up.is_set() and all(consumer.position(p) >= ends[p] for p in partitions):
                 self.caught_up.set()
 
