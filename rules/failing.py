@@ -1,4 +1,4 @@
-"""A rule that raises is put aside for that facility, says so, and never stops the others (engine.md; ADR 0007).
+"""A rule that raises is put aside for that facility, says so, and never stops the others (engine.md; ADR 0020).
 
 Each step of one rule goes through `attempt`. What a step has emitted before it raised is taken back; what the rule had
 told before stands as unknown; its instances are computed on and not listened to, so that no other rule sees a change. The

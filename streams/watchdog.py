@@ -120,7 +120,8 @@ class Watchdog:
             seen.end = max(seen.end, end)
         for partition, tenure in list(custody.tenures.items()):
             seen = self._partition(partition)
-            idle = tenure.next >= seen.end
+            # One that waits for a second clock stands still on purpose, and says so.
+            idle = tenure.next >= seen.end or tenure.held
             judge(
                 f"partition {partition} does not move from offset {tenure.next} of {seen.end}",
                 seen.folded.still_for(tenure.next, now, idle=idle),

@@ -11,7 +11,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
+from aiokafka.errors import KafkaError
 
+from rules.instants import format_instant
 from streams.app import create_app
 from streams.faust_seams import highwaters, what_died
 from streams.halt import halt as end_process
@@ -86,7 +88,7 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
         settings.port,
         health=lambda: (
             not watchdog.faults,
-            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults},
+            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults + _waiting(custody)},
         ),
         ready=lambda: (watchdog.ready, _readiness(custody, watchdog)),
         registry=sensor.registry,
@@ -96,7 +98,11 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
     probes.start()
     _log.info("worker %s: probes on http://%s:%d", settings.instance, settings.host, probes.port)
     watchdog.start()
-    side = [asyncio.create_task(_beats(watchdog)), asyncio.create_task(_guarded(ticker.run(), halt))]
+    side = [
+        asyncio.create_task(_beats(watchdog)),
+        asyncio.create_task(_guarded(ticker.run(), halt)),
+        asyncio.create_task(_guarded(_releases(custody, settings), halt)),
+    ]
     starting = asyncio.create_task(_guarded(app.start(), halt))
     await stop.wait()
     watchdog.stop()
@@ -137,8 +143,25 @@ async def _beats(watchdog: Watchdog) -> None:
         await asyncio.sleep(BEAT_S)
 
 
+async def _releases(custody: Custody, settings: WorkerSettings) -> None:
+    while True:
+        await asyncio.sleep(settings.release_every_s)
+        try:
+            await custody.look_for_releases()
+        except KafkaError as error:
+            _log.warning("releases of quarantined facilities are not read: %s", error)
+
+
 def _accepting(custody: Custody) -> dict[int, int]:
     return {partition: tenure.next for partition, tenure in list(custody.tenures.items()) if tenure.accepts}
+
+
+def _waiting(custody: Custody) -> list[str]:
+    """Say which partitions wait: no reason to start the worker again, and one to look."""
+    return [
+        f"partition {partition} waits at offset {hold.offset}: the broker's clock jumped to {format_instant(hold.received)}"
+        for partition, hold in sorted(custody.guard.holds.items())
+    ]
 
 
 def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
@@ -148,6 +171,8 @@ def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
         "restored": custody.restored,
         "lag_records": watchdog.lag(),
         "pending_rows": custody.pending,
+        "held": sorted(custody.guard.holds),
+        "quarantined": sorted(f for tenure in list(custody.tenures.values()) for f in list(tenure.ward.quarantined)),
     }
 
 
@@ -156,6 +181,8 @@ def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     lag = watchdog.lag()
     sensor.partitions.set(len(_accepting(custody)))
     sensor.pending.set(custody.pending)
+    sensor.held.set(len(custody.guard.holds))
+    sensor.quarantined.set(sum(len(tenure.ward.quarantined) for tenure in list(custody.tenures.values())))
     sensor.lag_records.set(lag)
     oldest = min((t.last_received for t in custody.tenures.values() if t.last_received), default=now)
     sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)
