@@ -21,6 +21,7 @@ from rules.state import SnapshotError
 from streams.checkpoint import Marker, Row, encode_marker, marker_key, packs_key, roster_of, snapshot_rows
 from streams.quarantine import Ward, Watch
 from streams.rejected import encode_entry, encode_rejected
+from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,8 @@ TRANSACTION_TIMEOUT_MS = 15_000
 """A dead owner's open transaction hides everybody's later rows of the partition for no longer than this."""
 BATCH_BYTES = 768 * 1024
 """`max.message.bytes` bounds the batch too: the smallest topic we write takes 1 MiB."""
-REQUEST_BYTES = 8 * 1024 * 1024
+REQUEST_BYTES = RECORD_BYTES + BATCH_OVERHEAD
+"""As the topics take it: packs as large as the log's largest record are written to the state topic."""
 TAKE_ROWS = 5_000
 TAKE_BYTES = 8 * 1024 * 1024
 """What one transaction of changes carries at most."""

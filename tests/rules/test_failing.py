@@ -14,7 +14,7 @@ from rules import emission, silence
 from rules.alarms import fold_alarms
 from rules.changes import ChangeKind
 from rules.engine import Engine
-from rules.evaluate import evaluate
+from rules.evaluate import FoldError, evaluate
 from rules.fitting import RULE_FAILED
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
@@ -245,3 +245,17 @@ def test_a_restart_anywhere_changes_nothing_where_a_rule_fails(
         second.restore_partition(0, first.partition_state(0))
         second.restore(0, drawn[0].id, first.snapshot(drawn[0].id))
         assert changes + run(log[cut:], second) == whole
+
+
+def test_an_error_that_is_no_rules_names_its_record_offline_and_the_others_can_be_evaluated() -> None:
+    log = log_of(5, 9, 9, 9)
+    log.append(behind(log, log[-1].received + 1, Kind.READINGS, log[1].payload, "OTHER-0001"))
+
+    def unsound(_: Engine, state: Any, *__: Any) -> None:
+        if state.facility == "OTHER-0001":
+            raise IndexError("no such row")
+
+    with patch.object(Engine, "_readings", unsound):
+        with pytest.raises(FoldError, match="partition 0 offset 5, OTHER-0001: IndexError: no such row"):
+            evaluate(log, BUNDLE)
+        assert {c.stream for c in evaluate(log, BUNDLE, facility=logs.FACILITY)} <= {logs.FACILITY}
