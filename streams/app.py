@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -28,6 +29,7 @@ BUFFERED_RECORDS = 1_024
 """What waits between fetch and agent; with chunks it counts fetches of up to 1 MiB or 500 records."""
 FETCH_BYTES = 1024 * 1024
 FETCH_RECORDS = 500
+_log = logging.getLogger("offsite.worker")
 
 
 def create_app(
@@ -41,7 +43,7 @@ def create_app(
         sensor: what counts; one of its own if not given.
         halt: ends the process; tests put another in its place.
     """
-    custody = Custody(fold or Engine(default_bundle()), settings, sensor or Sensor(), halt)
+    custody = Custody(fold or Engine(default_bundle(), on_failure=log_failure), settings, sensor or Sensor(), halt)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
         settings.group_id,
@@ -74,6 +76,14 @@ def create_app(
         await fold_log(stream, custody, halt)
 
     return app
+
+
+def log_failure(facility: str, rule: str, error: Exception) -> None:
+    """Write what a rule raised into the worker's log: the change that tells of it names only the kind of error."""
+    _log.error(
+        "rule %s failed at %s and is put aside until the packs change", rule, facility,
+        exc_info=(type(error), error, error.__traceback__),
+    )  # fmt: skip
 
 
 def credentials_of(clients: Mapping[str, Any]) -> Any:  # noqa: ANN401 - faust ships no types

@@ -34,7 +34,7 @@ from streams.sensor import Sensor
 from streams.tenure import Ledger, Tenure
 from tests.rules import logs
 from tests.streams.lab import judge, offline
-from tests.streams.test_tenure import BUNDLE, SETTINGS, Halts, MemoryBroker, MemoryProducer, crash, published
+from tests.streams.test_tenure import BUNDLE, SETTINGS, Halts, MemoryBroker, MemoryProducer, crash, published, settle
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -239,11 +239,6 @@ def feed(tenure: Tenure, log: list[LogRecord], until: int) -> None:
             tenure.pass_over(one.offset, one.timestamp)
         else:
             tenure.feed(record)
-
-
-async def settle(tenure: Tenure) -> None:
-    while tenure.pending or tenure.in_flight_since is not None:  # noqa: ASYNC110 - the tenure tells nobody
-        await asyncio.sleep(0)
 
 
 async def read(log: list[LogRecord], begin: int, size: int) -> AsyncIterator[list[Raw]]:

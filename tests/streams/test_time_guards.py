@@ -20,8 +20,8 @@ from streams.sensor import Sensor
 from streams.tenure import Tenure
 from tests.rules import logs
 from tests.streams.lab import judge, offline
-from tests.streams.test_quarantine import raw, settle
-from tests.streams.test_tenure import BUNDLE, SETTINGS, Halts, MemoryBroker, MemoryProducer, published
+from tests.streams.test_quarantine import raw
+from tests.streams.test_tenure import BUNDLE, SETTINGS, Halts, MemoryBroker, MemoryProducer, published, settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
