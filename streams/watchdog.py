@@ -149,6 +149,7 @@ class Watchdog:
             and bool(self._custody.wanted)
             and self._custody.restored
             and lag <= self._settings.ready_lag_records
+            and not any(tenure.held for tenure in list(self._custody.tenures.values()))
         )
         if worst > GRACE:
             self._halt("watchdog: " + "; ".join(self.faults))

@@ -231,7 +231,7 @@ TEXTS: dict[str, tuple[str, str]] = {
         "工作台启动以来；原始字节保留在日志中，此处只显示最近的样本。",
         "Since the desk began. What firms sent stays in the log; these are the last samples.",
     ),
-    "rejected.none": ("没有。", "None."),
+    "rejected.none": ("暂无。", "Nothing so far."),
     "rejected.counts": ("按原因计数", "Counts by reason"),
     "rejected.by": ("由谁拒收", "Rejected by"),
     "rejected.by.worker": ("判定进程", "worker"),

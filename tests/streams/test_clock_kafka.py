@@ -34,7 +34,7 @@ def stamp_by_hand(lab: Lab) -> None:
     """Let records carry the times that the test gives them, as in an import."""
     with admin.admin_client(lab.kafka) as client:
         configs = {"message.timestamp.type": "CreateTime", "message.timestamp.after.max.ms": str((1 << 63) - 1)}
-        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, lab.base.log_topic, configs=configs)])
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, lab.base.log_topic, configs)])
 
 
 async def post(lab: Lab, producer: AIOKafkaProducer, received: int, batch: str) -> None:

@@ -118,7 +118,7 @@ def test_a_partition_that_does_not_move_while_records_wait_is_the_end() -> None:
 
 
 def test_a_partition_that_waits_for_a_second_clock_lives_and_is_not_ready() -> None:
-    scene = Scene(ends={0: 50})
+    scene = Scene(ends={0: 5})
     scene.custody.tenures[0].held = True
     scene.pass_time(1_000)
     assert scene.dog.faults == []
