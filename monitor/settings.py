@@ -78,6 +78,10 @@ class WorkerEnvironment(Environment):
     group: str = "offsite-fold"
     checkpoint_s: float = Field(default=5.0, gt=0, le=600)
     tick_s: float = Field(default=5.0, gt=0, le=300)
+    folder: Path = Path("var/worker")
+    """Here it notes which record it folds, so that one that ends it is found out (docs/quarantine.md)."""
+    clock_wait_s: float = Field(default=900.0, gt=0, le=3600)
+    """How long a partition waits at most when Kafka's clock jumps ahead of every other."""
     chunked: bool = True
     """One Faust message per fetch and partition; false takes Faust's stock transport."""
     session_timeout_s: float = Field(default=10.0, ge=6, le=300)

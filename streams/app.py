@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -31,6 +32,7 @@ FETCH_BYTES = 1024 * 1024
 FETCH_RECORDS = 500
 NEVER_S = 10 * 365 * 86_400.0
 """aiokafka leaves the group, for ever, when nothing was fetched for so long: a standby fetches nothing. Our watchdog sees more."""
+_log = logging.getLogger("offsite.worker")
 
 
 def create_app(
@@ -44,7 +46,7 @@ def create_app(
         sensor: what counts; one of its own if not given.
         halt: ends the process; tests put another in its place.
     """
-    custody = Custody(fold or Engine(default_bundle()), settings, sensor or Sensor(), halt)
+    custody = Custody(fold or Engine(default_bundle(), on_failure=log_failure), settings, sensor or Sensor(), halt)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
         settings.group_id,
@@ -78,6 +80,14 @@ def create_app(
         await fold_log(stream, custody, halt)
 
     return app
+
+
+def log_failure(facility: str, rule: str, error: Exception) -> None:
+    """Write what a rule raised into the worker's log: the change that tells of it names only the kind of error."""
+    _log.error(
+        "rule %s failed at %s and is put aside until the packs change", rule, facility,
+        exc_info=(type(error), error, error.__traceback__),
+    )  # fmt: skip
 
 
 def credentials_of(clients: Mapping[str, Any]) -> Any:  # noqa: ANN401 - faust ships no types

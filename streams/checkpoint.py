@@ -2,7 +2,8 @@
 
 A checkpoint's rows are written in one transaction with the group offset, so that they are seen whole or not at all.
 Keys: a facility id for a snapshot (`ID#1`, `ID#2`... for the further parts of a large one), `p<n>` for the marker,
-`packs-<sha256>` for a bundle. Facility ids are upper case, so the kinds of key never meet.
+`packs-<sha256>` for a bundle; those about quarantine are told in streams/quarantine.py. Facility ids are upper case, so the
+kinds of key never meet.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rules.engine import PartitionState
 from rules.errors import ContractError
 from rules.models import Strict
 from rules.records import PacksRecord
+from streams.quarantine import NOTE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,13 +57,14 @@ class Row:
     topic: str
     partition: int | None
     key: bytes
-    value: bytes
+    value: bytes | None
+    """None forgets what stands under the key."""
     headers: tuple[tuple[str, bytes], ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes of key and value, near enough to the record's."""
-        return len(self.key) + len(self.value) + 64
+        return len(self.key) + len(self.value or b"") + 64
 
 
 class Marker(Strict):
@@ -140,6 +143,8 @@ class StateRows:
     partition: int
     marker: bytes | None = None
     packs: dict[str, bytes] = field(default_factory=dict)
+    notes: dict[str, bytes] = field(default_factory=dict)
+    """Rows about quarantine (streams/quarantine.py)."""
     _parts: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
 
     def add(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
@@ -155,6 +160,8 @@ class StateRows:
             self.marker = value
         elif found := _PACKS_KEY.match(name):
             self._set(self.packs, found[1], value)
+        elif NOTE_KEY.match(name):
+            self._set(self.notes, name, value)
         elif found := _SNAPSHOT_KEY.match(name):
             self._add_part(found[1], int(found[2] or 0), value, dict(headers).get(PART_HEADER, b"0/1"))
         else:

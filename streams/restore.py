@@ -13,7 +13,7 @@ from rules.state import SnapshotError
 from streams.checkpoint import LogLostError, StateLostError, StateRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from streams.fold import Fold
 
@@ -91,9 +91,16 @@ async def log_bounds(clients: Mapping[str, Any], topic: str, partitions: Iterabl
 
 
 async def restore_partition(
-    fold: Fold, rows: StateRows, committed: int | None, bounds: tuple[int, int], bytes_read: int = 0
+    fold: Fold,
+    rows: StateRows,
+    committed: int | None,
+    bounds: tuple[int, int],
+    bytes_read: int = 0,
+    without: Container[str] = (),
 ) -> Start:
     """Put the fold back to the marker; a partition without one begins where its log begins.
+
+    Facilities in `without` are quarantined: they stay as their snapshot says, outside the fold.
 
     Raises:
         StateLostError: the rows are not whole, or a snapshot cannot be restored.
@@ -112,6 +119,8 @@ async def restore_partition(
         fold.know(Bundle.from_record(record))
     fold.restore_partition(rows.partition, marker.state)
     for i, facility in enumerate(rows.facilities):
+        if facility in without:
+            continue
         try:
             fold.restore(rows.partition, facility, rows.snapshot(facility))
         except SnapshotError as error:

@@ -16,19 +16,21 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from rules.errors import BadInputError
 from rules.evaluate import restore_state
 from rules.fitting import change_bytes, fit
-from rules.records import PacksRecord, Rejected, StateRecord
+from rules.records import LogRecord, PacksRecord, Rejected, StateRecord
 from rules.state import SnapshotError
 from streams.checkpoint import Marker, Row, encode_marker, marker_key, packs_key, roster_of, snapshot_rows
-from streams.rejected import encode_rejected
+from streams.quarantine import Ward, Watch
+from streams.rejected import encode_entry, encode_rejected
+from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rules.changes import Change
     from rules.engine import Engine
-    from rules.records import LogRecord
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.rejected import ClockNotice
     from streams.restore import Start
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
@@ -37,7 +39,8 @@ TRANSACTION_TIMEOUT_MS = 15_000
 """A dead owner's open transaction hides everybody's later rows of the partition for no longer than this."""
 BATCH_BYTES = 768 * 1024
 """`max.message.bytes` bounds the batch too: the smallest topic we write takes 1 MiB."""
-REQUEST_BYTES = 8 * 1024 * 1024
+REQUEST_BYTES = RECORD_BYTES + BATCH_OVERHEAD
+"""As the topics take it: packs as large as the log's largest record are written to the state topic."""
 TAKE_ROWS = 5_000
 TAKE_BYTES = 8 * 1024 * 1024
 """What one transaction of changes carries at most."""
@@ -96,12 +99,18 @@ class Tenure:
         halt: Halt,
     ) -> None:
         self.partition = partition
+        self.fold = fold
+        self.ward = Ward(partition, Watch(partition=partition))
+        """Its quarantined facilities."""
         self.next = 0
         """The next offset of the log to fold."""
         self.checkpointed = -1
         """`next` of the last checkpoint, or -1."""
         self.last_received = 0
         """Receive time of the last record folded, in ms."""
+        self.held = False
+        """Whether it waits because the broker's clock jumped."""
+        self._behind = False
         self.in_flight_since: float | None = None
         """Monotonic begin of the open transaction."""
         self.stamp = UNPOSITIONED
@@ -109,7 +118,7 @@ class Tenure:
         self.sought = -1
         """The offset that was last sought again because records were missing before those that came."""
         self.accepts = False
-        self._fold, self._settings, self._ledger, self._sensor, self._halt = fold, settings, ledger, sensor, halt
+        self._settings, self._ledger, self._sensor, self._halt = settings, ledger, sensor, halt
         self._rows: deque[Row] = deque()
         self._packs: dict[str, bytes] = {}
         self._seeded: set[str] = set()
@@ -135,24 +144,73 @@ class Tenure:
         self.checkpointed = start.next_offset if start.marked else -1
         if not start.marked:
             # Snapshots and marker name the packs they were folded with: a later release ships others.
-            self._remember(self._fold.bundle.to_record())
+            self._remember(self.fold.bundle.to_record())
+        self.announce()
         self.accepts = True
         self._task = asyncio.create_task(self._run(), name=f"publish-{self.partition}")
 
     def feed(self, record: LogRecord | Rejected) -> None:
         """Fold one record and keep what it gives for publication; synchronous, so that a checkpoint never cuts it."""
-        settings = self._settings
-        outcome = record if isinstance(record, Rejected) else self._step(record)
-        if isinstance(outcome, Rejected):
-            self._add(Row(settings.rejected_topic, None, outcome.facility.encode(), encode_rejected(outcome)))
-            self._sensor.rejected(outcome)
-        else:
-            for change in outcome:
-                self._add(Row(settings.alarms_topic, self.partition, change.stream.encode(), change_bytes(fit(change))))
-                self._sensor.changed(change)
-            self._sensor.folded(cast("LogRecord", record))
-        self.next = record.offset + 1
-        self.last_received = record.received
+        outcome = record if isinstance(record, Rejected) else self._step(record, self.fold)
+        if isinstance(record, LogRecord) and not isinstance(outcome, Rejected):
+            if isinstance(record.payload, StateRecord):
+                self._seeded.add(record.facility)
+            elif isinstance(record.payload, PacksRecord):
+                self._remember(record.payload)
+            self._sensor.folded(record)
+        self._keep(outcome)
+        self.pass_over(record.offset, record.received)
+
+    def pass_over(self, offset: int, received: int) -> None:
+        """Go on behind a record."""
+        self.next = offset + 1
+        if received >= self.last_received:
+            self.last_received, self._behind = received, False
+
+    def follow(self, side: Fold, record: LogRecord | Rejected, *, shared: bool) -> None:
+        """Fold a record of a facility that is being released; what belongs to all was published long ago."""
+        outcome = record if isinstance(record, Rejected) else self._step(record, side)
+        if not (shared and isinstance(outcome, Rejected)):
+            self._keep(outcome)
+
+    def take_over(self, facility: str, side: Fold) -> None:
+        """Go on with a facility that was folded beside this partition and stands level with it."""
+        if facility in side.facilities(self.partition):
+            self.fold.restore(self.partition, facility, side.snapshot(facility))
+            self._seeded.add(facility)
+        self.ward.discharge(facility)
+        self.announce()
+
+    def announce(self) -> None:
+        """Queue what operators are to be told of quarantined facilities."""
+        for notice in self.ward.notices:
+            self._add(Row(self._settings.rejected_topic, None, notice.facility.encode(), encode_entry(notice)))
+        self.ward.notices.clear()
+
+    def tell_clock(self, notice: ClockNotice) -> None:
+        """Queue what operators are to be told of the broker's clock."""
+        self._add(Row(self._settings.rejected_topic, None, b"", encode_entry(notice)))
+
+    def went_back(self, received: int) -> bool:
+        """Note a receive time before the newest one; True if the clock has only now gone back."""
+        before, self._behind = self._behind, received < self.last_received
+        return self._behind and not before
+
+    def reject(self, rejected: Rejected) -> None:
+        """Queue a record that is not folded."""
+        self._keep(rejected)
+
+    async def write_notes(self) -> None:
+        """Write what is known of deaths and quarantines before anything is folded: it may die again."""
+        rows = self._notes()
+        if rows:
+            await self._transact(rows, None)
+
+    async def room(self) -> None:
+        """Let others have their turn, and wait while too much waits for publication."""
+        await asyncio.sleep(0)
+        if self._ledger.full:
+            await self._ledger.room()
 
     async def close(self) -> None:
         """Take no more records, write the final checkpoint, close the producer."""
@@ -170,22 +228,31 @@ class Tenure:
         """Rows that wait to be published."""
         return len(self._rows)
 
-    def _step(self, record: LogRecord) -> list[Change] | Rejected:
+    def _step(self, record: LogRecord, fold: Fold) -> list[Change] | Rejected:
         """Fold a record; packs or state that do not hold what they promise are rejected, and the log goes on."""
         place = (record.partition, record.offset, record.received, record.facility)
         try:
             if isinstance(record.payload, StateRecord):
-                restore_state(cast("Engine", self._fold), self.partition, record.facility, record.payload)
-                self._seeded.add(record.facility)
+                restore_state(cast("Engine", fold), self.partition, record.facility, record.payload)
                 return []
-            changes = self._fold.fold(record)
+            return fold.fold(record)
         except BadInputError as error:
             return Rejected(*place, "bad_packs", error.report()[:1000], b"")
         except SnapshotError as error:
             return Rejected(*place, "bad_state", str(error)[:1000], b"")
-        if isinstance(record.payload, PacksRecord):
-            self._remember(record.payload)
-        return changes
+
+    def _keep(self, outcome: list[Change] | Rejected) -> None:
+        settings = self._settings
+        if isinstance(outcome, Rejected):
+            self._add(Row(settings.rejected_topic, None, outcome.facility.encode(), encode_rejected(outcome)))
+            self._sensor.rejected(outcome)
+            return
+        for change in outcome:
+            self._add(Row(settings.alarms_topic, self.partition, change.stream.encode(), change_bytes(fit(change))))
+            self._sensor.changed(change)
+
+    def _notes(self) -> list[Row]:
+        return [Row(self._settings.state_topic, self.partition, key, value) for key, value in self.ward.take_due()]
 
     def _remember(self, packs: PacksRecord) -> None:
         self._packs[packs.sha256] = packs.model_dump_json().encode()
@@ -226,7 +293,7 @@ class Tenure:
 
     async def _checkpoint(self) -> None:
         """Write state, marker and group offset in one transaction, with the changes that are still pending."""
-        if self.next == self.checkpointed and not self._rows:
+        if self.next == self.checkpointed and not self._rows and not self.ward.due:
             return
         begun = monotonic()
         changes, state, position = self._photograph()
@@ -237,7 +304,7 @@ class Tenure:
 
     def _photograph(self) -> tuple[list[Row], list[Row], int]:
         """Take pending changes, dirty facilities and position as of one instant: nothing is awaited in here."""
-        fold, settings, partition = self._fold, self._settings, self.partition
+        fold, settings, partition = self.fold, self._settings, self.partition
         changes = list(self._rows)
         self._rows.clear()
         state: list[Row] = []
@@ -251,7 +318,9 @@ class Tenure:
             state.append(Row(settings.state_topic, partition, packs_key(sha256), packs))
         self._packs.clear()
         self._seeded.clear()
-        facilities = fold.facilities(partition)
+        # A quarantined facility is outside the fold; its snapshot stays in the topic as it was.
+        facilities = sorted({*fold.facilities(partition), *self.ward.snapshots})
+        state += self._notes()
         marker = Marker(
             partition=partition,
             next=self.next,

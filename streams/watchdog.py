@@ -150,7 +150,8 @@ class Watchdog:
             seen = self._partition(partition)
             seen.heard = seen.heard or now
             judge(f"nothing could be appended to partition {partition}", now - seen.heard, silent)
-            idle = tenure.next >= seen.end
+            # One that waits for a second clock stands still on purpose, and says so.
+            idle = tenure.next >= seen.end or tenure.held
             judge(
                 f"partition {partition} does not move from offset {tenure.next} of {seen.end}",
                 seen.folded.still_for(tenure.next, now, idle=idle),
@@ -189,6 +190,8 @@ class Watchdog:
         reasons = [] if self._measured else ["the log's end is not known yet"]
         if (lag := self.lag()) > settings.ready_lag_records:
             reasons.append(f"{lag} records are not folded")
+        if held := sorted(p for p, tenure in list(custody.tenures.items()) if tenure.held):
+            reasons.append(f"partitions {held} wait for a second clock")
         deaf = 3 * max(settings.tick_every_s, TICK_SLACK_S)
         mute = sorted(p for p, seen in list(self._partitions.items()) if seen.heard and now - seen.heard > deaf)
         return [*reasons, f"nothing could be appended to partitions {mute}"] if mute else reasons

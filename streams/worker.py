@@ -12,8 +12,9 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
-from aiokafka.errors import InvalidProducerEpoch, ProducerFenced
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from rules.instants import format_instant
 from streams.app import create_app
 from streams.faust_seams import highwaters, member_ids, what_died
 from streams.halt import halt as end_process
@@ -98,7 +99,7 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
         settings.port,
         health=lambda: (
             not watchdog.faults,
-            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults},
+            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults + _waiting(custody)},
         ),
         ready=lambda: (watchdog.ready, _readiness(custody, watchdog)),
         registry=sensor.registry,
@@ -115,7 +116,10 @@ async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: H
         _log.info("worker %s: its consumer is %r", settings.instance, app.consumer)
         joined.set()
         standing.start()
-        tasks += [asyncio.create_task(_guarded(part, halt)) for part in (ticker.run(), app.start())]
+        tasks += [
+            asyncio.create_task(_guarded(part, halt))
+            for part in (ticker.run(), app.start(), _releases(custody, settings))
+        ]
     await stop.wait()
     watchdog.stop()
     standing.stop()
@@ -187,8 +191,25 @@ async def _beats(watchdog: Watchdog) -> None:
         await asyncio.sleep(BEAT_S)
 
 
+async def _releases(custody: Custody, settings: WorkerSettings) -> None:
+    while True:
+        await asyncio.sleep(settings.release_every_s)
+        try:
+            await custody.look_for_releases()
+        except KafkaError as error:
+            _log.warning("releases of quarantined facilities are not read: %s", error)
+
+
 def _accepting(custody: Custody) -> dict[int, int]:
     return {partition: tenure.next for partition, tenure in list(custody.tenures.items()) if tenure.accepts}
+
+
+def _waiting(custody: Custody) -> list[str]:
+    """Say which partitions wait: no reason to start the worker again, and one to look."""
+    return [
+        f"partition {partition} waits at offset {hold.offset}: the broker's clock jumped to {format_instant(hold.received)}"
+        for partition, hold in sorted(custody.guard.holds.items())
+    ]
 
 
 def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
@@ -199,6 +220,8 @@ def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
         "why": [*watchdog.behind, *watchdog.faults],
         "lag_records": watchdog.lag(),
         "pending_rows": custody.pending,
+        "held": sorted(custody.guard.holds),
+        "quarantined": sorted(f for tenure in list(custody.tenures.values()) for f in list(tenure.ward.quarantined)),
     }
 
 
@@ -207,6 +230,8 @@ def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     lag = watchdog.lag()
     sensor.partitions.set(len(_accepting(custody)))
     sensor.pending.set(custody.pending)
+    sensor.held.set(len(custody.guard.holds))
+    sensor.quarantined.set(sum(len(tenure.ward.quarantined) for tenure in list(custody.tenures.values())))
     sensor.lag_records.set(lag)
     oldest = min((t.last_received for t in custody.tenures.values() if t.last_received), default=now)
     sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)

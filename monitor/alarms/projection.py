@@ -20,7 +20,8 @@ from monitor.store.counters import numbers
 from monitor.store.desk_tables import AlarmRow, ChangeRow, LiveRow, StreamRow
 from rules.alarms import Alarm
 from rules.canonical import canonical_bytes
-from rules.changes import Change
+from rules.changes import Change, ChangeKind
+from rules.fitting import RULE_FAILED
 from rules.models import Severity, faults_of
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 LIVE = "live"
 GAP, FOREIGN, CONFLICT = "stream-gap", "foreign-change", "conflicting-change"
+FAILED = "rule-failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,8 @@ def _apply(session: Session, changes: list[Change], outcome: Outcome, now_ms: in
             _fold(row, change, None)
         else:
             _fold(row, change, Severity(row.severity))
+        if change.rule == RULE_FAILED:
+            _rule_failed(session, change, now_ms)
     outcome.applied = len(changes)
     if not changes:
         return
@@ -179,6 +183,14 @@ def _apply(session: Session, changes: list[Change], outcome: Outcome, now_ms: in
         )
         for number, change in zip(ids, changes, strict=True)
     )  # fmt: skip
+
+
+def _rule_failed(session: Session, change: Change, now_ms: int) -> None:
+    subject = " ".join([change.facility, *change.subject.values()])
+    if change.change is ChangeKind.CLEARED:
+        operators.closed(session, FAILED, subject, now_ms)
+    else:
+        operators.opened(session, FAILED, subject, change.message.en, now_ms)
 
 
 def _first(change: Change) -> AlarmRow:

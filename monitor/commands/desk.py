@@ -12,7 +12,7 @@ import typer
 from monitor.alarms.rulebook import Rulebook
 from monitor.desk.app import create_desk
 from monitor.desk.figures import Figures
-from monitor.desk.follower import ChangeFollower
+from monitor.desk.follower import ChangeFollower, RejectionFollower
 from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
 from monitor.desk.readiness import Readiness
@@ -64,11 +64,13 @@ def command(
         return [*([] if threads.failed is None else [threads.failed]), *readiness.reasons()]
 
     desk = Desk(settings, store, rulebook, hub, figures, ArchiverEnvironment().folder, clock_ms, ready)
+    rejected = RejectionFollower(store, kafka, clock_ms=clock_ms, figures=figures, book=desk.rejections)
     listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
     threads.start("changes", follower.run)
     threads.start("readiness", readiness.watch_store)
+    threads.start("rejections", rejected.run)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"

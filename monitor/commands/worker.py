@@ -16,6 +16,7 @@ from rules.errors import BadInputError
 from rules.models import faults_of
 from rules.pack import default_bundle
 from streams import admin
+from streams.app import log_failure
 from streams.worker import run
 from streams.worker_settings import WorkerSettings
 
@@ -44,7 +45,7 @@ def worker(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # Compiled before the first record, so that no batch waits for it while a session times out.
     kernels.warm()
-    run(settings, Engine(default_bundle()))
+    run(settings, Engine(default_bundle(), on_failure=log_failure))
 
 
 def _settings(chosen: dict[str, Any], partition_count: int | None) -> WorkerSettings:

@@ -117,7 +117,9 @@ def _operators(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
     with desk.store.reading() as session:
         frame = _frame(session, desk)
         alarms = operators.open_alarms(session)
-    return frame | {"alarms": [views.fault(row, language) for row in alarms], "now": desk.clock_ms()}
+    counts, last = desk.rejections.view()
+    shown = {"alarms": [views.fault(row, language) for row in alarms], "rejected_counts": counts, "rejected": last}
+    return frame | shown | {"now": desk.clock_ms()}
 
 
 def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:

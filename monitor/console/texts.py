@@ -226,6 +226,37 @@ TEXTS: dict[str, tuple[str, str]] = {
     "operators.last": ("最近", "Last"),
     "operators.count": ("次数", "Count"),
     "operators.detail": ("详情", "Detail"),
+    "rejected.title": ("未能受理的记录", "Records not taken in"),
+    "rejected.hint": (
+        "工作台启动以来；原始字节保留在日志中，此处只显示最近的样本。",
+        "Since the desk began. What firms sent stays in the log; these are the last samples.",
+    ),
+    "rejected.none": ("暂无。", "Nothing so far."),
+    "rejected.counts": ("按原因计数", "Counts by reason"),
+    "rejected.by": ("由谁拒收", "Rejected by"),
+    "rejected.by.worker": ("判定进程", "worker"),
+    "rejected.by.gateway": ("前门", "front door"),
+    "rejected.code": ("原因", "Reason"),
+    "rejected.place": ("位置", "Place"),
+    "rejected.sample": ("样本开头", "Begins with"),
+    "monitor.record-rejected": (
+        "日志中有记录无法判定，已按位置保留",
+        "A record of the log could not be folded; it is kept by its place",
+    ),
+    "monitor.foreign-rejection": ("拒收主题中有无法识别的记录", "An entry among the rejections that is none"),
+    "monitor.facility-quarantined": (
+        "该单位的一条记录多次使判定进程中止，已隔离：其记录保留但暂不判定",
+        "A record of this facility ended the worker several times: its records are kept and not folded",
+    ),
+    "monitor.broker-clock": ("Kafka 时钟跳变", "Kafka's clock jumped"),
+    "monitor.broker-clock-held": (
+        "Kafka 时钟跳变，该分区暂停判定",
+        "Kafka's clock jumped: this partition waits",
+    ),
+    "monitor.rule-failed": (
+        "规则在该单位运行出错，已停用至规则包更新",
+        "A rule failed at this facility and is put aside until the packs change",
+    ),
     "monitor.stream-gap": (
         "缺少状态变化，该单位的报警停在原处",
         "A change is missing: this facility's alarms stand still",

@@ -169,6 +169,7 @@ class Stage:
             "OFFSITE_ARCHIVER_FLUSH_S": "2",
             "OFFSITE_ARCHIVER_PORT": str(self._ports["archiver"]),
             "OFFSITE_WORKER_PORT": str(self._ports["worker"]),
+            "OFFSITE_WORKER_FOLDER": str(self.folder / "worker"),
             "OFFSITE_WORKER_SESSION_TIMEOUT_S": "6",
             "OFFSITE_GATEWAY_PORT": str(self.gateway_port),
             "OFFSITE_GATEWAY_TICK_S": "1",

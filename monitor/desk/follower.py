@@ -16,17 +16,21 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from sqlalchemy import select
 
 from monitor.alarms import operators
+from monitor.alarms import rejections as rejected
 from monitor.alarms.projection import Incoming, apply_batch
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 from rules.errors import ContractError
-from streams import admin, batches
+from streams import admin, batches, topics
 from streams.clients import opened
 from streams.topics import ALARMS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy.orm import Session
+
+    from monitor.alarms.rejections import Rejections
     from monitor.desk.figures import Figures
     from monitor.store.session import Store
     from streams.settings import KafkaSettings
@@ -48,6 +52,10 @@ class ClusterError(ContractError):
 class ChangeFollower:
     """One consumer over all partitions; `run` returns when `stop` is set, and raises only what waiting cannot mend."""
 
+    of = ALARMS
+    consumer = CONSUMER
+    """Under this name its offsets stand in the store."""
+
     def __init__(
         self,
         store: Store,
@@ -63,7 +71,7 @@ class ChangeFollower:
         self._now = clock_ms
         self._figures = figures
         self._on_live = on_live
-        self._topic = kafka.topic(ALARMS)
+        self._topic = kafka.topic(self.of)
         self.connected = threading.Event()
         """Set while the broker answers."""
         self.caught_up = threading.Event()
@@ -116,10 +124,10 @@ class ChangeFollower:
         consumer.assign(partitions)
         begin = consumer.beginning_offsets(partitions)
         with self._store.reading() as session:
-            rows = list(session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == CONSUMER)))
+            rows = list(session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == self.consumer)))
         if any(row.cluster != cluster for row in rows):
             raise ClusterError(f"the store's offsets are of cluster {rows[0].cluster}, the broker is {cluster}")
-        known = {row.partition: row.next_offset for row in rows if row.topic == ALARMS}
+        known = {row.partition: row.next_offset for row in rows if row.topic == self.of}
         for partition in partitions:
             start = known.get(partition.partition, begin[partition])
             if start < begin[partition]:
@@ -141,27 +149,72 @@ class ChangeFollower:
                 self.caught_up.set()
 
     def _store_batch(self, batches: dict[Any, list[Any]], cluster: str) -> None:
-        records = [
-            Incoming(partition.partition, row.offset, row.value) for partition, rows in batches.items() for row in rows
-        ]
         now = self._now()
         with self._store.writing() as session:
-            outcome = apply_batch(session, records, now)
+            done = self._apply(session, batches, now)
             for partition, rows in batches.items():
                 session.merge(
                     ConsumerOffset(
-                        consumer=CONSUMER, topic=ALARMS, partition=partition.partition,
+                        consumer=self.consumer, topic=self.of, partition=partition.partition,
                         next_offset=rows[-1].offset + 1, cluster=cluster,
                     )
                 )  # fmt: skip
-        self._figures.batch(outcome, [now - row.timestamp for rows in batches.values() for row in rows])
-        if outcome.live:
-            self._on_live()
+        done()
+
+    def _apply(self, session: Session, batches: dict[Any, list[Any]], now: int) -> Callable[[], None]:
+        """Apply what was read inside the transaction; returns what is to be done once it is committed."""
+        records = [
+            Incoming(partition.partition, row.offset, row.value) for partition, rows in batches.items() for row in rows
+        ]
+        outcome = apply_batch(session, records, now)
+
+        def done() -> None:
+            self._figures.batch(outcome, [now - row.timestamp for rows in batches.values() for row in rows])
+            if outcome.live:
+                self._on_live()
+
+        return done
 
     def _restart_at_beginning(self, error: Exception) -> None:
         """Retention has passed the desk: what is gone shows as gaps of its streams, and as an operators' alarm here."""
         log.error("changes: %s; going on at the beginning of the topic", error)
         with self._store.writing() as session:
             operators.opened(session, LOST, self._topic, f"records of the topic are gone: {error}", self._now())
-            for row in session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == CONSUMER)):
+            for row in session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == self.consumer)):
+                session.delete(row)
+
+
+class RejectionFollower(ChangeFollower):
+    """Follows the topic of what could not be taken in: operators' alarms, and the list of the last ones."""
+
+    of = topics.REJECTED
+    consumer = "desk-rejected"
+
+    def __init__(
+        self,
+        store: Store,
+        kafka: KafkaSettings,
+        *,
+        clock_ms: Callable[[], int],
+        figures: Figures,
+        book: Rejections,
+    ) -> None:
+        """Take what it works on."""
+        super().__init__(store, kafka, clock_ms=clock_ms, figures=figures)
+        self._book = book
+
+    def _apply(self, session: Session, batches: dict[Any, list[Any]], now: int) -> Callable[[], None]:
+        values = [
+            (f"{partition.partition} offset {row.offset}", row.value)
+            for partition, rows in batches.items()
+            for row in rows
+        ]
+        entries = rejected.read(session, values, now)
+        return lambda: self._book.note(entries)
+
+    def _restart_at_beginning(self, error: Exception) -> None:
+        """Retention has passed the desk: what is gone was a sample or is told again at the next start of a worker."""
+        log.warning("rejections: %s; going on at the beginning of the topic", error)
+        with self._store.writing() as session:
+            for row in session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == self.consumer)):
                 session.delete(row)

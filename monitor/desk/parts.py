@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from monitor.accounts import sessions
 from monitor.accounts.brake import Brake
 from monitor.accounts.sessions import Person
+from monitor.alarms.rejections import Rejections
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Desk:
     ready: Callable[[], list[str]]
     """Why the desk is not ready, empty if it is."""
     brake: Brake = field(default_factory=Brake)
+    rejections: Rejections = field(default_factory=Rejections)
+    """What could not be taken in, the last ones."""
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""
 

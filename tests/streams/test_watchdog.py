@@ -26,6 +26,7 @@ class Place:
     next: int = 0
     checkpointed: int = 0
     accepts: bool = True
+    held: bool = False
 
 
 @dataclass
@@ -199,6 +200,17 @@ def test_a_partition_that_does_not_move_while_records_wait_is_the_end() -> None:
     assert "does not move from offset 0 of 5" in scene.dog.faults[0]
     with pytest.raises(HaltedError):
         scene.pass_time(40)
+
+
+def test_a_partition_that_waits_for_a_second_clock_lives_and_is_not_ready() -> None:
+    scene = Scene(ends={0: 5})
+    scene.custody.tenures[0].held = True
+    scene.pass_time(1_000)
+    assert scene.dog.faults == []
+    assert not scene.dog.ready
+    scene.custody.tenures[0].held = False
+    with pytest.raises(HaltedError, match="does not move"):
+        scene.pass_time(100)
 
 
 def test_a_slow_partition_lives() -> None:

@@ -15,7 +15,7 @@ import pytest
 from jinja2 import nodes
 
 from monitor.accounts.users import Role
-from monitor.alarms import projection, queries
+from monitor.alarms import projection, queries, rejections
 from monitor.alarms.axes import Attention, State
 from monitor.alarms.chart import Line
 from monitor.alarms.queries import Filter
@@ -43,7 +43,20 @@ def codes_of(module):
     return {
         value
         for name, value in vars(module).items()
-        if name in {"GAP", "FOREIGN", "CONFLICT", "LOST", "DAMAGED", "STOPPED"}
+        if name
+        in {
+            "GAP",
+            "FOREIGN",
+            "CONFLICT",
+            "LOST",
+            "DAMAGED",
+            "STOPPED",
+            "FAILED",
+            "REJECTED",
+            "QUARANTINED",
+            "CLOCK",
+            "HELD",
+        }
     }
 
 
@@ -74,7 +87,8 @@ FAMILIES = {
     "quality.": set(QUALITY_NAMES),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
     "action.": {"acknowledge"},
-    "monitor.": codes_of(projection) | codes_of(follower) | codes_of(archive_alarms),
+    "monitor.": codes_of(projection) | codes_of(follower) | codes_of(archive_alarms) | codes_of(rejections),
+    "rejected.by.": {"worker", "gateway"},
     "fault.": {"short", "long", "name", "repeated", "common", "same", "wrong", "differs"},
     "refused.": (refusals() | {"contract", "not_found", "internal", "store_down", "other", "title", "back"})
     - SHOWN_ELSEWHERE
