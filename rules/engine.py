@@ -343,6 +343,10 @@ class Engine:
                 plan.frozen_params, state.frozen_head, state.frozen_tail, plan.gap_params, state.gaps,
                 self._out, self._scratch, folded,
             )  # fmt: skip
+            if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
+                self._out = np.zeros(2 * self._out.size, layout.OUT)
+                self._scratch = np.zeros(self._out.size, layout.OUT)
+                continue
             ends = silence.first_rows(state, index, folded, begin, stopped)
             self._apply_rows(state, emitter.read(self._out, n), ends, payload, received, records, emitter)
             begin = stopped

@@ -17,7 +17,7 @@ from streams.checkpoint import LogLostError
 from streams.clock_guard import JUMP_MS, ClockGuard
 from streams.codec import decode
 from streams.crumbs import Crumbs, crumbs_path
-from streams.quarantine import NOTE_KEY, Release, Ward, decode_note, suspect_of
+from streams.quarantine import NOTE_KEY, Ward, suspect_of
 from streams.rebuild import batches_from, notes_of, rebuild, record_at
 from streams.rejected import ClockNotice
 from streams.restore import log_bounds, read_state, restore_partition
@@ -238,9 +238,7 @@ class Custody:
             tenure = self.tenures.get(partition)
             if tenure is None:
                 continue
-            for key, value in notes.items():
-                if key.startswith("release-"):
-                    tenure.ward.wish(decode_note(Release, value))
+            tenure.ward.hear(notes)
             self._begin_releases(tenure)
 
     def _begin_releases(self, tenure: Tenure) -> None:

@@ -16,6 +16,7 @@ folded on when it is released (streams/rebuild.py).
 from __future__ import annotations
 
 import json
+import logging
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
@@ -38,6 +39,7 @@ DEATHS = 3
 REMEMBERED = 100
 """Records whose deaths are counted, and records passed over: the newest stay."""
 NOTE_KEY = re.compile(r"^(watch-p\d+|(?:quarantine|release)-[A-Z0-9][A-Z0-9-]{1,31})$")
+_log = logging.getLogger("offsite.worker")
 _SHARED = {kind.value.encode() for kind in SHARED}
 _Note = TypeVar("_Note", bound=Strict)
 Count = Annotated[int, Field(ge=0)]
@@ -161,16 +163,22 @@ class Ward:
             name, _, facility = key.partition("-")
             if name == "quarantine":
                 ward.quarantined[facility] = decode_note(Quarantine, value)
-        for key, value in notes.items():
-            name, _, facility = key.partition("-")
-            if name == "release":
-                ward.wish(decode_note(Release, value))
+        ward.hear(notes)
         return ward
 
     @property
     def active(self) -> bool:
         """Whether any record is to be looked at before it is folded."""
         return bool(self.quarantined or self.watch.skipped)
+
+    def hear(self, notes: Mapping[str, bytes]) -> None:
+        """Take the wishes among rows; one that cannot be read is no wish: whoever wrote it must not stop the partition."""
+        for key, value in notes.items():
+            if key.startswith("release-"):
+                try:
+                    self.wish(decode_note(Release, value))
+                except NoteError as error:
+                    _log.warning("partition %d: %s is passed over: %s", self.partition, key, error)
 
     @property
     def due(self) -> bool:

@@ -88,8 +88,8 @@ async def batches_from(
         auto_offset_reset="earliest",
         max_partition_fetch_bytes=8 * 1024 * 1024,
     )
-    await consumer.start()
     try:
+        await consumer.start()
         place = TopicPartition(topic, partition)
         consumer.assign([place])
         first = (await consumer.beginning_offsets([place]))[place]
@@ -129,8 +129,8 @@ async def notes_of(
             **clients, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
             auto_offset_reset="earliest",
         )  # fmt: skip
-        await consumer.start()
         try:
+            await consumer.start()
             place = TopicPartition(topic, partition)
             consumer.assign([place])
             begin = (await consumer.beginning_offsets([place]))[place]

@@ -193,6 +193,13 @@ def test_a_register_that_no_longer_watches_goes_on_where_the_farewell_fails() ->
     assert told(changes, STORE) == ["raised", "raised", "unknown", "unknown"]
 
 
+def test_more_rules_on_one_series_than_there_is_room_for_are_no_endless_loop() -> None:
+    log = log_of(5, 9, 9, 9)
+    engine = Engine(BUNDLE)
+    engine._out = engine._out[:3].copy()
+    assert run(log, engine) == run(log)
+
+
 def test_memory_that_runs_out_says_nothing_of_a_rule() -> None:
     with broken(STORE, ChangeKind.RAISED, error=MemoryError), pytest.raises(MemoryError):
         run(log_of(5, 9, 9, 9))

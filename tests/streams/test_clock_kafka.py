@@ -59,12 +59,12 @@ async def states(lab: Lab) -> list[str]:
 
 @pytest.mark.parametrize("settled_by", ["waited", "agreed"])
 async def test_a_partition_waits_says_so_goes_on_and_loses_nothing(lab: Lab, settled_by: str) -> None:
-    lab.settings |= {"clock_wait_s": 10.0 if settled_by == "waited" else 600.0, "stall_timeout_s": 4.0}
+    lab.settings |= {"clock_wait_s": 20.0 if settled_by == "waited" else 600.0, "stall_timeout_s": 4.0}
     stamp_by_hand(lab)
     worker = lab.spawn()
     async with producer_of(lab) as producer:
         await post(lab, producer, now(), "b1")
-        await lab.caught_up()
+        await lab.caught_up(120)
         await post(lab, producer, now() + HOUR, "b2")
         await post(lab, producer, now(), "b3")
 
@@ -72,13 +72,13 @@ async def test_a_partition_waits_says_so_goes_on_and_loses_nothing(lab: Lab, set
             status, body = worker.probe("/readyz")
             return status == 503 and json.loads(body)["held"] == [0]
 
-        await lab.until("the partition waits and readiness says so", waits)
+        await lab.until("the partition waits and readiness says so", waits, 60)
         status, body = worker.probe("/healthz")
         assert (status, "the broker's clock jumped" in body) == (200, True), "nobody should start it again"
         if settled_by == "agreed":
             await tick(lab, producer, now() + HOUR, now() + HOUR)
-        await lab.until("it goes on", lambda: worker.probe("/readyz")[0] == 200, 60)
-        await lab.caught_up()
-    await lab.agree(ToyFold)
+        await lab.until("it goes on", lambda: worker.probe("/readyz")[0] == 200, 120)
+        await lab.caught_up(120)
+    await lab.agree(ToyFold, 120)
     assert (await states(lab))[:2] == ["held", settled_by]
     assert worker.process.poll() is None

@@ -155,6 +155,13 @@ def test_a_record_that_kills_again_refuses_its_release_at_once() -> None:
     assert "release-FAC-0" not in written(ward, notes)
 
 
+def test_a_wish_that_cannot_be_read_stops_nobody() -> None:
+    _, notes = sick()
+    ward = empty(notes | {"release-FAC-0": b"\xff", "release-FAC-1": b"{}"})
+    assert set(ward.quarantined) == {"FAC-0"}
+    assert ward.released == {}
+
+
 def test_a_discharge_leaves_nothing_behind() -> None:
     ward, notes = sick()
     ward.wish(Release(id="a", facility="FAC-0", offset=17, by="ops"))

@@ -14,7 +14,7 @@ import pytest
 
 from streams.rejected import QuarantineNotice, read_rejected
 from tests.streams.lab import ROOT, deduplicate, offline
-from tests.streams.test_worker_kills import checkpoint_after, producer_of
+from tests.streams.test_worker_kills import producer_of
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def offsite(lab: Lab, *arguments: str) -> subprocess.CompletedProcess[str]:
            "OFFSITE_KAFKA_TOPIC_PREFIX": lab.kafka.topic_prefix}  # fmt: skip
     return subprocess.run(
         [sys.executable, "-m", "monitor", *arguments], cwd=ROOT, env=env, capture_output=True, text=True, check=False,
-        timeout=120,
+        timeout=180,
     )  # fmt: skip
 
 
@@ -39,7 +39,7 @@ async def dies(lab: Lab, fold: dict[str, Any], times: int, **settings: Any) -> N
     """Start a worker so often that it has died so many times of the record."""
     for _ in range(times):
         worker = lab.spawn(fold=fold, **settings)
-        assert await asyncio.to_thread(worker.process.wait, 60) in {-signal.SIGSEGV, 70}, worker.text()[-2000:]
+        assert await asyncio.to_thread(worker.process.wait, 120) in {-signal.SIGSEGV, 70}, worker.text()[-2000:]
 
 
 async def ended(worker: Worker) -> None:
@@ -73,11 +73,11 @@ async def test_a_record_that_kills_is_quarantined_after_three_deaths_and_release
     deadly = {"die_on": KILLER}
     await dies(lab, deadly, 3)
     living = lab.spawn(fold=deadly)
-    await lab.until("everybody else's changes are there", lambda: complete_but(lab, SICK), 60)
-    await lab.until("operators are told", lambda: told(lab, "held"), 30)
+    await lab.until("everybody else's changes are there", lambda: complete_but(lab, SICK), 120)
+    await lab.until("operators are told", lambda: told(lab, "held"), 120)
     async with producer_of(lab) as producer:
         await lab.feed(producer, 40)
-    await lab.caught_up()
+    await lab.caught_up(120)
     (notice, *_) = await notices(lab)
     assert (notice.facility, notice.deaths, notice.partition) == (SICK, 3, 1)
     assert "offsite_worker_quarantined 1.0" in living.probe("/metrics")[1]
@@ -87,9 +87,9 @@ async def test_a_record_that_kills_is_quarantined_after_three_deaths_and_release
     await ended(living)
 
     lab.spawn("w2")
-    done = await asyncio.to_thread(offsite, lab, "quarantine", "release", SICK)
+    done = await asyncio.to_thread(offsite, lab, "quarantine", "release", SICK, "--wait", "110")
     assert done.returncode == 0, done.stderr
-    await lab.agree(ToyFold)
+    await lab.agree(ToyFold, 120)
     assert (await asyncio.to_thread(offsite, lab, "quarantine", "list", "--json")).stdout == ""
     assert (await asyncio.to_thread(offsite, lab, "quarantine", "release", SICK)).returncode == 4
 
@@ -102,13 +102,13 @@ async def test_a_release_that_kills_again_is_refused_after_one_death(lab: Lab, t
     deadly = {"die_on": KILLER}
     await dies(lab, deadly, 3)
     living = lab.spawn(fold=deadly)
-    await lab.until("operators are told", lambda: told(lab, "held"), 60)
+    await lab.until("operators are told", lambda: told(lab, "held"), 120)
     asked = await asyncio.to_thread(offsite, lab, "quarantine", "release", SICK, "--wait", "0")
     assert asked.returncode == 0, asked.stderr
-    assert await asyncio.to_thread(living.process.wait, 60) == -signal.SIGSEGV, "the release folds the record again"
+    assert await asyncio.to_thread(living.process.wait, 120) == -signal.SIGSEGV, "the release folds the record again"
     still = lab.spawn(fold=deadly)
-    await lab.until("the release is refused", lambda: told(lab, "refused"), 60)
-    await lab.caught_up()
+    await lab.until("the release is refused", lambda: told(lab, "refused"), 120)
+    await lab.caught_up(120)
     await ended(still)
 
 
@@ -120,8 +120,8 @@ async def test_an_endless_loop_and_an_exception_are_deaths_like_any_other(lab: L
     await dies(lab, {"hang_on": KILLER}, 2)
     await dies(lab, {"fail_on": KILLER}, 1)
     lab.spawn()
-    await lab.until("everybody else's changes are there", lambda: complete_but(lab, SICK), 60)
-    await lab.until("operators are told", lambda: told(lab, "held"), 30)
+    await lab.until("everybody else's changes are there", lambda: complete_but(lab, SICK), 120)
+    await lab.until("operators are told", lambda: told(lab, "held"), 120)
 
 
 @pytest.mark.slow
@@ -130,12 +130,17 @@ async def test_kills_at_random_quarantine_nobody(lab: Lab, tmp_path: Path) -> No
     async with producer_of(lab) as producer:
         await lab.feed(producer, 3_000)
     reached = -1
-    for _ in range(8):
+
+    async def behind() -> bool:
+        return max((mark["next"] for mark in (await lab.marks()).values()), default=-1) > reached
+
+    for _ in range(5):
         worker = lab.spawn()
-        reached = await checkpoint_after(lab, reached)
+        await lab.until(f"a marker behind {reached}", behind, 120)
+        reached = max(mark["next"] for mark in (await lab.marks()).values())
         worker.kill()
         async with producer_of(lab) as producer:
             await lab.feed(producer, 200)
     lab.spawn()
-    await lab.agree(ToyFold)
+    await lab.agree(ToyFold, 120)
     assert await notices(lab) == []
