@@ -189,8 +189,9 @@ def _document(kind: Kind, value: bytes) -> Payload:
 
 
 def _packs(packs: PacksRecord) -> None:
-    """Refuse a bundle that does not hold what its hash promises, here and not in the fold: so a dump leaves out what the live
-    worker rejects. Packs of another engine semantics may hold what cannot be read here: the fold refuses to go on at them.
+    """Refuse a bundle that is not what its hash says; packs of another engine semantics are the fold's to refuse.
+
+    Here and not in the fold, so that a dump leaves out what the live worker rejects.
     """
     if packs.semantics != SEMANTICS:
         return
