@@ -55,7 +55,7 @@ def main() -> int:
     code = 1
     try:
         verdict = asyncio.run(_bounded(stage, form))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, asyncio.CancelledError):
         tell("interrupted")
         code = 130
     except Exception as error:  # noqa: BLE001 - whatever it was: said, and the folder kept

@@ -143,7 +143,7 @@ class Attacker:
         partition = int(act.size * self.stage.kafka.partitions)
         number = self._seed * 1_000 + self.done["poison"]
         names = act.what.split(",")
-        self.poisons |= await asyncio.to_thread(poison.send, self.stage.kafka, names, partition, number)
+        self.poisons |= await poison.send(self.stage.kafka, names, partition, number)
         return f"{act.what} into partition {partition}"
 
     async def _large(self, act: Act) -> str:

@@ -76,13 +76,14 @@ async def settle(stage: Stage, feeding: asyncio.Task[None]) -> None:
     await _within("every post has its receipt", feeding.done, WITHIN_S)
     await feeding
     stage.tell(
-        "every post has its receipt; the gateway and the workers stop, one worker that never ticks reads to the end"
+        "every post has its receipt; the gateway and the workers stop, one worker that hardly ever ticks reads to the end"
     )
     workers = [name for name in stage.kept if name.startswith("worker")]
     await stage.stop_processes(["gateway", *workers])
-    stage.add(READER, OFFSITE_WORKER_TICK_S="3600")
+    stage.add(READER, OFFSITE_WORKER_TICK_S="300")
     await stage.ready([READER])
     await _within("the log is folded to its end", lambda: _folded(stage), WITHIN_S)
+    await stage.stop_processes([READER])
     await _within("the desk has every change", lambda: _on_desk(stage), WITHIN_S)
     await _within("the log is archived to its end", lambda: _archived(stage), WITHIN_S)
 
@@ -213,7 +214,7 @@ def _folded(stage: Stage) -> bool:
     """Whether the group's offsets, which go with the checkpoints, stand at the end of the log."""
     try:
         with admin.admin_client(stage.kafka) as client:
-            at = client.list_group_offsets(GROUP)
+            at = client.list_group_offsets({GROUP: None})[GROUP]
         offsets = {tp.partition: meta.offset for tp, meta in at.items()}
         consumer = opened(KafkaConsumer, **stage.kafka.for_kafka_python())
         try:

@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
+import asyncio
 import hashlib
 import json
 import random
-import time
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaProducer
-from kafka.errors import KafkaError
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 
 from rules.pack import default_bundle
-from streams.clients import opened
 from streams.topics import LOG
 
 if TYPE_CHECKING:
     from streams.settings import KafkaSettings
 
 HUGE = 7 * 1024 * 1024
-ATTEMPTS = 40
+ATTEMPTS = 200
 
 
 def piece(
@@ -59,7 +57,7 @@ def _state(noise: bytes) -> bytes:
     ).encode()  # fmt: skip
 
 
-def send(kafka: KafkaSettings, names: list[str], partition: int, number: int) -> dict[tuple[bytes, str], str]:
+async def send(kafka: KafkaSettings, names: list[str], partition: int, number: int) -> dict[tuple[bytes, str], str]:
     """Append poison until the broker takes it; returns what was sent, by key and hash of the value.
 
     A piece whose acknowledgement was lost is sent again and may stand twice: so it is known by its bytes, not by its place.
@@ -68,7 +66,7 @@ def send(kafka: KafkaSettings, names: list[str], partition: int, number: int) ->
     sent: dict[tuple[bytes, str], str] = {}
     for name in names:
         key, value, headers = piece(name, "CH-0001", "CH-0002", chance)
-        _append(kafka, partition, key, value, headers)
+        await _append(kafka, partition, key, value, headers)
         sent[print_of(key, value)] = name
     return sent
 
@@ -78,23 +76,19 @@ def print_of(key: bytes | None, value: bytes | None) -> tuple[bytes, str]:
     return key or b"", "" if value is None else hashlib.sha256(value).hexdigest()
 
 
-def _append(kafka: KafkaSettings, partition: int, key: bytes, value: bytes | None, headers: Any) -> None:
+async def _append(kafka: KafkaSettings, partition: int, key: bytes, value: bytes | None, headers: Any) -> None:
     for attempt in range(ATTEMPTS):
-        producer = None
+        producer = AIOKafkaProducer(
+            acks="all", max_request_size=9_000_000, request_timeout_ms=10_000, **kafka.for_aiokafka()
+        )
         try:
-            producer = opened(
-                KafkaProducer, acks="all", max_request_size=9_000_000, bootstrap_timeout_ms=5_000, retries=0,
-                request_timeout_ms=8_000, delivery_timeout_ms=10_000, max_block_ms=8_000, enable_idempotence=False,
-                **kafka.for_kafka_python(),
-            )  # fmt: skip
-            producer.send(kafka.topic(LOG), value=value, key=key, headers=headers, partition=partition).get(timeout=12)
+            await producer.start()
+            await producer.send_and_wait(kafka.topic(LOG), value, key, partition=partition, headers=headers)
         except (KafkaError, OSError):
             if attempt == ATTEMPTS - 1:
                 raise
-            time.sleep(0.2)
+            await asyncio.sleep(0.5)
         else:
             return
         finally:
-            if producer is not None:
-                with contextlib.suppress(KafkaError):  # what it could not send: sent again by the next one
-                    producer.close(timeout=1)
+            await producer.stop()

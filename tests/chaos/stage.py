@@ -283,7 +283,7 @@ class Stage:
                     process.kill()
             if process.pid in kept.killed or not kept.wanted:
                 continue
-            self.tell(f"{kept.name} (pid {process.pid}) ended by itself with {code}")
+            self.tell(f"{kept.name} (pid {process.pid}) ended by itself with {code}: {tail(kept.log, 2)[-300:]}")
             if code not in RESTARTS:
                 self.unexpected.append(f"{kept.name} ended by itself with {code}: {tail(kept.log)}")
             await asyncio.sleep(AGAIN_S)
