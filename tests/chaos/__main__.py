@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import logging
 import os
 import shutil
 import signal
@@ -48,6 +49,8 @@ def main() -> int:
         sys.stdout.write(f"{time.monotonic() - began:7.1f} s  {text}\n")
         sys.stdout.flush()
 
+    for noisy in ("aiokafka", "kafka", "httpx"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL)
     stage = Stage(folder, form, tell)
     tell(
         f"seed {form.seed}, {form.kills} kills, {form.firms} firms, {form.partitions} partitions; folder {folder}, mark {stage.mark}"
