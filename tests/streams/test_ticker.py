@@ -26,7 +26,8 @@ async def test_a_tick_that_was_given_up_in_an_outage_stops_no_later_one(kafka_se
             made.append(self)
 
     monkeypatch.setattr(module, "AIOKafkaProducer", Producer)
-    landed, sensor = asyncio.Queue(), Sensor()
+    landed, failed, sensor = asyncio.Queue(), asyncio.Event(), Sensor()
+    monkeypatch.setattr(sensor, "ticked", lambda outcome: failed.set() if outcome == "failed" else None)
     settings = WorkerSettings(kafka=kafka_settings, tick_every_s=0.1)
     ticker = Ticker(settings, sensor, lambda: {0: 0}, lambda *place: landed.put_nowait(place))
     running = asyncio.create_task(ticker.run())
@@ -37,8 +38,7 @@ async def test_a_tick_that_was_given_up_in_an_outage_stops_no_later_one(kafka_se
             with monkeypatch.context() as outage:
                 outage.setattr(accumulator, "_batch_ttl", 0)
                 outage.setattr(accumulator._cluster, "leader_for_partition", lambda _: -1)
-                while not sensor.registry.get_sample_value("offsite_worker_ticks_total", {"outcome": "failed"}):
-                    await asyncio.sleep(0.05)
+                await failed.wait()
             while not landed.empty():
                 landed.get_nowait()
             partition, offset, _ = await landed.get()
