@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
 import time
@@ -18,6 +17,7 @@ from tests.chaos import poison
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from tests.chaos.feeding import Feeder
     from tests.chaos.firms import Firm
@@ -172,13 +172,10 @@ class Attacker:
         await self._until("the broker runs", lambda: self.stage.broker_up)
         starts = self.stage.broker_starts
         filler = self.stage.folder / "kafka" / "filler"
-        room = os.statvfs(filler.parent)
-        size = room.f_bavail * room.f_frsize
-        with filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, size)
+        size = await asyncio.to_thread(_fill, filler)
         gave_up = await self._within(30, lambda: not self.stage.broker_up)
         await asyncio.sleep(act.size)
-        filler.unlink()
+        filler.unlink()  # the room is there again
         if not gave_up and self.stage.broker_up:
             await self.stage.kill_broker()
         await self._until("the broker was started again", lambda: self.stage.broker_starts > starts)
@@ -203,3 +200,14 @@ class Attacker:
                 return False
             await asyncio.sleep(0.05)
         return True
+
+
+def _fill(path: Path) -> int:
+    """Write a file until the disk is full; returns its size."""
+    block = bytes(1 << 20)
+    with path.open("wb", buffering=0) as file:
+        while True:
+            try:
+                file.write(block)
+            except OSError:
+                return path.stat().st_size
