@@ -261,7 +261,7 @@ class Stage:
                 try:
                     await self._in_thread(self.broker.start)
                     self.broker_starts += 1
-                except BrokerStartError as error:
+                except (BrokerStartError, OSError, subprocess.SubprocessError) as error:
                     self.tell(f"the broker does not start: {str(error)[:200]}")
                     await self._in_thread(self.broker.kill)
                     await asyncio.sleep(1)
