@@ -275,11 +275,10 @@ class Engine:
     def _adopt_bundle(self, payload: PacksRecord) -> Bundle:
         if payload.semantics != SEMANTICS:
             raise ContractError(f"packs of engine semantics {payload.semantics}; this engine has {SEMANTICS}")
-        bundle = self._bundles.get(payload.sha256)
-        if bundle is None:
-            bundle = Bundle.from_record(payload)
-            self._bundles[bundle.sha256] = bundle
-        return bundle
+        # Always opened, also under a hash that is known: else a record would hold or not by what else this process knows,
+        # and what a checkpoint keeps of it would stop the next restore.
+        bundle = Bundle.from_record(payload)
+        return self._bundles.setdefault(bundle.sha256, bundle)
 
     def _move(self, state: FacilityState, part: _Partition, to: int, emitter: Emitter) -> None:
         """Take every decision by the clock up to `to`, in order; nothing is due at an instant that is already now."""

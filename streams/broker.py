@@ -246,7 +246,7 @@ class EmbeddedBroker:
             known = meta[name]
             if not isinstance(known, int) or known == 0 or port_in_use(known):
                 meta[name] = free_port()
-        path.write_text(json.dumps(meta), encoding="ascii")
+        _put(path, json.dumps(meta))
         self.port = int(str(meta["port"]))
         return meta
 
@@ -279,8 +279,8 @@ class EmbeddedBroker:
             "log.cleaner.backoff.ms": 5000,
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
-        (self.folder / "server.properties").write_text(text, encoding="utf-8")
-        (self.folder / "log4j2.properties").write_text(_LOG4J.format(folder=self.folder), encoding="utf-8")
+        _put(self.folder / "server.properties", text)
+        _put(self.folder / "log4j2.properties", _LOG4J.format(folder=self.folder))
 
     def _format(self, command: list[str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)  # noqa: S603 - Kafka's own tool
@@ -309,6 +309,22 @@ class EmbeddedBroker:
             time.sleep(0.05)
         self.stop()
         raise BrokerStartError(f"no answer on port {self.port} within {START_TIMEOUT_S:.0f} s; see {self.folder}")
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and only if it differs: on a full disk what stood there stays, and is enough to start.
+
+    Raises:
+        BrokerStartError: the disk takes nothing.
+    """
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise BrokerStartError(f"{path.name} cannot be written ({error.strerror})") from error
 
 
 def _cluster_id() -> str:

@@ -10,7 +10,6 @@ A row is marked sent after the broker's ack; a crash in between sends it again.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import secrets
@@ -21,7 +20,7 @@ from kafka.errors import KafkaError
 from sqlalchemy import select
 
 from monitor.store.tables import OutboxLane, OutboxRow
-from streams.clients import opened
+from streams.clients import let_go, opened
 from streams.topics import ACCESS, RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -83,8 +82,7 @@ class Relay:
         """Let the producers go; the next round makes new ones."""
         for producer in (self._plain, self._fenced):
             if producer is not None:
-                with contextlib.suppress(KafkaError, OSError, AssertionError):
-                    producer.close(timeout=2)
+                let_go(producer, 2)
         self._plain = self._fenced = None
 
     def _claim(self) -> list[tuple[str, list[OutboxRow]]]:

@@ -145,6 +145,24 @@ def test_a_port_in_use_is_a_clear_error(tmp_path):
             EmbeddedBroker(tmp_path / "k", port=port).start()
 
 
+def test_a_full_disk_costs_the_broker_nothing_of_what_it_knows(tmp_path, monkeypatch):
+    broker = EmbeddedBroker(tmp_path / "k")
+    broker._write_configuration(broker._choose_ports())
+    held = {
+        name: (tmp_path / "k" / name).read_text() for name in ("meta.json", "server.properties", "log4j2.properties")
+    }
+
+    def full(path, *_, **__):
+        path.open("w").close()  # a file can still be made or emptied, not filled
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    broker._write_configuration(broker._choose_ports())  # the same again needs no room
+    with pytest.raises(BrokerStartError, match=r"meta\.json cannot be written \(No space"):
+        EmbeddedBroker(tmp_path / "k", port=free_port())._choose_ports()
+    assert {name: (tmp_path / "k" / name).read_text() for name in held} == held
+
+
 def test_the_command_leaves_no_orphan_even_when_it_is_killed(tmp_path):
     command = [sys.executable, "-m", "monitor", "broker", "--data", str(tmp_path / "k")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
