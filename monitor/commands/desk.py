@@ -13,6 +13,7 @@ from monitor.alarms.rulebook import Rulebook
 from monitor.desk.app import create_desk
 from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
+from monitor.desk.healing import healing_job
 from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
 from monitor.desk.standing import REASONS
@@ -70,6 +71,7 @@ def command(
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
     threads.start("changes", follower.run)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
+    threads.start("healing", healing_job(store, archive, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"
         channel = Alertmanager(

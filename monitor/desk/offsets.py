@@ -74,7 +74,7 @@ def mended(session: Session, spans: Mapping[int, tuple[int, int]], now_ms: int) 
     for partition, row in rows.items():
         begin, end = spans.get(partition, (0, row.next_offset))
         if row.next_offset < begin:
-            subject = f"{ALARMS}/{partition}@{row.next_offset}"
+            subject = f"{ALARMS}/{partition}@{row.next_offset}-{begin - 1}"
             detail = f"Kafka dropped offsets {row.next_offset} to {begin - 1} before they were read"
             operators.opened(session, LOST, subject, detail, now_ms)
         elif row.next_offset > end:
@@ -87,12 +87,12 @@ def mended(session: Session, spans: Mapping[int, tuple[int, int]], now_ms: int) 
     return rows
 
 
-def lost_span(alarm_subject: str, detail: str) -> tuple[int, int, int] | None:
-    """Return partition, first and next offset of what an alarm of lost changes is about; none for another form."""
-    where, _, first = alarm_subject.partition("@")
-    words = detail.split()
-    try:
-        partition, begin = int(where.rpartition("/")[2]), int(first)
-        return partition, begin, int(words[words.index("to") + 1]) + 1
-    except ValueError:
-        return None
+def lost_span(subject: str) -> tuple[int, int, int]:
+    """Return partition, first offset and the one behind the last of what an alarm of lost changes is about.
+
+    >>> lost_span("offsite.alarms.v1/3@120-140")
+    (3, 120, 141)
+    """
+    where, _, span = subject.rpartition("@")
+    begin, _, last = span.partition("-")
+    return int(where.rpartition("/")[2]), int(begin), int(last) + 1
