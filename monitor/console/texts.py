@@ -256,6 +256,11 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "monitor.archive_gap": ("存档缺少一段日志", "The archive misses a part of the log"),
     "monitor.archive_damaged": ("存档文件损坏或缺失", "A file of the archive is damaged or missing"),
+    "monitor.archive_unwritable": ("存档文件无法写入", "Files of the archive cannot be written"),
+    "monitor.retention-near": (
+        "读取落后，数据可能在读取前被删除",
+        "A reader is so far behind that data may be deleted before it is read",
+    ),
     "monitor.archive_stopped": ("存档已停止", "The archiver has stopped"),
 }
 
