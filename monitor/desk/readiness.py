@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
+from monitor.desk.standing import REASONS
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 
@@ -14,13 +15,10 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from monitor.desk.follower import ChangeFollower
+    from monitor.desk.standing import Watch
     from monitor.store.session import Store
 
 log = logging.getLogger(__name__)
-STALE_MS = 60_000
-BEHIND = 1_000
-"""Changes that Kafka has and the desk has not: above it people look at the past."""
 LOOK_S = 2.0
 STORE_MS = 10_000
 
@@ -28,9 +26,9 @@ STORE_MS = 10_000
 class Readiness:
     """Says why the desk is not ready. The database is asked in a thread of its own: a hanging one must not hold the answer."""
 
-    def __init__(self, store: Store, follower: ChangeFollower, clock_ms: Callable[[], int]) -> None:
+    def __init__(self, store: Store, watch: Watch, clock_ms: Callable[[], int]) -> None:
         """Take what is judged."""
-        self._store, self._follower, self._now = store, follower, clock_ms
+        self._store, self._watch, self._now = store, watch, clock_ms
         self._answered_ms = 0
 
     def watch_store(self, stop: threading.Event) -> None:
@@ -46,14 +44,6 @@ class Readiness:
 
     def reasons(self) -> list[str]:
         """Return why not; nothing when it is ready."""
-        follower, now = self._follower, self._now()
-        found = [] if now - self._answered_ms <= STORE_MS else ["the database does not answer"]
-        if not follower.connected.is_set():
-            found.append("no changes are read: the broker or the database does not answer")
-        elif not follower.caught_up.is_set():
-            found.append("still reading the changes up to now")
-        elif now - follower.last_poll_ms > STALE_MS:
-            found.append("the follower of changes stands still")
-        elif follower.behind > BEHIND:
-            found.append(f"{follower.behind} changes behind")
-        return found
+        found = [] if self._now() - self._answered_ms <= STORE_MS else ["the database does not answer"]
+        standing = self._watch.standing()
+        return found if standing is None else [*found, REASONS[standing]]

@@ -13,7 +13,9 @@ from monitor.alarms.operators import open_alarms
 from monitor.alarms.projection import FOREIGN, GAP
 from monitor.alarms.rejections import REJECTED, Rejections
 from monitor.desk.figures import Figures
-from monitor.desk.follower import LOST, ChangeFollower, ClusterError, RejectionFollower
+from monitor.desk.follower import ChangeFollower, ClusterError
+from monitor.desk.offsets import LOST
+from monitor.desk.rejection_follower import RejectionFollower
 from monitor.store.desk_tables import AlarmRow, ChangeRow
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
@@ -243,40 +245,6 @@ def test_a_header_name_of_any_bytes_stops_nobody(sqlite_store, kafka_settings):
     publish(kafka_settings, [change(2, "amended")])
     with Running(sqlite_store, kafka_settings):
         until(lambda: seqs(sqlite_store) == [1, 2])
-
-
-class Slow:
-    """Stands for the consumer of a desk that is behind: Kafka has ten records, and it gives none, then some, then all."""
-
-    def __init__(self, follower, stop):
-        self.follower, self.stop, self.places, self.told = follower, stop, iter((0, 4, 10, 10)), []
-
-    def assignment(self):
-        return ["p"]
-
-    def end_offsets(self, _):
-        return {"p": 10}
-
-    def poll(self, **_):
-        self.told.append((self.follower.behind, self.follower.caught_up.is_set()))
-        self.place = next(self.places)
-        if len(self.told) == 4:
-            self.stop.set()
-        return {}
-
-    def highwater(self, _):
-        return 10 if self.place else None
-
-    def position(self, _):
-        return self.place
-
-
-def test_how_far_it_is_behind_is_counted_and_a_new_connection_has_to_catch_up_again(sqlite_store, kafka_settings):
-    follower, stop = ChangeFollower(sqlite_store, kafka_settings, clock_ms=clock, figures=Figures()), threading.Event()
-    follower.caught_up.set()  # as of a connection before
-    consumer = Slow(follower, stop)
-    follower._follow(consumer, "c", stop)
-    assert consumer.told == [(0, False), (0, False), (6, False), (0, True)]
 
 
 def test_rejections_are_booked_once_and_shown_since_the_desk_began(sqlite_store, kafka_settings):

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 
 from monitor.desk import readiness as module
-from monitor.desk.readiness import BEHIND, STALE_MS, STORE_MS, Readiness
+from monitor.desk.readiness import STORE_MS, Readiness
+from monitor.desk.standing import OLD_MS, REASONS, Standing, Watch
 from monitor.store.session import StoreDownError
 
 
@@ -17,12 +18,9 @@ class Scene:
 
     def __init__(self, store):
         self.now = 1_000_000
-        self.follower = SimpleNamespace(
-            connected=threading.Event(), caught_up=threading.Event(), behind=0, last_poll_ms=self.now
-        )
-        self.follower.connected.set()
-        self.follower.caught_up.set()
-        self.readiness = Readiness(store, self.follower, lambda: self.now)
+        self.watch = Watch(lambda: self.now)
+        self.watch.turned(fresh_ms=self.now)
+        self.readiness = Readiness(store, self.watch, lambda: self.now)
 
     def ask_store(self):
         """Let the database be asked once."""
@@ -37,23 +35,29 @@ def test_a_desk_that_has_read_everything_is_ready(sqlite_store):
     assert scene.readiness.reasons() == []
 
 
+def passes(scene, *, turning):
+    """Time passes without news of the topic's end."""
+    scene.now += OLD_MS + 1
+    scene.readiness._answered_ms = scene.now
+    if turning:
+        scene.watch.turned()
+
+
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "why"),
     [
-        (lambda s: s.follower.connected.clear(), "no changes are read"),
-        (lambda s: s.follower.caught_up.clear(), "still reading"),
-        (lambda s: setattr(s.follower, "last_poll_ms", s.now - STALE_MS - 1), "stands still"),
-        (lambda s: setattr(s.follower, "behind", BEHIND + 1), f"{BEHIND + 1} changes behind"),
+        (lambda s: s.watch.fails(Standing.BROKER_AWAY), Standing.BROKER_AWAY),
+        (lambda s: s.watch.fails(Standing.STORE_AWAY), Standing.STORE_AWAY),
+        (lambda s: passes(s, turning=True), Standing.BEHIND),
+        (lambda s: passes(s, turning=False), Standing.STILL),
     ],
 )
-def test_what_is_missing_is_said(sqlite_store, change, says):
+def test_what_is_missing_is_said(sqlite_store, change, why):
     scene = Scene(sqlite_store)
     scene.ask_store()
-    scene.follower.behind = BEHIND
     assert scene.readiness.reasons() == []
     change(scene)
-    (told,) = scene.readiness.reasons()
-    assert says in told
+    assert scene.readiness.reasons() == [REASONS[why]]
 
 
 def test_a_database_that_is_away_or_hangs_is_seen_and_seen_to_come_back(sqlite_store, monkeypatch):
@@ -66,7 +70,6 @@ def test_a_database_that_is_away_or_hangs_is_seen_and_seen_to_come_back(sqlite_s
 
     monkeypatch.setattr(sqlite_store, "reading", down)
     scene.now += STORE_MS
-    scene.follower.last_poll_ms = scene.now
     scene.ask_store()
     assert scene.readiness.reasons() == []
     scene.now += 1  # whether it refused or never answered, the last answer is too old
