@@ -98,7 +98,7 @@ async def test_an_upgrade_is_not_made_and_the_request_is_answered():
 
 @pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHo", b"GET /" + b"a" * 100])
 async def test_headers_that_do_not_come_end_the_connection_with_408(sent):
-    async with served(headers_s=0.2) as gateway:
+    async with served(headers_s=0.2, rest_s=0.2) as gateway:
         reader, writer = await gateway.connect()
         writer.write(sent)
         answer = await read_answer(reader)
@@ -109,7 +109,7 @@ async def test_headers_that_do_not_come_end_the_connection_with_408(sent):
 
 
 async def test_headers_drop_by_drop_gain_no_time():
-    async with served(headers_s=0.5) as gateway:
+    async with served(headers_s=0.5, rest_s=0.2) as gateway:
         reader, writer = await gateway.connect()
         answering = asyncio.create_task(read_answer(reader))
         writer.write(b"GET / HTTP/1.1\r\n")
