@@ -37,7 +37,7 @@ def less(name, section, key):
 
 
 BROKEN = {
-    "a section with a slip": (checks.sections, lambda units: units["desk"].__setitem__("Servce", {})),
+    "a section with a slip": (checks.sections, lambda units: units["desk"].__setitem__("Srvice", {})),
     "another command": (checks.commands, put("desk", "Service", "ExecStart", f"{PROGRAM} worker")),
     "another program": (checks.commands, put("desk", "Service", "ExecStart", "/usr/bin/offsite desk")),
     "an option that is none": (checks.commands, put("worker", "Service", "ExecStart", f"{PROGRAM} worker --hots=x")),

@@ -127,6 +127,7 @@ def raw_changes(settings):
 
 @pytest.mark.kafka
 @pytest.mark.slow
+@pytest.mark.timeout(1_200)  # nine processes are started, each with its imports
 def test_sigterm_ends_the_whole_line_in_five_seconds_with_everything_written(kafka_settings, tmp_path):
     key, key_hash = new_key()
     admit(kafka_settings, key_hash)
@@ -144,7 +145,7 @@ def test_sigterm_ends_the_whole_line_in_five_seconds_with_everything_written(kaf
         return all(ready(f"http://127.0.0.1:{port}") for port in places)
 
     with running("run", "--workers", "2", "--logs", str(tmp_path), env=env, log=tmp_path / "run.log") as manager:
-        until(all_ready, 240)
+        until(all_ready, 600)
         receipts, number = [], 0
         with httpx.Client(base_url=f"http://127.0.0.1:{ports['GATEWAY']}", timeout=20) as firm:
             for number in range(60):
