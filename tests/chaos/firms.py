@@ -190,7 +190,7 @@ class Firm:
             signal.state, signal.left = "fine", chance.randint(3, 25)
             return
         signal.state = chance.choices(STATES, (4, 5, 3 if self.style == LOGGER else 0, 2, 2, 3, 3))[0]
-        signal.hot = signal.state in {"kept", "late"} and chance.random() < 0.6  # noqa: PLR2004 - a share
+        signal.hot = signal.state in {"kept", "late"} and chance.random() < 0.6
         longest = 12 if self.style != LOGGER else 40
         signal.left = chance.randint(70, 110) if signal.state == "frozen" else chance.randint(2, longest)
 
