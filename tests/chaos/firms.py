@@ -35,6 +35,8 @@ class _Signal:
     high: float
     state: str = "fine"
     left: int = 0
+    hot: bool = False
+    """Outside its limits in a stretch that comes late: so that late rows change what was decided."""
     value: float = 0.0
     kept: list[tuple[int, float]] = field(default_factory=list)
     late: list[tuple[int, float]] = field(default_factory=list)
@@ -167,7 +169,7 @@ class Firm:
             self._turn(signal, number)
         signal.left -= 1
         middle, span = (signal.low + signal.high) / 2, signal.high - signal.low
-        if signal.state == "out":
+        if signal.state == "out" or signal.hot:
             return round(signal.high + 0.3 * span + 0.1 * chance.randint(0, 9), 1)
         if signal.state != "frozen":
             signal.value = round(middle + 0.04 * span * chance.randint(-4, 4), 1)
@@ -183,10 +185,12 @@ class Firm:
                 "series": [{"tag": signal.tag, "time": [at for at, _ in rows], "value": [v for _, v in rows]}],
             }
             self._pending.append((number + chance.randint(1, 8), body))
+        signal.hot = False
         if signal.state != "fine":
             signal.state, signal.left = "fine", chance.randint(3, 25)
             return
         signal.state = chance.choices(STATES, (4, 5, 3 if self.style == LOGGER else 0, 2, 2, 3, 3))[0]
+        signal.hot = signal.state in {"kept", "late"} and chance.random() < 0.6
         longest = 12 if self.style != LOGGER else 40
         signal.left = chance.randint(70, 110) if signal.state == "frozen" else chance.randint(2, longest)
 
