@@ -388,7 +388,7 @@ class Engine:
         for i in range(int(series["gap_lo"]), int(series["gap_hi"])):
             instance = plan.gaps[i]
             for occurrence in state.occurrences.get((GAP, *instance.key), []):
-                low_t = occurrence.start - int(plan.gap_params[i]["interval"])
+                low_t = occurrence.start - int(plan.gap_params[i]["pace"])
                 if occurrence.retracted or occurrence.end == NONE or not low_t < t < occurrence.end:
                     continue
                 if kernels.largest_step(series, state.ring_t, low_t, occurrence.end) <= plan.gap_params[i]["silent"]:

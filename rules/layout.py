@@ -147,6 +147,7 @@ GAP_PARAM = np.dtype(
     [
         ("silent", "<i8"),
         ("interval", "<i8"),
+        ("pace", "<i8"),  # the next row is due so long after the newest
         ("delivery", "<i8"),
         ("step_after", "<i8", (STEPS,)),
         ("step_sev", "u1", (STEPS,)),

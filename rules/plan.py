@@ -263,6 +263,8 @@ def gap_param(rule: GapRule, interval: int, delivery: int) -> Array:
     p = np.zeros(1, layout.GAP_PARAM)
     p["silent"] = int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace
     p["interval"], p["delivery"] = interval, delivery
+    # A rule that asks for rows more often than the register promises them sets the instant at which the next was due.
+    p["pace"] = interval if rule.threshold is None else min(interval, rule.threshold)
     p["sev"], p["steps"] = rule.severity.base.rank, len(rule.severity.steps)
     p["area"], p["facility"] = "area" in rule.groups, "facility" in rule.groups
     for k, step in enumerate(rule.severity.steps):

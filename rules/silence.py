@@ -369,7 +369,7 @@ def _subject(place: str) -> dict[str, str]:
 def _drop_old(state: FacilityState, plan: Plan) -> None:
     """Forget groups that late data cannot reach and whose start (and so whose id) cannot come again."""
     edge = int(state.series["last_t"].max()) - HORIZON_MS
-    ahead = {int(g["lo"]) + int(p["interval"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
+    ahead = {int(g["lo"]) + int(p["pace"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
     ahead |= {int(g["start_t"]) for g in state.gaps if g["active"]}  # a place takes the start of a tag it is left with
     state.groups = [
         g

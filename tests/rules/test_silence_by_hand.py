@@ -61,3 +61,22 @@ def test_one_failed_sensor_is_one_alarm_of_its_own() -> None:
     log.rows(0.1, ("T2", [0], [5]))
     together(together(log, 0, 5, "T1", "T3"), 5, 12, "T3")
     assert [(s[0], s[1], s[3]) for s in story(log.changes(), "gap")] == [(7, "raised", "T1"), (11, "stepped", "T1")]
+
+
+def test_under_a_rule_faster_than_the_register_a_silence_starts_when_that_rules_record_was_due() -> None:
+    log = HandLog().register(-1, sensor(interval="1h")).rows(0.1, ("T1", [0], [5])).rows(60.1, ("T1", [60], [5.1]))
+    changes = log.changes(until=92)
+    assert story(changes, "interval-storage") == [
+        (32, "raised", "interval-storage", "T1", "yellow", 30, None),  # 30 min, the grace, the delivery
+        (60.1, "cleared", "interval-storage", "T1", "yellow", 30, 60),
+        (92, "raised", "interval-storage", "T1", "yellow", 90, None),
+    ]
+    assert all(c.start <= c.at for c in changes)
+
+
+def test_back_fill_takes_back_a_silence_that_a_rule_faster_than_the_register_found() -> None:
+    log = HandLog().register(-1, sensor(interval="1h")).rows(0.1, ("T1", [0], [5])).rows(60.1, ("T1", [60], [5.1]))
+    log.rows(60.2, ("T1", [30], [5]))
+    assert story(log.changes(), "interval-storage")[-1] == (
+        60.2, "retracted", "interval-storage", "T1", "yellow", 30, 60,
+    )  # fmt: skip

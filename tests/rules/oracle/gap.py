@@ -40,6 +40,8 @@ class Silent:
         self.rule, self.place, self.tag, self.area = rule, place, sensor.tag, sensor.area
         self.interval, self.delivery = sensor.interval or UNREGISTERED_INTERVAL_MS, delivery
         self.limit = int(rule.factor * self.interval) if rule.factor else rule.threshold + rule.grace
+        # When the next row was due: by the register, or by the rule's own interval where that is shorter.
+        self.pace = min(self.interval, rule.threshold) if rule.threshold else self.interval
         self.steps = [
             (s.after if s.after is not None else int(s.after_intervals * self.interval), s.to.rank)
             for s in rule.severity.steps
@@ -155,7 +157,7 @@ class Silences:
             self.suppress(group, item, due)
 
     def open(self, item, colour, _due):
-        start = item.lo + item.interval
+        start = item.lo + item.pace
         uses = 1 + sum(o["name"][0] == start for o in item.past)
         item.open = {
             "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None, "colour": colour,
@@ -172,7 +174,7 @@ class Silences:
             if group is not None:
                 return group
             if self.quiet(item.rule, where, due):
-                return self.rise(item.rule, item.place, where, item.lo + item.interval, item.lo + item.ext, due)
+                return self.rise(item.rule, item.place, where, item.lo + item.pace, item.lo + item.ext, due)
         return None
 
     def quiet(self, rule, where, due):
@@ -291,7 +293,7 @@ class Silences:
             if m.tag != tag:
                 continue
             for o in m.past:
-                low = o["start"] - m.interval
+                low = o["start"] - m.pace
                 if o["retracted"] or o["end"] is None or not low < t < o["end"]:
                     continue
                 inside = [low, *(r for r in rows if low < r < o["end"]), o["end"]]
