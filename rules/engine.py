@@ -68,7 +68,6 @@ class Engine:
         self._ignore_packs = ignore_pack_records
         self._bundles = {bundle.sha256: bundle}
         self._partitions: dict[int, _Partition] = {}
-        self._where: dict[str, int] = {}
         self._out = np.zeros(kernels.OUT_ROWS, layout.OUT)
         self._scratch = np.zeros(kernels.OUT_ROWS, layout.OUT)
 
@@ -118,23 +117,21 @@ class Engine:
         """Return the facilities that changed since `clean` was called for them, sorted."""
         return sorted(name for name, state in self._partition(partition).facilities.items() if state.dirty)
 
-    def clean(self, facility: str) -> None:
+    def clean(self, partition: int, facility: str) -> None:
         """Say that a snapshot holds all of the facility."""
-        self._state(facility).dirty = False
+        self._state(partition, facility).dirty = False
 
-    def counters(self, facility: str) -> dict[str, int]:
+    def counters(self, partition: int, facility: str) -> dict[str, int]:
         """Return rows, duplicate, conflict, late, stale, future and unknown_tag of a facility."""
-        return self._state(facility).counters()
+        return self._state(partition, facility).counters()
 
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""
-        part = self._partitions.pop(partition, None)
-        for facility in part.facilities if part else ():
-            self._where.pop(facility, None)
+        self._partitions.pop(partition, None)
 
-    def snapshot(self, facility: str) -> bytes:
+    def snapshot(self, partition: int, facility: str) -> bytes:
         """Return the whole state of a facility; restoring it gives the same bytes again."""
-        return self._state(facility).snapshot()
+        return self._state(partition, facility).snapshot()
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         """Put a facility back as its snapshot says.
@@ -166,7 +163,6 @@ class Engine:
         state.refresh_due()
         state.dirty = False
         part.facilities[facility] = state
-        self._where[facility] = partition
 
     def partition_state(self, partition: int) -> PartitionState:
         """Return what the marker of a checkpoint carries."""
@@ -205,11 +201,10 @@ class Engine:
         state = part.facilities.get(facility)
         if state is None:
             state = part.facilities[facility] = FacilityState(partition, facility, packs=part.bundle.sha256)
-            self._where[facility] = partition
         return state
 
-    def _state(self, facility: str) -> FacilityState:
-        return self._partitions[self._where[facility]].facilities[facility]
+    def _state(self, partition: int, facility: str) -> FacilityState:
+        return self._partitions[partition].facilities[facility]
 
     def _shared(self, part: _Partition, record: LogRecord, payload: Tick | PacksRecord, source: Source) -> list[Change]:
         """Fold a record that every facility of the partition sees: a tick or packs."""

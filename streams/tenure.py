@@ -243,10 +243,9 @@ class Tenure:
         state: list[Row] = []
         # A restored facility is clean to the fold, yet no snapshot row of ours holds it.
         for facility in sorted({*fold.dirty(partition), *self._seeded}):
-            state += snapshot_rows(
-                settings.state_topic, partition, facility, fold.snapshot(facility), settings.snapshot_part_bytes
-            )
-            fold.clean(facility)
+            snapshot = fold.snapshot(partition, facility)
+            state += snapshot_rows(settings.state_topic, partition, facility, snapshot, settings.snapshot_part_bytes)
+            fold.clean(partition, facility)
         for sha256, packs in self._packs.items():
             state.append(Row(settings.state_topic, partition, packs_key(sha256), packs))
         self._packs.clear()

@@ -117,12 +117,12 @@ def test_a_restart_anywhere_changes_nothing_also_when_the_register_changes(drawn
     whole = run(log, until)
     first, second = Engine(BUNDLE), Engine(BUNDLE)
     changes = [change for record in log[:cut] for change in first.fold(record)]
-    snapshot = first.snapshot(name)
+    snapshot = first.snapshot(0, name)
     for bundle in PACKS:
         second.know(bundle)
     second.restore_partition(0, first.partition_state(0))
     second.restore(0, name, snapshot)
-    assert second.snapshot(name) == snapshot
+    assert second.snapshot(0, name) == snapshot
     assert changes + run(log[cut:], until, second) == whole
 
 

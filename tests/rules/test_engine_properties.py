@@ -156,11 +156,11 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
     whole = run(log, until)
     first = Engine(BUNDLE)
     changes = run(log[:cut], engine=first)
-    snapshot, marker = first.snapshot(entity.id), first.partition_state(0)
+    snapshot, marker = first.snapshot(0, entity.id), first.partition_state(0)
     second = Engine(BUNDLE)
     second.restore_partition(0, marker)
     second.restore(0, entity.id, snapshot)
-    assert second.snapshot(entity.id) == snapshot
+    assert second.snapshot(0, entity.id) == snapshot
     again = data.draw(st.integers(1, cut))
     repeated = [record for record in log[again:cut] if not isinstance(record.payload, Tick)]
     assert run(repeated, engine=second) == []
