@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Protocol
 from aiokafka.errors import IllegalStateError
 
 from streams.checkpoint import LogLostError
-from streams.codec import decode
+from streams.codec import decode, placed
 from streams.restore import log_bounds, read_state, restore_partition
 from streams.tenure import UNPOSITIONED, Ledger, Tenure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from rules.records import LogRecord, Rejected
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.sensor import Sensor
@@ -139,13 +140,17 @@ class Custody:
                     continue
                 if not await self._bridge(tenure, record.offset, stamp):
                     return
-            tenure.feed(decode(partition, record.offset, record.timestamp, record.key, record.headers, record.value))
+            tenure.feed(self._read(record))
             if self._ledger.full:
                 await self._ledger.room()
                 began = monotonic()
             elif monotonic() - began > YIELD_S:
                 await asyncio.sleep(0)
                 began = monotonic()
+
+    def _read(self, raw: RawRecord) -> LogRecord | Rejected:
+        record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+        return placed(record, self.settings.kafka.partitions, raw.value) if self.settings.placed else record
 
     async def _bridge(self, tenure: Tenure, offset: int, stamp: int) -> bool:
         """Records are missing before `offset`: seek them; True if the log really holds none there."""

@@ -20,6 +20,8 @@ class WorkerSettings(Strict):
     """Stable name of this worker (static membership): a restart gets the same partitions back at once."""
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "offsite-fold"
     kafka: KafkaSettings = KafkaSettings()
+    placed: bool = True
+    """Records that stand in another partition than their key's are rejected; off only for tests that place by number."""
     chunked: bool = True
     """One Faust message per fetch and partition instead of one per record (a sixteenth of the CPU)."""
     checkpoint_every_s: Seconds = 5.0
