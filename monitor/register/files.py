@@ -8,15 +8,18 @@ from pydantic import ValidationError
 
 from rules.errors import BadInputError, Fault
 from rules.models import faults_of
+from rules.plan import contradictions
 from rules.register import RegisterFile
 from rules.yamlfile import Document, read_yaml
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rules.pack import Bundle
 
-def read_register(path: Path) -> RegisterFile:
-    """Return the register of a file.
+
+def read_register(path: Path, bundle: Bundle | None = None) -> RegisterFile:
+    """Return the register of a file; with rules, limits that leave one of them no room are faults too.
 
     Raises:
         BadInputError: unreadable, not YAML, or not a register; with every fault.
@@ -33,11 +36,17 @@ def read_register(path: Path) -> RegisterFile:
     except ValidationError as error:
         raise BadInputError("register", [document.place(fault) for fault in faults_of(error)]) from error
     ids = [facility.id for facility in register.facilities]
-    twice = [
+    faults = [
         Fault(document.where(f"/facilities/{i}/id"), "duplicate_id", f"facility {name} stands twice")
         for i, name in enumerate(ids)
         if name in ids[:i]
     ]
-    if twice:
-        raise BadInputError("register", twice)
+    if bundle is not None:
+        faults += [
+            document.place(Fault(f"/facilities/{i}{fault.pointer}", fault.code, fault.detail))
+            for i, facility in enumerate(register.facilities)
+            for fault in contradictions(facility, bundle)
+        ]
+    if faults:
+        raise BadInputError("register", faults)
     return register
