@@ -96,7 +96,14 @@ def test_splitting_batches_of_one_instant_changes_nothing(drawn, random):
             cut = random.randint(1, len(rows))
             part, rows = rows[:cut], rows[cut:]
             split.append(
-                LogRecord(0, len(split), record.received, Kind.READINGS, entity.id, logs.readings(part, payload.batch))
+                LogRecord(
+                    0,
+                    len(split),
+                    record.received,
+                    Kind.READINGS,
+                    entity.id,
+                    logs.readings(part, f"{payload.batch}-{len(rows)}"),
+                )
             )
     until = max(r.received for r in whole) + END
     assert without_records(run(whole, until)) == without_records(run(split, until))
