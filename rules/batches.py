@@ -76,13 +76,14 @@ class Batches:
 
 def digest_of(payload: Readings) -> bytes:
     """Return the digest of what a batch holds: one for equal content, however it was spelled."""
-    value = payload.value.astype("<f8", copy=False)
-    missing = np.isnan(value)
-    if missing.any():
-        value = np.where(missing, np.nan, value)
-    digest = hashlib.blake2b("\n".join(payload.tags).encode(), digest_size=DIGEST_BYTES)
-    digest.update(payload.counts.astype("<i4", copy=False).tobytes())
-    digest.update(payload.time.astype("<i8", copy=False).tobytes())
-    digest.update(value.tobytes())
-    digest.update(payload.quality.tobytes())
-    return digest.digest()
+    value, quality = payload.value.astype("<f8", copy=False), payload.quality.tobytes()
+    if quality.count(0) != len(quality):  # only then can a value be missing
+        value = np.where(np.isnan(value), np.nan, value)
+    parts = (
+        "\n".join(payload.tags).encode(),
+        payload.counts.astype("<i4", copy=False).tobytes(),
+        payload.time.astype("<i8", copy=False).tobytes(),
+        value.tobytes(),
+        quality,
+    )
+    return hashlib.blake2b(b"\0".join(parts), digest_size=DIGEST_BYTES).digest()

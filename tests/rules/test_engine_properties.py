@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from rules.changes import ChangeKind
+from rules.changes import ChangeKind, Verdict
 from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, Tick
@@ -51,13 +51,24 @@ def agree(drawn):
     entity, entries = drawn
     log = logs.records(entity, entries)
     until = max(r.received for r in log) + END
-    got = plain(run(log, until))
-    wanted = fold(log, BUNDLE, until)[entity.id]
+    changes = run(log, until)
+    got = plain(changes)
+    wanted, proofs = fold(log, BUNDLE, until)[entity.id]
     for i, (a, b) in enumerate(zip(got, wanted, strict=False)):
         if a != b:
             note(f"change {i}: engine {a}\noracle {b}")
             break
     assert got == wanted
+    for change, proof in zip(changes, proofs, strict=True):
+        assert proof is None or proved(change) == proof
+
+
+def proved(change):
+    """Return (deciding value, whether it lies outside, farthest value) of a limit's change."""
+    (leaf,) = change.evidence.leaves
+    if leaf.verdict is Verdict.UNKNOWN:
+        return None, None, change.evidence.peak
+    return leaf.left, leaf.verdict is Verdict.TRUE, change.evidence.peak
 
 
 @given(logs.logs())

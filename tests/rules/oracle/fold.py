@@ -84,11 +84,13 @@ class Facility:
         self.series = {}
         self.watches = []
         self.silences = None
+        self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.batches = []
         self.again = Counter()
         self.changes = []
 
-    def say(self, kind, rule, subject, name, colour, start, end, at, received, *, late=False, by=None):
+    def say(self, kind, rule, subject, name, colour, start, end, at, received, *, late=False, by=None, proof=None):
+        self.proofs.append(proof)
         self.changes.append(
             {
                 "seq": len(self.changes) + 1, "rule": rule.id, "subject": subject, "change": kind,
@@ -158,7 +160,15 @@ class Facility:
             said.end,
             event.at,
             event.received,
+            proof=self.proof(watch, event),
         )
+
+    def proof(self, watch, event):
+        if not isinstance(watch.rule, LimitRule):
+            return None
+        if event.kind == "unknown":
+            return None, None, event.peak
+        return event.value, watch.numbers.outside(event.value), event.peak
 
     # -- records ----------------------------------------------------------------------------------------------------
     def register(self, record, received):
@@ -365,4 +375,4 @@ def fold(records, bundle, until=None):
     if until is not None:
         for facility in facilities.values():
             facility.move(until)
-    return {name: facility.changes for name, facility in facilities.items()}
+    return {name: (facility.changes, facility.proofs) for name, facility in facilities.items()}
