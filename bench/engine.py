@@ -102,7 +102,7 @@ def run(rows: int) -> dict[str, float]:
             readings += record.payload.time.size
         folded.append(time.process_time() - began)
     began = time.process_time()
-    snapshot = engine.snapshot("F-0000")
+    snapshot = engine.snapshot(0, "F-0000")
     snapshot_s = time.process_time() - began
     median = statistics.median(folded)
     return {

@@ -28,7 +28,7 @@ from rules.pack import default_bundle
 from rules.records import Payload, Readings, RegisterRecord
 from streams import admin, topics
 from streams.broker import EmbeddedBroker
-from streams.codec import encode
+from streams.codec import encode, home_of
 from streams.settings import KafkaSettings
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ async def append(kafka: KafkaSettings, rows: int, messages: int) -> int:
             headers, encoded = encode(payload)
             for number in range(FACILITIES):
                 key = f"F-{number:04d}".encode()
-                await producer.send(log, encoded, key, partition=number % PARTITIONS, headers=headers)
+                await producer.send(log, encoded, key, partition=home_of(key.decode(), PARTITIONS), headers=headers)
         await producer.flush()
     return rounds * FACILITIES * size
 
@@ -144,7 +144,7 @@ async def send(producer: AIOKafkaProducer, log: str, payload: Payload, number: i
     """Send one record of a facility and wait for the ack."""
     headers, value = encode(payload)
     key = f"F-{number:04d}".encode()
-    await producer.send_and_wait(log, value, key, partition=number % PARTITIONS, headers=headers)
+    await producer.send_and_wait(log, value, key, partition=home_of(key.decode(), PARTITIONS), headers=headers)
 
 
 async def backlog(

@@ -5,13 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
 from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, prune
+from rules.records import Kind
 from rules.wording import evidence, message, unwatched
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from rules.changes import Stage
     from rules.layout import Array
     from rules.occurrence import Told
@@ -21,6 +26,7 @@ if TYPE_CHECKING:
     from rules.state import FacilityState
 
 SEVERITIES = tuple(Severity)
+_NAN = float("nan")
 _KINDS = {
     RAISED: ChangeKind.RAISED,
     STEPPED: ChangeKind.STEPPED,
@@ -55,6 +61,8 @@ class Transition:
     end: int
     decided: int
     value: float
+    peak: float
+    first: int
 
 
 class Emitter:
@@ -86,7 +94,8 @@ class Emitter:
         return [
             Transition(
                 int(r["row"]), int(r["kind"]), int(r["inst"]), _KINDS[int(r["code"])], int(r["sev"]), int(r["at"]),
-                int(r["recv"]), int(r["start"]), int(r["end"]), int(r["decided"]), float(r["value"]),
+                int(r["recv"]), int(r["start"]), int(r["end"]), int(r["decided"]), float(r["value"]), float(r["peak"]),
+                int(r["first"]),
             )
             for r in out[:n]
         ]  # fmt: skip
@@ -106,8 +115,9 @@ class Emitter:
                 occurrence.unknown = False
                 occurrence.retracted = transition.kind is ChangeKind.RETRACTED
         self._of_instance(
-            instance, occurrence, transition.kind, transition.at, transition.received, transition.value, records
-        )
+            instance, occurrence, transition.kind, transition.at, transition.received, transition.value, records,
+            peak=transition.peak, first=transition.first,
+        )  # fmt: skip
         return occurrence
 
     def late(
@@ -115,23 +125,32 @@ class Emitter:
     ) -> None:
         """Book and emit one difference that a late row made."""
         new, occurrence = difference.new, difference.old
-        value = float("nan") if new is None else new.value
+        value, peak, first = (_NAN, _NAN, NONE) if new is None else (new.value, new.peak, new.first)
         if occurrence is None:
             assert new is not None  # noqa: S101 - a raise has its new occurrence
             occurrence = self.open(kind, instance, new.start, new.top if new.end != NONE else new.sev, new.opened)
-            self._of_instance(instance, occurrence, ChangeKind.RAISED, at, received, value, records, late=True)
+            self._of_instance(
+                instance, occurrence, ChangeKind.RAISED, at, received, value, records, late=True, peak=peak, first=first
+            )
             occurrence.sev, occurrence.top, occurrence.unknown = new.sev, new.top, new.unknown
             if new.unknown:
-                self._of_instance(instance, occurrence, ChangeKind.UNKNOWN, at, received, value, records)
+                self._of_instance(instance, occurrence, ChangeKind.UNKNOWN, at, received, value, records, peak=peak)
             if new.end != NONE:
                 occurrence.end, occurrence.closed = new.end, new.closed
-                self._of_instance(instance, occurrence, ChangeKind.CLEARED, at, received, value, records)
+                self._of_instance(
+                    instance, occurrence, ChangeKind.CLEARED, at, received, new.closing, records, peak=peak
+                )
             return
         if new is None:
             occurrence.retracted, occurrence.unknown = True, False
         else:
             self._rebook(occurrence, difference)
-        self._of_instance(instance, occurrence, difference.kind, at, received, value, records, into=difference.into)
+        if new is not None and difference.kind is ChangeKind.CLEARED:
+            value = new.closing
+        self._of_instance(
+            instance, occurrence, difference.kind, at, received, value, records,
+            into=difference.into, peak=peak, first=first,
+        )  # fmt: skip
 
     def _rebook(self, occurrence: Occurrence, difference: Difference) -> None:
         new = difference.new
@@ -184,16 +203,37 @@ class Emitter:
         self, instance: Instance, occurrence: Occurrence, kind: ChangeKind, at: int, received: int, by: str | None
     ) -> None:
         """Emit `suppressed`, `released` or a retraction of a tag's alarm."""
-        self._of_instance(instance, occurrence, kind, at, received, float("nan"), [], by=by)
+        self._of_instance(instance, occurrence, kind, at, received, _NAN, [], by=by)
 
     def _of_instance(
         self, instance: Instance, occurrence: Occurrence, kind: ChangeKind, at: int, received: int, value: float,
         records: list[RecordRead], *, late: bool = False, by: str | None = None, into: str | None = None,
+        peak: float = _NAN, first: int = NONE,
     ) -> None:  # fmt: skip
+        read = self.read_of(np.array([instance.slot]), first, records)
         self.emit(
             instance.rule, {"tag": instance.tag}, occurrence, kind, at, received,
-            message(instance, kind, value), evidence(instance, kind, value, records, into), late=late, by=by,
+            message(instance, kind, value), evidence(instance, kind, value, peak, read, into), late=late, by=by,
         )  # fmt: skip
+
+    def read_of(self, slots: npt.NDArray[np.int64], first: int, records: list[RecordRead]) -> list[RecordRead]:
+        """Return the records that a decision read: the first row's batch, the deciding one, the register version.
+
+        What the clock decides read the newest row that was folded of the series in `slots`. A batch that is not kept any
+        more has no name; in-between ones are not named.
+        """
+        state = self.state
+        decided = records
+        if not records:
+            series = state.series[slots]
+            decided = self._batch(int(series["batch"][int(series["recv"].argmax())]))
+        register = RecordRead(kind=Kind.REGISTER, id=str(state.version))
+        found = [*self._batch(first), *decided]
+        return [*(read for i, read in enumerate(found) if read not in found[:i]), register]
+
+    def _batch(self, number: int) -> list[RecordRead]:
+        name = None if number == NONE else self.state.batches.name(number)
+        return [] if name is None else [RecordRead(kind=Kind.READINGS, id=name)]
 
     def emit(
         self, rule: Rule | Voice, subject: dict[str, str], occurrence: Occurrence, kind: ChangeKind, at: int, received: int,

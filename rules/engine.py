@@ -8,6 +8,7 @@ the record, rows one by one; kernels decide, `rules.emission` makes changes, `ru
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from pydantic import Field
 
-from rules import kernels, layout, silence
+from rules import kernels, layout, places, silence
 from rules.aside import Aside
+from rules.batches import Batches, Seen
 from rules.changes import Change, ChangeKind, RecordRead, Source
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
@@ -37,7 +39,8 @@ if TYPE_CHECKING:
 
     from rules.plan import Instance
 
-Rings: TypeAlias = "tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.float64], npt.NDArray[np.uint8]]"
+Times: TypeAlias = "npt.NDArray[np.int64]"
+Rings: TypeAlias = "tuple[Times, Times, Times, npt.NDArray[np.float64], npt.NDArray[np.uint8]]"
 DOOR_CLOSED_MS = 15 * 60_000
 """Between two gateway ticks farther apart than this the front door was closed (architecture.md, "Time")."""
 
@@ -81,7 +84,6 @@ class Engine:
         self._ignore_packs = ignore_pack_records
         self._bundles = {bundle.sha256: bundle}
         self._partitions: dict[int, _Partition] = {}
-        self._where: dict[str, int] = {}
         self._out = np.zeros(kernels.OUT_ROWS, layout.OUT)
         self._scratch = np.zeros(kernels.OUT_ROWS, layout.OUT)
 
@@ -105,13 +107,13 @@ class Engine:
             emitter.reads = [RecordRead(kind=Kind.READINGS, id=payload.batch)]
         received = max(record.received, state.clock, part.clock)
         self._move(state, part, received, emitter)
-        state.position = record.offset + 1
+        state.position, state.clock = record.offset + 1, received
         state.dirty = True
         if isinstance(payload, Readings):
             self._readings(state, payload, received, emitter)
         elif isinstance(payload, RegisterRecord):
             self._register(state, part, payload, received, emitter)
-        state.refresh_due()
+        places.refresh_due(state)
         self._tell(emitter)
         return emitter.changes
 
@@ -135,23 +137,21 @@ class Engine:
         """Return the facilities that changed since `clean` was called for them, sorted."""
         return sorted(name for name, state in self._partition(partition).facilities.items() if state.dirty)
 
-    def clean(self, facility: str) -> None:
+    def clean(self, partition: int, facility: str) -> None:
         """Say that a snapshot holds all of the facility."""
-        self._state(facility).dirty = False
+        self._state(partition, facility).dirty = False
 
-    def counters(self, facility: str) -> dict[str, int]:
-        """Return rows, duplicate, conflict, late, stale, future and unknown_tag of a facility."""
-        return self._state(facility).counters()
+    def counters(self, partition: int, facility: str) -> dict[str, int]:
+        """Return what happened to the rows and batches of a facility, and how many of its limits leave no room."""
+        return self._state(partition, facility).counters()
 
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""
-        part = self._partitions.pop(partition, None)
-        for facility in part.facilities if part else ():
-            self._where.pop(facility, None)
+        self._partitions.pop(partition, None)
 
-    def snapshot(self, facility: str) -> bytes:
+    def snapshot(self, partition: int, facility: str) -> bytes:
         """Return the whole state of a facility; restoring it gives the same bytes again."""
-        return self._state(facility).snapshot()
+        return self._state(partition, facility).snapshot()
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         """Put a facility back as its snapshot says.
@@ -175,16 +175,16 @@ class Engine:
             if keys != body["keys"]:
                 raise SnapshotError(f"snapshot of {facility}: its instances do not fit its register and packs")
             state.load_arrays(body["arrays"])
-        for name in ("version", "clock", "seq", "position", "packs", "unknown_tags"):
+        for name in ("version", "clock", "seq", "position", "packs", "unknown_tags", "repeated", "conflicting"):
             setattr(state, name, body[name])
+        state.batches = Batches.unpack(body["batches"])
         for kind, rule, tag, rows in body["occurrences"]:
             state.occurrences[kind, rule, tag] = [Occurrence.unpack(row) for row in rows]
         state.groups = [Group.unpack(row) for row in body["groups"]]
         state.aside = {rule: Aside.unpack(row) for rule, row in body.get("aside", [])}
-        state.refresh_due()
+        places.refresh_due(state)
         state.dirty = False
         part.facilities[facility] = state
-        self._where[facility] = partition
 
     def partition_state(self, partition: int) -> PartitionState:
         """Return what the marker of a checkpoint carries."""
@@ -229,11 +229,10 @@ class Engine:
         state = part.facilities.get(facility)
         if state is None:
             state = part.facilities[facility] = FacilityState(partition, facility, packs=part.bundle.sha256)
-            self._where[facility] = partition
         return state
 
-    def _state(self, facility: str) -> FacilityState:
-        return self._partitions[self._where[facility]].facilities[facility]
+    def _state(self, partition: int, facility: str) -> FacilityState:
+        return self._partitions[partition].facilities[facility]
 
     def _shared(self, part: _Partition, record: LogRecord, payload: Tick | PacksRecord, source: Source) -> list[Change]:
         """Fold a record that every facility of the partition sees: a tick or packs."""
@@ -255,8 +254,9 @@ class Engine:
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
             self._move(state, part, at, emitter)
-            if bundle is not None:
+            if closed or bundle is not None:
                 state.clock = at
+            if bundle is not None:
                 self._recompile(state, bundle, at, emitter)
             self._tell(emitter)
             changes.extend(emitter.changes)
@@ -291,7 +291,7 @@ class Engine:
                 self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter)
             else:
                 self._decide(state, emitter)
-            state.refresh_due()
+            places.refresh_due(state)
         if not emitter.shared:
             state.clock = to
 
@@ -306,9 +306,11 @@ class Engine:
                 instance = plan.instances(kind)[place]
                 candidates.append((instance.rank, silence.TAG, instance.tag, kind, place))
         candidates.extend(silence.candidates(state, due, emitter))
-        _, level, _, kind, i = min(candidates)
+        first = min(candidates)
+        _, level, _, kind, i = first
         if level != silence.TAG:
-            attempt(emitter, state.groups[i].rule, due, partial(silence.decide, state, i, due, emitter))
+            rule = emitter.bundle.rules[first[0]].id
+            attempt(emitter, rule, due, partial(silence.decide, state, first, due, emitter))
             return
         instance = plan.instances(kind)[i]
         n = kernels.fire(
@@ -318,12 +320,17 @@ class Engine:
         for transition in emitter.read(self._out, n):
             step: Callable[[], object]
             if kind == GAP and transition.kind is ChangeKind.RAISED:
-                step = partial(silence.raise_tag, state, instance, i, transition, emitter)
+                step = partial(silence.raise_tag, state, instance, transition, emitter)
             else:
                 step = partial(emitter.apply, kind, instance, transition, [])
             attempt(emitter, instance.rule.id, due, step)
 
     def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
+        seen = state.batches.meet(payload, received)
+        state.repeated += seen is Seen.REPEATED
+        state.conflicting += seen is Seen.CONFLICT
+        if seen is not Seen.NEW:
+            return
         plan = state.plan
         slots = [] if plan is None else [plan.slots.get(tag, -1) for tag in payload.tags]
         if plan is None:
@@ -336,8 +343,8 @@ class Engine:
         folded = np.zeros(total, np.uint8)
         while begin < total:
             stopped, why, n = kernels.fold_rows(
-                begin, received, index, payload.time, payload.value, payload.quality,
-                state.series, state.ring_t, state.ring_m, state.ring_v, state.ring_q,
+                begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
+                state.series, state.ring_t, state.ring_m, state.ring_b, state.ring_v, state.ring_q,
                 plan.limit_params, state.limit_head, state.limit_tail,
                 plan.frozen_params, state.frozen_head, state.frozen_tail, plan.gap_params, state.gaps,
                 self._out, self._scratch, folded,
@@ -406,17 +413,17 @@ class Engine:
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
         series = state.series[slot]
-        rings = (state.ring_t, state.ring_m, state.ring_v, state.ring_q)
-        t = int(payload.time[row])
+        rings = (state.ring_t, state.ring_m, state.ring_b, state.ring_v, state.ring_q)
+        t, batch = int(payload.time[row]), state.batches.next - 1
         placed = kernels.insert_late(
-            series, *rings, t, float(payload.value[row]), int(payload.quality[row]),
+            series, *rings, t, batch, float(payload.value[row]), int(payload.quality[row]),
             plan.limit_params, state.limit_tail, plan.frozen_params, state.frozen_tail, self._scratch,
         )  # fmt: skip
         if not placed:
             series["stale"] += 1
             return None
         series["late"] += 1
-        series["recv"] = received
+        series["recv"], series["batch"] = received, batch
         found: list[_Late] = []
         for kind in (LIMIT, FROZEN):
             low, high = ("limit_lo", "limit_hi") if kind == LIMIT else ("frozen_lo", "frozen_hi")
@@ -425,7 +432,7 @@ class Engine:
         for i in range(int(series["gap_lo"]), int(series["gap_hi"])):
             instance = plan.gaps[i]
             for occurrence in state.occurrences.get((GAP, *instance.key), []):
-                low_t = occurrence.start - int(plan.gap_params[i]["interval"])
+                low_t = occurrence.start - int(plan.gap_params[i]["pace"])
                 if occurrence.retracted or occurrence.end == NONE or not low_t < t < occurrence.end:
                     continue
                 if kernels.largest_step(series, state.ring_t, low_t, occurrence.end) <= plan.gap_params[i]["silent"]:
@@ -446,15 +453,21 @@ class Engine:
         if tail["phase"] >= layout.ACTIVE:
             top = int(tail["top"] if kind == LIMIT else tail["sev"])
             value = float(tail["peak"] if kind == LIMIT else tail["value"])
+            first = int(tail["start_b"]) if kind == LIMIT else NONE
             folded.append(
-                Folded(int(tail["start_t"]), NONE, int(tail["sev"]), top, NONE, NONE, bool(tail["unknown"]), value)
-            )
+                Folded(
+                    int(tail["start_t"]), NONE, int(tail["sev"]), top, NONE, NONE, bool(tail["unknown"]), value,
+                    value if kind == LIMIT else math.nan, first,
+                )
+            )  # fmt: skip
         n = kernels.refold(
             kind, i, series, *rings, clock, plan.limit_params, state.limit_head, state.limit_tail,
             plan.frozen_params, state.frozen_head, state.frozen_tail, self._out,
         )  # fmt: skip
         for row in self._out[:n]:
             _fold_transition(folded, row)
+        if kind == LIMIT and folded and folded[-1].end == NONE:
+            folded[-1].peak = float(state.limit_head[i]["peak"])
         tail_t = int(series["tail_t"])
         published = prune(state.occurrences.get((kind, *instance.key), []), tail_t)
         state.occurrences[kind, *instance.key] = published
@@ -514,14 +527,18 @@ def _fold_transition(folded: list[Folded], row: np.void) -> None:
     if code == layout.RAISED:
         sev = int(row["sev"])
         folded.append(
-            Folded(int(row["start"]), NONE, sev, sev, decided, NONE, unknown=False, value=float(row["value"]))
-        )
+            Folded(
+                int(row["start"]), NONE, sev, sev, decided, NONE, unknown=False, value=float(row["value"]),
+                peak=float(row["peak"]), first=int(row["first"]),
+            )
+        )  # fmt: skip
         return
     last = folded[-1]
+    last.peak = float(row["peak"])
     if code == layout.STEPPED:
         last.sev = int(row["sev"])
         last.top = max(last.top, last.sev)
     elif code in (layout.UNKNOWN, layout.KNOWN):
         last.unknown = code == layout.UNKNOWN
     else:
-        last.end, last.closed = int(row["end"]), decided
+        last.end, last.closed, last.closing = int(row["end"]), decided, float(row["value"])

@@ -45,7 +45,7 @@ def known_frozen(v: float, q: int) -> bool:
 
 @kernel
 def _evict(
-    s: Array, rt: Ints, rm: Ints, rv: Floats, rq: Bytes,
+    s: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes,
     lp: Array, ltail: Array, fp: Array, ftail: Array, keep: int, scratch: Array,
 ) -> None:  # fmt: skip
     """Move rows that leave the horizon, or overfill the ring by `keep`, into the tail states."""
@@ -54,7 +54,7 @@ def _evict(
         k = ring.at(s, 0)
         if rt[k] > edge and s["ring_len"] <= keep:
             break
-        _advance_tail(s, rt[k], rm[k], rv[k], int(rq[k]), lp, ltail, fp, ftail, scratch)
+        _advance_tail(s, rt[k], rm[k], rb[k], rv[k], int(rq[k]), lp, ltail, fp, ftail, scratch)
         s["tail_t"] = rt[k]
         s["tail_m"] = rm[k]
         s["ring_head"] = (s["ring_head"] + 1) % s["ring_cap"]
@@ -63,7 +63,7 @@ def _evict(
 
 @kernel
 def _advance_tail(
-    s: Array, t: int, m: int, v: float, q: int,
+    s: Array, t: int, m: int, b: int, v: float, q: int,
     lp: Array, ltail: Array, fp: Array, ftail: Array, scratch: Array,
 ) -> None:  # fmt: skip
     moved = m > s["tail_m"]
@@ -71,24 +71,24 @@ def _advance_tail(
         if moved:
             while ltail[i]["due"] <= m:
                 limit.fire(lp[i], ltail[i], i, scratch, 0)
-        limit.step(lp[i], ltail[i], i, 0, t, m, v, known_limit(lp[i], s, v, q), scratch, 0)
+        limit.step(lp[i], ltail[i], i, 0, t, m, b, v, known_limit(lp[i], s, v, q), scratch, 0)
     for i in range(s["frozen_lo"], s["frozen_hi"]):
         if moved:
             while ftail[i]["due"] <= m:
                 frozen.fire(fp[i], ftail[i], i, scratch, 0)
-        frozen.step(fp[i], ftail[i], i, 0, t, m, v, known_frozen(v, q), scratch, 0)
+        frozen.step(fp[i], ftail[i], i, 0, t, m, b, v, known_frozen(v, q), scratch, 0)
 
 
 @kernel
 def fold_rows(
-    begin: int, received: int, index: Ints, time: Ints, value: Floats, quality: Bytes,
-    series: Array, rt: Ints, rm: Ints, rv: Floats, rq: Bytes,
+    begin: int, received: int, batch: int, index: Ints, time: Ints, value: Floats, quality: Bytes,
+    series: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes,
     lp: Array, lhead: Array, ltail: Array, fp: Array, fhead: Array, ftail: Array, gp: Array, gs: Array,
     out: Array, scratch: Array, folded: Bytes,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
 
-    `index` is the slot of each row's series, or -1 for an unknown tag; `folded` is set to 1 for rows that were.
+    `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to 1 for rows that were.
     """
     n = 0
     for row in range(begin, time.shape[0]):
@@ -119,10 +119,11 @@ def fold_rows(
             return row, LATE, n
         s["rows"] += 1
         s["recv"] = received
+        s["batch"] = batch
         folded[row] = 1
         if s["ring_len"] == s["ring_cap"]:
-            _evict(s, rt, rm, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
-        ring.append(s, rt, rm, rv, rq, t, received, v, q)
+            _evict(s, rt, rm, rb, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
+        ring.append(s, rt, rm, rb, rv, rq, t, received, batch, v, q)
         s["last_t"] = t
         s["last_m"] = received
         forgiven = min(s["ext"], max(0, t - s["shut"]))
@@ -131,30 +132,30 @@ def fold_rows(
         for i in range(s["gap_lo"], s["gap_hi"]):
             n = gap.step(gp[i], gs[i], i, row, t, received, forgiven, s["ext"], out, n)
         for i in range(s["limit_lo"], s["limit_hi"]):
-            n = limit.step(lp[i], lhead[i], i, row, t, received, v, known_limit(lp[i], s, v, q), out, n)
+            n = limit.step(lp[i], lhead[i], i, row, t, received, batch, v, known_limit(lp[i], s, v, q), out, n)
         for i in range(s["frozen_lo"], s["frozen_hi"]):
-            n = frozen.step(fp[i], fhead[i], i, row, t, received, v, known_frozen(v, q), out, n)
-        _evict(s, rt, rm, rv, rq, lp, ltail, fp, ftail, s["ring_cap"], scratch)
+            n = frozen.step(fp[i], fhead[i], i, row, t, received, batch, v, known_frozen(v, q), out, n)
+        _evict(s, rt, rm, rb, rv, rq, lp, ltail, fp, ftail, s["ring_cap"], scratch)
     return time.shape[0], DONE, n
 
 
 @kernel
 def insert_late(
-    s: Array, rt: Ints, rm: Ints, rv: Floats, rq: Bytes, t: int, v: float, q: int,
+    s: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes, t: int, b: int, v: float, q: int,
     lp: Array, ltail: Array, fp: Array, ftail: Array, scratch: Array,
 ) -> bool:  # fmt: skip
     """Put a late row into its place; False if making room moved the tail past it (then it is stale)."""
     if s["ring_len"] == s["ring_cap"]:
         if t < rt[ring.at(s, 0)]:
             return False
-        _evict(s, rt, rm, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
-    ring.insert(s, rt, rm, rv, rq, ring.place(s, rt, t), t, v, q)
+        _evict(s, rt, rm, rb, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
+    ring.insert(s, rt, rm, rb, rv, rq, ring.place(s, rt, t), t, b, v, q)
     return True
 
 
 @kernel
 def refold(
-    kind: int, inst: int, s: Array, rt: Ints, rm: Ints, rv: Floats, rq: Bytes, clock: int,
+    kind: int, inst: int, s: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes, clock: int,
     lp: Array, lhead: Array, ltail: Array, fp: Array, fhead: Array, ftail: Array, out: Array,
 ) -> int:  # fmt: skip
     """Fold one instance again from its tail over the ring and up to the clock; its head becomes the outcome."""
@@ -172,13 +173,25 @@ def refold(
                 while lhead[inst]["due"] <= m:
                     n = limit.fire(lp[inst], lhead[inst], inst, out, n)
             n = limit.step(
-                lp[inst], lhead[inst], inst, 0, rt[k], m, rv[k], known_limit(lp[inst], s, rv[k], int(rq[k])), out, n
+                lp[inst],
+                lhead[inst],
+                inst,
+                0,
+                rt[k],
+                m,
+                rb[k],
+                rv[k],
+                known_limit(lp[inst], s, rv[k], int(rq[k])),
+                out,
+                n,
             )
         else:
             if m > before:
                 while fhead[inst]["due"] <= m:
                     n = frozen.fire(fp[inst], fhead[inst], inst, out, n)
-            n = frozen.step(fp[inst], fhead[inst], inst, 0, rt[k], m, rv[k], known_frozen(rv[k], int(rq[k])), out, n)
+            n = frozen.step(
+                fp[inst], fhead[inst], inst, 0, rt[k], m, rb[k], rv[k], known_frozen(rv[k], int(rq[k])), out, n
+            )
         before = m
     if clock > before:
         if kind == LIMIT:
@@ -225,13 +238,13 @@ def warm() -> None:
     gp, gs = np.zeros(1, layout.GAP_PARAM), np.zeros(1, layout.GAP_STATE)
     out = np.zeros(OUT_ROWS, layout.OUT)
     none_i, none_f, none_c = ints[:0], floats[:0], codes[:0]
-    fold_rows(0, 0, none_i, none_i, none_f, none_c, series, ints, ints, floats, codes,
+    fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, series, ints, ints, ints, floats, codes,
               lp, ls, ls.copy(), fp, fs, fs.copy(), gp, gs, out, out.copy(), none_c)  # fmt: skip
     series["ring_cap"] = 1
-    insert_late(series[0], ints, ints, floats, codes, 1, 0.0, 0, lp, ls, fp, fs, out)
+    insert_late(series[0], ints, ints, ints, floats, codes, 1, 0, 0.0, 0, lp, ls, fp, fs, out)
     ls["due"] = fs["due"] = gs["due"] = layout.NEVER
     series["ring_len"] = 0
-    refold(LIMIT, 0, series[0], ints, ints, floats, codes, 0, lp, ls, ls.copy(), fp, fs, fs.copy(), out)
+    refold(LIMIT, 0, series[0], ints, ints, ints, floats, codes, 0, lp, ls, ls.copy(), fp, fs, fs.copy(), out)
     fire(LIMIT, 0, series[0], lp, ls, fp, fs, gp, gs, out)
     largest_step(series[0], ints, 0, 0)
     gap.reopen(gs[0])

@@ -28,6 +28,7 @@ SERIES = np.dtype(
         ("last_t", "<i8"),  # newest event time folded
         ("last_m", "<i8"),  # receive time of that row
         ("recv", "<i8"),  # receive time of the last row that was folded, in order or late
+        ("batch", "<i8"),  # the batch it came with, as `rules.batches` counts them
         ("ext", "<i8"),  # closed front-door time behind the newest row
         ("shut", "<i8"),  # where that time begins
         ("tail_t", "<i8"),  # newest event time that has left the ring
@@ -91,6 +92,8 @@ LIMIT_STATE = np.dtype(
         ("due", "<i8"),
         ("step_t", "<i8", (STEPS,)),
         ("step_m", "<i8", (STEPS,)),
+        ("start_b", "<i8"),  # the batch of the first outside row
+        ("value", "<f8"),  # the newest known value
         ("peak", "<f8"),
         ("count", "<i4"),
         ("clear_count", "<i4"),
@@ -119,6 +122,7 @@ HOURS = 24
 FROZEN_STATE = np.dtype(
     [
         ("run_t", "<i8"),
+        ("run_b", "<i8"),  # the batch of the run's first row
         ("known_t", "<i8"),
         ("last_t", "<i8"),
         ("last_m", "<i8"),
@@ -147,6 +151,7 @@ GAP_PARAM = np.dtype(
     [
         ("silent", "<i8"),
         ("interval", "<i8"),
+        ("pace", "<i8"),  # the next row is due so long after the newest
         ("delivery", "<i8"),
         ("step_after", "<i8", (STEPS,)),
         ("step_sev", "u1", (STEPS,)),
@@ -176,7 +181,9 @@ OUT = np.dtype(
         ("start", "<i8"),
         ("end", "<i8"),
         ("decided", "<i8"),  # event time of the newest row when it was decided
-        ("value", "<f8"),
+        ("value", "<f8"),  # what decided
+        ("peak", "<f8"),  # the value farthest outside so far
+        ("first", "<i8"),  # the batch of the occurrence's first row
         ("row", "<i4"),
         ("inst", "<i4"),
         ("kind", "u1"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -91,6 +92,12 @@ class Folded:
     closed: int
     unknown: bool
     value: float
+    """What raised it."""
+    peak: float
+    first: int
+    """The batch of its first row."""
+    closing: float = math.nan
+    """What cleared it."""
 
 
 @dataclass(frozen=True, slots=True)

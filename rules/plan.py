@@ -13,6 +13,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.changes import LimitUsed
+from rules.errors import Fault
 from rules.facts import facts_of, in_force, next_change
 from rules.predicate import matches
 from rules.register import Span
@@ -77,6 +78,8 @@ class Plan:
     frozen_params: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_PARAM))
     gap_params: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_PARAM))
     ring_rows: int = 0
+    no_room: int = 0
+    """Limit rules that the registered limits of a sensor leave no room: unknown (`contradictions` names them)."""
     silent: dict[tuple[str, str], npt.NDArray[np.int64]] = field(default_factory=dict)
     """(rule, area, or empty for the facility) -> its gap instances, by tag."""
     gap_slots: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -149,6 +152,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
                 gap_params.append(gap_param(rule, interval, facility.delivery))
         row["limit_hi"], row["frozen_hi"], row["gap_hi"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
     plan.ring_rows = offset
+    plan.no_room = len(contradictions(facility, bundle))
     plan.gap_slots = np.array([gap.slot for gap in plan.gaps], np.int64)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((gap.rule.id, place), i) for i, gap in enumerate(plan.gaps) for place in ("", gap.area))
@@ -172,7 +176,32 @@ def _stack(rows: list[Array], dtype: np.dtype[np.void]) -> Array:
 def bounds_of(
     rule: LimitRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
 ) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
-    """Resolve a limit rule's bounds for a sensor; None where no limit is registered (unknown, U3)."""
+    """Resolve a limit rule's bounds for a sensor; None where they are unknown.
+
+    No limit is registered (U3), or the registered ones leave the rule no room: bounds are never turned inside out.
+    """
+    found = _narrowed(rule, sensor, facts, bundle)
+    return None if found is None or found[0] >= found[1] else found
+
+
+def contradictions(facility: Facility, bundle: Bundle) -> list[Fault]:
+    """Return where registered limits leave a rule no room: whatever is measured there, nothing could be judged."""
+    faults = []
+    for i, sensor in enumerate(facility.sensors):
+        facts = facts_of(facility, sensor, sensor.from_ or 0)
+        for rule in bundle.rules:
+            watching = rule.stage in {"live", "shadow"} and matches(rule, facility, facts)
+            if watching and isinstance(rule, LimitRule):
+                found = _narrowed(rule, sensor, facts, bundle)
+                if found is not None and found[0] >= found[1]:
+                    text = f"together with {rule.id} nothing is left between low {found[0]:g} and high {found[1]:g}"
+                    faults.append(Fault(f"/sensors/{i}/limits", "no_room", text))
+    return faults
+
+
+def _narrowed(
+    rule: LimitRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
     origin, edition = "rule", None
     span: Span | None
     if isinstance(rule.limits.from_, Span):
@@ -263,6 +292,8 @@ def gap_param(rule: GapRule, interval: int, delivery: int) -> Array:
     p = np.zeros(1, layout.GAP_PARAM)
     p["silent"] = int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace
     p["interval"], p["delivery"] = interval, delivery
+    # A rule that asks for rows more often than the register promises them sets the instant at which the next was due.
+    p["pace"] = interval if rule.threshold is None else min(interval, rule.threshold)
     p["sev"], p["steps"] = rule.severity.base.rank, len(rule.severity.steps)
     p["area"], p["facility"] = "area" in rule.groups, "facility" in rule.groups
     for k, step in enumerate(rule.severity.steps):

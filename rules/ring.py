@@ -30,11 +30,14 @@ def at(s: Array, i: int) -> int:
 
 
 @kernel
-def append(s: Array, rt: Times, rm: Times, rv: Values, rq: Codes, t: int, m: int, v: float, q: int) -> None:
+def append(
+    s: Array, rt: Times, rm: Times, rb: Times, rv: Values, rq: Codes, t: int, m: int, b: int, v: float, q: int
+) -> None:
     """Put a row behind all others; the ring must not be full."""
     k = at(s, int(s["ring_len"]))
     rt[k] = t
     rm[k] = m
+    rb[k] = b
     rv[k] = v
     rq[k] = q
     s["ring_len"] += 1
@@ -55,7 +58,9 @@ def place(s: Array, rt: Times, t: int) -> int:
 
 
 @kernel
-def insert(s: Array, rt: Times, rm: Times, rv: Values, rq: Codes, i: int, t: int, v: float, q: int) -> None:
+def insert(
+    s: Array, rt: Times, rm: Times, rb: Times, rv: Values, rq: Codes, i: int, t: int, b: int, v: float, q: int
+) -> None:
     """Put a late row before the i-th; it takes the `m` of the row behind it. The ring must not be full."""
     m = rm[at(s, i)]
     j = int(s["ring_len"])
@@ -64,12 +69,14 @@ def insert(s: Array, rt: Times, rm: Times, rv: Values, rq: Codes, i: int, t: int
         source = at(s, j - 1)
         rt[to] = rt[source]
         rm[to] = rm[source]
+        rb[to] = rb[source]
         rv[to] = rv[source]
         rq[to] = rq[source]
         j -= 1
     k = at(s, i)
     rt[k] = t
     rm[k] = m
+    rb[k] = b
     rv[k] = v
     rq[k] = q
     s["ring_len"] += 1

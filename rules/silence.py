@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from rules import places
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.failing import attempt
 from rules.kinds import gap
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 FACILITY, AREA, TAG = 0, 1, 2
 """Levels, in the order in which their changes are emitted."""
-FEWEST = 2
-"""Series that make a group."""
+RISES = -1
+"""Stands for the index of a group that is not there yet: a place that falls silent."""
 LISTED = 100
 """Suppressed alarms named in a group's evidence; the rest are counted."""
 
@@ -58,15 +59,26 @@ def first_rows(
 def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
     """Return the groups' decisions due at `due`, as (rule rank, level, place, -1, index)."""
     ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
-    return [
+    found = [
         (ranks[group.rule], level(group), group.place, -1, i)
         for i, group in enumerate(state.groups)
         if due in (group.due, group.release)
     ]
+    assert state.plan is not None  # noqa: S101 - nothing is due without a plan
+    found += [
+        (ranks[rule_id], AREA if place else FACILITY, place, -2, RISES)
+        for rule_id, place in state.plan.silent
+        if (rises := places.rises(state, state.plan, rule_id, place)) is not None and rises <= due
+    ]
+    return found
 
 
-def decide(state: FacilityState, i: int, due: int, emitter: Emitter) -> None:
-    """Take a group's decision: the next colour, or the release of what is still silent after its end."""
+def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
+    """Take a place's decision: its silence, the next colour, or the release of what is still silent after its end."""
+    rank, _, place, _, i = entry
+    if i == RISES:
+        _raise(state, emitter.bundle.rules[rank].id, place, due, emitter)
+        return
     group = state.groups[i]
     if group.release == due:
         _release(state, group, due, emitter)
@@ -81,10 +93,10 @@ def decide(state: FacilityState, i: int, due: int, emitter: Emitter) -> None:
     _schedule(state, group, rule, due)
 
 
-def raise_tag(state: FacilityState, instance: Instance, i: int, transition: Transition, emitter: Emitter) -> None:
+def raise_tag(state: FacilityState, instance: Instance, transition: Transition, emitter: Emitter) -> None:
     """Emit a tag's silence that the clock raised, under the group that covers it, if there is one."""
-    group = _covering(state, instance, i, transition, emitter)
     occurrence = emitter.apply(GAP, instance, transition, [])
+    group = _active(state, instance.rule.id, "") or _active(state, instance.rule.id, instance.area)
     if group is not None:
         _suppress(group, instance, occurrence, transition.at, emitter)
 
@@ -136,7 +148,7 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
             group.lo += now - begin
             _schedule(state, group, _rule(group.rule, emitter), now)
     state.dirty = True
-    state.refresh_due()
+    places.refresh_due(state)
 
 
 def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:
@@ -153,7 +165,8 @@ def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) ->
     for rule_id in sorted({group.rule for group in state.groups}):
         attempt(emitter, rule_id, now, partial(settle, state, rule_id, now, now, [], emitter))
     free(state, now, emitter)
-    state.refresh_due()
+    state.floor = now
+    places.refresh_due(state)
 
 
 def _reopen_tag(state: FacilityState, plan: Plan, i: int, begin: int, now: int, emitter: Emitter) -> None:
@@ -221,7 +234,8 @@ def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
         if group.occurrence.active:
             _schedule(state, group, _rule(group.rule, emitter), received)
     free(state, received, emitter)
-    state.refresh_due()
+    state.floor = received
+    places.refresh_due(state)
 
 
 def free(state: FacilityState, at: int, emitter: Emitter) -> None:
@@ -257,40 +271,10 @@ def _let_go(state: FacilityState, instance: Instance, occurrence: Occurrence, at
         emitter.cover(instance, occurrence, ChangeKind.RELEASED, at, at, by=by)
 
 
-def _covering(
-    state: FacilityState, instance: Instance, i: int, transition: Transition, emitter: Emitter
-) -> Group | None:
+def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Emitter) -> None:
     plan = state.plan
     assert plan is not None  # noqa: S101 - a silence has a plan
-    series, params = state.series[instance.slot], plan.gap_params[i]
-    for wanted, place in ((params["facility"], ""), (params["area"], instance.area)):
-        if not wanted:
-            continue
-        group = _active(state, instance.rule.id, place)
-        if group is not None:
-            return group
-        if _quiet(state, plan, instance.rule.id, place, transition.at):
-            lo = int(state.gaps[i]["lo"]) + int(series["ext"])
-            return _raise(state, instance.rule.id, place, transition.start, lo, transition.at, emitter)
-    return None
-
-
-def _quiet(state: FacilityState, plan: Plan, rule_id: str, place: str, due: int) -> bool:
-    """Say whether a place of two series or more is silent as a whole at `due` (docs/engine-semantics.md, "Groups")."""
-    members, slots = plan.silent[rule_id, place], plan.places[place]
-    if members.size < FEWEST:
-        return False
-    own, silent, delivery = plan.gap_slots[members], plan.gap_params["silent"][members], plan.facility.delivery
-    # Series that the rule does not watch have no interval of their own here: the shortest silence speaks for them.
-    wait = np.full(len(plan.sensors), max(int(silent.min()), delivery), np.int64)
-    overdue = state.gaps["lo"][members] + silent + delivery + state.series["ext"][own] <= due
-    wait[own] = np.where(overdue, np.minimum(silent, delivery), np.maximum(silent, delivery))
-    return bool((state.series["recv"][slots] + wait[slots] + state.series["ext"][slots] <= due).all())
-
-
-def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, due: int, emitter: Emitter) -> Group:
-    plan = state.plan
-    assert plan is not None  # noqa: S101 - a silence has a plan
+    start, lo = places.begin(state, plan, rule_id, place, due)
     rule = _rule(rule_id, emitter)
     members = plan.silent[rule_id, place]
     interval = min(int(plan.gap_params[i]["interval"]) for i in members)
@@ -319,7 +303,6 @@ def _raise(state: FacilityState, rule_id: str, place: str, start: int, lo: int, 
         _emit(lower, ChangeKind.SUPPRESSED, due, due, emitter, [], by=alarm)
     for instance, occurrence in covered:
         _suppress(group, instance, occurrence, due, emitter)
-    return group
 
 
 def _suppress(group: Group, instance: Instance, occurrence: Occurrence, due: int, emitter: Emitter) -> None:
@@ -338,25 +321,19 @@ def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> 
         if lower.occurrence.active and lower.occurrence.by == alarm:
             lower.occurrence.by = None
             _emit(lower, ChangeKind.RELEASED, due, due, emitter, [], by=alarm)
-    still: dict[str, list[tuple[Instance, Occurrence, int]]] = {}
+    still: dict[str, list[tuple[Instance, Occurrence]]] = {}
     for i in plan.silent.get((group.rule, group.place), []):
         occurrence = emitter.active(GAP, plan.gaps[i])
         if occurrence is not None and occurrence.by == alarm:
-            lo = int(state.gaps[i]["lo"]) + int(state.series[plan.gaps[i].slot]["ext"])
-            still.setdefault(plan.gaps[i].area, []).append((plan.gaps[i], occurrence, lo))
+            still.setdefault(plan.gaps[i].area, []).append((plan.gaps[i], occurrence))
     for area in sorted(still):
-        silent = still[area]
-        grouped = not group.place and "area" in _rule(group.rule, emitter).groups
-        whole = (
-            grouped and len(silent) == len(plan.silent[group.rule, area]) and _quiet(state, plan, group.rule, area, due)
-        )
-        if whole and _active(state, group.rule, area) is None:
-            for _, occurrence, _ in silent:
+        rises = None if group.place else places.rises(state, plan, group.rule, area)
+        if rises is not None and rises <= due:
+            for _, occurrence in still[area]:
                 occurrence.by = None
-            start, lo = min(o.start for _, o, _ in silent), min(lo for _, _, lo in silent)
-            _raise(state, group.rule, area, start, lo, due, emitter)
+            _raise(state, group.rule, area, due, emitter)
             continue
-        for instance, occurrence, _ in silent:
+        for instance, occurrence in still[area]:
             _let_go(state, instance, occurrence, due, emitter)
 
 
@@ -390,7 +367,7 @@ def _subject(place: str) -> dict[str, str]:
 def _drop_old(state: FacilityState, plan: Plan) -> None:
     """Forget groups that late data cannot reach and whose start (and so whose id) cannot come again."""
     edge = int(state.series["last_t"].max()) - HORIZON_MS
-    ahead = {int(g["lo"]) + int(p["interval"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
+    ahead = {int(g["lo"]) + int(p["pace"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
     ahead |= {int(g["start_t"]) for g in state.gaps if g["active"]}  # a place takes the start of a tag it is left with
     state.groups = [
         g
@@ -404,11 +381,13 @@ def _emit(
     suppresses: list[str] | None = None, by: str | None = None,
 ) -> None:  # fmt: skip
     named = suppresses or []
+    assert emitter.state.plan is not None  # noqa: S101 - a group has members
+    read = emitter.read_of(emitter.state.plan.places[group.place], NONE, records)
     verdict = Verdict.TRUE if kind in {ChangeKind.RAISED, ChangeKind.STEPPED} else Verdict.FALSE
     leaf = Leaf(expr="rows received", left=0.0, op="=", right=0.0, verdict=verdict)
     left_out = {"suppresses": len(named) - LISTED} if len(named) > LISTED else {}
     proof = Evidence(
-        leaves=[leaf] if verdict is Verdict.TRUE else [], records=records, suppresses=named[:LISTED], left_out=left_out
+        leaves=[leaf] if verdict is Verdict.TRUE else [], records=read, suppresses=named[:LISTED], left_out=left_out
     )
     emitter.emit(
         _rule(group.rule, emitter), _subject(group.place), group.occurrence, kind, at, received,

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rules import layout
+from rules.batches import Batches
 from rules.errors import OffsiteError
 from rules.kinds import frozen, gap, limit
 from rules.layout import FROZEN, GAP, LIMIT, NEVER, NONE, Array
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_LEFT = 5_000
 MAGIC = b"OFS1"
-FORMAT = 2
+FORMAT = 3
 COUNTERS = ("rows", "duplicate", "conflict", "late", "stale", "future")
 
 
@@ -86,6 +87,11 @@ class FacilityState:
     left: dict[str, int] = field(default_factory=dict)
     """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again."""
     unknown_tags: int = 0
+    batches: Batches = field(default_factory=Batches)
+    repeated: int = 0
+    """Batches that came again, and changed nothing ..."""
+    conflicting: int = 0
+    """... and those whose id came again with other content."""
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
     aside: dict[str, Aside] = field(default_factory=dict)
@@ -93,6 +99,8 @@ class FacilityState:
     series: Array = field(default_factory=lambda: np.zeros(0, layout.SERIES))
     ring_t: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     ring_m: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    ring_b: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The batch that each row came with."""
     ring_v: npt.NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
     ring_q: npt.NDArray[np.uint8] = field(default_factory=lambda: np.zeros(0, np.uint8))
     limit_head: Array = field(default_factory=lambda: np.zeros(0, layout.LIMIT_STATE))
@@ -101,6 +109,8 @@ class FacilityState:
     frozen_tail: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_STATE))
     gaps: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_STATE))
     next_due: int = NEVER
+    floor: int = NONE
+    """When registered facts or the front door last changed what is due; a move of time, so in no snapshot."""
     dirty: bool = True
 
     def is_muted(self, rule: str) -> bool:
@@ -134,7 +144,7 @@ class FacilityState:
         self.dirty = True
 
     def refresh_due(self) -> None:
-        """Recompute the earliest decision by the clock."""
+        """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places)."""
         due = NEVER
         for states in (self.limit_head, self.frozen_head, self.gaps):
             if states.size:
@@ -148,13 +158,14 @@ class FacilityState:
     def adopt(self, plan: Plan, received: int) -> None:
         """Take a new plan; what stays registered keeps its state, by rule and tag."""
         old = self.plan
-        arrays = (self.series, self.ring_t, self.ring_m, self.ring_v, self.ring_q)
+        arrays = (self.series, self.ring_t, self.ring_m, self.ring_b, self.ring_v, self.ring_q)
         heads = (self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps)
         self.plan = plan
         self.series = plan.series.copy()
         _blank_series(self.series)
         self.ring_t = np.zeros(plan.ring_rows, np.int64)
         self.ring_m = np.zeros(plan.ring_rows, np.int64)
+        self.ring_b = np.zeros(plan.ring_rows, np.int64)
         self.ring_v = np.zeros(plan.ring_rows, np.float64)
         self.ring_q = np.zeros(plan.ring_rows, np.uint8)
         for tag, slot in plan.slots.items():
@@ -176,7 +187,7 @@ class FacilityState:
     def _carry_series(self, slot: int, old: tuple[Any, ...], old_slot: int, *, same: bool) -> None:
         series, rings = old[0], old[1:]
         source, target = series[old_slot], self.series[slot]
-        for name in ("last_t", "last_m", "recv", "ext", "shut", "tail_t", "tail_m", *COUNTERS):
+        for name in ("last_t", "last_m", "recv", "batch", "ext", "shut", "tail_t", "tail_m", *COUNTERS):
             target[name] = source[name]
         length, cap = int(source["ring_len"]), int(source["ring_cap"])
         if not same or length > target["ring_cap"]:
@@ -187,8 +198,9 @@ class FacilityState:
         begin = int(target["ring_off"])
         self.ring_t[begin : begin + length] = rings[0][order]
         self.ring_m[begin : begin + length] = rings[1][order]
-        self.ring_v[begin : begin + length] = rings[2][order]
-        self.ring_q[begin : begin + length] = rings[3][order]
+        self.ring_b[begin : begin + length] = rings[2][order]
+        self.ring_v[begin : begin + length] = rings[3][order]
+        self.ring_q[begin : begin + length] = rings[4][order]
         target["ring_len"] = length
         target["ring_head"] = 0
 
@@ -256,7 +268,9 @@ class FacilityState:
     def counters(self) -> dict[str, int]:
         """Return what happened to rows, summed over the series."""
         sums = {name: int(self.series[name].sum()) for name in COUNTERS}
-        return {**sums, "unknown_tag": self.unknown_tags}
+        batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
+        no_room = 0 if self.plan is None else self.plan.no_room
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches}
 
     def snapshot(self) -> bytes:
         """Return the whole state: magic, SHA-256 of the rest, zlib of msgpack. Equal states give equal bytes."""
@@ -274,6 +288,9 @@ class FacilityState:
             "registered": list(self.registered.items()),
             "left": list(self.left.items()),
             "unknown_tags": self.unknown_tags,
+            "batches": self.batches.pack(),
+            "repeated": self.repeated,
+            "conflicting": self.conflicting,
             "occurrences": [[*key, [o.pack() for o in rows]] for key, rows in sorted(self.occurrences.items()) if rows],
             "groups": [group.pack() for group in self.groups],
             "keys": [] if plan is None else [[i.key for i in plan.instances(kind)] for kind in (LIMIT, FROZEN, GAP)],
@@ -286,7 +303,7 @@ class FacilityState:
 
     def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
         return (
-            self.series, self.ring_t, self.ring_m, self.ring_v, self.ring_q,
+            self.series, self.ring_t, self.ring_m, self.ring_b, self.ring_v, self.ring_q,
             self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps,
         )  # fmt: skip
 
@@ -331,7 +348,7 @@ def _same(one: Array, other: Array) -> bool:
 
 
 def _blank_series(series: Array) -> None:
-    for name in ("last_t", "tail_t", "tail_m"):
+    for name in ("last_t", "batch", "tail_t", "tail_m"):
         series[name] = NONE
 
 
@@ -340,6 +357,7 @@ def _blank(states: Array) -> Array:
     for name in (
         "start_t",
         "start_m",
+        "start_b",
         "known_t",
         "last_t",
         "last_m",
@@ -347,6 +365,7 @@ def _blank(states: Array) -> Array:
         "step_t",
         "step_m",
         "run_t",
+        "run_b",
         "move_t",
         "hour",
     ):

@@ -87,10 +87,11 @@ def group_message(place: str, kind: ChangeKind) -> Bilingual:
 
 
 def evidence(
-    instance: Instance, kind: ChangeKind, value: float, records: list[RecordRead], into: str | None = None
+    instance: Instance, kind: ChangeKind, value: float, peak: float, records: list[RecordRead], into: str | None = None
 ) -> Evidence:
-    """Return the evidence of a change of one instance: leaf, limits, records read."""
+    """Return the evidence of a change of one instance: what decided, the value farthest outside, limits, records read."""
     leaves: list[Leaf] = []
+    frozen = isinstance(instance.rule, FrozenRule)
     if isinstance(instance.rule, GapRule):
         silent = instance.rule.threshold or 0
         wait = (
@@ -105,25 +106,25 @@ def evidence(
             Leaf(expr=instance.tag, left=None, op="in", right="limits", unit=instance.unit, verdict=Verdict.UNKNOWN)
         )
     elif not math.isnan(value):
-        leaves.append(_value_leaf(instance, value))
-    return Evidence(leaves=leaves, limits=list(instance.limits), records=records, into=into)
+        leaves.append(_movement(instance, kind, value) if frozen else _value_leaf(instance, value, peak))
+    farthest = None if math.isnan(peak) else peak
+    return Evidence(leaves=leaves, limits=list(instance.limits), records=records, into=into, peak=farthest)
 
 
-def _value_leaf(instance: Instance, value: float) -> Leaf:
-    if isinstance(instance.rule, FrozenRule):
-        return Leaf(
-            expr=f"movement of {instance.tag}",
-            left=value,
-            op="=",
-            right=value,
-            unit=instance.unit,
-            verdict=Verdict.TRUE,
-        )
+def _movement(instance: Instance, kind: ChangeKind, value: float) -> Leaf:
+    verdict = Verdict.FALSE if kind is ChangeKind.CLEARED else Verdict.TRUE
+    right = "the value before" if kind is ChangeKind.CLEARED else value
+    return Leaf(
+        expr=f"movement of {instance.tag}", left=value, op="=", right=right, unit=instance.unit, verdict=verdict
+    )
+
+
+def _value_leaf(instance: Instance, value: float, peak: float) -> Leaf:
+    """Return the comparison of a value: with the bound it is beyond, else with the one that the peak is beyond."""
     bound = crossed(instance, value)
-    if bound is not None:
-        return Leaf(
-            expr=instance.tag, left=value, op=bound[0], right=bound[1], unit=instance.unit, verdict=Verdict.TRUE
-        )
-    right = instance.high if math.isfinite(instance.high) else instance.low
-    op = ">" if math.isfinite(instance.high) else "<"
-    return Leaf(expr=instance.tag, left=value, op=op, right=right, unit=instance.unit, verdict=Verdict.FALSE)
+    verdict = Verdict.FALSE if bound is None else Verdict.TRUE
+    bound = bound or crossed(instance, peak)
+    if bound is None:
+        high = math.isfinite(instance.high)
+        bound = (">", instance.high) if high else ("<", instance.low)
+    return Leaf(expr=instance.tag, left=value, op=bound[0], right=bound[1], unit=instance.unit, verdict=verdict)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 import numpy as np
+from kafka.partitioner.default import murmur2
 from pydantic import ValidationError
 
 from rules.errors import BadInputError
@@ -86,6 +88,27 @@ def kind_of(payload: Payload) -> Kind:
 def key_of(record: LogRecord) -> bytes | None:
     """Return the key of a record: the facility id, nothing for what belongs to a partition."""
     return record.facility.encode() if record.facility else None
+
+
+@lru_cache(maxsize=65_536)
+def home_of(facility: str, partitions: int) -> int:
+    """Return the partition of a facility: what Kafka's default partitioner makes of its key."""
+    return int((murmur2(facility.encode()) & 0x7FFFFFFF) % partitions)
+
+
+def placed(record: LogRecord | Rejected, partitions: int, value: bytes | None = None) -> LogRecord | Rejected:
+    """Return the record, or `misplaced` where its key belongs into another partition: nothing we run writes it there.
+
+    Folded, it would make a second, empty state of its facility, with a sequence of its own.
+    """
+    if not record.facility or isinstance(record, Rejected):
+        return record
+    home = home_of(record.facility, partitions)
+    if record.partition == home:
+        return record
+    detail = f"a record of {record.facility} belongs into partition {home}"
+    place = (record.partition, record.offset, record.received, record.facility)
+    return Rejected(*place, "misplaced", detail, (value or b"")[:SAMPLE_BYTES])
 
 
 def encode(payload: Payload) -> tuple[Headers, bytes]:

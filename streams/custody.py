@@ -15,7 +15,7 @@ from rules.faults import printable
 from rules.instants import format_instant
 from streams.checkpoint import LogLostError
 from streams.clock_guard import JUMP_MS, ClockGuard
-from streams.codec import decode
+from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
 from streams.quarantine import NOTE_KEY, Ward, suspect_of
 from streams.rebuild import batches_from, notes_of, rebuild, record_at
@@ -26,6 +26,7 @@ from streams.tenure import UNPOSITIONED, Ledger, Tenure
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from rules.records import LogRecord, Rejected
     from streams.checkpoint import StateRows
     from streams.fold import Fold
     from streams.halt import Halt
@@ -174,7 +175,7 @@ class Custody:
                 tenure.pass_over(record.offset, record.timestamp)
                 continue
             self.crumbs.enter(partition, record.offset)
-            tenure.feed(decode(partition, record.offset, record.timestamp, record.key, record.headers, record.value))
+            tenure.feed(self._read(record))
             if self._ledger.full:
                 self.crumbs.leave(partition)
                 await self._ledger.room()
@@ -270,6 +271,10 @@ class Custody:
             self.crumbs.leave(partition)
             await batches.aclose()
             self._rebuilding.pop((partition, facility), None)
+
+    def _read(self, raw: RawRecord) -> LogRecord | Rejected:
+        record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+        return placed(record, self.settings.kafka.partitions, raw.value) if self.settings.placed else record
 
     async def _bridge(self, tenure: Tenure, offset: int, stamp: int) -> bool:
         """Records are missing before `offset`: seek them; True if the log really holds none there."""

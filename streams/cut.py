@@ -82,7 +82,7 @@ def cut_log(
 
 
 def _state_line(engine: Engine, facility: str, last: LogRecord) -> LogRecord:
-    snapshot = engine.snapshot(facility)
+    snapshot = engine.snapshot(last.partition, facility)
     body = open_snapshot(snapshot)
     payload = StateRecord(
         format=FORMAT,

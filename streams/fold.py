@@ -32,10 +32,10 @@ class Fold(Protocol):
     def dirty(self, partition: int) -> list[str]:
         """Return the facilities that changed since `clean` was called for them, sorted."""
 
-    def clean(self, facility: str) -> None:
+    def clean(self, partition: int, facility: str) -> None:
         """Say that a snapshot holds all of the facility."""
 
-    def snapshot(self, facility: str) -> bytes:
+    def snapshot(self, partition: int, facility: str) -> bytes:
         """Return the whole state of a facility; restoring it gives the same bytes again."""
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:

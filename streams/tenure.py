@@ -176,7 +176,7 @@ class Tenure:
     def take_over(self, facility: str, side: Fold) -> None:
         """Go on with a facility that was folded beside this partition and stands level with it."""
         if facility in side.facilities(self.partition):
-            self.fold.restore(self.partition, facility, side.snapshot(facility))
+            self.fold.restore(self.partition, facility, side.snapshot(self.partition, facility))
             self._seeded.add(facility)
         self.ward.discharge(facility)
         self.announce()
@@ -310,10 +310,9 @@ class Tenure:
         state: list[Row] = []
         # A restored facility is clean to the fold, yet no snapshot row of ours holds it.
         for facility in sorted({*fold.dirty(partition), *self._seeded}):
-            state += snapshot_rows(
-                settings.state_topic, partition, facility, fold.snapshot(facility), settings.snapshot_part_bytes
-            )
-            fold.clean(facility)
+            snapshot = fold.snapshot(partition, facility)
+            state += snapshot_rows(settings.state_topic, partition, facility, snapshot, settings.snapshot_part_bytes)
+            fold.clean(partition, facility)
         for sha256, packs in self._packs.items():
             state.append(Row(settings.state_topic, partition, packs_key(sha256), packs))
         self._packs.clear()

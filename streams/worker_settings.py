@@ -27,6 +27,8 @@ class WorkerSettings(Strict):
     """How long a partition waits at most when the broker's clock jumps ahead of every other."""
     release_every_s: Seconds = 5.0
     """How often a quarantined facility's release is looked for."""
+    placed: bool = True
+    """Records that stand in another partition than their key's are rejected; off only for tests that place by number."""
     chunked: bool = True
     """One Faust message per fetch and partition instead of one per record (a sixteenth of the CPU)."""
     checkpoint_every_s: Seconds = 5.0

@@ -16,6 +16,7 @@ from rules.instants import parse_instant
 from rules.models import is_facility_id
 from rules.pack import load_bundle
 from rules.records import LogRecord, Rejected
+from streams.codec import placed
 from streams.cut import cut_log
 from streams.dump import LogReader, open_log
 from streams.jsonlines import format_line, read_lines, split_lines
@@ -30,14 +31,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(no_args_is_help=True, help="The log as JSON lines: dump it, load a dump into a topic of its own.")
 LISTED = 100
-"""Undecodable records named on stderr; all are counted."""
+"""Records left out that are named on stderr; all are counted."""
 
 
 class _Rejections:
-    """Takes what cannot be decoded out of the stream: names the first on stderr, counts all."""
+    """Takes what cannot be decoded or stands in a foreign partition out of the stream: names the first on stderr, counts all."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = self.misplaced = 0
 
     def sift(self, records: Iterable[LogRecord | Rejected]) -> Iterator[LogRecord]:
         for record in records:
@@ -45,6 +46,7 @@ class _Rejections:
                 yield record
                 continue
             self.count += 1
+            self.misplaced += record.code == "misplaced"
             if self.count <= LISTED:
                 place = f"partition {record.partition} offset {record.offset}"
                 sys.stderr.write(f"{place}: {record.code}: {record.detail}\n")
@@ -77,7 +79,8 @@ def dump(
 ) -> None:
     """Print every record up to the end seen at the start, ordered by (partition, offset).
 
-    What cannot be decoded is listed on stderr and left out.
+    What the worker rejects is listed on stderr and left out: what cannot be decoded, and what stands in another
+    partition than its facility's (an import may be placed as it likes).
     """
     if facility is not None and not is_facility_id(facility):
         raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
@@ -91,9 +94,18 @@ def dump(
     with _archive() if from_archive else _kafka(topic) as reader:
         if since_ms is not None:
             _begins_at_zero(reader)
-        records = cut_log(reader.records(facility), bundle, since_ms=since_ms, until_ms=until_ms)
+        records = reader.records(facility)
+        if topic == LOG:
+            partitions = kafka_settings().partitions
+            records = (placed(record, partitions) for record in records)
+        records = cut_log(records, bundle, since_ms=since_ms, until_ms=until_ms)
         count = write_lines(map(format_line, rejected.sift(records)), output)
-    left_out = f", {rejected.count} undecodable left out" if rejected.count else ""
+    parts = [
+        f"{count} {what}"
+        for what, count in (("undecodable", rejected.count - rejected.misplaced), ("misplaced", rejected.misplaced))
+        if count
+    ]
+    left_out = f", {' and '.join(parts)} left out" if parts else ""
     sys.stderr.write(f"offsite: {count} lines{left_out}\n")
 
 

@@ -18,6 +18,7 @@ from monitor.register.files import read_register
 from monitor.register.store import Difference, differences, export, import_register
 from monitor.settings import open_store
 from rules.faults import printable
+from rules.pack import default_bundle
 
 LINE = 80
 """Characters of a value that a line of a terminal shows."""
@@ -36,7 +37,7 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Store what is new or changed and queue it for the log; nothing is changed if the file holds any fault."""
-    register = read_register(file)
+    register = read_register(file, default_bundle())
     with open_store().writing() as session:
         done = import_register(session, register, actor or getpass.getuser(), int(time.time() * 1000))
     _show(done, as_json=as_json)

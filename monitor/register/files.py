@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from rules.errors import BadInputError, Fault
 from rules.models import faults_of
+from rules.plan import contradictions
 from rules.register import RegisterFile, cross_faults
 from rules.yamlfile import Document, read_yaml
 
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from rules.pack import Bundle
+
 MAX_BYTES = 256 * 1024 * 1024
 """Whatever `export` writes of a register of the largest size is read again."""
 
 
-def read_register(path: Path) -> RegisterFile:
-    """Return the register of a file.
+def read_register(path: Path, bundle: Bundle | None = None) -> RegisterFile:
+    """Return the register of a file; with rules, limits that leave one of them no room are faults too.
 
     Raises:
         BadInputError: unreadable, not YAML, or not a register; with every fault.
@@ -42,11 +45,23 @@ def read_register(path: Path) -> RegisterFile:
         # What the model says of a facility as a whole is said at its places by `_crossed`.
         said = {"/".join(fault.pointer.split("/")[:3]) for fault in crossed}
         faults = [f for f in faults_of(error) if f.code != "value_error" or f.pointer not in said]
+    else:
+        crossed += _contradictions(register, bundle)
     if faults or crossed:
         document = _document(text, path.name)
         places = [document.place(fault) for fault in [*faults, *crossed]]
         raise BadInputError("register", sorted(places, key=_line))
     return register
+
+
+def _contradictions(register: RegisterFile, bundle: Bundle | None) -> list[Fault]:
+    if bundle is None:
+        return []
+    return [
+        Fault(f"/facilities/{i}{fault.pointer}", fault.code, fault.detail)
+        for i, facility in enumerate(register.facilities)
+        for fault in contradictions(facility, bundle)
+    ]
 
 
 def _quickly(text: str) -> Any:  # noqa: ANN401 - a JSON value

@@ -65,7 +65,9 @@ def _roll(p: Array, s: Array, hour: int) -> int:
 
 
 @kernel
-def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, known: bool, out: Array, n: int) -> int:
+def step(
+    p: Array, s: Array, inst: int, row: int, t: int, m: int, b: int, value: float, known: bool, out: Array, n: int
+) -> int:
     """Fold one row in event-time order."""
     s["last_t"] = t
     s["last_m"] = m
@@ -99,6 +101,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
     if s["known_t"] == NONE or t - s["known_t"] > 2 * p["interval"]:
         s["run"] = 1
         s["run_t"] = t
+        s["run_b"] = b
         s["moves"] = 0
         s["before"] = np.nan
     elif value == s["value"]:
@@ -108,6 +111,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
     else:
         s["run"] = 1
         s["run_t"] = t
+        s["run_b"] = b
         if s["moves"] > 0 and value != s["before"]:
             s["moves"] += 1
         else:
@@ -123,6 +127,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
             s["sev"] = p["sev"]
             s["start_t"] = s["run_t"]
             n = emit(out, n, row, FROZEN, inst, RAISED, s["sev"], t, m, s["start_t"], NONE, t, value)
+            out[n - 1]["first"] = s["run_b"]
     elif s["moves"] >= p["distinct"] and s["by_span"] == 0:
         n = emit(out, n, row, FROZEN, inst, CLEARED, s["sev"], t, m, s["start_t"], s["move_t"], t, value)
         s["phase"] = NORMAL

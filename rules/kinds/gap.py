@@ -40,7 +40,7 @@ def fire(p: Array, s: Array, inst: int, ext: int, last_t: int, out: Array, n: in
         s["active"] = 1
         s["hole"] = 0
         s["raised"] = d
-        s["start_t"] = s["lo"] + p["interval"]
+        s["start_t"] = s["lo"] + p["pace"]
         s["sev"] = p["sev"]
         for k in range(p["steps"]):
             if s["lo"] + p["step_after"][k] + p["delivery"] + ext <= d and p["step_sev"][k] > s["sev"]:
@@ -72,7 +72,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, forgiven: int,
             s["active"] = 0
     elif s["fresh"] == 0 and distance > p["silent"]:
         sev = colour(p, distance)
-        start = s["lo"] + p["interval"]
+        start = s["lo"] + p["pace"]
         n = emit(out, n, row, GAP, inst, RAISED, sev, t, m, start, NONE, t, np.nan)
         n = emit(out, n, row, GAP, inst, CLEARED, sev, t, m, start, t, t, np.nan)
     if s["active"] == 0:

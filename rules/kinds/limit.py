@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rules.jit import kernel
 from rules.layout import (
     ACTIVE,
@@ -40,7 +42,20 @@ def emit(
     out[n]["end"] = end
     out[n]["decided"] = decided
     out[n]["value"] = value
+    out[n]["peak"] = np.nan
+    out[n]["first"] = NONE
     return n + 1
+
+
+@kernel
+def _tell(
+    s: Array, inst: int, row: int, code: int, at: int, recv: int, end: int, value: float, out: Array, n: int
+) -> int:
+    """Write a transition of the occurrence that `s` holds, with the value that decided and the one farthest outside."""
+    n = emit(out, n, row, LIMIT, inst, code, s["sev"], at, recv, s["start_t"], end, s["last_t"], value)
+    out[n - 1]["peak"] = s["peak"]
+    out[n - 1]["first"] = s["start_b"]
+    return n
 
 
 @kernel
@@ -82,6 +97,7 @@ def reset(s: Array) -> None:
     s["clear_count"] = 0
     s["start_t"] = NONE
     s["start_m"] = NONE
+    s["start_b"] = NONE
     s["end_t"] = NONE
     s["unknown"] = 0
     s["reached"] = 0
@@ -151,15 +167,15 @@ def fire(p: Array, s: Array, inst: int, out: Array, n: int) -> int:
     if opens:
         s["phase"] = ACTIVE
         _paint(s, colour(p, s))
-        n = emit(out, n, -1, LIMIT, inst, RAISED, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+        n = _tell(s, inst, -1, RAISED, d, d, NONE, s["value"], out, n)
     elif s["phase"] >= ACTIVE:
         sev = colour(p, s)
         if sev != s["sev"]:
             _paint(s, sev)
-            n = emit(out, n, -1, LIMIT, inst, STEPPED, sev, d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+            n = _tell(s, inst, -1, STEPPED, d, d, NONE, s["value"], out, n)
     if unknown:
         s["unknown"] = 1
-        n = emit(out, n, -1, LIMIT, inst, UNKNOWN, s["sev"], d, d, s["start_t"], NONE, s["last_t"], s["peak"])
+        n = _tell(s, inst, -1, UNKNOWN, d, d, NONE, s["value"], out, n)
     schedule(p, s)
     return n
 
@@ -198,22 +214,25 @@ def _break(p: Array, s: Array) -> None:
 
 
 @kernel
-def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, known: bool, out: Array, n: int) -> int:
+def step(
+    p: Array, s: Array, inst: int, row: int, t: int, m: int, b: int, value: float, known: bool, out: Array, n: int
+) -> int:
     """Fold one row in event-time order; `known` says whether the value counts for this instance."""
     s["last_t"] = t
     s["last_m"] = m
     if not known:
         if s["phase"] >= ACTIVE and s["unknown"] == 0 and t >= s["known_t"] + p["interval"] + p["unknown_ms"]:
             s["unknown"] = 1
-            n = emit(out, n, row, LIMIT, inst, UNKNOWN, s["sev"], t, m, s["start_t"], NONE, t, s["peak"])
+            n = _tell(s, inst, row, UNKNOWN, t, m, NONE, s["value"], out, n)
         schedule(p, s)
         return n
     if s["known_t"] != NONE and t - s["known_t"] > 2 * p["interval"]:
         _break(p, s)
     s["known_t"] = t
+    s["value"] = value
     if s["unknown"] == 1:
         s["unknown"] = 0
-        n = emit(out, n, row, LIMIT, inst, KNOWN, s["sev"], t, m, s["start_t"], NONE, t, value)
+        n = _tell(s, inst, row, KNOWN, t, m, NONE, value, out, n)
     outside = beyond(p["inclusive"], p["low"], p["high"], value)
     if s["phase"] <= PENDING:
         if outside:
@@ -221,6 +240,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
                 s["phase"] = PENDING
                 s["start_t"] = t
                 s["start_m"] = m
+                s["start_b"] = b
                 s["count"] = 0
                 s["peak"] = value
             s["count"] += 1
@@ -229,7 +249,7 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
             if s["count"] >= p["opens"] and t - s["start_t"] >= p["on_delay"]:
                 s["phase"] = ACTIVE
                 _paint(s, colour(p, s))
-                n = emit(out, n, row, LIMIT, inst, RAISED, s["sev"], t, m, s["start_t"], NONE, t, value)
+                n = _tell(s, inst, row, RAISED, t, m, NONE, value, out, n)
         elif s["phase"] == PENDING:
             reset(s)
     else:
@@ -249,9 +269,9 @@ def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, value: float, 
             _peak(p, s, value)
         if sev != s["sev"]:
             _paint(s, sev)
-            n = emit(out, n, row, LIMIT, inst, STEPPED, sev, t, m, s["start_t"], NONE, t, value)
+            n = _tell(s, inst, row, STEPPED, t, m, NONE, value, out, n)
         if cleared:
-            n = emit(out, n, row, LIMIT, inst, CLEARED, s["sev"], t, m, s["start_t"], s["end_t"], t, s["peak"])
+            n = _tell(s, inst, row, CLEARED, t, m, s["end_t"], value, out, n)
             reset(s)
     schedule(p, s)
     return n

@@ -68,7 +68,7 @@ def logs(draw, *, doors=True, late=True):
     """Draw a log of one facility: (facility, [(received, rows or tick role)])."""
     count = draw(st.integers(1, 3))
     sensors = [
-        (f"T{i}", draw(st.sampled_from(["A1", "A1", "A2"])), draw(st.sampled_from([60, 60, 60, 300, 600, None])))
+        (f"T{i}", draw(st.sampled_from(["A1", "A1", "A2"])), draw(st.sampled_from([60, 60, 60, 300, 600, 3600, None])))
         for i in range(count)
     ]
     entries = []

@@ -79,28 +79,28 @@ def test_a_backlog_of_closed_time_posted_in_parts_is_no_silence() -> None:
 
 def test_what_a_silence_inside_closed_time_suppressed_is_released_with_its_retraction() -> None:
     log = HandLog().register(-1, sensor(), sensor("T2", interval="10m")).tick(0)
-    log.live("T1", 0, WAVE[:2]).rows(1.2, ("T2", [1], [5.0])).tick(10)
+    log.live("T1", 0, WAVE[:2]).rows(3.2, ("T2", [3], [5.0])).tick(10)
     log.tick(24, "worker").tick(40)  # closed from 10 to 40
     changes = log.changes()
     assert story(changes, "gap") == [
         (4, "raised", "gap", "T1", "blue", 2, None),
         (8, "stepped", "gap", "T1", "yellow", 2, None),
-        (22, "raised", "gap", "*", "yellow", 11, None),
-        (22, "suppressed", "gap", "T1", "yellow", 2, None),
-        (22, "raised", "gap", "T2", "blue", 11, None),
-        (22, "suppressed", "gap", "T2", "blue", 11, None),
-        (40, "retracted", "gap", "T2", "blue", 11, 40),
-        (40, "retracted", "gap", "*", "yellow", 11, 40),
+        (24, "raised", "gap", "*", "yellow", 13, None),
+        (24, "suppressed", "gap", "T1", "yellow", 2, None),
+        (24, "raised", "gap", "T2", "blue", 13, None),
+        (24, "suppressed", "gap", "T2", "blue", 13, None),
+        (40, "retracted", "gap", "T2", "blue", 13, 40),
+        (40, "retracted", "gap", "*", "yellow", 13, 40),
         (40, "released", "gap", "T1", "yellow", 2, None),
     ]
-    again = story(log.changes(until=52), "gap")[9:]
+    again = story(log.changes(until=54), "gap")[9:]
     assert again == [
-        (52, "raised", "gap", "*", "yellow", 11, None),  # 1 + 20 + 1 + 30 min
-        (52, "suppressed", "gap", "T1", "yellow", 2, None),
-        (52, "raised", "gap", "T2", "blue", 11, None),
-        (52, "suppressed", "gap", "T2", "blue", 11, None),
+        (54, "raised", "gap", "*", "yellow", 13, None),  # 3 + 20 + 1 + 30 min
+        (54, "suppressed", "gap", "T1", "yellow", 2, None),
+        (54, "raised", "gap", "T2", "blue", 13, None),
+        (54, "suppressed", "gap", "T2", "blue", 13, None),
     ]
-    assert len({c.alarm for c in log.changes(until=52) if c.change == "raised" and c.rule == "data-integrity.gap"}) == 5
+    assert len({c.alarm for c in log.changes(until=54) if c.change == "raised" and c.rule == "data-integrity.gap"}) == 5
 
 
 @pytest.mark.parametrize("tags", [("T1",), ("T1", "T2")])

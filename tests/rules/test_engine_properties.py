@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
-from rules.changes import ChangeKind
+from rules.changes import ChangeKind, Verdict
 from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, Tick
@@ -51,13 +51,24 @@ def agree(drawn):
     entity, entries = drawn
     log = logs.records(entity, entries)
     until = max(r.received for r in log) + END
-    got = plain(run(log, until))
-    wanted = fold(log, BUNDLE, until)[entity.id]
+    changes = run(log, until)
+    got = plain(changes)
+    wanted, proofs = fold(log, BUNDLE, until)[entity.id]
     for i, (a, b) in enumerate(zip(got, wanted, strict=False)):
         if a != b:
             note(f"change {i}: engine {a}\noracle {b}")
             break
     assert got == wanted
+    for change, proof in zip(changes, proofs, strict=True):
+        assert proof is None or proved(change) == proof
+
+
+def proved(change):
+    """Return (deciding value, whether it lies outside, farthest value) of a limit's change."""
+    (leaf,) = change.evidence.leaves
+    if leaf.verdict is Verdict.UNKNOWN:
+        return None, None, change.evidence.peak
+    return leaf.left, leaf.verdict is Verdict.TRUE, change.evidence.peak
 
 
 @given(logs.logs())
@@ -96,7 +107,14 @@ def test_splitting_batches_of_one_instant_changes_nothing(drawn, random):
             cut = random.randint(1, len(rows))
             part, rows = rows[:cut], rows[cut:]
             split.append(
-                LogRecord(0, len(split), record.received, Kind.READINGS, entity.id, logs.readings(part, payload.batch))
+                LogRecord(
+                    0,
+                    len(split),
+                    record.received,
+                    Kind.READINGS,
+                    entity.id,
+                    logs.readings(part, f"{payload.batch}-{len(rows)}"),
+                )
             )
     until = max(r.received for r in whole) + END
     assert without_records(run(whole, until)) == without_records(run(split, until))
@@ -156,11 +174,11 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
     whole = run(log, until)
     first = Engine(BUNDLE)
     changes = run(log[:cut], engine=first)
-    snapshot, marker = first.snapshot(entity.id), first.partition_state(0)
+    snapshot, marker = first.snapshot(0, entity.id), first.partition_state(0)
     second = Engine(BUNDLE)
     second.restore_partition(0, marker)
     second.restore(0, entity.id, snapshot)
-    assert second.snapshot(entity.id) == snapshot
+    assert second.snapshot(0, entity.id) == snapshot
     again = data.draw(st.integers(1, cut))
     repeated = [record for record in log[again:cut] if not isinstance(record.payload, Tick)]
     assert run(repeated, engine=second) == []

@@ -161,7 +161,7 @@ def test_packs_of_another_engine_are_refused() -> None:
 
 
 def state_line(engine: Engine, record: LogRecord, **changes: Any) -> LogRecord:
-    snapshot = engine.snapshot(record.facility)
+    snapshot = engine.snapshot(record.partition, record.facility)
     state = StateRecord.model_validate(
         {
             "format": 1,

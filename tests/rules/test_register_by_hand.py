@@ -150,7 +150,7 @@ def test_rows_of_a_sensor_that_is_not_in_force_yet_are_counted() -> None:
     log = HandLog().register(-1, sensor(), sensor("T2", **LATER)).rows(1, ("T2", [0, 1], [99, 99]))
     engine = Engine(BUNDLE)
     assert [change for record in log.records() for change in engine.fold(record)] == []
-    assert engine.counters(FACILITY)["unknown_tag"] == 2
+    assert engine.counters(0, FACILITY)["unknown_tag"] == 2
 
 
 def test_limits_change_when_their_facts_come_into_force() -> None:
@@ -174,10 +174,10 @@ def test_a_restart_does_not_bring_facts_into_force_early_or_late(cut: int) -> No
     wanted = [change for record in records for change in whole.fold(record)] + whole.advance(0, ms(90))
     first, second = Engine(BUNDLE), Engine(BUNDLE)
     got = [change for record in records[:cut] for change in first.fold(record)]
-    snapshot = first.snapshot(FACILITY)
+    snapshot = first.snapshot(0, FACILITY)
     second.restore_partition(0, first.partition_state(0))
     second.restore(0, FACILITY, snapshot)
-    assert second.snapshot(FACILITY) == snapshot
+    assert second.snapshot(0, FACILITY) == snapshot
     got += [change for record in records[cut:] for change in second.fold(record)] + second.advance(0, ms(90))
     assert got == wanted
 

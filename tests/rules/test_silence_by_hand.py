@@ -18,10 +18,9 @@ def together(log: HandLog, begin: int, end: int, *tags: str) -> HandLog:
 
 def test_an_area_that_takes_an_old_start_a_second_time_gets_another_id() -> None:
     log = together(HandLog().register(-1, sensor(), sensor("T2"), sensor("T5", "A3")), 0, 5, "T1", "T2", "T5")
-    together(log, 5, 10, "T5")  # A1 is silent from 5 on
-    together(log, 10, 20, "T2", "T5").rows(20.05, ("T1", [5], [5.0]))  # an old row: T1 stays silent since 5
-    together(log, 20, 160, "T2", "T5").rows(170, ("T5", [170], [5]))
-    changes = [c for c in log.changes(until=172) if c.rule == "data-integrity.gap" and c.change == "raised"]
+    together(log, 5, 10, "T5").rows(9.5, ("T1", [5], [5.0]), ("T2", [5], [5.0]))  # old rows: both stay silent since 5
+    together(log, 10, 20, "T5")
+    changes = [c for c in log.changes(until=20) if c.rule == "data-integrity.gap" and c.change == "raised"]
     areas = [c for c in changes if place(c.subject) == "@A1"]
     assert [s[5] for s in story(areas)] == [5, 5]
     assert max(Counter(c.alarm for c in changes).values()) == 1
@@ -61,3 +60,22 @@ def test_one_failed_sensor_is_one_alarm_of_its_own() -> None:
     log.rows(0.1, ("T2", [0], [5]))
     together(together(log, 0, 5, "T1", "T3"), 5, 12, "T3")
     assert [(s[0], s[1], s[3]) for s in story(log.changes(), "gap")] == [(7, "raised", "T1"), (11, "stepped", "T1")]
+
+
+def test_under_a_rule_faster_than_the_register_a_silence_starts_when_that_rules_record_was_due() -> None:
+    log = HandLog().register(-1, sensor(interval="1h")).rows(0.1, ("T1", [0], [5])).rows(60.1, ("T1", [60], [5.1]))
+    changes = log.changes(until=92)
+    assert story(changes, "interval-storage") == [
+        (32, "raised", "interval-storage", "T1", "yellow", 30, None),  # 30 min, the grace, the delivery
+        (60.1, "cleared", "interval-storage", "T1", "yellow", 30, 60),
+        (92, "raised", "interval-storage", "T1", "yellow", 90, None),
+    ]
+    assert all(c.start <= c.at for c in changes)
+
+
+def test_back_fill_takes_back_a_silence_that_a_rule_faster_than_the_register_found() -> None:
+    log = HandLog().register(-1, sensor(interval="1h")).rows(0.1, ("T1", [0], [5])).rows(60.1, ("T1", [60], [5.1]))
+    log.rows(60.2, ("T1", [30], [5]))
+    assert story(log.changes(), "interval-storage")[-1] == (
+        60.2, "retracted", "interval-storage", "T1", "yellow", 30, 60,
+    )  # fmt: skip

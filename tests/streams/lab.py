@@ -75,7 +75,8 @@ class Lab:
     bootstrap: str
     folder: Path
     partitions: int = 4
-    settings: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=lambda: {"placed": False})
+    """Facilities are placed by their number, so that each partition has some."""
     name: str = field(default_factory=lambda: uuid4().hex[:8])
     workers: list[Worker] = field(default_factory=list)
     sent: int = 0

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from aiokafka.errors import IllegalStateError
+from aiokafka.partitioner import DefaultPartitioner
 
 from rules.engine import PartitionState
-from rules.records import Tick
+from rules.records import RegisterRecord, Tick
 from streams import custody as module
 from streams.checkpoint import LogLostError
-from streams.codec import encode
+from streams.codec import encode, home_of
 from streams.custody import Custody
 from streams.quarantine import Quarantine, Ward, Watch
 from streams.sensor import Sensor
+from streams.settings import KafkaSettings
 from streams.worker_settings import WorkerSettings
+from tests.coldlog import cold_store
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
@@ -92,7 +95,7 @@ class Seeks:
 
 
 def owning(next_offset: int = 0, **changes: Any) -> tuple[Custody, StubTenure, Seeks]:
-    custody = Custody(ToyFold(), WorkerSettings(**changes), Sensor(), halt)
+    custody = Custody(ToyFold(), WorkerSettings(**{"placed": False, **changes}), Sensor(), halt)
     tenure, seeks = StubTenure(next=next_offset), Seeks()
     custody.want([0])
     custody.tenures[0] = tenure  # type: ignore[assignment]
@@ -377,3 +380,28 @@ async def test_a_gateways_tick_that_says_the_same_lets_the_partition_go_on() -> 
     assert tenure.held, "the gateway disagrees, and its own tick is no second source"
     await custody.take(0, [ticked(4, later + 3_000, later + 2_000)], 0)
     assert (tenure.held, seeks.asked, tenure.told) == (False, [{0: 1}], ["held", "agreed"])
+
+
+async def test_a_record_whose_key_belongs_into_another_partition_is_rejected_and_the_log_goes_on() -> None:
+    custody, tenure, _ = owning(placed=True, kafka=KafkaSettings(partitions=8))
+    fed: list[Any] = []
+    keep = tenure.feed
+    tenure.feed = lambda record: (fed.append(record), keep(record))[1]  # type: ignore[method-assign]
+    headers, value = encode(RegisterRecord(version=1, facility=cold_store("BJ-TWO")))
+    strange = [Raw(n, key=key, headers=tuple(headers), value=value) for n, key in enumerate([b"BJ-TWO"])]
+    headers, value = encode(RegisterRecord(version=1, facility=cold_store("BJ-ONE")))
+    strange.append(Raw(1, key=b"BJ-ONE", headers=tuple(headers), value=value))
+    headers, value = encode(Tick(by="gw-1", role="gateway", now=0))
+    strange.append(Raw(2, key=b"BJ-ONE", headers=tuple(headers), value=value))
+    await custody.take(0, strange, 0)
+    assert [getattr(record, "code", "folded") for record in fed] == ["folded", "misplaced", "folded"]
+    assert (fed[1].facility, fed[1].detail) == ("BJ-ONE", "a record of BJ-ONE belongs into partition 1")
+    assert fed[1].sample
+    assert tenure.next == 3
+
+
+def test_records_must_stand_where_kafkas_partitioner_puts_their_key_unless_told_otherwise() -> None:
+    assert WorkerSettings().placed
+    keys = [f"BJ-{n}".encode() for n in range(50)]
+    chosen = [DefaultPartitioner()(key, list(range(48)), list(range(48))) for key in keys]
+    assert [home_of(key.decode(), 48) for key in keys] == chosen

@@ -54,7 +54,7 @@ class ToyFold:
     ) -> None:
         self.bundle = Bundle.of([], [])
         self._partitions: dict[int, ToyPartition] = {}
-        self._dirty: set[str] = set()
+        self._dirty: set[tuple[int, str]] = set()
         self._options = {
             "filler_bytes": filler_bytes,
             "fail_on": fail_on,
@@ -104,7 +104,7 @@ class ToyFold:
         state.rows += int(payload.time.size)
         state.last, state.silent = received, False
         state.digest = hashlib.sha256(f"{state.digest}{payload.batch}{payload.value.tolist()}".encode()).hexdigest()
-        self._dirty.add(record.facility)
+        self._dirty.add((record.partition, record.facility))
         if int(payload.value[0]) % 2 == 0:
             return []
         return [self._change(state, ChangeKind.RAISED, received, record, payload.batch)]
@@ -114,7 +114,7 @@ class ToyFold:
         if state.silent or due > record.received:
             return []
         state.silent = True
-        self._dirty.add(state.facility)
+        self._dirty.add((record.partition, state.facility))
         return [self._change(state, ChangeKind.UNKNOWN, due, record, "silence")]
 
     def _change(self, state: ToyState, kind: ChangeKind, at: int, record: LogRecord, what: str) -> Change:
@@ -133,13 +133,13 @@ class ToyFold:
         return sorted(self._part(partition).facilities)
 
     def dirty(self, partition: int) -> list[str]:
-        return sorted(self._dirty & self._part(partition).facilities.keys())
+        return sorted(name for place, name in self._dirty if place == partition)
 
-    def clean(self, facility: str) -> None:
-        self._dirty.discard(facility)
+    def clean(self, partition: int, facility: str) -> None:
+        self._dirty.discard((partition, facility))
 
-    def snapshot(self, facility: str) -> bytes:
-        state = next(p.facilities[facility] for p in self._partitions.values() if facility in p.facilities)
+    def snapshot(self, partition: int, facility: str) -> bytes:
+        state = self._part(partition).facilities[facility]
         body = json.dumps(asdict(state), sort_keys=True).encode()
         return hashlib.sha256(body).digest() + body
 
@@ -157,8 +157,8 @@ class ToyFold:
         part.clock, part.next_offset = state.clock, state.next_offset
 
     def drop(self, partition: int) -> None:
-        part = self._partitions.pop(partition, None)
-        self._dirty -= set(part.facilities if part else ())
+        self._partitions.pop(partition, None)
+        self._dirty = {(place, name) for place, name in self._dirty if place != partition}
 
     def _part(self, partition: int) -> ToyPartition:
         return self._partitions.setdefault(partition, ToyPartition())

@@ -104,9 +104,9 @@ def test_a_dump_out_of_the_archive_is_the_dump_out_of_kafka_byte_by_byte(
     with archiving(store, environment, tmp_path / "archive"):
         until("archive of all", lambda: archived(store, environment))
     questions = [
-        (), ("--facility", "BJ-ONE"), ("--facility", "BJ-TWO"), ("--facility", "BJ-NOBODY"),
-        ("--until", "2026-03-01T00:12:00+08:00"), ("--until", "2999-01-01T00:00:00Z", "--facility", "BJ-TWO"),
-        ("--from", "2999-01-01T00:00:00Z"), ("--from", "1999-01-01T00:00:00Z", "--facility", "BJ-ONE"),
+        (), ("--facility", "BJ-SIX"), ("--facility", "BJ-2"), ("--facility", "BJ-NOBODY"),
+        ("--until", "2026-03-01T00:12:00+08:00"), ("--until", "2999-01-01T00:00:00Z", "--facility", "BJ-2"),
+        ("--from", "2999-01-01T00:00:00Z"), ("--from", "1999-01-01T00:00:00Z", "--facility", "BJ-SIX"),
     ]  # fmt: skip
     wanted = [offsite("dump", *question) for question in questions]
     assert len(wanted[0][1].splitlines()) == 4 + 11 + 2
@@ -143,10 +143,10 @@ def test_a_dump_out_of_an_archive_with_gaps_names_them_and_cannot_be_cut(store, 
 
     topic = environment.topic(LOG)
     with producing(environment) as producer:
-        send(producer, topic, excursion("BJ-ONE", partition=0).records[:3])
+        send(producer, topic, excursion("BJ-SIX", partition=0).records[:3])
         with archiving(store, environment, tmp_path / "archive"):
             until("archive of all", lambda: archived(store, environment))
-        send(producer, topic, excursion("BJ-ONE", partition=0).records[3:])
+        send(producer, topic, excursion("BJ-SIX", partition=0).records[3:])
     delete_before(environment, LOG, 0, 6)
     with archiving(store, environment, tmp_path / "archive"):
         until("archive of all", lambda: archived(store, environment))
@@ -214,3 +214,19 @@ def test_without_broker_and_store_it_waits_and_without_its_topics_it_ends(enviro
     with store.reading() as session:
         assert index.clusters(session) == set()
     store.close()
+
+
+def test_a_record_in_a_foreign_partition_is_left_out_of_both_dumps_and_counted(store, environment, offsite, tmp_path):
+    from tests.coldlog import excursion
+
+    topic = environment.topic(LOG)
+    with producing(environment) as producer:
+        send(producer, topic, excursion("BJ-SIX", partition=0).records)
+        send(producer, topic, excursion("BJ-SIX", partition=1).records[:1])
+    with archiving(store, environment, tmp_path / "archive"):
+        until("archive of all", lambda: archived(store, environment))
+    wanted = offsite("dump")
+    assert {json.loads(line)["partition"] for line in wanted[1].splitlines()} == {0}
+    assert "partition 1 offset 0: misplaced: a record of BJ-SIX belongs into partition 0" in wanted[2]
+    assert "1 misplaced left out" in wanted[2]
+    assert offsite("dump", "--from-archive") == wanted

@@ -16,6 +16,7 @@ from tests.rules.oracle import frozen, limit
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
+DAY = 24 * 3_600_000
 HORIZON = 2 * 3_600_000
 COLOURS = [s.value for s in Severity]
 
@@ -83,9 +84,13 @@ class Facility:
         self.series = {}
         self.watches = []
         self.silences = None
+        self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
+        self.batches = []
+        self.again = Counter()
         self.changes = []
 
-    def say(self, kind, rule, subject, name, colour, start, end, at, received, *, late=False, by=None):
+    def say(self, kind, rule, subject, name, colour, start, end, at, received, *, late=False, by=None, proof=None):
+        self.proofs.append(proof)
         self.changes.append(
             {
                 "seq": len(self.changes) + 1, "rule": rule.id, "subject": subject, "change": kind,
@@ -115,7 +120,7 @@ class Facility:
         for watch in self.watches:
             events = watch.now(self.series[watch.tag], to)
             if len(events) > len(watch.events):
-                found.append(((events[len(watch.events)].received, watch.place, 2, watch.tag), "watch", watch))
+                found.append(((events[len(watch.events)].received, watch.place, 2, (watch.tag, 0)), "watch", watch))
         if self.silences is not None:
             found += [
                 ((at, place, level, subject), "silence", key)
@@ -155,7 +160,15 @@ class Facility:
             said.end,
             event.at,
             event.received,
+            proof=self.proof(watch, event),
         )
+
+    def proof(self, watch, event):
+        if not isinstance(watch.rule, LimitRule):
+            return None
+        if event.kind == "unknown":
+            return None, None, event.peak
+        return event.value, watch.numbers.outside(event.value), event.peak
 
     # -- records ----------------------------------------------------------------------------------------------------
     def register(self, record, received):
@@ -234,6 +247,14 @@ class Facility:
         return None
 
     def readings(self, batch, received):
+        content = [list(batch.tags), *(column.tolist() for column in (batch.counts, batch.time, batch.quality))]
+        content.append([None if math.isnan(v) else v for v in batch.value.tolist()])
+        self.batches = [row for row in self.batches if row[1] > received - DAY][-1023:]
+        for name, _, what in self.batches:
+            if name == batch.batch:
+                self.again["repeated" if what == content else "conflict"] += 1
+                return
+        self.batches.append((batch.batch, received, content))
         begin = 0
         for tag, count in zip(batch.tags, batch.counts, strict=True):
             for i in range(begin, begin + count):
@@ -345,6 +366,8 @@ def fold(records, bundle, until=None):
         received = max(record.received, facility.clock)
         facility.move(received)
         facility.clock = received
+        if facility.silences is not None:
+            facility.silences.changed = received
         if isinstance(payload, RegisterRecord):
             facility.register(payload, received)
         elif isinstance(payload, Readings):
@@ -352,4 +375,4 @@ def fold(records, bundle, until=None):
     if until is not None:
         for facility in facilities.values():
             facility.move(until)
-    return {name: facility.changes for name, facility in facilities.items()}
+    return {name: (facility.changes, facility.proofs) for name, facility in facilities.items()}

@@ -40,6 +40,8 @@ class Silent:
         self.rule, self.place, self.tag, self.area = rule, place, sensor.tag, sensor.area
         self.interval, self.delivery = sensor.interval or UNREGISTERED_INTERVAL_MS, delivery
         self.limit = int(rule.factor * self.interval) if rule.factor else rule.threshold + rule.grace
+        # When the next row was due: by the register, or by the rule's own interval where that is shorter.
+        self.pace = min(self.interval, rule.threshold) if rule.threshold else self.interval
         self.steps = [
             (s.after if s.after is not None else int(s.after_intervals * self.interval), s.to.rank)
             for s in rule.severity.steps
@@ -110,6 +112,7 @@ class Silences:
     def __init__(self, owner, facility, bundle, places, since):
         self.owner = owner
         self.received = {sensor.tag: since for sensor in facility.sensors}
+        self.heard = set()
         self.doors = {sensor.tag: Door(since) for sensor in facility.sensors}
         self.areas = {sensor.tag: sensor.area for sensor in facility.sensors}
         self.tags = [
@@ -122,18 +125,58 @@ class Silences:
         ]
         self.groups = []
         self.delivery = facility.delivery
+        self.changed = since  # when a record, facts or the door last changed what is due
 
     def dues(self, to):
         for silent in self.tags:
             due = silent.due()
             if due is not None and due <= to:
-                yield due, silent.place, 2, silent.tag, silent
+                yield due, silent.place, 2, (silent.tag, 0), silent
         for group in self.groups:
             for due in (group.release, group.due()):
                 if due is not None and due <= to:
-                    yield due, group.order, 1 if group.where else 0, group.where, group
+                    yield due, group.order, 1 if group.where else 0, (group.where, 1), group
+        for rule, order, where in self.all_places():
+            due = self.falls_silent(rule, where)
+            if due is not None and due <= to:
+                yield due, order, 1 if where else 0, (where, 0), (rule, order, where)
+
+    def all_places(self):
+        seen = {}
+        for m in self.tags:
+            for level, where in (("facility", ""), ("area", m.area)):
+                if level in m.rule.groups and sum(where in ("", area) for area in self.areas.values()) > 1:
+                    seen[m.rule.id, where] = (m.rule, m.place, where)
+        return list(seen.values())
+
+    def last_rows(self, where):
+        """Return when the last row of a place was received."""
+        tags = [tag for tag, area in self.areas.items() if where in ("", area)]
+        return max(self.received[tag] for tag in [t for t in tags if t in self.heard] or tags)
+
+    def falls_silent(self, rule, where):
+        """Return when a place is silent as a whole, if nothing more comes.
+
+        One of the series that sent last has to be overdue, and nothing of the place to have come for a delivery; for half a
+        delivery more, if others were still heard after it.
+        """
+        for group in self.groups:
+            over = group.rule.id == rule.id and group.where in ("", where)
+            if over and (group.live or (group.where != where and group.release is not None)):
+                return None
+        last = self.last_rows(where)
+        dues = []
+        for m in self.members(rule, where):
+            mine = self.received[m.tag]
+            if last - mine <= self.delivery:
+                quiet = last + self.delivery + (self.delivery // 2 if mine < last else 0) + m.ext
+                dues.append(quiet if m.open is not None else max(quiet, m.due()))
+        return max(min(dues), self.changed) if dues else None
 
     def decide(self, due, item):
+        if isinstance(item, tuple):
+            self.rise(*item, due)
+            return
         if isinstance(item, Group):
             if item.release == due:
                 self.let_go(item, due)
@@ -146,7 +189,7 @@ class Silences:
             item.open["colour"], item.floor = item.colour_at(due), due
             self.say_tag(item, item.open, "stepped", due, due)
             return
-        group = self.covering(item, due)
+        group = self.active(item.rule, "") or self.active(item.rule, item.area)
         self.open(item, item.colour_at(due), due)
         item.open["raised"] = due
         item.floor = due
@@ -155,7 +198,7 @@ class Silences:
             self.suppress(group, item, due)
 
     def open(self, item, colour, _due):
-        start = item.lo + item.interval
+        start = item.lo + item.pace
         uses = 1 + sum(o["name"][0] == start for o in item.past)
         item.open = {
             "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None, "colour": colour,
@@ -163,40 +206,17 @@ class Silences:
         }  # fmt: skip
         item.past.append(item.open)
 
-    def covering(self, item, due):
-        wanted = [("facility", ""), ("area", item.area)]
-        for level, where in wanted:
-            if level not in item.rule.groups:
-                continue
-            group = self.active(item.rule, where)
-            if group is not None:
-                return group
-            if self.quiet(item.rule, where, due):
-                return self.rise(item.rule, item.place, where, item.lo + item.interval, item.lo + item.ext, due)
-        return None
-
-    def quiet(self, rule, where, due):
-        """Say whether nothing of a place was received when something should have been."""
+    def rise(self, rule, order, where, due):
         members = self.members(rule, where)
-        if len(members) < 2:
-            return False
-        watched = {m.tag: m for m in members}
-        for tag, area in self.areas.items():
-            if where not in ("", area):
+        last = self.last_rows(where)
+        begun = []
+        for m in members:
+            if m.open is None and m.due() > due:
                 continue
-            m = watched.get(tag)
-            if m is None:
-                wait, ext = max(min(w.limit for w in members), self.delivery), self.doors[tag].ext
-            elif m.lo + m.limit + m.delivery + m.ext <= due:
-                wait, ext = min(m.limit, m.delivery), m.ext
-            else:
-                wait, ext = max(m.limit, m.delivery), m.ext
-            if self.received[tag] + wait + ext > due:
-                return False
-        return True
-
-    def rise(self, rule, order, where, start, lo, due):
-        members = self.members(rule, where)
+            missed = m.open["start"] if m.open is not None else m.lo + m.pace
+            if last - self.received[m.tag] <= self.delivery or missed > last:
+                begun.append((missed, m.lo + m.ext))
+        start, lo = min(missed for missed, _ in begun), min(lo for _, lo in begun)
         uses = 1 + sum((g.rule.id, g.where, g.record["name"][0]) == (rule.id, where, start) for g in self.groups)
         group = Group(rule, order, where, start, lo, min(m.interval for m in members), self.delivery, due, uses)
         covered = [m for m in members if m.open is not None and m.open["by"] is None]
@@ -209,7 +229,6 @@ class Silences:
             self.say_group(lower, "suppressed", due, due, by=group)
         for m in covered:
             self.suppress(group, m, due)
-        return group
 
     def suppress(self, group, item, due):
         item.open["by"] = group
@@ -228,12 +247,13 @@ class Silences:
                 still.setdefault(m.area, []).append(m)
         for area in sorted(still):
             silent = still[area]
-            whole = len(silent) == len(self.members(group.rule, area)) and self.quiet(group.rule, area, due)
-            if not group.where and whole and "area" in group.rule.groups and self.active(group.rule, area) is None:
+            whole = None
+            if not group.where and (group.rule, group.order, area) in self.all_places():
+                whole = self.falls_silent(group.rule, area)
+            if whole is not None and whole <= due:
                 for m in silent:
                     m.open["by"] = None
-                start = min(m.open["start"] for m in silent)
-                self.rise(group.rule, group.order, area, start, min(m.lo + m.ext for m in silent), due)
+                self.rise(group.rule, group.order, area, due)
                 continue
             for m in silent:
                 self.release(m, due)
@@ -250,6 +270,7 @@ class Silences:
         """Take notice of a row; returns [(rule order, level, act)]."""
         acts = []
         self.received[tag] = received
+        self.heard.add(tag)
         for group in self.groups:
             if group.live and group.where in ("", self.areas[tag]):
                 acts.append((group.order, 1 if group.where else 0, lambda g=group: self.end(g, t, received)))
@@ -291,7 +312,7 @@ class Silences:
             if m.tag != tag:
                 continue
             for o in m.past:
-                low = o["start"] - m.interval
+                low = o["start"] - m.pace
                 if o["retracted"] or o["end"] is None or not low < t < o["end"]:
                     continue
                 inside = [low, *(r for r in rows if low < r < o["end"]), o["end"]]
@@ -346,6 +367,7 @@ class Silences:
                 self.say_group(group, "stepped", now, now)
         self.settle(now, now, None)
         self.free(now)
+        self.changed = now
 
     def free(self, now):
         """Release what is suppressed by an alarm that does not stand and is not about to release it."""

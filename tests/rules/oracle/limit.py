@@ -18,6 +18,9 @@ class Event:
     start: int
     end: int | None
     colour: int
+    value: float | None = None
+    """The known value that decided, and the one farthest outside so far (limits only)."""
+    peak: float | None = None
 
 
 @dataclass
@@ -61,6 +64,7 @@ class Run:
         self.last_known = None
         self.newest = None
         self.newest_m = None
+        self.value = self.peak = None
 
     def normal(self):
         self.phase = "normal"
@@ -75,7 +79,12 @@ class Run:
         return max([self.limits.base, *(self.limits.steps[k][3] for k in self.reached)])
 
     def tell(self, kind, at, received, end=None):
-        self.events.append(Event(kind, at, received, self.start, end, self.colour))
+        self.events.append(Event(kind, at, received, self.start, end, self.colour, self.value, self.peak))
+
+    def farther(self, v):
+        """Keep the value that lies farthest outside the limits."""
+        numbers = self.limits
+        self.peak = max(self.peak, v, key=lambda x: max(x - numbers.high, numbers.low - x))
 
     def clock_dues(self):
         """Yield (due, what) of everything the clock could decide now."""
@@ -158,7 +167,7 @@ class Run:
             elif self.phase == "clearing":
                 self.phase, self.clear_count = "active", 0
             self.running = {k: r for k, r in self.running.items() if k in self.reached}
-        self.last_known = t
+        self.last_known, self.value = t, v
         if self.unknown:
             self.unknown = False
             self.tell("known", t, m)
@@ -168,8 +177,9 @@ class Run:
                     self.normal()
                 return
             if self.phase == "normal":
-                self.phase, self.start, self.start_m = "pending", t, m
+                self.phase, self.start, self.start_m, self.peak = "pending", t, m, v
             self.count += 1
+            self.farther(v)
             self.steps(t, m, v)
             if self.count >= numbers.opens and t - self.start >= numbers.on_delay:
                 self.phase = "active"
@@ -185,6 +195,7 @@ class Run:
             cleared = self.clear_count >= numbers.clears and t - self.end >= numbers.off_delay
         else:
             self.phase, self.clear_count = "active", 0
+            self.farther(v)
         if self.paint() != self.colour:
             self.colour = self.paint()
             self.tell("stepped", t, m)

@@ -1,0 +1,89 @@
+"""The batches of a facility that came last: their ids, for evidence, and what was in them.
+
+A batch id that comes again changes nothing (contracts.md §1); with other content it is folded without effect and counted
+(settled.md). Bounded in number and in time: what is older is recognised by its rows, as far as the horizon reaches.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from rules.records import Readings
+
+KEPT = 1_024
+KEPT_MS = 24 * 3_600_000
+DIGEST_BYTES = 8
+
+
+class Seen(Enum):
+    """What a batch is to those before it."""
+
+    NEW = "new"
+    REPEATED = "repeated"
+    CONFLICT = "conflict"
+
+
+@dataclass(slots=True)
+class Batches:
+    """The newest batches, numbered in the order in which they came first."""
+
+    next: int = 0
+    """The number of the next new batch."""
+    _rows: deque[tuple[str, bytes, int]] = field(default_factory=deque)
+    """Id, digest and receive time (ms) of the newest ones."""
+    _digests: dict[str, bytes] = field(default_factory=dict)
+
+    def meet(self, payload: Readings, received: int) -> Seen:
+        """Take notice of a batch; one that is new gets the number `next - 1`."""
+        while self._rows and (len(self._rows) >= KEPT or self._rows[0][2] <= received - KEPT_MS):
+            del self._digests[self._rows.popleft()[0]]
+        digest = digest_of(payload)
+        known = self._digests.get(payload.batch)
+        if known is not None:
+            return Seen.REPEATED if known == digest else Seen.CONFLICT
+        self._rows.append((payload.batch, digest, received))
+        self._digests[payload.batch] = digest
+        self.next += 1
+        return Seen.NEW
+
+    def name(self, number: int) -> str | None:
+        """Return the id of a numbered batch, None if it is not kept any more."""
+        place = number - (self.next - len(self._rows))
+        return self._rows[place][0] if 0 <= place < len(self._rows) else None
+
+    def pack(self) -> list[Any]:
+        """Return the members as a list for a snapshot: receive times as distances, which take little room."""
+        ids = [row[0] for row in self._rows]
+        times = np.diff(np.array([row[2] for row in self._rows], "<i8"), prepend=0).astype("<i8")
+        return [self.next, ids, b"".join(row[1] for row in self._rows), times.tobytes()]
+
+    @classmethod
+    def unpack(cls, packed: list[Any]) -> Batches:
+        """Return the batches of a packed list."""
+        number, ids, digests, times = packed
+        received = np.cumsum(np.frombuffer(times, "<i8")).tolist()
+        parts = [digests[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES] for i in range(len(ids))]
+        rows = deque(zip(ids, parts, received, strict=True))
+        return cls(number, rows, dict(zip(ids, parts, strict=True)))
+
+
+def digest_of(payload: Readings) -> bytes:
+    """Return the digest of what a batch holds: one for equal content, however it was spelled."""
+    value, quality = payload.value.astype("<f8", copy=False), payload.quality.tobytes()
+    if quality.count(0) != len(quality):  # only then can a value be missing
+        value = np.where(np.isnan(value), np.nan, value)
+    parts = (
+        "\n".join(payload.tags).encode(),
+        payload.counts.astype("<i4", copy=False).tobytes(),
+        payload.time.astype("<i8", copy=False).tobytes(),
+        value.tobytes(),
+        quality,
+    )
+    return hashlib.blake2b(b"\0".join(parts), digest_size=DIGEST_BYTES).digest()

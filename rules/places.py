@@ -1,0 +1,89 @@
+"""When an area or a whole feed falls silent: what its series sent last, and when more was due (ADR 0002)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules.layout import NEVER, NONE
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from rules.plan import Plan
+    from rules.state import FacilityState
+
+FEWEST = 2
+"""Series that make a place: of one, its own alarm says the same (ADR 0002)."""
+
+
+def refresh_due(state: FacilityState) -> None:
+    """Recompute the earliest decision by the clock, silences of places included."""
+    state.refresh_due()
+    state.next_due = min(state.next_due, next_rise(state))
+
+
+def next_rise(state: FacilityState) -> int:
+    """Return when the next place falls silent, as far as it depends on a series that is silent already.
+
+    The others are never before their own silence, which is looked at together with its places (`candidates`).
+    """
+    plan = state.plan
+    if plan is None:
+        return NEVER
+    active = np.flatnonzero(state.gaps["active"])
+    pairs = {(plan.gaps[i].rule.id, place) for i in active.tolist() for place in ("", plan.gaps[i].area)}
+    return min((at for pair in pairs if (at := rises(state, plan, *pair)) is not None), default=NEVER)
+
+
+def rises(state: FacilityState, plan: Plan, rule_id: str, place: str) -> int | None:
+    """Return when a place falls silent as a whole if nothing more comes, None if it cannot (docs/engine-semantics.md)."""
+    if state.is_muted(rule_id):
+        return None
+    members, slots = plan.silent[rule_id, place], plan.places[place]
+    wanted = plan.gap_params[members[0]]["area" if place else "facility"]
+    if not wanted or slots.size < FEWEST or _held(state, rule_id, place):
+        return None
+    own, delivery = plan.gap_slots[members], plan.facility.delivery
+    newest, received = _last_row(state, slots), state.series["recv"][own]
+    last = received + delivery >= newest
+    if not last.any():
+        return None
+    due = np.where(state.gaps["active"][members] == 1, NONE, state.gaps["due"][members])
+    wait = np.where(received == newest, delivery, delivery * 3 // 2)
+    due = np.maximum(due, newest + wait + state.series["ext"][own])
+    return max(int(due[last].min()), state.clock, state.floor)
+
+
+def _last_row(state: FacilityState, slots: npt.NDArray[np.int64]) -> int:
+    """Return when the newest row of these series was received; of those that never sent, when they were registered."""
+    received = state.series["recv"][slots]
+    sent = state.series["batch"][slots] != NONE
+    return int((received[sent] if sent.any() else received).max())
+
+
+def _held(state: FacilityState, rule_id: str, place: str) -> bool:
+    """Say whether a group stands over a place, or one that has just ended is still to release its series."""
+    return any(
+        group.rule == rule_id
+        and group.place in {"", place}
+        and (group.occurrence.active or (group.release != NEVER and group.place != place))
+        for group in state.groups
+    )
+
+
+def begin(state: FacilityState, plan: Plan, rule_id: str, place: str, due: int) -> tuple[int, int]:
+    """Return the start of a place's silence, and the instant from which its colours count.
+
+    Of its overdue series count those that stopped with it, and those whose record was due after its last row had come:
+    a series that was dead before says nothing of when the others stopped.
+    """
+    members = plan.silent[rule_id, place]
+    own, gaps = plan.gap_slots[members], state.gaps[members]
+    newest = _last_row(state, plan.places[place])
+    starts = np.where(gaps["active"] == 1, gaps["start_t"], gaps["lo"] + plan.gap_params["pace"][members])
+    overdue = (gaps["active"] == 1) | (gaps["due"] <= due)
+    last = state.series["recv"][own] + plan.facility.delivery >= newest
+    chosen = overdue & (last | (starts > newest))
+    return int(starts[chosen].min()), int((gaps["lo"] + state.series["ext"][own])[chosen].min())

@@ -1,0 +1,94 @@
+"""A batch id that comes again: contracts.md §1 and settled.md ("folded as evidence without effect")."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rules import batches as module
+from rules.batches import Batches, Seen, digest_of
+from rules.engine import Engine
+from tests.rules.byhand import BUNDLE, FACILITY, HOUR, HandLog, sensor, story
+from tests.rules.logs import Row, readings
+
+if TYPE_CHECKING:
+    import pytest
+
+    from rules.records import Readings
+
+
+def batch(name: str, value: float = 5.0) -> Readings:
+    return readings([Row("T1", 1, value), Row("T2", 2, float("nan"), 6)], name)
+
+
+def counted(log: HandLog) -> dict[str, int]:
+    engine = Engine(BUNDLE)
+    for record in log.records():
+        engine.fold(record)
+    return engine.counters(0, FACILITY)
+
+
+def test_a_batch_id_with_other_content_is_folded_without_effect_and_counted() -> None:
+    log = HandLog().register(-1, sensor())
+    log.rows(0.1, ("T1", [0], [5]), batch="X").rows(2.1, ("T1", [1, 2], [9, 9]), batch="X")
+    assert story(log.changes()) == []
+    assert {k: v for k, v in counted(log).items() if k in {"rows", "batch_conflict", "batch_repeated"}} == {
+        "rows": 1, "batch_conflict": 1, "batch_repeated": 0,
+    }  # fmt: skip
+
+
+def test_a_batch_of_rows_from_the_future_stays_refused_when_it_is_sent_again() -> None:
+    log = HandLog().register(-1, sensor()).rows(1, ("T1", [1], [5]), batch="a")
+    log.rows(1, ("T1", [6.5, 7.5], [9, 9]), batch="F").rows(3, ("T1", [3], [5]), batch="b")
+    log.rows(8, ("T1", [6.5, 7.5], [9, 9]), batch="F")
+    assert story(log.changes(), "store-out") == []
+    assert {k: v for k, v in counted(log).items() if k in {"future", "batch_repeated"}} == {
+        "future": 2, "batch_repeated": 1,
+    }  # fmt: skip
+
+
+def test_the_same_rows_in_a_batch_of_another_name_are_rows() -> None:
+    log = HandLog().register(-1, sensor()).rows(1, ("T1", [6.5, 7.5], [9, 9]), batch="F")
+    log.rows(8, ("T1", [6.5, 7.5], [9, 9]), batch="G")
+    assert [s[1] for s in story(log.changes(), "store-out")] == ["raised"]
+
+
+def test_what_was_posted_before_a_tag_was_registered_stays_unfolded_when_it_is_sent_again() -> None:
+    log = HandLog().register(-1, sensor("T2")).rows(1.1, ("T1", [0, 1], [9, 9]), batch="u")
+    log.register(1.2, sensor("T1"), sensor("T2"), version=2).rows(1.3, ("T1", [0, 1], [9, 9]), batch="u")
+    assert story(log.changes(), "store-out") == []
+
+
+def test_a_batch_is_known_by_what_it_holds_however_it_is_spelled() -> None:
+    one = batch("b")
+    strange = one.value.copy()
+    strange.view("<u8")[1] = 0x7FF8_0000_0000_0001  # another NaN
+    assert digest_of(one) == digest_of(replace(one, value=strange, counts=one.counts.astype(np.int64)))
+    assert digest_of(one) != digest_of(replace(one, tags=("T1", "T3")))
+    assert digest_of(one) != digest_of(batch("b", 5.1))
+    assert digest_of(one) != digest_of(replace(one, quality=np.array([1, 6], np.uint8)))
+
+
+def test_memory_ends_with_the_day_and_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    memory = Batches()
+    assert memory.meet(batch("a"), 0) is Seen.NEW
+    assert memory.meet(batch("a"), 24 * HOUR - 1) is Seen.REPEATED
+    assert memory.meet(batch("a", 6.0), 24 * HOUR) is Seen.NEW
+    monkeypatch.setattr(module, "KEPT", 3)
+    assert [memory.meet(batch(name), 24 * HOUR) for name in "bcd"] == [Seen.NEW] * 3
+    assert memory.meet(batch("a", 6.0), 24 * HOUR) is Seen.NEW
+    assert (memory.name(memory.next - 1), memory.name(0), memory.name(memory.next)) == ("a", None, None)
+
+
+@given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=3), st.integers(0, 10**9)), max_size=30))
+def test_a_memory_is_the_same_after_a_restart(steps: list[tuple[str, int]]) -> None:
+    memory = Batches()
+    for name, at in sorted(steps, key=lambda step: step[1]):
+        memory.meet(batch(name), at)
+    again = Batches.unpack(memory.pack())
+    assert again == memory
+    assert again.pack() == memory.pack()
