@@ -16,7 +16,8 @@ from kafka.errors import KafkaError, OffsetOutOfRangeError
 from sqlalchemy import select
 
 from monitor.alarms import operators
-from monitor.alarms.projection import Incoming, apply_batch
+from monitor.alarms.incoming import Incoming
+from monitor.alarms.projection import apply_batch
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 from rules.errors import ContractError
