@@ -15,6 +15,7 @@ from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
 from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
+from monitor.desk.standing import REASONS
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
 from monitor.serving import announce, bound, is_loopback, serve, server
@@ -25,7 +26,6 @@ from rules.pack import default_bundle
 from streams import admin
 
 app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
-STALE_MS = 60_000
 JOIN_S = 4.0
 
 
@@ -60,15 +60,11 @@ def command(
 
     def ready() -> list[str]:
         reasons = [] if threads.failed is None else [threads.failed]
-        if not follower.connected.is_set():
-            reasons.append("the broker does not answer")
-        elif not follower.caught_up.is_set():
-            reasons.append("still reading the changes up to now")
-        elif clock_ms() - follower.last_poll_ms > STALE_MS:
-            reasons.append("the follower of changes stands still")
-        return reasons
+        standing = follower.watch.standing()
+        return reasons if standing is None else [*reasons, REASONS[standing]]
 
-    desk = Desk(settings, store, rulebook, hub, figures, ArchiverEnvironment().folder, clock_ms, ready)
+    archive = ArchiverEnvironment().folder
+    desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch)
     listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))

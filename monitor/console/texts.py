@@ -131,6 +131,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "state.blind": ("无有效数据，状态未知", "Blind: no good data"),
     "state.retracted": ("已撤回", "Retracted"),
     # what you are not being told
+    "old.broker-away": ("页面可能不是最新：消息系统没有响应。", "This page may be old: the broker does not answer."),
+    "old.store-away": ("页面可能不是最新：数据库无法写入。", "This page may be old: the database takes no changes."),
+    "old.behind": ("页面不是最新：正在追赶状态变化。", "This page is old: the desk is catching up with the changes."),
+    "old.still": (
+        "页面可能不是最新：状态变化的读取停住了。",
+        "This page may be old: reading the changes stands still.",
+    ),
+    "old.since": ("显示的是 {time} 的状态。", "It shows the state of {time}."),
     "untold.title": ("未在队列中显示", "What you are not being told"),
     "untold.suppressed": ("已并入", "Suppressed"),
     "untold.blind": ("状态未知", "Blind"),
@@ -241,6 +249,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "monitor.changes-lost": (
         "状态变化在读取前已被删除",
         "Changes were deleted before they were read",
+    ),
+    "monitor.changes-cut": (
+        "状态变化主题比已读的短，已重新读取",
+        "The topic of changes is shorter than what was read of it, and is read again",
     ),
     "monitor.archive_gap": ("存档缺少一段日志", "The archive misses a part of the log"),
     "monitor.archive_damaged": ("存档文件损坏或缺失", "A file of the archive is damaged or missing"),

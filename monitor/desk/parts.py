@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from monitor.alarms.rulebook import Rulebook
     from monitor.desk.figures import Figures
     from monitor.desk.live import Hub
+    from monitor.desk.standing import Watch
     from monitor.settings import DeskEnvironment
     from monitor.store.session import Store
 
@@ -51,6 +52,8 @@ class Desk:
     clock_ms: Callable[[], int]
     ready: Callable[[], list[str]]
     """Why the desk is not ready, empty if it is."""
+    watch: Watch | None = None
+    """Whether the rows are as new as the topic; none where nothing is followed."""
     brake: Brake = field(default_factory=Brake)
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""

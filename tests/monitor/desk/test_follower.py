@@ -12,7 +12,8 @@ from sqlalchemy import select
 from monitor.alarms.operators import open_alarms
 from monitor.alarms.projection import FOREIGN, GAP
 from monitor.desk.figures import Figures
-from monitor.desk.follower import LOST, ChangeFollower, ClusterError
+from monitor.desk.follower import ChangeFollower, ClusterError
+from monitor.desk.offsets import LOST
 from monitor.store.desk_tables import AlarmRow, ChangeRow
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset

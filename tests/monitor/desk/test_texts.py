@@ -22,7 +22,8 @@ from monitor.alarms.queries import Filter
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
-from monitor.desk import follower
+from monitor.desk import offsets
+from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.models import Severity
 from rules.records import QUALITY_NAMES
@@ -43,7 +44,7 @@ def codes_of(module):
     return {
         value
         for name, value in vars(module).items()
-        if name in {"GAP", "FOREIGN", "CONFLICT", "LOST", "DAMAGED", "STOPPED"}
+        if name in {"GAP", "FOREIGN", "CONFLICT", "LOST", "CUT", "DAMAGED", "STOPPED"}
     }
 
 
@@ -69,12 +70,13 @@ FAMILIES = {
     "cause.": literals(Filter.model_fields["cause"]),
     "role.": {role.value for role in Role},
     "untold.": set(queries.UNSEEN) | {"operators", "title"},
+    "old.": {standing.value for standing in Standing} | {"since"},
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
     "action.": {"acknowledge"},
-    "monitor.": codes_of(projection) | codes_of(follower) | codes_of(archive_alarms),
+    "monitor.": codes_of(projection) | codes_of(offsets) | codes_of(archive_alarms),
     "fault.": {"short", "long", "name", "repeated", "common", "same", "wrong", "differs"},
     "refused.": (refusals() | {"contract", "not_found", "internal", "store_down", "other", "title", "back"})
     - SHOWN_ELSEWHERE
