@@ -10,12 +10,12 @@ from typing import Annotated
 import typer
 
 from monitor.alarms.rulebook import Rulebook
+from monitor.desk.admission import Admission
 from monitor.desk.app import create_desk
 from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
 from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
-from monitor.desk.standing import REASONS
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
 from monitor.serving import announce, bound, is_loopback, serve, server
@@ -23,7 +23,6 @@ from monitor.settings import ArchiverEnvironment, DeskEnvironment, kafka_setting
 from monitor.store.relay import Relay
 from rules.errors import BadInputError, Fault, PartMissingError
 from rules.pack import default_bundle
-from streams import admin
 
 app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
 JOIN_S = 4.0
@@ -52,24 +51,25 @@ def command(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    listening = bound(chosen, settings.port if port is None else port)  # first of all: a second desk is told at once
     store = open_store()
-    admin.ensure_ready(kafka)
     figures, hub, rulebook = Figures(), Hub(store), Rulebook(default_bundle())
     follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke)
     relay = Relay(store, kafka, clock_ms)
+    admission = Admission(kafka, store, follower.watch, clock_ms)
 
     def ready() -> list[str]:
         reasons = [] if threads.failed is None else [threads.failed]
-        standing = follower.watch.standing()
-        return reasons if standing is None else [*reasons, REASONS[standing]]
+        reason = admission.reason()
+        return reasons if reason is None else [*reasons, reason]
 
     archive = ArchiverEnvironment().folder
     desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch)
-    listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
-    threads.start("changes", follower.run)
-    threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
+    threads.start("changes", admission.guarded(follower.run))
+    threads.start("standing", admission.tell)
+    threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"
         channel = Alertmanager(

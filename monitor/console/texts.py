@@ -13,6 +13,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "nav.sign_out": ("退出", "Sign out"),
     "live.on": ("实时", "Live"),
     "live.not_yet": ("未实时更新", "Not live"),
+    "live.old": ("不是最新", "Not up to date"),
     "live.off": ("未连接，页面可能不是最新", "Not connected: this page may be old"),
     "zone": ("北京时间", "Beijing time"),
     "keys.queue": ("键盘：j k 移动，enter 打开，a 确认", "Keys: j k move, enter open, a acknowledge"),
@@ -138,6 +139,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "页面可能不是最新：状态变化的读取停住了。",
         "This page may be old: reading the changes stands still.",
     ),
+    "old.refused": (
+        "页面可能不是最新：所连的消息系统不属于本系统，已拒绝读取。",
+        "This page may be old: the broker found there is not this installation's, and is not read.",
+    ),
     "old.since": ("显示的是 {time} 的状态。", "It shows the state of {time}."),
     "untold.title": ("未在队列中显示", "What you are not being told"),
     "untold.suppressed": ("已并入", "Suppressed"),
@@ -249,6 +254,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "monitor.changes-lost": (
         "状态变化在读取前已被删除",
         "Changes were deleted before they were read",
+    ),
+    "monitor.changes-old": (
+        "报警队列不是最新：没有读到新的状态变化",
+        "The queue is not up to date: no new changes are read",
     ),
     "monitor.changes-cut": (
         "状态变化主题比已读的短，已重新读取",

@@ -11,8 +11,9 @@
   let connection = null, heard = 0, pollFailed = false;
   const show = () => {
     if (!status) return;
-    const on = connection !== null && !pollFailed;
-    const text = on ? body.dataset.liveOn : body.dataset.liveOff;
+    const line = connection !== null && !pollFailed;
+    const on = line && document.querySelector("#untold .old") === null; // the desk itself may wait for the broker
+    const text = on ? body.dataset.liveOn : line ? body.dataset.liveOld : body.dataset.liveOff;
     if (status.textContent !== text) status.textContent = text;
     status.classList.toggle("on", on);
     status.classList.toggle("off", !on);

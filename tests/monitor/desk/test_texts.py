@@ -22,7 +22,7 @@ from monitor.alarms.queries import Filter
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
-from monitor.desk import offsets
+from monitor.desk import admission, offsets
 from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.models import Severity
@@ -44,7 +44,7 @@ def codes_of(module):
     return {
         value
         for name, value in vars(module).items()
-        if name in {"GAP", "FOREIGN", "CONFLICT", "LOST", "CUT", "DAMAGED", "STOPPED"}
+        if name in {"GAP", "FOREIGN", "CONFLICT", "LOST", "CUT", "OLD", "DAMAGED", "STOPPED"}
     }
 
 
@@ -76,7 +76,7 @@ FAMILIES = {
     "quality.": set(QUALITY_NAMES),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
     "action.": {"acknowledge"},
-    "monitor.": codes_of(projection) | codes_of(offsets) | codes_of(archive_alarms),
+    "monitor.": codes_of(projection) | codes_of(offsets) | codes_of(admission) | codes_of(archive_alarms),
     "fault.": {"short", "long", "name", "repeated", "common", "same", "wrong", "differs"},
     "refused.": (refusals() | {"contract", "not_found", "internal", "store_down", "other", "title", "back"})
     - SHOWN_ELSEWHERE
