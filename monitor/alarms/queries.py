@@ -133,7 +133,7 @@ def _due(rulebook: Rulebook) -> ColumnElement[int]:
         (and_(AlarmRow.rule == rule, AlarmRow.severity == severity.value), shift)
         for (rule, severity), shift in rulebook.shifts.items()
     ]
-    return AlarmRow.raised_ms + case(*shift, else_=0) if shift else AlarmRow.raised_ms + 0
+    return AlarmRow.asked_ms + case(*shift, else_=0) if shift else AlarmRow.asked_ms + 0
 
 
 def one(session: Session, alarm: str) -> AlarmRow | None:
@@ -260,7 +260,7 @@ def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]
 
 def _cursor_of(row: AlarmRow, rulebook: Rulebook) -> str:
     asks = attention(row) is Attention.UNACKNOWLEDGED
-    due = row.raised_ms + rulebook.shifts.get((row.rule, Severity(row.severity)), 0)
+    due = row.asked_ms + rulebook.shifts.get((row.rule, Severity(row.severity)), 0)
     place: list[Any] = [row.severity_rank, 0 if asks else 1, due, row.id]
     return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
 

@@ -58,6 +58,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "refused.role": ("您的角色不能处理报警。", "Your role does not act on alarms."),
     "refused.no_such_alarm": ("没有这条报警。", "There is no such alarm."),
     "refused.no_such_revision": ("该修订号不存在。", "The alarm has no such revision."),
+    "refused.too_many_acts": (
+        "该报警已确认，且处理记录已满，没有保存。",
+        "The alarm is acknowledged already and holds no more acts; nothing was saved.",
+    ),
     "refused.bad_filter": ("筛选条件无效。", "The filter is not valid."),
     "refused.contract": ("提交的内容无效，什么都没有保存。", "What was sent is not valid; nothing was saved."),
     "refused.internal": (
@@ -201,6 +205,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "alarm.end": ("结束", "End"),
     "alarm.not_over": ("尚未结束", "not over"),
     "alarm.raised": ("发出", "Raised"),
+    "alarm.asked": ("再次发出", "Announced again"),
     "alarm.rule": ("规则", "Rule"),
     "alarm.revision": ("修订", "Revision"),
     "alarm.highest": ("最高等级", "Highest colour"),

@@ -41,6 +41,7 @@ def alarm(
         "start_ms": row.start_ms,
         "end_ms": row.end_ms,
         "raised_ms": row.raised_ms,
+        "asked_ms": row.asked_ms,
         "lasted": span(max(0, until - row.start_ms), language),
         "left": left,
         "late": row.late,
@@ -63,7 +64,7 @@ def _left(row: AlarmRow, rulebook: Rulebook, language: str, now_ms: int) -> dict
         days = limit.removesuffix("wd")
         words = text("left.day" if days == "1" else "left.days", language, n=days)
         return {"text": words, "share": None, "over": False}
-    rest = row.raised_ms + limit - now_ms
+    rest = row.asked_ms + limit - now_ms
     if abs(rest) >= 10 * MINUTE:
         rest -= rest % MINUTE  # seconds matter at the end
     if rest < 0:

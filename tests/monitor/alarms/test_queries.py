@@ -158,9 +158,9 @@ def test_paging_five_thousand_alarms_shows_each_once_in_one_order(big):
     def place(row):
         asks = attention(row) is Attention.UNACKNOWLEDGED
         limit, own = RULEBOOK.respond(row.rule, Severity(row.severity)), RESPOND[Severity(row.severity)]
-        due = row.raised_ms + (limit - own if isinstance(limit, int) and isinstance(own, int) else 0)
+        due = row.asked_ms + (limit - own if isinstance(limit, int) and isinstance(own, int) else 0)
         if isinstance(limit, str) != isinstance(own, str) or (isinstance(limit, str) and limit != own):
-            due = row.raised_ms + (int(limit[:-2]) - int(own[:-2])) * 24 * HOUR
+            due = row.asked_ms + (int(limit[:-2]) - int(own[:-2])) * 24 * HOUR
         return (-row.severity_rank, not asks, due, row.id)
 
     assert walked == sorted(walked, key=place)
@@ -176,6 +176,18 @@ def test_within_a_colour_who_has_least_time_left_comes_first(store):
     assert tags(shown(store)) == ["URGENT", "FRESH", "OLD", "MILD"]
     assert tags(shown(store, limit=2)) == ["URGENT", "FRESH"]
     assert tags(shown(store, limit=2, after=shown(store, limit=2).next)) == ["OLD", "MILD"]
+
+
+def test_a_step_up_or_a_release_has_its_time_before_it(store):
+    """Its colour's time counts from when it was announced, not from a raise of hours ago in another colour."""
+    old = change(1, tag="OLD", severity="orange", start=NOW - 9 * HOUR, at=NOW - 9 * HOUR)
+    early = change(2, tag="EARLY", severity="red", start=NOW - 30 * MINUTE, at=NOW - 30 * MINUTE)
+    worse = change(3, "stepped", tag="OLD", severity="red", start=NOW - 9 * HOUR, at=NOW - MINUTE)
+    later = change(4, tag="LATER", severity="red", start=NOW, at=NOW)
+    apply(store, old, early, worse, later)
+    assert tags(shown(store)) == ["EARLY", "OLD", "LATER"]
+    assert tags(shown(store, after=shown(store, limit=1).next)) == ["OLD", "LATER"]
+    assert tags(shown(store, after=shown(store, limit=2).next)) == ["LATER"]
 
 
 def test_a_rule_that_has_become_unknown_counts_as_its_colour(store):
