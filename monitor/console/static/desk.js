@@ -1,6 +1,7 @@
 // Live updates and the keyboard. Everything here enhances: the pages read and act without it.
 "use strict";
 (() => {
+  document.documentElement.classList.add("js");
   const body = document.body;
   const status = document.getElementById("live");
   const SILENT_MS = 50000; // the stream says something every 15 s

@@ -26,9 +26,11 @@ from monitor.desk import admission, offsets
 from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.models import Severity
+from rules.pack import default_bundle
 from rules.records import QUALITY_NAMES
 from rules.rule import Citation
 
+TABLES = set(default_bundle().tables)
 MONITOR = Path(__file__).parents[3] / "monitor"
 NAMES = sorted(TEMPLATES.list_templates(["html"]))
 COLOURS = {severity.value for severity in Severity}
@@ -71,6 +73,7 @@ FAMILIES = {
     "role.": {role.value for role in Role},
     "untold.": set(queries.UNSEEN) | {"operators", "title"},
     "old.": {standing.value for standing in Standing} | {"since"},
+    "origin.": {"register", "register range", "rule"} | TABLES,
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
