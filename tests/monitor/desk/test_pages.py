@@ -441,7 +441,7 @@ def test_the_pages_are_the_same_on_both_databases(either_lab):
         strip = page.one("nav", id="untold").text
     assert (
         strip
-        == "What you are not being told Suppressed 3 Blind 1 Rules on trial 1 Silent 7 Returned unseen 1 Monitor faults 2"
+        == "What you are not being told Suppressed 3 Blind 1 Rules on trial 1 Silent 7 Returned while suppressed 1 Monitor faults 2"
     )
     assert len(rows(page)) == 15
 
