@@ -19,7 +19,7 @@ from rules.layout import GAP, HORIZON_MS, NEVER, NONE
 from rules.occurrence import Occurrence
 from rules.rule import GapRule
 from rules.state import FacilityState, Group
-from rules.wording import group_message, unwatched
+from rules.wording import SILENT_WHILE, group_message, unwatched
 
 if TYPE_CHECKING:
     from rules.emission import Emitter, Transition
@@ -383,12 +383,11 @@ def _emit(
     named = suppresses or []
     assert emitter.state.plan is not None  # noqa: S101 - a group has members
     read = emitter.read_of(emitter.state.plan.places[group.place], NONE, records)
-    verdict = Verdict.TRUE if kind in {ChangeKind.RAISED, ChangeKind.STEPPED} else Verdict.FALSE
-    leaf = Leaf(expr="rows received", left=0.0, op="=", right=0.0, verdict=verdict)
+    verdict = Verdict.TRUE if kind in SILENT_WHILE else Verdict.FALSE
+    rows = 0.0 if verdict is Verdict.TRUE else None  # how many came is not counted: one is enough
+    leaf = Leaf(expr="rows received", left=rows, op="=", right=0.0, verdict=verdict)
     left_out = {"suppresses": len(named) - LISTED} if len(named) > LISTED else {}
-    proof = Evidence(
-        leaves=[leaf] if verdict is Verdict.TRUE else [], records=read, suppresses=named[:LISTED], left_out=left_out
-    )
+    proof = Evidence(leaves=[leaf], records=read, suppresses=named[:LISTED], left_out=left_out)
     emitter.emit(
         _rule(group.rule, emitter), _subject(group.place), group.occurrence, kind, at, received,
         group_message(group.place, kind), proof, by=by,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from rules.plan import Instance
 
 UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L"}
+SILENT_WHILE = frozenset({ChangeKind.RAISED, ChangeKind.STEPPED, ChangeKind.SUPPRESSED, ChangeKind.RELEASED})
+"""Changes of a silence at which it still lasts."""
 WHOLE_FEED = ("Whole feed", "全部数据")
 _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.STEPPED: ("colour changed", "等级变更"),
@@ -49,6 +51,10 @@ def crossed(instance: Instance, value: float) -> tuple[str, float] | None:
 def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
     """Return one sentence in both languages; names of places come from the register as text."""
     tag, unit = instance.tag, sign(instance.unit)
+    if (
+        kind is ChangeKind.STEPPED
+    ):  # who reads only the newest sentence must know what is wrong, not only that it is worse
+        return _with_ending(message(instance, ChangeKind.RAISED, value), kind)
     if kind is not ChangeKind.RAISED:
         en, zh = _ENDINGS[kind]
         return Bilingual(en=f"{tag}: {en}", zh=f"{tag}：{zh}")
@@ -70,6 +76,11 @@ def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
     )
 
 
+def _with_ending(sentence: Bilingual, kind: ChangeKind) -> Bilingual:
+    en, zh = _ENDINGS[kind]
+    return Bilingual(en=f"{sentence.en}; {en}", zh=f"{sentence.zh}；{zh}")
+
+
 def unwatched(place: str) -> Bilingual:
     """Return the sentence for an alarm that ends because its rule or subject is no longer in force (empty: the feed)."""
     en, zh = (place, place) if place else WHOLE_FEED
@@ -81,6 +92,8 @@ def unwatched(place: str) -> Bilingual:
 def group_message(place: str, kind: ChangeKind) -> Bilingual:
     """Return the sentence for an area's or the facility's silence; `place` is the area id or empty."""
     en, zh = (place, place) if place else WHOLE_FEED
+    if kind is ChangeKind.STEPPED:
+        return _with_ending(group_message(place, ChangeKind.RAISED), kind)
     if kind is ChangeKind.RAISED:
         return Bilingual(en=f"{en}: no record arrives from any sensor", zh=f"{zh}：所有测点均未收到记录")
     return Bilingual(en=f"{en}: {_ENDINGS[kind][0]}", zh=f"{zh}：{_ENDINGS[kind][1]}")
@@ -99,7 +112,7 @@ def evidence(
             if instance.rule.factor
             else format_duration(silent + instance.rule.grace)
         )
-        verdict = Verdict.TRUE if kind in {ChangeKind.RAISED, ChangeKind.STEPPED} else Verdict.FALSE
+        verdict = Verdict.TRUE if kind in SILENT_WHILE else Verdict.FALSE
         leaves.append(Leaf(expr=f"silence of {instance.tag}", left=None, op=">", right=wait, verdict=verdict))
     elif kind is ChangeKind.UNKNOWN:
         leaves.append(

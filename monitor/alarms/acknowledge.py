@@ -1,18 +1,25 @@
-"""Acknowledge an alarm as it was seen: the revision named counts, anything newer stays unacknowledged."""
+"""Acknowledge an alarm as it was seen: the revision named counts, anything newer stays unacknowledged.
+
+What a person did is kept, also when another was quicker; only the same act sent again is one act.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import func, select
 
 from monitor.alarms.axes import Attention, attention
 from monitor.store.counters import numbers
-from monitor.store.desk_tables import ActionRow, AlarmRow, LiveRow
+from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, LiveRow
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
 
 MAX_NOTE = 1000
+MAX_ACTS = 500
+"""Of one alarm. Beyond it an acknowledgement counts only if it moves the revision."""
 
 
 class NoSuchAlarmError(LookupError):
@@ -20,7 +27,11 @@ class NoSuchAlarmError(LookupError):
 
 
 class RevisionError(ValueError):
-    """The revision named is newer than any there is: nobody can have seen it."""
+    """The alarm never had the revision named: nobody can have seen it."""
+
+
+class TooManyActsError(ValueError):
+    """The alarm is acknowledged already, and has more acts than anybody reads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +45,46 @@ class Acknowledged:
 def acknowledge(
     session: Session, alarm: str, *, revision: int, actor: str, now_ms: int, note: str | None = None
 ) -> Acknowledged:
-    """Record that `actor` has seen the alarm at `revision`; a repeat, or an older revision, changes nothing.
+    """Record that `actor` has seen the alarm at `revision`.
+
+    Who was first to acknowledge the newest revision stays its acknowledger; everybody else's act is kept beside it.
 
     Raises:
         NoSuchAlarmError: no such alarm.
-        RevisionError: the alarm has not reached this revision.
+        RevisionError: the alarm has no such revision.
+        TooManyActsError: the act would change nothing, and there are too many like it.
     """
     row = session.get(AlarmRow, alarm, with_for_update=True)
     if row is None:
         raise NoSuchAlarmError(alarm)
-    if revision < 1 or revision > row.revision:
+    if not _had(session, row, revision):
         raise RevisionError(f"revision {revision}; the alarm is at {row.revision}")
-    if revision > row.acknowledged_revision:
-        row.acknowledged_revision, row.acknowledged_by, row.acknowledged_ms = revision, actor, now_ms
-        session.add(
-            ActionRow(
-                alarm=alarm, action="acknowledge", revision=revision, actor=actor, at_ms=now_ms, note=note or None
-            )
-        )
+    moves = revision > row.acknowledged_revision
+    act = {"alarm": alarm, "action": "acknowledge", "revision": revision, "actor": actor, "note": note or None}
+    if moves or not _done(session, act):
+        if moves:
+            row.acknowledged_revision, row.acknowledged_by, row.acknowledged_ms = revision, actor, now_ms
+        elif _acts(session, alarm) >= MAX_ACTS:
+            raise TooManyActsError(alarm)
+        session.add(ActionRow(**act, at_ms=now_ms))
         (number,) = numbers(session, "live", 1)
         session.add(
             LiveRow(id=number, at_ms=now_ms, kind="acknowledged", alarm=alarm, facility=row.facility, revision=revision)
         )
     return Acknowledged(revision, attention(row) is Attention.UNACKNOWLEDGED)
+
+
+def _had(session: Session, row: AlarmRow, revision: int) -> bool:
+    """Say whether a revision is a change of this alarm that has been applied; its stream's seqs belong to others too."""
+    if not 1 <= revision <= row.revision:
+        return False
+    change = session.get(ChangeRow, (row.stream, revision))
+    return change is not None and change.alarm == row.id
+
+
+def _done(session: Session, act: dict[str, Any]) -> bool:
+    return session.scalars(select(ActionRow.id).filter_by(**act).limit(1)).first() is not None
+
+
+def _acts(session: Session, alarm: str) -> int:
+    return session.scalar(select(func.count()).select_from(ActionRow).where(ActionRow.alarm == alarm)) or 0

@@ -48,6 +48,15 @@ def announces(change: Change, before: Severity | None) -> bool:
     return before is not None and change.severity.rank > before.rank
 
 
+def asks_anew(change: Change, before: Severity | None, *, acknowledged: bool) -> bool:
+    """Say whether the time to respond starts again at a change that announces.
+
+    It does not where an alarm that nobody has acknowledged yet becomes blind: that is no news to wait for, and data that
+    come and go must not push the end of the time away.
+    """
+    return announces(change, before) and (change.change is not ChangeKind.UNKNOWN or before is None or acknowledged)
+
+
 def attention(row: AlarmRow) -> Attention:
     """Return the attention axis. Alarms of draft and shadow rules and retracted ones ask for nobody."""
     if row.stage != "live" or row.status == "retracted":

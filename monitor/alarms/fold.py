@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import insert, select, update
 
-from monitor.alarms.axes import announces
+from monitor.alarms.axes import announces, asks_anew
 from monitor.store.desk_tables import AlarmRow
 from rules.alarms import Alarm
 from rules.canonical import canonical_bytes
@@ -32,11 +32,15 @@ class _Occurrence:
     alarm: Alarm
     current: Severity | None
     attention: int
+    asked_ms: int
+    acknowledged: int
     first: Change | None = None
     last: Change | None = None
 
     def apply(self, change: Change) -> None:
         self.alarm.apply(change)
+        if asks_anew(change, self.current, acknowledged=self.acknowledged >= self.attention):
+            self.asked_ms = change.received
         if announces(change, self.current):
             self.attention = change.seq
         self.current, self.last = change.severity, change
@@ -48,7 +52,7 @@ def fold(session: Session, changes: Sequence[Change]) -> None:
     for change in changes:
         occurrence = found.get(change.alarm)
         if occurrence is None:
-            occurrence = found[change.alarm] = _Occurrence(_begun(change), None, 0, first=change)
+            occurrence = found[change.alarm] = _Occurrence(_begun(change), None, 0, change.received, 0, first=change)
         occurrence.apply(change)
     touched = [(occurrence, _moved(occurrence)) for occurrence in found.values()]
     new = [moved | _kept(occurrence.first) for occurrence, moved in touched if occurrence.first is not None]
@@ -63,7 +67,7 @@ def _load(session: Session, ids: list[str]) -> dict[str, _Occurrence]:
     columns = (
         AlarmRow.id, AlarmRow.rule, AlarmRow.facility, AlarmRow.stage, AlarmRow.start_ms, AlarmRow.end_ms,
         AlarmRow.status, AlarmRow.suppressed_by, AlarmRow.late, AlarmRow.changes, AlarmRow.severity, AlarmRow.highest,
-        AlarmRow.attention_revision,
+        AlarmRow.attention_revision, AlarmRow.asked_ms, AlarmRow.acknowledged_revision,
     )  # fmt: skip
     found: dict[str, _Occurrence] = {}
     for start in range(0, len(ids), VARIABLES):
@@ -73,7 +77,9 @@ def _load(session: Session, ids: list[str]) -> dict[str, _Occurrence]:
                 row.id, row.rule, row.facility, {}, Severity(row.highest), row.stage, row.start_ms, row.end_ms,
                 status=row.status, suppressed_by=row.suppressed_by, late=row.late, changes=row.changes,
             )  # fmt: skip
-            found[row.id] = _Occurrence(alarm, Severity(row.severity), row.attention_revision)
+            found[row.id] = _Occurrence(
+                alarm, Severity(row.severity), row.attention_revision, row.asked_ms, row.acknowledged_revision
+            )
     return found
 
 
@@ -117,6 +123,7 @@ def _moved(occurrence: _Occurrence) -> dict[str, Any]:
         "changes": alarm.changes,
         "revision": last.seq,
         "attention_revision": occurrence.attention,
+        "asked_ms": occurrence.asked_ms,
         "message_en": last.message.en,
         "message_zh": last.message.zh,
         "evidence": json.dumps(last.evidence.model_dump(mode="json", exclude_none=True), ensure_ascii=False),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from monitor.alarms.rulebook import Rulebook
 
-Status = Literal["open", "active", "unknown", "cleared", "retracted", "any"]
+Status = Literal["queue", "open", "active", "unknown", "cleared", "retracted", "any"]
 PAGE = 100
 MAX_PAGE = 500
 MAX_NAMES = 20_000
@@ -37,7 +37,8 @@ _ALARM_ID = re.compile(r"[0-9a-f]{32}")
 class Filter(Strict):
     """Which alarms; as it stands in the address of the queue page and of `GET /v1/alarms`."""
 
-    status: Status = "open"
+    status: Status = "queue"
+    """`queue`: what has not ended, and what ended before anybody acknowledged it (returned, unacknowledged)."""
     severity: Severity | None = None
     """This colour and worse."""
     facility: FacilityId | None = None
@@ -78,15 +79,15 @@ class Unseen:
     silent: int
     """Open silences of feeds, areas and sensors."""
     returned: int
-    """Cleared before anybody acknowledged them."""
+    """Cleared under a wider alarm before anybody acknowledged them; those of their own stay in the queue."""
 
 
 UNSEEN: dict[str, dict[str, str]] = {
-    "suppressed": {"suppressed": "only"},
+    "suppressed": {"status": "open", "suppressed": "only"},
     "blind": {"status": "unknown", "suppressed": "any"},
-    "trial": {"stage": "trial", "suppressed": "any"},
-    "silent": {"cause": "silence", "suppressed": "any"},
-    "returned": {"status": "cleared", "attention": "unacknowledged", "suppressed": "any"},
+    "trial": {"status": "open", "stage": "trial", "suppressed": "any"},
+    "silent": {"status": "open", "cause": "silence", "suppressed": "any"},
+    "returned": {"status": "cleared", "attention": "unacknowledged", "suppressed": "only"},
 }
 
 
@@ -102,12 +103,14 @@ def unacknowledged() -> ColumnElement[bool]:
 def queue(session: Session, wanted: Filter, rulebook: Rulebook) -> Page:
     """Return alarms, worst first; within a colour what nobody has seen first, then by the time left to respond.
 
+    What ended unseen follows what still holds and is unseen; what was seen comes last.
+
     Raises:
         BadCursorError: the cursor is not ours.
     """
     conditions = _conditions(wanted, rulebook)
     total = session.scalar(select(func.count()).select_from(AlarmRow).where(*conditions)) or 0
-    seen = case((unacknowledged(), 0), else_=1)
+    seen = _seen()
     due = _due(rulebook)
     rows = select(AlarmRow).where(*conditions)
     if wanted.after is not None:
@@ -127,13 +130,17 @@ def queue(session: Session, wanted: Filter, rulebook: Rulebook) -> Page:
     return Page(found, _cursor_of(found[-1], rulebook) if more else None, total)
 
 
+def _seen() -> ColumnElement[int]:
+    return case((and_(unacknowledged(), AlarmRow.status.in_(OPEN)), 0), (unacknowledged(), 1), else_=2)
+
+
 def _due(rulebook: Rulebook) -> ColumnElement[int]:
     """Until when somebody must have acted; comparable within one colour only, so the colour's own time is left out."""
     shift = [
         (and_(AlarmRow.rule == rule, AlarmRow.severity == severity.value), shift)
         for (rule, severity), shift in rulebook.shifts.items()
     ]
-    return AlarmRow.raised_ms + case(*shift, else_=0) if shift else AlarmRow.raised_ms + 0
+    return AlarmRow.asked_ms + case(*shift, else_=0) if shift else AlarmRow.asked_ms + 0
 
 
 def one(session: Session, alarm: str) -> AlarmRow | None:
@@ -186,7 +193,11 @@ def unseen(session: Session, rulebook: Rulebook) -> Unseen:
         among(live, AlarmRow.rule.in_(rulebook.silences)),
     ).where(AlarmRow.status.in_(OPEN))
     suppressed, blind, trial, silent = session.execute(is_open).one()
-    cleared = select(func.count()).select_from(AlarmRow).where(AlarmRow.status == "cleared", unacknowledged())
+    cleared = (
+        select(func.count())
+        .select_from(AlarmRow)
+        .where(AlarmRow.status == "cleared", AlarmRow.suppressed_by.is_not(None), unacknowledged())
+    )
     return Unseen(int(suppressed), int(blind), int(trial), int(silent), session.scalar(cleared) or 0)
 
 
@@ -199,6 +210,16 @@ def open_counts(session: Session) -> dict[tuple[str, bool], int]:
         .group_by(AlarmRow.severity, asks)
     )
     return {(severity, bool(seen)): count for severity, seen, count in session.execute(rows)}
+
+
+def returned_counts(session: Session) -> dict[str, int]:
+    """Return by colour how many alarms of the queue ended before anybody acknowledged them."""
+    rows = (
+        select(AlarmRow.severity, func.count())
+        .where(AlarmRow.status == "cleared", AlarmRow.suppressed_by.is_(None), unacknowledged())
+        .group_by(AlarmRow.severity)
+    )
+    return {severity: count for severity, count in session.execute(rows)}  # noqa: C416 - rows are no pairs to mypy
 
 
 def names(session: Session, facilities: set[str]) -> dict[str, dict[str, str]]:
@@ -233,7 +254,10 @@ def last_live(session: Session) -> int:
 
 def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]:
     found: list[ColumnElement[bool]] = []
-    if wanted.status == "open":
+    if wanted.status == "queue":
+        unseen_end = and_(AlarmRow.status == "cleared", AlarmRow.acknowledged_revision < AlarmRow.attention_revision)
+        found.append(or_(AlarmRow.status.in_(OPEN), and_(unseen_end, AlarmRow.stage == "live")))
+    elif wanted.status == "open":
         found.append(AlarmRow.status.in_(OPEN))
     elif wanted.status != "any":
         found.append(AlarmRow.status == wanted.status)
@@ -260,8 +284,9 @@ def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]
 
 def _cursor_of(row: AlarmRow, rulebook: Rulebook) -> str:
     asks = attention(row) is Attention.UNACKNOWLEDGED
-    due = row.raised_ms + rulebook.shifts.get((row.rule, Severity(row.severity)), 0)
-    place: list[Any] = [row.severity_rank, 0 if asks else 1, due, row.id]
+    due = row.asked_ms + rulebook.shifts.get((row.rule, Severity(row.severity)), 0)
+    seen = 2 if not asks else 0 if row.status in OPEN else 1
+    place: list[Any] = [row.severity_rank, seen, due, row.id]
     return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")
 
 

@@ -57,6 +57,8 @@ class AlarmView(Strict):
     attention: Attention
     state: State
     """ANSI/ISA-18.2 name, and two of ours: blind, retracted."""
+    asked: str
+    """Log time since when it asks for a person: the raise, the newest step up or release; the time to respond starts here."""
     respond_by: str | None
     """Until when somebody must have acted; null where the limit counts working days."""
     acknowledged: Acknowledgement | None
@@ -150,7 +152,7 @@ class OperatorView(Strict):
 
 def alarm_view(row: AlarmRow, rulebook: Rulebook, facility_name: dict[str, str] | None) -> AlarmView:
     """Return the view of a row."""
-    respond = rulebook.respond_by_ms(row.rule, Severity(row.severity), row.raised_ms)
+    respond = rulebook.respond_by_ms(row.rule, Severity(row.severity), row.asked_ms)
     return AlarmView(
         alarm=row.id,
         stream=row.stream,
@@ -175,6 +177,7 @@ def alarm_view(row: AlarmRow, rulebook: Rulebook, facility_name: dict[str, str] 
         revision=row.revision,
         attention=attention(row),
         state=state(row),
+        asked=format_instant(row.asked_ms),
         respond_by=None if respond is None else format_instant(respond),
         acknowledged=None
         if row.acknowledged_by is None or row.acknowledged_ms is None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
 from monitor.alarms import operators, queries
-from monitor.alarms.acknowledge import Acknowledged, NoSuchAlarmError, RevisionError, acknowledge
+from monitor.alarms.acknowledge import Acknowledged, NoSuchAlarmError, RevisionError, TooManyActsError, acknowledge
 from monitor.alarms.chart import Chart, chart_of
 from monitor.alarms.queries import BadCursorError, Filter
 from monitor.api.models import (
@@ -144,7 +144,7 @@ def acknowledged(desk: Desk, alarm: str, revision: int, actor: str, note: str | 
     """Acknowledge in a transaction of its own and wake the live stream.
 
     Raises:
-        RefusedError: 404 no such alarm, 409 a revision that is not there.
+        RefusedError: 404 no such alarm, 409 a revision that is not there, or more acts than one alarm keeps.
     """
     try:
         with desk.store.writing() as session:
@@ -153,6 +153,8 @@ def acknowledged(desk: Desk, alarm: str, revision: int, actor: str, note: str | 
         raise RefusedError(HTTPStatus.NOT_FOUND, "no_such_alarm") from error
     except RevisionError as error:
         raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision", str(error)) from error
+    except TooManyActsError as error:
+        raise RefusedError(HTTPStatus.CONFLICT, "too_many_acts") from error
     desk.hub.poke()
     return done
 

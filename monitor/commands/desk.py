@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from monitor.alarms.rulebook import Rulebook
+from monitor.desk.admission import Admission
 from monitor.desk.app import create_desk
 from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
@@ -26,7 +27,6 @@ from monitor.settings import ArchiverEnvironment, DeskEnvironment, kafka_setting
 from monitor.store.relay import Relay
 from rules.errors import BadInputError, Fault, PartMissingError
 from rules.pack import default_bundle
-from streams import admin
 
 app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
 JOIN_S = 4.0
@@ -58,13 +58,14 @@ def command(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("kafka").setLevel(logging.WARNING)
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    listening = bound(chosen, settings.port if port is None else port)  # first of all: a second desk is told at once
     store = open_store()
-    admin.ensure_ready(kafka)
     figures, hub, rulebook = Figures(), Hub(store), Rulebook(default_bundle())
     follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke)
     relay = Relay(store, kafka, clock_ms)
+    admission = Admission(kafka, store, follower.watch, clock_ms)
 
-    readiness = Readiness(store, follower.watch, clock_ms)
+    readiness = Readiness(store, admission.reason, clock_ms)
 
     def ready() -> list[str]:
         return [*([] if threads.failed is None else [threads.failed]), *readiness.reasons()]
@@ -72,13 +73,13 @@ def command(
     archive = ArchiverEnvironment().folder
     desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch)
     rejected = RejectionFollower(store, kafka, clock_ms=clock_ms, figures=figures, book=desk.rejections)
-    listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
-    threads.start("changes", follower.run)
+    threads.start("changes", admission.guarded(follower.run))
+    threads.start("rejections", admission.guarded(rejected.run))
+    threads.start("standing", admission.tell)
     threads.start("readiness", readiness.watch_store)
-    threads.start("rejections", rejected.run)
-    threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
+    threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))
     threads.start("healing", healing_job(store, archive, clock_ms))
     threads.start("retention", retention_job(store, kafka, clock_ms))
     if settings.alertmanager:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Depends, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
 from monitor.accounts import users
-from monitor.console.render import LANGUAGE_COOKIE, language_of, local_path, page
+from monitor.console.render import LANGUAGE_COOKIE, browser_language, language_of, local_path, page
 from monitor.console.texts import text
 from monitor.desk import signing
 from monitor.desk.parts import COOKIE, Parts, RefusedError, Unsettled, check_csrf, check_origin
@@ -44,6 +44,10 @@ def sign_in(
         return answer
     answer = to("/password" if person.must_change else local_path(next))
     signing.set_cookie(answer, desk, token)
+    read_in = browser_language(request)
+    if LANGUAGE_COOKIE not in request.cookies and read_in is not None and read_in != person.language:
+        # The form was read in the browser's language: the pages behind it go on in it until the browser is closed.
+        answer.set_cookie(LANGUAGE_COOKIE, read_in, httponly=True, samesite="strict", secure=desk.settings.https)
     return answer
 
 

@@ -144,7 +144,7 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_filter") from error
         names = queries.names(session, {row.facility for row in found.rows})
         covers = queries.covered(session, [row.id for row in found.rows])
-        counts = queries.open_counts(session)
+        counts, returned = queries.open_counts(session), queries.returned_counts(session)
     rows = [views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0)) for row in found.rows]
     query = urlencode(given)
     first = {key: value for key, value in given.items() if key != "after"}
@@ -153,7 +153,7 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         "filtered": bool(first),
         "page_rows": found,
         "rows": rows,
-        "tally": views.tally(counts),
+        "tally": views.tally(counts, returned),
         "now": now,
         "acts": person.role.acts,
         "here": f"/?{query}" if query else "/",
@@ -178,9 +178,11 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         contacts = list(
             session.scalars(select(ContactRow).where(ContactRow.facility == row.facility).order_by(ContactRow.position))
         )
+    evidence = Evidence.model_validate_json(row.evidence)
     return row, frame | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
-        "evidence": Evidence.model_validate_json(row.evidence),
+        "evidence": evidence,
+        "leaves": [views.leaf(leaf, language) for leaf in evidence.leaves],
         "history": [views.change(change, language) for change in history],
         "history_left_out": row.changes - len(history),
         "actions": [a for a in done if f"action.{a.action}" in TEXTS],

@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from monitor.console.citations import cited
 from monitor.console.formats import local, number, utc
 from monitor.console.texts import TEXTS, text
 from monitor.desk.parts import seen_person
@@ -63,10 +64,15 @@ def language_of(request: Request, person: Person | None) -> str:
         return chosen
     if person is not None:
         return person.language
+    return browser_language(request) or "zh"
+
+
+def browser_language(request: Request) -> str | None:
+    """Return the first of our languages that the browser asks for, if any."""
     for wanted in request.headers.get("accept-language", "")[:200].lower().split(","):
         if wanted.strip()[:2] in {"zh", "en"}:
             return wanted.strip()[:2]
-    return "zh"
+    return None
 
 
 def local_path(target: str) -> str:
@@ -85,7 +91,12 @@ def page(
     """Return a rendered page; it is never cached."""
     language = language_of(request, person)
     here = _path(request) if request.method == "GET" else "/"
-    shared = DEFAULTS | {"person": person, "lang": language, "t": partial(_text, language), "here": here}
+    words = {
+        "t": partial(_text, language),
+        "origin": partial(_origin, language),
+        "cited": partial(cited, language=language),
+    }
+    shared = DEFAULTS | words | {"person": person, "lang": language, "here": here}
     body = TEMPLATES.get_template(template).render(shared | context)
     return HTMLResponse(body, status, {"Cache-Control": "no-store", "Vary": "Cookie, Accept-Language"})
 
@@ -116,3 +127,9 @@ def _path(request: Request) -> str:
 
 def _text(language: str, key: str, **values: object) -> str:
     return text(key, language, **values)
+
+
+def _origin(language: str, name: str) -> str:
+    """Return where a limit comes from; a table or rule of a pack without words here is named as it is."""
+    key = f"origin.{name}"
+    return text(key, language) if key in TEXTS else name

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from monitor.alarms.chart import Chart, Series
     from monitor.alarms.rulebook import Rulebook
     from monitor.store.desk_tables import AlarmRow, ChangeRow, OperatorAlarm
+    from rules.changes import Leaf
 
 TABLE_ROWS = 240
 
@@ -31,7 +32,7 @@ def alarm(
         "status": row.status,
         "attention": attention(row).value,
         "state": state(row).value,
-        "title": getattr(rulebook.title(row.rule), language),
+        "title": _title(row, rulebook, language),
         "message": row.message_zh if language == "zh" else row.message_en,
         "rule": row.rule,
         "version": row.version,
@@ -41,6 +42,7 @@ def alarm(
         "start_ms": row.start_ms,
         "end_ms": row.end_ms,
         "raised_ms": row.raised_ms,
+        "asked_ms": row.asked_ms,
         "lasted": span(max(0, until - row.start_ms), language),
         "left": left,
         "late": row.late,
@@ -54,6 +56,14 @@ def alarm(
     }
 
 
+def _title(row: AlarmRow, rulebook: Rulebook, language: str) -> str:
+    """Return the rule's title; a rule for silences speaks of a series, its alarm may be of an area or the whole feed."""
+    subject = json.loads(row.subject)
+    if row.rule in rulebook.silences and "tag" not in subject:
+        return text("silence.area" if "area" in subject else "silence.feed", language)
+    return str(getattr(rulebook.title(row.rule), language))
+
+
 def _left(row: AlarmRow, rulebook: Rulebook, language: str, now_ms: int) -> dict[str, Any] | None:
     """Return the time left to respond, for an open alarm that nobody has acknowledged; `share` is in percent."""
     if attention(row) is not Attention.UNACKNOWLEDGED or row.status not in OPEN:
@@ -63,7 +73,7 @@ def _left(row: AlarmRow, rulebook: Rulebook, language: str, now_ms: int) -> dict
         days = limit.removesuffix("wd")
         words = text("left.day" if days == "1" else "left.days", language, n=days)
         return {"text": words, "share": None, "over": False}
-    rest = row.raised_ms + limit - now_ms
+    rest = row.asked_ms + limit - now_ms
     if abs(rest) >= 10 * MINUTE:
         rest -= rest % MINUTE  # seconds matter at the end
     if rest < 0:
@@ -71,13 +81,14 @@ def _left(row: AlarmRow, rulebook: Rulebook, language: str, now_ms: int) -> dict
     return {"text": span(rest, language), "share": min(100, round(100 * rest / limit)), "over": False}
 
 
-def tally(counts: dict[tuple[str, bool], int]) -> list[dict[str, Any]]:
-    """Return the open alarms by colour, worst first, and how many of them nobody has acknowledged."""
+def tally(counts: dict[tuple[str, bool], int], returned: dict[str, int]) -> list[dict[str, Any]]:
+    """Return the open alarms by colour, worst first, how many of them nobody has acknowledged, and how many ended unseen."""
     return [
         {
             "severity": severity.value,
             "open": counts.get((severity.value, False), 0) + counts.get((severity.value, True), 0),
             "unseen": counts.get((severity.value, False), 0),
+            "returned": returned.get(severity.value, 0),
         }
         for severity in sorted(Severity, key=lambda each: -each.rank)
     ]
@@ -109,6 +120,29 @@ def change(row: ChangeRow, language: str) -> dict[str, Any]:
         "by": body.get("by"),
         "source": row.source,
     }
+
+
+def leaf(found: Leaf, language: str) -> dict[str, Any]:
+    """Return one condition of the evidence for a template: the engine writes it in one language, this is the other."""
+    words, right, left = found.expr, found.right, found.left
+    for begins, key in _SPOKEN.items():
+        if words.startswith(begins):
+            words = text(key, language, tag=words.removeprefix(begins))
+            break
+    if isinstance(right, str):
+        right = text("leaf.limits", language) if right == "limits" else right
+        number, _, rest = right.partition(" x ")
+        right = text("leaf.intervals", language, n=number) if rest == "interval" else right
+    # A silence has no value on its left, nor has a value that is not known; a dash there would say that one is missing.
+    compared = left is not None or right is not None
+    return {
+        "expr": words, "left": left, "op": _SIGNS.get(found.op, found.op), "right": right, "unit": found.unit,
+        "verdict": found.verdict.value, "compared": compared,
+    }  # fmt: skip
+
+
+_SPOKEN = {"silence of ": "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement"}
+_SIGNS = {">=": "≥", "<=": "≤", "in": "∈"}
 
 
 def table_rows(series: Series, chart: Chart) -> list[int]:

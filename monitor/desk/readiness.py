@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from monitor.desk.standing import REASONS
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     import threading
     from collections.abc import Callable
 
-    from monitor.desk.standing import Watch
     from monitor.store.session import Store
 
 log = logging.getLogger(__name__)
@@ -26,9 +24,9 @@ STORE_MS = 10_000
 class Readiness:
     """Says why the desk is not ready. The database is asked in a thread of its own: a hanging one must not hold the answer."""
 
-    def __init__(self, store: Store, watch: Watch, clock_ms: Callable[[], int]) -> None:
-        """Take what is judged."""
-        self._store, self._watch, self._now = store, watch, clock_ms
+    def __init__(self, store: Store, old: Callable[[], str | None], clock_ms: Callable[[], int]) -> None:
+        """Take what is judged; `old` says why the rows are not those of now."""
+        self._store, self._old, self._now = store, old, clock_ms
         self._answered_ms = 0
 
     def watch_store(self, stop: threading.Event) -> None:
@@ -45,5 +43,5 @@ class Readiness:
     def reasons(self) -> list[str]:
         """Return why not; nothing when it is ready."""
         found = [] if self._now() - self._answered_ms <= STORE_MS else ["the database does not answer"]
-        standing = self._watch.standing()
-        return found if standing is None else [*found, REASONS[standing]]
+        old = self._old()
+        return found if old is None else [*found, old]

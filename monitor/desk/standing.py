@@ -19,6 +19,8 @@ class Standing(StrEnum):
     STORE_AWAY = "store-away"
     BEHIND = "behind"
     STILL = "still"
+    REFUSED = "refused"
+    """Kafka answers, but is another cluster, or has other topics, than this installation's."""
 
 
 REASONS = {
@@ -26,6 +28,7 @@ REASONS = {
     Standing.STORE_AWAY: "the store does not take changes",
     Standing.BEHIND: "still reading the changes up to now",
     Standing.STILL: "the follower of changes stands still",
+    Standing.REFUSED: "Kafka is not the one of this installation",
 }
 """For `/readyz`; pages have words of their own."""
 

@@ -58,9 +58,12 @@ class Threads:
 
 
 def outbox_job(
-    relay: Relay, store: Store, figures: Figures, clock_ms: Callable[[], int]
+    relay: Relay, store: Store, figures: Figures, clock_ms: Callable[[], int], admitted: threading.Event
 ) -> Callable[[threading.Event], None]:
-    """Return the job that sends the outbox, and repeats register records before the log drops them."""
+    """Return the job that sends the outbox, and repeats register records before the log drops them.
+
+    Nothing goes to a Kafka that has not shown to be this installation's: rows wait while `admitted` is not set.
+    """
 
     def job(stop: threading.Event) -> None:
         next_repeat = 0.0
@@ -71,7 +74,7 @@ def outbox_job(
                         with store.writing() as session:
                             repeat_due(session, clock_ms())
                         next_repeat = clock_ms() / 1000 + REPEAT_S
-                    sent = relay.send_once()
+                    sent = relay.send_once() if admitted.is_set() else 0
                     figures.outbox.set(relay.waiting())
                 except StoreDownError as error:
                     log.warning("outbox: %s", error)

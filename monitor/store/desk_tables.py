@@ -84,6 +84,9 @@ class AlarmRow(Base):
     """seq of the newest change; what an acknowledgement names."""
     attention_revision: Mapped[int]
     """seq of the newest change that asks for a person: a raise, a step up, a release, blindness."""
+    asked_ms: Mapped[Ms] = mapped_column(server_default=text("0"))
+    """Log time since when somebody must respond: of the raise, the newest step up or release, or the blindness after an
+    acknowledgement."""
     acknowledged_revision: Mapped[int] = mapped_column(default=0)
     acknowledged_by: Mapped[Short | None]
     acknowledged_ms: Mapped[Ms | None]

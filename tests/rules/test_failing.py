@@ -123,10 +123,10 @@ def test_a_rule_put_aside_stays_so_across_a_restart() -> None:
         first, second = Engine(BUNDLE), Engine(BUNDLE)
         whole = run(log)
         changes = run(log[:8], first)
-        snapshot = first.snapshot(logs.FACILITY)
+        snapshot = first.snapshot(0, logs.FACILITY)
         second.restore_partition(0, first.partition_state(0))
         second.restore(0, logs.FACILITY, snapshot)
-        assert second.snapshot(logs.FACILITY) == snapshot
+        assert second.snapshot(0, logs.FACILITY) == snapshot
         assert changes + run(log[8:], second) == whole
 
 
@@ -250,7 +250,7 @@ def test_a_restart_anywhere_changes_nothing_where_a_rule_fails(
         first, second = Engine(BUNDLE), Engine(BUNDLE)
         changes = run(log[:cut], first)
         second.restore_partition(0, first.partition_state(0))
-        second.restore(0, drawn[0].id, first.snapshot(drawn[0].id))
+        second.restore(0, drawn[0].id, first.snapshot(0, drawn[0].id))
         assert changes + run(log[cut:], second) == whole
 
 

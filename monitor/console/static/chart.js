@@ -3,6 +3,7 @@
 (() => {
   const place = document.getElementById("chart");
   if (!place || typeof uPlot === "undefined") return;
+  document.getElementById("table").open = false; // without a chart it stands open
   const words = JSON.parse(place.dataset.words);
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const SIGNS = { Cel: "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L" };
@@ -43,8 +44,9 @@
       ctx.strokeStyle = ctx.fillStyle = css("--limit");
       ctx.setLineDash([7 * dots(), 4 * dots()]);
       across(u, y, Math.round(2 * dots()));
-      const below = line.name === "low" ? 14 * dots() : -5 * dots();
-      ctx.fillText(`${words[line.name]} ${line.value} ${sign(series.unit)}`, bbox.left + 6 * dots(), y + below);
+      const under = y + 14 * dots(), over = y - 5 * dots(); // outside of the limits, unless the chart ends there
+      const at = line.name === "low" ? (under < bbox.top + bbox.height - 2 ? under : over) : (over - 10 * dots() > bbox.top ? over : under);
+      ctx.fillText(`${words[line.name]} ${line.value} ${sign(series.unit)}`, bbox.left + 6 * dots(), at);
       if (line.clears_at === null) continue;
       ctx.strokeStyle = css("--ink-2");
       ctx.setLineDash([2 * dots(), 4 * dots()]);

@@ -1,6 +1,7 @@
 // Live updates and the keyboard. Everything here enhances: the pages read and act without it.
 "use strict";
 (() => {
+  document.documentElement.classList.add("js");
   const body = document.body;
   const status = document.getElementById("live");
   const SILENT_MS = 50000; // the stream says something every 15 s
@@ -11,8 +12,9 @@
   let connection = null, heard = 0, pollFailed = false;
   const show = () => {
     if (!status) return;
-    const on = connection !== null && !pollFailed;
-    const text = on ? body.dataset.liveOn : body.dataset.liveOff;
+    const line = connection !== null && !pollFailed;
+    const on = line && document.querySelector("#untold .old") === null; // the desk itself may wait for the broker
+    const text = on ? body.dataset.liveOn : line ? body.dataset.liveOld : body.dataset.liveOff;
     if (status.textContent !== text) status.textContent = text;
     status.classList.toggle("on", on);
     status.classList.toggle("off", !on);

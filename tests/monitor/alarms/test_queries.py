@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import event, text
 
 from monitor.alarms import queries
+from monitor.alarms.acknowledge import acknowledge
 from monitor.alarms.axes import Attention, attention
 from monitor.alarms.projection import apply_batch
 from monitor.alarms.queries import UNSEEN, BadCursorError, Filter, queue
@@ -93,15 +94,16 @@ def test_each_query_of_a_page_goes_by_an_index_however_much_has_ended(big):
         found = queue(session, Filter(), RULEBOOK)
         queries.unseen(session, RULEBOOK)
         queries.open_counts(session)
+        queries.returned_counts(session)
         queries.covered(session, [row.id for row in found.rows])
         queries.covered_rows(session, found.rows[0].id)
         queries.history(session, found.rows[0].id)
         queries.actions(session, found.rows[0].id)
         queries.one(session, found.rows[0].id)
         queries.last_live(session)
-    assert found.total == 5_000
+    assert found.total == 5_000 + 6_000  # and what ended unseen, a tenth of what ended
     assert len(found.rows) == queries.PAGE
-    assert len(seen) == 10
+    assert len(seen) == 11
     for statement, parameters in seen:
         said = plan(big, statement, parameters)
         assert "Seq Scan on alarm " not in said, statement
@@ -136,7 +138,7 @@ def test_a_page_asks_the_same_number_of_questions_for_one_alarm_and_for_five_hun
                 assert client.get(path, params={"limit": limit}).status_code == 200
                 counts.setdefault(path, set()).add(len(seen))
     assert all(len(each) == 1 for each in counts.values()), counts
-    assert max(max(each) for each in counts.values()) <= 10
+    assert max(max(each) for each in counts.values()) <= 11
 
 
 def test_the_count_of_what_was_never_seen_reads_no_row_that_was(big):
@@ -145,25 +147,48 @@ def test_the_count_of_what_was_never_seen_reads_no_row_that_was(big):
     assert "ix_alarm_unseen" in plan(big, *seen[1])
 
 
-def test_paging_five_thousand_alarms_shows_each_once_in_one_order(big):
+@pytest.mark.parametrize(("status", "count"), [("open", 5_000), ("queue", 11_000)])
+def test_paging_thousands_of_alarms_shows_each_once_in_one_order(big, status, count):
     walked, after = [], None
     while True:
-        page = shown(big, limit=500, after=after)
+        page = shown(big, limit=500, after=after, status=status)
         walked += page.rows
         after = page.next
         if after is None:
             break
-    assert len({row.id for row in walked}) == len(walked) == 5_000
+    assert len({row.id for row in walked}) == len(walked) == count
 
     def place(row):
         asks = attention(row) is Attention.UNACKNOWLEDGED
         limit, own = RULEBOOK.respond(row.rule, Severity(row.severity)), RESPOND[Severity(row.severity)]
-        due = row.raised_ms + (limit - own if isinstance(limit, int) and isinstance(own, int) else 0)
+        due = row.asked_ms + (limit - own if isinstance(limit, int) and isinstance(own, int) else 0)
         if isinstance(limit, str) != isinstance(own, str) or (isinstance(limit, str) and limit != own):
-            due = row.raised_ms + (int(limit[:-2]) - int(own[:-2])) * 24 * HOUR
-        return (-row.severity_rank, not asks, due, row.id)
+            due = row.asked_ms + (int(limit[:-2]) - int(own[:-2])) * 24 * HOUR
+        return (-row.severity_rank, 2 if not asks else row.status == "cleared", due, row.id)
 
     assert walked == sorted(walked, key=place)
+
+
+def test_what_ended_unseen_stays_until_somebody_has_seen_it(store):
+    apply(
+        store,
+        change(1, tag="BACK", severity="red"), change(2, "cleared", tag="BACK", severity="red", end=1_500_000),
+        change(3, tag="HOLDS", severity="red", at=NOW), change(4, tag="MILD", severity="blue"),
+        change(5, tag="TAKEN", severity="red"), change(6, "retracted", tag="TAKEN", severity="red", end=1_500_000),
+        change(7, tag="TRIAL", stage="shadow"), change(8, "cleared", tag="TRIAL", stage="shadow", end=1_500_000),
+        change(9, tag="UNDER"), change(10, "suppressed", tag="UNDER", by="f" * 32), change(11, "cleared", tag="UNDER", end=1_500_000),
+    )  # fmt: skip
+    assert tags(shown(store)) == ["HOLDS", "BACK", "MILD"]
+    assert tags(shown(store, limit=1, after=shown(store, limit=1).next)) == ["BACK"]
+    assert tags(shown(store, status="open")) == ["HOLDS", "MILD"]
+    assert tags(shown(store, **UNSEEN["returned"])) == ["UNDER"]
+    with store.reading() as session:
+        assert queries.returned_counts(session) == {"red": 1}
+    with store.writing() as session:
+        acknowledge(session, change(1, tag="BACK").alarm, revision=2, actor="u-1", now_ms=NOW)
+    assert tags(shown(store)) == ["HOLDS", "MILD"]
+    with store.reading() as session:
+        assert queries.returned_counts(session) == {}
 
 
 def test_within_a_colour_who_has_least_time_left_comes_first(store):
@@ -176,6 +201,18 @@ def test_within_a_colour_who_has_least_time_left_comes_first(store):
     assert tags(shown(store)) == ["URGENT", "FRESH", "OLD", "MILD"]
     assert tags(shown(store, limit=2)) == ["URGENT", "FRESH"]
     assert tags(shown(store, limit=2, after=shown(store, limit=2).next)) == ["OLD", "MILD"]
+
+
+def test_a_step_up_or_a_release_has_its_time_before_it(store):
+    """Its colour's time counts from when it was announced, not from a raise of hours ago in another colour."""
+    old = change(1, tag="OLD", severity="orange", start=NOW - 9 * HOUR, at=NOW - 9 * HOUR)
+    early = change(2, tag="EARLY", severity="red", start=NOW - 30 * MINUTE, at=NOW - 30 * MINUTE)
+    worse = change(3, "stepped", tag="OLD", severity="red", start=NOW - 9 * HOUR, at=NOW - MINUTE)
+    later = change(4, tag="LATER", severity="red", start=NOW, at=NOW)
+    apply(store, old, early, worse, later)
+    assert tags(shown(store)) == ["EARLY", "OLD", "LATER"]
+    assert tags(shown(store, after=shown(store, limit=1).next)) == ["OLD", "LATER"]
+    assert tags(shown(store, after=shown(store, limit=2).next)) == ["LATER"]
 
 
 def test_a_rule_that_has_become_unknown_counts_as_its_colour(store):

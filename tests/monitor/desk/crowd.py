@@ -39,7 +39,7 @@ def _row(chance, n, is_open, facilities):
         "stream": name, "facility": name, "rule": chance.choice(RULES), "version": "1.0.0", "packs": "x",
         "subject": f'{{"tag":"T{n}"}}', "status": "active" if is_open else "cleared", "severity": COLOURS[rank],
         "severity_rank": rank, "highest": COLOURS[rank], "stage": "live", "start_ms": start,
-        "end_ms": None if is_open else start + 1, "raised_ms": start + chance.randrange(1_000_000), "changed_ms": start,
+        "end_ms": None if is_open else start + 1, "raised_ms": start, "asked_ms": start + chance.randrange(1_000_000), "changed_ms": start,
         "suppressed_by": None, "late": False, "changes": 1, "revision": 1, "attention_revision": 1,
         "acknowledged_revision": int((n % 3 == 0) if is_open else (n % 10 != 0)), "acknowledged_by": None,
         "acknowledged_ms": None, "message_en": "x", "message_zh": "某", "evidence": "{}",

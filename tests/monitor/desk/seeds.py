@@ -109,6 +109,13 @@ def day(lab, now=NOW):
             first,
             hospital.change("suppressed", "data-integrity.gap", {"tag": tag}, "blue", start, words, by=area),
         ]
+    words = ("REF2.T9：未收到记录", "REF2.T9: no record arrives")
+    silent = ("data-integrity.gap", {"tag": "REF2.T9"}, "blue", now - 48 * MINUTE)
+    changes += [
+        hospital.change("raised", *silent, words),
+        hospital.change("suppressed", *silent, words, by=area),
+        hospital.change("cleared", *silent, words, at=now - 8 * MINUTE, end=now - 8 * MINUTE),
+    ]
     words = ("TANK2.T：缺少有效数据，状态未知", "TANK2.T: no good data: the condition is unknown")
     start = now - 5 * HOUR
     changes += [
@@ -116,7 +123,7 @@ def day(lab, now=NOW):
         cells.change("unknown", "cell-storage.vapour-high", {"tag": "TANK2.T"}, "yellow", start, words, at=start + HOUR),
         cells.change("raised", "data-integrity.frozen", {"tag": "TANK3.T"}, "yellow", start, words, stage="shadow"),
     ]  # fmt: skip
-    ids["TANK2.T"] = changes[-3].alarm
+    ids["TANK2.T"], ids["TANK3.T"] = changes[-3].alarm, changes[-1].alarm
     words = ("CR1.T2：8.4 °C，高于上限 8 °C", "CR1.T2: 8.4 °C, above 8 °C")
     start = now - 9 * HOUR
     ends = start + 25 * MINUTE
@@ -125,6 +132,7 @@ def day(lab, now=NOW):
         firm.change("raised", "cold-chain.store-out", {"tag": "CR1.T2"}, "orange", start, words),
         firm.change("cleared", "cold-chain.store-out", {"tag": "CR1.T2"}, "orange", start, words, at=ends, end=ends),
     ]  # fmt: skip
+    ids["back"] = changes[-1].alarm
     lab.apply(*changes)
     with lab.store.writing() as session:
         for tag in ("FILL.P05B", "CR1.T2", "CR4.T2"):

@@ -46,6 +46,36 @@ def test_who_is_not_signed_in_is_led_to_the_form_and_back(lab):
         assert client.get(back).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("browser", "account", "shown"),
+    [("zh-CN,en;q=0.5", "en", "zh-CN"), ("en-GB", "zh", "en"), ("en-GB", "en", "en"), ("fr-FR", "en", "en"), ("", "en", "en"), ("", "zh", "zh-CN")],
+)  # fmt: skip
+def test_the_pages_go_on_in_the_language_that_the_form_was_read_in(lab, browser, account, shown):
+    """Whose browser asks for neither language reads what the account says."""
+    lab.user(language=account)
+    with lab.client() as client:
+        client.headers["Accept-Language"] = browser
+        form = parse(client.get("/sign-in").text).one("html")["lang"]
+        answer = sign_in(client)
+        page = parse(client.get("/").text).one("html")["lang"]
+    assert page == shown
+    if browser and not browser.startswith("fr"):
+        assert form == page
+    kept = [line for line in answer.headers.get_list("set-cookie") if line.startswith("offsite_language=")]
+    assert bool(kept) is (form == page != {"zh": "zh-CN"}.get(account, account))
+    assert not any("max-age" in line.lower() for line in kept)  # until the browser is closed
+
+
+def test_a_language_that_was_chosen_is_not_changed_by_signing_in(lab):
+    lab.user(language="zh")
+    with lab.client() as client:
+        client.headers["Accept-Language"] = "zh-CN"
+        client.post("/language", data={"language": "en", "next": "/sign-in"})
+        assert parse(client.get("/sign-in").text).one("html")["lang"] == "en"
+        sign_in(client)
+        assert parse(client.get("/").text).one("html")["lang"] == "en"
+
+
 def test_the_cookie_is_not_for_scripts_other_sites_or_plain_http(sqlite_store, tmp_path):
     for https in (False, True):
         lab = DeskLab(sqlite_store, tmp_path / "archive", https=https)

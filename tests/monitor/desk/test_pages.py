@@ -13,6 +13,7 @@ from monitor.alarms import queries
 from monitor.alarms.projection import apply_batch
 from monitor.console.texts import TEXTS, text
 from monitor.store.desk_tables import ActionRow
+from rules.changes import Evidence, Leaf, LimitUsed, Verdict
 from tests.monitor.alarms.changes import change, incoming
 from tests.monitor.alarms.test_rejections import refused, unread
 from tests.monitor.desk import seeds
@@ -108,10 +109,96 @@ def test_the_queue_shows_the_worst_first_what_is_left_and_what_to_press(full):
     colours = [row.one("td", class_="c-colour").text for row in table.all("tr")[1:]]
     assert colours == sorted(colours, key=["Red", "Orange", "Yellow", "Blue"].index)
     assert [each.text for each in page.one("ul", class_="tally").all("li")][:4] == [
-        "Red 3 2 unacknowledged", "Orange 4 3 unacknowledged", "Yellow 5 5 unacknowledged", "Blue 3 2 unacknowledged",
+        "Red 3 2 unacknowledged", "Orange 4 3 unacknowledged 1 returned unseen", "Yellow 5 5 unacknowledged", "Blue 3 2 unacknowledged",
     ]  # fmt: skip
     assert "58 min over" in table.text
     assert "covers 3" in table.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_what_ended_unseen_stays_in_the_queue_and_says_so_until_it_is_acknowledged(full, language):
+    with full.signed_in(language=language) as client:
+        row = read(client, "/").one("tr", id=f"a-{full.ids['back']}")
+        assert {"cleared", "unacknowledged", "orange"} <= set(row["class"].split())
+        assert row.one("td", class_="c-state").text == text("state.returned-unacknowledged", language)
+        assert row.one("td", class_="c-left").text == ""
+        assert send(client, row.one("form")) == "/"
+        page = read(client, "/")
+        assert page.all("tr", id=f"a-{full.ids['back']}") == []
+        assert text("tally.returned", language, n=1) not in page.text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(("tag", "key"), [("main", "silence.feed"), ("REF2", "silence.area")])
+def test_a_silence_of_a_place_is_not_called_one_of_a_series(full, tag, key, language):
+    with full.signed_in(language=language) as client:
+        assert read(client, f"/alarms/{full.ids[tag]}").one("h1").text == text(key, language)
+        assert text(key, language) in rows(read(client, "/"))
+
+
+def leaves(client, alarm):
+    table = parse(client.get(f"/alarms/{alarm}/why").text).all("table")[0]
+    return [[cell.text for cell in row.all("td")] for row in table.all("tr")[1:]]
+
+
+@pytest.mark.parametrize(
+    ("leaf", "zh", "en"),
+    [
+        (Leaf(expr="silence of RF1.T", op=">", right="2 x interval", verdict=Verdict.TRUE),
+         ["RF1.T 未收到记录的时间", "> 2 × 登记的采集间隔", "成立"], ["Time without a record of RF1.T", "> 2 × registered interval", "true"]),
+        (Leaf(expr="silence of RF1.T", op=">", right="31m", verdict=Verdict.FALSE),
+         ["RF1.T 未收到记录的时间", "> 31m", "不成立"], ["Time without a record of RF1.T", "> 31m", "false"]),
+        (Leaf(expr="rows received", left=0.0, op="=", right=0.0, verdict=Verdict.TRUE),
+         ["收到的记录数", "0 = 0", "成立"], ["Records received", "0 = 0", "true"]),
+        (Leaf(expr="rows received", op="=", right=0.0, verdict=Verdict.FALSE),
+         ["收到的记录数", "= 0", "不成立"], ["Records received", "= 0", "false"]),
+        (Leaf(expr="movement of T1", left=5.2, op="=", right=5.2, unit="Cel", verdict=Verdict.TRUE),
+         ["T1 的变化", "5.2 = 5.2 °C", "成立"], ["Movement of T1", "5.2 = 5.2 °C", "true"]),
+        (Leaf(expr="T1", op="in", right="limits", unit="Cel", verdict=Verdict.UNKNOWN),
+         ["T1", "∈ 限值范围 °C", "未知"], ["T1", "∈ limits °C", "unknown"]),
+        (Leaf(expr="x > y", op="all", verdict=Verdict.TRUE), ["x > y", "", "成立"], ["x > y", "", "true"]),
+    ],
+    ids=lambda value: value.expr if isinstance(value, Leaf) else "",
+)  # fmt: skip
+def test_each_condition_of_the_engine_reads_in_both_languages(lab, leaf, zh, en):
+    raised = change(1, start=NOW - 60_000, evidence=Evidence(leaves=[leaf]))
+    lab.apply(raised)
+    with lab.signed_in(language="zh") as client:
+        assert leaves(client, raised.alarm) == [zh]
+        client.cookies.set("offsite_language", "en")
+        assert leaves(client, raised.alarm) == [en]
+
+
+@pytest.mark.parametrize(("origin", "zh", "en"), [
+    ("register", "登记的限值", "Registered limits"), ("rule", "本规则", "This rule"), ("my-own-table", "my-own-table", "my-own-table"),
+    ("cleanroom-particles", "洁净区悬浮粒子限值表", "Table of cleanroom particle limits"),
+])  # fmt: skip
+def test_where_a_limit_comes_from_is_said_in_words(lab, origin, zh, en):
+    raised = change(1, start=NOW - 60_000, evidence=Evidence(limits=[LimitUsed(name="high", value=8.0, origin=origin)]))
+    lab.apply(raised)
+    with lab.signed_in(language="zh") as client:
+        cells = [
+            cell.text for cell in read(client, f"/alarms/{raised.alarm}").one("div", id="why").all("table")[1].all("td")
+        ]
+        assert cells[2] == zh
+        client.cookies.set("offsite_language", "en")
+        cells = [
+            cell.text for cell in read(client, f"/alarms/{raised.alarm}").one("div", id="why").all("table")[1].all("td")
+        ]
+        assert cells[2] == en
+
+
+def test_what_only_a_script_can_do_is_not_offered_without_one(full):
+    """The style sheet shows `scripted` once desk.js has said that it runs; the table stands open until the chart is drawn."""
+    with full.signed_in() as client:
+        for path in ("/", f"/alarms/{full.ids['CR1.T1']}"):
+            hints = [element for element in read(client, path).all("p", class_="hint") if "键盘" in element.text]
+            assert [hint.has("class_", "scripted") for hint in hints] == [True]
+        page = read(client, f"/alarms/{full.ids['CR1.T1']}")
+        assert page.one("p", class_="legend").has("class_", "scripted")
+        assert "open" in page.one("details", id="table").attributes
+        css = client.get("/static/desk.css").text
+    assert ".scripted { display: none; } .js .scripted { display: revert; }" in css
 
 
 def test_each_colour_has_a_shape_and_a_word_of_its_own(full):
@@ -288,7 +375,7 @@ def test_covered_alarms_stand_under_the_one_that_covers_them(full):
     with full.signed_in(language="en") as client:
         page = read(client, f"/alarms/{full.ids['REF2']}")
         links = [a["href"] for a in page.one("div", id="why").all("a") if a.text == "A series is silent"]
-        assert len(links) == 3
+        assert len(links) == 3  # the fourth has ended
         under = read(client, links[0])
     assert "Suppressed by a wider alarm" in under.text
     assert under.one("div", id="alarm").all("a", href=f"/alarms/{full.ids['REF2']}")
@@ -355,7 +442,7 @@ def test_the_pages_are_the_same_on_both_databases(either_lab):
         strip = page.one("nav", id="untold").text
     assert (
         strip
-        == "What you are not being told Suppressed 3 Blind 1 Rules on trial 1 Silent 7 Returned unseen 1 Monitor faults 2"
+        == "What you are not being told Suppressed 3 Blind 1 Rules on trial 1 Silent 7 Returned while suppressed 1 Monitor faults 2"
     )
     assert len(rows(page)) == 15
 

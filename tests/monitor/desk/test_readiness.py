@@ -20,7 +20,7 @@ class Scene:
         self.now = 1_000_000
         self.watch = Watch(lambda: self.now)
         self.watch.turned(fresh_ms=self.now)
-        self.readiness = Readiness(store, self.watch, lambda: self.now)
+        self.readiness = Readiness(store, lambda: REASONS.get(self.watch.standing()), lambda: self.now)
 
     def ask_store(self):
         """Let the database be asked once."""

@@ -22,13 +22,15 @@ from monitor.alarms.queries import Filter
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
-from monitor.desk import offsets, retention
+from monitor.desk import admission, offsets, retention
 from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.models import Severity
+from rules.pack import default_bundle
 from rules.records import QUALITY_NAMES
 from rules.rule import Citation
 
+TABLES = set(default_bundle().tables)
 MONITOR = Path(__file__).parents[3] / "monitor"
 NAMES = sorted(TEMPLATES.list_templates(["html"]))
 COLOURS = {severity.value for severity in Severity}
@@ -60,6 +62,7 @@ def codes_of(module):
             "QUARANTINED",
             "CLOCK",
             "HELD",
+            "OLD",
         }
     }
 
@@ -87,6 +90,7 @@ FAMILIES = {
     "role.": {role.value for role in Role},
     "untold.": set(queries.UNSEEN) | {"operators", "title"},
     "old.": {standing.value for standing in Standing} | {"since"},
+    "origin.": {"register", "register range", "rule"} | TABLES,
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
@@ -96,6 +100,7 @@ FAMILIES = {
     | codes_of(offsets)
     | codes_of(archive_alarms)
     | codes_of(retention)
+    | codes_of(admission)
     | codes_of(rejections),
     "rejected.by.": {"worker", "gateway"},
     "fault.": {"short", "long", "name", "repeated", "common", "same", "wrong", "differs"},

@@ -13,9 +13,9 @@ import httpx
 import pytest
 
 from monitor.cli import main
-from monitor.desk.threads import Threads
+from monitor.desk.figures import Figures
+from monitor.desk.threads import Threads, outbox_job
 from monitor.serving import PortTakenError, bound, is_loopback
-from streams.broker import free_port
 from tests.e2e.test_front_to_alarm import environment, running, until
 
 
@@ -84,12 +84,40 @@ def test_beyond_loopback_the_desk_wants_tls(capsys, monkeypatch, tmp_path):
     assert not (tmp_path / "o.db").exists()
 
 
-def test_without_a_broker_the_desk_says_so_and_does_not_start(capsys, monkeypatch, tmp_path):
-    monkeypatch.setenv("OFFSITE_STORE_URL", f"sqlite:///{tmp_path}/o.db")
-    monkeypatch.setenv("OFFSITE_KAFKA_BOOTSTRAP", f"127.0.0.1:{free_port()}")
-    code, err = call(capsys, "desk", "--port", "0")
-    assert code == 4
-    assert "127.0.0.1" in err
+class Rows:
+    """A relay that counts how often it is asked to send."""
+
+    def __init__(self):
+        self.rounds, self.looks = 0, 0
+
+    def send_once(self):
+        self.rounds += 1
+        return 0
+
+    def waiting(self):
+        self.looks += 1
+        return 3
+
+    def close(self):
+        pass
+
+
+def test_nothing_is_sent_to_a_kafka_that_is_not_known_to_be_ours(sqlite_store, monkeypatch):
+    monkeypatch.setattr("monitor.desk.threads.IDLE_S", 0.01)
+    relay, admitted, figures = Rows(), threading.Event(), Figures()
+    threads = Threads(on_failure=lambda: pytest.fail("nothing failed"))
+    threads.start("outbox", outbox_job(relay, sqlite_store, figures, lambda: 1, admitted))
+    until(lambda: relay.looks > 5)
+    assert relay.rounds == 0
+    assert figures.outbox._value.get() == 3  # those that wait are counted all the same
+    admitted.set()
+    until(lambda: relay.rounds > 2)
+    admitted.clear()
+    until(lambda: relay.looks > 20)
+    before, looks = relay.rounds, relay.looks
+    until(lambda: relay.looks > looks + 5)
+    assert relay.rounds == before
+    threads.join(10)
 
 
 @pytest.mark.kafka

@@ -44,7 +44,7 @@ async def test_a_one_time_password_leads_through_a_new_one_to_the_queue(desk, ch
         ]  # the browser's own note of the refusal
 
 
-async def test_a_new_alarm_stands_first_without_a_reload_and_its_end_takes_it_away(desk, visit, language):
+async def test_a_new_alarm_stands_first_without_a_reload_and_stays_until_it_was_seen(desk, visit, language):
     await visit.remember()
     before = await visit.rows()
     raised = next_alarm(desk)
@@ -61,15 +61,20 @@ async def test_a_new_alarm_stands_first_without_a_reload_and_its_end_takes_it_aw
             "cleared", "cold-chain.store-out", {"tag": "NEW.T1"}, "red", raised.start, words, at=end, end=end
         )
     )
-    await visit.until("id => !document.getElementById('a-' + id)", raised.alarm)
-    await visit.until("() => document.querySelector('#untold-returned b').textContent === '2'")
+    row = f"#a-{raised.alarm}"
+    await visit.until("row => document.querySelector(row)?.classList.contains('cleared')", row)
+    assert text("state.returned-unacknowledged", language) in await visit.page.inner_text(row)
+    assert text("tally.returned", language, n=1) in await visit.page.inner_text(".tally .red")
     assert await visit.still_here()
+    await visit.page.click(f"{row} button")
+    await visit.page.wait_for_selector("table.queue")
+    await visit.until("row => !document.querySelector(row)", row)
 
 
 async def test_many_alarms_at_once_are_all_there(desk, visit_en):
     await visit_en.remember()
     desk.apply(*(next_alarm(desk, f"MANY.{n}", "yellow", minutes=n + 1) for n in range(50)))
-    await visit_en.until("() => document.querySelectorAll('tr[data-alarm]').length === 65")
+    await visit_en.until("() => document.querySelectorAll('tr[data-alarm]').length === 66")
     assert await visit_en.still_here()
 
 
