@@ -55,6 +55,10 @@ bench: setup ## measure engine, worker on Kafka, and the whole line to the desk'
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.worker
 	$(BIN)/python -m bench.line
+	$(BIN)/python -m bench.gateway_load
+	$(BIN)/python -m bench.guards
+	$(BIN)/python -m bench.takeover
+	$(BIN)/python -m bench.desk_catchup
 
 clean: ## remove the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results
