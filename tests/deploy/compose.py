@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 MODELS = {
     model.model_config["env_prefix"]: model
     for model in vars(settings_module).values()
-    if isinstance(model, type) and issubclass(model, BaseSettings) and model is not BaseSettings
+    if isinstance(model, type) and issubclass(model, BaseSettings) and model.model_config.get("env_prefix")
 }
 PORTS = {
     name: model.model_fields["port"].default

@@ -141,10 +141,11 @@ def test_a_page_asks_the_same_number_of_questions_for_one_alarm_and_for_five_hun
     assert max(max(each) for each in counts.values()) <= 11
 
 
-def test_the_count_of_what_was_never_seen_reads_no_row_that_was(big):
+def test_the_count_of_what_was_never_seen_goes_by_one_of_the_indexes_of_few_rows(big):
     with watched(big) as seen, big.reading() as session:
         queries.unseen(session, RULEBOOK)
-    assert "ix_alarm_unseen" in plan(big, *seen[1])
+    said = plan(big, *seen[1])
+    assert "ix_alarm_unseen" in said or "ix_alarm_covered" in said, said
 
 
 @pytest.mark.parametrize(("status", "count"), [("open", 5_000), ("queue", 11_000)])

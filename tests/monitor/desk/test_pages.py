@@ -444,7 +444,7 @@ def test_the_pages_are_the_same_on_both_databases(either_lab):
         strip
         == "What you are not being told Suppressed 3 Blind 1 Rules on trial 1 Silent 7 Returned while suppressed 1 Monitor faults 2"
     )
-    assert len(rows(page)) == 15
+    assert len(rows(page)) == 16
 
 
 def test_an_alarm_of_a_rule_that_this_desk_does_not_know_is_shown_by_its_id(lab):
