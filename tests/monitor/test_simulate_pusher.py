@@ -241,7 +241,7 @@ async def test_all_firms_post_with_their_own_keys_until_stop():
 async def test_it_ends_by_itself_when_its_time_is_over_and_tells_the_faults(caplog):
     caplog.set_level("INFO")
     outcome = await run_simulation(
-        SimulationSettings(gateway="http://127.0.0.1:1", seconds=0.3, history=0),
+        SimulationSettings(gateway="http://127.0.0.1:1", seconds=0.3, history="0s"),
         [HOSPITAL],
         {HOSPITAL.id: KEY},
         script({"fault": "bad-post", "at": "0s", "for": "10ms"}),
@@ -281,7 +281,7 @@ async def test_a_stop_gives_a_post_under_way_a_moment_and_no_more(monkeypatch):
 
     async with asyncio.timeout(20):
         outcome = await run_simulation(
-            SimulationSettings(gateway="http://127.0.0.1:1", history=60_000), [HOSPITAL], {HOSPITAL.id: KEY}, script(),
+            SimulationSettings(gateway="http://127.0.0.1:1", history="1m"), [HOSPITAL], {HOSPITAL.id: KEY}, script(),
             stop=stop, transport=httpx.MockTransport(door),
         )  # fmt: skip
     assert outcome.counts[HOSPITAL.id].posts == 0
