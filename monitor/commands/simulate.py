@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Print one JSON line when it begins and one with the counts when it ends (SIGTERM and Ctrl-C end it cleanly)."""
     settings = _settings(
-        {"gateway": gateway, "seed": seed, "speed": speed, "seconds": seconds, "history": history * 60_000}
+        {"gateway": gateway, "seed": seed, "speed": speed, "seconds": seconds, "history": f"{history}m"}
     )
     everyone = [entry.logged() for entry in read_register(register).facilities]
     story = read_script(script, everyone)
