@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from rules.pack import Bundle
-from rules.state import SnapshotError
+from rules.snapshot import SnapshotError
 from streams.checkpoint import LogLostError, StateLostError, StateRows
 
 if TYPE_CHECKING:

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from rules.errors import BadInputError
-from rules.evaluate import restore_state
 from rules.fitting import change_bytes, fit
-from rules.records import PacksRecord, Rejected, StateRecord
-from rules.state import SnapshotError
+from rules.records import PacksRecord, Rejected
+from rules.snapshot import SnapshotError
 from streams.checkpoint import Marker, Row, encode_marker, marker_key, packs_key, roster_of, snapshot_rows
 from streams.rejected import encode_rejected
 
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from rules.changes import Change
-    from rules.engine import Engine
     from rules.records import LogRecord
     from streams.fold import Fold
     from streams.halt import Halt
@@ -174,10 +172,6 @@ class Tenure:
         """Fold a record; packs or state that do not hold what they promise are rejected, and the log goes on."""
         place = (record.partition, record.offset, record.received, record.facility)
         try:
-            if isinstance(record.payload, StateRecord):
-                restore_state(cast("Engine", self._fold), self.partition, record.facility, record.payload)
-                self._seeded.add(record.facility)
-                return []
             changes = self._fold.fold(record)
         except BadInputError as error:
             return Rejected(*place, "bad_packs", error.report()[:1000], b"")

@@ -11,7 +11,7 @@ from rules.engine import PartitionState
 from rules.models import Bilingual, Severity
 from rules.pack import Bundle
 from rules.records import LogRecord, PacksRecord, Readings, Tick
-from rules.state import SnapshotError
+from rules.snapshot import SnapshotError
 
 RULE = "toy.odd"
 SILENCE_MS = 1_500
