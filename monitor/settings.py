@@ -46,6 +46,7 @@ class WorkerEnvironment(BaseSettings):
     port: int = Field(default=8711, ge=0, le=65535)
     group: str = "offsite-fold"
     checkpoint_s: float = Field(default=5.0, gt=0, le=600)
+    snapshot_s: float = Field(default=60.0, gt=0, le=3600)
     tick_s: float = Field(default=5.0, gt=0, le=300)
     chunked: bool = True
     """One Faust message per fetch and partition; false takes Faust's stock transport."""
@@ -144,7 +145,7 @@ def open_store() -> Store:
 def worker_settings() -> WorkerSettings:
     """Return the worker's settings, from the environment."""
     values = WorkerEnvironment().model_dump()
-    renamed = {"checkpoint_s": "checkpoint_every_s", "tick_s": "tick_every_s"}
+    renamed = {"checkpoint_s": "checkpoint_every_s", "snapshot_s": "snapshot_every_s", "tick_s": "tick_every_s"}
     return WorkerSettings.model_validate(
         {renamed.get(name, name): value for name, value in values.items()} | {"kafka": kafka_settings()}
     )

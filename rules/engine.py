@@ -87,7 +87,7 @@ class Engine:
         if isinstance(payload, Tick | PacksRecord):
             return self._shared(part, record, payload, source)
         if isinstance(payload, StateRecord):
-            return self._seed(part, record, payload)
+            return self._seed(part, record, payload, source)
         state = self._facility(part, record.partition, record.facility)
         if 0 <= record.offset < state.position:  # a registered fact in front of the log stands at -1
             return []
@@ -173,15 +173,22 @@ class Engine:
         state.load(body)
         return state
 
-    def _seed(self, part: _Partition, record: LogRecord, payload: StateRecord) -> list[Change]:
-        """Begin a facility with the state that a record carries; its offsets are those of the log it came from."""
+    def _seed(self, part: _Partition, record: LogRecord, payload: StateRecord, source: Source) -> list[Change]:
+        """Begin a facility with the state that a record carries; the packs in force here come into force for it."""
         state = part.facilities.get(record.facility)
         if state is not None and 0 <= record.offset < state.position:
             return []
         self.restore(record.partition, record.facility, seed_of(record.facility, payload, SEMANTICS))
         state = part.facilities[record.facility]
+        # Its offsets are those of the log it came from.
         state.position, state.dirty = record.offset + 1, True
-        return []
+        emitter = Emitter(state, self._bundles[state.packs], source)
+        if state.packs != part.bundle.sha256:
+            received = max(record.received, state.clock, part.clock)
+            self._move(state, part, received, emitter)
+            state.clock = received
+            self._recompile(state, part.bundle, received, emitter)
+        return emitter.changes
 
     def partition_state(self, partition: int) -> PartitionState:
         """Return what the marker of a checkpoint carries."""
@@ -206,6 +213,19 @@ class Engine:
         part = self._partition(partition)
         part.bundle, part.next_offset = bundle, state.next_offset
         part.clock, part.last_gateway = state.clock, state.last_gateway
+
+    def sibling(self, packs: str) -> Engine:
+        """Return an empty fold that begins with packs known here.
+
+        Raises:
+            SnapshotError: they are not known.
+        """
+        bundle = self._bundles.get(packs)
+        if bundle is None:
+            raise SnapshotError(f"packs {packs[:12]} are not known here")
+        other = Engine(bundle, ignore_pack_records=self._ignore_packs)
+        other._bundles |= self._bundles
+        return other
 
     def know(self, bundle: Bundle) -> None:
         """Make a bundle known, so that snapshots and markers that name it can be restored."""

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FORMAT = 3
 OLDEST = 2
 """Format 1 never left a workshop."""
-Layout: TypeAlias = list[list[Any]]
+Layout: TypeAlias = list[tuple[str, str, list[int]]]
 """Fields of an array: name, format, shape; of an array without fields the name is empty."""
 
 
@@ -52,11 +52,11 @@ def describe(dtype: np.dtype[Any]) -> Layout:
     """Return the layout of an array's type.
 
     >>> describe(np.dtype("<i8"))
-    [['', '<i8', []]]
+    [('', '<i8', [])]
     >>> describe(np.dtype([("due", "<i8"), ("low", "<f8", (4,))]))
-    [['due', '<i8', []], ['low', '<f8', [4]]]
+    [('due', '<i8', []), ('low', '<f8', [4])]
     """
-    return [[field[0], field[1], list(field[2]) if len(field) > 2 else []] for field in dtype.descr]  # noqa: PLR2004
+    return [(field[0], field[1], list(field[2]) if len(field) > 2 else []) for field in dtype.descr]  # noqa: PLR2004
 
 
 def recast(rows: bytes, old: Layout, new: Layout, fill: Mapping[str, Any]) -> bytes:
@@ -88,42 +88,42 @@ def _dtype(layout: Layout) -> np.dtype[Any]:
 
 _STEPS, _HOURS = [4], [24]
 _SERIES_2: Layout = [
-    *[[name, "<i8", []] for name in ("last_t", "last_m", "recv", "ext", "shut", "tail_t", "tail_m", "interval", "delivery")],
-    ["range_low", "<f8", []],
-    ["range_high", "<f8", []],
-    *[[name, "<i4", []] for name in ("ring_off", "ring_cap", "ring_head", "ring_len")],
-    *[[name, "<i4", []] for name in ("limit_lo", "limit_hi", "frozen_lo", "frozen_hi", "gap_lo", "gap_hi")],
-    *[[name, "<i8", []] for name in ("rows", "duplicate", "conflict", "late", "stale", "future")],
+    *[(name, "<i8", []) for name in ("last_t", "last_m", "recv", "ext", "shut", "tail_t", "tail_m", "interval", "delivery")],
+    ("range_low", "<f8", []),
+    ("range_high", "<f8", []),
+    *[(name, "<i4", []) for name in ("ring_off", "ring_cap", "ring_head", "ring_len")],
+    *[(name, "<i4", []) for name in ("limit_lo", "limit_hi", "frozen_lo", "frozen_hi", "gap_lo", "gap_hi")],
+    *[(name, "<i8", []) for name in ("rows", "duplicate", "conflict", "late", "stale", "future")],
 ]  # fmt: skip
 _LIMIT_2: Layout = [
-    *[[name, "<i8", []] for name in ("start_t", "start_m", "known_t", "last_t", "last_m", "end_t", "due")],
-    ["step_t", "<i8", _STEPS],
-    ["step_m", "<i8", _STEPS],
-    ["peak", "<f8", []],
-    ["count", "<i4", []],
-    ["clear_count", "<i4", []],
-    *[[name, "|u1", []] for name in ("phase", "unknown", "sev", "top", "reached")],
+    *[(name, "<i8", []) for name in ("start_t", "start_m", "known_t", "last_t", "last_m", "end_t", "due")],
+    ("step_t", "<i8", _STEPS),
+    ("step_m", "<i8", _STEPS),
+    ("peak", "<f8", []),
+    ("count", "<i4", []),
+    ("clear_count", "<i4", []),
+    *[(name, "|u1", []) for name in ("phase", "unknown", "sev", "top", "reached")],
 ]
 _FROZEN_2: Layout = [
-    *[[name, "<i8", []] for name in ("run_t", "known_t", "last_t", "last_m", "start_t", "move_t", "due", "hour")],
-    ["value", "<f8", []],
-    ["before", "<f8", []],
-    ["run", "<i4", []],
-    ["moves", "<i4", []],
-    *[[name, "|u1", []] for name in ("phase", "unknown", "by_span", "sev")],
-    ["low", "<f8", _HOURS],
-    ["high", "<f8", _HOURS],
-    ["known", "<i4", _HOURS],
-    ["cur_low", "<f8", []],
-    ["cur_high", "<f8", []],
-    ["cur_known", "<i4", []],
+    *[(name, "<i8", []) for name in ("run_t", "known_t", "last_t", "last_m", "start_t", "move_t", "due", "hour")],
+    ("value", "<f8", []),
+    ("before", "<f8", []),
+    ("run", "<i4", []),
+    ("moves", "<i4", []),
+    *[(name, "|u1", []) for name in ("phase", "unknown", "by_span", "sev")],
+    ("low", "<f8", _HOURS),
+    ("high", "<f8", _HOURS),
+    ("known", "<i4", _HOURS),
+    ("cur_low", "<f8", []),
+    ("cur_high", "<f8", []),
+    ("cur_known", "<i4", []),
 ]
 _GAP_2: Layout = [
-    *[[name, "<i8", []] for name in ("lo", "start_t", "due", "raised")],
-    *[[name, "|u1", []] for name in ("active", "hole", "sev", "fresh")],
+    *[(name, "<i8", []) for name in ("lo", "start_t", "due", "raised")],
+    *[(name, "|u1", []) for name in ("active", "hole", "sev", "fresh")],
 ]
 _LAYOUTS_2: dict[str, Layout] = {
-    "series": _SERIES_2, "instants": [["", "<i8", []]], "values": [["", "<f8", []]], "qualities": [["", "|u1", []]],
+    "series": _SERIES_2, "instants": [("", "<i8", [])], "values": [("", "<f8", [])], "qualities": [("", "|u1", [])],
     "limit": _LIMIT_2, "frozen": _FROZEN_2, "gap": _GAP_2,
 }  # fmt: skip
 _ARRAYS_2 = (

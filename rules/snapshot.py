@@ -121,8 +121,7 @@ def load_array(body: Body, name: str, target: npt.NDArray[Any]) -> None:
         SnapshotError: it is not there, has other fields or another length than the plan asks for.
     """
     layout, rows = body.arrays.get(name, ("", b""))
-    fields = [list(field) for field in body.layouts.get(layout, [])]
-    if name not in body.arrays or fields != describe(target.dtype) or target.nbytes != len(rows):
+    if body.layouts.get(layout) != describe(target.dtype) or target.nbytes != len(rows):
         raise SnapshotError(f"snapshot of {body.facility}: its array {name} does not fit its register and packs")
     target[...] = np.frombuffer(rows, target.dtype)
 

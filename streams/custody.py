@@ -12,14 +12,16 @@ from aiokafka.errors import IllegalStateError
 
 from streams.checkpoint import LogLostError
 from streams.codec import decode
+from streams.ledger import Ledger
 from streams.restore import log_bounds, read_state, restore_partition
-from streams.tenure import UNPOSITIONED, Ledger, Tenure
+from streams.tenure import UNPOSITIONED, Tenure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.history import History
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
 
@@ -47,7 +49,9 @@ class Custody:
     early or means that records are missing, and then the consumer is sent back.
     """
 
-    def __init__(self, fold: Fold, settings: WorkerSettings, sensor: Sensor, halt: Halt) -> None:
+    def __init__(
+        self, fold: Fold, settings: WorkerSettings, sensor: Sensor, halt: Halt, history: History | None = None
+    ) -> None:
         self.fold = fold
         self.settings = settings
         self.tenures: dict[int, Tenure] = {}
@@ -59,7 +63,7 @@ class Custody:
         self.seek: Callable[[Mapping[int, int]], Awaitable[None]] = _no_consumer
         """Positions the consumer; set by the seams once there is one."""
         self._clients = settings.kafka.for_aiokafka()
-        self._sensor, self._halt = sensor, halt
+        self._sensor, self._halt, self._history = sensor, halt, history
         self._ledger = Ledger(settings.hold_rows, settings.hold_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._releasing = asyncio.Lock()
@@ -139,7 +143,10 @@ class Custody:
                     continue
                 if not await self._bridge(tenure, record.offset, stamp):
                     return
-            tenure.feed(decode(partition, record.offset, record.timestamp, record.key, record.headers, record.value))
+            tenure.feed(
+                decode(partition, record.offset, record.timestamp, record.key, record.headers, record.value),
+                len(record.value or b""),
+            )
             if self._ledger.full:
                 await self._ledger.room()
                 began = monotonic()
@@ -202,7 +209,16 @@ class Custody:
         _log.info("restored partitions %s in %.2f s, %d bytes of state", missing, elapsed, read)
 
     def _tenure(self, partition: int) -> Tenure:
-        return Tenure(partition, self.fold, self.settings, self._clients, self._ledger, self._sensor, self._halt)
+        return Tenure(
+            partition,
+            self.fold,
+            self.settings,
+            self._clients,
+            self._ledger,
+            self._sensor,
+            self._halt,
+            self._history,
+        )
 
 
 async def _no_consumer(positions: Mapping[int, int]) -> None:

@@ -216,7 +216,7 @@ def test_the_layouts_of_the_newest_format_are_those_of_the_engine() -> None:
     types = {
         "series": layout.SERIES, "limit": layout.LIMIT_STATE, "frozen": layout.FROZEN_STATE, "gap": layout.GAP_STATE,
     }  # fmt: skip
-    assert found == {name: describe(dtype) for name, dtype in types.items()}
+    assert found == {name: [list(field) for field in describe(dtype)] for name, dtype in types.items()}
 
 
 def test_a_layout_changes_by_the_names_of_its_fields() -> None:

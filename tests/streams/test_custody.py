@@ -53,7 +53,8 @@ class StubTenure:
     closed: bool = False
     last_received: int = 0
 
-    def feed(self, record: Any) -> None:
+    def feed(self, record: Any, size: int = 0) -> None:
+        assert size >= 0
         self.fed.append(record.offset)
         self.next = record.offset + 1
 
