@@ -7,7 +7,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 BEGAN := $(shell date +%s)
-.PHONY: help setup demo test test-full check lint types units bench clean
+.PHONY: help setup demo test test-full check chaos lint types units bench clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ types:
 
 units:
 	$(PYTEST) -q -n 2 -m "not slow and not kafka and not browser and not postgres and not alertmanager and not long"
+
+chaos: setup ## kill everything at random a hundred times, then compare log, alarms, desk and archive; SEED=1, KILLS=100
+	$(BIN)/python -m tests.chaos --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
 bench: setup ## measure engine, worker on Kafka, and the whole line to the desk's row; JSON on stdout
 	$(BIN)/python -m bench.engine

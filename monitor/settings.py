@@ -6,11 +6,13 @@ Binds are loopback by default; secrets are files. `docs/settings.md` is checked 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from rules.errors import BadInputError, Fault
+from rules.models import faults_of
 from streams.settings import DEFAULT_PARTITIONS, KafkaSettings
 from streams.worker_settings import WorkerSettings
 
@@ -18,7 +20,36 @@ if TYPE_CHECKING:
     from monitor.store.session import Store
 
 
-class KafkaEnvironment(BaseSettings):
+class SettingsError(BadInputError):
+    """A setting is wrong; every one is named by its variable."""
+
+    code: ClassVar[str] = "settings"
+    action: ClassVar[str] = "Correct the variables named (docs/settings.md lists them) and run it again."
+
+    def __init__(self, prefix: str, error: ValidationError) -> None:
+        named = [Fault(_variable(prefix, fault.pointer), fault.code, fault.detail) for fault in faults_of(error)]
+        super().__init__("settings", named)
+
+
+def _variable(prefix: str, pointer: str) -> str:
+    return prefix + pointer.strip("/").replace("/", "_").upper()
+
+
+class Environment(BaseSettings):
+    """Base of a process's settings.
+
+    Raises:
+        SettingsError: with every variable that is wrong.
+    """
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 - as pydantic-settings takes them
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingsError(str(self.model_config.get("env_prefix", "")), error) from None
+
+
+class KafkaEnvironment(Environment):
     """OFFSITE_KAFKA_*: how to reach Kafka."""
 
     model_config = SettingsConfigDict(env_prefix="OFFSITE_KAFKA_", extra="ignore")
@@ -35,7 +66,7 @@ class KafkaEnvironment(BaseSettings):
     topic_prefix: str = ""
 
 
-class WorkerEnvironment(BaseSettings):
+class WorkerEnvironment(Environment):
     """OFFSITE_WORKER_*: the worker."""
 
     model_config = SettingsConfigDict(env_prefix="OFFSITE_WORKER_", extra="ignore")
@@ -48,6 +79,10 @@ class WorkerEnvironment(BaseSettings):
     checkpoint_s: float = Field(default=5.0, gt=0, le=600)
     snapshot_s: float = Field(default=60.0, gt=0, le=3600)
     tick_s: float = Field(default=5.0, gt=0, le=300)
+    folder: Path = Path("var/worker")
+    """Here it notes which record it folds, so that one that ends it is found out (docs/quarantine.md)."""
+    clock_wait_s: float = Field(default=900.0, gt=0, le=3600)
+    """How long a partition waits at most when Kafka's clock jumps ahead of every other."""
     chunked: bool = True
     """One Faust message per fetch and partition; false takes Faust's stock transport."""
     session_timeout_s: float = Field(default=10.0, ge=6, le=300)
@@ -56,7 +91,7 @@ class WorkerEnvironment(BaseSettings):
     stall_timeout_s: float = Field(default=60.0, gt=0, le=3600)
 
 
-class GatewayEnvironment(BaseSettings):
+class GatewayEnvironment(Environment):
     """OFFSITE_GATEWAY_*: the front door."""
 
     model_config = SettingsConfigDict(env_prefix="OFFSITE_GATEWAY_", extra="ignore")
@@ -67,8 +102,17 @@ class GatewayEnvironment(BaseSettings):
     tick_s: float = Field(default=5.0, gt=0, le=300)
     send_timeout_s: float = Field(default=10.0, gt=0, le=120)
     max_in_flight_bytes: int = Field(default=64 * 1024 * 1024, ge=1024 * 1024)
+    max_body_bytes_held: int = Field(default=128 * 1024 * 1024, ge=64 * 1024 * 1024)
+    """Of all bodies being read together; one key may hold an eighth of it."""
+    connections: int = Field(default=2_000, ge=1, le=50_000)
+    connections_per_peer: int = Field(default=1_500, ge=1, le=50_000)
+    """Of one address; behind a proxy all firms have the proxy's."""
     posts_per_minute: int = Field(default=600, ge=1)
     """Quota of one key."""
+    bytes_per_minute: int = Field(default=256 * 1024 * 1024, ge=1024 * 1024)
+    """Quota of one key: bytes of bodies, after decoding."""
+    posts_at_once: int = Field(default=32, ge=1, le=10_000)
+    """Posts of one key under way at the same time."""
     queries_per_minute: int = Field(default=60, ge=1)
     """Quota of one key for `GET /v1/feed` and `/v1/register`."""
     look_back_h: float = Field(default=24, gt=0, le=24 * 90)
@@ -79,7 +123,7 @@ class GatewayEnvironment(BaseSettings):
     """Processes that read bodies above 64 KiB, apart from everybody's small posts; started when the first one comes."""
 
 
-class StoreEnvironment(BaseSettings):
+class StoreEnvironment(Environment):
     """OFFSITE_STORE_*: the SQL store of register, desk and archive index."""
 
     model_config = SettingsConfigDict(env_prefix="OFFSITE_STORE_", extra="ignore")
@@ -89,7 +133,7 @@ class StoreEnvironment(BaseSettings):
     password_file: Path | None = None
 
 
-class DeskEnvironment(BaseSettings):
+class DeskEnvironment(Environment):
     """OFFSITE_DESK_*: the desk of supervisors."""
 
     model_config = SettingsConfigDict(env_prefix="OFFSITE_DESK_", extra="ignore")
@@ -106,7 +150,7 @@ class DeskEnvironment(BaseSettings):
     """How people reach the desk; links in notifications begin with it."""
 
 
-class ArchiverEnvironment(BaseSettings):
+class ArchiverEnvironment(Environment):
     """OFFSITE_ARCHIVER_*: the archiver, and where commands find the archive."""
 
     model_config = SettingsConfigDict(env_prefix="OFFSITE_ARCHIVER_", extra="ignore")
@@ -146,11 +190,19 @@ def worker_settings() -> WorkerSettings:
     """Return the worker's settings, from the environment."""
     values = WorkerEnvironment().model_dump()
     renamed = {"checkpoint_s": "checkpoint_every_s", "snapshot_s": "snapshot_every_s", "tick_s": "tick_every_s"}
-    return WorkerSettings.model_validate(
-        {renamed.get(name, name): value for name, value in values.items()} | {"kafka": kafka_settings()}
-    )
+    kafka = kafka_settings()
+    try:
+        return WorkerSettings.model_validate(
+            {renamed.get(name, name): value for name, value in values.items()} | {"kafka": kafka}
+        )
+    except ValidationError as error:
+        raise SettingsError("OFFSITE_WORKER_", error) from None
 
 
 def kafka_settings() -> KafkaSettings:
     """Return how to reach Kafka, from the environment."""
-    return KafkaSettings.model_validate(KafkaEnvironment().model_dump())
+    values = KafkaEnvironment().model_dump()
+    try:
+        return KafkaSettings.model_validate(values)
+    except ValidationError as error:
+        raise SettingsError("OFFSITE_KAFKA_", error) from None

@@ -12,7 +12,9 @@ from rules.occurrence import Difference, Occurrence, prune
 from rules.wording import evidence, message, unwatched
 
 if TYPE_CHECKING:
+    from rules.changes import Stage
     from rules.layout import Array
+    from rules.occurrence import Told
     from rules.pack import Bundle
     from rules.plan import Instance
     from rules.rule import Rule
@@ -27,6 +29,15 @@ _KINDS = {
     CLEARED: ChangeKind.CLEARED,
     RETRACTED: ChangeKind.RETRACTED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Voice:
+    """Who speaks where no rule of a pack does: the monitor about itself."""
+
+    id: str
+    version: str
+    stage: Stage
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,20 @@ class Emitter:
         self.shared = shared
         """A tick or packs: the partition's clock moves, not the facility's own."""
         self.changes: list[Change] = []
+        self.reads: list[RecordRead] = []
+        """The record itself, where a facility sent it."""
+        self.failures: list[tuple[str, Exception]] = []
+        """Rules that raised, with what they raised: for the log of the process, never for a change."""
         self._source = source
+        self._told: list[tuple[Occurrence, Told]] = []
+        """For each change: whose it was, and what had been told of it before."""
+
+    def take_back(self, mark: int, seq: int) -> None:
+        """Take back the changes behind the first `mark`, and the sequence to `seq`."""
+        for occurrence, told in reversed(self._told[mark:]):
+            occurrence.told = told
+        del self.changes[mark:], self._told[mark:]
+        self.state.seq = seq
 
     def read(self, out: Array, n: int) -> list[Transition]:
         """Return the first `n` transitions of the kernel's output."""
@@ -125,8 +149,7 @@ class Emitter:
         A tag that vanishes takes its occurrences along: none of them can come again under the same start.
         """
         key = (kind, *instance.key)
-        rows = self.state.occurrences.pop(key, []) if vanished else self.state.occurrences.get(key, [])
-        for occurrence in rows:
+        for occurrence in self.state.occurrences.get(key, []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
                 occurrence.closed = int(self.state.series[instance.slot]["last_t"])
@@ -134,6 +157,8 @@ class Emitter:
                     instance.rule, {"tag": instance.tag}, occurrence, ChangeKind.CLEARED, received, received,
                     unwatched(instance.tag), Evidence(limits=list(instance.limits), records=[why]),
                 )  # fmt: skip
+        if vanished:  # behind the changes: what fails on the way must still be known
+            self.state.occurrences.pop(key, None)
 
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
@@ -171,7 +196,7 @@ class Emitter:
         )  # fmt: skip
 
     def emit(
-        self, rule: Rule, subject: dict[str, str], occurrence: Occurrence, kind: ChangeKind, at: int, received: int,
+        self, rule: Rule | Voice, subject: dict[str, str], occurrence: Occurrence, kind: ChangeKind, at: int, received: int,
         text: Bilingual, proof: Evidence, *, late: bool = False, by: str | None = None,
     ) -> None:  # fmt: skip
         """Append one change with the next `seq`; a retraction is told to the groups that cover the alarm."""
@@ -206,3 +231,5 @@ class Emitter:
                 source=self._source,
             )
         )
+        self._told.append((occurrence, occurrence.told))
+        occurrence.tell(kind)

@@ -9,6 +9,7 @@ the record, rows one by one; kernels decide, `rules.emission` makes changes, `ru
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -18,6 +19,7 @@ from rules import kernels, layout, silence
 from rules.changes import Change, ChangeKind, RecordRead, Source
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
+from rules.failing import attempt, resume
 from rules.layout import FROZEN, GAP, LIMIT, NONE
 from rules.models import Strict
 from rules.occurrence import Difference, Folded, differences, prune
@@ -29,6 +31,8 @@ from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
 from rules.state import FacilityState, Group
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from rules.plan import Instance
@@ -62,10 +66,18 @@ class Engine:
     """The fold over a log; one object serves any number of partitions.
 
     `bundle` is the set of packs before the first `packs` record; with `ignore_pack_records` it stays throughout.
+    `on_failure` hears of a rule that raised: facility, rule, and what it raised.
     """
 
-    def __init__(self, bundle: Bundle, *, ignore_pack_records: bool = False) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        ignore_pack_records: bool = False,
+        on_failure: Callable[[str, str, Exception], None] | None = None,
+    ) -> None:
         self.bundle = bundle
+        self._on_failure = on_failure
         self._ignore_packs = ignore_pack_records
         self._bundles = {bundle.sha256: bundle}
         self._partitions: dict[int, _Partition] = {}
@@ -92,6 +104,8 @@ class Engine:
         if 0 <= record.offset < state.position:  # a registered fact in front of the log stands at -1
             return []
         emitter = Emitter(state, part.bundle, source)
+        if isinstance(payload, Readings):
+            emitter.reads = [RecordRead(kind=Kind.READINGS, id=payload.batch)]
         received = max(record.received, state.clock, part.clock)
         self._move(state, part, received, emitter)
         state.position = record.offset + 1
@@ -101,6 +115,7 @@ class Engine:
         elif isinstance(payload, RegisterRecord):
             self._register(state, part, payload, received, emitter)
         state.refresh_due()
+        self._tell(emitter)
         return emitter.changes
 
     def advance(self, partition: int, until_ms: int) -> list[Change]:
@@ -110,6 +125,7 @@ class Engine:
         for state in part.facilities.values():
             emitter = Emitter(state, part.bundle, None, shared=True)
             self._move(state, part, until_ms, emitter)
+            self._tell(emitter)
             changes.extend(emitter.changes)
         part.clock = max(part.clock, until_ms)
         return changes
@@ -188,6 +204,7 @@ class Engine:
             self._move(state, part, received, emitter)
             state.clock = received
             self._recompile(state, part.bundle, received, emitter)
+        self._tell(emitter)
         return emitter.changes
 
     def partition_state(self, partition: int) -> PartitionState:
@@ -223,9 +240,13 @@ class Engine:
         bundle = self._bundles.get(packs)
         if bundle is None:
             raise SnapshotError(f"packs {packs[:12]} are not known here")
-        other = Engine(bundle, ignore_pack_records=self._ignore_packs)
+        other = Engine(bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure)
         other._bundles |= self._bundles
         return other
+
+    def alone(self) -> Engine:
+        """Return an empty engine that knows the same packs."""
+        return self.sibling(self.bundle.sha256)
 
     def know(self, bundle: Bundle) -> None:
         """Make a bundle known, so that snapshots and markers that name it can be restored."""
@@ -269,6 +290,7 @@ class Engine:
             if bundle is not None:
                 state.clock, state.dirty = at, True  # also a facility without a plan now names other packs
                 self._recompile(state, bundle, at, emitter)
+            self._tell(emitter)
             changes.extend(emitter.changes)
         if gateway:
             part.last_gateway = received
@@ -277,14 +299,18 @@ class Engine:
             part.bundle = bundle
         return changes
 
+    def _tell(self, emitter: Emitter) -> None:
+        if self._on_failure is not None:
+            for rule, error in emitter.failures:
+                self._on_failure(emitter.state.facility, rule, error)
+
     def _adopt_bundle(self, payload: PacksRecord) -> Bundle:
         if payload.semantics != SEMANTICS:
             raise ContractError(f"packs of engine semantics {payload.semantics}; this engine has {SEMANTICS}")
-        bundle = self._bundles.get(payload.sha256)
-        if bundle is None:
-            bundle = Bundle.from_record(payload)
-            self._bundles[bundle.sha256] = bundle
-        return bundle
+        # Always opened, also under a hash that is known: else a record would hold or not by what else this process knows,
+        # and what a checkpoint keeps of it would stop the next restore.
+        bundle = Bundle.from_record(payload)
+        return self._bundles.setdefault(bundle.sha256, bundle)
 
     def _move(self, state: FacilityState, part: _Partition, to: int, emitter: Emitter) -> None:
         """Take every decision by the clock up to `to`, in order; nothing is due at an instant that is already now."""
@@ -314,7 +340,7 @@ class Engine:
         candidates.extend(silence.candidates(state, due, emitter))
         _, level, _, kind, i = min(candidates)
         if level != silence.TAG:
-            silence.decide(state, i, due, emitter)
+            attempt(emitter, state.groups[i].rule, due, partial(silence.decide, state, i, due, emitter))
             return
         instance = plan.instances(kind)[i]
         n = kernels.fire(
@@ -322,10 +348,12 @@ class Engine:
             plan.frozen_params, state.frozen_head, plan.gap_params, state.gaps, self._out,
         )  # fmt: skip
         for transition in emitter.read(self._out, n):
+            step: Callable[[], object]
             if kind == GAP and transition.kind is ChangeKind.RAISED:
-                silence.raise_tag(state, instance, i, transition, emitter)
+                step = partial(silence.raise_tag, state, instance, i, transition, emitter)
             else:
-                emitter.apply(kind, instance, transition, [])
+                step = partial(emitter.apply, kind, instance, transition, [])
+            attempt(emitter, instance.rule.id, due, step)
 
     def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
         plan = state.plan
@@ -335,7 +363,7 @@ class Engine:
             return
         index = np.repeat(np.asarray(slots, dtype=np.int64), payload.counts)
         state.unknown_tags += int((index < 0).sum())
-        records = [RecordRead(kind=Kind.READINGS, id=payload.batch)]
+        records = emitter.reads
         begin, total = 0, int(payload.time.size)
         folded = np.zeros(total, np.uint8)
         while begin < total:
@@ -346,6 +374,10 @@ class Engine:
                 plan.frozen_params, state.frozen_head, state.frozen_tail, plan.gap_params, state.gaps,
                 self._out, self._scratch, folded,
             )  # fmt: skip
+            if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
+                self._out = np.zeros(2 * self._out.size, layout.OUT)
+                self._scratch = np.zeros(self._out.size, layout.OUT)
+                continue
             ends = silence.first_rows(state, index, folded, begin, stopped)
             self._apply_rows(state, emitter.read(self._out, n), ends, payload, received, records, emitter)
             begin = stopped
@@ -383,21 +415,23 @@ class Engine:
             steps.append((plan.instances(transition.of)[transition.inst].rank, silence.TAG, i))
         steps.extend((entry.rank, silence.TAG, len(transitions) + i) for i, entry in enumerate(late))
         for _, lvl, i in sorted(steps, key=lambda s: (s[0], s[1], s[2] if s[2] >= 0 else -s[2])):
+            step: Callable[[], object]
             if lvl != silence.TAG:
                 group = groups[-1 - i]
-                silence.end(state, group, at, received, records, emitter)
-                silence.settle(state, group.rule, at, received, records, emitter)
+                kind, rule = GAP, group.rule
+                step = partial(silence.end, state, group, at, received, records, emitter)
             elif i < len(transitions):
                 transition = transitions[i]
                 instance = plan.instances(transition.of)[transition.inst]
-                emitter.apply(transition.of, instance, transition, records)
-                if transition.of == GAP:
-                    silence.settle(state, instance.rule.id, at, received, records, emitter)
+                kind, rule = transition.of, instance.rule.id
+                step = partial(emitter.apply, kind, instance, transition, records)
             else:
                 entry = late[i - len(transitions)]
-                emitter.late(entry.kind, entry.instance, entry.difference, at, received, records)
-                if entry.kind == GAP:
-                    silence.settle(state, entry.instance.rule.id, at, received, records, emitter)
+                kind, rule = entry.kind, entry.instance.rule.id
+                step = partial(emitter.late, kind, entry.instance, entry.difference, at, received, records)
+            attempt(emitter, rule, received, step)
+            if kind == GAP:
+                attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))
 
     def _late(self, state: FacilityState, slot: int, payload: Readings, row: int, received: int) -> list[_Late] | None:
         """Put a late row into its place and return what it changes; None if there was no room and it is stale."""
@@ -436,6 +470,8 @@ class Engine:
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
         instance = plan.instances(kind)[i]
+        if state.is_muted(instance.rule.id):
+            return []
         series = state.series[instance.slot]
         tail = (state.limit_tail if kind == LIMIT else state.frozen_tail)[i]
         folded: list[Folded] = []
@@ -467,8 +503,11 @@ class Engine:
 
     def _recompile(self, state: FacilityState, bundle: Bundle, received: int, emitter: Emitter) -> None:
         state.packs = bundle.sha256
-        if state.plan is not None:
-            self._adopt(state, state.plan.facility, bundle, received, emitter)
+        if state.plan is None:
+            return
+        begin = resume(emitter, received, RecordRead(kind=Kind.PACKS, id=bundle.sha256))
+        self._adopt(state, state.plan.facility, bundle, received, emitter)
+        state.begin_again(begin, received)
 
     def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
         """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
@@ -485,7 +524,9 @@ class Engine:
             for kind in (LIMIT, FROZEN, GAP):
                 for instance in old.instances(kind):
                     if (kind, *instance.key) not in kept:
-                        emitter.abandon(kind, instance, received, why, vanished=instance.tag not in plan.slots)
+                        vanished = instance.tag not in plan.slots
+                        step = partial(emitter.abandon, kind, instance, received, why, vanished=vanished)
+                        attempt(emitter, instance.rule.id, received, step)
         silence.abandon_groups(state, plan, received, why, emitter)
         emitter.bundle = bundle
         state.adopt(plan, received)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from rules.engine import Engine
-from rules.errors import BadInputError, Fault
+from rules.errors import BadInputError, ContractError, Fault, OffsiteError
 from rules.fitting import fit
 from rules.records import Kind, LogRecord, RegisterRecord
 from rules.snapshot import SnapshotError
@@ -17,6 +17,13 @@ if TYPE_CHECKING:
     from rules.changes import Change
     from rules.pack import Bundle
     from rules.register import Facility
+
+
+class FoldError(ContractError):
+    """A record ends the fold by an error that is no rule's: live its facility would be quarantined (docs/quarantine.md)."""
+
+    code: ClassVar[str] = "fold_failed"
+    action: ClassVar[str] = "Evaluate the other facilities with --facility; report the record and the error."
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,3 +105,7 @@ def _fold(engine: Engine, record: LogRecord) -> list[Change]:
         raise BadInputError("log", faults) from error
     except SnapshotError as error:
         raise BadInputError("log", [Fault(place, error.code, str(error))]) from error
+    except (OffsiteError, MemoryError):
+        raise
+    except Exception as error:
+        raise FoldError(f"{place}, {record.facility or 'all facilities'}: {type(error).__name__}: {error}") from error

@@ -134,11 +134,15 @@ _KINDS_2 = ("limit", "frozen", "gap")
 
 
 def _from_2(body: dict[str, Any]) -> dict[str, Any]:
-    """Give kinds and arrays names, and arrays their fields: in format 2 their places alone said what they were."""
+    """Give kinds and arrays names, and arrays their fields: in format 2 their places alone said what they were.
+
+    Rules put aside were left out where there were none.
+    """
     planned = body["register"] is not None
     rows = body["arrays"] if planned else []
     keys = body["keys"] if planned else []
     return body | {
+        "aside": body.get("aside", []),
         "occurrences": sorted([_KINDS_2[kind], rule, tag, found] for kind, rule, tag, found in body["occurrences"]),
         "keys": dict(zip(_KINDS_2, keys, strict=True)) if planned else {},
         "layouts": _LAYOUTS_2 if planned else {},

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any
 
 from rules.changes import ChangeKind
 from rules.layout import NONE
+
+
+class Told(IntEnum):
+    """What the changes that went out say of an occurrence."""
+
+    NOTHING = 0
+    OPEN = 1
+    UNKNOWN = 2
+    ENDED = 3
 
 
 @dataclass(slots=True)
@@ -30,6 +40,8 @@ class Occurrence:
     """The alarm that suppresses it."""
     children: dict[str, bool] = field(default_factory=dict)
     """Alarms this one suppressed -> retracted since (groups only)."""
+    told: Told = Told.NOTHING
+    """Between records it follows from the other members; inside of one it lags behind them until the change is made."""
 
     @property
     def active(self) -> bool:
@@ -49,7 +61,22 @@ class Occurrence:
         occurrence = cls(*row[:7])
         occurrence.closed, occurrence.unknown, occurrence.retracted, occurrence.by = row[7:11]
         occurrence.children = dict(row[11])
+        if occurrence.active:
+            occurrence.told = Told.UNKNOWN if occurrence.unknown else Told.OPEN
+        else:
+            occurrence.told = Told.ENDED
         return occurrence
+
+    def tell(self, kind: ChangeKind) -> None:
+        """Note that a change of this kind went out."""
+        if kind in {ChangeKind.CLEARED, ChangeKind.RETRACTED}:
+            self.told = Told.ENDED
+        elif kind is ChangeKind.UNKNOWN:
+            self.told = Told.UNKNOWN
+        elif kind in {ChangeKind.RAISED, ChangeKind.KNOWN}:
+            self.told = Told.OPEN
+        elif kind is ChangeKind.AMENDED:  # late data may open it again
+            self.told = (Told.UNKNOWN if self.unknown else Told.OPEN) if self.active else Told.ENDED
 
 
 @dataclass(slots=True)

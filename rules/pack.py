@@ -74,7 +74,7 @@ class Bundle:
                 [_RULE.validate_python(rule) for rule in content["rules"]],
                 [Table.model_validate(table) for table in content["tables"]],
             )
-        except (ValueError, zlib.error, KeyError, TypeError) as error:
+        except (ValueError, zlib.error, KeyError, TypeError, RecursionError) as error:
             raise BadInputError("rule bundle", [Fault("/bundle", "bundle", str(error)[:500])]) from error
         if bundle.sha256 != record.sha256:
             raise BadInputError("rule bundle", [Fault("/sha256", "hash", "the bundle's content has another hash")])

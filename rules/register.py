@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
+from rules.errors import Fault
 from rules.instants import Duration, Instant, start_of_day
 from rules.models import Bilingual, FacilityId, Identifier, Strict, Tag, Text
 
@@ -16,6 +16,8 @@ ZONE = "Asia/Shanghai"
 """The jurisdiction's zone: a bare date in the register begins at its midnight (settled.md)."""
 MAX_SENSORS = 5_000
 MAX_AREAS = 2_000
+_EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}$"
+"""RFC 5322's `atext` and dots before the @, a host name behind it."""
 
 
 def _date_text(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML gave
@@ -30,7 +32,17 @@ def _instant_or_date(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML gav
     return value
 
 
-Day = Annotated[str, BeforeValidator(_date_text), Field(pattern=r"^\d{4}-\d{2}-\d{2}$")]
+def _real_day(text: str) -> str:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        raise ValueError("no such day in the calendar") from None
+    return text
+
+
+Day = Annotated[
+    str, BeforeValidator(_date_text), Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_real_day)
+]
 SinceInstant = Annotated[Instant, BeforeValidator(_instant_or_date)]
 
 
@@ -128,7 +140,7 @@ class Licence(Strict):
 
     number: Text = Field(min_length=1, max_length=64)
     kind: LicenceKind
-    scope: list[Annotated[str, Field(max_length=64)]] = Field(default_factory=list, max_length=100)
+    scope: list[Annotated[Text, Field(max_length=64)]] = Field(default_factory=list, max_length=100)
     from_: Day = Field(alias="from")
     to: Day | None = None
 
@@ -265,7 +277,7 @@ class Facility(Strict):
 
     id: FacilityId
     name: Bilingual
-    jurisdiction: Annotated[str, Field(pattern=r"^\d{6}$")]
+    jurisdiction: Annotated[str, Field(pattern=r"^[0-9]{6}$")]
     scopes: list[Scope] = Field(default_factory=list, max_length=64)
     labels: list[Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}$")]] = Field(default_factory=list, max_length=64)
     delivery: Duration = 60_000
@@ -280,36 +292,53 @@ class Facility(Strict):
 
     @model_validator(mode="after")
     def _consistent(self) -> Facility:
-        faults = [*self._twice(), *self._dangling()]
+        faults = cross_faults(self.model_dump(by_alias=True, include=_NAMING))
         if faults:
-            raise ValueError("; ".join(faults))
+            raise ValueError("; ".join(f"{fault.pointer[1:]}: {fault.detail}" for fault in faults))
         return self
 
-    def _twice(self) -> list[str]:
-        keys: dict[str, list[tuple[str, int | None]]] = {
-            "area": [(a.id, a.from_) for a in self.areas],
-            "sensor": [(s.tag, s.from_) for s in self.sensors],
-            "product": [(p.id, None) for p in self.products],
-            "device": [(d.id, None) for d in self.devices],
-            "trial": [(t.id, None) for t in self.trials],
-        }
-        return [
-            f"{kind} {key[0]} stands twice"
-            for kind, values in keys.items()
-            for key, count in Counter(values).items()
-            if count > 1
-        ]
 
-    def _dangling(self) -> list[str]:
-        areas = {area.id for area in self.areas}
-        named = [
-            *((f"sensors/{i}/area", s.area) for i, s in enumerate(self.sensors)),
-            *((f"sensors/{i}/against", s.against) for i, s in enumerate(self.sensors) if s.against),
-            *((f"cascades/{i}/cleaner", c.cleaner) for i, c in enumerate(self.cascades)),
-            *((f"cascades/{i}/dirtier", c.dirtier) for i, c in enumerate(self.cascades)),
-            *((f"devices/{i}/area", d.area) for i, d in enumerate(self.devices)),
-        ]
-        return [f"{where} names area {name}, which is not registered" for where, name in named if name not in areas]
+_KEYS = {"areas": "id", "sensors": "tag", "products": "id", "devices": "id", "trials": "id"}
+_DATED = {"areas", "sensors"}
+_NAMES = (
+    ("sensors", "area"),
+    ("sensors", "against"),
+    ("cascades", "cleaner"),
+    ("cascades", "dirtier"),
+    ("devices", "area"),
+)
+_NAMING = {*_KEYS, "cascades"}
+
+
+def cross_faults(facility: Any) -> list[Fault]:  # noqa: ANN401 - whatever a file holds
+    """Return what stands twice and what names an area that is not there; entries that are no entries are passed over.
+
+    Works on plain values, so that a file's other faults do not hide these. Pointers begin at the facility.
+
+    >>> [str(fault) for fault in cross_faults({"sensors": [{"tag": "T", "area": "R"}]})]
+    ['/sensors/0/area: unknown_area: area R is not registered']
+    """
+    if not isinstance(facility, dict):
+        return []
+    rows: dict[str, list[tuple[int, dict[str, Any]]]] = {}
+    for part in _NAMING:
+        entries = facility.get(part)
+        rows[part] = [(i, e) for i, e in enumerate(entries) if isinstance(e, dict)] if isinstance(entries, list) else []
+    faults = []
+    for part, key in _KEYS.items():
+        seen: set[tuple[str, str]] = set()
+        for i, entry in rows[part]:
+            name = (str(entry.get(key)), str(entry.get("from")) if part in _DATED else "")
+            if entry.get(key) is not None and name in seen:
+                faults.append(Fault(f"/{part}/{i}/{key}", "stands_twice", f"{name[0]} stands twice"))
+            seen.add(name)
+    areas = {str(entry.get("id")) for _, entry in rows["areas"]}
+    return faults + [
+        Fault(f"/{part}/{i}/{key}", "unknown_area", f"area {entry[key]} is not registered")
+        for part, key in _NAMES
+        for i, entry in rows[part]
+        if entry.get(key) is not None and str(entry[key]) not in areas
+    ]
 
 
 class Contact(Strict):
@@ -318,7 +347,7 @@ class Contact(Strict):
     name: Text = Field(min_length=1, max_length=100)
     role: Text = Field(max_length=100)
     phone: Annotated[str, Field(pattern=r"^[0-9+() -]{3,32}$")] | None = None
-    email: Annotated[str, Field(pattern=r"^[^@\s]{1,64}@[^@\s]{1,190}$")] | None = None
+    email: Annotated[str, Field(pattern=_EMAIL)] | None = None
     duty: Text | None = None
 
 

@@ -1,13 +1,18 @@
-"""Silences of areas and whole feeds: one grouped alarm over those of its series (docs/engine-semantics.md, "gap")."""
+"""Silences of areas and whole feeds: one grouped alarm over those of its series (docs/engine-semantics.md, "gap").
+
+Above 400 lines on purpose: raising, ending, releasing and the front door share the books of one group.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
+from rules.failing import attempt
 from rules.kinds import gap
 from rules.layout import GAP, HORIZON_MS, NEVER, NONE
 from rules.occurrence import Occurrence
@@ -140,35 +145,43 @@ def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) ->
     if plan is None:
         return
     for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
-        params, gap_state, ext = plan.gap_params[i], state.gaps[i], int(state.series[plan.gap_slots[i]]["ext"])
-        if not gap_state["active"]:
-            continue
-        occurrence = emitter.current(GAP, plan.gaps[i])
-        if begin < gap_state["raised"] <= now:
-            occurrence.end, occurrence.retracted = max(now, occurrence.start), True
-            emitter.cover(plan.gaps[i], occurrence, ChangeKind.RETRACTED, now, now, by=None)
-            gap.reopen(gap_state)
-        elif gap.recolour(params, gap_state, ext, now):
-            occurrence.sev = int(gap_state["sev"])
-            emitter.cover(plan.gaps[i], occurrence, ChangeKind.STEPPED, now, now, by=None)
-        gap.schedule(params, gap_state, ext, now)
+        if state.gaps[i]["active"]:
+            attempt(emitter, plan.gaps[i].rule.id, now, partial(_reopen_tag, state, plan, i, begin, now, emitter))
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
-        occurrence = group.occurrence
-        if occurrence.active and begin < group.raised <= now:
-            occurrence.end, occurrence.retracted = max(now, occurrence.start), True
-            group.due = NEVER
-            _emit(group, ChangeKind.RETRACTED, now, now, emitter, [])
-        elif occurrence.active:
-            rule = _rule(group.rule, emitter)
-            sev = _colour(group, rule, plan, now)
-            if sev < occurrence.sev:
-                occurrence.sev = sev
-                _emit(group, ChangeKind.STEPPED, now, now, emitter, [])
-            _schedule(state, group, rule, now)
+        if group.occurrence.active:
+            attempt(emitter, group.rule, now, partial(_reopen_group, state, plan, group, begin, now, emitter))
     for rule_id in sorted({group.rule for group in state.groups}):
-        settle(state, rule_id, now, now, [], emitter)
+        attempt(emitter, rule_id, now, partial(settle, state, rule_id, now, now, [], emitter))
     free(state, now, emitter)
     state.refresh_due()
+
+
+def _reopen_tag(state: FacilityState, plan: Plan, i: int, begin: int, now: int, emitter: Emitter) -> None:
+    params, gap_state, ext = plan.gap_params[i], state.gaps[i], int(state.series[plan.gap_slots[i]]["ext"])
+    occurrence = emitter.current(GAP, plan.gaps[i])
+    if begin < gap_state["raised"] <= now:
+        occurrence.end, occurrence.retracted = max(now, occurrence.start), True
+        emitter.cover(plan.gaps[i], occurrence, ChangeKind.RETRACTED, now, now, by=None)
+        gap.reopen(gap_state)
+    elif gap.recolour(params, gap_state, ext, now):
+        occurrence.sev = int(gap_state["sev"])
+        emitter.cover(plan.gaps[i], occurrence, ChangeKind.STEPPED, now, now, by=None)
+    gap.schedule(params, gap_state, ext, now)
+
+
+def _reopen_group(state: FacilityState, plan: Plan, group: Group, begin: int, now: int, emitter: Emitter) -> None:
+    occurrence = group.occurrence
+    if begin < group.raised <= now:
+        occurrence.end, occurrence.retracted = max(now, occurrence.start), True
+        group.due = NEVER
+        _emit(group, ChangeKind.RETRACTED, now, now, emitter, [])
+        return
+    rule = _rule(group.rule, emitter)
+    sev = _colour(group, rule, plan, now)
+    if sev < occurrence.sev:
+        occurrence.sev = sev
+        _emit(group, ChangeKind.STEPPED, now, now, emitter, [])
+    _schedule(state, group, rule, now)
 
 
 def _colour(group: Group, rule: GapRule, plan: Plan, at: int) -> int:
@@ -187,13 +200,16 @@ def abandon_groups(state: FacilityState, plan: Plan, received: int, why: RecordR
     }
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if group.occurrence.active and (group.rule, group.place) not in watched:
-            group.occurrence.end = max(received, group.occurrence.start)
-            text = unwatched(group.place)
-            emitter.emit(
-                _rule(group.rule, emitter), _subject(group.place), group.occurrence, ChangeKind.CLEARED, received, received,
-                text, Evidence(records=[why]),
-            )  # fmt: skip
+            attempt(emitter, group.rule, received, partial(_abandon, group, received, why, emitter))
     state.groups = [g for g in state.groups if (g.rule, g.place) in watched]
+
+
+def _abandon(group: Group, received: int, why: RecordRead, emitter: Emitter) -> None:
+    group.occurrence.end = max(received, group.occurrence.start)
+    emitter.emit(
+        _rule(group.rule, emitter), _subject(group.place), group.occurrence, ChangeKind.CLEARED, received, received,
+        unwatched(group.place), Evidence(records=[why]),
+    )  # fmt: skip
 
 
 def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
@@ -215,15 +231,20 @@ def free(state: FacilityState, at: int, emitter: Emitter) -> None:
     holders = {g.occurrence.alarm: g for g in state.groups if g.occurrence.active or g.release != NEVER}
     for lower in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if lower.occurrence.active and lower.occurrence.by is not None and lower.occurrence.by not in holders:
-            by, lower.occurrence.by = lower.occurrence.by, None
-            _emit(lower, ChangeKind.RELEASED, at, at, emitter, [], by=by)
+            attempt(emitter, lower.rule, at, partial(_free_group, lower, at, emitter))
     for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
         occurrence = emitter.active(GAP, plan.gaps[i])
         if occurrence is None or occurrence.by is None:
             continue
         holder = holders.get(occurrence.by)
         if holder is None or holder.place not in {"", plan.gaps[i].area}:
-            _let_go(state, plan.gaps[i], occurrence, at, emitter)
+            step = partial(_let_go, state, plan.gaps[i], occurrence, at, emitter)
+            attempt(emitter, plan.gaps[i].rule.id, at, step)
+
+
+def _free_group(group: Group, at: int, emitter: Emitter) -> None:
+    by, group.occurrence.by = group.occurrence.by, None
+    _emit(group, ChangeKind.RELEASED, at, at, emitter, [], by=by)
 
 
 def _let_go(state: FacilityState, instance: Instance, occurrence: Occurrence, at: int, emitter: Emitter) -> None:

@@ -55,6 +55,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     unknown_tags: int
     occurrences: list[tuple[str, str, str, list[list[Any]]]]
     groups: list[list[Any]]
+    aside: list[tuple[str, list[Any]]]
+    """Rules that raised here and what is kept of them (rules/aside.py), sorted."""
     keys: dict[str, list[Key]]
     """Kind of rule -> its instances, in the order of the arrays."""
     layouts: dict[str, list[tuple[str, str, list[int]]]]

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rules import layout
+from rules.aside import Aside
 from rules.kinds import frozen, gap, limit
 from rules.layout import FROZEN, GAP, LIMIT, NEVER, NONE, Array
 from rules.migrate import FORMAT, describe
@@ -84,6 +85,8 @@ class FacilityState:
     unknown_tags: int = 0
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
+    aside: dict[str, Aside] = field(default_factory=dict)
+    """Rules that raised here, by id (rules/failing.py)."""
     series: Array = field(default_factory=lambda: np.zeros(0, layout.SERIES))
     ring_t: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     ring_m: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
@@ -96,6 +99,36 @@ class FacilityState:
     gaps: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_STATE))
     next_due: int = NEVER
     dirty: bool = True
+
+    def is_muted(self, rule: str) -> bool:
+        """Say whether a rule is put aside here because it raised."""
+        aside = self.aside.get(rule)
+        return aside is not None and aside.muted
+
+    def begin_again(self, rules: set[str], received: int) -> None:
+        """Let rules that were put aside begin anew, as if they had just come; the horizon of their series ends."""
+        plan = self.plan
+        if plan is None or not rules:
+            return
+        for kind, targets in (
+            (LIMIT, (self.limit_head, self.limit_tail)),
+            (FROZEN, (self.frozen_head, self.frozen_tail)),
+            (GAP, (self.gaps,)),
+        ):
+            for i, instance in enumerate(plan.instances(kind)):
+                if instance.rule.id not in rules:
+                    continue
+                series = self.series[instance.slot]
+                series["ring_len"] = series["ring_head"] = 0
+                series["tail_t"], series["tail_m"] = series["last_t"], series["last_m"]
+                for target in targets:
+                    target[i] = _blank(np.zeros(1, target.dtype))[0]
+                if kind == GAP:
+                    self._begin_gap(i)
+                    self._schedule(kind, self.gaps[i], i, received)
+        self._settle()
+        self.refresh_due()
+        self.dirty = True
 
     def refresh_due(self) -> None:
         """Recompute the earliest decision by the clock."""
@@ -250,6 +283,7 @@ class FacilityState:
                     if rows
                 ),
                 groups=[group.pack() for group in self.groups],
+                aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={ARRAYS[name]: describe(array.dtype) for name, array in arrays.items()},
                 arrays={name: (ARRAYS[name], array.tobytes()) for name, array in arrays.items()},
@@ -271,6 +305,7 @@ class FacilityState:
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[_KINDS[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
+        self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         self.refresh_due()
 
 

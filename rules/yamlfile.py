@@ -7,6 +7,8 @@ from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.composer import Composer
+from ruamel.yaml.constructor import RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent
 
@@ -14,6 +16,26 @@ from rules.errors import Fault
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
+
+
+class _AliasError(MarkedYAMLError):
+    """An alias stands in the text."""
+
+
+class _Composer(Composer):
+    """Composes no alias: it hides what a person reviews, and can grow without bound."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - ruamel's signature
+        if self.parser.check_event(AliasEvent):
+            raise _AliasError(problem_mark=self.parser.peek_event().start_mark)
+        return super().compose_node(parent, index)
+
+
+class _Constructor(RoundTripConstructor):
+    """Leaves dates as the text they are: a day that the calendar has not is the model's to name, at its place."""
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)
 
 
 class Document:
@@ -46,24 +68,22 @@ class Document:
         return Fault(self.where(fault.pointer), fault.code, f"{label}: {fault.detail}" if label else fault.detail)
 
 
-def read_yaml(text: str, name: str) -> Document | list[Fault]:
+def read_yaml(text: str, name: str, max_bytes: int = MAX_BYTES) -> Document | list[Fault]:
     """Parse one document; what is wrong with the text itself comes back as faults.
 
     Aliases are refused (they hide what a person reviews, and can grow without bound), as are duplicate keys.
     """
-    if len(text.encode()) > MAX_BYTES:
-        return [Fault(f"{name}:1:1", "too_large", f"a file holds at most {MAX_BYTES // 1024} KiB")]
+    if len(text.encode()) > max_bytes:
+        return [Fault(f"{name}:1:1", "too_large", f"a file holds at most {max_bytes // 1024} KiB")]
     try:
-        for event in YAML(typ="rt").parse(StringIO(text)):
-            if isinstance(event, AliasEvent):
-                mark = event.start_mark
-                return [
-                    Fault(f"{name}:{mark.line + 1}:{mark.column + 1}", "alias", "aliases are not allowed; write it out")
-                ]
         parser = YAML(typ="rt")
+        parser.Composer, parser.Constructor = _Composer, _Constructor
         parser.allow_duplicate_keys = False
-        tree = parser.load(StringIO(text))
-        return Document(name, tree)
+        return Document(name, parser.load(StringIO(text)))
+    except _AliasError as error:
+        mark = error.problem_mark
+        at = f"{name}:{mark.line + 1}:{mark.column + 1}"
+        return [Fault(at, "alias", "aliases are not allowed; write it out")]
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         at = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"

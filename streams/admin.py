@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from streams.settings import KafkaSettings
+    from streams.topics import Topic
 
 TIMEOUT_MS = 10_000
 
@@ -68,9 +69,19 @@ def admin_client(settings: KafkaSettings) -> Iterator[Any]:
 
 
 def create(settings: KafkaSettings) -> list[str]:
-    """Create the topics that are missing; returns their names."""
+    """Create the topics that are missing; returns their names.
+
+    Raises:
+        BrokerDownError: no broker.
+        TopicsError: another cluster than expected, or topics there of another partition count; nothing is created.
+    """
     with admin_client(settings) as client:
+        faults = _wrong_cluster(client, settings)
         there = set(client.list_topics())
+        present = [topic for topic in TOPICS if settings.topic(topic.name) in there]
+        faults += [] if faults else _wrong_counts(client, settings, present)
+        if faults:
+            raise TopicsError(faults)
         missing = [topic for topic in TOPICS if settings.topic(topic.name) not in there]
         if missing:
             client.create_topics(
@@ -90,23 +101,17 @@ def create(settings: KafkaSettings) -> list[str]:
 def verify(settings: KafkaSettings) -> list[Fault]:
     """Return every deviation of cluster and topics from the table; none means all is well."""
     with admin_client(settings) as client:
-        faults: list[Fault] = []
-        cluster = client.describe_cluster().get("cluster_id")
-        if settings.cluster_id is not None and cluster != settings.cluster_id:
-            faults.append(Fault("cluster", "other_cluster", f"is {cluster}, not {settings.cluster_id}"))
+        faults = _wrong_cluster(client, settings)
         there = set(client.list_topics())
         names = [settings.topic(topic.name) for topic in TOPICS]
         faults.extend(Fault(name, "missing", "the topic does not exist") for name in names if name not in there)
         present = [topic for topic in TOPICS if settings.topic(topic.name) in there]
         if not present:
             return faults
-        shapes = {row["name"]: row for row in client.describe_topics([settings.topic(t.name) for t in present])}
+        faults += _wrong_counts(client, settings, present)
         configs = _configs(client, [settings.topic(t.name) for t in present])
         for topic in present:
             name = settings.topic(topic.name)
-            count, wanted = len(shapes[name]["partitions"]), topic.partitions(settings.partitions)
-            if count != wanted:
-                faults.append(Fault(name, "partitions", f"has {count} partitions, not {wanted}"))
             faults.extend(
                 Fault(name, "config", f"{key} is {configs[name].get(key)}, not {value}")
                 for key, value in topic.configs.items()
@@ -143,6 +148,25 @@ def ensure_ready(settings: KafkaSettings) -> None:
     faults = verify(settings)
     if faults:
         raise TopicsError(faults)
+
+
+def _wrong_cluster(client: Any, settings: KafkaSettings) -> list[Fault]:  # noqa: ANN401 - kafka-python ships no types
+    cluster = client.describe_cluster().get("cluster_id")
+    if settings.cluster_id is None or cluster == settings.cluster_id:
+        return []
+    return [Fault("cluster", "other_cluster", f"is {cluster}, not {settings.cluster_id}")]
+
+
+def _wrong_counts(client: Any, settings: KafkaSettings, present: list[Topic]) -> list[Fault]:  # noqa: ANN401 - as above
+    if not present:
+        return []
+    names = [settings.topic(topic.name) for topic in present]
+    found = {row["name"]: len(row["partitions"]) for row in client.describe_topics(names)}
+    return [
+        Fault(name, "partitions", f"has {found[name]} partitions, not {wanted}")
+        for name, wanted in zip(names, (topic.partitions(settings.partitions) for topic in present), strict=True)
+        if found[name] != wanted
+    ]
 
 
 def _configs(client: Any, names: list[str]) -> dict[str, dict[str, str]]:  # noqa: ANN401 - kafka-python ships no types

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import faust
@@ -12,6 +13,7 @@ from rules.pack import default_bundle
 from streams.agents import fold_log
 from streams.custody import Custody
 from streams.faust_seams import SCHEME, RawSchema, WorkerApp, bind
+from streams.group import client_id
 from streams.halt import halt as end_process
 from streams.sensor import Sensor
 
@@ -29,6 +31,9 @@ BUFFERED_RECORDS = 1_024
 """What waits between fetch and agent; with chunks it counts fetches of up to 1 MiB or 500 records."""
 FETCH_BYTES = 1024 * 1024
 FETCH_RECORDS = 500
+NEVER_S = 10 * 365 * 86_400.0
+"""aiokafka leaves the group, for ever, when nothing was fetched for so long: a standby fetches nothing. Our watchdog sees more."""
+_log = logging.getLogger("offsite.worker")
 
 
 def create_app(
@@ -48,17 +53,19 @@ def create_app(
         halt: ends the process; tests put another in its place.
         history: the log from its beginning; the log itself if not given.
     """
-    custody = Custody(fold or Engine(default_bundle()), settings, sensor or Sensor(), halt, history)
+    folds = fold or Engine(default_bundle(), on_failure=log_failure)
+    custody = Custody(folds, settings, sensor or Sensor(), halt, history)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
         settings.group_id,
         id_format="{id}",  # the group's name as it is, without Faust's version suffix
         broker=[URL(f"{SCHEME}://{server}") for server in clients["bootstrap_servers"].split(",")],
         broker_credentials=credentials_of(clients),
-        broker_client_id=f"{settings.group_id}-{settings.instance}",
+        broker_client_id=client_id(settings),
         consumer_group_instance_id=settings.instance,
         broker_session_timeout=settings.session_timeout_s,
         broker_heartbeat_interval=settings.heartbeat_every_s,
+        broker_max_poll_interval=NEVER_S,
         broker_max_poll_records=FETCH_RECORDS,
         consumer_max_fetch_size=FETCH_BYTES,
         consumer_auto_offset_reset="earliest",
@@ -81,6 +88,14 @@ def create_app(
         await fold_log(stream, custody, halt)
 
     return app
+
+
+def log_failure(facility: str, rule: str, error: Exception) -> None:
+    """Write what a rule raised into the worker's log: the change that tells of it names only the kind of error."""
+    _log.error(
+        "rule %s failed at %s and is put aside until the packs change", rule, facility,
+        exc_info=(type(error), error, error.__traceback__),
+    )  # fmt: skip
 
 
 def credentials_of(clients: Mapping[str, Any]) -> Any:  # noqa: ANN401 - faust ships no types

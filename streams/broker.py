@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import fcntl
 import json
 import os
 import shutil
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
+LOCK_WAIT_S = 5.0
+"""A killed broker lets go of its folder a moment after its owner is gone."""
+LOCK = "lock"
 _LOG4J = """\
 rootLogger.level = WARN
 rootLogger.appenderRef.file.ref = file
@@ -53,6 +57,13 @@ class BrokerStartError(PartMissingError):
 
     code: ClassVar[str] = "broker_start"
     action: ClassVar[str] = "Read broker.log in the folder named; free the port, or choose another with --port."
+
+
+class BrokerFolderError(PartMissingError):
+    """A broker already runs on the folder; two of them destroy each other's log."""
+
+    code: ClassVar[str] = "broker_folder"
+    action: ClassVar[str] = "Use the broker that runs, or stop it first, or choose another folder with --data."
 
 
 def free_port() -> int:
@@ -84,11 +95,10 @@ class EmbeddedBroker:
         self.folder = folder.resolve()
         self._wanted_port = port
         self._heap_mb = heap_mb
+        self._fresh = fresh
         self._process: subprocess.Popen[bytes] | None = None
+        self._lock: int | None = None
         self.port = 0
-        if fresh and (self.folder / "meta.json").exists():
-            shutil.rmtree(self.folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
 
     @property
     def bootstrap(self) -> str:
@@ -103,6 +113,11 @@ class EmbeddedBroker:
         return self._process.pid
 
     @property
+    def ended(self) -> int | None:
+        """Return the exit status of a broker that ended by itself; None while it runs."""
+        return None if self._process is None else self._process.poll()
+
+    @property
     def cluster_id(self) -> str:
         """Return the id that the data folder was formatted with."""
         return str(self._meta()["cluster_id"])
@@ -111,10 +126,21 @@ class EmbeddedBroker:
         """Start the broker and wait until it answers.
 
         Raises:
+            BrokerFolderError: another broker runs on the folder.
             BrokerStartError: port in use, or no answer within a minute.
             JarsError: jars or Java are not to be had.
         """
         libraries, program = jars.ensure_jars(), jars.java()
+        self._lock = self._claim()
+        try:
+            return self._launch(libraries, program)
+        except BaseException:
+            self.kill()
+            raise
+
+    def _launch(self, libraries: Path, program: str) -> Self:
+        if self._fresh:
+            self._wipe()
         meta = self._choose_ports()
         self._write_configuration(meta)
         base = [
@@ -143,6 +169,8 @@ class EmbeddedBroker:
             self._process = subprocess.Popen(  # noqa: S603 - our own launcher
                 [*launcher, *base, "kafka.Kafka", properties],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
+                # The broker itself holds the lock: it stands for as long as anybody can write there.
+                pass_fds=() if self._lock is None else (self._lock,),
             )  # fmt: skip
         self._await_ready()
         return self
@@ -150,9 +178,7 @@ class EmbeddedBroker:
     def stop(self) -> None:
         """Stop the broker: SIGTERM, a bounded wait, then SIGKILL of the same process."""
         process = self._process
-        if process is None:
-            return
-        if process.poll() is None:
+        if process is not None and process.poll() is None:
             process.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_TIMEOUT_S)
@@ -165,6 +191,9 @@ class EmbeddedBroker:
             process.send_signal(signal.SIGKILL)
             process.wait()
         self._process = None
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def __enter__(self) -> Self:
         """Start."""
@@ -173,6 +202,34 @@ class EmbeddedBroker:
     def __exit__(self, *_: object) -> None:
         """Stop."""
         self.stop()
+
+    def _claim(self) -> int:
+        """Return the lock on the folder, held until the broker is gone."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        deadline = time.monotonic() + LOCK_WAIT_S
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                if time.monotonic() > deadline:
+                    os.close(lock)
+                    raise BrokerFolderError(f"another broker runs on {self.folder}") from error
+                time.sleep(0.1)
+            else:
+                return lock
+
+    def _wipe(self) -> None:
+        """Delete what an earlier broker left, if it was one; the lock stays."""
+        self._fresh = False  # once: a later start of the same object keeps what this one wrote
+        if not (self.folder / "meta.json").exists():
+            return
+        # What marks the folder as a broker's goes last: a wipe that was cut short is taken up again.
+        for entry in sorted(self.folder.iterdir(), key=lambda each: each.name == "meta.json"):
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry)
+            elif entry.name != LOCK:
+                entry.unlink()
 
     def _meta(self) -> dict[str, object]:
         value: dict[str, object] = json.loads((self.folder / "meta.json").read_text(encoding="ascii"))
@@ -189,7 +246,7 @@ class EmbeddedBroker:
             known = meta[name]
             if not isinstance(known, int) or known == 0 or port_in_use(known):
                 meta[name] = free_port()
-        path.write_text(json.dumps(meta), encoding="ascii")
+        _put(path, json.dumps(meta))
         self.port = int(str(meta["port"]))
         return meta
 
@@ -222,8 +279,8 @@ class EmbeddedBroker:
             "log.cleaner.backoff.ms": 5000,
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
-        (self.folder / "server.properties").write_text(text, encoding="utf-8")
-        (self.folder / "log4j2.properties").write_text(_LOG4J.format(folder=self.folder), encoding="utf-8")
+        _put(self.folder / "server.properties", text)
+        _put(self.folder / "log4j2.properties", _LOG4J.format(folder=self.folder))
 
     def _format(self, command: list[str]) -> None:
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_TIMEOUT_S, check=False)  # noqa: S603 - Kafka's own tool
@@ -252,6 +309,22 @@ class EmbeddedBroker:
             time.sleep(0.05)
         self.stop()
         raise BrokerStartError(f"no answer on port {self.port} within {START_TIMEOUT_S:.0f} s; see {self.folder}")
+
+
+def _put(path: Path, text: str) -> None:
+    """Write a file whole or not at all, and only if it differs: on a full disk what stood there stays, and is enough to start.
+
+    Raises:
+        BrokerStartError: the disk takes nothing.
+    """
+    try:
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            return
+        fresh = path.with_suffix(".new")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.replace(path)
+    except OSError as error:
+        raise BrokerStartError(f"{path.name} cannot be written ({error.strerror})") from error
 
 
 def _cluster_id() -> str:

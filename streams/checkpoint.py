@@ -2,8 +2,8 @@
 
 A checkpoint's rows are written in one transaction with the group offset, so that they are seen whole or not at all.
 Keys: a facility id for a snapshot (`ID#1`, `ID#2`... for the further parts of a large one), `p<n>` for the marker,
-`roster-p<n>` for the names of all facilities that have a snapshot, `packs-<sha256>` for a bundle. Facility ids are upper
-case, so the kinds of key never meet.
+`roster-p<n>` for the names of all facilities that have a snapshot, `packs-<sha256>` for a bundle; those about quarantine are
+told in streams/quarantine.py. Facility ids are upper case, so the kinds of key never meet.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from rules.errors import ContractError
 from rules.models import FacilityId, Strict
 from rules.records import PacksRecord
 from rules.snapshot import SnapshotError
+from streams.quarantine import NOTE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -174,6 +175,8 @@ class StateRows:
     marker: bytes | None = None
     roster: bytes | None = None
     packs: dict[str, bytes] = field(default_factory=dict)
+    notes: dict[str, bytes] = field(default_factory=dict)
+    """Rows about quarantine (streams/quarantine.py)."""
     _parts: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
 
     def add(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
@@ -193,6 +196,8 @@ class StateRows:
             self.roster = value
         elif found := _PACKS_KEY.match(name):
             self._set(self.packs, found[1], value)
+        elif NOTE_KEY.match(name):
+            self._set(self.notes, name, value)
         elif found := _SNAPSHOT_KEY.match(name):
             self._add_part(found[1], int(found[2] or 0), value, dict(headers).get(PART_HEADER, b"0/1"))
         else:

@@ -1,13 +1,15 @@
-"""The one place that opens a client of kafka-python: one that cannot be opened leaves nothing behind.
+"""The one place that opens a client of kafka-python, and closes a producer: what cannot be opened or closed leaves nothing behind.
 
 kafka-python 3.0.12 starts its network thread in the constructor and keeps it when the constructor raises: every try against a
-broker that is away would leave one more thread, with its sockets, that asks for ever.
+broker that is away would leave one more thread, with its sockets, that asks for ever. A producer's `close` does the same
+when what is unsent cannot be flushed in time: it raises, its thread goes on, and sends what was given up when the broker is back.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 
@@ -30,3 +32,14 @@ def opened(kind: type[Any], **configs: object) -> Any:  # noqa: ANN401 - kafka-p
         for client in made:
             client.close()
         raise
+
+
+def let_go(producer: Any, timeout_s: float) -> None:  # noqa: ANN401 - kafka-python ships no types
+    """Close a producer within about `timeout_s`; what it could not send by then is given up and never sent."""
+    try:
+        producer.close(timeout=timeout_s)
+    except (KafkaError, OSError, AssertionError):
+        sender = producer._sender  # noqa: SLF001 - `close` raised before it ended its own thread
+        if sender is not None:
+            sender.force_close()
+            sender.join(timeout_s)

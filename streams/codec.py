@@ -8,6 +8,8 @@ model's members in order, free members as posted.
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,23 +17,28 @@ import msgspec
 import numpy as np
 from pydantic import ValidationError
 
+from rules.errors import BadInputError
 from rules.faults import model_faults, printable
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.jsontext import too_deep
 from rules.models import are_tags, is_facility_id, is_identifier
+from rules.pack import Bundle
 from rules.readingfaults import MAX_SEQ
 from rules.records import (
     MAX_DEPTH,
     MAX_READINGS,
     MAX_SERIES,
     MODELS,
+    SEMANTICS,
     Kind,
     LogRecord,
+    PacksRecord,
     Payload,
     Quality,
     Readings,
     RegisterRecord,
     Rejected,
+    StateRecord,
 )
 
 if TYPE_CHECKING:
@@ -174,7 +181,34 @@ def _document(kind: Kind, value: bytes) -> Payload:
     if too_deep(value, MAX_DEPTH):
         raise _RefusedError("too_deep", f"nested deeper than {MAX_DEPTH}")
     payload: Any = MODELS[kind].model_validate_json(value)
+    if isinstance(payload, PacksRecord):
+        _packs(payload)
+    elif isinstance(payload, StateRecord):
+        _state(payload)
     return payload  # type: ignore[no-any-return]  # the table maps each kind to its model
+
+
+def _packs(packs: PacksRecord) -> None:
+    """Refuse a bundle that is not what its hash says; packs of another engine semantics are the fold's to refuse.
+
+    Here and not in the fold, so that a dump leaves out what the live worker rejects.
+    """
+    if packs.semantics != SEMANTICS:
+        return
+    try:
+        Bundle.from_record(packs)
+    except BadInputError as error:
+        raise _RefusedError("bad_packs", "; ".join(str(fault) for fault in error.faults)) from None
+
+
+def _state(state: StateRecord) -> None:
+    """Refuse a snapshot that its checksum does not fit, for the same reason."""
+    try:
+        snapshot = base64.b64decode(state.snapshot, validate=True)
+    except ValueError as error:
+        raise _RefusedError("bad_state", str(error)) from None
+    if hashlib.sha256(snapshot).hexdigest() != state.checksum:
+        raise _RefusedError("bad_state", "the checksum of the snapshot does not fit")
 
 
 def _columns(value: bytes) -> Readings:

@@ -4,24 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
 from aiokafka.errors import IllegalStateError
 
+from rules.faults import printable
+from rules.instants import format_instant
+from streams.admission import admit, snapshots_of
 from streams.checkpoint import LogLostError
+from streams.clock_guard import JUMP_MS, ClockGuard
 from streams.codec import decode
+from streams.crumbs import Crumbs, crumbs_path
 from streams.ledger import Ledger
+from streams.quarantine import NOTE_KEY, Ward, suspect_of
+from streams.rejected import ClockNotice
+from streams.release import batches_from, notes_of, record_at, release
 from streams.restore import log_bounds, read_state, restore_partition
 from streams.tenure import UNPOSITIONED, Tenure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
+    from streams.checkpoint import StateRows
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.history import History
+    from streams.quarantine import Suspect
+    from streams.rejected import ClockState
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
 
@@ -67,6 +80,12 @@ class Custody:
         self._ledger = Ledger(settings.hold_rows, settings.hold_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._releasing = asyncio.Lock()
+        kafka = settings.kafka
+        path = crumbs_path(settings.folder, settings.instance, kafka.bootstrap, settings.log_topic, settings.group_id)
+        # The slots behind the partitions' own are those of facilities that are folded anew, in a thread beside.
+        self.crumbs = Crumbs(path, 2 * kafka.partitions)
+        self.guard = ClockGuard(settings.instance, _wall_ms, monotonic, settings.clock_wait_s)
+        self._rebuilding: dict[tuple[int, str], asyncio.Task[None]] = {}
 
     @property
     def pending(self) -> int:
@@ -122,9 +141,14 @@ class Custody:
                     await self._opening
             self._opening = None
             self.restoring_since = None
+            rebuilding, self._rebuilding = list(self._rebuilding.values()), {}
+            for task in rebuilding:
+                task.cancel()
+            await asyncio.gather(*rebuilding, return_exceptions=True)
             tenures, self.tenures = list(self.tenures.values()), {}
             await asyncio.gather(*(tenure.close() for tenure in tenures))
             for tenure in tenures:
+                self.guard.forget(tenure.partition)
                 self.fold.drop(tenure.partition)
             if tenures:
                 _log.info("released partitions %s", sorted(tenure.partition for tenure in tenures))
@@ -132,27 +156,132 @@ class Custody:
     async def take(self, partition: int, records: Sequence[RawRecord], stamp: int) -> None:
         """Fold the records of one fetch, as far as they are the next ones of a partition that is ours."""
         began = monotonic()
-        for record in records:
+        if partition in self.guard.holds and not await self._goes_on(partition, records):
+            self._sensor.dropped("held")
+            return
+        for i, record in enumerate(records):
             tenure = self.tenures.get(partition)
             if tenure is None or not tenure.accepts:
+                self.crumbs.leave(partition)
                 self._sensor.dropped("early")
                 return
             if record.offset != tenure.next:
+                self.crumbs.leave(partition)
                 if record.offset < tenure.next:
                     self._sensor.dropped("repeated")
                     continue
                 if not await self._bridge(tenure, record.offset, stamp):
                     return
+            # What a start folds again was judged, and told, when it was folded first.
+            first = record.offset >= tenure.published
+            if first and record.timestamp > tenure.last_received + JUMP_MS and self._held(tenure, records[i:]):
+                return
+            if record.timestamp < tenure.last_received - JUMP_MS and tenure.went_back(record.timestamp) and first:
+                self._tell_clock(tenure, "back", record.offset, record.timestamp)
+            if tenure.ward.active and tenure.ward.keeps(record.offset, record.key, record.headers):
+                self._sensor.kept()
+                tenure.pass_over(record.offset, record.timestamp)
+                continue
+            self.crumbs.enter(partition, record.offset)
             tenure.feed(
                 decode(partition, record.offset, record.timestamp, record.key, record.headers, record.value),
                 len(record.value or b""),
             )
             if self._ledger.full:
+                self.crumbs.leave(partition)
                 await self._ledger.room()
                 began = monotonic()
             elif monotonic() - began > YIELD_S:
+                self.crumbs.leave(partition)
                 await asyncio.sleep(0)
                 began = monotonic()
+        self.crumbs.leave(partition)
+
+    def _held(self, tenure: Tenure, records: Sequence[RawRecord]) -> bool:
+        """Judge a jump of the broker's clock; True if the partition waits from here on."""
+        verdict = self.guard.judge(tenure.partition, tenure.last_received, records)
+        if verdict is None:
+            return False
+        self.crumbs.leave(tenure.partition)
+        tenure.held = verdict == "held"
+        self._tell_clock(tenure, verdict, records[0].offset, records[0].timestamp)
+        return tenure.held
+
+    async def _goes_on(self, partition: int, records: Sequence[RawRecord]) -> bool:
+        """Ask whether a partition that waits may go on; what it waited with is sought again then."""
+        tenure = self.tenures.get(partition)
+        if tenure is None or not tenure.accepts:
+            return True
+        hold = self.guard.holds[partition]
+        verdict = self.guard.ask(partition, records)
+        if verdict == "held":
+            return False
+        tenure.held = False
+        self._tell_clock(tenure, verdict, hold.offset, hold.received)
+        tenure.stamp = UNPOSITIONED
+        with suppress(IllegalStateError):  # the partition is being revoked
+            await self.seek({partition: tenure.next})
+            self.positioned([partition])
+        return False
+
+    def _tell_clock(self, tenure: Tenure, state: ClockState, offset: int, received: int) -> None:
+        own = _wall_ms()
+        _log.warning(
+            "partition %d: the broker's clock says %s at offset %d, this worker's %s: %s",
+            tenure.partition, format_instant(received), offset, format_instant(own), state,
+        )  # fmt: skip
+        self._sensor.clock(state)
+        tenure.tell_clock(
+            ClockNotice(
+                state=state,
+                partition=tenure.partition,
+                offset=offset,
+                received_ms=received,
+                own_ms=own,
+                worker=printable(self.settings.instance),
+            )
+        )
+
+    async def look_for_releases(self) -> None:
+        """Take the wishes of operators that came since; nothing is read where nobody is quarantined."""
+        partitions = [p for p, tenure in self.tenures.items() if tenure.ward.quarantined]
+        found = await notes_of(self._clients, self.settings.state_topic, partitions, NOTE_KEY.match)
+        for partition, notes in found.items():
+            tenure = self.tenures.get(partition)
+            if tenure is None:
+                continue
+            tenure.ward.hear(notes)
+            self._begin_releases(tenure)
+
+    def _begin_releases(self, tenure: Tenure) -> None:
+        for facility in tenure.ward.released:
+            place = (tenure.partition, facility)
+            if place not in self._rebuilding:
+                self._rebuilding[place] = asyncio.create_task(
+                    self._rebuild(tenure, facility), name=f"rebuild-{facility}"
+                )
+
+    async def _rebuild(self, tenure: Tenure, facility: str) -> None:
+        """Fold on a facility that an operator released; what fails leaves it quarantined and says so."""
+        ward, partition = tenure.ward, tenure.partition
+        standing = ward.quarantined[facility]
+        batches = batches_from(
+            self._clients, self.settings.log_topic, partition, standing.begin, lambda: tenure.next
+        )  # fmt: skip
+        try:
+            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches)
+        except asyncio.CancelledError:
+            raise
+        except MemoryError as error:
+            self._halt(f"no memory to fold {facility} again", error)
+        except Exception as error:  # noqa: BLE001 - told to operators; the facility stays as it was
+            _log.exception("partition %d: %s is not released", partition, facility)
+            ward.refuse(facility, f"{type(error).__name__}: {error}"[:1000])
+            tenure.announce()
+        finally:
+            self.crumbs.leave(partition)
+            await batches.aclose()
+            self._rebuilding.pop((partition, facility), None)
 
     async def _bridge(self, tenure: Tenure, offset: int, stamp: int) -> bool:
         """Records are missing before `offset`: seek them; True if the log really holds none there."""
@@ -192,10 +321,23 @@ class Custody:
             rows, read = await read_state(self._clients, self.settings.state_topic, missing)
             bounds = await log_bounds(self._clients, self.settings.log_topic, missing)
             for partition, tenure in tenures.items():
+                state = rows.pop(partition)
+                suspect = await self._suspect(tenure, state, bounds[partition])
+                away = {*tenure.ward.quarantined, *([suspect.facility] if suspect is not None else [])}
                 start = await restore_partition(
-                    self.fold, rows.pop(partition), committed.get(partition), bounds[partition]
+                    self.fold, state, committed.get(partition), bounds[partition], without=away
                 )
+                for facility, standing in tenure.ward.quarantined.items():
+                    tenure.ward.tell(standing, "held")
+                    _log.warning("partition %d: %s is quarantined since offset %d", partition, facility, standing.begin)
+                if suspect is not None:
+                    rejected = admit(tenure.ward, suspect, self.fold, state, start)
+                    if rejected is not None:
+                        tenure.reject(rejected)
+                tenure.ward.snapshots = snapshots_of(tenure.ward, state, start)
+                await tenure.write_notes()
                 tenure.begin(start)
+                self._begin_releases(tenure)
                 self.tenures[partition] = tenure
                 begun.add(partition)
         except asyncio.CancelledError:
@@ -208,6 +350,29 @@ class Custody:
         self._sensor.restored(elapsed, len(missing))
         _log.info("restored partitions %s in %.2f s, %d bytes of state", missing, elapsed, read)
 
+    async def _suspect(self, tenure: Tenure, state: StateRows, bounds: tuple[int, int]) -> Suspect | None:
+        """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
+        partition = tenure.partition
+        tenure.ward = Ward.of(partition, state.notes, bounds[0])
+        found = [self.crumbs.found.pop(slot, None) for slot in (self._slot(partition), partition)]
+        suspect = None
+        for offset in found:
+            if offset is None or not bounds[0] <= offset < bounds[1]:
+                continue
+            often = tenure.ward.died(offset)
+            _log.warning(
+                "partition %d: a worker died while it folded offset %d (%d times)",
+                partition, offset, tenure.ward.watch.deaths.get(offset, 0),
+            )  # fmt: skip
+            raw = await record_at(self._clients, self.settings.log_topic, partition, offset) if often else None
+            if raw is not None:
+                suspect = suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+        return suspect
+
+    def _slot(self, partition: int) -> int:
+        """Return the slot of what is folded anew of a partition, in a thread beside it."""
+        return self.settings.kafka.partitions + partition
+
     def _tenure(self, partition: int) -> Tenure:
         return Tenure(
             partition,
@@ -218,8 +383,13 @@ class Custody:
             self._sensor,
             self._halt,
             self._history,
+            partial(self.crumbs.enter, self._slot(partition)),
         )
 
 
 async def _no_consumer(positions: Mapping[int, int]) -> None:
     raise IllegalStateError(f"no consumer to position at {dict(positions)}")
+
+
+def _wall_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -16,11 +16,13 @@ upgrade moves one of these:
 | `_new_consumer_thread`, `_create_worker_consumer` | short fetches | `test_fetches_are_short` |
 | `Schema.compile` | bytes pass as they are | `test_the_schema_hands_bytes_through` |
 | `TRANSPORTS.aliases` | our transport by URL scheme | `test_the_transport_is_found_by_its_scheme` |
+| `_coordinator.member_id` | compared with the group's own list | `test_the_coordinator_knows_the_worker_by_the_id_that_we_read` |
 | `Fetcher`, `_coordinator._coordination_task` | seen when it dies: Faust does not look | `test_a_dead_coordination_task_is_seen` |
 """
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 SCHEME = "offsite"
 FETCH_WAIT_MS = 100
+IDS_KEPT = 100
 TRANSPORTS.aliases[SCHEME] = "streams.faust_seams:Transport"
 
 
@@ -145,8 +148,10 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
     """A Faust app whose partitions are in the custody of checkpoints."""
 
     custody: Custody
+    member_ids: deque[str]
 
     async def _on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        self.member_ids.extend(member_ids(self) - set(self.member_ids))
         if not self.should_stop:
             log = self.custody.settings.log_topic
             self.custody.want(tp.partition for tp in assigned if tp.topic == log)
@@ -163,6 +168,7 @@ class WorkerApp(faust.App):  # type: ignore[misc]  # faust ships no types
 def bind(app: WorkerApp, custody: Custody) -> None:
     """Tie app and custody together: revocations release, and custody can position the consumer."""
     app.custody = custody
+    app.member_ids = deque(maxlen=IDS_KEPT)
 
     async def seek(positions: Mapping[int, int]) -> None:
         await app.consumer.seek_log(positions)
@@ -185,6 +191,13 @@ def highwaters(app: WorkerApp) -> dict[int, int]:
             if end is not None:
                 found[partition] = end
     return found
+
+
+def member_ids(app: WorkerApp) -> frozenset[str]:
+    """Return what the coordinator has called this worker; each time that it joins anew it gets another id. Empty before."""
+    consumer = getattr(getattr(app.consumer, "_thread", None), "_consumer", None)
+    now = getattr(getattr(consumer, "_coordinator", None), "member_id", None)
+    return frozenset(app.member_ids) | ({now} if now else frozenset())
 
 
 def what_died(app: WorkerApp) -> str | None:

@@ -17,6 +17,9 @@ class Fold(Protocol):
     bundle: Bundle
     """The packs in force before the first `packs` record of a partition."""
 
+    def alone(self) -> Fold:
+        """Return an empty fold of the same packs, to fold one facility beside the others."""
+
     def know(self, bundle: Bundle) -> None:
         """Make packs known, so that snapshots and markers that name them can be restored."""
 

@@ -19,7 +19,7 @@ from rules.snapshot import SnapshotError
 from streams.history import HistoryLostError, concerns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from rules.changes import Change
     from rules.records import LogRecord
@@ -38,8 +38,27 @@ TAKE_CHANGES = 500
 class Rebuild:
     """One attempt after the other to fold some facilities of one partition anew."""
 
-    def __init__(self, partition: int, bad: Sequence[Bad], origin: Origin | None, history: History, at: int) -> None:
-        """Begin at offset `at`: the partition is fed from there."""
+    def __init__(
+        self,
+        partition: int,
+        bad: Sequence[Bad],
+        origin: Origin | None,
+        history: History,
+        at: int,
+        passed: Container[int] = (),
+        note: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Take what is to be folded anew.
+
+        Args:
+            partition: theirs.
+            bad: the facilities.
+            origin: where the partition was folded from first.
+            history: all of it from there.
+            at: the partition is fed from this offset.
+            passed: records that the partition passes over, because they killed their worker.
+            note: hears the offset of each record before it is folded here, and -1 after it: it may kill.
+        """
         self.partition = partition
         self.published = {entry.facility: entry.published for entry in bad}
         """Facility -> its changes of the records before this are published."""
@@ -54,6 +73,7 @@ class Rebuild:
         self._fold: Fold | None = None
         self._reached = 0
         self._stopped = threading.Event()
+        self._passed, self._note = passed, note
 
     def offer(self, record: LogRecord | Rejected, size: int) -> bool:
         """Take note of a record that the partition is fed; True if it is for a facility that waits."""
@@ -91,6 +111,7 @@ class Rebuild:
 
     def give_up(self) -> None:
         """End an attempt that failed: nothing waits in memory until the next one."""
+        self._note(-1)
         self._keeps, self._fold = False, None
         self._tail.clear()
         self._tail_bytes = 0
@@ -98,6 +119,7 @@ class Rebuild:
     def stop(self) -> None:
         """End the thread soon: the partition is given up."""
         self._stopped.set()
+        self._note(-1)
 
     @property
     def met(self) -> bool:
@@ -160,10 +182,13 @@ class Rebuild:
 
     def _step(self, record: LogRecord | Rejected) -> list[Change]:
         assert self._fold is not None  # noqa: S101 - an attempt was begun
-        if isinstance(record, Rejected):
+        if isinstance(record, Rejected) or record.offset in self._passed:
             return []
+        if not self._stopped.is_set():
+            self._note(record.offset)
         try:
             changes = self._fold.fold(record)
         except (BadInputError, SnapshotError):
-            return []  # rejected when the partition folded it
+            changes = []  # rejected when the partition folded it
+        self._note(-1)
         return [change for change in changes if record.offset >= self.published[change.facility]]

@@ -1,7 +1,9 @@
 """What stands in `offsite.rejected.v1`: one model per writer, told apart by `by`, each kept with its first 4 KiB.
 
 `by: worker` is a record of the log that could not be evaluated, kept by its place. `by: gateway` is a sample of what the
-front door refused; what was refused besides is counted in the next sample of the same key.
+front door refused; what was refused besides is counted in the next sample of the same key. `by: quarantine` says that a
+facility is not folded any more, or folded again; the owner of its partition says it anew at each start. `by: clock` says that the
+broker's clock jumped.
 """
 
 from __future__ import annotations
@@ -65,11 +67,46 @@ class RefusedPost(Strict):
     """Refusals of this key that were only counted since its last sample, per code."""
 
 
-RejectedEntry: TypeAlias = Annotated[UnreadRecord | RefusedPost, Field(discriminator="by")]
-_ENTRY: TypeAdapter[UnreadRecord | RefusedPost] = TypeAdapter(RejectedEntry)
+class QuarantineNotice(Strict):
+    """A facility whose records are kept in the log and not folded, because one of them ends the worker."""
+
+    by: Literal["quarantine"] = "quarantine"
+    state: Literal["held", "refused", "released"]
+    """`refused`: a release did not come off, it is still held."""
+    facility: FacilityId
+    partition: Count
+    begin: Count
+    """The first offset that was not folded."""
+    offset: Count
+    """The record that ended the worker."""
+    deaths: Count
+    since_ms: int
+    detail: Annotated[str, Field(max_length=1000)] = ""
 
 
-def read_rejected(value: bytes) -> UnreadRecord | RefusedPost:
+ClockState: TypeAlias = Literal["held", "agreed", "reached", "waited", "back"]
+
+
+class ClockNotice(Strict):
+    """The broker's clock jumped in one partition (streams/clock_guard.py): what came of it."""
+
+    by: Literal["clock"] = "clock"
+    state: ClockState
+    """`held`: the partition waits. `agreed`, `reached`, `waited`: it goes on. `back`: an older time than before."""
+    partition: Count
+    offset: Count
+    received_ms: int
+    own_ms: int
+    """The worker's clock."""
+    worker: str
+
+
+Entry: TypeAlias = UnreadRecord | RefusedPost | QuarantineNotice | ClockNotice
+RejectedEntry: TypeAlias = Annotated[Entry, Field(discriminator="by")]
+_ENTRY: TypeAdapter[Entry] = TypeAdapter(RejectedEntry)
+
+
+def read_rejected(value: bytes) -> Entry:
     """Return an entry of the topic.
 
     Raises:
@@ -78,7 +115,7 @@ def read_rejected(value: bytes) -> UnreadRecord | RefusedPost:
     return _ENTRY.validate_json(value)
 
 
-def encode_entry(entry: UnreadRecord | RefusedPost) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
     """Return the JSON of an entry, members sorted."""
     value = entry.model_dump(mode="json")
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()

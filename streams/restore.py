@@ -13,7 +13,7 @@ from rules.snapshot import SnapshotError
 from streams.checkpoint import LogLostError, Origin, StateRows
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from rules.engine import PartitionState
     from streams.fold import Fold
@@ -53,6 +53,8 @@ class Start:
     packs: frozenset[str] = frozenset()
     """The bundles that the state topic holds."""
     bad: tuple[Bad, ...] = ()
+    rebuilding: dict[str, int] = field(default_factory=dict)
+    """Facilities whose snapshot is older than `low` -> their changes of the records before this are published."""
 
 
 async def read_state(
@@ -112,10 +114,13 @@ async def log_bounds(clients: Mapping[str, Any], topic: str, partitions: Iterabl
     return {place.partition: (begins[place], ends[place]) for place in places}
 
 
-async def restore_partition(fold: Fold, rows: StateRows, committed: int | None, bounds: tuple[int, int]) -> Start:
+async def restore_partition(
+    fold: Fold, rows: StateRows, committed: int | None, bounds: tuple[int, int], without: Container[str] = ()
+) -> Start:
     """Put the fold back to the marker; a partition without one begins where its log begins.
 
-    A facility whose snapshot is no good is named in `bad`, and the fold does not know it.
+    A facility whose snapshot is no good is named in `bad`, and the fold does not know it. Facilities in `without` are
+    quarantined: they stay as their snapshot says, outside the fold, and are not folded anew either.
 
     Raises:
         StateLostError: the marker cannot be read, or the rows are not those it counts.
@@ -138,6 +143,8 @@ async def restore_partition(fold: Fold, rows: StateRows, committed: int | None, 
     fold.restore_partition(partition, marker.state)
     bad = []
     for i, facility in enumerate(sorted({*roster, *marker.rebuilding})):
+        if facility in without:
+            continue
         if facility in marker.rebuilding:
             # Its snapshot, should it be readable now, is older than `low`: records in between are in no fold.
             bad.append(Bad(facility, "it was being folded anew when the worker stopped", marker.rebuilding[facility]))
@@ -159,4 +166,5 @@ async def restore_partition(fold: Fold, rows: StateRows, committed: int | None, 
         parts=dict.fromkeys(roster, 1) | rows.parts,
         packs=frozenset(rows.packs),
         bad=tuple(bad),
+        rebuilding=dict(marker.rebuilding),
     )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rules.changes import ChangeKind
+from rules.fitting import RULE_FAILED
 from rules.records import Kind, Readings, Rejected
+from streams.rejected import ClockState
 
 if TYPE_CHECKING:
     from rules.changes import Change
@@ -15,9 +17,10 @@ if TYPE_CHECKING:
 
 REJECTED_CODES = (
     "schema_version", "unknown_kind", "bad_key", "too_large", "bad_timestamp", "too_deep", "columns", "contract",
-    "undecodable", "bad_packs", "bad_state", "other",
+    "undecodable", "bad_packs", "bad_state", "killed", "other",
 )  # fmt: skip
-DROPPED = ("early", "repeated", "before-seek")
+DROPPED = ("early", "repeated", "before-seek", "held")
+CLOCK = get_args(ClockState)
 _SECONDS = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
@@ -62,6 +65,19 @@ class Sensor:
             "offsite_worker_rebuilding_facilities", "Facilities without a good snapshot, not folded yet.", registry=r
         )
         self._rebuilding: dict[int, int] = {}
+        self.rule_failures = Counter(
+            "offsite_worker_rule_failures", "Rules put aside for a facility because they raised.", registry=r
+        )
+        self.quarantined = Gauge("offsite_worker_quarantined", "Facilities that are not folded.", registry=r)
+        self.kept_records = Counter(
+            "offsite_worker_kept_records", "Records of quarantined facilities left unfolded.", registry=r
+        )
+        self.clock_jumps = Counter(
+            "offsite_worker_clock_jumps", "Jumps of the broker's clock, by what came of them.", ["state"], registry=r
+        )
+        self.held = Gauge(
+            "offsite_worker_held_partitions", "Partitions that wait because the broker's clock jumped.", registry=r
+        )
         self.ticks = Counter("offsite_worker_ticks", "Ticks appended to the log.", ["outcome"], registry=r)
         for kind in Kind:
             self.records.labels(kind.value)
@@ -71,6 +87,8 @@ class Sensor:
             self.rejects.labels(code)
         for why in DROPPED:
             self.drops.labels(why)
+        for state in CLOCK:
+            self.clock_jumps.labels(state)
         for outcome in ("ok", "failed"):
             self.ticks.labels(outcome)
 
@@ -88,10 +106,20 @@ class Sensor:
     def changed(self, change: Change) -> None:
         """Count a change."""
         self.changes.labels(change.change.value).inc()
+        if change.rule == RULE_FAILED and change.change is ChangeKind.RAISED:
+            self.rule_failures.inc()
 
     def rejected(self, record: Rejected) -> None:
         """Count a record that could not be decoded."""
         self.rejects.labels(record.code if record.code in REJECTED_CODES else "other").inc()
+
+    def clock(self, state: ClockState) -> None:
+        """Count a jump of the broker's clock."""
+        self.clock_jumps.labels(state).inc()
+
+    def kept(self) -> None:
+        """Count a record of a quarantined facility."""
+        self.kept_records.inc()
 
     def dropped(self, why: str) -> None:
         """Count records that came too early or again."""

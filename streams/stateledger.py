@@ -57,6 +57,8 @@ class StateLedger:
         now: float,
         position: tuple[int, int],
         rebuilding: Mapping[str, int],
+        *,
+        keep_packs: bool = False,
     ) -> list[Row]:
         """Return the rows of a checkpoint; the fold's due facilities are clean afterwards.
 
@@ -67,6 +69,7 @@ class StateLedger:
             now: the clock of the cadence.
             position: the next offset to fold, and the one before which everything is published.
             rebuilding: facilities without state -> the offset before which their changes are published.
+            keep_packs: forget no packs: what is folded of a quarantined facility is older than `low`, and names its own.
         """
         at, published = position
         rows: list[Row] = []
@@ -74,7 +77,7 @@ class StateLedger:
             rows += self._snapshot(facility, fold.snapshot(facility))
             fold.clean(facility)
         self._cadence.note(at, fold.partition_state(self._partition), dirty, due, now)
-        rows += [*self._packs(), *self._names()]
+        rows += [*self._packs(keep=keep_packs), *self._names()]
         low = self._cadence.low
         marker = Marker(
             partition=self._partition,
@@ -95,7 +98,7 @@ class StateLedger:
         self._parts[facility] = len(rows)
         return [*rows, *(self._row(f"{facility}#{part}".encode(), None) for part in left_over)]
 
-    def _packs(self) -> list[Row]:
+    def _packs(self, *, keep: bool) -> list[Row]:
         """Return the bundles to add, and those to forget: neither partition nor snapshots can name them from `low` on.
 
         Packs that come into force make every facility dirty, so a snapshot names what was in force at `low` or later.
@@ -103,7 +106,7 @@ class StateLedger:
         rows = [self._row(packs_key(sha256), packs) for sha256, packs in self._new_bundles.items()]
         self._bundles |= self._new_bundles.keys()
         self._new_bundles.clear()
-        if self._start.origin is not None:
+        if self._start.origin is not None and not keep:
             for sha256 in sorted(self._bundles - self._cadence.packs - {self._start.origin.packs}):
                 rows.append(self._row(packs_key(sha256), None))
                 self._bundles.discard(sha256)

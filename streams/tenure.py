@@ -10,29 +10,31 @@ import asyncio
 import logging
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from rules.errors import BadInputError, OffsiteError
 from rules.fitting import change_bytes, fit
-from rules.records import PacksRecord, Rejected
+from rules.records import LogRecord, PacksRecord, Rejected
 from rules.snapshot import SnapshotError
 from streams.checkpoint import Row
 from streams.history import LogHistory
+from streams.quarantine import Ward, Watch
 from streams.rebuild import Rebuild
-from streams.rejected import encode_rejected
+from streams.rejected import encode_entry, encode_rejected
 from streams.stateledger import StateLedger
+from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rules.changes import Change
-    from rules.records import LogRecord
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.history import History
     from streams.ledger import Ledger
+    from streams.rejected import ClockNotice
     from streams.restore import Start
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
@@ -41,7 +43,8 @@ TRANSACTION_TIMEOUT_MS = 15_000
 """A dead owner's open transaction hides everybody's later rows of the partition for no longer than this."""
 BATCH_BYTES = 768 * 1024
 """`max.message.bytes` bounds the batch too: the smallest topic we write takes 1 MiB."""
-REQUEST_BYTES = 8 * 1024 * 1024
+REQUEST_BYTES = RECORD_BYTES + BATCH_OVERHEAD
+"""As the topics take it: packs as large as the log's largest record are written to the state topic."""
 TAKE_ROWS = 5_000
 TAKE_BYTES = 8 * 1024 * 1024
 """What one transaction of changes carries at most."""
@@ -70,6 +73,7 @@ class Tenure:
         sensor: Sensor,
         halt: Halt,
         history: History | None = None,
+        note: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Take what all partitions of the process share.
 
@@ -82,8 +86,12 @@ class Tenure:
             sensor: counts.
             halt: ends the process.
             history: the log from its beginning; needed where a snapshot is no good.
+            note: hears the offset of each record that is folded anew, before it is folded, and -1 after it.
         """
         self.partition = partition
+        self.fold = fold
+        self.ward = Ward(partition, Watch(partition=partition))
+        """Its quarantined facilities."""
         self.next = 0
         """The next offset of the log to fold."""
         self.checkpointed = -1
@@ -91,7 +99,10 @@ class Tenure:
         self.published = 0
         """Every change of the records before is published, as the marker says: they are not published again."""
         self.last_received = 0
-        """Receive time of the last record folded, in ms."""
+        """Newest receive time of the records passed, in ms."""
+        self.held = False
+        """Whether it waits because the broker's clock jumped."""
+        self._behind = False
         self.in_flight_since: float | None = None
         """Monotonic begin of the open transaction."""
         self.stamp = UNPOSITIONED
@@ -99,14 +110,14 @@ class Tenure:
         self.sought = -1
         """The offset that was last sought again because records were missing before those that came."""
         self.accepts = False
-        self._fold, self._settings, self._ledger, self._sensor, self._halt = fold, settings, ledger, sensor, halt
+        self._settings, self._ledger, self._sensor, self._halt, self._note = settings, ledger, sensor, halt, note
         self._rows: deque[Row] = deque()
         self._clock = monotonic
         self._history = history or LogHistory(settings.kafka, settings.log_topic)
         self._rebuild: Rebuild | None = None
         self._rebuilding: asyncio.Task[None] | None = None
         self._rebuilt: set[str] = set()
-        """Facilities folded anew that no snapshot holds yet."""
+        """Facilities folded beside the partition and taken in that no snapshot holds yet."""
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -131,13 +142,17 @@ class Tenure:
         self.last_received = max(0, start.state.clock)
         if not start.marked:
             # Snapshots and marker name the packs they were folded with: a later release ships others.
-            self._state.remember(self._fold.bundle.to_record())
+            self._state.remember(self.fold.bundle.to_record())
+        self.announce()
         for bad in start.bad:
             self._tell_bad(bad.facility, bad.why, bad.sample)
         self.accepts = True
         self._task = asyncio.create_task(self._run(), name=f"publish-{self.partition}")
         if start.bad:
-            self._rebuild = Rebuild(self.partition, start.bad, start.origin, self._history, start.low)
+            passed = frozenset(self.ward.watch.skipped)
+            self._rebuild = Rebuild(
+                self.partition, start.bad, start.origin, self._history, start.low, passed, self._note
+            )
             self._rebuilding = asyncio.create_task(self._fold_anew(self._rebuild), name=f"rebuild-{self.partition}")
         self._sensor.rebuilding(self.partition, len(start.bad))
 
@@ -151,19 +166,76 @@ class Tenure:
             record: the next one of the partition.
             size: its bytes in the log.
         """
-        settings, known = self._settings, record.offset < self.published
         waits = self._rebuild is not None and self._rebuild.offer(record, size)
-        outcome = record if isinstance(record, Rejected) else [] if waits else self._step(record)
-        if known:
+        outcome = record if isinstance(record, Rejected) else [] if waits else self._step(record, self.fold)
+        accepted = record if isinstance(record, LogRecord) and not isinstance(outcome, Rejected) else None
+        if accepted is not None and isinstance(accepted.payload, PacksRecord):
+            self._state.remember(accepted.payload)
+        if record.offset < self.published:
             self._sensor.folded_again()
-        elif isinstance(outcome, Rejected):
-            self._add(Row(settings.rejected_topic, None, outcome.facility.encode(), encode_rejected(outcome)))
-            self._sensor.rejected(outcome)
         else:
-            self._say(outcome)
-            self._sensor.folded(cast("LogRecord", record), size)
-        self.next = record.offset + 1
-        self.last_received = record.received
+            self._keep(outcome)
+            if accepted is not None:
+                self._sensor.folded(accepted, size)
+        self.pass_over(record.offset, record.received)
+
+    def pass_over(self, offset: int, received: int) -> None:
+        """Go on behind a record."""
+        self.next = offset + 1
+        if received >= self.last_received:
+            self.last_received, self._behind = received, False
+
+    def follow(self, side: Fold, record: LogRecord | Rejected, *, shared: bool, known: bool) -> None:
+        """Fold a record of a facility that is being released; what belongs to all was published long ago.
+
+        Args:
+            side: what folds the facility.
+            record: its next one.
+            shared: it belongs to all.
+            known: what it gives was published before the facility was quarantined.
+        """
+        outcome = record if isinstance(record, Rejected) else self._step(record, side)
+        if not known and not (shared and isinstance(outcome, Rejected)):
+            self._keep(outcome)
+
+    def take_over(self, facility: str, side: Fold) -> None:
+        """Go on with a facility that was folded beside this partition and stands level with it."""
+        if facility in side.facilities(self.partition):
+            self.fold.restore(self.partition, facility, side.snapshot(facility))
+            self._rebuilt.add(facility)
+        self.ward.discharge(facility)
+        self.announce()
+
+    def announce(self) -> None:
+        """Queue what operators are to be told of quarantined facilities."""
+        for notice in self.ward.notices:
+            self._add(Row(self._settings.rejected_topic, None, notice.facility.encode(), encode_entry(notice)))
+        self.ward.notices.clear()
+
+    def tell_clock(self, notice: ClockNotice) -> None:
+        """Queue what operators are to be told of the broker's clock."""
+        self._add(Row(self._settings.rejected_topic, None, b"", encode_entry(notice)))
+
+    def went_back(self, received: int) -> bool:
+        """Note a receive time before the newest one; True if the clock has only now gone back."""
+        before, self._behind = self._behind, received < self.last_received
+        return self._behind and not before
+
+    def reject(self, rejected: Rejected) -> None:
+        """Queue a record that is not folded."""
+        self._keep(rejected)
+
+    async def write_notes(self) -> None:
+        """Write what is known of deaths and quarantines before anything is folded: it may die again."""
+        rows = self._notes()
+        if rows:
+            await self._transact(rows, None)
+
+    async def room(self) -> None:
+        """Let others have their turn, and wait while too much waits for publication."""
+        await asyncio.sleep(0)
+        if self._ledger.full:
+            await self._ledger.room()
 
     async def close(self) -> None:
         """Take no more records, write the final checkpoint, close the producer."""
@@ -187,18 +259,26 @@ class Tenure:
         """Rows that wait to be published."""
         return len(self._rows)
 
-    def _step(self, record: LogRecord) -> list[Change] | Rejected:
+    def _step(self, record: LogRecord, fold: Fold) -> list[Change] | Rejected:
         """Fold a record; packs or state that do not hold what they promise are rejected, and the log goes on."""
         place = (record.partition, record.offset, record.received, record.facility)
         try:
-            changes = self._fold.fold(record)
+            return fold.fold(record)
         except BadInputError as error:
             return Rejected(*place, "bad_packs", error.report()[:1000], b"")
         except SnapshotError as error:
             return Rejected(*place, "bad_state", str(error)[:1000], b"")
-        if isinstance(record.payload, PacksRecord):
-            self._state.remember(record.payload)
-        return changes
+
+    def _keep(self, outcome: list[Change] | Rejected) -> None:
+        if isinstance(outcome, Rejected):
+            row = encode_rejected(outcome)
+            self._add(Row(self._settings.rejected_topic, None, outcome.facility.encode(), row))
+            self._sensor.rejected(outcome)
+        else:
+            self._say(outcome)
+
+    def _notes(self) -> list[Row]:
+        return [Row(self._settings.state_topic, self.partition, key, value) for key, value in self.ward.take_due()]
 
     def _say(self, changes: list[Change]) -> None:
         for change in changes:
@@ -210,8 +290,7 @@ class Tenure:
         """Report that a facility has no state: a line, a metric, and a row where what cannot be evaluated is kept."""
         _log.error("partition %d: %s has no good snapshot and is folded anew: %s", self.partition, facility, why)
         told = Rejected(self.partition, self.next, self.last_received, facility, "bad_state", why[:1000], sample)
-        self._add(Row(self._settings.rejected_topic, None, facility.encode(), encode_rejected(told)))
-        self._sensor.rejected(told)
+        self._keep(told)
 
     async def _fold_anew(self, rebuild: Rebuild) -> None:
         """Fold facilities without a good snapshot anew, as often as it takes; the partition goes on meanwhile."""
@@ -222,7 +301,7 @@ class Tenure:
 
         while True:
             try:
-                rebuild.begin(self._fold, self.next)
+                rebuild.begin(self.fold, self.next)
                 while not rebuild.ripe(self.next):
                     if rebuild.met:
                         await asyncio.sleep(CATCH_UP_S)
@@ -231,7 +310,7 @@ class Tenure:
                     if self._closing:
                         return
                 # Nothing is awaited from here on: the partition stands still.
-                self._say(rebuild.graft(self._fold))
+                self._say(rebuild.graft(self.fold))
             except OffsiteError as error:
                 rebuild.give_up()
                 if told != str(error):
@@ -246,7 +325,8 @@ class Tenure:
             except BaseException as error:  # noqa: BLE001 - as in the agent: what escapes the fold ends the process
                 self._halt(f"partition {self.partition} cannot fold facilities anew", error)
             break
-        self._rebuild, self._rebuilt = None, set(rebuild.facilities)
+        self._rebuild = None
+        self._rebuilt |= rebuild.facilities
         self._sensor.rebuilding(self.partition, 0)
         _log.info("partition %d: folded anew: %s", self.partition, ", ".join(sorted(rebuild.facilities)))
 
@@ -296,17 +376,19 @@ class Tenure:
             final: write the snapshot of every dirty facility, not only of those that are due.
         """
         begun = monotonic()
-        dirty = sorted({*self._fold.dirty(self.partition), *self._rebuilt})
+        dirty = sorted({*self.fold.dirty(self.partition), *self._rebuilt})
         now = self._clock()
         due = dirty if final else sorted({*self._state.due(dirty, now), *self._rebuilt})
-        if self.next == self.checkpointed and not self._rows and not due:
+        if self.next == self.checkpointed and not self._rows and not due and not self.ward.due:
             return
         folded = self.next
         published = max(self.next, self.published)
         changes = list(self._rows)
         self._rows.clear()
         rebuilding = {} if self._rebuild is None else self._rebuild.published
-        state = self._state.rows(self._fold, dirty, due, now, (folded, published), rebuilding)
+        position, keep = (folded, published), bool(self.ward.quarantined)
+        # A quarantined facility is outside the fold; its snapshot stays in the topic as it was, and so do its packs.
+        state = self._state.rows(self.fold, dirty, due, now, position, rebuilding, keep_packs=keep) + self._notes()
         self._rebuilt.clear()
         # So far nothing was awaited: changes, state and position are of one instant.
         await self._transact([*changes, *state], published)

@@ -41,9 +41,9 @@ class Ticker:
 
     async def run(self) -> None:
         """Tick until cancelled; a broker that is away costs ticks and nothing else."""
-        producer = AIOKafkaProducer(
-            **self._settings.kafka.for_aiokafka(), acks="all", enable_idempotence=True, linger_ms=5
-        )
+        # Not idempotent: aiokafka numbers a batch also when it gives it up for want of a leader, and the broker then refuses
+        # every later one of that partition (OutOfOrderSequenceNumber). A tick that stands twice does no harm.
+        producer = AIOKafkaProducer(**self._settings.kafka.for_aiokafka(), acks="all", linger_ms=5)
         await producer.start()
         try:
             while True:

@@ -9,7 +9,7 @@ import logging
 import threading
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from streams.checkpoint import LogLostError
 
@@ -21,9 +21,19 @@ if TYPE_CHECKING:
     from streams.worker_settings import WorkerSettings
 
 LOOK_S = 0.5
+FRESH_S = 20.0
+"""What the group said of a standby holds for so long: four looks."""
+TICK_SLACK_S = 5.0
 GRACE = 1.5
 """Unhealthy at the limit, ended at this multiple of it: a supervisor's probe sees it in between."""
 _log = logging.getLogger("offsite.worker")
+
+
+class Confirmed(Protocol):
+    """What the group last said of a worker that owns nothing (streams.standing)."""
+
+    confirmed: float | None
+    why: str
 
 
 @dataclass(slots=True)
@@ -45,6 +55,8 @@ class _Partition:
     written: _Progress = field(default_factory=_Progress)
     end: int = 0
     """The log holds records up to here at least: from fetches, and from our own ticks."""
+    heard: float = 0.0
+    """When a record of ours was last appended to it; its first sight counts as one."""
 
 
 class Watchdog:
@@ -57,15 +69,19 @@ class Watchdog:
         halt: Halt,
         highwaters: Callable[[], Mapping[int, int]],
         died: Callable[[], str | None],
+        standing: Confirmed,
     ) -> None:
         self._settings, self._custody, self._halt = settings, custody, halt
-        self._highwaters, self._died = highwaters, died
+        self._highwaters, self._died, self._standing = highwaters, died, standing
         self._partitions: dict[int, _Partition] = {}
-        self._beat = self._looked = monotonic()
+        self._beat = self._looked = self._idle_since = monotonic()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watchdog", daemon=True)
         self.faults: list[str] = ["starting"]
         self.ready = False
+        self.behind: list[str] = ["starting"]
+        """Why it is not ready, apart from faults."""
+        self._measured = False
 
     def start(self) -> None:
         """Begin to look."""
@@ -86,11 +102,13 @@ class Watchdog:
                 f"partition {partition} lost records",
                 LogLostError(f"a new record was appended at {offset}, behind {folded} everything was folded before"),
             )
-        self._partition(partition).end = offset + 1
+        seen = self._partition(partition)
+        seen.end, seen.heard = offset + 1, monotonic()
 
     def lag(self) -> int:
         """Return how many records of owned partitions are known and not folded."""
-        return sum(max(0, self._partition(p).end - tenure.next) for p, tenure in list(self._custody.tenures.items()))
+        tenures = list(self._custody.tenures.items())
+        return sum(max(0, self._partitions[p].end - tenure.next) for p, tenure in tenures if p in self._partitions)
 
     def check(self, now: float) -> tuple[list[str], float]:
         """Return what is wrong, and the worst overrun of a limit as a multiple of it."""
@@ -109,18 +127,31 @@ class Watchdog:
             faults.append(died)
             worst = GRACE * 2
         judge("the event loop is blocked", now - self._beat, settings.loop_timeout_s)
-        if not custody.wanted:
-            judge("no partition is assigned", now - custody.wanted_since, settings.assignment_timeout_s)
+        if custody.wanted or custody.restoring_since is not None:
+            self._idle_since = now
+        else:
+            # A rebalance that gives nothing again does not begin this anew, only the group's own word does.
+            since = max(self._idle_since, self._standing.confirmed or 0.0)
+            judge(f"no partition is assigned ({self._standing.why})", now - since, settings.assignment_timeout_s)
         if custody.restoring_since is not None:
             judge("restoring", now - custody.restoring_since, settings.recovery_timeout_s)
         elif custody.wanted and not custody.restored:
             judge("assigned and not restored", now - custody.wanted_since, settings.recovery_timeout_s)
-        for partition, end in self._highwaters().items():
+        tenures = dict(custody.tenures)
+        for partition in self._partitions.keys() - tenures.keys():
+            del self._partitions[partition]
+        ends = self._highwaters()
+        for partition in ends.keys() & tenures.keys():
             seen = self._partition(partition)
-            seen.end = max(seen.end, end)
-        for partition, tenure in list(custody.tenures.items()):
+            seen.end = max(seen.end, ends[partition])
+        self._measured = tenures.keys() <= ends.keys()
+        silent = max(settings.stall_timeout_s, 3 * settings.tick_every_s)
+        for partition, tenure in tenures.items():
             seen = self._partition(partition)
-            idle = tenure.next >= seen.end
+            seen.heard = seen.heard or now
+            judge(f"nothing could be appended to partition {partition}", now - seen.heard, silent)
+            # One that waits for a second clock stands still on purpose, and says so.
+            idle = tenure.next >= seen.end or tenure.held
             judge(
                 f"partition {partition} does not move from offset {tenure.next} of {seen.end}",
                 seen.folded.still_for(tenure.next, now, idle=idle),
@@ -138,19 +169,32 @@ class Watchdog:
         if now - self._looked > LOOK_S * 8:
             # The whole process slept (SIGSTOP, a suspended machine): nothing stood still while nothing ran.
             self._beat = now
+            self._idle_since = now
             for seen in self._partitions.values():
-                seen.folded.since = seen.written.since = now
+                seen.folded.since = seen.written.since = seen.heard = now
         self._looked = now
         self.faults, worst = self.check(now)
-        lag = self.lag()
-        self.ready = (
-            not self.faults
-            and bool(self._custody.wanted)
-            and self._custody.restored
-            and lag <= self._settings.ready_lag_records
-        )
+        self.behind = self._reasons(now)
+        self.ready = not self.behind and not self.faults
         if worst > GRACE:
             self._halt("watchdog: " + "; ".join(self.faults))
+
+    def _reasons(self, now: float) -> list[str]:
+        """Return why this worker is not caught up; a standby confirmed by the group is."""
+        custody, settings = self._custody, self._settings
+        if not custody.wanted:
+            confirmed = self._standing.confirmed
+            return [] if confirmed is not None and now - confirmed < FRESH_S else [self._standing.why]
+        if not custody.restored:
+            return ["restoring"]
+        reasons = [] if self._measured else ["the log's end is not known yet"]
+        if (lag := self.lag()) > settings.ready_lag_records:
+            reasons.append(f"{lag} records are not folded")
+        if held := sorted(p for p, tenure in list(custody.tenures.items()) if tenure.held):
+            reasons.append(f"partitions {held} wait for a second clock")
+        deaf = 3 * max(settings.tick_every_s, TICK_SLACK_S)
+        mute = sorted(p for p, seen in list(self._partitions.items()) if seen.heard and now - seen.heard > deaf)
+        return [*reasons, f"nothing could be appended to partitions {mute}"] if mute else reasons
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_S):

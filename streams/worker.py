@@ -6,17 +6,22 @@ import asyncio
 import logging
 import os
 import signal
+import threading
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
+from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
 
+from rules.instants import format_instant
 from streams.app import create_app
-from streams.faust_seams import highwaters, what_died
+from streams.faust_seams import highwaters, member_ids, what_died
 from streams.halt import halt as end_process
+from streams.names import claim, twin
 from streams.probes import Probes
 from streams.sensor import Sensor
+from streams.standing import Standing
 from streams.ticker import Ticker
 from streams.watchdog import Watchdog
 
@@ -28,6 +33,7 @@ if TYPE_CHECKING:
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.history import History
+    from streams.names import Name
     from streams.worker_settings import WorkerSettings
 
 BEAT_S = 0.25
@@ -58,7 +64,8 @@ class RateLimit(logging.Filter):
 
 
 def quiet_logs() -> None:
-    """Rate-limit what aiokafka and Faust write."""
+    """Rate-limit what aiokafka and Faust write; kafka-python, which asks for the group, tells every connection at INFO."""
+    logging.getLogger("kafka").setLevel(logging.WARNING)
     limit = RateLimit()
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in {"aiokafka", "faust", "mode"}:
@@ -81,16 +88,25 @@ async def run_worker(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sensor = Sensor()
-    app = create_app(settings, fold, sensor=sensor, halt=halt, history=history)
+    app = create_app(
+        settings, fold, sensor=sensor, halt=_explained(settings, lambda: member_ids(app), halt), history=history
+    )
     custody = app.custody
     quiet_logs()
-    watchdog = Watchdog(settings, custody, halt, lambda: highwaters(app), lambda: what_died(app))
+    standing = Standing(
+        settings, lambda: not custody.wanted and custody.restoring_since is None, lambda: member_ids(app), halt
+    )
+    joined = threading.Event()
+    watchdog = Watchdog(
+        settings, custody, halt,
+        lambda: highwaters(app) if joined.is_set() else {}, lambda: what_died(app) if joined.is_set() else None, standing,
+    )  # fmt: skip
     probes = Probes(
         settings.host,
         settings.port,
         health=lambda: (
             not watchdog.faults,
-            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults},
+            {"status": "ok" if not watchdog.faults else "bad", "why": watchdog.faults + _waiting(custody)},
         ),
         ready=lambda: (watchdog.ready, _readiness(custody, watchdog)),
         registry=sensor.registry,
@@ -100,12 +116,52 @@ async def run_worker(
     probes.start()
     _log.info("worker %s: probes on http://%s:%d", settings.instance, settings.host, probes.port)
     watchdog.start()
-    side = [asyncio.create_task(_beats(watchdog)), asyncio.create_task(_guarded(ticker.run(), halt))]
-    starting = asyncio.create_task(_guarded(app.start(), halt))
+    tasks = [asyncio.create_task(_beats(watchdog))]
+    name = await _named(settings, stop, halt)
+    if name is not None:
+        # Faust makes its consumer when it is first asked for, in the loop of whoever asks: not in the watchdog's thread.
+        _log.info("worker %s: its consumer is %r", settings.instance, app.consumer)
+        joined.set()
+        standing.start()
+        tasks += [
+            asyncio.create_task(_guarded(part, halt))
+            for part in (ticker.run(), app.start(), _releases(custody, settings))
+        ]
     await stop.wait()
     watchdog.stop()
-    await _stop(app, custody, [*side, starting], settings, halt)
+    standing.stop()
+    await _stop(app, custody, tasks, settings, halt)
     probes.stop()
+    if name is not None:
+        name.give_up()
+
+
+async def _named(settings: WorkerSettings, stop: asyncio.Event, halt: Halt) -> Name | None:
+    """Take this worker's name; None if it was stopped meanwhile. Nobody takes it as long as the value lives."""
+    enough = threading.Event()
+    taking = asyncio.create_task(asyncio.to_thread(claim, settings, enough))
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not taking.done():  # its thread may wait for a broker; the process does not
+        enough.set()
+        return None
+    try:
+        return taking.result()
+    except Exception as error:  # noqa: BLE001 - without its name it must not join
+        halt(f"worker {settings.instance} cannot take its name", error)
+
+
+def _explained(settings: WorkerSettings, mine: Callable[[], frozenset[str]], halt: Halt) -> Halt:
+    """Return `halt` that says who took over, where a process elsewhere did so under this worker's name."""
+
+    def explained(reason: str, error: BaseException | None = None) -> NoReturn:
+        if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+            # The loop stands still meanwhile: nothing is published and nothing acknowledged.
+            halt(reason, twin(settings, mine) or error)
+        halt(reason, error)
+
+    return explained
 
 
 async def _stop(
@@ -113,6 +169,7 @@ async def _stop(
 ) -> None:
     """Final checkpoint first, then Faust; what Faust does not finish in time is left: nothing depends on it."""
     _log.info("worker %s: stopping", settings.instance)
+    begun = time.monotonic()
     for task in tasks:
         task.cancel()
     try:
@@ -122,7 +179,7 @@ async def _stop(
         halt("no final checkpoint in time; the next start folds again from the last one")
     _log.info("worker %s: final checkpoint written", settings.instance)
     with suppress(TimeoutError):
-        async with asyncio.timeout(settings.stop_timeout_s / 3):
+        async with asyncio.timeout(max(0.1, settings.stop_timeout_s - (time.monotonic() - begun))):
             await app.stop()
 
 
@@ -141,8 +198,25 @@ async def _beats(watchdog: Watchdog) -> None:
         await asyncio.sleep(BEAT_S)
 
 
+async def _releases(custody: Custody, settings: WorkerSettings) -> None:
+    while True:
+        await asyncio.sleep(settings.release_every_s)
+        try:
+            await custody.look_for_releases()
+        except KafkaError as error:
+            _log.warning("releases of quarantined facilities are not read: %s", error)
+
+
 def _accepting(custody: Custody) -> dict[int, int]:
     return {partition: tenure.next for partition, tenure in list(custody.tenures.items()) if tenure.accepts}
+
+
+def _waiting(custody: Custody) -> list[str]:
+    """Say which partitions wait: no reason to start the worker again, and one to look."""
+    return [
+        f"partition {partition} waits at offset {hold.offset}: the broker's clock jumped to {format_instant(hold.received)}"
+        for partition, hold in sorted(custody.guard.holds.items())
+    ]
 
 
 def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
@@ -150,8 +224,11 @@ def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
         "ready": watchdog.ready,
         "partitions": sorted(custody.wanted),
         "restored": custody.restored,
+        "why": [*watchdog.behind, *watchdog.faults],
         "lag_records": watchdog.lag(),
         "pending_rows": custody.pending,
+        "held": sorted(custody.guard.holds),
+        "quarantined": sorted(f for tenure in list(custody.tenures.values()) for f in list(tenure.ward.quarantined)),
     }
 
 
@@ -160,6 +237,8 @@ def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     lag = watchdog.lag()
     sensor.partitions.set(len(_accepting(custody)))
     sensor.pending.set(custody.pending)
+    sensor.held.set(len(custody.guard.holds))
+    sensor.quarantined.set(sum(len(tenure.ward.quarantined) for tenure in list(custody.tenures.values())))
     sensor.lag_records.set(lag)
     oldest = min((t.last_received for t in custody.tenures.values() if t.last_received), default=now)
     sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -20,6 +21,12 @@ class WorkerSettings(Strict):
     """Stable name of this worker (static membership): a restart gets the same partitions back at once."""
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "offsite-fold"
     kafka: KafkaSettings = KafkaSettings()
+    folder: Path | None = None
+    """Where this worker notes which record it folds, so that one that kills it is found out; None: nowhere."""
+    clock_wait_s: Seconds = 900.0
+    """How long a partition waits at most when the broker's clock jumps ahead of every other."""
+    release_every_s: Seconds = 5.0
+    """How often a quarantined facility's release is looked for."""
     chunked: bool = True
     """One Faust message per fetch and partition instead of one per record (a sixteenth of the CPU)."""
     checkpoint_every_s: Seconds = 5.0

@@ -11,7 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from rules.instants import EARLIEST_MS, LATEST_MS, format_instant
-from rules.records import MODELS, Kind, LogRecord, Payload, Readings
+from rules.pack import default_bundle
+from rules.records import MODELS, SEMANTICS, Kind, LogRecord, Payload, Readings
 
 SHARED = {Kind.TICK, Kind.PACKS}
 
@@ -171,9 +172,7 @@ def _data(kind: Kind, facility: str) -> st.SearchStrategy[dict[str, Any]]:
             },
             {"handed_over_at": instants, "plan_date": st.dates().map(str)},
         ),
-        Kind.PACKS: st.fixed_dictionaries(
-            {"sha256": sha256s, "semantics": st.integers(1, 9), "bundle": st.binary(max_size=40).map(_base64)}
-        ),
+        Kind.PACKS: _packs(),
         Kind.TICK: st.fixed_dictionaries(
             {"by": identifiers, "role": st.sampled_from(["gateway", "worker"]), "now": instants}
         ),
@@ -185,11 +184,26 @@ def _data(kind: Kind, facility: str) -> st.SearchStrategy[dict[str, Any]]:
                 "clock": instants,
                 "seq": st.integers(0, 1 << 40),
                 "snapshot": st.binary(max_size=40).map(_base64),
-                "checksum": sha256s,
             }
-        ),
+        ).map(_with_checksum),
     }
     return forms[kind]
+
+
+def _packs() -> st.SearchStrategy[dict[str, Any]]:
+    """Packs of this engine hold what their hash promises; those of another may hold anything."""
+    of_others = st.fixed_dictionaries(
+        {"sha256": sha256s, "semantics": st.integers(SEMANTICS + 1, 9), "bundle": st.binary(max_size=40).map(_base64)}
+    )
+    ids = [rule.id for rule in default_bundle().rules]
+    ours = st.sets(st.sampled_from(ids), max_size=2).map(
+        lambda some: default_bundle().only(some).to_record().model_dump(mode="json")
+    )
+    return st.one_of(ours, of_others)
+
+
+def _with_checksum(state: dict[str, Any]) -> dict[str, Any]:
+    return state | {"checksum": hashlib.sha256(base64.b64decode(state["snapshot"])).hexdigest()}
 
 
 def _base64(raw: bytes) -> str:

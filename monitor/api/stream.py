@@ -80,6 +80,8 @@ async def _events(desk: Desk, request: Request, session: str, after: int) -> Asy
             if steps or now - said >= KEEPALIVE_S:
                 said = now
                 yield _framed(steps)
+    except asyncio.CancelledError:
+        return  # the server stops: this line ends in good order, the client comes again
     finally:
         desk.hub.clients -= 1
         desk.streams[session] -= 1

@@ -25,6 +25,8 @@ DAMAGED = "archive_damaged"
 """A file is missing or not what the index says; over when `offsite archive verify` finds none such."""
 STOPPED = "archive_stopped"
 """The archiver ended because going on would mix or miss something; over when one works again."""
+UNWRITABLE = "archive_unwritable"
+"""Files cannot be written: the disk is full, or the folder is not there; over when one is written again."""
 SUBJECT_LENGTH = 128
 
 

@@ -45,6 +45,8 @@ POLL_S = 0.5
 LOOK_S = 5.0
 """How often lag, hours that are over and files to delete are looked up."""
 RETRY_S = 1.0
+FULL_RETRY_S = 30.0
+"""A disk that stays full is tried ever more rarely, up to this: each try reads from Kafka again what is not archived."""
 BLOCKED_MS = 10 * 60_000
 """After this an hour that could not be cut is tried again."""
 CUT_BATCH = 256
@@ -96,6 +98,10 @@ class Archiver:
         self._looked = self._moved = 0.0
         self.beat = time.monotonic()
         """When the loop last turned."""
+        self._full = 0
+        """Tries in a row that failed for the files' sake."""
+        self._told = True
+        """Whether operators may have been told that files cannot be written, by this process or one before."""
         self.waiting: str | None = "starting"
         """Why nothing is archived just now; none while all is well."""
 
@@ -104,6 +110,12 @@ class Archiver:
         """Offsets that Kafka has and the index does not."""
         pending, ends = dict(self._pending), dict(self._ends)
         return sum(max(0, end.end - pending[where].base) for where, end in ends.items() if where in pending)
+
+    @property
+    def behind(self) -> int:
+        """Records that Kafka had when it was last asked, every few seconds, and that were not read yet."""
+        pending, ends = dict(self._pending), dict(self._ends)
+        return sum(max(0, end.end - pending[where].next) for where, end in ends.items() if where in pending)
 
     def run(self, stop: threading.Event) -> None:
         """Archive until `stop` is set; then what is in hand is archived and the lease released.
@@ -187,6 +199,9 @@ class Archiver:
         for part in due:
             counts[part.topic] += part.records
         found = self._writer.flush(due)
+        if found:
+            self._full = 0
+            self._written()
         for topic, count in counts.items():
             self.figures.records.labels(topic).inc(count)
         self.figures.files.inc(len(found))
@@ -249,10 +264,27 @@ class Archiver:
         reason = _reason(error)
         if self.waiting != str(error):
             log.warning("waiting (%s): %s", reason, error)
+        if reason == "files" and self.waiting != str(error):
+            self._told = True
+            detail = f"{error}; 归档文件无法写入，空间恢复后自动继续"
+            alarms.tell(self._store, alarms.UNWRITABLE, str(self._settings.folder), detail)
         self.waiting = str(error)
         self.figures.waits.labels(reason).inc()
         self._pending, self._ends = {}, {}
-        stop.wait(RETRY_S)
+        self._full = self._full + 1 if reason == "files" else 0
+        self._pause(stop, min(RETRY_S * 2 ** max(0, min(self._full - 1, 10)), max(RETRY_S, FULL_RETRY_S)))
+
+    def _pause(self, stop: threading.Event, seconds: float) -> None:
+        """Wait, and be seen alive meanwhile."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not stop.wait(min(left, 1.0)):
+            self.beat = time.monotonic()
+
+    def _written(self) -> None:
+        if self._told:
+            with self._store.writing() as session:
+                alarms.close_all(session, alarms.UNWRITABLE, self._now())
+            self._told = False
 
 
 def _reason(error: Exception) -> str:

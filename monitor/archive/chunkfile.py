@@ -238,11 +238,16 @@ def write_files(folder: Path, files: Iterable[tuple[str, bytes]]) -> None:
         path = folder / relative
         _make_folder(path.parent, touched)
         part = path.with_name(f"{path.name}{PART}{secrets.token_hex(4)}")
-        with part.open("xb") as sink:
-            sink.write(blob)
-            sink.flush()
-            os.fsync(sink.fileno())
-        part.replace(path)
+        try:
+            with part.open("xb") as sink:
+                sink.write(blob)
+                sink.flush()
+                os.fsync(sink.fileno())
+            part.replace(path)
+        except OSError:
+            # A full disk: what was begun must not hold the room that the next try needs.
+            part.unlink(missing_ok=True)
+            raise
         touched.add(path.parent)
     for changed in touched:
         _sync_folder(changed)

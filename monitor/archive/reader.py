@@ -73,8 +73,8 @@ class ArchiveReader:
         key = facility.encode()
         with self._store.reading() as session:
             known = index.partitions_of(session, self.topic, facility)
-        for partition in self._likely_first(facility):
-            if partition in known or any(raw.key == key for raw in self._raw(partition, Selection(()))):
+        for partition in self.likely_first(facility):
+            if partition in known or any(raw.key == key for raw in self.raw(partition, Selection(()))):
                 return partition
         return None
 
@@ -102,7 +102,7 @@ class ArchiveReader:
         for number, *_ in self.places:
             if (facility is not None or partition is not None) and number != home:
                 continue
-            for raw in self._raw(number, selection):
+            for raw in self.raw(number, selection):
                 if (begin is not None and raw.timestamp < begin) or (end is not None and raw.timestamp >= end):
                     continue
                 if facility is not None and raw.facility not in {facility, ""}:
@@ -139,7 +139,7 @@ class ArchiveReader:
 
         with self._store.reading() as session:
             homes = index.partitions_of(session, self.topic, facility)
-        likely = self._likely_first(facility)[:1]
+        likely = self.likely_first(facility)[:1]
         for partition in sorted({*homes, *likely}):
             self._fill(facility, partition, reductions, (from_ms, to_ms), left_out)
             missing += self._lost(partition, from_ms, to_ms)
@@ -182,18 +182,36 @@ class ArchiveReader:
                 if isinstance(record, LogRecord) and isinstance(record.payload, Readings):
                     _feed(record.payload, record.received, reductions)
 
-    def _raw(self, partition: int, selection: Selection) -> Iterator[RawRecord]:
+    def raw(
+        self,
+        partition: int,
+        selection: Selection,
+        left_out: Callable[[Chunk, ChunkDamagedError], None] | None = None,
+    ) -> Iterator[RawRecord]:
+        """Give the records of a partition in the selected files, as Kafka held them, in the order of offsets.
+
+        Raises:
+            ChunkDamagedError: a file is missing or damaged, and no `left_out` hears of it; operators are told either way.
+        """
+
+        def damaged(chunk: Chunk, error: ChunkDamagedError) -> None:
+            self._tell(chunk, error)
+            if left_out is None:
+                raise error
+            left_out(chunk, error)
+
         ends = {number: end for number, _, end in self.places}
         with self._store.reading() as session:
             units = index.units(session, self.topic, partition, selection)
-        source = UnitReader(self._store, self._folder, self._stop)
+        source = UnitReader(self._store, self._folder, damaged)
         for raw, _ in source.records(units, selection):
             if raw.offset >= ends.get(partition, 0):
                 continue
             if raw.offset >= selection.from_offset:
                 yield raw
 
-    def _likely_first(self, facility: str) -> list[int]:
+    def likely_first(self, facility: str) -> list[int]:
+        """Return the partitions, the one first that Kafka's own partitioner would choose for a key."""
         partitions = [partition for partition, *_ in self.places]
         likely = (murmur2(facility.encode()) & 0x7FFFFFFF) % max(1, len(partitions))
         return sorted(partitions, key=lambda partition: partition != likely)
@@ -214,10 +232,6 @@ class ArchiveReader:
         with self._store.reading() as session:
             newest = [index.newest_received(session, self.topic, partition) for partition in partitions]
         return max((time for time in newest if time is not None), default=None)
-
-    def _stop(self, chunk: Chunk, error: ChunkDamagedError) -> None:
-        self._tell(chunk, error)
-        raise error
 
     def _tell(self, chunk: Chunk, error: ChunkDamagedError) -> None:
         alarms.tell(self._store, alarms.DAMAGED, chunk.path, f"{error.code}: {error.why}")

@@ -15,6 +15,7 @@ from monitor.archive.chunkfile import ALL, ChunkDamagedError, ChunkMissingError,
 from monitor.archive.index import Selection
 from monitor.archive.source import TOPICS
 from monitor.archive.verify import verify as verify_all
+from monitor.commands import archived_changes
 from monitor.settings import ArchiverEnvironment, open_store
 from rules.instants import format_instant
 from rules.models import is_facility_id
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
     from monitor.archive.chunkfile import Chunk
     from monitor.store.session import Store
 
-app = typer.Typer(no_args_is_help=True, help="Check and list the archive.")
+app = typer.Typer(no_args_is_help=True, help="Check and list the archive; heal the desk from it.")
+app.command("changes")(archived_changes.changes)
+app.command("compare")(archived_changes.compare)
+app.command("heal")(archived_changes.heal)
 LISTED = 1_000
 TOLD_EVERY = 1_000
 DAMAGES = frozenset({ChunkDamagedError.code, ChunkMissingError.code})

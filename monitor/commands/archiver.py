@@ -26,6 +26,8 @@ log = logging.getLogger("offsite.archiver")
 STUCK_S = 120.0
 """A loop that has not turned for so long is stuck in a call; the process ends and a supervisor starts it again."""
 LOST_EXIT = 70
+BEHIND = 5_000
+"""Not ready above so many records that Kafka has and nobody has read for the archive."""
 
 
 @app.command()
@@ -78,15 +80,21 @@ def _stuck(archiver: Archiver) -> bool:
     return time.monotonic() - archiver.beat > STUCK_S
 
 
+def _not_ready(archiver: Archiver) -> str | None:
+    behind = archiver.behind
+    return archiver.waiting or (f"{behind} records are not read yet" if behind > BEHIND else None)
+
+
 def _probes(archiver: Archiver, host: str, port: int) -> Probes:
     def health() -> tuple[bool, dict[str, object]]:
         stuck = _stuck(archiver)
         return not stuck, {"status": "bad" if stuck else "ok", "waiting": archiver.waiting}
 
     def ready() -> tuple[bool, dict[str, object]]:
-        return archiver.waiting is None, {
-            "ready": archiver.waiting is None,
-            "waiting": archiver.waiting,
+        why = _not_ready(archiver)
+        return why is None, {
+            "ready": why is None,
+            "waiting": why,
             "lag_records": archiver.lag,
         }
 

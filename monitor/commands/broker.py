@@ -7,13 +7,24 @@ import signal
 import sys
 import threading
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
+from rules.errors import PartMissingError
 from streams.broker import EmbeddedBroker
 
+LOOK_S = 0.5
 app = typer.Typer(help="Run the embedded Kafka on loopback until it is told to stop.")
+
+
+class BrokerEndedError(PartMissingError):
+    """The embedded broker ended by itself; a launcher that stayed would look alive and be useless."""
+
+    code: ClassVar[str] = "broker_ended"
+    action: ClassVar[str] = (
+        "Read broker.log and console.log in the folder named; then start it again: its data are kept."
+    )
 
 
 @app.command()
@@ -34,4 +45,6 @@ def command(
         ready = {"bootstrap": broker.bootstrap, "cluster_id": broker.cluster_id, "pid": broker.pid}
         sys.stdout.write(json.dumps(ready) + "\n")
         sys.stdout.flush()
-        stop.wait()
+        while not stop.wait(LOOK_S):
+            if broker.ended is not None:
+                raise BrokerEndedError(f"Kafka (process {broker.pid}) ended with status {broker.ended}; see {folder}")

@@ -13,8 +13,12 @@ from monitor.alarms.rulebook import Rulebook
 from monitor.desk.app import create_desk
 from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
+from monitor.desk.healing import healing_job
 from monitor.desk.live import Hub
 from monitor.desk.parts import Desk
+from monitor.desk.readiness import Readiness
+from monitor.desk.rejection_follower import RejectionFollower
+from monitor.desk.retention import retention_job
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
 from monitor.serving import announce, bound, is_loopback, serve, server
@@ -25,8 +29,10 @@ from rules.pack import default_bundle
 from streams import admin
 
 app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
-STALE_MS = 60_000
 JOIN_S = 4.0
+SWITCH_S = 0.0005
+"""A page takes the interpreter from the follower dozens of times, and may wait so long each time while a backlog is read. With
+Python's 5 ms a page took 12 times as long as afterwards, with this 5 times (bench/desk_catchup)."""
 
 
 def clock_ms() -> int:
@@ -58,28 +64,30 @@ def command(
     follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke)
     relay = Relay(store, kafka, clock_ms)
 
-    def ready() -> list[str]:
-        reasons = [] if threads.failed is None else [threads.failed]
-        if not follower.connected.is_set():
-            reasons.append("the broker does not answer")
-        elif not follower.caught_up.is_set():
-            reasons.append("still reading the changes up to now")
-        elif clock_ms() - follower.last_poll_ms > STALE_MS:
-            reasons.append("the follower of changes stands still")
-        return reasons
+    readiness = Readiness(store, follower.watch, clock_ms)
 
-    desk = Desk(settings, store, rulebook, hub, figures, ArchiverEnvironment().folder, clock_ms, ready)
+    def ready() -> list[str]:
+        return [*([] if threads.failed is None else [threads.failed]), *readiness.reasons()]
+
+    archive = ArchiverEnvironment().folder
+    desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch)
+    rejected = RejectionFollower(store, kafka, clock_ms=clock_ms, figures=figures, book=desk.rejections)
     listening = bound(chosen, settings.port if port is None else port)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
     threads.start("changes", follower.run)
+    threads.start("readiness", readiness.watch_store)
+    threads.start("rejections", rejected.run)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms))
+    threads.start("healing", healing_job(store, archive, clock_ms))
+    threads.start("retention", retention_job(store, kafka, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"
         channel = Alertmanager(
             store, settings.alertmanager, rulebook=rulebook, figures=figures, clock_ms=clock_ms, link=link
         )
         threads.start("notify", notify_job(channel))
+    sys.setswitchinterval(SWITCH_S)
     announce(chosen, listening)
     try:
         serve(serving, listening)

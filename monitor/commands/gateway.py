@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 
 from monitor.gateway.app import create_gateway
-from monitor.serving import announce, bound, serve, server
+from monitor.gateway.connections import files_for, guarded
+from monitor.serving import announce, bound, serve
 from monitor.settings import GatewayEnvironment, kafka_settings
+from rules.errors import OffsiteError
 from streams import admin
 
 app = typer.Typer(help="Run the front door of facilities.")
+
+
+class GatewayFellError(OffsiteError):
+    """A task that the front door cannot be without ended: no ticks, or keys that are no longer followed."""
+
+    code: ClassVar[str] = "gateway_fell"
+    retriable: ClassVar[bool] = True
+    action: ClassVar[str] = (
+        "Start it again; its supervisor does. Report the traceback above: it is a fault of this program."
+    )
+
+
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +47,15 @@ def command(
         # Firms get an honest 503 instead of a closed port; /readyz says why; the door opens when Kafka answers.
         log.warning("%s", error.report())
     listening = bound(chosen_host, chosen_port)
-    serving = server(create_gateway(settings, kafka))
+    room = files_for(settings.connections)
+    if room < settings.connections:
+        log.warning("room for %d connections only: the process may open no more files (ulimit -n)", room)
+    application = create_gateway(
+        settings.model_copy(update={"connections": room}), kafka, lambda: setattr(serving, "should_exit", True)
+    )
+    gateway = application.state.gateway
+    serving = guarded(application, gateway.guard)
     announce(chosen_host, listening)
     serve(serving, listening)
+    if gateway.fallen is not None:
+        raise GatewayFellError(f"{gateway.fallen} ended by a fault of its own")

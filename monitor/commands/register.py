@@ -17,6 +17,10 @@ from monitor.lines import write_lines
 from monitor.register.files import read_register
 from monitor.register.store import Difference, differences, export, import_register
 from monitor.settings import open_store
+from rules.faults import printable
+
+LINE = 80
+"""Characters of a value that a line of a terminal shows."""
 
 app = typer.Typer(no_args_is_help=True, help="Import, export and compare the register of facilities.")
 File = Annotated[Path, typer.Argument(help="Register file, YAML or JSON (contracts.md §2).")]
@@ -87,4 +91,5 @@ def _show(found: list[Difference], *, as_json: bool) -> None:
 
 def _short(value: object) -> str:
     text = json.dumps(value, ensure_ascii=False) if value is not None else "none"
-    return text if len(text) <= 80 else f"{text[:77]}..."  # noqa: PLR2004 - a line of a terminal
+    # Names come from outside: a terminal shows them and does not obey them.
+    return printable(text, LINE)

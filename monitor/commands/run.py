@@ -18,14 +18,19 @@ from monitor.supervise.manager import Manager
 from rules.errors import BadInputError, Fault
 
 app = typer.Typer(help="Run gateway, workers, archiver and desk on this machine, and keep them running.")
+MAX_NAME, MAX_PORT = 64, 65_535
+WORKERS_ABOVE = 9
 KINDS = ("gateway", "worker", "archiver", "desk")
 
 
 def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
-    """Return what to run. Worker n is named after the setting with -n, and listens n - 1 above the setting's port.
+    """Return what to run. Of several, worker n is named after the setting with -n, and listens 9 + n above its port.
+
+    Beside the shipped ports (gateway 8710, worker 8711, desk 8712, archiver 8713) that gives 8721, 8722...
 
     Raises:
-        BadInputError: an unknown process, or a port 0: the manager asks for readiness at a port that it knows.
+        BadInputError: an unknown process, a port 0 (the manager asks for readiness at a port that it knows), two processes
+            of one port, or a name that is too long with its number.
     """
     faults = [Fault("--only", "unknown", f"{kind}: one of {', '.join(KINDS)}") for kind in kinds if kind not in KINDS]
     gateway, worker, archiver, desk = (
@@ -45,22 +50,29 @@ def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
         for kind in kinds
         if kind in places and places[kind][1] == 0
     ]
+    if "worker" in kinds and workers > 1 and len(f"{worker.instance}-{workers}") > MAX_NAME:
+        faults.append(Fault("OFFSITE_WORKER_INSTANCE", "too_long", f"with its number more than {MAX_NAME} characters"))
     if faults:
         raise BadInputError("run", faults)
-    found = []
+    found: list[Spec] = []
+    taken: dict[int, str] = {}
     for kind in dict.fromkeys(kinds):
         host, port = places[kind]
         asked = "127.0.0.1" if host in {"0.0.0.0", "::"} else host
         count = workers if kind == "worker" else 1
         for number in range(1, count + 1):
-            name = kind if count == 1 else f"{kind}-{number}"
+            name, own_port = (kind, port) if count == 1 else (f"{kind}-{number}", port + WORKERS_ABOVE + number)
             env = dict(os.environ)
-            if kind == "worker" and count > 1:
-                env |= {
-                    "OFFSITE_WORKER_INSTANCE": f"{worker.instance}-{number}", "OFFSITE_WORKER_PORT": str(port + number - 1),
-                }  # fmt: skip
-            url = f"http://{asked}:{port + number - 1}/readyz"
+            if count > 1:
+                env |= {"OFFSITE_WORKER_INSTANCE": f"{worker.instance}-{number}", "OFFSITE_WORKER_PORT": str(own_port)}
+            if own_port in taken or own_port > MAX_PORT:
+                other = taken.get(own_port, "nobody: there is no such port")
+                faults.append(Fault(f"OFFSITE_{kind.upper()}_PORT", "port_clash", f"{name} at {own_port}: {other}"))
+            taken[own_port] = name
+            url = f"http://{asked}:{own_port}/readyz"
             found.append(Spec(name, (kind,), url, env, None if logs is None else logs / f"{name}.log"))
+    if faults:
+        raise BadInputError("run", faults)
     return found
 
 
@@ -72,11 +84,12 @@ def command(
 ) -> None:
     """Run until SIGTERM, then end all within five seconds. One JSON line on stdout per start and end of a process.
 
-    Ends with a process's own code where starting it again cannot help: 2 or 3, or five endings within two minutes.
+    Ends with a process's own code where starting it again cannot help: 2 or 3. One that ends five times within two minutes
+    is told as a crash-loop and tried every half minute; the others go on. One that answers no probe for a minute is killed.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)
-    manager = Manager(specs(list(only or KINDS), workers, logs), tell=_tell)
+    manager = Manager(specs(list(only or KINDS), workers, logs), tell=_tell, give_up=False)
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

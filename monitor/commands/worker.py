@@ -17,6 +17,7 @@ from rules.errors import BadInputError
 from rules.models import faults_of
 from rules.pack import default_bundle
 from streams import admin
+from streams.app import log_failure
 from streams.history import LogHistory
 from streams.worker import run
 from streams.worker_settings import WorkerSettings
@@ -43,7 +44,7 @@ def worker(
     """Fold until SIGTERM, then write a final checkpoint and end with 0.
 
     Ends with 70 when it cannot publish (start it again: it goes on from its last checkpoint), with 4 when starting
-    again cannot help: no broker, other topics, state or log lost.
+    again cannot help: no broker, other topics, state or log lost, another worker under its name.
     """
     chosen = {"instance": instance, "host": host, "port": port}
     settings = _settings({name: value for name, value in chosen.items() if value is not None}, partition_count)
@@ -51,7 +52,8 @@ def worker(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # Compiled before the first record, so that no batch waits for it while a session times out.
     kernels.warm()
-    run(settings, Engine(default_bundle()), LogHistory(settings.kafka, settings.log_topic, _archive))
+    engine = Engine(default_bundle(), on_failure=log_failure)
+    run(settings, engine, LogHistory(settings.kafka, settings.log_topic, _archive))
 
 
 @contextmanager

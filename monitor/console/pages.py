@@ -109,7 +109,14 @@ def _frame(session: Session, desk: Desk) -> dict[str, Any]:
     counts = queries.unseen(session, desk.rulebook)
     counted = {name: getattr(counts, name) for name in queries.UNSEEN} | {"operators": operators.count_open(session)}
     listed = {name: "/?" + urlencode(wanted) for name, wanted in queries.UNSEEN.items()} | {"operators": "/operators"}
-    return {"live": live, "untold": [(name, counted[name], listed[name]) for name in counted]}
+    old = None if desk.watch is None else desk.watch.standing()
+    fresh = None if desk.watch is None else desk.watch.fresh_ms
+    return {
+        "live": live,
+        "untold": [(name, counted[name], listed[name]) for name in counted],
+        "old": old,
+        "fresh": fresh,
+    }
 
 
 def _operators(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
@@ -117,7 +124,9 @@ def _operators(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
     with desk.store.reading() as session:
         frame = _frame(session, desk)
         alarms = operators.open_alarms(session)
-    return frame | {"alarms": [views.fault(row, language) for row in alarms], "now": desk.clock_ms()}
+    counts, last = desk.rejections.view()
+    shown = {"alarms": [views.fault(row, language) for row in alarms], "rejected_counts": counts, "rejected": last}
+    return frame | shown | {"now": desk.clock_ms()}
 
 
 def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:

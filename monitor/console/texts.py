@@ -131,6 +131,14 @@ TEXTS: dict[str, tuple[str, str]] = {
     "state.blind": ("无有效数据，状态未知", "Blind: no good data"),
     "state.retracted": ("已撤回", "Retracted"),
     # what you are not being told
+    "old.broker-away": ("页面可能不是最新：消息系统没有响应。", "This page may be old: the broker does not answer."),
+    "old.store-away": ("页面可能不是最新：数据库无法写入。", "This page may be old: the database takes no changes."),
+    "old.behind": ("页面不是最新：正在追赶状态变化。", "This page is old: the desk is catching up with the changes."),
+    "old.still": (
+        "页面可能不是最新：状态变化的读取停住了。",
+        "This page may be old: reading the changes stands still.",
+    ),
+    "old.since": ("显示的是 {time} 的状态。", "It shows the state of {time}."),
     "untold.title": ("未在队列中显示", "What you are not being told"),
     "untold.suppressed": ("已并入", "Suppressed"),
     "untold.blind": ("状态未知", "Blind"),
@@ -226,6 +234,37 @@ TEXTS: dict[str, tuple[str, str]] = {
     "operators.last": ("最近", "Last"),
     "operators.count": ("次数", "Count"),
     "operators.detail": ("详情", "Detail"),
+    "rejected.title": ("未能受理的记录", "Records not taken in"),
+    "rejected.hint": (
+        "工作台启动以来；原始字节保留在日志中，此处只显示最近的样本。",
+        "Since the desk began. What firms sent stays in the log; these are the last samples.",
+    ),
+    "rejected.none": ("暂无。", "Nothing so far."),
+    "rejected.counts": ("按原因计数", "Counts by reason"),
+    "rejected.by": ("由谁拒收", "Rejected by"),
+    "rejected.by.worker": ("判定进程", "worker"),
+    "rejected.by.gateway": ("前门", "front door"),
+    "rejected.code": ("原因", "Reason"),
+    "rejected.place": ("位置", "Place"),
+    "rejected.sample": ("样本开头", "Begins with"),
+    "monitor.record-rejected": (
+        "日志中有记录无法判定，已按位置保留",
+        "A record of the log could not be folded; it is kept by its place",
+    ),
+    "monitor.foreign-rejection": ("拒收主题中有无法识别的记录", "An entry among the rejections that is none"),
+    "monitor.facility-quarantined": (
+        "该单位的一条记录多次使判定进程中止，已隔离：其记录保留但暂不判定",
+        "A record of this facility ended the worker several times: its records are kept and not folded",
+    ),
+    "monitor.broker-clock": ("Kafka 时钟跳变", "Kafka's clock jumped"),
+    "monitor.broker-clock-held": (
+        "Kafka 时钟跳变，该分区暂停判定",
+        "Kafka's clock jumped: this partition waits",
+    ),
+    "monitor.rule-failed": (
+        "规则在该单位运行出错，已停用至规则包更新",
+        "A rule failed at this facility and is put aside until the packs change",
+    ),
     "monitor.stream-gap": (
         "缺少状态变化，该单位的报警停在原处",
         "A change is missing: this facility's alarms stand still",
@@ -242,8 +281,17 @@ TEXTS: dict[str, tuple[str, str]] = {
         "状态变化在读取前已被删除",
         "Changes were deleted before they were read",
     ),
+    "monitor.changes-cut": (
+        "状态变化主题比已读的短，已重新读取",
+        "The topic of changes is shorter than what was read of it, and is read again",
+    ),
     "monitor.archive_gap": ("存档缺少一段日志", "The archive misses a part of the log"),
     "monitor.archive_damaged": ("存档文件损坏或缺失", "A file of the archive is damaged or missing"),
+    "monitor.archive_unwritable": ("存档文件无法写入", "Files of the archive cannot be written"),
+    "monitor.retention-near": (
+        "读取落后，数据可能在读取前被删除",
+        "A reader is so far behind that data may be deleted before it is read",
+    ),
     "monitor.archive_stopped": ("存档已停止", "The archiver has stopped"),
 }
 

@@ -90,7 +90,7 @@ class Stage:
             if self._fresh:
                 _empty(self.folder)
             (self.folder / "logs").mkdir(exist_ok=True)
-            broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
+            self.broker = broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
             self.kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
             self.env = self._environment()
             admin.create(self.kafka)
@@ -140,6 +140,8 @@ class Stage:
 
     def fallen(self) -> str | None:
         """Return why the processes were given up, if they were."""
+        if self.broker.ended is not None:
+            return f"Kafka ended with status {self.broker.ended}; see {self.broker.folder.name} in {self.folder}"
         return None if self.manager.failure is None else str(self.manager.failure)
 
     def _await_ready(self) -> None:
@@ -167,6 +169,7 @@ class Stage:
             "OFFSITE_ARCHIVER_FLUSH_S": "2",
             "OFFSITE_ARCHIVER_PORT": str(self._ports["archiver"]),
             "OFFSITE_WORKER_PORT": str(self._ports["worker"]),
+            "OFFSITE_WORKER_FOLDER": str(self.folder / "worker"),
             "OFFSITE_WORKER_SESSION_TIMEOUT_S": "6",
             "OFFSITE_GATEWAY_PORT": str(self.gateway_port),
             "OFFSITE_GATEWAY_TICK_S": "1",

@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from monitor.alarms import operators, queries
+from monitor.alarms import operators, queries, rejections
 from monitor.api import problems, routes, stream
 from monitor.console import entry, pages, render
 from monitor.console.files import Files
@@ -130,4 +130,10 @@ async def _prune(desk: Desk) -> None:
     while True:
         with contextlib.suppress(StoreDownError):
             await asyncio.to_thread(desk.hub.prune, desk.clock_ms())
+            await asyncio.to_thread(_expire, desk)
         await asyncio.sleep(PRUNE_S)
+
+
+def _expire(desk: Desk) -> None:
+    with desk.store.writing() as session:
+        rejections.expire(session, desk.clock_ms())

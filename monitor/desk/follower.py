@@ -1,7 +1,8 @@
 """Follow the topic of changes: rows and offsets in one SQL transaction, so that nothing is lost or applied twice.
 
 A thread of the desk. The broker may go away, the database may go away: both are waited for, and the offsets in the store
-say where to go on. Only changes of committed transactions are read.
+say where to go on. Only changes of committed transactions are read. Several desks may follow on one store: whoever finds
+the offsets moved goes on where they are.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, OffsetOutOfRangeError
-from sqlalchemy import select
+from sqlalchemy.exc import DataError, IntegrityError
 
-from monitor.alarms import operators
-from monitor.alarms.projection import Incoming, apply_batch
+from monitor.alarms.incoming import Incoming, Read, read
+from monitor.alarms.projection import Outcome, apply_read, foreign
+from monitor.desk import offsets
+from monitor.desk.offsets import MovedError
+from monitor.desk.standing import Standing, Watch
 from monitor.store.session import StoreDownError
-from monitor.store.tables import ConsumerOffset
 from rules.errors import ContractError
 from streams import admin, batches
 from streams.clients import opened
@@ -27,16 +30,23 @@ from streams.topics import ALARMS
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from sqlalchemy.orm import Session
+
     from monitor.desk.figures import Figures
     from monitor.store.session import Store
+    from monitor.store.tables import ConsumerOffset
     from streams.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
-CONSUMER = "desk"
 POLL_MS = 250
 BATCH = 500
 RETRY_S = 1.0
-LOST = "changes-lost"
+LOOK_MS = 5_000
+"""How often the broker is asked where the topic ends ..."""
+ANSWER_MS = 10_000
+"""... and how long it may take to answer."""
+RECORDS_FAULT = (DataError, IntegrityError, OverflowError, ValueError, TypeError)
+"""What the database or its driver says of a record that no row can hold, should one come through `read`."""
 
 
 class ClusterError(ContractError):
@@ -47,6 +57,10 @@ class ClusterError(ContractError):
 
 class ChangeFollower:
     """One consumer over all partitions; `run` returns when `stop` is set, and raises only what waiting cannot mend."""
+
+    of: ClassVar[str] = ALARMS
+    consumer: ClassVar[str] = offsets.CONSUMER
+    """The name under which its offsets stand."""
 
     def __init__(
         self,
@@ -63,12 +77,14 @@ class ChangeFollower:
         self._now = clock_ms
         self._figures = figures
         self._on_live = on_live
-        self._topic = kafka.topic(ALARMS)
+        self._topic = kafka.topic(self.of)
+        self._stand: dict[int, int] = {}
+        """Where the store's offsets stood when this follower last saw them; none for a partition without a row."""
+        self.watch = Watch(clock_ms)
         self.connected = threading.Event()
         """Set while the broker answers."""
         self.caught_up = threading.Event()
         """Set once the end of the topic has been seen since the start."""
-        self.last_poll_ms = 0
 
     def run(self, stop: threading.Event) -> None:
         """Follow until `stop`.
@@ -83,16 +99,22 @@ class ChangeFollower:
                 consumer = self._consumer()
                 self._seek(consumer, cluster)
                 self._follow(consumer, cluster, stop)
-            except OffsetOutOfRangeError as error:
-                self._restart_at_beginning(error)
-            except (KafkaError, OSError, admin.BrokerDownError, StoreDownError) as error:
-                log.warning("changes: %s: %s; trying again", type(error).__name__, error)
-                stop.wait(RETRY_S)
+            except StoreDownError as error:
+                self._wait(Standing.STORE_AWAY, error, stop)
+            except OffsetOutOfRangeError as error:  # told and mended by the next `_seek`
+                log.warning("changes: %s", error)
+            except (KafkaError, OSError, admin.BrokerDownError) as error:
+                self._wait(Standing.BROKER_AWAY, error, stop)
             finally:
                 self.connected.clear()
                 if consumer is not None:
                     with contextlib.suppress(KafkaError, OSError):
                         consumer.close()
+
+    def _wait(self, standing: Standing, error: Exception, stop: threading.Event) -> None:
+        log.warning("changes: %s: %s; trying again", type(error).__name__, error)
+        self.watch.fails(standing)
+        stop.wait(RETRY_S)
 
     def _consumer(self) -> Any:  # noqa: ANN401 - kafka-python ships no types
         batches.install()
@@ -112,52 +134,77 @@ class ChangeFollower:
         if not partitions:
             raise admin.TopicsError([])
         consumer.assign(partitions)
-        begin = consumer.beginning_offsets(partitions)
+        begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
+        spans = {place.partition: (begin[place], end[place]) for place in partitions}
         with self._store.reading() as session:
-            rows = list(session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == CONSUMER)))
-        if any(row.cluster != cluster for row in rows):
-            raise ClusterError(f"the store's offsets are of cluster {rows[0].cluster}, the broker is {cluster}")
-        known = {row.partition: row.next_offset for row in rows if row.topic == ALARMS}
-        for partition in partitions:
-            start = known.get(partition.partition, begin[partition])
-            if start < begin[partition]:
-                raise OffsetOutOfRangeError(f"{partition}: {start}, the topic begins at {begin[partition]}")
-            consumer.seek(partition, start)
+            known = offsets.known(session, consumer=self.consumer, topic=self.of)
+        others = {row.cluster for row in known.values()} - {cluster}
+        if others:
+            raise ClusterError(f"the store's offsets are of cluster {min(others)}, the broker is {cluster}")
+        if any(not spans[p][0] <= row.next_offset <= spans[p][1] for p, row in known.items() if p in spans):
+            with self._store.writing() as session:
+                known = self._mended(session, spans)
+        self._stand = {partition: row.next_offset for partition, row in known.items()}
+        for place in partitions:
+            consumer.seek(place, self._stand.get(place.partition, begin[place]))
+
+    def _mended(self, session: Session, spans: dict[int, tuple[int, int]]) -> dict[int, ConsumerOffset]:
+        return offsets.mended(session, spans, self._now())
 
     def _follow(self, consumer: Any, cluster: str, stop: threading.Event) -> None:  # noqa: ANN401 - as above
-        partitions = list(consumer.assignment())
-        ends = consumer.end_offsets(partitions)
+        places = list(consumer.assignment())
+        asked, ends = self._now(), consumer.end_offsets(places, timeout_ms=ANSWER_MS)
+        looked = asked
         while not stop.is_set():
-            batches = consumer.poll(timeout_ms=POLL_MS)
+            polled = consumer.poll(timeout_ms=POLL_MS)
             self.connected.set()
-            self.last_poll_ms = self._now()
-            if batches:
-                self._store_batch(batches, cluster)
-            if not self.caught_up.is_set() and all(consumer.position(p) >= ends[p] for p in partitions):
+            if polled:
+                try:
+                    self._store_batch(polled, cluster)
+                except MovedError as error:
+                    log.info("changes: %s", error)
+                    self._seek(consumer, cluster)
+            there = all(consumer.position(place) >= ends[place] for place in places)
+            self.watch.turned(fresh_ms=asked if there else None)
+            if there:
                 self.caught_up.set()
+            if not 0 <= self._now() - looked < LOOK_MS:
+                # A poll says nothing of a broker that is away; this does. The ends asked for stay until they are reached.
+                looked, newest = self._now(), consumer.end_offsets(places, timeout_ms=ANSWER_MS)
+                asked, ends = (looked, newest) if there else (asked, ends)
 
-    def _store_batch(self, batches: dict[Any, list[Any]], cluster: str) -> None:
+    def _store_batch(self, polled: dict[Any, list[Any]], cluster: str) -> None:
+        # Understanding the records takes longest and is done before the transaction: on SQLite nobody else writes during one.
         records = [
-            Incoming(partition.partition, row.offset, row.value) for partition, rows in batches.items() for row in rows
+            read(Incoming(place.partition, row.offset, row.value)) for place, rows in polled.items() for row in rows
         ]
         now = self._now()
+        try:
+            outcome = self._commit(records, cluster)
+            self._figures.batch(outcome, [now - row.timestamp for rows in polled.values() for row in rows])
+        except RECORDS_FAULT as error:
+            log.warning("changes: a batch is taken record by record: %s", error)
+            for record in records:
+                self._figures.batch(self._commit_alone(record, cluster), [])
+
+    def _commit(self, records: list[Read], cluster: str) -> Outcome:
+        moved = {item.record.partition: item.record.offset + 1 for item in records}
         with self._store.writing() as session:
-            outcome = apply_batch(session, records, now)
-            for partition, rows in batches.items():
-                session.merge(
-                    ConsumerOffset(
-                        consumer=CONSUMER, topic=ALARMS, partition=partition.partition,
-                        next_offset=rows[-1].offset + 1, cluster=cluster,
-                    )
-                )  # fmt: skip
-        self._figures.batch(outcome, [now - row.timestamp for rows in batches.values() for row in rows])
+            offsets.move(session, self._stand, moved, cluster)
+            outcome = apply_read(session, records, self._now())
+        self._stand |= moved
         if outcome.live:
             self._on_live()
+        return outcome
 
-    def _restart_at_beginning(self, error: Exception) -> None:
-        """Retention has passed the desk: what is gone shows as gaps of its streams, and as an operators' alarm here."""
-        log.error("changes: %s; going on at the beginning of the topic", error)
-        with self._store.writing() as session:
-            operators.opened(session, LOST, self._topic, f"records of the topic are gone: {error}", self._now())
-            for row in session.scalars(select(ConsumerOffset).where(ConsumerOffset.consumer == CONSUMER)):
-                session.delete(row)
+    def _commit_alone(self, item: Read, cluster: str) -> Outcome:
+        """Store one record; one that the database refuses is shown and passed, so that it stops nothing."""
+        try:
+            return self._commit([item], cluster)
+        except RECORDS_FAULT as error:
+            moved = {item.record.partition: item.record.offset + 1}
+            with self._store.writing() as session:
+                offsets.move(session, self._stand, moved, cluster)
+                foreign(session, item.record, f"{type(error).__name__}: {error}", self._now())
+            self._stand |= moved
+            return Outcome(foreign=1)

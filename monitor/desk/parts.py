@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from monitor.accounts import sessions
 from monitor.accounts.brake import Brake
 from monitor.accounts.sessions import Person
+from monitor.alarms.rejections import Rejections
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from monitor.alarms.rulebook import Rulebook
     from monitor.desk.figures import Figures
     from monitor.desk.live import Hub
+    from monitor.desk.standing import Watch
     from monitor.settings import DeskEnvironment
     from monitor.store.session import Store
 
@@ -51,7 +53,11 @@ class Desk:
     clock_ms: Callable[[], int]
     ready: Callable[[], list[str]]
     """Why the desk is not ready, empty if it is."""
+    watch: Watch | None = None
+    """Whether the rows are as new as the topic; none where nothing is followed."""
     brake: Brake = field(default_factory=Brake)
+    rejections: Rejections = field(default_factory=Rejections)
+    """What could not be taken in, the last ones."""
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from monitor.register.store import repeat_due
@@ -40,10 +41,11 @@ class Threads:
         thread.start()
 
     def join(self, timeout_s: float) -> None:
-        """Set the event and wait for every job."""
+        """Set the event and wait for every job, so long in all: one that hangs takes nobody else's time."""
         self.stop.set()
+        until = monotonic() + timeout_s
         for thread in self._threads:
-            thread.join(timeout_s)
+            thread.join(max(0.0, until - monotonic()))
 
     def _run(self, name: str, job: Callable[[threading.Event], None]) -> None:
         try:

@@ -17,10 +17,12 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Route
 
+from monitor.gateway.connections import Guard, Limits
 from monitor.gateway.door import Door
 from monitor.gateway.figures import Figures
 from monitor.gateway.follower import Follower
 from monitor.gateway.front import Gateway, Visit
+from monitor.gateway.hall import Hall
 from monitor.gateway.lane import Lane
 from monitor.gateway.openapi import document
 from monitor.gateway.problems import RefusedError
@@ -44,8 +46,21 @@ log = logging.getLogger(__name__)
 HOUR_MS = 3_600_000
 
 
-def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starlette:
-    """Build the application; its lifespan connects, follows the access topic, ticks, and closes in order."""
+STOP_S = 0.8
+"""For all that is closed behind the last answer (monitor/serving.py gives the answers four seconds)."""
+
+
+def create_gateway(
+    settings: GatewayEnvironment, kafka: KafkaSettings, on_failure: Callable[[], None] = lambda: None
+) -> Starlette:
+    """Build the application; its lifespan connects, follows the access topic, ticks, and closes in order.
+
+    Args:
+        settings: of this gateway.
+        kafka: how to reach Kafka.
+        on_failure: told when one of its standing tasks ends by a fault of ours: without ticks, or with keys that are no longer
+            followed, it must not go on. Then `Gateway.fallen` says which.
+    """
     gateway = _parts(settings, kafka)
 
     described = msgspec.json.encode(document())
@@ -55,18 +70,29 @@ def create_gateway(settings: GatewayEnvironment, kafka: KafkaSettings) -> Starle
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(gateway.access.follow(kafka)),
-                tasks.create_task(_open_and_tick(gateway, kafka, settings.tick_s)),
-                tasks.create_task(gateway.follower.follow()),
-                tasks.create_task(gateway.samples.pump()),
-            ]
-            yield
-            for task in running:
-                task.cancel()
+        standing = {
+            "access": gateway.access.follow(kafka),
+            "door": _open_and_tick(gateway, kafka, settings.tick_s),
+            "feed": gateway.follower.follow(),
+            "samples": gateway.samples.pump(),
+        }
+        running = [asyncio.create_task(work, name=name) for name, work in standing.items()]
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and task.exception() is not None:
+                log.critical("%s ended: the gateway stops", task.get_name(), exc_info=task.exception())
+                gateway.fallen = task.get_name()
+                on_failure()
+
+        for task in running:
+            task.add_done_callback(ended)
+        yield
         gateway.lane.close()
-        await gateway.door.stop()
+        closing = asyncio.create_task(gateway.door.stop())
+        for task in running:
+            task.cancel()
+        # Kafka's clients close as slowly as a broker that is away makes them: what is not closed by then ends with the process.
+        await asyncio.wait([*running, closing], timeout=STOP_S)
 
     routes = [
         Route("/v1/readings", _answered(gateway, gateway.readings), methods=["POST"]),
@@ -102,7 +128,10 @@ def _parts(settings: GatewayEnvironment, kafka: KafkaSettings) -> Gateway:
     return Gateway(
         access=access,
         door=door,
+        guard=Guard(Limits(settings.connections, settings.connections_per_peer), figures),
+        hall=Hall(settings.max_body_bytes_held, settings.posts_at_once, figures),
         posts=Quota(settings.posts_per_minute, time.monotonic),
+        bytes=Quota(settings.bytes_per_minute, time.monotonic),
         queries=Quota(settings.queries_per_minute, time.monotonic),
         figures=figures,
         follower=follower,
@@ -129,11 +158,16 @@ def _answered(gateway: Gateway, endpoint: Endpoint) -> Callable[[Request], Await
         except RefusedError as refused:
             _keep(gateway, visit, refused)
             response = refused.response()
+        except asyncio.CancelledError:
+            # Only the end of the server cancels: the post may be stored yet, and the firm is told what is known.
+            response = RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_stored", retry_after_s=1).response()
         except ClientDisconnect:
             response = Response(status_code=HTTPStatus.BAD_REQUEST)
         except Exception:  # one answer per request: a fault of our own is said to be one
             log.exception("%s: a fault of the front door", visit.endpoint)
             response = RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal").response()
+        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and visit.entry is not None:
+            gateway.door.turned_away()
         with contextlib.suppress(KeyError):
             gateway.figures.posts.labels(str(response.status_code)).inc()
         return response

@@ -9,8 +9,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 if TYPE_CHECKING:
     from monitor.gateway.follower import Follower
 
-STATUSES = ("200", "202", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503")
+STATUSES = ("200", "202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503")
 FOLLOWED = ("facilities", "series", "findings", "register_bytes", "refused_facilities", "foreign")
+CLOSED_FOR = (
+    "full", "peer", "slow_headers", "large_headers", "malformed", "ahead", "idle", "unread_body", "unread_answer", "crowd",
+)  # fmt: skip
+"""Why a connection is closed by this end (connections.py)."""
 SAMPLES = ("sent", "unsampled", "failed")
 
 
@@ -28,6 +32,14 @@ class Figures:
         self.in_flight = Gauge(
             "offsite_gateway_in_flight_bytes", "Bytes sent and not yet acked.", registry=self.registry
         )
+        self.bodies = Gauge(
+            "offsite_gateway_bodies_held_bytes", "Bytes of bodies being read, or declared.", registry=self.registry
+        )
+        self.connections = Gauge("offsite_gateway_connections", "Connections open.", registry=self.registry)
+        self.closed = Counter(
+            "offsite_gateway_connections_closed_total", "Connections closed by this end, by reason.", ["reason"],
+            registry=self.registry,
+        )  # fmt: skip
         self.append_seconds = Histogram(
             "offsite_gateway_append_seconds", "From encoded to the broker's ack.", registry=self.registry,
             buckets=(0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
@@ -45,6 +57,8 @@ class Figures:
             "offsite_gateway_samples_total", "Refusals sampled into the rejected topic, or only counted.", ["outcome"],
             registry=self.registry,
         )  # fmt: skip
+        for reason in CLOSED_FOR:
+            self.closed.labels(reason)
         for outcome in SAMPLES:
             self.samples.labels(outcome)
         for what in FOLLOWED:

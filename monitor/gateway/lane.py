@@ -73,10 +73,9 @@ class Lane:
 
         Raises:
             PostRefusedError: with every fault.
-            RefusedError: 503 where too many wait, of this key or of all, or where the process was lost.
+            RefusedError: 429 where too many of this key wait, 503 where too many of all do, or where the process was lost.
         """
-        if self.under_way >= WAITING or self._keys[key_hash] >= PER_KEY:
-            raise _busy()
+        self.look_for_room(key_hash)
         self._keys[key_hash] += 1
         try:
             outcome = await self._run(body, batch_id)
@@ -86,6 +85,17 @@ class Lane:
         if isinstance(outcome, _Refusal):
             raise PostRefusedError(*outcome)
         return outcome
+
+    def look_for_room(self, key_hash: str) -> None:
+        """Say whether one more large body would be taken now.
+
+        Raises:
+            RefusedError: 429, 503, as `read`.
+        """
+        if self._keys[key_hash] >= PER_KEY:
+            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "at_once", retry_after_s=RETRY_AFTER_S)
+        if self.under_way >= WAITING:
+            raise _busy()
 
     async def _run(self, body: bytes, batch_id: str | None) -> Readings | _Refusal:
         pool = self._pool

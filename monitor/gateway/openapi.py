@@ -65,7 +65,8 @@ _REFUSALS = {
     413: "More than one post may hold.",
     415: "Another content type or encoding.",
     422: "The post breaks the contract; all faults at once.",
-    429: "Above the quota of the key.",
+    408: "The body came too slowly; nothing is stored.",
+    429: "Above the quota of the key, or too much of it at once.",
     503: f"The door is closed or full. {_STORED}",
 }
 
@@ -135,7 +136,7 @@ def _readings() -> dict[str, Any]:
         "responses": {
             "200": _answer("Answer to `check=true`: it would be taken.", "Checked"),
             "202": _answer("The record is stored.", "Receipt"),
-            **_refused(400, 401, 403, 413, 415, 422, 429, 503),
+            **_refused(400, 401, 403, 408, 413, 415, 422, 429, 503),
         },
     }
 

@@ -16,6 +16,16 @@ TITLES: dict[str, Bilingual] = {
     "media_type": Bilingual(en="This content type or encoding is not taken here", zh="不接受该内容类型或编码"),
     "contract": Bilingual(en="The post breaks the contract", zh="提交内容不符合接口约定"),
     "quota": Bilingual(en="Too many requests in a minute", zh="一分钟内请求过多"),
+    "at_once": Bilingual(
+        en="Too much of this key at once: not stored, send it again with the same id",
+        zh="该密钥同时提交过多：未存储，请用同一编号重新发送",
+    ),
+    "connections": Bilingual(en="Too many connections from this address", zh="来自该地址的连接过多"),
+    "too_slow": Bilingual(
+        en="The request came too slowly: not stored, send it again with the same id",
+        zh="请求传输过慢：未存储，请用同一编号重新发送",
+    ),
+    "large_headers": Bilingual(en="The headers are too large", zh="请求头过大"),
     "busy": Bilingual(
         en="The front door is full: not stored, send it again with the same id",
         zh="前门繁忙：未存储，请用同一编号重新发送",

@@ -5,12 +5,12 @@ beyond its claim can send a row again or late:
 - in the log every record carries a version, and the fold ignores one that is not newer;
 - in the access topic the last entry wins, so there a late key entry would undo a revocation. Those rows go by one
   transactional producer whose id all relays share: Kafka fences the older relay before the newer one sends.
-A row is marked sent after the broker's ack; a crash in between sends it again.
+A row is marked sent after the broker's ack; a crash in between sends it again. In the log a row is sent after the ack of the
+one before it in its lane, so whatever fails, the first copies stand there in the lane's order.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import secrets
@@ -21,7 +21,7 @@ from kafka.errors import KafkaError
 from sqlalchemy import select
 
 from monitor.store.tables import OutboxLane, OutboxRow
-from streams.clients import opened
+from streams.clients import let_go, opened
 from streams.topics import ACCESS, RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
     Lane = tuple[str, list[OutboxRow]]
     Ack = tuple[int, int]
+    Answer = tuple[list[Ack], Exception | None]
+    """What became of a lane's rows: the acks of the first of them, and why there are no more."""
 
 log = logging.getLogger(__name__)
 CLAIM_MS = 30_000
@@ -56,6 +58,7 @@ class Relay:
         self.name = f"relay-{secrets.token_hex(4)}"
         self._plain: Any = None
         self._fenced: Any = None
+        self._claimed_until = 0
 
     def send_once(self) -> int:
         """Send one round of rows; returns how many were sent. A failure is kept with its lane and tried again later.
@@ -83,8 +86,7 @@ class Relay:
         """Let the producers go; the next round makes new ones."""
         for producer in (self._plain, self._fenced):
             if producer is not None:
-                with contextlib.suppress(KafkaError, OSError, AssertionError):
-                    producer.close(timeout=2)
+                let_go(producer, 2)
         self._plain = self._fenced = None
 
     def _claim(self) -> list[tuple[str, list[OutboxRow]]]:
@@ -101,8 +103,9 @@ class Relay:
                 .limit(LANES)
                 .with_for_update(skip_locked=True)
             ).all()
+            self._claimed_until = now + CLAIM_MS
             for lane in lanes:
-                lane.claimed_by, lane.claimed_until_ms = self.name, now + CLAIM_MS
+                lane.claimed_by, lane.claimed_until_ms = self.name, self._claimed_until
             return [
                 (
                     lane.lane,
@@ -118,43 +121,50 @@ class Relay:
                 for lane in lanes
             ]
 
-    def _round(self, lanes: list[Lane], send: Callable[[list[Lane]], list[list[Ack] | Exception]]) -> int:
+    def _round(self, lanes: list[Lane], send: Callable[[list[Lane]], list[Answer]]) -> int:
         sent = 0
         if not lanes:
             return sent
         try:
             answers = send(lanes)
         except (KafkaError, OSError) as error:
-            answers = [error] * len(lanes)
-        for (lane, rows), answer in zip(lanes, answers, strict=True):
-            if isinstance(answer, Exception):
-                self._failed(lane, answer)
-            else:
-                self._sent(lane, rows, answer)
-                sent += len(rows)
-        if any(isinstance(answer, Exception) for answer in answers):
+            answers = [([], error)] * len(lanes)
+        for (lane, rows), (acks, why) in zip(lanes, answers, strict=True):
+            self._sent(lane, rows[: len(acks)], acks, why)
+            sent += len(acks)
+        if any(why is not None for _, why in answers):
             self.close()
         return sent
 
-    def _send_fenced(self, lanes: list[Lane]) -> list[list[Ack] | Exception]:
+    def _send_fenced(self, lanes: list[Lane]) -> list[Answer]:
         """Send all lanes in one transaction: all or none."""
         producer = self._producer(fenced=True)
         producer.begin_transaction()
         futures = [[self._append(producer, row) for row in rows] for _, rows in lanes]
         producer.commit_transaction()
-        return [[_ack(future) for future in some] for some in futures]
+        return [([_ack(future) for future in some], None) for some in futures]
 
-    def _send_plain(self, lanes: list[Lane]) -> list[list[Ack] | Exception]:
-        """Send all lanes side by side; a lane counts as sent if all its rows are."""
+    def _send_plain(self, lanes: list[Lane]) -> list[Answer]:
+        """Send all lanes side by side, each row after the ack of the one before: none overtakes one that fails."""
         producer = self._producer(fenced=False)
-        futures = [[self._append(producer, row) for row in rows] for _, rows in lanes]
-        answers: list[list[Ack] | Exception] = []
-        for some in futures:
-            try:
-                answers.append([_ack(future) for future in some])
-            except (KafkaError, OSError) as error:
-                answers.append(error)
-        return answers
+        acks: list[list[Ack]] = [[] for _ in lanes]
+        errors: list[Exception | None] = [None] * len(lanes)
+        for depth in range(max(len(rows) for _, rows in lanes)):
+            if self._now() > self._claimed_until - int(SEND_TIMEOUT_S * 1000):
+                break  # frozen, or slow: the claim must not end under a row that is under way
+            sending = []
+            for number, (_, rows) in enumerate(lanes):
+                if depth < len(rows) and errors[number] is None:
+                    try:
+                        sending.append((number, self._append(producer, rows[depth])))
+                    except (KafkaError, OSError) as error:
+                        errors[number] = error
+            for number, future in sending:
+                try:
+                    acks[number].append(_ack(future))
+                except (KafkaError, OSError) as error:
+                    errors[number] = error
+        return list(zip(acks, errors, strict=True))
 
     def _append(self, producer: Any, row: OutboxRow) -> Any:  # noqa: ANN401 - kafka-python ships no types
         return producer.send(
@@ -186,25 +196,26 @@ class Relay:
             **more,
         )
 
-    def _sent(self, lane: str, rows: list[OutboxRow], acks: list[tuple[int, int]]) -> None:
+    def _sent(self, lane: str, rows: list[OutboxRow], acks: list[Ack], error: Exception | None = None) -> None:
+        """Mark what was sent, and let the lane go: at once, or after a while if the rest failed."""
+        if error is not None:
+            log.warning("outbox %s: %s; the rows stay and are sent again", lane, error)
         with self._store.writing() as session:
             held = session.get_one(OutboxLane, lane, with_for_update=True)
             now, fresh = self._now(), 0
             for row, (partition, offset) in zip(rows, acks, strict=True):
                 stored = session.get_one(OutboxRow, row.id)
-                fresh += stored.sent_ms is None  # another relay may have sent it while this one was frozen
-                stored.sent_ms, stored.partition, stored.offset = now, partition, offset
+                if (
+                    stored.sent_ms is None
+                ):  # else another relay sent it while this one was frozen: the first copy counts
+                    fresh += 1
+                    stored.sent_ms, stored.partition, stored.offset = now, partition, offset
             held.unsent -= fresh
-            held.attempts, held.error = 0, None
+            if error is None:
+                held.attempts, held.error = 0, None
+            else:
+                held.attempts = 1 if acks else held.attempts + 1
+                held.error = f"{type(error).__name__}: {error}"[:500]
             if held.claimed_by == self.name:
-                held.claimed_by, held.claimed_until_ms = None, 0
-
-    def _failed(self, lane: str, error: Exception) -> None:
-        log.warning("outbox %s: %s; the rows stay and are sent again", lane, error)
-        with self._store.writing() as session:
-            held = session.get_one(OutboxLane, lane, with_for_update=True)
-            held.attempts += 1
-            held.error = f"{type(error).__name__}: {error}"[:500]
-            if held.claimed_by == self.name:
-                held.claimed_until_ms = self._now() + min(1000 * 2**held.attempts, CLAIM_MS)
                 held.claimed_by = None
+                held.claimed_until_ms = 0 if error is None else now + min(1000 * 2 ** min(held.attempts, 10), CLAIM_MS)

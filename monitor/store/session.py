@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from rules.errors import BadInputError, Fault, PartMissingError
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SQLITE_BUSY_MS = 15_000
+FROZEN_MS = 60_000
+"""PostgreSQL ends a transaction whose process says nothing for so long; nothing of it was kept, and it is done again."""
 DIALECTS = {"sqlite": "sqlite+pysqlite", "postgresql": "postgresql+psycopg"}
 
 
@@ -77,8 +80,8 @@ class Store:
         try:
             with Session(bound, expire_on_commit=False) as session:
                 yield session
-        except DBAPIError as error:
-            if error.connection_invalidated or _away(error):
+        except (DBAPIError, PoolTimeoutError) as error:
+            if isinstance(error, PoolTimeoutError) or error.connection_invalidated or _away(error):
                 raise StoreDownError(self.engine.url.render_as_string(hide_password=True), error) from error
             raise
 
@@ -94,16 +97,25 @@ class StoreDownError(PartMissingError):
 
 
 def _away(error: DBAPIError) -> bool:
-    text = str(error.orig)
-    signs = ("unable to open", "database is locked", "connection refused", "could not connect", "connection failed",
-             "server closed the connection", "terminating connection", "starting up", "shutting down")  # fmt: skip
-    return any(sign in text.lower() for sign in signs)
+    """Say whether trying again later can help: connection, locks, disk, memory; not a statement that is wrong.
+
+    PostgreSQL's driver keeps its operational errors for exactly that. SQLite's also holds statements that name what is not
+    there, so for those the text decides.
+    """
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    text = str(error.orig).lower()
+    return not any(sign in text for sign in ("no such", "no column", "syntax error", "too many"))
 
 
 def _options(dialect: str) -> dict[str, Any]:
     if dialect == "sqlite":
         return {"connect_args": {"timeout": SQLITE_BUSY_MS / 1000, "check_same_thread": False}}
-    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10, "connect_args": {"connect_timeout": 5}}
+    # A peer that vanished is noticed in half a minute; one of ours that was frozen in a transaction lets its locks go.
+    alive = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
+    frozen = {"options": f"-c idle_in_transaction_session_timeout={FROZEN_MS}"}
+    connect_args = {"connect_timeout": 5, **alive, **frozen}
+    return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10, "connect_args": connect_args}
 
 
 def _prepare_sqlite(engine: Engine) -> None:

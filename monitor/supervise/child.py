@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 TAIL = 15
 TAIL_BYTES = 32 * 1024
 PROBE_S = 2.0
+ANSWER_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +65,14 @@ class Child:
             return httpx.get(self.spec.ready_url, timeout=PROBE_S, trust_env=False).status_code == httpx.codes.OK
         except httpx.HTTPError:
             return False
+
+    def answers(self) -> bool:
+        """Say whether it answers a probe at all, well or ill."""
+        try:
+            httpx.get(self.spec.ready_url, timeout=ANSWER_S, trust_env=False)
+        except httpx.HTTPError:
+            return False
+        return True
 
     def tail(self) -> str:
         """Return the last lines of its log, empty without one."""

@@ -1,9 +1,13 @@
 """The process manager of `offsite demo` and `offsite run`.
 
 A process that ends is started again, after a pause that doubles from half a second to half a minute and begins anew once
-the process has run for a minute. Two endings are final, because starting again cannot help: exit code 2 or 3 (usage, bad
-input), and a crash loop (five endings within two minutes of which none followed a minute's run). Then everything is ended, and the
-code is the process's own, so that whoever started the manager (systemd, a person) sees it.
+the process has run for a minute. One that answers no probe for a minute, though it did before, is killed and started again.
+
+Ending with 2 or 3 (usage, bad input) is final: everything is ended, and the code is the process's own, so that whoever
+started the manager (systemd, a person) sees it. A crash loop is five endings within two minutes of which none followed a
+minute's run. Whoever watches a demo is told of it at once, as of bad input. In an installation one process that fails must not
+close the front door, nor hide what the desk knows: a looping one is told, and tried every half minute, while the others work.
+Ending with 4 (a part is missing or down) is waiting in this manner, however often, and no loop.
 """
 
 from __future__ import annotations
@@ -28,6 +32,10 @@ LOOP_ENDINGS = 5
 LOOP_S = 120.0
 STOP_S = 5.0
 FINAL_CODES = frozenset({2, 3})
+MISSING_CODE = 4
+PROBE_EVERY_S = 10.0
+FROZEN_PROBES = 6
+"""So many probes in a row without any answer, good or bad, from a process that had answered: it is frozen."""
 
 
 @dataclass(slots=True)
@@ -42,6 +50,9 @@ class Watched:
     pauses: int = 0
     endings: list[float] = field(default_factory=list)
     restarts: int = 0
+    looping: bool = False
+    unanswered: int | None = None
+    """Probes without an answer since the last one that had one; None until it has answered once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +78,35 @@ class Manager:
         specs: Iterable[Spec],
         *,
         tell: Callable[[str, str, str], None] = lambda *_: None,
+        give_up: bool = True,
         clock: Callable[[], float] = time.monotonic,
         start: Callable[[Spec], Child] = Child,
     ) -> None:
-        """Take what to run. `tell` hears of every event: kind (started, ended, gave-up), name, detail."""
+        """Take what to run.
+
+        Args:
+            specs: of the processes.
+            tell: hears of every event: kind (started, ended, crash-loop, frozen, gave-up, stopped), name, detail.
+            give_up: end everything at a crash loop, too.
+            clock: in seconds.
+            start: starts a process.
+        """
         self._watched = {spec.name: Watched(spec) for spec in specs}
-        self._tell, self._clock, self._start = tell, clock, start
+        self._tell, self._give_up, self._clock, self._start = tell, give_up, clock, start
         self._lock = threading.Lock()
         self.failure: Failure | None = None
 
     def run(self, stop: threading.Event) -> int:
         """Start everything and keep it running until `stop`; returns 0, or the code of the process that made it give up."""
+        ended = threading.Event()
+        prober = threading.Thread(target=self._probe_for_ever, args=(ended,), name="liveness", daemon=True)
+        prober.start()
         try:
             while not stop.is_set() and self.failure is None:
                 self.turn()
                 stop.wait(POLL_S)
         finally:
+            ended.set()
             self.end()
         return 0 if self.failure is None else self.failure.code or 1
 
@@ -106,13 +130,32 @@ class Manager:
             child.terminate()
         deadline = time.monotonic() + STOP_S
         for child in children:
-            child.wait(deadline - time.monotonic())
+            self._tell("stopped", child.name, f"code {child.wait(deadline - time.monotonic())}")
 
     def not_ready(self) -> list[str]:
         """Return the names of processes that are not ready."""
         with self._lock:
             children = {name: one.child for name, one in self._watched.items()}
         return [name for name, child in children.items() if child is None or not child.is_ready()]
+
+    def probe(self) -> None:
+        """Ask every process once whether it answers at all; kill one that has not for long."""
+        for one in self._watched.values():
+            child = one.child
+            if child is None:
+                continue
+            if child.answers():
+                one.unanswered = 0
+            elif one.unanswered is not None and child is one.child:
+                one.unanswered += 1
+                if one.unanswered >= FROZEN_PROBES:
+                    one.unanswered = None
+                    self._tell("frozen", one.spec.name, f"no answer to {FROZEN_PROBES} probes: killed")
+                    child.process.kill()
+
+    def looping(self) -> list[str]:
+        """Return the names of processes in a crash loop."""
+        return [name for name, one in self._watched.items() if one.looping]
 
     def running(self) -> dict[str, Child]:
         """Return what runs, by name."""
@@ -126,22 +169,31 @@ class Manager:
     def _begin(self, one: Watched, now: float) -> None:
         child = self._start(one.spec)
         with self._lock:
-            one.child, one.started = child, now
+            one.child, one.started, one.unanswered = child, now, None
         self._tell("started", one.spec.name, f"pid {child.process.pid}")
 
     def _ended(self, one: Watched, code: int, now: float) -> None:
         child = one.child
         tail = child.tail() if child is not None else ""
         if now - one.started >= SETTLED_S:
-            one.pauses, one.endings = 0, []
-        one.endings = [at for at in one.endings if now - at < LOOP_S] + [now]
+            one.pauses, one.endings, one.looping = 0, [], False
+        one.endings = [at for at in one.endings if now - at < LOOP_S]
+        if code != MISSING_CODE:
+            one.endings.append(now)
         loop = len(one.endings) >= LOOP_ENDINGS
         with self._lock:
             one.child = None
-        if code in FINAL_CODES or loop:
+        if code in FINAL_CODES or (loop and self._give_up):
             self.failure = Failure(one.spec.name, code, loop, tail)
             self._tell("gave-up", one.spec.name, str(self.failure))
             return
-        pause = min(FIRST_PAUSE_S * 2**one.pauses, LONGEST_PAUSE_S)
+        if loop and not one.looping:
+            one.looping = True
+            self._tell("crash-loop", one.spec.name, str(Failure(one.spec.name, code, loop, tail)))
+        pause = LONGEST_PAUSE_S if one.looping else min(FIRST_PAUSE_S * 2**one.pauses, LONGEST_PAUSE_S)
         one.due, one.pauses, one.restarts = now + pause, one.pauses + 1, one.restarts + 1
         self._tell("ended", one.spec.name, f"code {code}, started again in {pause:g} s")
+
+    def _probe_for_ever(self, ended: threading.Event) -> None:
+        while not ended.wait(PROBE_EVERY_S):
+            self.probe()

@@ -18,8 +18,9 @@ from faust.transport.drivers import TRANSPORTS
 from faust.types import TP, Message
 
 from streams import faust_seams
+from streams import group as groups
 from streams.app import create_app
-from streams.faust_seams import Consumer, RawSchema, Transport, WorkerApp, highwaters, what_died
+from streams.faust_seams import Consumer, RawSchema, Transport, WorkerApp, highwaters, member_ids, what_died
 from tests.streams.lab import Lab
 from tests.streams.toy import ToyFold
 
@@ -256,6 +257,22 @@ async def test_the_transport_is_found_by_its_scheme(lab: Lab) -> None:
     assert {"getmany", "_getmany", "_to_message", "seek_to_committed"} <= set(dir(FaustConsumer))
     for name in ("_on_partitions_assigned", "_stop_consumer", "_create_directories"):
         assert getattr(WorkerApp, name) is not getattr(faust.App, name)
+
+
+async def test_the_coordinator_knows_the_worker_by_the_id_that_we_read(lab: Lab) -> None:
+    app = create_app(lab.base, ToyFold(), halt=halt)
+    assert not member_ids(app), "it has not joined"
+    async with running(lab) as spy:
+        group = await asyncio.to_thread(groups.describe, lab.base)
+        (seat,) = group.seats
+        assert {seat.member} == member_ids(spy.app) == set(spy.app.member_ids)
+        assert (seat.instance, seat.client) == ("contract", groups.client_id(lab.base))
+        assert seat.partitions == set(range(lab.partitions))
+        assert group.stable
+        coordinator = spy.app.consumer._thread._consumer._coordinator
+        assert coordinator._max_poll_interval > 365 * 86_400, (
+            "aiokafka would leave the group for ever after an idle time"
+        )
 
 
 async def test_a_dead_coordination_task_is_seen(lab: Lab) -> None:

@@ -14,7 +14,8 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from streams.broker import free_port
-from streams.clients import opened
+from streams.clients import let_go, opened
+from streams.topics import REJECTED
 
 pytestmark = pytest.mark.usefixtures("_quiet")
 KINDS = [KafkaConsumer, KafkaProducer, KafkaAdminClient]
@@ -68,3 +69,31 @@ def test_a_client_that_opens_works_and_closes(kafka):
     assert client.describe_cluster()["cluster_id"] == kafka.cluster_id
     client.close()
     assert io_threads() == threads
+
+
+@pytest.fixture
+def stuck(kafka_settings, monkeypatch):
+    """A producer that holds a record it cannot send: its partition has lost its leader."""
+    producer = opened(KafkaProducer, bootstrap_timeout_ms=10_000, **kafka_settings.for_kafka_python())
+    topic = kafka_settings.topic(REJECTED)
+    producer.send(topic, b"sent", partition=0).get(timeout=30)
+    monkeypatch.setattr(producer._metadata, "leader_for_partition", lambda _: None)
+    future = producer.send(topic, b"held", partition=0)
+    yield producer, future
+    producer._sender.force_close()
+    producer._sender.join(10)
+
+
+def test_a_producer_that_cannot_send_leaves_nothing_when_it_is_let_go(stuck):
+    producer, future = stuck
+    let_go(producer, 0.5)
+    assert not producer._sender.is_alive()
+    assert future.failed()
+
+
+def test_closed_by_itself_it_would_leave_its_thread(stuck):
+    """The day this fails, kafka-python has mended it and `let_go` can go."""
+    producer, _ = stuck
+    with pytest.raises(KafkaError):
+        producer.close(timeout=0.5)
+    assert producer._sender.is_alive()

@@ -19,6 +19,7 @@ from monitor.store.session import Store
 from monitor.store.tables import ArchiveChunk
 from rules.errors import PartMissingError
 from streams import admin, jars
+from streams.clients import opened
 from streams.settings import KafkaSettings
 from streams.topics import ACCESS, ALARMS, HEADS, LOG, REJECTED, STATE
 from tests.deploy.broker import ROOT, cluster
@@ -193,8 +194,11 @@ def test_nobody_but_the_worker_can_fence_a_partition(secured, principal):
     producer = KafkaProducer(
         **secured.settings(principal).for_kafka_python(), transactional_id=f"fold-{LOG}-0", max_block_ms=10_000
     )
-    with pytest.raises(KafkaError, match=r"TransactionalIdAuthorizationFailed"):
-        producer.init_transactions()
+    try:
+        with pytest.raises(KafkaError, match=r"TransactionalIdAuthorizationFailed"):
+            producer.init_transactions()
+    finally:
+        producer.close(timeout=5)
 
 
 @pytest.mark.parametrize("principal", ["gateway", "worker", "desk", "archiver"])
@@ -217,10 +221,10 @@ def test_a_wrong_password_an_unknown_user_and_no_sasl_get_nothing_and_the_broker
         secured.forget_denials()
         settings = good.model_copy(update=changed)
         with pytest.raises(KafkaError):
-            KafkaConsumer(**settings.for_kafka_python(), bootstrap_timeout_ms=4_000)
+            opened(KafkaConsumer, **settings.for_kafka_python(), bootstrap_timeout_ms=4_000)
         assert "Failed authentication" in secured.console()
     with pytest.raises(KafkaError):
-        KafkaConsumer(**KafkaSettings(bootstrap=good.bootstrap).for_kafka_python(), bootstrap_timeout_ms=4_000)
+        opened(KafkaConsumer, **KafkaSettings(bootstrap=good.bootstrap).for_kafka_python(), bootstrap_timeout_ms=4_000)
 
 
 def test_what_is_beyond_the_list_is_taken_away_and_what_is_missing_comes_back(secured, tmp_path):

@@ -27,6 +27,11 @@ class Shelf:
         self.kept = []
         self.refusal = None
 
+        self.refused = 0
+
+    def turned_away(self):
+        self.refused += 1
+
     async def append(self, facility, payload):
         if self.refusal:
             raise self.refusal

@@ -216,8 +216,8 @@ def test_no_step_of_decoding_blows_up_beyond_its_room(name, most):
     [
         (b"nonsense", "gzip", 400),
         (b"nonsense", "zstd", 400),
-        (gzip.compress(b"{}")[:-9], "gzip", 400),
-        (gzip.compress(b"{}") + b"tail", "gzip", 400),
+        (gzip.compress(b"{}", mtime=0)[:-9], "gzip", 400),
+        (gzip.compress(b"{}", mtime=0) + b"tail", "gzip", 400),
         (b"{}", "br", 415),
         (b"{}", "gzip, gzip", 415),
         (zlib.compress(b"{}"), "deflate", 415),

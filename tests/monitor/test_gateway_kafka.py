@@ -90,3 +90,29 @@ async def test_posted_told_refused_sampled(kafka_settings):
     rows = [row for batch in consumer.poll(timeout_ms=20_000).values() for row in batch]
     consumer.close()
     assert [(row.key.decode(), read_rejected(row.value).principal) for row in rows] == [(FACILITY, "feed-1")]
+
+
+async def test_a_partition_that_refuses_the_producer_is_open_again_with_another_one(kafka_settings):
+    """aiokafka counts a batch's numbers when it takes it: after one that it gave up the broker refuses all that follow."""
+    key, key_hash = new_key()
+    entry = {"name": "feed-1", "facilities": [FACILITY], "endpoints": ["readings"]}
+    send(kafka_settings, ACCESS, key_hash, json.dumps(entry).encode())
+    app = create_gateway(GatewayEnvironment(tick_s=300), kafka_settings)
+    door = app.state.gateway.door
+    async with app.router.lifespan_context(app), client_of(app, key) as client:
+
+        async def taken():
+            body = {"batch": "b1", "series": [{"tag": "T1", "time": [1], "value": [4.5]}]}
+            answer = await client.post("/v1/readings", json=body)
+            return answer.json() if answer.status_code == 202 else None
+
+        first = await until(taken)
+        numbers = door._producer._txn_manager._sequence_numbers
+        for place in list(numbers):
+            numbers[place] += 7
+        broken = door._producer
+        assert await taken() is None
+        again = await until(taken)
+        assert door._producer is not broken
+        assert again["offset"] > first["offset"]
+        assert not door.failing

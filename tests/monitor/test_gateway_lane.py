@@ -68,11 +68,12 @@ async def test_one_key_takes_two_places_and_all_together_eight():
     await asyncio.sleep(0)
     with pytest.raises(RefusedError) as refused:
         await lane.read("hostile", LARGE, None)
-    assert (refused.value.status, refused.value.code, refused.value.retry_after_s) == (503, "busy", 2)
+    assert (refused.value.status, refused.value.code, refused.value.retry_after_s) == (429, "at_once", 2)
     others = [asyncio.create_task(lane.read(f"k{i}", LARGE, None)) for i in range(module.WAITING - 2)]
     await asyncio.sleep(0)
-    with pytest.raises(RefusedError):
+    with pytest.raises(RefusedError) as full:
         await lane.read("one-more", LARGE, None)
+    assert (full.value.status, full.value.code, full.value.retry_after_s) == (503, "busy", 2)
     lane.go.set()
     await asyncio.gather(*first, *others)
     assert lane.under_way == 0

@@ -35,7 +35,7 @@ def one(kind, quantity, *, limits=None, **area):
     room = Area(id="X1", kind=kind, **area)
     against = "X1" if quantity is Quantity.PRESSURE_DIFFERENCE else None
     sensor = Sensor(
-        tag="X1.V", area="X1", quantity=quantity, unit=UNITS[quantity], interval=2_000, limits=limits, against=against
+        tag="X1.V", area="X1", quantity=quantity, unit=UNITS[quantity], interval="2s", limits=limits, against=against
     )
     name = {"zh": "测试", "en": "Test"}
     return Facility(id="BJ-TST-1", name=name, jurisdiction="110000", areas=[room], sensors=[sensor]), sensor

@@ -44,14 +44,14 @@ def facility(sensors, delivery=60_000, name=FACILITY):
             "id": name,
             "name": {"zh": "测试", "en": "Test"},
             "jurisdiction": "110000",
-            "delivery": delivery,
+            "delivery": f"{delivery}ms",
             "scopes": [{"field": "manufacture", "line": "drug"}],
             "areas": [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cryo-tank"}],
             "sensors": [
                 {
                     "tag": tag, "area": area, "quantity": "temperature", "unit": "Cel",
                     "limits": {"low": 2, "high": 8}, "range": {"low": -200, "high": 60},
-                    **({"interval": interval * 1000} if interval else {}),
+                    **({"interval": f"{interval}s"} if interval else {}),
                 }
                 for tag, area, interval in sensors
             ],

@@ -139,11 +139,12 @@ def test_packs_of_the_log_take_over_unless_they_are_to_be_ignored() -> None:
     assert said(evaluate([packs(default_bundle(), log[0]), *later[1:]], empty)) == said(kept)
 
 
-def test_a_packs_record_that_is_no_bundle_is_named_with_its_place() -> None:
+@pytest.mark.parametrize("sha256", ["0" * 64, default_bundle().sha256], ids=["any", "of the packs in force"])
+def test_a_packs_record_that_is_no_bundle_is_named_with_its_place(sha256: str) -> None:
     log = excursion().records
     record = packs(default_bundle(), log[0])
     assert isinstance(record.payload, PacksRecord)
-    broken = replace(record, payload=record.payload.model_copy(update={"bundle": "AAAA", "sha256": "0" * 64}))
+    broken = replace(record, payload=record.payload.model_copy(update={"bundle": "AAAA", "sha256": sha256}))
     with pytest.raises(BadInputError) as caught:
         evaluate([broken], default_bundle())
     assert caught.value.faults[0].pointer.startswith("partition 3 offset 0")

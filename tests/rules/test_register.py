@@ -1,15 +1,17 @@
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
+from ruamel.yaml import YAML
 
 from monitor.register.files import read_register
 from rules.errors import BadInputError
 from rules.facts import facts_of
 from rules.instants import format_instant
-from rules.register import Facility
+from rules.register import Facility, cross_faults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,14 +72,24 @@ def test_contacts_never_reach_the_log(file):
     [
         ("kind: cold-room", "kind: warm-room", 12),
         ("unit: Cel", "unit: Pa", 17),
-        ("area: CR1, quantity", "area: NOPE, quantity", 2),
-        ("cleaner: FILL", "cleaner: NOPE", 2),
-        ("tag: FILL.DP", "tag: CR1.T1", 2),
+        ("area: CR1, quantity", "area: NOPE, quantity", 17),
+        ("cleaner: FILL", "cleaner: NOPE", 15),
+        ("tag: FILL.DP", "tag: CR1.T1", 19),
+        ("id: CORR", "id: FILL", 14),
         ("limits: {low: 2, high: 8}", "limits: {low: 8, high: 2}", 17),
         ("interval: 60s", "interval: 10ms", 17),
         ("grade: A, standard: cn-gmp-2010", "grade: A", 13),
         ("against: CORR, ", "", 19),
         ("delivery: 60s", "delivery: soon", 7),
+        ("delivery: 60s", "delivery: 60", 7),
+        ("delivery: 60s", "delivery: ６０s", 7),
+        ('jurisdiction: "110115"', 'jurisdiction: "１１０１１５"', 4),
+        ("from: 2024-01-01", "from: 2024-13-45", 8),
+        ("from: 2024-01-01", 'from: "2024-02-30"', 8),
+        ("last_visit: 2025-06-02", "last_visit: 2025-06-31", 9),
+        ("scope: [vaccine]", 'scope: ["\\e]0;t\\a"]', 8),
+        ("scope: [vaccine]", 'scope: ["\\x9b31m"]', 8),
+        ("email: qa@example.org", 'email: "a\\e[31m<script>@x"', 20),
         ("delivery: 60s", "surprise: 1", 7),
         ("Jingbei Biologics (simulated)", '"a\\u0007b"', 3),
         ("2026-01-10", "tomorrow", 9),
@@ -100,6 +112,60 @@ def test_every_fault_comes_at_once(file):
         read_register(file(text))
     assert len(refused.value.faults) >= 3
     assert refused.value.exit_code == 3
+
+
+def test_no_fault_hides_another(file):
+    """A day that the calendar has not, what stands twice, what names nothing, and a second facility of the same id."""
+    text = (
+        EXAMPLE.replace("from: 2024-01-01", "from: 2024-13-45")
+        .replace("id: CORR", "id: FILL")
+        .replace("area: CR1, quantity", "area: NOPE, quantity")
+        .replace("tag: FILL.DP", "tag: CR1.T1")
+        .replace("kind: cold-room", "kind: warm-room")
+    )
+    with pytest.raises(BadInputError) as refused:
+        read_register(file(text + EXAMPLE.removeprefix("facilities:\n")))
+    found = [(int(fault.pointer.split(":")[1]), fault.code) for fault in refused.value.faults]
+    assert {(14, "stands_twice"), (17, "unknown_area"), (19, "stands_twice"), (21, "duplicate_id")} <= set(found)
+    assert {8, 12} <= {line for line, _ in found}
+    assert [line for line, _ in found] == sorted(line for line, _ in found)
+    assert not any("; " in fault.detail for fault in refused.value.faults)
+
+
+@pytest.mark.parametrize(
+    "entry", [None, 3, "x", [], {"sensors": 3, "areas": [None, {"id": None}], "devices": [{"area": 7}]}]
+)
+def test_entries_that_are_no_entries_are_passed_over_by_the_cross_check(entry):
+    assert [fault.code for fault in cross_faults(entry)] == (["unknown_area"] if isinstance(entry, dict) else [])
+
+
+def test_a_model_built_without_a_file_is_held_to_the_same():
+    facility = {
+        "id": "AA-1", "name": {"zh": "甲", "en": "A"}, "jurisdiction": "110000",
+        "areas": [{"id": "R", "kind": "box"}, {"id": "R", "kind": "box"}],
+        "devices": [{"id": "D", "area": "Q"}],
+    }  # fmt: skip
+    with pytest.raises(ValidationError, match=r"areas/1/id: R stands twice; devices/0/area: area Q is not registered"):
+        Facility.model_validate(facility)
+
+
+def test_a_json_file_is_read_by_jsons_own_reader_with_the_same_faults(file, monkeypatch):
+    value = YAML(typ="safe", pure=True).load(EXAMPLE.replace("2024-01-01", '"2024-01-01"'))
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    plain = read_register(file(text))
+    assert plain == read_register(file(EXAMPLE))
+    with pytest.raises(BadInputError) as refused:
+        read_register(file(text.replace('"cold-room"', '"warm-room"').replace('"tag": "FILL.DP"', '"tag": "CR1.T1"')))
+    assert {fault.code for fault in refused.value.faults} == {"enum", "stands_twice"}
+    with pytest.raises(BadInputError) as doubled:
+        read_register(file(text.replace('"kind": "cold-room"', '"kind": "cold-room", "kind": "box"')))
+    assert "duplicate key" in doubled.value.report()
+
+    def never(*_):
+        raise AssertionError("YAML's reader was asked")
+
+    monkeypatch.setattr("monitor.register.files.read_yaml", never)
+    assert read_register(file(text)) == plain
 
 
 def test_a_facility_that_stands_twice_is_a_fault(file):

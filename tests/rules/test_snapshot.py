@@ -283,3 +283,11 @@ def test_a_registered_facility_names_the_packs_that_its_plan_was_made_of() -> No
     for record in logs.records(ENTITY, [], begin_offset=1):
         engine.fold(record)
     assert open_snapshot(engine.snapshot(ENTITY.id))[0].packs == other.sha256
+
+
+@pytest.mark.parametrize(
+    "aside", [[], [["limit.store", [["a", 1, 1, 2, 1, 1, 1, -1, False, False, None, {}], 1, True, []]]]]
+)
+def test_rules_put_aside_in_format_2_are_put_aside_still(aside: list[Any]) -> None:
+    older = {"format": 2, "register": None, "occurrences": [], **({"aside": aside} if aside else {})}
+    assert migrated(older)["aside"] == aside, "it was left out where nothing was put aside"

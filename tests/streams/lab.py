@@ -95,9 +95,14 @@ class Lab:
     def create_topics(self) -> None:
         admin.create(self.kafka)
 
-    def spawn(self, instance: str = "w1", fold: dict[str, Any] | None = None, **settings: Any) -> Worker:
+    def spawn(
+        self, instance: str = "w1", fold: dict[str, Any] | None = None, *, place: str = "", **settings: Any
+    ) -> Worker:
+        """Start a worker; with a `place` it believes, and says, that it runs on another machine of that name."""
         chosen = self.base.model_copy(update={"instance": instance, **settings})
-        log = self.folder / f"{instance}.log"
+        log = self.folder / (f"{instance}-{place}.log" if place else f"{instance}.log")
+        if place:
+            fold = (fold or {}) | {"place": place}
         with log.open("ab") as out:
             process = subprocess.Popen(
                 [

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streams import admin, jars
-from streams.broker import BrokerStartError, EmbeddedBroker, free_port, port_in_use
+from streams.broker import BrokerFolderError, BrokerStartError, EmbeddedBroker, free_port, port_in_use
 from streams.jars import JarsError
 from streams.settings import KafkaSettings
 from streams.topics import TOPICS
@@ -94,6 +94,48 @@ def test_data_survive_a_stop_and_a_kill_and_fresh_wipes_them(tmp_path):
         assert admin.verify(settings.model_copy(update={"bootstrap": again.bootstrap})) != []
 
 
+def test_two_brokers_never_share_a_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.broker.LOCK_WAIT_S", 0.2)
+    with EmbeddedBroker(tmp_path / "k") as first:
+        before = (tmp_path / "k" / "meta.json").read_bytes()
+        for second in (EmbeddedBroker(tmp_path / "k"), EmbeddedBroker(tmp_path / "k", fresh=True)):
+            with pytest.raises(BrokerFolderError, match="another broker runs on"):
+                second.start()
+        assert (tmp_path / "k" / "meta.json").read_bytes() == before
+        assert first.ended is None
+        assert admin.describe(KafkaSettings(bootstrap=first.bootstrap))["cluster_id"] == first.cluster_id
+    with EmbeddedBroker(tmp_path / "k"):
+        pass
+
+
+def test_the_lock_stands_while_the_broker_lives_even_if_its_launcher_lets_go(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.broker.LOCK_WAIT_S", 0.2)
+    with EmbeddedBroker(tmp_path / "k") as broker:
+        os.close(broker._lock)
+        broker._lock = None
+        with pytest.raises(BrokerFolderError):
+            EmbeddedBroker(tmp_path / "k").start()
+
+
+def test_the_command_ends_when_its_broker_does(tmp_path):
+    command = [sys.executable, "-m", "monitor", "broker", "--data", str(tmp_path / "k")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        os.kill(json.loads(process.stdout.readline())["pid"], signal.SIGKILL)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert b"ended with status -9" in said
+
+
+def test_create_makes_nothing_on_another_cluster_or_beside_topics_of_another_size(kafka):
+    settings = KafkaSettings(bootstrap=kafka.bootstrap, partitions=2, topic_prefix="wrong.")
+    with pytest.raises(admin.TopicsError, match="other_cluster"):
+        admin.create(settings.model_copy(update={"cluster_id": "another"}))
+    assert {fault.code for fault in admin.verify(settings)} == {"missing"}
+    admin.create(settings)
+    with pytest.raises(admin.TopicsError, match="partitions"):
+        admin.create(settings.model_copy(update={"partitions": 5}))
+
+
 def test_a_port_in_use_is_a_clear_error(tmp_path):
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -101,6 +143,24 @@ def test_a_port_in_use_is_a_clear_error(tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(BrokerStartError, match=f"port {port} is in use"):
             EmbeddedBroker(tmp_path / "k", port=port).start()
+
+
+def test_a_full_disk_costs_the_broker_nothing_of_what_it_knows(tmp_path, monkeypatch):
+    broker = EmbeddedBroker(tmp_path / "k")
+    broker._write_configuration(broker._choose_ports())
+    held = {
+        name: (tmp_path / "k" / name).read_text() for name in ("meta.json", "server.properties", "log4j2.properties")
+    }
+
+    def full(path, *_, **__):
+        path.open("w").close()  # a file can still be made or emptied, not filled
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    broker._write_configuration(broker._choose_ports())  # the same again needs no room
+    with pytest.raises(BrokerStartError, match=r"meta\.json cannot be written \(No space"):
+        EmbeddedBroker(tmp_path / "k", port=free_port())._choose_ports()
+    assert {name: (tmp_path / "k" / name).read_text() for name in held} == held
 
 
 def test_the_command_leaves_no_orphan_even_when_it_is_killed(tmp_path):

@@ -23,6 +23,7 @@ from rules.snapshot import SnapshotError
 from streams.cadence import Cadence, phase_of
 from streams.checkpoint import decode_marker
 from streams.history import concerns
+from streams.quarantine import Suspect
 from streams.restore import restore_partition
 from tests.rules import logs
 from tests.streams.test_tenure import SETTINGS, MemoryBroker, crash, settle, tenure_of, toy_record
@@ -449,6 +450,20 @@ async def test_packs_that_nothing_names_any_more_are_forgotten() -> None:
     assert broker.state(SETTINGS.state_topic).packs.keys() == {shas[1], shas[2]}, "the first ones are kept for rebuilds"
     again = await tenure_of(broker, Engine(OTHERS[0]), bounds=(0, 9))
     await again.close()
+
+
+async def test_packs_stay_while_a_quarantined_facility_may_name_them() -> None:
+    broker = MemoryBroker()
+    log = [LogRecord(0, 0, logs.BEGIN, Kind.REGISTER, NAMES[0], register_of(NAMES[0]))]
+    log += [LogRecord(0, i, logs.BEGIN + i, Kind.PACKS, "", packs.to_record()) for i, packs in enumerate(OTHERS[:2], 1)]
+    tenure = await tenure_of(broker, Engine(BUNDLE), bounds=(0, 9))
+    tenure.ward.admit(Suspect(0, logs.BEGIN, "HELD-0001"), 0, tenure.fold.partition_state(0))
+    for record in log:
+        tenure.feed(record)
+        await settle(tenure)
+        await tenure._checkpoint()
+    await tenure.close()
+    assert {packs.sha256 for packs in OTHERS[:2]} <= broker.state(SETTINGS.state_topic).packs.keys()
 
 
 def register_of(name: str) -> RegisterRecord:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rules.records import MAX_READINGS, Kind, LogRecord, Readings, Rejected, Tick
+from rules.pack import default_bundle
+from rules.records import MAX_READINGS, SEMANTICS, Kind, LogRecord, Readings, Rejected, Tick
 from streams.codec import MAX_VALUE_BYTES, decode, encode, json_value, key_of, kind_of
 from tests.anyrecord import readings, records
 
@@ -215,6 +216,27 @@ def test_a_timestamp_outside_the_calendar_is_rejected(timestamp: int) -> None:
 )
 def test_a_json_record_that_breaks_the_contract_is_rejected(value: bytes | None, code: str) -> None:
     assert refused(decode(0, 0, AT, None, [("kind", b"tick"), ("v", b"1")], value)) == code
+
+
+@pytest.mark.parametrize("sha256", ["0" * 64, default_bundle().sha256], ids=["any", "of a bundle that is known"])
+def test_packs_that_are_not_what_their_hash_says_are_rejected(sha256: str) -> None:
+    value = json.dumps({"sha256": sha256, "semantics": SEMANTICS, "bundle": "AAAA"}).encode()
+    assert refused(decode(0, 0, AT, None, [("kind", b"packs"), ("v", b"1")], value)) == "bad_packs"
+
+
+def test_packs_of_another_engine_are_left_to_the_fold_that_refuses_them() -> None:
+    value = json.dumps({"sha256": "0" * 64, "semantics": SEMANTICS + 1, "bundle": "AAAA"}).encode()
+    assert isinstance(decode(0, 0, AT, None, [("kind", b"packs"), ("v", b"1")], value), LogRecord)
+
+
+@pytest.mark.parametrize("snapshot", ["AAAA", "A", "not base64"])
+def test_a_snapshot_that_its_checksum_does_not_fit_is_rejected(snapshot: str) -> None:
+    state = {
+        "format": 1, "semantics": 1, "packs": "", "clock": "2026-03-01T00:00:00.000Z", "seq": 3, "snapshot": snapshot,
+        "checksum": "0" * 64,
+    }  # fmt: skip
+    value = json.dumps(state).encode()
+    assert refused(decode(0, 0, AT, KEY, [("kind", b"state"), ("v", b"1")], value)) == "bad_state"
 
 
 @pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"-Infinity", b"1e999", b"9" * 5000])

@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import pytest
 from aiokafka.errors import IllegalStateError
 
+from rules.engine import PartitionState
+from rules.records import Tick
 from streams import custody as module
-from streams.checkpoint import LogLostError
+from streams.checkpoint import LogLostError, StateRows
+from streams.codec import encode
 from streams.custody import Custody
+from streams.quarantine import Quarantine, Ward, Watch
 from streams.sensor import Sensor
 from streams.worker_settings import WorkerSettings
 from tests.streams.toy import ToyFold
@@ -52,11 +56,27 @@ class StubTenure:
     fed: list[int] = field(default_factory=list)
     closed: bool = False
     last_received: int = 0
+    published: int = 0
+    held: bool = False
+    ward: Ward = field(default_factory=lambda: Ward(0, Watch(partition=0)))
+    told: list[str] = field(default_factory=list)
+    back: bool = False
 
     def feed(self, record: Any, size: int = 0) -> None:
         assert size >= 0
         self.fed.append(record.offset)
-        self.next = record.offset + 1
+        self.pass_over(record.offset, record.received)
+
+    def pass_over(self, offset: int, received: int) -> None:
+        self.next = offset + 1
+        self.last_received = max(self.last_received, received)
+
+    def went_back(self, _: int) -> bool:
+        before, self.back = self.back, True
+        return not before
+
+    def tell_clock(self, notice: Any) -> None:
+        self.told.append(notice.state)
 
     async def close(self) -> None:
         self.accepts, self.closed = False, True
@@ -244,3 +264,142 @@ async def test_a_release_ends_a_restore_that_is_under_way(monkeypatch: pytest.Mo
         await waiting
     assert slow.closed
     assert custody.restoring_since is None
+
+
+async def test_records_of_a_quarantined_facility_are_left_undecoded_and_those_of_others_are_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    custody, tenure, _ = owning()
+    tenure.ward.quarantined["FAC-0"] = Quarantine(
+        facility="FAC-0", partition=0, begin=0, base=PartitionState(), offset=0, deaths=3, since=0
+    )
+    decoded: list[int] = []
+    whole = module.decode
+
+    def decode(partition: int, offset: int, *rest: Any) -> Any:
+        decoded.append(offset)
+        return whole(partition, offset, *rest)
+
+    monkeypatch.setattr(module, "decode", decode)
+    await custody.take(0, [Raw(0), Raw(1, key=b"FAC-1"), Raw(2), Raw(3, key=b"")], 0)
+    assert (decoded, tenure.fed, tenure.next) == ([1, 3], [1, 3], 4)
+    assert tenure.ward.kept == {"FAC-0": 2}
+
+
+def crumb(custody: Custody) -> int:
+    """Return the offset that a death now would be told of, -1 for none."""
+    return int.from_bytes(custody.crumbs._slots[8:16], "little", signed=True) - 1
+
+
+async def test_whatever_waits_is_no_suspect_and_what_is_folded_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "YIELD_S", 0.0)
+    custody, tenure, _ = owning()
+    inside: list[int] = []
+    outside: set[int] = set()
+    feed = tenure.feed
+
+    def watched(record: Any, size: int) -> None:
+        inside.append(crumb(custody))
+        feed(record, size)
+
+    monkeypatch.setattr(tenure, "feed", watched)
+
+    async def look() -> None:
+        while len(inside) < 4:
+            await asyncio.sleep(0)
+            outside.add(crumb(custody))
+
+    await asyncio.gather(custody.take(0, run_of(0, 1, 2, 3), 0), look())
+    assert inside == [0, 1, 2, 3]
+    assert outside == {-1}
+    custody.positioned([0])
+    await custody.take(0, run_of(4, 9), custody.stamp)
+    assert (tenure.next, crumb(custody)) == (5, -1), "it seeks, and that waits"
+
+
+NOW = 1_767_225_600_000
+HOUR = 3_600_000
+
+
+def ticked(offset: int, received: int, now: int, by: str = "gw-1", role: str = "gateway") -> Raw:
+    headers, value = encode(Tick(by=by, role=role, now=now))  # type: ignore[arg-type]
+    return Raw(offset, timestamp=received, key=b"", value=value, headers=tuple(headers))
+
+
+async def test_a_partition_waits_where_the_brokers_clock_runs_ahead_and_loses_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own = NOW
+    monkeypatch.setattr(module, "_wall_ms", lambda: own)
+    custody, tenure, seeks = owning()
+    custody.guard._own_ms = lambda: own
+    jumped = [Raw(2, timestamp=NOW + HOUR), Raw(3, timestamp=NOW + HOUR + 1), Raw(4, timestamp=NOW + 2)]
+    await custody.take(0, [Raw(0), Raw(1, timestamp=NOW + 1), *jumped], 0)
+    assert (tenure.fed, tenure.held, tenure.told) == ([0, 1], True, ["held"])
+    assert crumb(custody) == -1
+    await custody.take(0, jumped, 0)
+    await custody.take(0, [Raw(5, timestamp=NOW + 3)], 0)
+    assert (tenure.fed, seeks.asked) == ([0, 1], [])
+    own = NOW + HOUR - 30_000
+    await custody.take(0, [Raw(6, timestamp=own)], 0)
+    assert (tenure.held, seeks.asked, tenure.told) == (False, [{0: 2}], ["held", "reached"])
+    await custody.take(0, [*jumped, Raw(5, timestamp=NOW + 3), Raw(6, timestamp=own)], custody.stamp)
+    assert tenure.fed == [0, 1, 2, 3, 4, 5, 6]
+    assert tenure.told == ["held", "reached", "back"]
+
+
+async def test_other_partitions_go_on_while_one_waits() -> None:
+    custody, tenure, _ = owning()
+    custody.guard._own_ms = lambda: NOW
+    other = StubTenure(partition=1)
+    custody.want([0, 1])
+    custody.tenures[1] = other  # type: ignore[assignment]
+    await custody.take(0, [Raw(0), Raw(1, timestamp=NOW + HOUR)], 0)
+    await custody.take(1, [Raw(0, partition=1), Raw(1, partition=1)], 0)
+    assert (tenure.fed, other.fed) == ([0], [0, 1])
+
+
+async def test_a_revoked_partition_waits_for_nothing() -> None:
+    custody, _, _ = owning()
+    custody.guard._own_ms = lambda: NOW
+    await custody.take(0, [Raw(0), Raw(1, timestamp=NOW + HOUR)], 0)
+    assert custody.guard.holds
+    await custody.release()
+    assert not custody.guard.holds
+
+
+async def test_a_gateways_tick_that_says_the_same_lets_the_partition_go_on() -> None:
+    custody, tenure, seeks = owning()
+    custody.guard._own_ms = lambda: NOW
+    later = NOW + HOUR
+    await custody.take(0, [Raw(0), Raw(1, timestamp=later)], 0)
+    await custody.take(
+        0, [ticked(2, later + 1_000, NOW + 1_000), ticked(3, later + 2_000, later, custody.settings.instance)], 0
+    )
+    assert tenure.held, "the gateway disagrees, and its own tick is no second source"
+    await custody.take(0, [ticked(4, later + 3_000, later + 2_000)], 0)
+    assert (tenure.held, seeks.asked, tenure.told) == (False, [{0: 1}], ["held", "agreed"])
+
+
+async def test_a_death_while_a_facility_is_folded_anew_is_counted_beside_one_of_the_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    custody, tenure, _ = owning()
+    custody.crumbs.found = {custody._slot(0): 3, 0: 7}
+
+    async def no_record(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(module, "record_at", no_record)
+    assert await custody._suspect(tenure, StateRows(0), (0, 9)) is None  # type: ignore[arg-type]
+    assert tenure.ward.watch.deaths == {3: 1, 7: 1}
+
+
+async def test_what_a_start_folds_again_neither_waits_for_a_clock_nor_tells_of_it_again() -> None:
+    custody, tenure, _ = owning()
+    custody.guard._own_ms = lambda: NOW
+    tenure.published = 3
+    await custody.take(0, [Raw(0), Raw(1, timestamp=NOW + HOUR), Raw(2, timestamp=NOW)], 0)
+    assert (tenure.fed, tenure.held, tenure.told) == ([0, 1, 2], False, [])
+    await custody.take(0, [Raw(3, timestamp=NOW + 3 * HOUR)], 0)
+    assert (tenure.held, tenure.told) == (True, ["held"])

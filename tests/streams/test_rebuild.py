@@ -42,6 +42,7 @@ from tests.streams.toy import ToyFold
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rules.changes import Change
     from streams.tenure import Tenure
 
 STEPS = st.lists(
@@ -287,3 +288,36 @@ def test_what_the_partition_rejected_is_passed_over_here_too() -> None:
     assert rebuild.met
     rebuild.graft(main)
     assert main.facilities(0) == ["FAC-0"]
+
+
+def test_each_record_is_noted_before_it_is_folded_and_one_that_the_partition_passes_over_is_not_folded() -> None:
+    log, noted, seen = toy_log(6, 1), [], []
+
+    class Fold(ToyFold):
+        def alone(self) -> ToyFold:
+            return Fold()
+
+        def fold(self, record: LogRecord) -> list[Change]:
+            seen.append((record.offset, noted[-1]))
+            return super().fold(record)
+
+    rebuild = Rebuild(
+        0,
+        [Bad("FAC-0", "", 0)],
+        Origin(offset=0, packs=ToyFold().bundle.sha256),
+        MemoryHistory(log),
+        0,
+        {2},
+        noted.append,
+    )
+    rebuild.begin(Fold(), 4)
+    rebuild.offer(log[4], 1)
+    rebuild.read(lambda _: None)
+    assert noted[-1] == -1, "a death between two records is nobody's"
+    rebuild.graft(ToyFold())
+    assert seen == [(offset, offset) for offset in (0, 1, 3, 4)]
+    assert noted[-1] == -1
+    rebuild.stop()
+    before = len(noted)
+    rebuild._step(log[5])
+    assert noted[before:] == [-1], "what a stopped thread still folds is not noted: the process may end with it"

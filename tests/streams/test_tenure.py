@@ -283,15 +283,18 @@ async def test_the_packs_in_force_are_stored_and_known_after_a_restart() -> None
     await again.close()
 
 
-async def test_packs_that_do_not_hold_what_they_promise_are_rejected_and_the_log_goes_on() -> None:
+@pytest.mark.parametrize("sha256", ["0" * 64, BUNDLE.sha256], ids=["any", "of the packs in force"])
+async def test_packs_that_do_not_hold_what_they_promise_are_rejected_and_the_log_goes_on(sha256: str) -> None:
     broker = MemoryBroker()
     tenure = await tenure_of(broker, Engine(BUNDLE))
-    bad = PacksRecord(sha256="0" * 64, semantics=1, bundle="AAAA")
+    bad = PacksRecord(sha256=sha256, semantics=1, bundle="AAAA")
     tenure.feed(LogRecord(0, 0, 1_767_225_600_000, Kind.PACKS, "", bad))
     await tenure.close()
     (row,) = broker.rows[SETTINGS.rejected_topic]
     assert json.loads(row[1])["code"] == "bad_packs"
     assert broker.offset == 1
+    again = await tenure_of(broker, Engine(BUNDLE))  # what the checkpoint kept can be restored
+    await again.close()
 
 
 async def test_a_broken_state_line_is_rejected() -> None:

@@ -26,6 +26,7 @@ class Place:
     next: int = 0
     checkpointed: int = 0
     accepts: bool = True
+    held: bool = False
 
 
 @dataclass
@@ -41,18 +42,30 @@ class StubCustody:
 
 
 @dataclass
+class StubStanding:
+    confirmed: float | None = None
+    why: str = "the group was not asked yet"
+
+
+@dataclass
 class Scene:
     """A watchdog with its world, and a clock that the test moves."""
 
     custody: StubCustody = field(default_factory=lambda: StubCustody(tenures={0: Place()}))
-    ends: dict[int, int] = field(default_factory=dict)
+    ends: dict[int, int] = field(default_factory=lambda: {0: 0})
+    standing: StubStanding = field(default_factory=StubStanding)
+    known: bool = False
+    """Whether the group confirms this worker as a standby at every step."""
+    ticking: bool = True
     died: str | None = None
     now: float = BEGIN
     blocked: bool = False
 
     def __post_init__(self) -> None:
-        self.dog = Watchdog(SETTINGS, self.custody, self.halt, lambda: self.ends, lambda: self.died)  # type: ignore[arg-type]
-        self.dog._beat = self.dog._looked = self.now
+        self.dog = Watchdog(
+            SETTINGS, self.custody, self.halt, lambda: self.ends, lambda: self.died, self.standing  # type: ignore[arg-type]
+        )  # fmt: skip
+        self.dog._beat = self.dog._looked = self.dog._idle_since = self.now
 
     def halt(self, reason: str, error: BaseException | None = None) -> NoReturn:
         raise HaltedError(reason) from error
@@ -63,6 +76,10 @@ class Scene:
             self.now += LOOK_S
             if not self.blocked:
                 self.dog._beat = self.now
+            if self.known:
+                self.standing.confirmed = self.now
+            for partition in self.custody.tenures if self.ticking else ():
+                self.dog._partition(partition).heard = self.now
             self.dog.look(self.now)
 
 
@@ -82,15 +99,84 @@ def test_a_blocked_event_loop_is_unhealthy_and_then_the_end() -> None:
         scene.pass_time(15)
 
 
-def test_an_empty_assignment_is_the_end_after_two_minutes() -> None:
-    scene = Scene(custody=StubCustody(wanted=frozenset()))
+def test_an_empty_assignment_that_the_group_does_not_confirm_is_the_end_after_two_minutes() -> None:
+    scene = Scene(
+        custody=StubCustody(wanted=frozenset()), standing=StubStanding(why="the group does not know this worker")
+    )
     scene.pass_time(119)
     assert scene.dog.faults == []
+    assert scene.dog.behind == ["the group does not know this worker"]
     assert not scene.dog.ready
     scene.pass_time(3)
-    assert "no partition is assigned" in scene.dog.faults[0]
-    with pytest.raises(HaltedError):
+    assert "no partition is assigned (the group does not know this worker)" in scene.dog.faults[0]
+    with pytest.raises(HaltedError, match="does not know"):
         scene.pass_time(70)
+
+
+def test_a_standby_that_the_group_knows_lives_and_is_ready() -> None:
+    scene = Scene(custody=StubCustody(wanted=frozenset()), known=True)
+    scene.pass_time(3_000)
+    assert scene.dog.faults == []
+    assert scene.dog.ready
+
+
+def test_a_standby_that_the_group_lost_is_not_ready_and_ends() -> None:
+    scene = Scene(custody=StubCustody(wanted=frozenset()), known=True)
+    scene.pass_time(500)
+    scene.known, scene.standing.why = False, "the coordinator does not answer"
+    scene.pass_time(21)
+    assert scene.dog.behind == ["the coordinator does not answer"]
+    assert scene.dog.faults == []
+    with pytest.raises(HaltedError, match="no partition is assigned"):
+        scene.pass_time(170)
+
+
+def test_assignments_that_keep_giving_nothing_do_not_begin_the_time_anew() -> None:
+    scene = Scene(custody=StubCustody(wanted=frozenset()))
+
+    def throw_each_other_out() -> None:
+        for _ in range(200):  # two workers of one name, every second
+            scene.custody.wanted_since = scene.now
+            scene.pass_time(1)
+
+    with pytest.raises(HaltedError, match="no partition is assigned"):
+        throw_each_other_out()
+
+
+def test_the_time_without_partitions_begins_when_they_are_lost() -> None:
+    scene = Scene()
+    scene.pass_time(500)
+    scene.custody.wanted, scene.custody.tenures = frozenset(), {}
+    scene.pass_time(119)
+    assert scene.dog.faults == []
+
+
+def test_a_broker_that_takes_nothing_makes_it_unready_then_unhealthy_then_ends_it() -> None:
+    scene = Scene(ticking=False)
+    scene.pass_time(10)
+    assert scene.dog.ready
+    scene.pass_time(10)
+    assert scene.dog.behind == ["nothing could be appended to partitions [0]"]
+    assert scene.dog.faults == []
+    scene.pass_time(42)
+    assert "nothing could be appended to partition 0" in scene.dog.faults[0]
+    with pytest.raises(HaltedError, match="appended"):
+        scene.pass_time(40)
+
+
+def test_a_partition_whose_end_is_not_known_yet_is_not_caught_up() -> None:
+    scene = Scene(ends={})
+    scene.pass_time(1)
+    assert scene.dog.behind == ["the log's end is not known yet"]
+    assert not scene.dog.ready
+    scene.ends = {0: 0}
+    scene.pass_time(1)
+    assert scene.dog.ready
+    # Given away and given again: what was known of it is of another time.
+    scene.custody.tenures, scene.custody.wanted = {1: Place()}, frozenset({1})
+    scene.pass_time(1)
+    assert not scene.dog.ready
+    assert list(scene.dog._partitions) == [1]
 
 
 def test_a_restore_is_bounded() -> None:
@@ -116,6 +202,17 @@ def test_a_partition_that_does_not_move_while_records_wait_is_the_end() -> None:
         scene.pass_time(40)
 
 
+def test_a_partition_that_waits_for_a_second_clock_lives_and_is_not_ready() -> None:
+    scene = Scene(ends={0: 5})
+    scene.custody.tenures[0].held = True
+    scene.pass_time(1_000)
+    assert scene.dog.faults == []
+    assert not scene.dog.ready
+    scene.custody.tenures[0].held = False
+    with pytest.raises(HaltedError, match="does not move"):
+        scene.pass_time(100)
+
+
 def test_a_slow_partition_lives() -> None:
     scene = Scene(ends={0: 500})
     for step in range(10):
@@ -138,6 +235,7 @@ def test_checkpoints_that_do_not_come_are_the_end() -> None:
 
 def test_a_tick_that_does_not_come_back_shows_a_dead_fetch() -> None:
     scene = Scene()
+    scene.pass_time(1)
     scene.dog.landed(0, 7, 0)
     with pytest.raises(HaltedError, match="of 8"):
         scene.pass_time(100)
@@ -186,7 +284,7 @@ def test_a_new_watchdog_says_that_it_is_starting() -> None:
 
 def test_the_thread_looks_by_itself_and_stops() -> None:
     scene = Scene()
-    dog: Any = Watchdog(SETTINGS, scene.custody, scene.halt, dict, lambda: None)  # type: ignore[arg-type]
+    dog: Any = Watchdog(SETTINGS, scene.custody, scene.halt, dict, lambda: None, scene.standing)  # type: ignore[arg-type]
     dog.start()
     dog.beat()
     dog.stop()

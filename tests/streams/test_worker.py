@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rules.errors import BadInputError
 from rules.records import Kind, LogRecord, Rejected
 from streams.app import create_app
+from streams.group import client_id
 from streams.sensor import DROPPED, REJECTED_CODES, Sensor
 from streams.settings import KafkaSettings
 from streams.worker import RateLimit
@@ -31,6 +32,8 @@ async def test_the_app_has_the_measured_settings() -> None:
     assert [str(url) for url in conf.broker] == ["offsite://127.0.0.1:1", "offsite://127.0.0.1:2"]
     assert conf.consumer_group_instance_id == "w7"
     assert (conf.broker_session_timeout, conf.broker_heartbeat_interval) == (10.0, 3.0)
+    assert conf.broker_max_poll_interval > 365 * 86_400, "a standby fetches nothing and must stay in the group"
+    assert conf.broker_client_id == client_id(settings)
     assert conf.producer_linger == 0
     assert conf.stream_wait_empty
     assert conf.cython_optimizations

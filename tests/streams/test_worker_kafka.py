@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rules.fitting import EVIDENCE_BYTES
+from rules.fitting import EVIDENCE_BYTES, RULE_FAILED
 from streams import admin
 from tests.streams.lab import judge, offline
 from tests.streams.test_worker_kills import checkpoint_after, producer_of, pumping
@@ -186,6 +186,21 @@ async def test_oversized_output_is_cut_and_the_sequence_stays_dense(lab: Lab) ->
         assert len(row["evidence"]["records"]) + row["evidence"]["left_out"]["records"] == 3_001
     keys = {r.key for r in await lab.read(lab.base.state_topic)}
     assert b"FAC-0#2" in keys, "a snapshot of 2.5 MB stands in parts"
+
+
+@pytest.mark.slow
+async def test_a_change_above_every_bound_becomes_a_small_one_with_the_same_seq(lab: Lab) -> None:
+    fold = {"message_bytes": 9_000_000, "evidence_rows": 2_000}
+    await seeded(lab, 16)
+    worker = lab.spawn(fold=fold)
+    await lab.caught_up()
+    assert worker.process.poll() is None
+    rows = await lab.read(lab.base.alarms_topic)
+    assert rows
+    assert max(len(row.value) for row in rows) < 4_096
+    changes = [json.loads(row.value) for row in rows]
+    assert {change["rule"] for change in changes} == {RULE_FAILED}
+    assert {change["seq"] for change in changes if change["stream"] == "FAC-1"} >= {1, 2}
 
 
 async def test_health_readiness_and_metrics_are_served_on_loopback(lab: Lab) -> None:

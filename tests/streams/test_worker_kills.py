@@ -51,7 +51,7 @@ async def pumping(lab: Lab, batches: int = 10, every_s: float = 0.02) -> AsyncIt
             await task
 
 
-async def checkpoint_after(lab: Lab, next_offset: int) -> int:
+async def checkpoint_after(lab: Lab, next_offset: int, within_s: float = 30.0) -> int:
     """Wait until some marker has passed an offset; returns the highest."""
     highest = next_offset
 
@@ -60,7 +60,7 @@ async def checkpoint_after(lab: Lab, next_offset: int) -> int:
         highest = max((mark["next"] for mark in (await lab.marks()).values()), default=-1)
         return highest > next_offset
 
-    await lab.until(f"a marker behind {next_offset}", passed)
+    await lab.until(f"a marker behind {next_offset}", passed, within_s)
     return highest
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 from dataclasses import asdict, dataclass, field
 
 from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
@@ -41,20 +43,43 @@ class ToyPartition:
 class ToyFold:
     """Every batch with an odd first value is a change; every silence of 1.5 s (by ticks) is another."""
 
-    def __init__(self, *, filler_bytes: int = 0, fail_on: str = "", evidence_rows: int = 0) -> None:
+    def __init__(
+        self,
+        *,
+        filler_bytes: int = 0,
+        fail_on: str = "",
+        die_on: str = "",
+        hang_on: str = "",
+        evidence_rows: int = 0,
+        message_bytes: int = 0,
+    ) -> None:
         self.bundle = Bundle.of([], [])
         self._partitions: dict[int, ToyPartition] = {}
         self._dirty: set[str] = set()
+        self._options = {
+            "filler_bytes": filler_bytes,
+            "fail_on": fail_on,
+            "die_on": die_on,
+            "hang_on": hang_on,
+            "evidence_rows": evidence_rows,
+            "message_bytes": message_bytes,
+        }
         self._filler = "x" * filler_bytes
         self._fail_on = fail_on
+        self._die_on = die_on
+        self._hang_on = hang_on
         self._evidence_rows = evidence_rows
+        self._message = "m" * message_bytes
+
+    def alone(self) -> ToyFold:
+        return ToyFold(**self._options)  # type: ignore[arg-type]
 
     def know(self, bundle: Bundle) -> None:
         assert bundle.sha256
 
     def sibling(self, packs: str) -> ToyFold:
         assert packs == self.bundle.sha256
-        return ToyFold(filler_bytes=len(self._filler), fail_on=self._fail_on, evidence_rows=self._evidence_rows)
+        return self.alone()
 
     def fold(self, record: LogRecord) -> list[Change]:
         part = self._part(record.partition)
@@ -78,6 +103,10 @@ class ToyFold:
             return []
         if self._fail_on and payload.batch == self._fail_on:
             raise RuntimeError(f"the toy fails on {payload.batch}")
+        if self._die_on and payload.batch == self._die_on:
+            os.kill(os.getpid(), signal.SIGSEGV)
+        while self._hang_on and payload.batch == self._hang_on:
+            pass
         state.position = record.offset + 1
         state.rows += int(payload.time.size)
         state.last, state.silent = received, False
@@ -102,7 +131,7 @@ class ToyFold:
             stream=state.facility, seq=state.seq, facility=state.facility, rule=RULE, version="1.0.0", packs="toy",
             alarm=alarm_id(RULE, state.facility, {"tag": "T1"}, at), subject={"tag": "T1"}, change=kind,
             severity=Severity.ORANGE, stage="live", start=at, at=at, received=at,
-            message=Bilingual(en=f"{what} {state.rows} {state.digest}", zh="玩具"),
+            message=Bilingual(en=f"{what} {state.rows} {state.digest}", zh=f"玩具{self._message}"),
             evidence=Evidence(records=[RecordRead(kind="readings", id=what), *reads]),
             source=Source(partition=record.partition, offset=record.offset),
         )  # fmt: skip

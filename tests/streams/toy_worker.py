@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
 import sys
+import time
+from typing import Any
 
 
 def main() -> None:
@@ -15,6 +18,10 @@ def main() -> None:
     from streams.worker_settings import WorkerSettings
 
     options = json.loads(fold_json)
+    if place := options.pop("place", ""):
+        be_elsewhere(place, heedless=options.pop("heedless", False))
+    if what := options.pop("broken", ""):
+        BREAK[what]()
     if options.pop("real", False):
         from rules.engine import Engine
         from rules.pack import default_bundle
@@ -25,6 +32,75 @@ def main() -> None:
 
         fold = ToyFold(**options)
     run(WorkerSettings.model_validate_json(settings_json), fold)
+
+
+def block_the_loop() -> None:
+    """Stand still in the middle of the fold, as a rule that never returns would."""
+    from tests.streams.toy import ToyFold
+
+    fold = ToyFold.fold
+
+    def blocks(self: ToyFold, record: Any) -> Any:
+        if record.offset == STANDS_STILL:
+            time.sleep(3_600)
+        return fold(self, record)
+
+    ToyFold.fold = blocks  # type: ignore[method-assign]
+
+
+def stall_a_partition() -> None:
+    """Take no more records of partition 0 from some offset on, while all others are folded."""
+    from streams.custody import Custody
+
+    take = Custody.take
+
+    async def deaf(self: Custody, partition: int, records: Any, stamp: int) -> None:
+        if partition or records[-1].offset < STANDS_STILL:
+            await take(self, partition, records, stamp)
+
+    Custody.take = deaf  # type: ignore[method-assign]
+
+
+def never_restore() -> None:
+    """Wait for ever for the state rows."""
+    from streams import custody
+
+    async def hang(*_: object) -> Any:
+        await asyncio.Event().wait()
+
+    custody.read_state = hang
+
+
+def fall_out_of_the_group() -> None:
+    """Let aiokafka leave the group soon after the last fetch: a standby then never comes back (see streams.app.NEVER_S)."""
+    from streams import app
+
+    app.NEVER_S = 3.0
+
+
+BREAK = {
+    "loop": block_the_loop,
+    "partition": stall_a_partition,
+    "restore": never_restore,
+    "group": fall_out_of_the_group,
+}
+STANDS_STILL = 20
+
+
+def be_elsewhere(place: str, *, heedless: bool) -> None:
+    """Run as if on another machine; a heedless worker does not ask who has its name, as releases before did."""
+    from streams import group, names
+
+    class NameElsewhere(names.Name):
+        def __init__(self, *named: str) -> None:
+            super().__init__(place, *named[1:])
+
+    group.here = lambda: place
+    names.Name = NameElsewhere  # type: ignore[misc]
+    if heedless:
+        from streams import worker
+
+        worker.claim = lambda *_: NameElsewhere("", "", f"{os.getpid()}")
 
 
 if __name__ == "__main__":

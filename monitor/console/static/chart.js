@@ -9,10 +9,12 @@
   const sign = (unit) => SIGNS[unit] || unit;
   const dots = () => window.devicePixelRatio || 1;
 
-  const across = (u, y) => {
+  const across = (u, y, dotsHigh) => { // on whole dots: a line between two of them is a pale one
+    const at = Math.round(y) + (dotsHigh % 2 ? 0.5 : 0);
+    u.ctx.lineWidth = dotsHigh;
     u.ctx.beginPath();
-    u.ctx.moveTo(u.bbox.left, y);
-    u.ctx.lineTo(u.bbox.left + u.bbox.width, y);
+    u.ctx.moveTo(u.bbox.left, at);
+    u.ctx.lineTo(u.bbox.left + u.bbox.width, at);
     u.ctx.stroke();
   };
   const drawSpan = (chart) => (u) => {
@@ -39,16 +41,14 @@
     for (const line of series.lines) {
       const y = u.valToPos(line.value, "y", true);
       ctx.strokeStyle = ctx.fillStyle = css("--limit");
-      ctx.lineWidth = 1.5 * dots();
       ctx.setLineDash([7 * dots(), 4 * dots()]);
-      across(u, y);
+      across(u, y, Math.round(2 * dots()));
       const below = line.name === "low" ? 14 * dots() : -5 * dots();
       ctx.fillText(`${words[line.name]} ${line.value} ${sign(series.unit)}`, bbox.left + 6 * dots(), y + below);
       if (line.clears_at === null) continue;
       ctx.strokeStyle = css("--ink-2");
-      ctx.lineWidth = dots();
       ctx.setLineDash([2 * dots(), 4 * dots()]);
-      across(u, u.valToPos(line.clears_at, "y", true));
+      across(u, u.valToPos(line.clears_at, "y", true), Math.max(1, Math.round(dots())));
     }
     ctx.restore();
   };

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from monitor.alarms.projection import Incoming
+from monitor.alarms.incoming import Incoming
 from rules.changes import Change, ChangeKind, alarm_id
 from rules.models import Bilingual, Severity
 

@@ -151,6 +151,52 @@ def test_attention_moves_with_what_asks_for_a_person_only(store):
             assert (kind, row.revision, row.attention_revision) == (kind, seq, wanted)
 
 
+def test_streams_that_wait_are_counted_though_the_batch_is_of_others(store):
+    assert apply(store, [change(2), change(3, stream="B2")]).waiting == 2
+    assert apply(store, [change(1, stream="C3")]).waiting == 2
+    assert apply(store, [change(1), change(2, stream="C3")]).waiting == 1
+
+
+@pytest.mark.parametrize("kept_first", [1, 500, 1001])
+def test_what_was_kept_behind_a_gap_is_applied_page_by_page(store, kept_first):
+    life = [change(seq, "raised" if seq == 1 else "amended", tag=f"T{seq % 3}") for seq in range(1, kept_first + 3)]
+    apply(store, life[2:])
+    apply(store, life[:1])
+    assert apply(store, life[1:2]).applied == kept_first + 1
+    assert lines(store) == expected(life)
+    with store.reading() as session:
+        assert session.get(StreamRow, "A1").waiting_for is None
+        assert list(session.scalars(select(LiveRow.revision).order_by(LiveRow.id))) == list(range(1, kept_first + 3))
+
+
+def test_a_second_gap_behind_the_first_stops_the_stream_again_and_says_where(store):
+    apply(store, [change(1), change(3, "amended"), change(4, "amended"), change(6, "amended")])
+    assert apply(store, [change(2, "amended")]).applied == 3
+    with store.reading() as session:
+        (alarm,) = open_alarms(session)
+        assert (alarm.code, alarm.subject) == (GAP, "A1")
+        assert alarm.detail.startswith("change 5 is missing, 6 came")
+        assert session.get(StreamRow, "A1").waiting_for == 5
+    apply(store, [change(5, "amended")])
+    with store.reading() as session:
+        assert open_alarms(session) == []
+
+
+def test_a_conflict_behind_a_gap_is_shown_too_with_its_place(store):
+    apply(store, [change(1), change(3, "amended")])
+    apply(store, [change(3, "amended", severity="red")])
+    with store.reading() as session:
+        (conflict,) = [a for a in open_alarms(session) if a.code == CONFLICT]
+    assert "partition 0, offset 0" in conflict.detail
+
+
+def test_a_conflict_within_one_batch_is_shown(store):
+    outcome = apply(store, [change(1), change(2, "amended"), change(2, "amended", severity="red")])
+    assert (outcome.applied, outcome.duplicates) == (2, 1)
+    with store.reading() as session:
+        assert [a.code for a in open_alarms(session)] == [CONFLICT]
+
+
 def test_a_failed_transaction_leaves_no_row(store):
     def fail():
         with store.writing() as session:

@@ -41,19 +41,21 @@ def raw(record: LogRecord, offset: int | None = None) -> RawRecord:
 class Archive:
     """An archive under construction: one archiver's parts, driven by the test."""
 
-    def __init__(self, store, folder, clock=None, holder="a", grace_ms=600_000):
+    def __init__(self, store, folder, clock=None, holder="a", grace_ms=600_000, topic=LOG):
         self.store, self.folder, self.clock = store, folder, clock or Clock()
         self.tenancy = Tenancy("archiver", holder, 15_000, self.clock)
         self.writer = Writer(store, folder, self.tenancy, self.clock, grace_ms)
         self.pending: dict[int, Pending] = {}
+        self.topic = topic
 
     def begin(self, partitions=3, begins=0, ends=1 << 60):
         """Take the lease; returns what was lost. `begins`: where Kafka's partitions begin now."""
         places = {
-            (LOG, p): Ends(begins if isinstance(begins, int) else begins.get(p, 0), ends) for p in range(partitions)
+            (self.topic, p): Ends(begins if isinstance(begins, int) else begins.get(p, 0), ends)
+            for p in range(partitions)
         }
         offsets, lost = begin(self.store, self.tenancy, CLUSTER, places, self.clock())
-        self.pending = {p: Pending(CLUSTER, LOG, p, o, o) for (_, p), o in offsets.items()}
+        self.pending = {p: Pending(CLUSTER, self.topic, p, o, o) for (_, p), o in offsets.items()}
         return lost
 
     def read(self, partition, records, behind=None):
@@ -82,6 +84,17 @@ def story(partition=0, offset=0, **more):
     from tests.coldlog import excursion
 
     return [raw(record) for record in excursion(partition=partition, offset=offset, **more).records]
+
+
+def published(changes, offset=0, hour=495_000, step=1):
+    """Changes as the broker would hand them out, `step` offsets apart, five of them an hour."""
+    return [
+        RawRecord(
+            offset + number * step, (hour + number // 5) * HOUR_MS + number, 0, change.stream.encode(), [],
+            change.model_dump_json().encode(),
+        )
+        for number, change in enumerate(changes)
+    ]  # fmt: skip
 
 
 def at_hours(records, hours):

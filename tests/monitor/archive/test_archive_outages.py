@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import subprocess
+import threading
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,6 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 from sqlalchemy import text
 
+from monitor.alarms.operators import open_alarms
 from monitor.archive import archiver as module
 from monitor.archive.verify import verify
 from monitor.store import session as session_module
@@ -132,6 +137,65 @@ def test_a_folder_that_cannot_be_written(store, kafka_settings, folder):
         assert worker.failed == []
         assert worker.figures.registry.get_sample_value("offsite_archiver_waits_total", {"reason": "files"}) >= 1
     assert whole(store, kafka_settings, folder) == 33
+
+
+def test_a_disk_that_is_full_is_told_to_operators_leaves_no_rubbish_and_goes_on_by_itself(
+    store, kafka_settings, folder, monkeypatch
+):
+    full, tries = threading.Event(), []
+    real = os.fsync
+
+    def fsync(descriptor):
+        if full.is_set() and os.path.isfile(f"/proc/self/fd/{descriptor}"):  # noqa: PTH113 - a descriptor, not a path
+            tries.append(1)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        real(descriptor)
+
+    monkeypatch.setattr("monitor.archive.chunkfile.os.fsync", fsync)
+    with archiving(store, kafka_settings, folder) as worker, producing(kafka_settings) as producer:
+        rounds(producer, kafka_settings, 1)
+        until("archive of all", lambda: archived(store, kafka_settings))
+        full.set()
+        rounds(producer, kafka_settings, 1)
+        until("it has tried more than once", lambda: len(tries) >= 2)
+        until("operators are told", lambda: told(store) == ["archive_unwritable"])
+        assert not archived(store, kafka_settings)
+        assert not list(folder.rglob("*.part-*"))
+        full.clear()
+        until("archive of all", lambda: archived(store, kafka_settings))
+        until("operators are told that it is over", lambda: told(store) == [])
+        assert worker.failed == []
+    assert whole(store, kafka_settings, folder) == 2 * 33
+
+
+def told(store):
+    with store.reading() as session:
+        return [alarm.code for alarm in open_alarms(session)]
+
+
+@pytest.mark.slow
+def test_a_small_disk_that_runs_full_under_the_archiver_loses_nothing(store, kafka_settings, tmp_path):
+    """A real file system of 256 KiB, where the machine lets us mount one."""
+    small = tmp_path / "small"
+    small.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=False, capture_output=True
+    )
+    require(mounted.returncode == 0, "the right to mount a small file system")
+    try:
+        with archiving(store, kafka_settings, small / "archive") as worker, producing(kafka_settings) as producer:
+            ballast = small / "ballast"
+            ballast.write_bytes(b"x" * 200 * 1024)
+            for _ in range(12):
+                rounds(producer, kafka_settings, 1)
+            until("it waits for room", lambda: worker.waiting is not None and "space" in worker.waiting)
+            assert told(store) == ["archive_unwritable"]
+            ballast.unlink()
+            until("archive of all", lambda: archived(store, kafka_settings))
+            until("operators are told that it is over", lambda: told(store) == [])
+        assert whole(store, kafka_settings, small / "archive") == 12 * 33
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
 
 
 def test_a_consumer_that_stands_still_in_spite_of_lag_is_replaced(store, kafka_settings, folder, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 
 import pytest
 from sqlalchemy import select
@@ -14,6 +15,7 @@ from monitor.archive.chunkfile import HOUR_MS, RawRecord
 from monitor.archive.lease import LeaseHeldError
 from monitor.archive.source import TOPICS, Ends
 from monitor.archive.writer import MovedError
+from monitor.commands.archiver import BEHIND, _not_ready
 from monitor.store.desk_tables import OperatorAlarm
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ArchiveChunk, Lease
@@ -123,6 +125,20 @@ def stored(store):
 def owners(store):
     with store.reading() as session:
         return sorted(session.scalars(select(ArchiveChunk.facility)))
+
+
+def test_what_kafka_has_and_nobody_has_read_is_told_apart_from_what_is_in_hand(source, go, worker):
+    source.put(0, REPORT, count=3)
+    go()
+    assert (worker.behind, worker.lag) == (0, 0)  # as of the last look
+    source.more = 70
+    go(5.0)
+    assert worker.behind == 70 * len(source.places)
+    assert worker.lag == worker.behind
+    source.more = 0
+    source.put(0, REPORT, count=3)
+    go(5.0)
+    assert worker.behind == 0
 
 
 def test_a_reading_waits_five_seconds_and_ticks_alone_a_minute(store, source, go):
@@ -323,3 +339,10 @@ def test_settings_of_the_environment_fit_the_archiver(monkeypatch):
     made = ArchiverSettings(**environment.model_dump(include=names))
     assert made.flush_s == 7
     assert dataclasses.replace(made, flush_s=5.0) == ArchiverSettings(made.folder)  # the same defaults
+
+
+@pytest.mark.parametrize(("behind", "waiting", "why"), [
+    (BEHIND, None, None), (BEHIND + 1, None, f"{BEHIND + 1} records are not read yet"), (0, "no Kafka", "no Kafka"),
+])  # fmt: skip
+def test_an_archiver_with_a_backlog_is_not_ready(behind, waiting, why):
+    assert _not_ready(SimpleNamespace(behind=behind, waiting=waiting)) == why

@@ -11,14 +11,20 @@ from sqlalchemy import select
 
 from monitor.alarms.operators import open_alarms
 from monitor.alarms.projection import FOREIGN, GAP
+from monitor.alarms.rejections import REJECTED, Rejections
 from monitor.desk.figures import Figures
-from monitor.desk.follower import LOST, ChangeFollower, ClusterError
+from monitor.desk.follower import ChangeFollower, ClusterError
+from monitor.desk.offsets import LOST
+from monitor.desk.rejection_follower import RejectionFollower
 from monitor.store.desk_tables import AlarmRow, ChangeRow
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ConsumerOffset
+from rules.records import Rejected
 from streams.admin import admin_client
 from streams.batches import HeaderName
+from streams.rejected import encode_rejected
 from streams.topics import ALARMS
+from streams.topics import REJECTED as TOPIC
 from tests.monitor.alarms.changes import change
 
 
@@ -239,3 +245,35 @@ def test_a_header_name_of_any_bytes_stops_nobody(sqlite_store, kafka_settings):
     publish(kafka_settings, [change(2, "amended")])
     with Running(sqlite_store, kafka_settings):
         until(lambda: seqs(sqlite_store) == [1, 2])
+
+
+def test_rejections_are_booked_once_and_shown_since_the_desk_began(sqlite_store, kafka_settings):
+    def publish_rejected(*offsets):
+        producer = KafkaProducer(**kafka_settings.for_kafka_python(), acks="all")
+        for offset in offsets:
+            rejected = Rejected(1, offset, clock(), "A1", "undecodable", "no record", b"\xff")
+            producer.send(kafka_settings.topic(TOPIC), key=b"A1", value=encode_rejected(rejected))
+        producer.flush()
+        producer.close()
+
+    def booked():
+        with sqlite_store.reading() as session:
+            return [(row.code, row.subject, row.count) for row in open_alarms(session)]
+
+    def following(book):
+        running = Running(sqlite_store, kafka_settings)
+        running.follower = RejectionFollower(
+            sqlite_store, kafka_settings, clock_ms=clock, figures=running.figures, book=book
+        )
+        return running
+
+    publish_rejected(4, 5)
+    first, second = Rejections(), Rejections()
+    with following(first):
+        until(lambda: booked() == [(REJECTED, "undecodable", 2)])
+        until(lambda: first.view()[0] == [("worker", "undecodable", 2)])
+    publish_rejected(6)
+    with following(second) as running:
+        until(lambda: booked() == [(REJECTED, "undecodable", 3)])
+        until(lambda: [seen.place for seen in second.view()[1]] == ["1:6"])
+    assert running.error is None

@@ -14,6 +14,7 @@ from monitor.alarms.projection import apply_batch
 from monitor.console.texts import TEXTS, text
 from monitor.store.desk_tables import ActionRow
 from tests.monitor.alarms.changes import change, incoming
+from tests.monitor.alarms.test_rejections import refused, unread
 from tests.monitor.desk import seeds
 from tests.monitor.desk.html import parse
 from tests.monitor.desk.lab import NOW, DeskLab
@@ -366,3 +367,28 @@ def test_an_alarm_of_a_rule_that_this_desk_does_not_know_is_shown_by_its_id(lab)
     with lab.signed_in() as client:
         assert rows(read(client, "/")) == ["other-pack.some-rule"]
         assert "other-pack.some-rule" in read(client, f"/alarms/{raised.alarm}").text
+
+
+@pytest.mark.parametrize(("language", "by"), [("zh", ["判定进程", "前门"]), ("en", ["worker", "front door"])])
+def test_what_could_not_be_taken_in_is_shown_to_everybody_with_counts_and_the_last_samples(full, language, by):
+    full.desk.rejections.note([unread(), unread(8), refused("contract", contract=3)])
+    with full.signed_in("r.reader", role="reader", language=language) as client:
+        page = read(client, "/operators")
+        counts = [
+            [cell.text for cell in row.all("td")] for row in page.one("table", id="rejected-counts").all("tr")[1:]
+        ]
+        assert counts == [[by[1], "contract", "4"], [by[0], "undecodable", "2"]]
+        last = page.one("table", id="rejected").all("tr")[1:]
+        assert len(last) == 3
+        assert "3:8" in last[1].text
+        assert "<b>" in last[1].text, "bytes of a firm are text"
+        assert not page.one("table", id="rejected").all("b")
+        part = parse(client.get("/operators/rows").text)
+        assert part.one("table", id="rejected").text == page.one("table", id="rejected").text
+
+
+def test_nothing_rejected_is_said_too(full):
+    with full.signed_in(language="en") as client:
+        page = read(client, "/operators")
+        assert page.all("table", id="rejected") == []
+        assert "Nothing so far." in page.one("main").text

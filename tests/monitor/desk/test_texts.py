@@ -15,14 +15,15 @@ import pytest
 from jinja2 import nodes
 
 from monitor.accounts.users import Role
-from monitor.alarms import projection, queries
+from monitor.alarms import projection, queries, rejections
 from monitor.alarms.axes import Attention, State
 from monitor.alarms.chart import Line
 from monitor.alarms.queries import Filter
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
-from monitor.desk import follower
+from monitor.desk import offsets, retention
+from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.models import Severity
 from rules.records import QUALITY_NAMES
@@ -43,7 +44,23 @@ def codes_of(module):
     return {
         value
         for name, value in vars(module).items()
-        if name in {"GAP", "FOREIGN", "CONFLICT", "LOST", "DAMAGED", "STOPPED"}
+        if name
+        in {
+            "GAP",
+            "FOREIGN",
+            "CONFLICT",
+            "LOST",
+            "CUT",
+            "DAMAGED",
+            "STOPPED",
+            "UNWRITABLE",
+            "NEAR",
+            "FAILED",
+            "REJECTED",
+            "QUARANTINED",
+            "CLOCK",
+            "HELD",
+        }
     }
 
 
@@ -69,12 +86,18 @@ FAMILIES = {
     "cause.": literals(Filter.model_fields["cause"]),
     "role.": {role.value for role in Role},
     "untold.": set(queries.UNSEEN) | {"operators", "title"},
+    "old.": {standing.value for standing in Standing} | {"since"},
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
     "action.": {"acknowledge"},
-    "monitor.": codes_of(projection) | codes_of(follower) | codes_of(archive_alarms),
+    "monitor.": codes_of(projection)
+    | codes_of(offsets)
+    | codes_of(archive_alarms)
+    | codes_of(retention)
+    | codes_of(rejections),
+    "rejected.by.": {"worker", "gateway"},
     "fault.": {"short", "long", "name", "repeated", "common", "same", "wrong", "differs"},
     "refused.": (refusals() | {"contract", "not_found", "internal", "store_down", "other", "title", "back"})
     - SHOWN_ELSEWHERE

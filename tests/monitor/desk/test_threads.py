@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import httpx
 import pytest
@@ -41,6 +42,16 @@ def test_jobs_end_when_they_are_told():
     threads.join(10)
     assert seen == [True]
     assert threads.failed is None
+
+
+def test_jobs_that_hang_are_waited_for_together_and_not_one_after_the_other():
+    threads, gate = Threads(on_failure=lambda: pytest.fail("nothing failed")), threading.Event()
+    for name in ("one", "two", "three", "four", "five"):
+        threads.start(name, lambda _stop: gate.wait(60))
+    began = time.monotonic()
+    threads.join(1.0)
+    assert time.monotonic() - began < 4.0
+    gate.set()
 
 
 @pytest.mark.parametrize(

@@ -122,11 +122,61 @@ def test_rows_sent_twice_are_counted_once(store, kafka_settings, relay):
     put(store, log_row("F1", 1))
     slow = Relay(store, kafka_settings, lambda: NOW)
     ((lane, rows),) = slow._claim()
-    (acks,) = slow._send_plain([(lane, rows)])
+    ((acks, error),) = slow._send_plain([(lane, rows)])
+    assert error is None
     relay._now = lambda: NOW + CLAIM_MS + 1
     assert relay.send_once() == 1
     slow._sent(lane, rows, acks)
     assert relay.waiting() == 0
+    slow.close()
+
+
+def test_a_row_that_fails_is_not_overtaken_by_the_next_of_its_lane(store, kafka_settings, relay, monkeypatch):
+    put(store, *[log_row("F1", i) for i in range(4)], *[log_row("F2", i) for i in range(4)])
+    real, broken = relay._append, {b"2"}
+
+    def append(producer, row):
+        if row.key == "F1" and row.value in broken:
+            raise KafkaTimeoutError("this one does not get through")
+        return real(producer, row)
+
+    monkeypatch.setattr(relay, "_append", append)
+    assert relay.send_once() == 6
+    found = [(key, value) for key, value, *_ in read(kafka_settings, LOG)]
+    assert [value for key, value in found if key == "F1"] == [b"0", b"1"]
+    assert [value for key, value in found if key == "F2"] == [b"0", b"1", b"2", b"3"]
+    with store.reading() as session:
+        lanes = {lane.lane: lane for lane in session.scalars(select(OutboxLane))}
+    assert (lanes[f"{LOG}|F1"].unsent, lanes[f"{LOG}|F2"].unsent) == (2, 0)
+    assert "does not get through" in lanes[f"{LOG}|F1"].error
+    broken.clear()
+    relay._now = lambda: NOW + CLAIM_MS + 1
+    assert relay.send_once() == 2
+    assert [value for key, value, *_ in read(kafka_settings, LOG) if key == "F1"] == [b"0", b"1", b"2", b"3"]
+
+
+def test_a_relay_that_was_frozen_sends_nothing_after_its_claim(store, kafka_settings, relay):
+    put(store, *[log_row("F1", i) for i in range(3)])
+    frozen = Relay(store, kafka_settings, lambda: NOW)
+    lanes = frozen._claim()
+    frozen._now = lambda: NOW + CLAIM_MS + 1
+    assert frozen._round(lanes, frozen._send_plain) == 0
+    assert read(kafka_settings, LOG) == []
+    relay._now = frozen._now
+    assert relay.send_once() == 3
+    frozen.close()
+
+
+def test_the_place_of_the_first_copy_counts(store, kafka_settings, relay):
+    put(store, log_row("F1", 1))
+    slow = Relay(store, kafka_settings, lambda: NOW)
+    lanes = slow._claim()
+    relay._now = lambda: NOW + CLAIM_MS + 1
+    assert relay.send_once() == 1
+    assert slow._round(lanes, slow._send_plain) == 1
+    with store.reading() as session:
+        assert session.scalars(select(OutboxRow)).one().offset == 0
+        assert session.scalars(select(OutboxLane)).one().unsent == 0
     slow.close()
 
 

@@ -4,28 +4,44 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 
 import pytest
 
+from monitor.supervise import child as child_module
 from monitor.supervise import manager as module
 from monitor.supervise.child import Child, Spec
-from monitor.supervise.manager import FINAL_CODES, LONGEST_PAUSE_S, LOOP_ENDINGS, SETTLED_S, Manager
+from monitor.supervise.manager import (
+    FINAL_CODES,
+    FROZEN_PROBES,
+    LONGEST_PAUSE_S,
+    LOOP_ENDINGS,
+    MISSING_CODE,
+    SETTLED_S,
+    Manager,
+)  # fmt: skip
 from streams.broker import free_port
 
 
 class FakeProcess:
     def __init__(self, number):
-        self.pid, self.code = number, None
+        self.pid, self.code, self.killed = number, None, 0
 
     def poll(self):
         return self.code
 
+    def kill(self):
+        self.killed += 1
+        self.code = -9
+
 
 class FakeChild:
-    def __init__(self, number):
-        self.process, self.asked, self.ready = FakeProcess(number), [], True
+    def __init__(self, number, name=""):
+        self.name = name
+        self.process, self.asked, self.ready, self.alive = FakeProcess(number), [], True, True
 
     def tail(self):
         return "last words"
@@ -40,19 +56,23 @@ class FakeChild:
     def is_ready(self):
         return self.ready
 
+    def answers(self):
+        return self.alive
+
 
 class Lab:
     """A manager over processes that end when the test says so, and a clock that the test moves."""
 
-    def __init__(self, *names):
+    def __init__(self, *names, give_up=True):
         self.now, self.children, self.events = 0.0, {}, []
         self.manager = Manager(
             [Spec(name, (name,), "http://127.0.0.1:1/readyz") for name in names],
             tell=lambda *event: self.events.append(event), clock=lambda: self.now, start=self.start,
+            give_up=give_up,
         )  # fmt: skip
 
     def start(self, spec):
-        child = FakeChild(len(self.events) + 1)
+        child = FakeChild(len(self.events) + 1, spec.name)
         self.children.setdefault(spec.name, []).append(child)
         return child
 
@@ -96,6 +116,73 @@ def test_a_crash_loop_ends_it_with_the_process_own_code_and_words():
     assert lab.events[-1][0] == "gave-up"
 
 
+def test_in_an_installation_a_crash_loop_is_told_and_tried_and_takes_nobody_along():
+    lab = Lab("worker", "gateway", give_up=False)
+    lab.manager.turn()
+    for _ in range(LOOP_ENDINGS - 1):
+        lab.end("worker", 70)
+        lab.starts_after("worker")
+    for _ in range(3):
+        lab.end("worker", 70)
+        assert lab.manager.looping() == ["worker"]
+        assert lab.starts_after("worker") == pytest.approx(LONGEST_PAUSE_S, abs=0.15)
+    assert [event[:2] for event in lab.events].count(("crash-loop", "worker")) == 1
+    assert "last words" in next(event[2] for event in lab.events if event[0] == "crash-loop")
+    assert lab.manager.failure is None
+    assert len(lab.children["gateway"]) == 1
+    lab.now += SETTLED_S + 0.01  # it runs well for a minute: what was, is over
+    lab.end("worker", 70)
+    assert lab.manager.looping() == []
+    assert lab.starts_after("worker") == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("give_up", [True, False])
+def test_a_part_that_is_missing_is_waited_for_and_is_no_crash_loop(give_up):
+    lab = Lab("worker", give_up=give_up)
+    lab.manager.turn()
+    for _ in range(4 * LOOP_ENDINGS):
+        lab.end("worker", MISSING_CODE)
+        last = lab.starts_after("worker")
+    assert last == pytest.approx(LONGEST_PAUSE_S, abs=0.15)
+    assert lab.manager.failure is None
+    assert lab.manager.looping() == []
+
+
+def test_a_process_that_stops_answering_is_killed_and_started_again():
+    lab = Lab("gateway", "desk")
+    lab.manager.turn()
+    gateway = lab.children["gateway"][0]
+    lab.manager.probe()
+    gateway.alive = False
+    for _ in range(FROZEN_PROBES - 1):
+        lab.manager.probe()
+    gateway.alive = True  # a bad moment
+    lab.manager.probe()
+    gateway.alive = False
+    for _ in range(FROZEN_PROBES - 1):
+        lab.manager.probe()
+    assert gateway.process.killed == 0
+    lab.manager.probe()
+    assert gateway.process.killed == 1
+    assert ("frozen", "gateway") in [event[:2] for event in lab.events]
+    lab.manager.turn()
+    lab.starts_after("gateway")
+    assert len(lab.children["desk"]) == 1
+
+
+def test_a_process_that_never_answered_is_starting_and_is_left():
+    lab = Lab("worker")
+    lab.manager.turn()
+    lab.manager.probe()  # the first life answers; what it knew of that one is not held against the next
+    lab.end("worker", 70)
+    lab.starts_after("worker")
+    second = lab.children["worker"][1]
+    second.alive = False
+    for _ in range(10 * FROZEN_PROBES):
+        lab.manager.probe()
+    assert second.process.killed == 0
+
+
 def test_endings_with_a_good_run_between_are_no_loop_and_pause_anew():
     lab = Lab("worker")
     lab.manager.turn()
@@ -135,6 +222,7 @@ def test_all_are_asked_to_end_before_any_is_waited_for():
         children[0].wait = lambda _s: order.append("wait")
     lab.manager.end()
     assert order == ["term"] * 3 + ["wait"] * 3
+    assert [event for event in lab.events if event[0] == "stopped"] == [("stopped", n, "code None") for n in "abc"]
 
 
 def test_readiness_names_what_is_not_ready():
@@ -164,7 +252,7 @@ def test_real_processes_are_restarted_and_ended(tmp_path):
     thread = threading.Thread(target=manager.run, args=(stop,))
     thread.start()
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 240
         while manager.not_ready():
             assert time.monotonic() < deadline
             time.sleep(0.1)
@@ -183,12 +271,85 @@ def test_real_processes_are_restarted_and_ended(tmp_path):
 
 def test_a_child_that_does_not_listen_to_sigterm_is_killed():
     child = Child.__new__(Child)
-    import subprocess
-    import sys
-
     code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
     child.process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     assert child.process.stdout.readline() == b"up\n"
     child.terminate()
     assert child.wait(0.2) == -9
     child.process.stdout.close()
+
+
+SERVES = """
+import http.server, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(503)
+        self.end_headers()
+    def log_message(self, *_):
+        pass
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+class Script(Child):
+    """A real process of a few lines, in place of one of ours."""
+
+    def __init__(self, spec):
+        self.spec = spec
+        self.process = subprocess.Popen([sys.executable, "-c", *spec.arguments])
+
+
+def test_a_real_process_that_is_frozen_is_killed_and_replaced(monkeypatch):
+    monkeypatch.setattr(module, "PROBE_EVERY_S", 0.1)
+    monkeypatch.setattr(child_module, "ANSWER_S", 1.0)
+    port, told = free_port(), []
+    manager = Manager([Spec("gateway", (SERVES, str(port)), f"http://127.0.0.1:{port}/readyz")], start=Script,
+                      tell=lambda *event: told.append(event[:2]))  # fmt: skip
+    stop = threading.Event()
+    thread = threading.Thread(target=manager.run, args=(stop,))
+    thread.start()
+
+    def until(condition):
+        deadline = time.monotonic() + 90
+        while not condition():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+    try:
+        until(lambda: "gateway" in manager.running() and manager.running()["gateway"].answers())
+        frozen = manager.running()["gateway"].process
+        until(lambda: manager._watched["gateway"].unanswered == 0)
+        os.kill(frozen.pid, signal.SIGSTOP)
+        until(lambda: "gateway" in manager.running() and manager.running()["gateway"].process is not frozen)
+        until(lambda: manager.not_ready() == ["gateway"] and manager.running()["gateway"].answers())
+        assert frozen.returncode == -9
+        assert ("frozen", "gateway") in told
+    finally:
+        stop.set()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def test_real_crash_loops_are_found_while_the_others_run(monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE_S", 0.01)
+    told = []
+    manager = Manager(
+        [Spec("broken", ("raise SystemExit(70)",), "http://127.0.0.1:1/"), Spec("good", ("import time; time.sleep(600)",), "http://127.0.0.1:1/")],
+        start=Script, give_up=False, tell=lambda *event: told.append(event),
+    )  # fmt: skip
+    stop = threading.Event()
+    thread = threading.Thread(target=manager.run, args=(stop,))
+    thread.start()
+    try:
+        deadline = time.monotonic() + 90
+        while not manager.looping():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        good = manager.running()["good"].process
+        assert good.poll() is None
+    finally:
+        stop.set()
+        thread.join(60)
+    assert manager.failure is None
+    assert good.returncode == -signal.SIGTERM
+    assert [event[1] for event in told if event[0] == "crash-loop"] == ["broken"]

@@ -1,0 +1,66 @@
+"""A setting that is wrong is named by its variable, all of them at once, and no value is echoed."""
+
+from __future__ import annotations
+
+import pytest
+
+from monitor import settings
+from monitor.settings import SettingsError, kafka_settings, worker_settings
+
+ENVIRONMENTS = [
+    settings.KafkaEnvironment, settings.WorkerEnvironment, settings.GatewayEnvironment, settings.StoreEnvironment,
+    settings.DeskEnvironment, settings.ArchiverEnvironment,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("read", "values", "named"),
+    [
+        (kafka_settings, {"OFFSITE_KAFKA_PARTITIONS": "abc"}, {"OFFSITE_KAFKA_PARTITIONS"}),
+        (
+            kafka_settings,
+            {"OFFSITE_KAFKA_PARTITIONS": "0", "OFFSITE_KAFKA_REPLICATION": "x"},
+            {"OFFSITE_KAFKA_PARTITIONS", "OFFSITE_KAFKA_REPLICATION"},
+        ),
+        (kafka_settings, {"OFFSITE_KAFKA_SECURITY_PROTOCOL": "none"}, {"OFFSITE_KAFKA_SECURITY_PROTOCOL"}),
+        (kafka_settings, {"OFFSITE_KAFKA_TOPIC_PREFIX": "Ü"}, {"OFFSITE_KAFKA_TOPIC_PREFIX"}),
+        (worker_settings, {"OFFSITE_WORKER_PORT": "99999"}, {"OFFSITE_WORKER_PORT"}),
+        (worker_settings, {"OFFSITE_WORKER_GROUP": "a b"}, {"OFFSITE_WORKER_GROUP"}),
+    ],
+)
+def test_every_wrong_variable_is_named(monkeypatch, read, values, named):
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        read()
+    assert {fault.pointer for fault in refused.value.faults} == named
+    assert refused.value.exit_code == 3
+    assert "docs/settings.md" in refused.value.report()
+
+
+def test_no_value_is_echoed(monkeypatch):
+    monkeypatch.setenv("OFFSITE_KAFKA_PARTITIONS", "hunter2")
+    with pytest.raises(SettingsError) as refused:
+        kafka_settings()
+    assert "hunter2" not in refused.value.report()
+
+
+@pytest.mark.parametrize("kind", ENVIRONMENTS, ids=lambda kind: kind.__name__)
+def test_the_defaults_of_every_process_hold(kind, monkeypatch):
+    import os
+
+    for name in [name for name in os.environ if name.startswith("OFFSITE_")]:
+        monkeypatch.delenv(name)
+    assert kind().model_dump()
+
+
+def test_a_command_says_it_without_a_traceback(monkeypatch, capsys):
+    from monitor.cli import main
+
+    monkeypatch.setenv("OFFSITE_KAFKA_PARTITIONS", "abc")
+    with pytest.raises(SystemExit) as ended:
+        main(["topics", "verify"])
+    assert ended.value.code == 3
+    said = capsys.readouterr().err
+    assert said.startswith("offsite: settings: 1 fault\n  OFFSITE_KAFKA_PARTITIONS: ")
+    assert "Traceback" not in said
