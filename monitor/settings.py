@@ -77,6 +77,7 @@ class WorkerEnvironment(Environment):
     port: int = Field(default=8711, ge=0, le=65535)
     group: str = "offsite-fold"
     checkpoint_s: float = Field(default=5.0, gt=0, le=600)
+    snapshot_s: float = Field(default=60.0, gt=0, le=3600)
     tick_s: float = Field(default=5.0, gt=0, le=300)
     folder: Path = Path("var/worker")
     """Here it notes which record it folds, so that one that ends it is found out (docs/quarantine.md)."""
@@ -188,7 +189,7 @@ def open_store() -> Store:
 def worker_settings() -> WorkerSettings:
     """Return the worker's settings, from the environment."""
     values = WorkerEnvironment().model_dump()
-    renamed = {"checkpoint_s": "checkpoint_every_s", "tick_s": "tick_every_s"}
+    renamed = {"checkpoint_s": "checkpoint_every_s", "snapshot_s": "snapshot_every_s", "tick_s": "tick_every_s"}
     kafka = kafka_settings()
     try:
         return WorkerSettings.model_validate(

@@ -17,20 +17,20 @@ import numpy as np
 from pydantic import Field
 
 from rules import kernels, layout, places, silence
-from rules.aside import Aside
-from rules.batches import Batches, Seen
+from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead, Source
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.failing import attempt, resume
 from rules.layout import FROZEN, GAP, LIMIT, NONE
 from rules.models import Strict
-from rules.occurrence import Difference, Folded, Occurrence, differences, prune
+from rules.occurrence import Difference, Folded, differences, prune
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Readings, RegisterRecord, Tick
+from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.register import Facility
-from rules.state import FacilityState, Group, SnapshotError, open_snapshot
+from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
+from rules.state import FacilityState, Group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -92,6 +92,7 @@ class Engine:
 
         Raises:
             ContractError: the packs of the log were made for another engine semantics.
+            SnapshotError: a `state` record that does not hold what it promises.
         """
         part = self._partition(record.partition)
         part.next_offset = max(part.next_offset, record.offset + 1)
@@ -99,6 +100,8 @@ class Engine:
         payload = record.payload
         if isinstance(payload, Tick | PacksRecord):
             return self._shared(part, record, payload, source)
+        if isinstance(payload, StateRecord):
+            return self._seed(part, record, payload, source)
         state = self._facility(part, record.partition, record.facility)
         if 0 <= record.offset < state.position:  # a registered fact in front of the log stands at -1
             return []
@@ -150,41 +153,59 @@ class Engine:
         self._partitions.pop(partition, None)
 
     def snapshot(self, partition: int, facility: str) -> bytes:
-        """Return the whole state of a facility; restoring it gives the same bytes again."""
-        return self._state(partition, facility).snapshot()
+        """Return the whole state of a facility; restoring it gives the same bytes again.
+
+        It holds every record of the partition that was folded, ticks and packs too: where the log is read again from an
+        older one, the facility skips what lies before.
+        """
+        return self._state(partition, facility).snapshot(self._partition(partition).next_offset)
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
-        """Put a facility back as its snapshot says.
+        """Put a facility back as its snapshot says; one that had an older format is dirty: it is to be written anew.
 
         Raises:
-            SnapshotError: it is broken, of another format, of another facility, or of packs that are not here.
+            SnapshotError: it is broken, of an unknown format, of another facility, or of packs that are not here.
         """
-        body = open_snapshot(snapshot)
-        if body["facility"] != facility:
-            raise SnapshotError(f"a snapshot of {body['facility']} stands under the key {facility}")
-        bundle = self._bundles.get(body["packs"])
+        body, migrated = open_snapshot(snapshot)
+        try:
+            state = self._restored(partition, facility, body)
+        except (ValueError, TypeError, KeyError, IndexError) as error:
+            raise SnapshotError(f"snapshot of {facility} cannot be restored: {error!r:.300}") from error
+        state.dirty = migrated
+        self._partition(partition).facilities[facility] = state
+
+    def _restored(self, partition: int, facility: str, body: Body) -> FacilityState:
+        if body.facility != facility:
+            raise SnapshotError(f"a snapshot of {body.facility} stands under the key {facility}")
+        bundle = self._bundles.get(body.packs)
         if bundle is None:
-            raise SnapshotError(f"snapshot of {facility}: packs {body['packs'][:12]} are not known here")
-        part = self._partition(partition)
+            raise SnapshotError(f"snapshot of {facility}: packs {body.packs[:12]} are not known here")
         state = FacilityState(partition, facility)
-        state.registered, state.left = dict(body["registered"]), dict(body["left"])
-        if body["register"] is not None:
-            plan = compile_plan(Facility.model_validate_json(body["register"]), bundle, body["adopted"])
-            state.adopt(plan, body["clock"])
-            keys = [[list(i.key) for i in plan.instances(kind)] for kind in (LIMIT, FROZEN, GAP)]
-            if keys != body["keys"]:
-                raise SnapshotError(f"snapshot of {facility}: its instances do not fit its register and packs")
-            state.load_arrays(body["arrays"])
-        for name in ("version", "clock", "seq", "position", "packs", "unknown_tags", "repeated", "conflicting"):
-            setattr(state, name, body[name])
-        state.batches = Batches.unpack(body["batches"])
-        for kind, rule, tag, rows in body["occurrences"]:
-            state.occurrences[kind, rule, tag] = [Occurrence.unpack(row) for row in rows]
-        state.groups = [Group.unpack(row) for row in body["groups"]]
-        state.aside = {rule: Aside.unpack(row) for rule, row in body.get("aside", [])}
+        state.registered, state.left = dict(body.registered), dict(body.left)
+        if body.register is not None and body.adopted is not None:
+            plan = compile_plan(Facility.model_validate_json(body.register), bundle, body.adopted)
+            state.adopt(plan, body.clock)
+        state.load(body)
         places.refresh_due(state)
-        state.dirty = False
-        part.facilities[facility] = state
+        return state
+
+    def _seed(self, part: _Partition, record: LogRecord, payload: StateRecord, source: Source) -> list[Change]:
+        """Begin a facility with the state that a record carries; the packs in force here come into force for it."""
+        state = part.facilities.get(record.facility)
+        if state is not None and 0 <= record.offset < state.position:
+            return []
+        self.restore(record.partition, record.facility, seed_of(record.facility, payload, SEMANTICS))
+        state = part.facilities[record.facility]
+        # Its offsets are those of the log it came from.
+        state.position, state.dirty = record.offset + 1, True
+        emitter = Emitter(state, self._bundles[state.packs], source)
+        if state.packs != part.bundle.sha256:
+            received = max(record.received, state.clock, part.clock)
+            self._move(state, part, received, emitter)
+            state.clock = received
+            self._recompile(state, part.bundle, received, emitter)
+        self._tell(emitter)
+        return emitter.changes
 
     def partition_state(self, partition: int) -> PartitionState:
         """Return what the marker of a checkpoint carries."""
@@ -210,11 +231,22 @@ class Engine:
         part.bundle, part.next_offset = bundle, state.next_offset
         part.clock, part.last_gateway = state.clock, state.last_gateway
 
-    def alone(self) -> Engine:
-        """Return an empty engine that knows the same packs."""
-        other = Engine(self.bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure)
+    def sibling(self, packs: str) -> Engine:
+        """Return an empty fold that begins with packs known here.
+
+        Raises:
+            SnapshotError: they are not known.
+        """
+        bundle = self._bundles.get(packs)
+        if bundle is None:
+            raise SnapshotError(f"packs {packs[:12]} are not known here")
+        other = Engine(bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure)
         other._bundles |= self._bundles
         return other
+
+    def alone(self) -> Engine:
+        """Return an empty engine that knows the same packs."""
+        return self.sibling(self.bundle.sha256)
 
     def know(self, bundle: Bundle) -> None:
         """Make a bundle known, so that snapshots and markers that name it can be restored."""
@@ -257,6 +289,7 @@ class Engine:
             if closed or bundle is not None:
                 state.clock = at
             if bundle is not None:
+                state.dirty = True  # also a facility without a plan now names other packs
                 self._recompile(state, bundle, at, emitter)
             self._tell(emitter)
             changes.extend(emitter.changes)

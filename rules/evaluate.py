@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from rules.engine import Engine
 from rules.errors import BadInputError, ContractError, Fault, OffsiteError
 from rules.fitting import fit
-from rules.records import SEMANTICS, Kind, LogRecord, RegisterRecord, StateRecord
-from rules.state import SnapshotError
+from rules.records import Kind, LogRecord, RegisterRecord
+from rules.snapshot import SnapshotError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -89,23 +86,6 @@ def evaluate(
     return sorted(map(fit, changes), key=lambda change: (change.stream, change.seq))
 
 
-def restore_state(engine: Engine, partition: int, facility: str, state: StateRecord) -> None:
-    """Put a facility back as its state line says.
-
-    Raises:
-        SnapshotError: another engine semantics, a checksum that does not fit, or a broken snapshot.
-    """
-    if state.semantics != SEMANTICS:
-        raise SnapshotError(f"state of {facility}: engine semantics {state.semantics}, this engine has {SEMANTICS}")
-    try:
-        snapshot = base64.b64decode(state.snapshot, validate=True)
-    except binascii.Error as error:
-        raise SnapshotError(f"state of {facility}: {error}") from error
-    if hashlib.sha256(snapshot).hexdigest() != state.checksum:
-        raise SnapshotError(f"state of {facility}: its checksum does not fit")
-    engine.restore(partition, facility, snapshot)
-
-
 def _registered(facts: list[Facility], log: Survey) -> list[LogRecord]:
     records = []
     for entry in facts if log.first else ():
@@ -119,9 +99,6 @@ def _registered(facts: list[Facility], log: Survey) -> list[LogRecord]:
 def _fold(engine: Engine, record: LogRecord) -> list[Change]:
     place = f"partition {record.partition} offset {record.offset}"
     try:
-        if isinstance(record.payload, StateRecord):
-            restore_state(engine, record.partition, record.facility, record.payload)
-            return []
         return engine.fold(record)
     except BadInputError as error:
         faults = [Fault(f"{place}{fault.pointer}", fault.code, fault.detail) for fault in error.faults]

@@ -1,38 +1,35 @@
-"""The state of one facility: packed arrays, published occurrences, clock and sequence; its snapshot and migration."""
+"""The state of one facility: packed arrays, published occurrences, clock and sequence; what its snapshot holds of them."""
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from rules import layout
+from rules.aside import Aside
 from rules.batches import Batches
-from rules.errors import OffsiteError
 from rules.kinds import frozen, gap, limit
 from rules.layout import FROZEN, GAP, LIMIT, NEVER, NONE, Array
+from rules.migrate import FORMAT, describe
 from rules.occurrence import Occurrence
+from rules.snapshot import Body, SnapshotError, load_array, sealed
 
 if TYPE_CHECKING:
-    from rules.aside import Aside
     from rules.plan import Plan
 
 MAX_LEFT = 5_000
-MAGIC = b"OFS1"
-FORMAT = 3
 COUNTERS = ("rows", "duplicate", "conflict", "late", "stale", "future")
-
-
-class SnapshotError(OffsiteError):
-    """A snapshot is broken or of another format; the facility is rebuilt from the log instead."""
-
-    code: ClassVar[str] = "snapshot_broken"
-    action: ClassVar[str] = "Rebuild the facility from log and archive; its snapshot is not used."
+KIND_NAMES = {LIMIT: "limit", FROZEN: "frozen", GAP: "gap"}
+"""How snapshots call the kinds: a number may change, a name may not."""
+_KINDS = {name: kind for kind, name in KIND_NAMES.items()}
+ARRAYS = {
+    "series": "series", "ring_t": "instants", "ring_m": "instants", "ring_b": "instants", "ring_v": "values", "ring_q": "qualities",
+    "limit_head": "limit", "limit_tail": "limit", "frozen_head": "frozen", "frozen_tail": "frozen", "gaps": "gap",
+}  # fmt: skip
+"""Array -> its layout, as snapshots call them."""
 
 
 @dataclass(slots=True)
@@ -79,7 +76,7 @@ class FacilityState:
     clock: int = NONE
     seq: int = 0
     position: int = 0
-    """The next offset that this state has not folded."""
+    """Own records, ticks and packs before this offset are folded; ticks and packs behind it may be too."""
     plan: Plan | None = None
     packs: str = ""
     registered: dict[str, int] = field(default_factory=dict)
@@ -272,68 +269,67 @@ class FacilityState:
         no_room = 0 if self.plan is None else self.plan.no_room
         return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches}
 
-    def snapshot(self) -> bytes:
-        """Return the whole state: magic, SHA-256 of the rest, zlib of msgpack. Equal states give equal bytes."""
+    def snapshot(self, through: int) -> bytes:
+        """Return the whole state. Equal states give equal bytes.
+
+        Args:
+            through: every record of the partition before this offset has been folded.
+        """
         plan = self.plan
-        body = {
-            "format": FORMAT,
-            "facility": self.facility,
-            "version": self.version,
-            "clock": self.clock,
-            "seq": self.seq,
-            "position": self.position,
-            "packs": self.packs,
-            "register": None if plan is None else plan.facility.model_dump_json(by_alias=True, exclude_none=True),
-            "adopted": None if plan is None else plan.at,
-            "registered": list(self.registered.items()),
-            "left": list(self.left.items()),
-            "unknown_tags": self.unknown_tags,
-            "batches": self.batches.pack(),
-            "repeated": self.repeated,
-            "conflicting": self.conflicting,
-            "occurrences": [[*key, [o.pack() for o in rows]] for key, rows in sorted(self.occurrences.items()) if rows],
-            "groups": [group.pack() for group in self.groups],
-            "keys": [] if plan is None else [[i.key for i in plan.instances(kind)] for kind in (LIMIT, FROZEN, GAP)],
-            "arrays": [a.tobytes() for a in self._arrays()],
-            # Left out where nothing is put aside, as in snapshots of before there was such a thing.
-            **({"aside": [[rule, one.pack()] for rule, one in sorted(self.aside.items())]} if self.aside else {}),
-        }
-        packed = zlib.compress(msgspec.msgpack.encode(body), 1)
-        return MAGIC + hashlib.sha256(packed).digest() + packed
+        arrays = {} if plan is None else {name: getattr(self, name) for name in ARRAYS}
+        return sealed(
+            Body(
+                format=FORMAT,
+                facility=self.facility,
+                version=self.version,
+                clock=self.clock,
+                seq=self.seq,
+                position=max(self.position, through),
+                packs=self.packs,
+                register=None if plan is None else plan.facility.model_dump_json(by_alias=True, exclude_none=True),
+                adopted=None if plan is None else plan.at,
+                registered=list(self.registered.items()),
+                left=list(self.left.items()),
+                unknown_tags=self.unknown_tags,
+                batches=self.batches.pack(),
+                repeated=self.repeated,
+                conflicting=self.conflicting,
+                occurrences=sorted(
+                    (KIND_NAMES[kind], rule, tag, [o.pack() for o in rows])
+                    for (kind, rule, tag), rows in self.occurrences.items()
+                    if rows
+                ),
+                groups=[group.pack() for group in self.groups],
+                aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
+                keys=_keys(plan),
+                layouts={ARRAYS[name]: describe(array.dtype) for name, array in arrays.items()},
+                arrays={name: (ARRAYS[name], array.tobytes()) for name, array in arrays.items()},
+            )
+        )
 
-    def _arrays(self) -> tuple[npt.NDArray[Any], ...]:
-        return (
-            self.series, self.ring_t, self.ring_m, self.ring_b, self.ring_v, self.ring_q,
-            self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail, self.gaps,
-        )  # fmt: skip
-
-    def load_arrays(self, blobs: list[bytes]) -> None:
-        """Put the arrays of a snapshot whose plan equals ours into place.
+    def load(self, body: Body) -> None:
+        """Put back what a snapshot holds; a plan made of its register and its packs has been adopted before.
 
         Raises:
-            SnapshotError: the lengths do not fit the plan.
+            SnapshotError: it does not fit that plan.
         """
-        for target, blob in zip(self._arrays(), blobs, strict=True):
-            if target.nbytes != len(blob):
-                raise SnapshotError(f"snapshot of {self.facility}: its arrays do not fit its register and packs")
-            target[...] = np.frombuffer(blob, target.dtype)
+        if body.keys != _keys(self.plan):
+            raise SnapshotError(f"snapshot of {self.facility}: its instances do not fit its register and packs")
+        for name in ARRAYS if self.plan is not None else ():
+            load_array(body, name, getattr(self, name))
+        for name in ("version", "clock", "seq", "position", "packs", "unknown_tags", "repeated", "conflicting"):
+            setattr(self, name, getattr(body, name))
+        self.batches = Batches.unpack(body.batches)
+        for kind, rule, tag, rows in body.occurrences:
+            self.occurrences[_KINDS[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
+        self.groups = [Group.unpack(row) for row in body.groups]
+        self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
+        self.refresh_due()
 
 
-def open_snapshot(snapshot: bytes) -> dict[str, Any]:
-    """Return the checked body of a snapshot.
-
-    Raises:
-        SnapshotError: foreign bytes, a wrong checksum or another format.
-    """
-    if snapshot[:4] != MAGIC:
-        raise SnapshotError("not a facility snapshot")
-    packed = snapshot[36:]
-    if hashlib.sha256(packed).digest() != snapshot[4:36]:
-        raise SnapshotError("a snapshot's checksum does not fit")
-    body: dict[str, Any] = msgspec.msgpack.decode(zlib.decompress(packed))
-    if body["format"] != FORMAT:
-        raise SnapshotError(f"snapshot format {body['format']} is not known here")
-    return body
+def _keys(plan: Plan | None) -> dict[str, list[tuple[str, str]]]:
+    """Return the instances of each kind, in the order of the arrays."""
+    return {} if plan is None else {name: [i.key for i in plan.instances(kind)] for kind, name in KIND_NAMES.items()}
 
 
 def _forget_steps(state: Array, old: Array, new: Array) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.history import History
     from streams.worker_settings import WorkerSettings
 
 BUFFERED_CHUNKS = 64
@@ -36,7 +37,12 @@ _log = logging.getLogger("offsite.worker")
 
 
 def create_app(
-    settings: WorkerSettings, fold: Fold | None = None, *, sensor: Sensor | None = None, halt: Halt = end_process
+    settings: WorkerSettings,
+    fold: Fold | None = None,
+    *,
+    sensor: Sensor | None = None,
+    halt: Halt = end_process,
+    history: History | None = None,
 ) -> WorkerApp:
     """Return the app with its agent; its `custody` owns the partitions. Call it in the event loop that runs it.
 
@@ -45,8 +51,10 @@ def create_app(
         fold: what folds the log; the engine with the shipped packs if not given.
         sensor: what counts; one of its own if not given.
         halt: ends the process; tests put another in its place.
+        history: the log from its beginning; the log itself if not given.
     """
-    custody = Custody(fold or Engine(default_bundle(), on_failure=log_failure), settings, sensor or Sensor(), halt)
+    folds = fold or Engine(default_bundle(), on_failure=log_failure)
+    custody = Custody(folds, settings, sensor or Sensor(), halt, history)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
         settings.group_id,

@@ -2,8 +2,8 @@
 
 A checkpoint's rows are written in one transaction with the group offset, so that they are seen whole or not at all.
 Keys: a facility id for a snapshot (`ID#1`, `ID#2`... for the further parts of a large one), `p<n>` for the marker,
-`packs-<sha256>` for a bundle; those about quarantine are told in streams/quarantine.py. Facility ids are upper case, so the
-kinds of key never meet.
+`roster-p<n>` for the names of all facilities that have a snapshot, `packs-<sha256>` for a bundle; those about quarantine are
+told in streams/quarantine.py. Facility ids are upper case, so the kinds of key never meet.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.engine import PartitionState
 from rules.errors import ContractError
-from rules.models import Strict
+from rules.models import FacilityId, Strict
 from rules.records import PacksRecord
+from rules.snapshot import SnapshotError
 from streams.quarantine import NOTE_KEY
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 PART_HEADER = "part"
 _MARKER_KEY = re.compile(r"^p\d+$")
+_ROSTER_KEY = re.compile(r"^roster-p\d+$")
 _PACKS_KEY = re.compile(r"^packs-([0-9a-f]{64})$")
 _SNAPSHOT_KEY = re.compile(r"^([A-Z0-9][A-Z0-9-]{1,31})(?:#(\d{1,4}))?$")
 _PART = re.compile(rb"^(\d{1,4})/(\d{1,4})$")
@@ -67,18 +69,32 @@ class Row:
         return len(self.key) + len(self.value or b"") + 64
 
 
-class Marker(Strict):
-    """Where a partition stands: everything before `next` is in the snapshots, published, and never folded again."""
+class Origin(Strict):
+    """Where a partition was folded from first: a facility can be folded anew from here, and from nowhere later."""
 
-    version: Literal[1] = 1
+    offset: int = Field(ge=0)
+    packs: str
+    """The packs in force there, before any `packs` record."""
+
+
+class Marker(Strict):
+    """Where a partition stands."""
+
+    version: Literal[2] = 2
     partition: int = Field(ge=0)
     next: int = Field(ge=0)
+    """Every change of the records before is published. It never falls."""
     low: int = Field(ge=0)
-    """The oldest record that no snapshot holds; the log is read from here."""
+    """No record before is needed: snapshots hold all of them. The log is read from here."""
     state: PartitionState
+    """Of the partition as it was at `low`."""
     facilities: int = Field(ge=0)
     roster: str
     """SHA-256 over the sorted facilities that have a snapshot: a missing row is seen."""
+    origin: Origin | None
+    """None where an older release has not kept it."""
+    rebuilding: dict[FacilityId, int] = Field(default_factory=dict)
+    """Facilities that are folded anew -> their changes of the records before this are published."""
 
 
 def roster_of(facilities: Iterable[str]) -> str:
@@ -89,6 +105,16 @@ def roster_of(facilities: Iterable[str]) -> str:
 def marker_key(partition: int) -> bytes:
     """Return the key of a partition's marker."""
     return f"p{partition}".encode()
+
+
+def roster_key(partition: int) -> bytes:
+    """Return the key of a partition's roster."""
+    return f"roster-p{partition}".encode()
+
+
+def encode_roster(facilities: Iterable[str]) -> bytes:
+    """Return the names of a partition's facilities; the marker's digest is their checksum."""
+    return canonical_bytes(sorted(facilities))
 
 
 def packs_key(sha256: str) -> bytes:
@@ -113,12 +139,17 @@ def decode_marker(value: bytes, partition: int) -> Marker:
         body = document["marker"]
         if sha256_hex(body) != document["sha256"]:
             raise StateLostError(f"marker of partition {partition}: its checksum does not fit")
-        marker = Marker.model_validate(body)
+        marker = Marker.model_validate(_newest(body))
     except (ValueError, KeyError, TypeError, ValidationError) as error:
         raise StateLostError(f"marker of partition {partition} cannot be read: {str(error)[:300]}") from error
     if marker.partition != partition or marker.low > marker.next:
         raise StateLostError(f"marker of partition {partition} belongs to partition {marker.partition}")
     return marker
+
+
+def _newest(body: dict[str, Any]) -> dict[str, Any]:
+    """Bring a marker of version 1 forward: it was written with every snapshot, and kept no origin."""
+    return body | {"version": 2, "origin": None} if body["version"] == 1 else body
 
 
 def snapshot_rows(topic: str, partition: int, facility: str, snapshot: bytes, part_bytes: int) -> list[Row]:
@@ -142,6 +173,7 @@ class StateRows:
 
     partition: int
     marker: bytes | None = None
+    roster: bytes | None = None
     packs: dict[str, bytes] = field(default_factory=dict)
     notes: dict[str, bytes] = field(default_factory=dict)
     """Rows about quarantine (streams/quarantine.py)."""
@@ -151,13 +183,17 @@ class StateRows:
         """Take one row; a null value forgets what stood under its key.
 
         Raises:
-            StateLostError: a key or a part that nobody writes here.
+            StateLostError: a key that nobody writes here.
         """
         name = (key or b"").decode("ascii", "replace")
         if _MARKER_KEY.match(name):
             if name.encode() != marker_key(self.partition):
                 raise StateLostError(f"state of partition {self.partition} holds a marker under {name!r}")
             self.marker = value
+        elif _ROSTER_KEY.match(name):
+            if name.encode() != roster_key(self.partition):
+                raise StateLostError(f"state of partition {self.partition} holds a roster under {name!r}")
+            self.roster = value
         elif found := _PACKS_KEY.match(name):
             self._set(self.packs, found[1], value)
         elif NOTE_KEY.match(name):
@@ -182,25 +218,24 @@ class StateRows:
                 del self._parts[facility]
             return
         place = _PART.match(header)
-        if place is None or int(place[1]) != index:
-            raise StateLostError(f"snapshot of {facility}: part {index} is marked {header[:20]!r}")
-        parts[index] = (int(place[2]), value)
+        marked = place is not None and int(place[1]) == index
+        parts[index] = (int(place[2]) if place is not None and marked else 0, value)
 
     @property
-    def facilities(self) -> list[str]:
-        """The facilities with a snapshot, sorted."""
-        return sorted(self._parts)
+    def parts(self) -> dict[str, int]:
+        """The facilities with a row, sorted, and in how many parts each stands (those left over of a larger one too)."""
+        return {name: max(self._parts[name]) + 1 for name in sorted(self._parts)}
 
     def snapshot(self, facility: str) -> bytes:
         """Return the snapshot of a facility, its parts joined.
 
         Raises:
-            StateLostError: a part is missing.
+            SnapshotError: a part is missing, or is marked as part of something else.
         """
-        parts = self._parts[facility]
+        parts = self._parts.get(facility, {})
         count = parts[0][0] if 0 in parts else 0
         if count == 0 or any(i not in parts or parts[i][0] != count for i in range(count)):
-            raise StateLostError(f"snapshot of {facility}: a part of it is missing")
+            raise SnapshotError(f"snapshot of {facility}: a part of it is missing")
         return b"".join(parts[i][1] for i in range(count))
 
     def bundles(self) -> list[PacksRecord]:
@@ -215,13 +250,13 @@ class StateRows:
             raise StateLostError(f"packs of partition {self.partition} cannot be read: {str(error)[:300]}") from error
 
     def checked_marker(self, committed: int | None) -> Marker | None:
-        """Return the marker if the rows are whole; None where the partition was never folded.
+        """Return the marker; None where the partition was never folded.
 
         Args:
             committed: the group's offset, which every checkpoint writes with its marker.
 
         Raises:
-            StateLostError: rows or a group offset without a marker, or snapshots that the marker does not count.
+            StateLostError: rows or a group offset without a marker.
         """
         if self.marker is None:
             if self._parts or self.packs:
@@ -232,8 +267,26 @@ class StateRows:
                 )
             return None
         marker = decode_marker(self.marker, self.partition)
-        if marker.facilities != len(self._parts) or marker.roster != roster_of(self._parts):
+        if marker.origin is None and len(self.packs) == 1:
+            # One bundle only: it was in force from the beginning.
+            marker = marker.model_copy(update={"origin": Origin(offset=0, packs=next(iter(self.packs)))})
+        return marker
+
+    def rostered(self, marker: Marker) -> list[str]:
+        """Return the facilities that have a snapshot according to the marker, sorted; a row may be missing here.
+
+        Raises:
+            StateLostError: the names are not known, or there is a snapshot that the marker does not count.
+        """
+        if marker.facilities == len(self._parts) and marker.roster == roster_of(self._parts):
+            return sorted(self._parts)
+        try:
+            names: list[str] = json.loads(self.roster or b"[]")
+            known = marker.roster == roster_of(names)
+        except (ValueError, TypeError):
+            known = False
+        if not known or not self._parts.keys() <= set(names):
             raise StateLostError(
                 f"partition {self.partition} has {len(self._parts)} snapshots, its marker counts {marker.facilities}"
             )
-        return marker
+        return sorted(names)

@@ -28,7 +28,7 @@ class Crumbs:
 
     Args:
         path: of the file; None keeps the slots in memory alone, where deaths leave no trace.
-        partitions: of the log.
+        partitions: of the log; twice as many where each may fold in a thread beside, in a slot of its own behind these.
     """
 
     def __init__(self, path: Path | None, partitions: int) -> None:

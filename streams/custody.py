@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol
 
@@ -13,15 +14,17 @@ from aiokafka.errors import IllegalStateError
 
 from rules.faults import printable
 from rules.instants import format_instant
+from streams.admission import admit, snapshots_of
 from streams.checkpoint import LogLostError
 from streams.clock_guard import JUMP_MS, ClockGuard
 from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
+from streams.ledger import Ledger
 from streams.quarantine import NOTE_KEY, Ward, suspect_of
-from streams.rebuild import batches_from, notes_of, rebuild, record_at
 from streams.rejected import ClockNotice
+from streams.release import batches_from, notes_of, record_at, release
 from streams.restore import log_bounds, read_state, restore_partition
-from streams.tenure import UNPOSITIONED, Ledger, Tenure
+from streams.tenure import UNPOSITIONED, Tenure
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from streams.checkpoint import StateRows
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.history import History
     from streams.quarantine import Suspect
     from streams.rejected import ClockState
     from streams.sensor import Sensor
@@ -59,7 +63,9 @@ class Custody:
     early or means that records are missing, and then the consumer is sent back.
     """
 
-    def __init__(self, fold: Fold, settings: WorkerSettings, sensor: Sensor, halt: Halt) -> None:
+    def __init__(
+        self, fold: Fold, settings: WorkerSettings, sensor: Sensor, halt: Halt, history: History | None = None
+    ) -> None:
         self.fold = fold
         self.settings = settings
         self.tenures: dict[int, Tenure] = {}
@@ -71,13 +77,14 @@ class Custody:
         self.seek: Callable[[Mapping[int, int]], Awaitable[None]] = _no_consumer
         """Positions the consumer; set by the seams once there is one."""
         self._clients = settings.kafka.for_aiokafka()
-        self._sensor, self._halt = sensor, halt
+        self._sensor, self._halt, self._history = sensor, halt, history
         self._ledger = Ledger(settings.hold_rows, settings.hold_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._releasing = asyncio.Lock()
         kafka = settings.kafka
         path = crumbs_path(settings.folder, settings.instance, kafka.bootstrap, settings.log_topic, settings.group_id)
-        self.crumbs = Crumbs(path, kafka.partitions)
+        # The slots behind the partitions' own are those of facilities that are folded anew, in a thread beside.
+        self.crumbs = Crumbs(path, 2 * kafka.partitions)
         self.guard = ClockGuard(settings.instance, _wall_ms, monotonic, settings.clock_wait_s)
         self._rebuilding: dict[tuple[int, str], asyncio.Task[None]] = {}
 
@@ -166,16 +173,18 @@ class Custody:
                     continue
                 if not await self._bridge(tenure, record.offset, stamp):
                     return
-            if record.timestamp > tenure.last_received + JUMP_MS and self._held(tenure, records[i:]):
+            # What a start folds again was judged, and told, when it was folded first.
+            first = record.offset >= tenure.published
+            if first and record.timestamp > tenure.last_received + JUMP_MS and self._held(tenure, records[i:]):
                 return
-            if record.timestamp < tenure.last_received - JUMP_MS and tenure.went_back(record.timestamp):
+            if record.timestamp < tenure.last_received - JUMP_MS and tenure.went_back(record.timestamp) and first:
                 self._tell_clock(tenure, "back", record.offset, record.timestamp)
             if tenure.ward.active and tenure.ward.keeps(record.offset, record.key, record.headers):
                 self._sensor.kept()
                 tenure.pass_over(record.offset, record.timestamp)
                 continue
             self.crumbs.enter(partition, record.offset)
-            tenure.feed(self._read(record))
+            tenure.feed(self._read(record), len(record.value or b""))
             if self._ledger.full:
                 self.crumbs.leave(partition)
                 await self._ledger.room()
@@ -258,7 +267,7 @@ class Custody:
             self._clients, self.settings.log_topic, partition, standing.begin, lambda: tenure.next
         )  # fmt: skip
         try:
-            await rebuild(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches)
+            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches)
         except asyncio.CancelledError:
             raise
         except MemoryError as error:
@@ -324,11 +333,10 @@ class Custody:
                     tenure.ward.tell(standing, "held")
                     _log.warning("partition %d: %s is quarantined since offset %d", partition, facility, standing.begin)
                 if suspect is not None:
-                    base = self.fold.partition_state(partition)
-                    rejected = tenure.ward.admit(suspect, start.next_offset, base)
+                    rejected = admit(tenure.ward, suspect, self.fold, state, start)
                     if rejected is not None:
                         tenure.reject(rejected)
-                tenure.ward.snapshots = {f: state.snapshot(f) for f in tenure.ward.quarantined if f in state.facilities}
+                tenure.ward.snapshots = snapshots_of(tenure.ward, state, start)
                 await tenure.write_notes()
                 tenure.begin(start)
                 self._begin_releases(tenure)
@@ -348,19 +356,37 @@ class Custody:
         """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
         partition = tenure.partition
         tenure.ward = Ward.of(partition, state.notes, bounds[0])
-        offset = self.crumbs.found.pop(partition, None)
-        if offset is None or not bounds[0] <= offset < bounds[1]:
-            return None
-        often = tenure.ward.died(offset)
-        _log.warning(
-            "partition %d: a worker died while it folded offset %d (%d times)",
-            partition, offset, tenure.ward.watch.deaths.get(offset, 0),
-        )  # fmt: skip
-        raw = await record_at(self._clients, self.settings.log_topic, partition, offset) if often else None
-        return None if raw is None else suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+        found = [self.crumbs.found.pop(slot, None) for slot in (self._slot(partition), partition)]
+        suspect = None
+        for offset in found:
+            if offset is None or not bounds[0] <= offset < bounds[1]:
+                continue
+            often = tenure.ward.died(offset)
+            _log.warning(
+                "partition %d: a worker died while it folded offset %d (%d times)",
+                partition, offset, tenure.ward.watch.deaths.get(offset, 0),
+            )  # fmt: skip
+            raw = await record_at(self._clients, self.settings.log_topic, partition, offset) if often else None
+            if raw is not None:
+                suspect = suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+        return suspect
+
+    def _slot(self, partition: int) -> int:
+        """Return the slot of what is folded anew of a partition, in a thread beside it."""
+        return self.settings.kafka.partitions + partition
 
     def _tenure(self, partition: int) -> Tenure:
-        return Tenure(partition, self.fold, self.settings, self._clients, self._ledger, self._sensor, self._halt)
+        return Tenure(
+            partition,
+            self.fold,
+            self.settings,
+            self._clients,
+            self._ledger,
+            self._sensor,
+            self._halt,
+            self._history,
+            partial(self.crumbs.enter, self._slot(partition)),
+        )
 
 
 async def _no_consumer(positions: Mapping[int, int]) -> None:

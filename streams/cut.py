@@ -8,9 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rules.engine import Engine
-from rules.evaluate import restore_state
 from rules.records import SEMANTICS, Kind, LogRecord, Rejected, StateRecord, Tick
-from rules.state import FORMAT, open_snapshot
+from rules.snapshot import FORMAT, open_snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -27,10 +26,7 @@ class _Head:
     shared: dict[str, LogRecord] = field(default_factory=dict)
 
     def fold(self, record: LogRecord) -> None:
-        if isinstance(record.payload, StateRecord):
-            restore_state(self.engine, record.partition, record.facility, record.payload)
-        else:
-            self.engine.fold(record)
+        self.engine.fold(record)
         self.last = record
         if record.kind is Kind.PACKS:
             self.shared["packs"] = record
@@ -83,13 +79,13 @@ def cut_log(
 
 def _state_line(engine: Engine, facility: str, last: LogRecord) -> LogRecord:
     snapshot = engine.snapshot(last.partition, facility)
-    body = open_snapshot(snapshot)
+    body, _ = open_snapshot(snapshot)
     payload = StateRecord(
         format=FORMAT,
         semantics=SEMANTICS,
-        packs=body["packs"],
-        clock=max(0, body["clock"]),
-        seq=body["seq"],
+        packs=body.packs,
+        clock=max(0, body.clock),
+        seq=body.seq,
         snapshot=base64.b64encode(snapshot).decode(),
         checksum=hashlib.sha256(snapshot).hexdigest(),
     )

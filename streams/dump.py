@@ -80,6 +80,22 @@ class LogReader:
                     if facility is None or _concerns(record, facility):
                         yield record
 
+    def bounds(self, partition: int) -> tuple[int, int]:
+        """Return the first and the next offset of a partition, as they are now."""
+        place = TopicPartition(self.topic, partition)
+        return self._consumer.beginning_offsets([place])[place], self._consumer.end_offsets([place])[place]
+
+    def records_of(
+        self, partition: int, facilities: frozenset[str], begin: int, end: int
+    ) -> Iterator[LogRecord | Rejected]:
+        """Yield the records of these facilities and all ticks and packs of a partition, offsets in [begin, end)."""
+        keys = {facility.encode() for facility in facilities}
+        kinds = {kind.value.encode() for kind in SHARED}
+        for raw in self._raw((partition, begin, end)):
+            # Decoded only if it is wanted: a partition holds many facilities.
+            if raw.key in keys or dict(raw.headers).get("kind") in kinds:
+                yield decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+
     def _raw(self, place: Place) -> Iterator[Any]:
         partition, begin, end = place
         if begin >= end:

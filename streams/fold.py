@@ -23,6 +23,13 @@ class Fold(Protocol):
     def know(self, bundle: Bundle) -> None:
         """Make packs known, so that snapshots and markers that name them can be restored."""
 
+    def sibling(self, packs: str) -> Fold:
+        """Return an empty fold that begins with packs known here.
+
+        Raises:
+            SnapshotError: they are not known.
+        """
+
     def fold(self, record: LogRecord) -> list[Change]:
         """Fold one record; changes come in publication order with a dense `seq` per stream."""
 

@@ -10,7 +10,8 @@ log they concern:
 | `release-<facility>` | an operator's wish to fold what was kept | `offsite quarantine release` |
 
 While a facility is quarantined its snapshot stays as it was at `begin`: from it, the partition's state and the log it is
-folded on when it is released (streams/rebuild.py).
+folded on when it is released (streams/release.py). What its snapshot holds beyond `begin` it skips, and what was published
+before it was quarantined (`published`) is not published again.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import json
 import logging
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -43,6 +44,7 @@ _log = logging.getLogger("offsite.worker")
 _SHARED = {kind.value.encode() for kind in SHARED}
 _Note = TypeVar("_Note", bound=Strict)
 Count = Annotated[int, Field(ge=0)]
+Source: TypeAlias = Literal["snapshot", "origin", "lost"]
 
 
 class NoteError(ContractError):
@@ -70,13 +72,17 @@ class Quarantine(Strict):
     facility: FacilityId
     partition: Count
     begin: Count
-    """The first offset that is not folded; the facility's snapshot and `base` are as of there."""
+    """The log is read from here when it is folded on; `base` is as of there, the facility's snapshot of there or later."""
     base: PartitionState
     offset: Count
     """The record that killed."""
     deaths: Count
     since: Instant
     """The broker's time of that record."""
+    published: Count = 0
+    """The changes of the facility's records before this are published."""
+    source: Source = "snapshot"
+    """What it is folded on from; `lost` where there is neither a good snapshot nor a known beginning."""
 
 
 class Release(Strict):
@@ -200,13 +206,17 @@ class Ward:
         self._watch(deaths=kept)
         return kept.get(offset, 0) >= DEATHS
 
-    def admit(self, suspect: Suspect, begin: int, base: PartitionState) -> Rejected | None:
+    def admit(
+        self, suspect: Suspect, begin: int, base: PartitionState, published: int = 0, source: Source = "snapshot"
+    ) -> Rejected | None:
         """Quarantine the facility of a record that kills; a record of nobody is passed over and returned as rejected.
 
         Args:
             suspect: the record.
             begin: where the owner begins to fold: what is folded then is as of there.
             base: the partition's state at `begin`.
+            published: the changes of the facility's records before this are published.
+            source: what it is folded on from.
         """
         deaths = self.watch.deaths.get(suspect.offset, 0)
         if not suspect.facility:
@@ -218,7 +228,7 @@ class Ward:
         if standing is None:
             standing = Quarantine(
                 facility=suspect.facility, partition=self.partition, begin=begin, base=base, offset=suspect.offset,
-                deaths=deaths, since=suspect.received,
+                deaths=deaths, since=suspect.received, published=published, source=source,
             )  # fmt: skip
             self._stand(standing)
             self.tell(standing, "held")

@@ -1,149 +1,194 @@
-"""Fold what was kept of a quarantined facility, beside the partition that goes on, and hand it over where both stand level."""
+"""Facilities whose snapshots are no good, folded anew from their history while the rest of the partition goes on.
+
+A fold of its own, in a thread, reads what stands in log and archive from where the partition was folded first. What the
+partition is fed meanwhile and concerns these facilities waits in a bounded tail; where the tail overflows it is given up,
+for it stands in the log too. Once history and tail meet, the states go into the partition's fold in one step: from then on
+it is as if their snapshots had been good. Their changes keep their `seq`, and those that are known to be published are not
+published again.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from time import monotonic
-from typing import TYPE_CHECKING, Any
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
-
-from streams.codec import SHARED, decode
+from rules.errors import BadInputError
+from rules.records import Rejected
+from rules.snapshot import SnapshotError
+from streams.history import HistoryLostError, concerns
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Sequence
 
-    from streams.crumbs import Crumbs
-    from streams.quarantine import Quarantine
-    from streams.tenure import Tenure
+    from rules.changes import Change
+    from rules.records import LogRecord
+    from streams.checkpoint import Origin
+    from streams.fold import Fold
+    from streams.history import History
+    from streams.restore import Bad
 
-POLL_MS = 200
-YIELD_S = 0.02
-_SHARED = {kind.value.encode() for kind in SHARED}
-_log = logging.getLogger("offsite.worker")
+TAIL_RECORDS = 2_000
+TAIL_BYTES = 8 * 1024 * 1024
+"""What waits in memory; it is folded at a stretch while the partition stands still: less than a second."""
+TAKE_CHANGES = 500
+"""Changes handed over at once."""
 
 
-async def rebuild(
-    tenure: Tenure, quarantine: Quarantine, snapshot: bytes | None, crumbs: Crumbs, batches: AsyncIterator[Any]
-) -> None:
-    """Fold the facility from where it was left, in a fold of its own, until it stands where the partition stands.
+class Rebuild:
+    """One attempt after the other to fold some facilities of one partition anew."""
 
-    The changes are published as they come: a consumer that knows some of them already drops those. Whatever ends the
-    process before the checkpoint behind the hand-over lets all of it begin anew.
+    def __init__(
+        self,
+        partition: int,
+        bad: Sequence[Bad],
+        origin: Origin | None,
+        history: History,
+        at: int,
+        passed: Container[int] = (),
+        note: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        """Take what is to be folded anew.
 
-    Args:
-        tenure: of the partition.
-        quarantine: what to end.
-        snapshot: of the facility as of `quarantine.begin`; None if it has none.
-        crumbs: where each record is noted before it is folded: it may kill again.
-        batches: records of the log from `quarantine.begin` on, batch by batch; an empty one means that no more are there.
-    """
-    facility, partition = quarantine.facility, quarantine.partition
-    side = tenure.fold.alone()
-    side.restore_partition(partition, quarantine.base)
-    if snapshot is not None:
-        side.restore(partition, facility, snapshot)
-    key, began, count = facility.encode(), monotonic(), 0
-    async for batch in batches:
-        for raw in batch:
-            if raw.offset >= tenure.next or not tenure.accepts:
-                break
-            shared = dict(raw.headers).get("kind") in _SHARED
-            if not shared and raw.key != key:
-                continue
-            if raw.offset not in tenure.ward.watch.skipped:
-                crumbs.enter(partition, raw.offset)
-                tenure.follow(
-                    side, decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value), shared=shared
-                )
-                crumbs.leave(partition)
-                count += not shared
-            if monotonic() - began > YIELD_S:
-                await tenure.room()
-                began = monotonic()
+        Args:
+            partition: theirs.
+            bad: the facilities.
+            origin: where the partition was folded from first.
+            history: all of it from there.
+            at: the partition is fed from this offset.
+            passed: records that the partition passes over, because they killed their worker.
+            note: hears the offset of each record before it is folded here, and -1 after it: it may kill.
+        """
+        self.partition = partition
+        self.published = {entry.facility: entry.published for entry in bad}
+        """Facility -> its changes of the records before this are published."""
+        self.facilities = frozenset(self.published)
+        self._floor = max(self.published.values())
+        self._origin, self._history = origin, history
+        self._target = at
+        """The tail holds what was fed from here on."""
+        self._tail: deque[LogRecord] = deque()
+        self._tail_bytes = 0
+        self._keeps = False
+        self._fold: Fold | None = None
+        self._reached = 0
+        self._stopped = threading.Event()
+        self._passed, self._note = passed, note
+
+    def offer(self, record: LogRecord | Rejected, size: int) -> bool:
+        """Take note of a record that the partition is fed; True if it is for a facility that waits."""
+        if isinstance(record, Rejected) or not concerns(record, self.facilities):
+            return False
+        full = len(self._tail) >= TAIL_RECORDS or self._tail_bytes + size > TAIL_BYTES
+        if full or not self._keeps:
+            self._tail.clear()
+            self._tail_bytes = 0
+            self._target = record.offset + 1
         else:
-            if batch:
-                continue
-        # Nothing is awaited from here on: the partition cannot move on while the facility is handed over.
-        if tenure.accepts:
-            tenure.take_over(facility, side)
-            _log.warning("partition %d: %s is folded again; %d records were kept", partition, facility, count)
-        return
+            self._tail.append(record)
+            self._tail_bytes += size
+        return record.facility in self.facilities
 
+    def begin(self, fold: Fold, at: int) -> None:
+        """Begin an attempt; the partition stands at `at`.
 
-async def batches_from(
-    clients: Mapping[str, Any], topic: str, partition: int, begin: int, until: Callable[[], int]
-) -> AsyncGenerator[Iterable[Any]]:
-    """Yield the committed records of a partition from `begin`; an empty batch once `until` is reached.
+        Args:
+            fold: of the partition; the attempt has one of its own, with the packs that this one knows.
+            at: the partition's next offset.
 
-    Raises:
-        LookupError: the log no longer holds them.
-    """
-    consumer = AIOKafkaConsumer(
-        **clients,
-        group_id=None,
-        enable_auto_commit=False,
-        isolation_level="read_committed",
-        auto_offset_reset="earliest",
-        max_partition_fetch_bytes=8 * 1024 * 1024,
-    )
-    try:
-        await consumer.start()
-        place = TopicPartition(topic, partition)
-        consumer.assign([place])
-        first = (await consumer.beginning_offsets([place]))[place]
-        if first > begin:
-            raise LookupError(f"the log begins at offset {first}, what was kept begins at {begin}")
-        consumer.seek(place, begin)
-        while True:
-            found = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=500)).get(place, [])
-            if found:
-                yield found
-            elif await consumer.position(place) >= until():
-                yield []
-            await asyncio.sleep(0)
-    finally:
-        await consumer.stop()
-
-
-async def record_at(clients: Mapping[str, Any], topic: str, partition: int, offset: int) -> Any:  # noqa: ANN401 - aiokafka's record
-    """Return the record at an offset, undecoded, or None if there is none any more."""
-    try:
-        async for batch in batches_from(clients, topic, partition, offset, lambda: offset + 1):
-            for raw in batch:
-                return raw if raw.offset == offset else None
-            return None
-    except LookupError:
-        return None
-
-
-async def notes_of(
-    clients: Mapping[str, Any], topic: str, partitions: Iterable[int], is_note: Callable[[str], object]
-) -> dict[int, dict[str, bytes]]:
-    """Return the rows of the state topic whose keys `is_note` knows, by partition; snapshots are passed over unread."""
-    found: dict[int, dict[str, bytes]] = {}
-    for partition in partitions:
-        notes = found.setdefault(partition, {})
-        consumer = AIOKafkaConsumer(
-            **clients, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
-            auto_offset_reset="earliest",
-        )  # fmt: skip
+        Raises:
+            HistoryLostError: where the partition's history began is not known.
+        """
+        if self._origin is None:
+            raise HistoryLostError(f"partition {self.partition}: the packs it was first folded with are not known")
         try:
-            await consumer.start()
-            place = TopicPartition(topic, partition)
-            consumer.assign([place])
-            begin = (await consumer.beginning_offsets([place]))[place]
-            end = (await consumer.end_offsets([place]))[place]
-            consumer.seek(place, begin)
-            while await consumer.position(place) < end:
-                for raw in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
-                    name = (raw.key or b"").decode("latin-1")
-                    if is_note(name):
-                        if raw.value is None:
-                            notes.pop(name, None)
-                        else:
-                            notes[name] = raw.value
-        finally:
-            await consumer.stop()
-    return found
+            self._fold = fold.sibling(self._origin.packs)
+        except SnapshotError as error:
+            raise HistoryLostError(f"partition {self.partition}: {error}") from error
+        self._reached, self._target, self._keeps = self._origin.offset, at, True
+        self._tail.clear()
+        self._tail_bytes = 0
+
+    def give_up(self) -> None:
+        """End an attempt that failed: nothing waits in memory until the next one."""
+        self._note(-1)
+        self._keeps, self._fold = False, None
+        self._tail.clear()
+        self._tail_bytes = 0
+
+    def stop(self) -> None:
+        """End the thread soon: the partition is given up."""
+        self._stopped.set()
+        self._note(-1)
+
+    @property
+    def met(self) -> bool:
+        """Whether the history is folded up to where the tail begins."""
+        return self._reached >= self._target
+
+    def ripe(self, at: int) -> bool:
+        """Say whether the partition, standing at `at`, can take the facilities in.
+
+        It reads the log again from `low`: before it is back where it stood, a facility may not have begun yet.
+        """
+        return self.met and at >= self._floor
+
+    def read(self, deliver: Callable[[list[Change]], None]) -> None:
+        """Fold history up to where the tail began when this was called; runs in a thread.
+
+        Args:
+            deliver: takes changes that are to be published, in order; may block.
+
+        Raises:
+            HistoryLostError: a part of it is gone.
+            OffsiteError: broker or store do not answer.
+        """
+        end = self._target
+        changes: list[Change] = []
+        for record in self._history.records(self.partition, self.facilities, self._reached, end):
+            if self._stopped.is_set():
+                return
+            changes += self._step(record)
+            if len(changes) >= TAKE_CHANGES:
+                deliver(changes)
+                changes = []
+        if changes:
+            deliver(changes)
+        self._reached = end
+
+    def graft(self, into: Fold) -> list[Change]:
+        """Fold the tail and put the facilities into the partition's fold; returns the changes still to be published.
+
+        Raises:
+            HistoryLostError: what was read does not lead to where the partition stands.
+        """
+        assert self._fold is not None  # noqa: S101 - an attempt was begun
+        changes = [change for record in self._tail for change in self._step(record)]
+        here, there = into.partition_state(self.partition), self._fold.partition_state(self.partition)
+        # Neither has seen every record: each only those that concern it.
+        newest = {"next_offset": max(here.next_offset, there.next_offset)}
+        here, there = here.model_copy(update=newest), there.model_copy(update=newest)
+        missing = sorted(self.facilities - set(self._fold.facilities(self.partition)))
+        if here != there or missing:
+            raise HistoryLostError(
+                f"partition {self.partition}: its history is not whole: clock and packs are {there}, not {here}"
+                if here != there
+                else f"partition {self.partition}: its history holds nothing of {', '.join(missing)[:200]}"
+            )
+        into.restore_partition(self.partition, here)
+        for facility in sorted(self.facilities):
+            into.restore(self.partition, facility, self._fold.snapshot(self.partition, facility))
+        return changes
+
+    def _step(self, record: LogRecord | Rejected) -> list[Change]:
+        assert self._fold is not None  # noqa: S101 - an attempt was begun
+        if isinstance(record, Rejected) or record.offset in self._passed:
+            return []
+        if not self._stopped.is_set():
+            self._note(record.offset)
+        try:
+            changes = self._fold.fold(record)
+        except (BadInputError, SnapshotError):
+            changes = []  # rejected when the partition folded it
+        self._note(-1)
+        return [change for change in changes if record.offset >= self.published[change.facility]]

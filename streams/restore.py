@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from rules.pack import Bundle
-from rules.state import SnapshotError
-from streams.checkpoint import LogLostError, StateLostError, StateRows
+from rules.snapshot import SnapshotError
+from streams.checkpoint import LogLostError, Origin, StateRows
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
+    from rules.engine import PartitionState
     from streams.fold import Fold
 
 POLL_MS = 1_000
@@ -23,14 +24,37 @@ YIELD_EVERY = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Bad:
+    """A facility that cannot be restored."""
+
+    facility: str
+    why: str
+    published: int
+    """Its changes of the records before this are published."""
+    sample: bytes = b""
+    """The first bytes of the snapshot."""
+
+
+@dataclass(frozen=True, slots=True)
 class Start:
     """Where a restored partition goes on."""
 
+    low: int
+    """The log is read from here."""
     next_offset: int
+    """Every change of the records before is published."""
+    state: PartitionState
+    """Of the partition at `low`."""
     marked: bool
     """Whether a marker was there; False for a partition that nobody has folded yet."""
-    facilities: int
-    bytes_read: int
+    origin: Origin | None
+    parts: dict[str, int] = field(default_factory=dict)
+    """The facilities that have a snapshot, and in how many parts."""
+    packs: frozenset[str] = frozenset()
+    """The bundles that the state topic holds."""
+    bad: tuple[Bad, ...] = ()
+    rebuilding: dict[str, int] = field(default_factory=dict)
+    """Facilities whose snapshot is older than `low` -> their changes of the records before this are published."""
 
 
 async def read_state(
@@ -91,40 +115,56 @@ async def log_bounds(clients: Mapping[str, Any], topic: str, partitions: Iterabl
 
 
 async def restore_partition(
-    fold: Fold,
-    rows: StateRows,
-    committed: int | None,
-    bounds: tuple[int, int],
-    bytes_read: int = 0,
-    without: Container[str] = (),
+    fold: Fold, rows: StateRows, committed: int | None, bounds: tuple[int, int], without: Container[str] = ()
 ) -> Start:
     """Put the fold back to the marker; a partition without one begins where its log begins.
 
-    Facilities in `without` are quarantined: they stay as their snapshot says, outside the fold.
+    A facility whose snapshot is no good is named in `bad`, and the fold does not know it. Facilities in `without` are
+    quarantined: they stay as their snapshot says, outside the fold, and are not folded anew either.
 
     Raises:
-        StateLostError: the rows are not whole, or a snapshot cannot be restored.
-        LogLostError: the log begins after, or ends before, the marker.
+        StateLostError: the marker cannot be read, or the rows are not those it counts.
+        LogLostError: the log begins after `low`, or ends before the marker.
     """
-    begin, end = bounds
-    fold.drop(rows.partition)
+    partition, (begin, end) = rows.partition, bounds
+    fold.drop(partition)
     marker = rows.checked_marker(committed)
     if marker is None:
-        return Start(begin, marked=False, facilities=0, bytes_read=bytes_read)
-    if not begin <= marker.low <= end:
+        origin = Origin(offset=begin, packs=fold.bundle.sha256)
+        return Start(begin, begin, fold.partition_state(partition), marked=False, origin=origin)
+    if not begin <= marker.low <= marker.next <= end:
         raise LogLostError(
-            f"partition {rows.partition}: the marker wants offset {marker.low}, the log holds {begin} to {end}"
+            f"partition {partition}: the marker wants offset {marker.low} to {marker.next}, "
+            f"the log holds {begin} to {end}"
         )
+    roster = rows.rostered(marker)
     for record in rows.bundles():
         fold.know(Bundle.from_record(record))
-    fold.restore_partition(rows.partition, marker.state)
-    for i, facility in enumerate(rows.facilities):
+    fold.restore_partition(partition, marker.state)
+    bad = []
+    for i, facility in enumerate(sorted({*roster, *marker.rebuilding})):
         if facility in without:
             continue
+        if facility in marker.rebuilding:
+            # Its snapshot, should it be readable now, is older than `low`: records in between are in no fold.
+            bad.append(Bad(facility, "it was being folded anew when the worker stopped", marker.rebuilding[facility]))
+            continue
+        snapshot = b""
         try:
-            fold.restore(rows.partition, facility, rows.snapshot(facility))
+            snapshot = rows.snapshot(facility)
+            fold.restore(partition, facility, snapshot)
         except SnapshotError as error:
-            raise StateLostError(f"partition {rows.partition}: {error}") from error
+            bad.append(Bad(facility, str(error), marker.next, snapshot))
         if i % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
-    return Start(marker.low, marked=True, facilities=marker.facilities, bytes_read=bytes_read)
+    return Start(
+        marker.low,
+        marker.next,
+        marker.state,
+        marked=True,
+        origin=marker.origin,
+        parts=dict.fromkeys(roster, 1) | rows.parts,
+        packs=frozenset(rows.packs),
+        bad=tuple(bad),
+        rebuilding=dict(marker.rebuilding),
+    )

@@ -45,13 +45,26 @@ class Sensor:
         self.checkpoint_seconds = Histogram(
             "offsite_worker_checkpoint_seconds", "Time of a checkpoint.", buckets=_SECONDS, registry=r
         )
-        self.checkpoint_bytes = Counter("offsite_worker_checkpoint_bytes", "State rows written.", registry=r)
+        self.checkpoint_bytes = Counter(
+            "offsite_worker_checkpoint_bytes", "Bytes of state rows written: snapshots, marker, packs.", registry=r
+        )
+        self.snapshots = Counter("offsite_worker_snapshots", "Snapshots of facilities written.", registry=r)
+        self.log_bytes = Counter(
+            "offsite_worker_log_bytes", "Bytes of log records folded, records folded again left out.", registry=r
+        )
+        self.again = Counter(
+            "offsite_worker_records_again", "Log records folded again at a start, up to the marker.", registry=r
+        )
         self.transaction_seconds = Histogram(
             "offsite_worker_transaction_seconds", "Time of a transaction.", buckets=_SECONDS, registry=r
         )
         self.published = Counter("offsite_worker_published_rows", "Rows committed.", registry=r)
         self.restores = Counter("offsite_worker_restores", "Times that partitions were restored.", registry=r)
         self.restore_seconds = Gauge("offsite_worker_restore_seconds", "Time of the last restore.", registry=r)
+        self.rebuilds = Gauge(
+            "offsite_worker_rebuilding_facilities", "Facilities without a good snapshot, not folded yet.", registry=r
+        )
+        self._rebuilding: dict[int, int] = {}
         self.rule_failures = Counter(
             "offsite_worker_rule_failures", "Rules put aside for a facility because they raised.", registry=r
         )
@@ -79,11 +92,16 @@ class Sensor:
         for outcome in ("ok", "failed"):
             self.ticks.labels(outcome)
 
-    def folded(self, record: LogRecord) -> None:
-        """Count a folded record."""
+    def folded(self, record: LogRecord, size: int) -> None:
+        """Count a folded record and its bytes in the log."""
+        self.log_bytes.inc(size)
         self.records.labels(record.kind.value).inc()
         if isinstance(record.payload, Readings):
             self.readings.inc(int(record.payload.time.size))
+
+    def folded_again(self) -> None:
+        """Count a record whose changes are published already."""
+        self.again.inc()
 
     def changed(self, change: Change) -> None:
         """Count a change."""
@@ -111,10 +129,16 @@ class Sensor:
         """Count a seek for missing records."""
         self.reseeks.inc()
 
-    def checkpointed(self, seconds: float, size: int) -> None:
-        """Count a checkpoint."""
+    def checkpointed(self, seconds: float, snapshots: int, size: int) -> None:
+        """Count a checkpoint, its snapshots, and the bytes of its state rows."""
+        self.snapshots.inc(snapshots)
         self.checkpoint_seconds.observe(seconds)
         self.checkpoint_bytes.inc(size)
+
+    def rebuilding(self, partition: int, facilities: int) -> None:
+        """Set how many facilities of a partition are being folded anew."""
+        self._rebuilding[partition] = facilities
+        self.rebuilds.set(sum(self._rebuilding.values()))
 
     def transacted(self, seconds: float, rows: int) -> None:
         """Count a committed transaction."""

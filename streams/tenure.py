@@ -1,5 +1,7 @@
 """One assigned partition: its fence, what it still has to publish, its checkpoints.
 
+Above 400 lines on purpose: that changes, state and position of a checkpoint are of one instant is seen in one file.
+
 One transaction is in flight at a time. aiokafka's `commit_transaction` succeeds although a batch failed, so every
 future is awaited first; after any failure the producer is never used again and the process ends.
 """
@@ -7,29 +9,33 @@ future is awaited first; after any failure the producer is never used again and 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from rules.errors import BadInputError
-from rules.evaluate import restore_state
+from rules.errors import BadInputError, OffsiteError
 from rules.fitting import change_bytes, fit
-from rules.records import LogRecord, PacksRecord, Rejected, StateRecord
-from rules.state import SnapshotError
-from streams.checkpoint import Marker, Row, encode_marker, marker_key, packs_key, roster_of, snapshot_rows
+from rules.records import LogRecord, PacksRecord, Rejected
+from rules.snapshot import SnapshotError
+from streams.checkpoint import Row
+from streams.history import LogHistory
 from streams.quarantine import Ward, Watch
+from streams.rebuild import Rebuild
 from streams.rejected import encode_entry, encode_rejected
+from streams.stateledger import StateLedger
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from rules.changes import Change
-    from rules.engine import Engine
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.history import History
+    from streams.ledger import Ledger
     from streams.rejected import ClockNotice
     from streams.restore import Start
     from streams.sensor import Sensor
@@ -46,43 +52,14 @@ TAKE_BYTES = 8 * 1024 * 1024
 """What one transaction of changes carries at most."""
 
 
+RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
+"""Between two attempts to fold facilities anew; the second while it fails again and again."""
+CATCH_UP_S = 0.05
+"""Between two looks whether the partition is back where its marker stood."""
+_log = logging.getLogger("offsite.worker")
+
 UNPOSITIONED = 1 << 62
 """The stamp of a partition that the consumer was not yet sent to: whatever lies ahead of it came too early."""
-
-
-class Ledger:
-    """What all partitions of this process have folded and not yet published; the agent is held when it is full."""
-
-    def __init__(self, max_rows: int, max_bytes: int) -> None:
-        self.rows = 0
-        self.bytes = 0
-        self._max_rows, self._max_bytes = max_rows, max_bytes
-        self._room = asyncio.Event()
-        self._room.set()
-
-    def add(self, row: Row) -> None:
-        """Count a row that waits."""
-        self.rows += 1
-        self.bytes += row.size
-        if self.rows >= self._max_rows or self.bytes >= self._max_bytes:
-            self._room.clear()
-
-    def settle(self, rows: Iterable[Row]) -> None:
-        """Count rows as published (or given up with their partition)."""
-        for row in rows:
-            self.rows -= 1
-            self.bytes -= row.size
-        if self.rows <= self._max_rows // 2 and self.bytes <= self._max_bytes // 2:
-            self._room.set()
-
-    @property
-    def full(self) -> bool:
-        """Whether the agent has to wait."""
-        return not self._room.is_set()
-
-    async def room(self) -> None:
-        """Wait until half of it is published."""
-        await self._room.wait()
 
 
 class Tenure:
@@ -97,7 +74,22 @@ class Tenure:
         ledger: Ledger,
         sensor: Sensor,
         halt: Halt,
+        history: History | None = None,
+        note: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """Take what all partitions of the process share.
+
+        Args:
+            partition: of the log.
+            fold: what folds it.
+            settings: of the worker.
+            clients: aiokafka's arguments.
+            ledger: counts what waits to be published.
+            sensor: counts.
+            halt: ends the process.
+            history: the log from its beginning; needed where a snapshot is no good.
+            note: hears the offset of each record that is folded anew, before it is folded, and -1 after it.
+        """
         self.partition = partition
         self.fold = fold
         self.ward = Ward(partition, Watch(partition=partition))
@@ -105,9 +97,11 @@ class Tenure:
         self.next = 0
         """The next offset of the log to fold."""
         self.checkpointed = -1
-        """`next` of the last checkpoint, or -1."""
+        """Where the fold stood at the last checkpoint, or -1."""
+        self.published = 0
+        """Every change of the records before is published, as the marker says: they are not published again."""
         self.last_received = 0
-        """Receive time of the last record folded, in ms."""
+        """Newest receive time of the records passed, in ms."""
         self.held = False
         """Whether it waits because the broker's clock jumped."""
         self._behind = False
@@ -118,10 +112,14 @@ class Tenure:
         self.sought = -1
         """The offset that was last sought again because records were missing before those that came."""
         self.accepts = False
-        self._settings, self._ledger, self._sensor, self._halt = settings, ledger, sensor, halt
+        self._settings, self._ledger, self._sensor, self._halt, self._note = settings, ledger, sensor, halt, note
         self._rows: deque[Row] = deque()
-        self._packs: dict[str, bytes] = {}
-        self._seeded: set[str] = set()
+        self._clock = monotonic
+        self._history = history or LogHistory(settings.kafka, settings.log_topic)
+        self._rebuild: Rebuild | None = None
+        self._rebuilding: asyncio.Task[None] | None = None
+        self._rebuilt: set[str] = set()
+        """Facilities folded beside the partition and taken in that no snapshot holds yet."""
         self._wake = asyncio.Event()
         self._closing = False
         self._task: asyncio.Task[None] | None = None
@@ -139,26 +137,48 @@ class Tenure:
         await self._producer.start()
 
     def begin(self, start: Start) -> None:
-        """Accept records from where the last checkpoint ended, and publish from now on."""
-        self.next = start.next_offset
-        self.checkpointed = start.next_offset if start.marked else -1
+        """Accept records from where the log has to be read, and publish from now on."""
+        self._state = StateLedger(self.partition, self._settings, start, self._clock())
+        self.next, self.published = start.low, start.next_offset
+        self.checkpointed = start.low if start.marked else -1
+        self.last_received = max(0, start.state.clock)
         if not start.marked:
             # Snapshots and marker name the packs they were folded with: a later release ships others.
-            self._remember(self.fold.bundle.to_record())
+            self._state.remember(self.fold.bundle.to_record())
         self.announce()
+        for bad in start.bad:
+            self._tell_bad(bad.facility, bad.why, bad.sample)
         self.accepts = True
         self._task = asyncio.create_task(self._run(), name=f"publish-{self.partition}")
+        if start.bad:
+            passed = frozenset(self.ward.watch.skipped)
+            self._rebuild = Rebuild(
+                self.partition, start.bad, start.origin, self._history, start.low, passed, self._note
+            )
+            self._rebuilding = asyncio.create_task(self._fold_anew(self._rebuild), name=f"rebuild-{self.partition}")
+        self._sensor.rebuilding(self.partition, len(start.bad))
 
-    def feed(self, record: LogRecord | Rejected) -> None:
-        """Fold one record and keep what it gives for publication; synchronous, so that a checkpoint never cuts it."""
-        outcome = record if isinstance(record, Rejected) else self._step(record, self.fold)
-        if isinstance(record, LogRecord) and not isinstance(outcome, Rejected):
-            if isinstance(record.payload, StateRecord):
-                self._seeded.add(record.facility)
-            elif isinstance(record.payload, PacksRecord):
-                self._remember(record.payload)
-            self._sensor.folded(record)
-        self._keep(outcome)
+    def feed(self, record: LogRecord | Rejected, size: int = 0) -> None:
+        """Fold one record and keep what it gives for publication; synchronous, so that a checkpoint never cuts it.
+
+        What the marker says is published is not published again: records before it are folded again only because some
+        snapshot is older.
+
+        Args:
+            record: the next one of the partition.
+            size: its bytes in the log.
+        """
+        waits = self._rebuild is not None and self._rebuild.offer(record, size)
+        outcome = record if isinstance(record, Rejected) else [] if waits else self._step(record, self.fold)
+        accepted = record if isinstance(record, LogRecord) and not isinstance(outcome, Rejected) else None
+        if accepted is not None and isinstance(accepted.payload, PacksRecord):
+            self._state.remember(accepted.payload)
+        if record.offset < self.published:
+            self._sensor.folded_again()
+        else:
+            self._keep(outcome)
+            if accepted is not None:
+                self._sensor.folded(accepted, size)
         self.pass_over(record.offset, record.received)
 
     def pass_over(self, offset: int, received: int) -> None:
@@ -167,17 +187,24 @@ class Tenure:
         if received >= self.last_received:
             self.last_received, self._behind = received, False
 
-    def follow(self, side: Fold, record: LogRecord | Rejected, *, shared: bool) -> None:
-        """Fold a record of a facility that is being released; what belongs to all was published long ago."""
+    def follow(self, side: Fold, record: LogRecord | Rejected, *, shared: bool, known: bool) -> None:
+        """Fold a record of a facility that is being released; what belongs to all was published long ago.
+
+        Args:
+            side: what folds the facility.
+            record: its next one.
+            shared: it belongs to all.
+            known: what it gives was published before the facility was quarantined.
+        """
         outcome = record if isinstance(record, Rejected) else self._step(record, side)
-        if not (shared and isinstance(outcome, Rejected)):
+        if not known and not (shared and isinstance(outcome, Rejected)):
             self._keep(outcome)
 
     def take_over(self, facility: str, side: Fold) -> None:
         """Go on with a facility that was folded beside this partition and stands level with it."""
         if facility in side.facilities(self.partition):
             self.fold.restore(self.partition, facility, side.snapshot(self.partition, facility))
-            self._seeded.add(facility)
+            self._rebuilt.add(facility)
         self.ward.discharge(facility)
         self.announce()
 
@@ -217,11 +244,17 @@ class Tenure:
         self.accepts = False
         self._closing = True
         self._wake.set()
+        if self._rebuild is not None and self._rebuilding is not None:
+            # Its thread ends with the record it is at; nothing it does is used any more.
+            self._rebuild.stop()
+            self._rebuilding.cancel()
+            await asyncio.wait([self._rebuilding])
         if self._task is not None:
             await self._task
         await self._producer.stop()
         self._ledger.settle(self._rows)
         self._rows.clear()
+        self._sensor.rebuilding(self.partition, 0)
 
     @property
     def pending(self) -> int:
@@ -232,9 +265,6 @@ class Tenure:
         """Fold a record; packs or state that do not hold what they promise are rejected, and the log goes on."""
         place = (record.partition, record.offset, record.received, record.facility)
         try:
-            if isinstance(record.payload, StateRecord):
-                restore_state(cast("Engine", fold), self.partition, record.facility, record.payload)
-                return []
             return fold.fold(record)
         except BadInputError as error:
             return Rejected(*place, "bad_packs", error.report()[:1000], b"")
@@ -242,20 +272,70 @@ class Tenure:
             return Rejected(*place, "bad_state", str(error)[:1000], b"")
 
     def _keep(self, outcome: list[Change] | Rejected) -> None:
-        settings = self._settings
         if isinstance(outcome, Rejected):
-            self._add(Row(settings.rejected_topic, None, outcome.facility.encode(), encode_rejected(outcome)))
+            row = encode_rejected(outcome)
+            self._add(Row(self._settings.rejected_topic, None, outcome.facility.encode(), row))
             self._sensor.rejected(outcome)
-            return
-        for change in outcome:
-            self._add(Row(settings.alarms_topic, self.partition, change.stream.encode(), change_bytes(fit(change))))
-            self._sensor.changed(change)
+        else:
+            self._say(outcome)
 
     def _notes(self) -> list[Row]:
         return [Row(self._settings.state_topic, self.partition, key, value) for key, value in self.ward.take_due()]
 
-    def _remember(self, packs: PacksRecord) -> None:
-        self._packs[packs.sha256] = packs.model_dump_json().encode()
+    def _say(self, changes: list[Change]) -> None:
+        for change in changes:
+            row = change_bytes(fit(change))
+            self._add(Row(self._settings.alarms_topic, self.partition, change.stream.encode(), row))
+            self._sensor.changed(change)
+
+    def _tell_bad(self, facility: str, why: str, sample: bytes = b"") -> None:
+        """Report that a facility has no state: a line, a metric, and a row where what cannot be evaluated is kept."""
+        _log.error("partition %d: %s has no good snapshot and is folded anew: %s", self.partition, facility, why)
+        told = Rejected(self.partition, self.next, self.last_received, facility, "bad_state", why[:1000], sample)
+        self._keep(told)
+
+    async def _fold_anew(self, rebuild: Rebuild) -> None:
+        """Fold facilities without a good snapshot anew, as often as it takes; the partition goes on meanwhile."""
+        loop, patience, told = asyncio.get_running_loop(), RETRY_S, ""
+
+        def deliver(changes: list[Change]) -> None:
+            asyncio.run_coroutine_threadsafe(self._take_rebuilt(changes), loop).result()
+
+        while True:
+            try:
+                rebuild.begin(self.fold, self.next)
+                while not rebuild.ripe(self.next):
+                    if rebuild.met:
+                        await asyncio.sleep(CATCH_UP_S)
+                    else:
+                        await asyncio.to_thread(rebuild.read, deliver)
+                    if self._closing:
+                        return
+                # Nothing is awaited from here on: the partition stands still.
+                self._say(rebuild.graft(self.fold))
+            except OffsiteError as error:
+                rebuild.give_up()
+                if told != str(error):
+                    told = str(error)
+                    for facility in sorted(rebuild.facilities):
+                        self._tell_bad(facility, f"it cannot be folded anew yet: {error.report()}")
+                await asyncio.sleep(patience)
+                patience = min(patience * 2, LONGEST_RETRY_S)
+                continue
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:  # noqa: BLE001 - as in the agent: what escapes the fold ends the process
+                self._halt(f"partition {self.partition} cannot fold facilities anew", error)
+            break
+        self._rebuild = None
+        self._rebuilt |= rebuild.facilities
+        self._sensor.rebuilding(self.partition, 0)
+        _log.info("partition %d: folded anew: %s", self.partition, ", ".join(sorted(rebuild.facilities)))
+
+    async def _take_rebuilt(self, changes: list[Change]) -> None:
+        await self._ledger.room()
+        if not self._closing:
+            self._say(changes)
 
     def _add(self, row: Row) -> None:
         self._rows.append(row)
@@ -275,7 +355,7 @@ class Tenure:
                 else:
                     self._wake.clear()
                     await _wait(self._wake, left)
-            await self._checkpoint()
+            await self._checkpoint(final=True)
         except asyncio.CancelledError:
             raise
         except BaseException as error:  # noqa: BLE001 - whatever it was, this producer must not be used again
@@ -291,45 +371,32 @@ class Tenure:
         await self._transact(rows, None)
         self._ledger.settle(rows)
 
-    async def _checkpoint(self) -> None:
-        """Write state, marker and group offset in one transaction, with the changes that are still pending."""
-        if self.next == self.checkpointed and not self._rows and not self.ward.due:
-            return
-        begun = monotonic()
-        changes, state, position = self._photograph()
-        await self._transact([*changes, *state], position)
-        self._ledger.settle(changes)
-        self.checkpointed = position
-        self._sensor.checkpointed(monotonic() - begun, sum(row.size for row in state))
+    async def _checkpoint(self, *, final: bool = False) -> None:
+        """Write state, marker and group offset in one transaction, with the changes that are still pending.
 
-    def _photograph(self) -> tuple[list[Row], list[Row], int]:
-        """Take pending changes, dirty facilities and position as of one instant: nothing is awaited in here."""
-        fold, settings, partition = self.fold, self._settings, self.partition
+        Args:
+            final: write the snapshot of every dirty facility, not only of those that are due.
+        """
+        begun = monotonic()
+        dirty = sorted({*self.fold.dirty(self.partition), *self._rebuilt})
+        now = self._clock()
+        due = dirty if final else sorted({*self._state.due(dirty, now), *self._rebuilt})
+        if self.next == self.checkpointed and not self._rows and not due and not self.ward.due:
+            return
+        folded = self.next
+        published = max(self.next, self.published)
         changes = list(self._rows)
         self._rows.clear()
-        state: list[Row] = []
-        # A restored facility is clean to the fold, yet no snapshot row of ours holds it.
-        for facility in sorted({*fold.dirty(partition), *self._seeded}):
-            snapshot = fold.snapshot(partition, facility)
-            state += snapshot_rows(settings.state_topic, partition, facility, snapshot, settings.snapshot_part_bytes)
-            fold.clean(partition, facility)
-        for sha256, packs in self._packs.items():
-            state.append(Row(settings.state_topic, partition, packs_key(sha256), packs))
-        self._packs.clear()
-        self._seeded.clear()
-        # A quarantined facility is outside the fold; its snapshot stays in the topic as it was.
-        facilities = sorted({*fold.facilities(partition), *self.ward.snapshots})
-        state += self._notes()
-        marker = Marker(
-            partition=partition,
-            next=self.next,
-            low=self.next,
-            state=fold.partition_state(partition).model_copy(update={"next_offset": self.next}),
-            facilities=len(facilities),
-            roster=roster_of(facilities),
-        )
-        state.append(Row(settings.state_topic, partition, marker_key(partition), encode_marker(marker)))
-        return changes, state, self.next
+        rebuilding = {} if self._rebuild is None else self._rebuild.published
+        position, keep = (folded, published), bool(self.ward.quarantined)
+        # A quarantined facility is outside the fold; its snapshot stays in the topic as it was, and so do its packs.
+        state = self._state.rows(self.fold, dirty, due, now, position, rebuilding, keep_packs=keep) + self._notes()
+        self._rebuilt.clear()
+        # So far nothing was awaited: changes, state and position are of one instant.
+        await self._transact([*changes, *state], published)
+        self._ledger.settle(changes)
+        self.checkpointed, self.published = folded, published
+        self._sensor.checkpointed(monotonic() - begun, len(due), sum(row.size for row in state))
 
     async def _transact(self, rows: list[Row], position: int | None) -> None:
         self.in_flight_since = begun = monotonic()

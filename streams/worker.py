@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from streams.faust_seams import WorkerApp
     from streams.fold import Fold
     from streams.halt import Halt
+    from streams.history import History
     from streams.names import Name
     from streams.worker_settings import WorkerSettings
 
@@ -71,20 +72,25 @@ def quiet_logs() -> None:
             logging.getLogger(name).addFilter(limit)
 
 
-async def run_worker(settings: WorkerSettings, fold: Fold | None = None, halt: Halt = end_process) -> None:
+async def run_worker(
+    settings: WorkerSettings, fold: Fold | None = None, halt: Halt = end_process, history: History | None = None
+) -> None:
     """Work until SIGTERM or SIGINT; returns after the final checkpoint. Everything else ends the process.
 
     Args:
         settings: of this worker.
         fold: what folds the log; the engine with the shipped packs if not given.
         halt: ends the process; tests put another in its place.
+        history: the log from its beginning, with the archive in front of it; the log itself if not given.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     sensor = Sensor()
-    app = create_app(settings, fold, sensor=sensor, halt=_explained(settings, lambda: member_ids(app), halt))
+    app = create_app(
+        settings, fold, sensor=sensor, halt=_explained(settings, lambda: member_ids(app), halt), history=history
+    )
     custody = app.custody
     quiet_logs()
     standing = Standing(
@@ -238,13 +244,13 @@ def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)
 
 
-def run(settings: WorkerSettings, fold: Fold | None = None) -> NoReturn:
+def run(settings: WorkerSettings, fold: Fold | None = None, history: History | None = None) -> NoReturn:
     """Run a worker in an event loop of its own and end the process: 0 after a graceful stop."""
     # Faust's consumer thread makes a loop of its own, by the policy.
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    loop.run_until_complete(run_worker(settings, fold))
+    loop.run_until_complete(run_worker(settings, fold, history=history))
     # All that matters is committed; threads and tasks of Faust that take their time must not hold the process.
     logging.shutdown()
     os._exit(0)

@@ -32,6 +32,8 @@ class WorkerSettings(Strict):
     chunked: bool = True
     """One Faust message per fetch and partition instead of one per record (a sixteenth of the CPU)."""
     checkpoint_every_s: Seconds = 5.0
+    snapshot_every_s: Seconds = 60.0
+    """A facility's snapshot is written at most once in this time; a start folds so much of the log again."""
     tick_every_s: Seconds = 5.0
     hold_rows: int = Field(default=20_000, ge=1)
     """Changes that may wait for publication before the agent is held."""

@@ -20,7 +20,7 @@ from rules.instants import format_instant
 from rules.models import is_facility_id
 from streams import admin
 from streams.quarantine import NOTE_KEY, Quarantine, Release, decode_note, encode_note
-from streams.rebuild import notes_of
+from streams.release import notes_of
 from streams.topics import STATE
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Annotated, Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from pydantic import ValidationError
 
-from monitor.settings import worker_settings
+from monitor.settings import ArchiverEnvironment, open_store, worker_settings
 from rules import kernels
 from rules.engine import Engine
 from rules.errors import BadInputError
@@ -17,8 +18,14 @@ from rules.models import faults_of
 from rules.pack import default_bundle
 from streams import admin
 from streams.app import log_failure
+from streams.history import LogHistory
 from streams.worker import run
 from streams.worker_settings import WorkerSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.archive.reader import ArchiveReader
 
 app = typer.Typer(add_completion=False, help="Fold the log: checks, changes, checkpoints.")
 
@@ -45,7 +52,20 @@ def worker(
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     # Compiled before the first record, so that no batch waits for it while a session times out.
     kernels.warm()
-    run(settings, Engine(default_bundle(), on_failure=log_failure))
+    engine = Engine(default_bundle(), on_failure=log_failure)
+    run(settings, engine, LogHistory(settings.kafka, settings.log_topic, _archive))
+
+
+@contextmanager
+def _archive() -> Iterator[ArchiveReader]:
+    """Open the archive as it stands now; only a facility that must be folded anew from before the log's beginning asks."""
+    from monitor.archive.reader import ArchiveReader  # noqa: PLC0415 - SQLAlchemy, which a worker needs here only
+
+    store = open_store()
+    try:
+        yield ArchiveReader(store, ArchiverEnvironment().folder)
+    finally:
+        store.close()
 
 
 def _settings(chosen: dict[str, Any], partition_count: int | None) -> WorkerSettings:

@@ -147,6 +147,7 @@ def test_a_port_in_use_is_a_clear_error(tmp_path):
 
 def test_a_full_disk_costs_the_broker_nothing_of_what_it_knows(tmp_path, monkeypatch):
     broker = EmbeddedBroker(tmp_path / "k")
+    broker.folder.mkdir()
     broker._write_configuration(broker._choose_ports())
     held = {
         name: (tmp_path / "k" / name).read_text() for name in ("meta.json", "server.properties", "log4j2.properties")

@@ -13,7 +13,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from rules.engine import PartitionState
 from rules.records import RegisterRecord, Tick
 from streams import custody as module
-from streams.checkpoint import LogLostError
+from streams.checkpoint import LogLostError, StateRows
 from streams.codec import encode, home_of
 from streams.custody import Custody
 from streams.quarantine import Quarantine, Ward, Watch
@@ -59,12 +59,14 @@ class StubTenure:
     fed: list[int] = field(default_factory=list)
     closed: bool = False
     last_received: int = 0
+    published: int = 0
     held: bool = False
     ward: Ward = field(default_factory=lambda: Ward(0, Watch(partition=0)))
     told: list[str] = field(default_factory=list)
     back: bool = False
 
-    def feed(self, record: Any) -> None:
+    def feed(self, record: Any, size: int = 0) -> None:
+        assert size >= 0
         self.fed.append(record.offset)
         self.pass_over(record.offset, record.received)
 
@@ -299,9 +301,9 @@ async def test_whatever_waits_is_no_suspect_and_what_is_folded_is(monkeypatch: p
     outside: set[int] = set()
     feed = tenure.feed
 
-    def watched(record: Any) -> None:
+    def watched(record: Any, size: int) -> None:
         inside.append(crumb(custody))
-        feed(record)
+        feed(record, size)
 
     monkeypatch.setattr(tenure, "feed", watched)
 
@@ -386,7 +388,7 @@ async def test_a_record_whose_key_belongs_into_another_partition_is_rejected_and
     custody, tenure, _ = owning(placed=True, kafka=KafkaSettings(partitions=8))
     fed: list[Any] = []
     keep = tenure.feed
-    tenure.feed = lambda record: (fed.append(record), keep(record))[1]  # type: ignore[method-assign]
+    tenure.feed = lambda record, size: (fed.append(record), keep(record, size))[1]  # type: ignore[method-assign]
     headers, value = encode(RegisterRecord(version=1, facility=cold_store("BJ-TWO")))
     strange = [Raw(n, key=key, headers=tuple(headers), value=value) for n, key in enumerate([b"BJ-TWO"])]
     headers, value = encode(RegisterRecord(version=1, facility=cold_store("BJ-ONE")))
@@ -405,3 +407,27 @@ def test_records_must_stand_where_kafkas_partitioner_puts_their_key_unless_told_
     keys = [f"BJ-{n}".encode() for n in range(50)]
     chosen = [DefaultPartitioner()(key, list(range(48)), list(range(48))) for key in keys]
     assert [home_of(key.decode(), 48) for key in keys] == chosen
+
+
+async def test_a_death_while_a_facility_is_folded_anew_is_counted_beside_one_of_the_partition(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    custody, tenure, _ = owning()
+    custody.crumbs.found = {custody._slot(0): 3, 0: 7}
+
+    async def no_record(*_: Any) -> None:
+        await asyncio.sleep(0)
+
+    monkeypatch.setattr(module, "record_at", no_record)
+    assert await custody._suspect(tenure, StateRows(0), (0, 9)) is None  # type: ignore[arg-type]
+    assert tenure.ward.watch.deaths == {3: 1, 7: 1}
+
+
+async def test_what_a_start_folds_again_neither_waits_for_a_clock_nor_tells_of_it_again() -> None:
+    custody, tenure, _ = owning()
+    custody.guard._own_ms = lambda: NOW
+    tenure.published = 3
+    await custody.take(0, [Raw(0), Raw(1, timestamp=NOW + HOUR), Raw(2, timestamp=NOW)], 0)
+    assert (tenure.fed, tenure.held, tenure.told) == ([0, 1, 2], False, [])
+    await custody.take(0, [Raw(3, timestamp=NOW + 3 * HOUR)], 0)
+    assert (tenure.held, tenure.told) == (True, ["held"])

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 
 from rules.engine import Engine, PartitionState
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
+from rules.snapshot import SnapshotError
+from streams.admission import admit, snapshots_of
+from streams.checkpoint import StateRows, decode_marker, encode_marker, marker_key
 from streams.codec import encode, key_of
 from streams.crumbs import Crumbs
+from streams.ledger import Ledger
 from streams.quarantine import (
     DEATHS,
     NOTE_KEY,
@@ -23,15 +27,16 @@ from streams.quarantine import (
     Release,
     Suspect,
     Ward,
+    Watch,
     decode_note,
     encode_note,
     suspect_of,
 )
-from streams.rebuild import rebuild
 from streams.rejected import QuarantineNotice, read_rejected
-from streams.restore import restore_partition
+from streams.release import release
+from streams.restore import Start, restore_partition
 from streams.sensor import Sensor
-from streams.tenure import Ledger, Tenure
+from streams.tenure import Tenure
 from tests.rules import logs
 from tests.streams.lab import judge, offline
 from tests.streams.test_tenure import BUNDLE, SETTINGS, Halts, MemoryBroker, MemoryProducer, crash, published, settle
@@ -232,8 +237,8 @@ async def owner(broker: MemoryBroker, suspect: int | None, log: list[LogRecord])
     start = await restore_partition(fold, state, broker.offset, (0, 1 << 40), without=away)
     if suspect is not None:
         place = Suspect(suspect, log[suspect].received, log[suspect].facility)
-        ward.admit(place, start.next_offset, fold.partition_state(0))
-    ward.snapshots = {name: state.snapshot(name) for name in ward.quarantined if name in state.facilities}
+        admit(ward, place, fold, state, start)
+    ward.snapshots = snapshots_of(ward, state, start)
     await tenure.write_notes()
     tenure.begin(start)
     return tenure
@@ -292,7 +297,7 @@ def test_released_from_quarantine_the_changes_are_those_of_one_run(drawn: Any, o
         third.ward.wish(Release(id="a", facility=SICK, offset=killer, by="ops"))
         standing = third.ward.quarantined[SICK]
         work = asyncio.create_task(
-            rebuild(third, standing, third.ward.snapshots.get(SICK), Crumbs(None, 1), read(log, standing.begin, size))
+            release(third, standing, third.ward.snapshots.get(SICK), Crumbs(None, 1), read(log, standing.begin, size))
         )
         for until in range(third.next, len(log) + 1):
             await asyncio.sleep(0)
@@ -337,11 +342,102 @@ async def test_a_release_is_written_down_also_where_nothing_else_happens() -> No
     await settle(tenure)
     await tenure._checkpoint()
     standing = tenure.ward.quarantined[log[0].facility]
-    await rebuild(tenure, standing, None, Crumbs(None, 1), read(log, standing.begin, 10))
+    await release(tenure, standing, None, Crumbs(None, 1), read(log, standing.begin, 10))
     await settle(tenure)
     await tenure._checkpoint()
     await crash(tenure)
     heir = await owner(broker, None, log)
     assert not heir.ward.quarantined
+    feed(heir, log, len(log))
     assert heir.fold.facilities(0) == sorted({SICK, WELL})
     await heir.close()
+
+
+def alarming() -> list[LogRecord]:
+    """Two facilities whose store goes out of range again and again."""
+    rows = [logs.Row("T0", logs.BEGIN + i * 60_000, 9.0 if i // 6 % 2 else 5.0) for i in range(1, 40)]
+    entity = logs.facility([("T0", "A1", 60)])
+    return two_facilities((entity, [(row.t, [row]) for row in rows]), (entity, [(row.t, [row]) for row in rows]))
+
+
+async def released(tenure: Tenure, log: list[LogRecord], early: int) -> None:
+    """Release SICK while the partition stands at its start, give it all time at `early`, and feed the rest."""
+    standing = tenure.ward.quarantined[SICK]
+    batches = read(log, standing.begin, 3)
+    work = asyncio.create_task(release(tenure, standing, tenure.ward.snapshots.get(SICK), Crumbs(None, 1), batches))
+    feed(tenure, log, early)
+    await asyncio.wait([work], timeout=0.2)
+    feed(tenure, log, len(log))
+    await work
+    await tenure.close()
+
+
+async def test_a_release_while_the_log_is_folded_again_swallows_nothing() -> None:
+    log, broker = alarming(), MemoryBroker()
+    killer = next(record.offset for record in log if record.facility == SICK)
+    first = await owner(broker, killer, log)
+    feed(first, log, len(log))
+    await settle(first)
+    await first._checkpoint()
+    await crash(first)
+    again = await owner(broker, None, log)
+    assert (again.next, again.published) == (0, len(log)), "no snapshot of the other was due"
+    await released(again, log, len(log) // 2)
+    judge(published(broker), offline([*log], Engine(BUNDLE)))
+
+
+async def test_what_was_published_before_the_quarantine_is_not_published_again() -> None:
+    log, broker = alarming(), MemoryBroker()
+    killer = [record.offset for record in log if record.facility == SICK][-3]
+    first = await owner(broker, None, log)
+    feed(first, log, killer)
+    await settle(first)
+    await first._checkpoint()
+    await crash(first)
+    second = await owner(broker, killer, log)
+    standing = second.ward.quarantined[SICK]
+    assert (standing.begin, standing.published, standing.source) == (0, killer, "snapshot")
+    await released(second, log, len(log))
+    rows = [(row["stream"], row["seq"]) for row in published(broker)]
+    assert len(rows) == len(set(rows)) > 4
+    judge(published(broker), offline([*log], Engine(BUNDLE)))
+
+
+@pytest.mark.parametrize("how", ["broken", "gone", "older than low"])
+async def test_a_facility_without_a_good_snapshot_is_folded_from_the_beginning_when_it_is_released(how: str) -> None:
+    log, broker = alarming(), MemoryBroker()
+    half = len(log) // 2
+    killer = next(record.offset for record in log[half:] if record.facility == SICK)
+    first = await owner(broker, None, log)
+    feed(first, log, half)
+    await first.close()
+    state = broker.rows[SETTINGS.state_topic]
+    if how == "broken":
+        state.append((SICK.encode(), b"broken", [("part", b"0/1")]))
+    elif how == "gone":
+        state[:] = [row for row in state if row[0] != SICK.encode()]
+    else:
+        marker = decode_marker(broker.state(SETTINGS.state_topic).marker or b"", 0)
+        told = marker.model_copy(update={"rebuilding": {SICK: half}})
+        state.append((marker_key(0), encode_marker(told), []))
+    second = await owner(broker, killer, log)
+    standing = second.ward.quarantined[SICK]
+    assert (standing.begin, standing.published, standing.source) == (0, half, "origin")
+    assert second._rebuild is None, "it is folded anew once it is released, and not before"
+    await released(second, log, len(log))
+    rows = [(row["stream"], row["seq"]) for row in published(broker)]
+    assert len(rows) == len(set(rows)) > 4
+    judge(published(broker), offline([*log], Engine(BUNDLE)))
+    heir = await owner(broker, None, log)
+    assert heir.fold.facilities(0) == sorted({SICK, WELL})
+    await heir.close()
+
+
+async def test_a_facility_with_neither_snapshot_nor_beginning_is_not_folded_from_nothing() -> None:
+    ward, rows = Ward(0, Watch(partition=0)), StateRows(0)
+    start = Start(5, 9, BASE, marked=True, origin=None, rebuilding={"FAC-0": 7})
+    assert admit(ward, SUSPECT, Engine(BUNDLE), rows, start) is None
+    assert ward.quarantined["FAC-0"].source == "lost"
+    assert snapshots_of(ward, rows, start) == {"FAC-0": b""}
+    with pytest.raises(SnapshotError):
+        Engine(BUNDLE).restore(0, "FAC-0", b"")

@@ -16,9 +16,10 @@ from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, PacksRecord, Rejected, StateRecord
 from streams.checkpoint import StateRows
+from streams.ledger import Ledger
 from streams.restore import restore_partition
 from streams.sensor import Sensor
-from streams.tenure import Ledger, Tenure
+from streams.tenure import Tenure
 from streams.worker_settings import WorkerSettings
 from tests.rules import logs
 from tests.streams.lab import judge, offline
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from streams.fold import Fold
+    from streams.history import History
 
 BUNDLE = default_bundle()
 QUICK = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
-SETTINGS = WorkerSettings(checkpoint_every_s=3_600)
+SETTINGS = WorkerSettings(checkpoint_every_s=3_600, placed=False)
 
 
 class HaltedError(Exception):
@@ -55,7 +57,7 @@ class Halts:
 class MemoryBroker:
     """Committed rows by topic, and the group's offset; a transaction is seen whole or not at all."""
 
-    rows: dict[str, list[tuple[bytes, bytes, list[tuple[str, bytes]]]]] = field(default_factory=dict)
+    rows: dict[str, list[tuple[bytes, Any, list[tuple[str, bytes]]]]] = field(default_factory=dict)
     offset: int | None = None
     transactions: list[int] = field(default_factory=list)
     fails: Exception | None = None
@@ -116,15 +118,24 @@ class MemoryProducer:
 
 
 async def tenure_of(
-    broker: MemoryBroker, fold: Fold, ledger: Ledger | None = None, halts: Halts | None = None, **changes: Any
+    broker: MemoryBroker,
+    fold: Fold,
+    ledger: Ledger | None = None,
+    halts: Halts | None = None,
+    bounds: tuple[int, int] = (0, 1 << 40),
+    now: Callable[[], float] | None = None,
+    history: History | None = None,
+    **changes: Any,
 ) -> Tenure:
-    """Return a tenure that has restored what the broker holds."""
+    """Return a tenure that has restored what the broker holds; `now` is the clock of its snapshots."""
     chosen = SETTINGS.model_copy(update=changes)
-    tenure = Tenure(0, fold, chosen, {}, ledger or Ledger(1_000, 10_000_000), Sensor(), halts or Halts())
+    tenure = Tenure(0, fold, chosen, {}, ledger or Ledger(1_000, 10_000_000), Sensor(), halts or Halts(), history)
     await tenure._producer.stop()
     tenure._producer = MemoryProducer(broker)
+    if now is not None:
+        tenure._clock = now
     await tenure.fence()
-    tenure.begin(await restore_partition(fold, broker.state(chosen.state_topic), broker.offset, (0, 1 << 40)))
+    tenure.begin(await restore_partition(fold, broker.state(chosen.state_topic), broker.offset, bounds))
     return tenure
 
 
@@ -167,7 +178,10 @@ async def run_with_crashes(
 
 async def settle(tenure: Tenure) -> None:
     """Wait until the publishing task is idle."""
-    while tenure.pending or tenure.in_flight_since is not None:  # noqa: ASYNC110 - the tenure has no such event
+    while tenure.pending or tenure.in_flight_since is not None:
+        assert tenure._task is not None
+        if tenure._task.done():
+            tenure._task.result()
         await asyncio.sleep(0)
 
 

@@ -157,7 +157,8 @@ def test_readings_and_changes_are_counted() -> None:
     record = LogRecord(0, 0, 1_767_225_600_000, Kind.READINGS, "FAC-0", payload)
     for change in fold.fold(record):
         sensor.changed(change)
-    sensor.folded(record)
+    sensor.folded(record, 120)
+    assert sensor.log_bytes._value.get() == 120
     assert sensor.readings._value.get() == 2
     assert sensor.changes.labels("raised")._value.get() == 1
     assert sensor.records.labels("readings")._value.get() == 1
@@ -180,4 +181,4 @@ def test_a_wrong_setting_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("OFFSITE_WORKER_CHECKPOINT_S", "0")
     with pytest.raises(BadInputError) as caught:
         _settings({}, None)
-    assert "checkpoint_s" in caught.value.report()
+    assert "OFFSITE_WORKER_CHECKPOINT_S" in caught.value.report()

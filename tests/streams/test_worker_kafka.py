@@ -119,20 +119,6 @@ async def test_deleted_state_rows_stop_the_worker_and_it_says_so(lab: Lab) -> No
 
 
 @pytest.mark.slow
-async def test_a_missing_snapshot_row_stops_the_worker(lab: Lab) -> None:
-    await seeded(lab)
-    worker = lab.spawn()
-    await lab.caught_up()
-    worker.signal(signal.SIGTERM)
-    await asyncio.to_thread(wait_for_exit, worker)
-    async with producer_of(lab) as producer:
-        await producer.send_and_wait(lab.base.state_topic, None, b"FAC-0", partition=0)
-    heir = lab.spawn("w2")
-    assert await asyncio.to_thread(wait_for_exit, heir, 30) == 4
-    assert "its marker counts 2" in heir.text()
-
-
-@pytest.mark.slow
 async def test_a_deleted_consumer_group_changes_nothing(lab: Lab) -> None:
     await seeded(lab)
     worker = lab.spawn()

@@ -13,7 +13,7 @@ from rules.engine import PartitionState
 from rules.models import Bilingual, Severity
 from rules.pack import Bundle
 from rules.records import LogRecord, PacksRecord, Readings, Tick
-from rules.state import SnapshotError
+from rules.snapshot import SnapshotError
 
 RULE = "toy.odd"
 SILENCE_MS = 1_500
@@ -23,6 +23,7 @@ SILENCE_MS = 1_500
 class ToyState:
     facility: str
     position: int = 0
+    """Every record of the partition before this offset is folded, ticks too."""
     seq: int = 0
     digest: str = ""
     """Hash chain over every record folded: any other history gives another text in every later change."""
@@ -76,19 +77,25 @@ class ToyFold:
     def know(self, bundle: Bundle) -> None:
         assert bundle.sha256
 
+    def sibling(self, packs: str) -> ToyFold:
+        assert packs == self.bundle.sha256
+        return self.alone()
+
     def fold(self, record: LogRecord) -> list[Change]:
         part = self._part(record.partition)
-        part.next_offset = record.offset + 1
+        part.next_offset = max(part.next_offset, record.offset + 1)
         received = max(record.received, part.clock)
         if isinstance(record.payload, Tick):
             part.clock = received
-            return [
-                change for name in sorted(part.facilities) for change in self._silence(part.facilities[name], record)
-            ]
+            states = [part.facilities[name] for name in sorted(part.facilities)]
+            return [c for s in states if record.offset >= s.position for c in self._silence(s, record, received)]
         if isinstance(record.payload, PacksRecord):
             self.know(Bundle.from_record(record.payload))
             return []
-        state = part.facilities.setdefault(record.facility, ToyState(record.facility, filler=self._filler))
+        if record.facility not in part.facilities:
+            part.facilities[record.facility] = ToyState(record.facility, filler=self._filler)
+            self._dirty.add((record.partition, record.facility))
+        state = part.facilities[record.facility]
         if record.offset < state.position:
             return []
         payload = record.payload
@@ -109,9 +116,9 @@ class ToyFold:
             return []
         return [self._change(state, ChangeKind.RAISED, received, record, payload.batch)]
 
-    def _silence(self, state: ToyState, record: LogRecord) -> list[Change]:
+    def _silence(self, state: ToyState, record: LogRecord, now: int) -> list[Change]:
         due = state.last + SILENCE_MS
-        if state.silent or due > record.received:
+        if state.silent or not state.rows or due > now:
             return []
         state.silent = True
         self._dirty.add((record.partition, state.facility))
@@ -139,14 +146,17 @@ class ToyFold:
         self._dirty.discard((partition, facility))
 
     def snapshot(self, partition: int, facility: str) -> bytes:
-        state = self._part(partition).facilities[facility]
-        body = json.dumps(asdict(state), sort_keys=True).encode()
+        part = self._part(partition)
+        state = part.facilities[facility]
+        held = asdict(state) | {"position": max(state.position, part.next_offset)}
+        body = json.dumps(held, sort_keys=True).encode()
         return hashlib.sha256(body).digest() + body
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         if hashlib.sha256(snapshot[32:]).digest() != snapshot[:32]:
             raise SnapshotError(f"the toy snapshot of {facility} is broken")
         self._part(partition).facilities[facility] = ToyState(**json.loads(snapshot[32:]))
+        self._dirty.discard((partition, facility))
 
     def partition_state(self, partition: int) -> PartitionState:
         part = self._part(partition)

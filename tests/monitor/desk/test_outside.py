@@ -16,6 +16,8 @@ from tests.monitor.desk.lab import NOW, DeskLab
 from tests.monitor.register.samples import facility, register
 
 EVIL = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>{{7*7}}{% raw %}\u202egnp.exe"
+MARKUP = EVIL.replace("\u202e", "")
+"""What a rule's id may be at worst: a name that turns its neighbours is no name, and the record is foreign."""
 SHOWN = EVIL.replace("\u202e", "⟨202E⟩")
 TAGS = {
     "html", "head", "meta", "title", "link", "script", "body", "a", "header", "svg", "path", "circle", "rect", "nav", "span", "form",
@@ -40,7 +42,7 @@ def lab(sqlite_store, tmp_path):
         left_out={EVIL: 1},
     )
     raised = change(1, start=NOW - 60_000, tag=EVIL, evidence=evidence)
-    raised = raised.model_copy(update={"message": Bilingual(zh=EVIL, en=EVIL), "rule": EVIL, "version": EVIL})
+    raised = raised.model_copy(update={"message": Bilingual(zh=EVIL, en=EVIL), "rule": MARKUP, "version": MARKUP})
     lab.alarm = raised.alarm
     with lab.store.writing() as session:
         import_register(session, register(named), "u", NOW)
@@ -64,7 +66,8 @@ def test_markup_from_outside_is_shown_and_does_nothing(lab, path, times, languag
         assert element.tag != "script" or (element["src"].startswith("/static/") and element.text == "")
         assert not element.attributes.get("href", "/").startswith(("javascript:", "data:", "//"))
     words = (page.all("body") or [page])[0].text
-    assert words.count(SHOWN) >= times
+    assert words.count(SHOWN) + words.count(MARKUP) >= times
+    assert words.count(SHOWN) or times == 1 or "head" in path
     assert "\u202e" not in answer.text
     assert "\x1b" not in answer.text
 

@@ -1,0 +1,178 @@
+"""Snapshots of older formats, brought forward one format at a time.
+
+A format is what `rules.snapshot.Body` holds and means. Whoever changes that (a member, its meaning, a field of an array)
+raises `FORMAT`, adds the migrator from the format before to `MIGRATORS`, freezes in it whatever of the old code it needs,
+and keeps a golden file of the old format (tests/streams/golden). Migrators are pure functions over the decoded body;
+they run in order, so that each knows two formats only.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    import numpy.typing as npt
+
+FORMAT = 3
+OLDEST = 2
+"""Format 1 never left a workshop."""
+Layout: TypeAlias = list[tuple[str, str, list[int]]]
+"""Fields of an array: name, format, shape; of an array without fields the name is empty."""
+
+
+class MigrationError(Exception):
+    """A body has a format that nobody here knows, or does not hold what its format promises."""
+
+
+def migrated(body: object) -> dict[str, Any]:
+    """Return the body at the newest format; the same object where it has it already.
+
+    Raises:
+        MigrationError: its format is not known here, or a migrator cannot read it.
+    """
+    if not isinstance(body, dict) or not isinstance(body.get("format"), int):
+        raise MigrationError("a snapshot names no format")
+    found: dict[str, Any] = body
+    if not OLDEST <= found["format"] <= FORMAT:
+        raise MigrationError(f"snapshot format {found['format']} is not known here: {OLDEST} to {FORMAT} are")
+    while found["format"] < FORMAT:
+        number = found["format"]
+        try:
+            found = MIGRATORS[number](found) | {"format": number + 1}
+        except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+            raise MigrationError(f"a snapshot of format {number} cannot be migrated: {error!r:.300}") from error
+    return found
+
+
+def describe(dtype: np.dtype[Any]) -> Layout:
+    """Return the layout of an array's type.
+
+    >>> describe(np.dtype("<i8"))
+    [('', '<i8', [])]
+    >>> describe(np.dtype([("due", "<i8"), ("low", "<f8", (4,))]))
+    [('due', '<i8', []), ('low', '<f8', [4])]
+    """
+    return [(field[0], field[1], list(field[2]) if len(field) > 2 else []) for field in dtype.descr]  # noqa: PLR2004
+
+
+def recast(rows: bytes, old: Layout, new: Layout, fill: Mapping[str, Any]) -> bytes:
+    """Return the rows of an array in another layout: fields keep their values by name, fields that go are dropped.
+
+    Args:
+        rows: of the array as it was.
+        old: its layout.
+        new: the layout wanted.
+        fill: the value of each field that `old` does not have.
+
+    Raises:
+        KeyError: a field is new and `fill` does not name it.
+        ValueError: the rows are not a whole number, or a value has no place in the new format.
+    """
+    source = np.frombuffer(rows, _dtype(old))
+    target: npt.NDArray[Any] = np.zeros(source.size, _dtype(new))
+    known = set(source.dtype.names or ())
+    for name in target.dtype.names or ():
+        target[name] = source[name] if name in known else fill[name]
+    return target.tobytes()
+
+
+def _dtype(layout: Layout) -> np.dtype[Any]:
+    if [name for name, *_ in layout] == [""]:
+        return np.dtype(layout[0][1])
+    return np.dtype([(name, form, tuple(shape)) for name, form, shape in layout])
+
+
+_STEPS, _HOURS = [4], [24]
+_SERIES_2: Layout = [
+    *[(name, "<i8", []) for name in ("last_t", "last_m", "recv", "ext", "shut", "tail_t", "tail_m", "interval", "delivery")],
+    ("range_low", "<f8", []),
+    ("range_high", "<f8", []),
+    *[(name, "<i4", []) for name in ("ring_off", "ring_cap", "ring_head", "ring_len")],
+    *[(name, "<i4", []) for name in ("limit_lo", "limit_hi", "frozen_lo", "frozen_hi", "gap_lo", "gap_hi")],
+    *[(name, "<i8", []) for name in ("rows", "duplicate", "conflict", "late", "stale", "future")],
+]  # fmt: skip
+_LIMIT_2: Layout = [
+    *[(name, "<i8", []) for name in ("start_t", "start_m", "known_t", "last_t", "last_m", "end_t", "due")],
+    ("step_t", "<i8", _STEPS),
+    ("step_m", "<i8", _STEPS),
+    ("peak", "<f8", []),
+    ("count", "<i4", []),
+    ("clear_count", "<i4", []),
+    *[(name, "|u1", []) for name in ("phase", "unknown", "sev", "top", "reached")],
+]
+_FROZEN_2: Layout = [
+    *[(name, "<i8", []) for name in ("run_t", "known_t", "last_t", "last_m", "start_t", "move_t", "due", "hour")],
+    ("value", "<f8", []),
+    ("before", "<f8", []),
+    ("run", "<i4", []),
+    ("moves", "<i4", []),
+    *[(name, "|u1", []) for name in ("phase", "unknown", "by_span", "sev")],
+    ("low", "<f8", _HOURS),
+    ("high", "<f8", _HOURS),
+    ("known", "<i4", _HOURS),
+    ("cur_low", "<f8", []),
+    ("cur_high", "<f8", []),
+    ("cur_known", "<i4", []),
+]
+_GAP_2: Layout = [
+    *[(name, "<i8", []) for name in ("lo", "start_t", "due", "raised")],
+    *[(name, "|u1", []) for name in ("active", "hole", "sev", "fresh")],
+]
+_LAYOUTS_2: dict[str, Layout] = {
+    "series": _SERIES_2, "instants": [("", "<i8", [])], "values": [("", "<f8", [])], "qualities": [("", "|u1", [])],
+    "limit": _LIMIT_2, "frozen": _FROZEN_2, "gap": _GAP_2,
+}  # fmt: skip
+_ARRAYS_2 = (
+    ("series", "series"), ("ring_t", "instants"), ("ring_m", "instants"), ("ring_v", "values"), ("ring_q", "qualities"),
+    ("limit_head", "limit"), ("limit_tail", "limit"), ("frozen_head", "frozen"), ("frozen_tail", "frozen"), ("gaps", "gap"),
+)  # fmt: skip
+_KINDS_2 = ("limit", "frozen", "gap")
+_NEW_3: dict[str, dict[str, Any]] = {
+    "series": {"batch": -1}, "limit": {"start_b": -1, "value": float("nan")}, "frozen": {"run_b": -1},
+}  # fmt: skip
+"""Fields that came with format 3: which batch a row came with, and the newest known value; of old rows nobody knows."""
+
+
+def _with(layout: Layout, behind: str, *new: tuple[str, str, list[int]]) -> Layout:
+    at = [name for name, *_ in layout].index(behind) + 1
+    return [*layout[:at], *new, *layout[at:]]
+
+
+_LAYOUTS_3: dict[str, Layout] = _LAYOUTS_2 | {
+    "series": _with(_SERIES_2, "recv", ("batch", "<i8", [])),
+    "limit": _with(_LIMIT_2, "step_m", ("start_b", "<i8", []), ("value", "<f8", [])),
+    "frozen": _with(_FROZEN_2, "run_t", ("run_b", "<i8", [])),
+}
+
+
+def _from_2(body: dict[str, Any]) -> dict[str, Any]:
+    """Give kinds and arrays names, and arrays their fields: in format 2 their places alone said what they were.
+
+    Rules put aside were left out where there were none.
+    """
+    planned = body["register"] is not None
+    keys = body["keys"] if planned else []
+    arrays: dict[str, list[Any]] = {}
+    for (name, layout), rows in zip(_ARRAYS_2 if planned else (), body["arrays"] if planned else (), strict=True):
+        new = recast(rows, _LAYOUTS_2[layout], _LAYOUTS_3[layout], _NEW_3[layout]) if layout in _NEW_3 else rows
+        arrays[name] = [layout, new]
+    if planned:
+        arrays["ring_b"] = ["instants", np.full(len(arrays["ring_m"][1]) // 8, -1, "<i8").tobytes()]
+    return body | {
+        "aside": body.get("aside", []),
+        "occurrences": sorted([_KINDS_2[kind], rule, tag, found] for kind, rule, tag, found in body["occurrences"]),
+        "keys": dict(zip(_KINDS_2, keys, strict=True)) if planned else {},
+        "layouts": _LAYOUTS_3 if planned else {},
+        "arrays": arrays,
+        "batches": [0, [], b"", b""],
+        "repeated": 0,
+        "conflicting": 0,
+    }
+
+
+MIGRATORS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _from_2}
+"""Format -> what makes the next one of it."""

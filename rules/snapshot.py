@@ -1,0 +1,146 @@
+"""The bytes of a facility's snapshot: magic, SHA-256 of the rest, zlib of msgpack; versioned, checked, bounded."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import zlib
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from rules.errors import OffsiteError
+from rules.migrate import FORMAT, MigrationError, describe, migrated
+
+if TYPE_CHECKING:
+    from rules.records import StateRecord
+
+MAGIC = b"OFS1"
+MAX_BODY_BYTES = 256 * 1024 * 1024
+"""What a snapshot may hold once it is unpacked.
+
+The largest facility has 5,000 sensors; a ring of 1,024 rows is 25 KiB and a sensor's instances about 5 KiB: 150 MiB.
+"""
+LEVEL = 1
+"""zlib's fastest: state is arrays of zeros and repeats, and a checkpoint holds up the fold."""
+Key: TypeAlias = tuple[str, str]
+"""Rule and tag of an instance."""
+
+
+class SnapshotError(OffsiteError):
+    """A snapshot is broken, of a format that is not known, or not of this facility; it is rebuilt from the log instead."""
+
+    code: ClassVar[str] = "snapshot_broken"
+    action: ClassVar[str] = "Rebuild the facility from log and archive; its snapshot is not used."
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What a snapshot holds, at the newest format."""
+
+    format: int
+    facility: str
+    version: int
+    clock: int
+    seq: int
+    position: int
+    """Every record of the partition before this offset is folded into the state, ticks and packs too."""
+    packs: str
+    register: str | None
+    adopted: int | None
+    registered: list[tuple[str, int]]
+    left: list[tuple[str, int]]
+    unknown_tags: int
+    batches: list[Any]
+    """The batches that came last (rules/batches.py)."""
+    repeated: int
+    conflicting: int
+    occurrences: list[tuple[str, str, str, list[list[Any]]]]
+    groups: list[list[Any]]
+    aside: list[tuple[str, list[Any]]]
+    """Rules that raised here and what is kept of them (rules/aside.py), sorted."""
+    keys: dict[str, list[Key]]
+    """Kind of rule -> its instances, in the order of the arrays."""
+    layouts: dict[str, list[tuple[str, str, list[int]]]]
+    """Layout -> fields: name, format, shape. A migrator finds a field by its name."""
+    arrays: dict[str, tuple[str, bytes]]
+    """Array -> its layout and its rows."""
+
+
+def sealed(body: Body) -> bytes:
+    """Return the snapshot of a body. Equal bodies give equal bytes.
+
+    Raises:
+        SnapshotError: it is larger than a snapshot may be: it could not be read again.
+    """
+    raw = msgspec.msgpack.encode(body)
+    if len(raw) > MAX_BODY_BYTES:
+        raise SnapshotError(f"state of {body.facility}: {len(raw)} bytes, a snapshot may hold {MAX_BODY_BYTES}")
+    packed = zlib.compress(raw, LEVEL)
+    return MAGIC + hashlib.sha256(packed).digest() + packed
+
+
+def open_snapshot(snapshot: bytes) -> tuple[Body, bool]:
+    """Return the checked body, and whether it had an older format and was migrated.
+
+    Raises:
+        SnapshotError: foreign bytes, a wrong checksum, a bomb, an unknown format, or members that do not fit it.
+    """
+    if snapshot[:4] != MAGIC:
+        raise SnapshotError("not a facility snapshot")
+    packed = snapshot[36:]
+    if hashlib.sha256(packed).digest() != snapshot[4:36]:
+        raise SnapshotError("a snapshot's checksum does not fit")
+    try:
+        body = msgspec.msgpack.decode(_unpacked(packed))
+        newest = migrated(body)
+        return msgspec.convert(newest, Body), newest is not body
+    except MigrationError as error:
+        raise SnapshotError(str(error)) from error
+    except (zlib.error, msgspec.MsgspecError, RecursionError) as error:
+        raise SnapshotError(f"a snapshot cannot be read: {str(error)[:300]}") from error
+
+
+def seed_of(facility: str, seed: StateRecord, semantics: int) -> bytes:
+    """Return the snapshot that a `state` record carries.
+
+    Raises:
+        SnapshotError: another engine semantics, or a checksum that does not fit.
+    """
+    if seed.semantics != semantics:
+        raise SnapshotError(f"state of {facility}: engine semantics {seed.semantics}, this engine has {semantics}")
+    try:
+        snapshot = base64.b64decode(seed.snapshot, validate=True)
+    except binascii.Error as error:
+        raise SnapshotError(f"state of {facility}: {error}") from error
+    if hashlib.sha256(snapshot).hexdigest() != seed.checksum:
+        raise SnapshotError(f"state of {facility}: its checksum does not fit")
+    return snapshot
+
+
+def load_array(body: Body, name: str, target: npt.NDArray[Any]) -> None:
+    """Put an array of a snapshot into place.
+
+    Raises:
+        SnapshotError: it is not there, has other fields or another length than the plan asks for.
+    """
+    layout, rows = body.arrays.get(name, ("", b""))
+    if body.layouts.get(layout) != describe(target.dtype) or target.nbytes != len(rows):
+        raise SnapshotError(f"snapshot of {body.facility}: its array {name} does not fit its register and packs")
+    target[...] = np.frombuffer(rows, target.dtype)
+
+
+def _unpacked(packed: bytes) -> bytes:
+    """Return the plain bytes; no more memory is taken than a snapshot may hold."""
+    stream = zlib.decompressobj()
+    raw = stream.decompress(packed, MAX_BODY_BYTES)
+    if stream.unconsumed_tail or not stream.eof:
+        raise SnapshotError(f"a snapshot is cut off, or unpacks to more than {MAX_BODY_BYTES} bytes")
+    if stream.unused_data:
+        raise SnapshotError("something follows a snapshot's end")
+    return raw
+
+
+__all__ = ["FORMAT", "Body", "SnapshotError", "load_array", "open_snapshot", "sealed", "seed_of"]

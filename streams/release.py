@@ -1,0 +1,155 @@
+"""Fold what was kept of a quarantined facility, beside the partition that goes on, and hand it over where both stand level."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+
+from streams.codec import SHARED, decode
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+
+    from streams.crumbs import Crumbs
+    from streams.quarantine import Quarantine
+    from streams.tenure import Tenure
+
+POLL_MS = 200
+YIELD_S = 0.02
+_SHARED = {kind.value.encode() for kind in SHARED}
+_log = logging.getLogger("offsite.worker")
+
+
+async def release(
+    tenure: Tenure, quarantine: Quarantine, snapshot: bytes | None, crumbs: Crumbs, batches: AsyncIterator[Any]
+) -> None:
+    """Fold the facility from where it was left, in a fold of its own, until it stands where the partition stands.
+
+    The changes are published as they come, but for those that were before the quarantine; a consumer that knows some of them
+    already drops those. Whatever ends the process before the checkpoint behind the hand-over lets all of it begin anew.
+    It begins once the partition is back where its marker stood: until then it publishes nothing that it folds.
+
+    Args:
+        tenure: of the partition.
+        quarantine: what to end.
+        snapshot: of the facility as of `quarantine.begin`; None if it has none.
+        crumbs: where each record is noted before it is folded: it may kill again.
+        batches: records of the log from `quarantine.begin` on, batch by batch; an empty one means that no more are there.
+    """
+    facility, partition = quarantine.facility, quarantine.partition
+    while tenure.accepts and tenure.next < tenure.published:  # noqa: ASYNC110 - the tenure has no such event
+        await asyncio.sleep(YIELD_S)
+    side = tenure.fold.alone()
+    side.restore_partition(partition, quarantine.base)
+    if snapshot is not None:
+        side.restore(partition, facility, snapshot)
+    key, began, count = facility.encode(), monotonic(), 0
+    async for batch in batches:
+        for raw in batch:
+            if raw.offset >= tenure.next or not tenure.accepts:
+                break
+            shared = dict(raw.headers).get("kind") in _SHARED
+            if not shared and raw.key != key:
+                continue
+            if raw.offset not in tenure.ward.watch.skipped:
+                crumbs.enter(partition, raw.offset)
+                tenure.follow(
+                    side,
+                    decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value),
+                    shared=shared,
+                    known=raw.offset < quarantine.published,
+                )
+                crumbs.leave(partition)
+                count += not shared
+            if monotonic() - began > YIELD_S:
+                await tenure.room()
+                began = monotonic()
+        else:
+            if batch:
+                continue
+        # Nothing is awaited from here on: the partition cannot move on while the facility is handed over.
+        if tenure.accepts:
+            tenure.take_over(facility, side)
+            _log.warning("partition %d: %s is folded again; %d records were kept", partition, facility, count)
+        return
+
+
+async def batches_from(
+    clients: Mapping[str, Any], topic: str, partition: int, begin: int, until: Callable[[], int]
+) -> AsyncGenerator[Iterable[Any]]:
+    """Yield the committed records of a partition from `begin`; an empty batch once `until` is reached.
+
+    Raises:
+        LookupError: the log no longer holds them.
+    """
+    consumer = AIOKafkaConsumer(
+        **clients,
+        group_id=None,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="earliest",
+        max_partition_fetch_bytes=8 * 1024 * 1024,
+    )
+    try:
+        await consumer.start()
+        place = TopicPartition(topic, partition)
+        consumer.assign([place])
+        first = (await consumer.beginning_offsets([place]))[place]
+        if first > begin:
+            raise LookupError(f"the log begins at offset {first}, what was kept begins at {begin}")
+        consumer.seek(place, begin)
+        while True:
+            found = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=500)).get(place, [])
+            if found:
+                yield found
+            elif await consumer.position(place) >= until():
+                yield []
+            await asyncio.sleep(0)
+    finally:
+        await consumer.stop()
+
+
+async def record_at(clients: Mapping[str, Any], topic: str, partition: int, offset: int) -> Any:  # noqa: ANN401 - aiokafka's record
+    """Return the record at an offset, undecoded, or None if there is none any more."""
+    try:
+        async for batch in batches_from(clients, topic, partition, offset, lambda: offset + 1):
+            for raw in batch:
+                return raw if raw.offset == offset else None
+            return None
+    except LookupError:
+        return None
+
+
+async def notes_of(
+    clients: Mapping[str, Any], topic: str, partitions: Iterable[int], is_note: Callable[[str], object]
+) -> dict[int, dict[str, bytes]]:
+    """Return the rows of the state topic whose keys `is_note` knows, by partition; snapshots are passed over unread."""
+    found: dict[int, dict[str, bytes]] = {}
+    for partition in partitions:
+        notes = found.setdefault(partition, {})
+        consumer = AIOKafkaConsumer(
+            **clients, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
+            auto_offset_reset="earliest",
+        )  # fmt: skip
+        try:
+            await consumer.start()
+            place = TopicPartition(topic, partition)
+            consumer.assign([place])
+            begin = (await consumer.beginning_offsets([place]))[place]
+            end = (await consumer.end_offsets([place]))[place]
+            consumer.seek(place, begin)
+            while await consumer.position(place) < end:
+                for raw in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
+                    name = (raw.key or b"").decode("latin-1")
+                    if is_note(name):
+                        if raw.value is None:
+                            notes.pop(name, None)
+                        else:
+                            notes[name] = raw.value
+        finally:
+            await consumer.stop()
+    return found

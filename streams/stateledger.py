@@ -1,0 +1,123 @@
+"""What the state topic holds of one partition, and the rows that a checkpoint adds to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from streams.cadence import Cadence
+from streams.checkpoint import (
+    Marker,
+    Row,
+    encode_marker,
+    encode_roster,
+    marker_key,
+    packs_key,
+    roster_key,
+    roster_of,
+    snapshot_rows,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.records import PacksRecord
+    from streams.fold import Fold
+    from streams.restore import Start
+    from streams.worker_settings import WorkerSettings
+
+
+class StateLedger:
+    """Makes the state rows of a partition's checkpoints; nothing in here awaits, so that each is of one instant."""
+
+    def __init__(self, partition: int, settings: WorkerSettings, start: Start, now: float) -> None:
+        self._partition, self._start = partition, start
+        self._topic, self._part_bytes = settings.state_topic, settings.snapshot_part_bytes
+        self._cadence = Cadence(settings.snapshot_every_s, now)
+        self._cadence.begin(start.low, start.state)
+        self._parts = dict(start.parts)
+        """The facilities that have a snapshot, and in how many parts."""
+        self._bundles = set(start.packs)
+        """The bundles that the topic holds."""
+        self._new_bundles: dict[str, bytes] = {}
+        self._roster = ""
+
+    def remember(self, packs: PacksRecord) -> None:
+        """Let the next checkpoint write packs that came into force: snapshots and marker will name them."""
+        self._new_bundles[packs.sha256] = packs.model_dump_json().encode()
+
+    def due(self, dirty: list[str], now: float) -> list[str]:
+        """Return those of the dirty facilities whose snapshot is due."""
+        return self._cadence.due(dirty, now)
+
+    def rows(
+        self,
+        fold: Fold,
+        dirty: list[str],
+        due: list[str],
+        now: float,
+        position: tuple[int, int],
+        rebuilding: Mapping[str, int],
+        *,
+        keep_packs: bool = False,
+    ) -> list[Row]:
+        """Return the rows of a checkpoint; the fold's due facilities are clean afterwards.
+
+        Args:
+            fold: the state.
+            dirty: facilities that changed since their last snapshot.
+            due: those of them whose snapshot is written.
+            now: the clock of the cadence.
+            position: the next offset to fold, and the one before which everything is published.
+            rebuilding: facilities without state -> the offset before which their changes are published.
+            keep_packs: forget no packs: what is folded of a quarantined facility is older than `low`, and names its own.
+        """
+        at, published = position
+        rows: list[Row] = []
+        for facility in due:
+            rows += self._snapshot(facility, fold.snapshot(self._partition, facility))
+            fold.clean(self._partition, facility)
+        self._cadence.note(at, fold.partition_state(self._partition), dirty, due, now)
+        rows += [*self._packs(keep=keep_packs), *self._names()]
+        low = self._cadence.low
+        marker = Marker(
+            partition=self._partition,
+            next=published,
+            low=low.offset,
+            state=low.state,
+            facilities=len(self._parts),
+            roster=self._roster,
+            origin=self._start.origin,
+            rebuilding=dict(rebuilding),
+        )
+        rows.append(self._row(marker_key(self._partition), encode_marker(marker)))
+        return rows
+
+    def _snapshot(self, facility: str, snapshot: bytes) -> list[Row]:
+        rows = snapshot_rows(self._topic, self._partition, facility, snapshot, self._part_bytes)
+        left_over = range(len(rows), self._parts.get(facility, 0))
+        self._parts[facility] = len(rows)
+        return [*rows, *(self._row(f"{facility}#{part}".encode(), None) for part in left_over)]
+
+    def _packs(self, *, keep: bool) -> list[Row]:
+        """Return the bundles to add, and those to forget: neither partition nor snapshots can name them from `low` on.
+
+        Packs that come into force make every facility dirty, so a snapshot names what was in force at `low` or later.
+        """
+        rows = [self._row(packs_key(sha256), packs) for sha256, packs in self._new_bundles.items()]
+        self._bundles |= self._new_bundles.keys()
+        self._new_bundles.clear()
+        if self._start.origin is not None and not keep:
+            for sha256 in sorted(self._bundles - self._cadence.packs - {self._start.origin.packs}):
+                rows.append(self._row(packs_key(sha256), None))
+                self._bundles.discard(sha256)
+        return rows
+
+    def _names(self) -> list[Row]:
+        """Return the roster where it is another one than before, or not known to stand there."""
+        before, self._roster = self._roster, roster_of(self._parts)
+        if before == self._roster:
+            return []
+        return [self._row(roster_key(self._partition), encode_roster(self._parts))]
+
+    def _row(self, key: bytes, value: bytes | None) -> Row:
+        return Row(self._topic, self._partition, key, value)

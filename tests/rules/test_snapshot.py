@@ -1,0 +1,302 @@
+"""Snapshots: what is written is read back; broken, foreign and huge ones are refused without harm; old ones migrate."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import tracemalloc
+import zlib
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rules import layout, migrate, snapshot
+from rules.engine import Engine
+from rules.migrate import FORMAT, MigrationError, describe, migrated, recast
+from rules.pack import default_bundle
+from rules.records import SEMANTICS, Kind, LogRecord, StateRecord
+from rules.snapshot import SnapshotError, open_snapshot, sealed
+from tests.rules import logs
+
+BUNDLE = default_bundle()
+ENTITY = logs.facility([("T0", "A1", 60), ("T1", "A2", 300)])
+QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def engine_with_state() -> Engine:
+    engine = Engine(BUNDLE)
+    rows = [logs.Row("T0", logs.BEGIN + 60_000 * i, 5.0 if i < 4 else 9.0) for i in range(9)]
+    for record in logs.records(ENTITY, [(logs.BEGIN + 600_000, rows), (logs.BEGIN + 9_000_000, "gateway")]):
+        engine.fold(record)
+    return engine
+
+
+STATE = engine_with_state()
+BYTES = STATE.snapshot(0, ENTITY.id)
+
+
+def packed(body: Any) -> bytes:
+    return framed(zlib.compress(msgspec.msgpack.encode(body)))
+
+
+def framed(squeezed: bytes) -> bytes:
+    return b"OFS1" + hashlib.sha256(squeezed).digest() + squeezed
+
+
+def body_of(data: bytes = BYTES) -> dict[str, Any]:
+    return dict(msgspec.msgpack.decode(zlib.decompress(data[36:])))
+
+
+def restored(data: bytes) -> Engine:
+    engine = Engine(BUNDLE)
+    engine.restore(0, ENTITY.id, data)
+    return engine
+
+
+def test_a_snapshot_is_read_as_it_was_written() -> None:
+    body, was_older = open_snapshot(BYTES)
+    assert sealed(body) == BYTES
+    assert not was_older
+    assert (body.format, body.facility, body.position) == (FORMAT, ENTITY.id, 3)
+    assert restored(BYTES).dirty(0) == []
+
+
+def test_it_holds_the_ticks_behind_the_facilitys_own_records_too() -> None:
+    assert open_snapshot(BYTES)[0].position == 3, "the tick at offset 2 is folded"
+    again = restored(BYTES)
+    again.restore_partition(0, engine_at_the_second_record().partition_state(0))
+    tick = logs.records(ENTITY, [(0, []), (logs.BEGIN + 9_000_000, "gateway")])[2]
+    assert again.fold(tick) == [], "a tick that the snapshot holds acted twice"
+    assert again.snapshot(0, ENTITY.id) == BYTES
+
+
+def engine_at_the_second_record() -> Engine:
+    engine = Engine(BUNDLE)
+    for record in logs.records(ENTITY, [(logs.BEGIN + 600_000, [logs.Row("T0", logs.BEGIN, 5.0)])]):
+        engine.fold(record)
+    return engine
+
+
+def test_arrays_are_named_with_their_fields() -> None:
+    body, _ = open_snapshot(BYTES)
+    assert body.keys.keys() == {"limit", "frozen", "gap"}
+    assert [field[0] for field in body.layouts["gap"]] == list(layout.GAP_STATE.names or ())
+    assert body.arrays["limit_head"][0] == body.arrays["limit_tail"][0] == "limit"
+
+
+@QUICK
+@given(st.integers(0, len(BYTES) - 1), st.integers(1, 255))
+def test_a_flipped_byte_is_seen_wherever_it_is(at: int, change: int) -> None:
+    broken = BYTES[:at] + bytes([BYTES[at] ^ change]) + BYTES[at + 1 :]
+    with pytest.raises(SnapshotError):
+        restored(broken)
+
+
+@QUICK
+@given(st.integers(0, len(BYTES) - 1))
+def test_a_snapshot_that_is_cut_off_is_seen(length: int) -> None:
+    with pytest.raises(SnapshotError):
+        restored(BYTES[:length])
+    with pytest.raises(SnapshotError):
+        restored(framed(BYTES[36 : max(36, length)]))
+
+
+def changed(**members: Any) -> bytes:
+    return packed(body_of() | members)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packed([]),
+        packed("no body"),
+        packed({"format": "3"}),
+        framed(b"not zlib"),
+        framed(zlib.compress(b"\xc1")),
+        framed(zlib.compress(msgspec.msgpack.encode(body_of())) + b"x"),
+        changed(format=FORMAT + 1),
+        changed(format=1),
+        changed(facility="ELSE-0001"),
+        changed(packs="0" * 64),
+        changed(seq="118"),
+        changed(more=1),
+        changed(register='{"id": "TEST-0001"}'),
+        changed(register="{"),
+        changed(keys={}),
+        changed(layouts={}),
+        changed(arrays={}),
+        changed(groups=[["too short"]]),
+        changed(occurrences=[["limit", "r", "T0", [[1]]]]),
+        changed(occurrences=[["a new kind", "r", "T0", []]]),
+        changed(arrays=body_of()["arrays"] | {"gaps": ["gap", b""]}),
+        changed(arrays=body_of()["arrays"] | {"gaps": ["limit", body_of()["arrays"]["gaps"][1]]}),
+        packed({name: value for name, value in body_of().items() if name != "clock"}),
+    ],
+)
+def test_whole_bytes_with_a_wrong_content_are_refused_and_change_nothing(data: bytes) -> None:
+    engine = engine_with_state()
+    with pytest.raises(SnapshotError):
+        engine.restore(0, ENTITY.id, data)
+    assert engine.snapshot(0, ENTITY.id) == BYTES
+
+
+def test_a_bomb_takes_no_more_memory_than_a_snapshot_may(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "MAX_BODY_BYTES", 1 << 20)
+    squeezer = zlib.compressobj(9)
+    bomb = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(256)) + squeezer.flush()
+    tracemalloc.start()
+    try:
+        with pytest.raises(SnapshotError, match="unpacks to more than"):
+            open_snapshot(framed(bomb))
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    finally:
+        tracemalloc.stop()
+
+
+def test_what_could_not_be_read_again_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshot, "MAX_BODY_BYTES", 1_000)
+    with pytest.raises(SnapshotError, match="a snapshot may hold 1000"):
+        STATE.snapshot(0, ENTITY.id)
+
+
+def as_format_2(data: bytes) -> bytes:
+    """Write a body of this format as format 2 had it: kinds by number, arrays by place, no batches."""
+    body = body_of(data)
+    kinds = {"limit": 0, "frozen": 1, "gap": 2}
+    old = migrate._LAYOUTS_2
+    arrays = [
+        recast(rows, body["layouts"][of], old[of], {}) if of in {"series", "limit", "frozen"} else rows
+        for name, (of, rows) in body["arrays"].items()
+        if name != "ring_b"
+    ]
+    for name in ("layouts", "batches", "repeated", "conflicting"):
+        del body[name]
+    return packed(
+        body
+        | {
+            "format": 2,
+            "occurrences": sorted([kinds[kind], *rest] for kind, *rest in body["occurrences"]),
+            "keys": list(body["keys"].values()),
+            "arrays": arrays,
+        }
+    )
+
+
+def test_a_snapshot_of_the_format_before_migrates_and_is_to_be_written_anew() -> None:
+    engine = restored(as_format_2(BYTES))
+    assert engine.dirty(0) == [ENTITY.id]
+    engine.restore_partition(0, STATE.partition_state(0))
+    assert as_format_2(engine.snapshot(0, ENTITY.id)) == as_format_2(BYTES)
+    limit = np.frombuffer(body_of(engine.snapshot(0, ENTITY.id))["arrays"]["limit_head"][1], layout.LIMIT_STATE)
+    assert (limit["start_b"] == -1).all(), "of old rows nobody knows the batch"
+    assert np.isnan(limit["value"]).all()
+
+
+@pytest.mark.parametrize("members", [{"arrays": []}, {"keys": None}, {"occurrences": [[9, "r", "T0", []]]}])
+def test_a_migrator_that_fails_is_a_broken_snapshot(members: dict[str, Any]) -> None:
+    with pytest.raises(SnapshotError, match="format 2 cannot be migrated"):
+        restored(packed(body_of(as_format_2(BYTES)) | members))
+
+
+def test_there_is_a_migrator_from_every_format_that_is_known() -> None:
+    assert sorted(migrate.MIGRATORS) == list(range(migrate.OLDEST, FORMAT))
+
+
+def test_migrators_run_in_order_and_leave_the_newest_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrate, "FORMAT", 5)
+    monkeypatch.setattr(
+        migrate, "MIGRATORS", {n: lambda body, n=n: body | {"path": [*body["path"], n]} for n in (2, 3, 4)}
+    )
+    assert migrated({"format": 2, "path": []}) == {"format": 5, "path": [2, 3, 4]}
+    newest = {"format": 5, "path": []}
+    assert migrated(newest) is newest
+    with pytest.raises(MigrationError, match="format 6 is not known"):
+        migrated({"format": 6})
+
+
+def test_the_layouts_of_the_newest_format_are_those_of_the_engine() -> None:
+    found = {
+        name: fields for name, fields in body_of()["layouts"].items() if name in {"series", "limit", "frozen", "gap"}
+    }
+    types = {
+        "series": layout.SERIES, "limit": layout.LIMIT_STATE, "frozen": layout.FROZEN_STATE, "gap": layout.GAP_STATE,
+    }  # fmt: skip
+    assert found == {name: [list(field) for field in describe(dtype)] for name, dtype in types.items()}
+
+
+def test_a_layout_changes_by_the_names_of_its_fields() -> None:
+    old = np.dtype([("due", "<i8"), ("gone", "<f8"), ("steps", "<i4", (2,))])
+    new = np.dtype([("steps", "<i4", (2,)), ("peak", "<f8"), ("due", "<i8")])
+    rows = np.array([(7, 1.5, (1, 2)), (8, 2.5, (3, 4))], old)
+    moved = np.frombuffer(recast(rows.tobytes(), describe(old), describe(new), {"peak": -1.0}), new)
+    assert moved["due"].tolist() == [7, 8]
+    assert moved["steps"].tolist() == [[1, 2], [3, 4]]
+    assert moved["peak"].tolist() == [-1.0, -1.0]
+    with pytest.raises(KeyError):
+        recast(rows.tobytes(), describe(old), describe(new), {})
+    with pytest.raises(ValueError, match="buffer size"):
+        recast(b"x", describe(old), describe(new), {"peak": 0})
+
+
+def seed(offset: int, data: bytes = BYTES, **changes: Any) -> LogRecord:
+    members: dict[str, Any] = {
+        "format": FORMAT, "semantics": SEMANTICS, "packs": BUNDLE.sha256, "clock": logs.BEGIN, "seq": 1,
+        "snapshot": base64.b64encode(data).decode(), "checksum": hashlib.sha256(data).hexdigest(),
+    }  # fmt: skip
+    return LogRecord(0, offset, logs.BEGIN, Kind.STATE, ENTITY.id, StateRecord.model_validate(members | changes))
+
+
+def test_a_seed_counts_the_offsets_of_the_log_it_stands_in() -> None:
+    engine = Engine(BUNDLE)
+    engine.fold(seed(0))
+    assert engine.dirty(0) == [ENTITY.id], "no snapshot row of this log holds it yet"
+    row = logs.Row("T0", logs.BEGIN + 9_000_000, 5.0)
+    record = LogRecord(0, 1, logs.BEGIN + 9_000_100, Kind.READINGS, ENTITY.id, logs.readings([row], "another"))
+    engine.fold(record)
+    assert engine.counters(0, ENTITY.id)["rows"] == 10, "record 1 of the new log was taken for one that is folded"
+
+
+def test_a_seed_that_the_state_holds_is_passed_over() -> None:
+    engine = Engine(BUNDLE)
+    engine.fold(seed(0))
+    for record in logs.records(ENTITY, [(logs.BEGIN + 9_000_100, [logs.Row("T0", logs.BEGIN + 9_000_000, 5.0)])])[1:]:
+        engine.fold(record)
+    before = engine.snapshot(0, ENTITY.id)
+    engine.fold(seed(0))
+    assert engine.snapshot(0, ENTITY.id) == before
+
+
+@pytest.mark.parametrize("changes", [{"semantics": SEMANTICS + 1}, {"checksum": "0" * 64}, {"snapshot": "?"}])
+def test_a_seed_that_does_not_hold_what_it_promises_is_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(SnapshotError, match="state of"):
+        Engine(BUNDLE).fold(seed(0, **changes))
+
+
+def test_packs_that_come_into_force_are_written_for_a_facility_without_a_register_too() -> None:
+    other = BUNDLE.only({BUNDLE.rules[0].id})
+    engine = Engine(BUNDLE)
+    engine.fold(LogRecord(0, 0, logs.BEGIN, Kind.READINGS, "NEW-0001", logs.readings([logs.Row("T", logs.BEGIN, 1.0)])))
+    engine.clean(0, "NEW-0001")
+    engine.fold(LogRecord(0, 1, logs.BEGIN + 1, Kind.PACKS, "", other.to_record()))
+    assert engine.dirty(0) == ["NEW-0001"]
+
+
+def test_a_registered_facility_names_the_packs_that_its_plan_was_made_of() -> None:
+    other = BUNDLE.only({BUNDLE.rules[0].id})
+    engine = Engine(BUNDLE)
+    engine.fold(LogRecord(0, 0, logs.BEGIN, Kind.PACKS, "", other.to_record()))
+    for record in logs.records(ENTITY, [], begin_offset=1):
+        engine.fold(record)
+    assert open_snapshot(engine.snapshot(0, ENTITY.id))[0].packs == other.sha256
+
+
+@pytest.mark.parametrize(
+    "aside", [[], [["limit.store", [["a", 1, 1, 2, 1, 1, 1, -1, False, False, None, {}], 1, True, []]]]]
+)
+def test_rules_put_aside_in_format_2_are_put_aside_still(aside: list[Any]) -> None:
+    older = {"format": 2, "register": None, "occurrences": [], **({"aside": aside} if aside else {})}
+    assert migrated(older)["aside"] == aside, "it was left out where nothing was put aside"

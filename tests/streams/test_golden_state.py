@@ -1,0 +1,155 @@
+"""State rows that an older release left behind are restored: golden files, written by the release itself.
+
+`format-2.state.jsonl`: the rows of the state topic (snapshots of format 2, marker of version 1) after the first 123 records
+of `format-2.log.jsonl`, written by the commit before format 3. A new format adds its predecessor's pair here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from rules.engine import Engine
+from rules.fitting import change_bytes, fit
+from rules.migrate import _ARRAYS_2, _KINDS_2, _LAYOUTS_2, recast
+from rules.pack import Bundle, default_bundle
+from rules.snapshot import open_snapshot
+from streams.checkpoint import Origin, StateRows
+from streams.jsonlines import parse_line
+from tests.streams.test_cadence import MemoryHistory, marker_of, rebuilt, said
+from tests.streams.test_tenure import SETTINGS, MemoryBroker, crash, tenure_of
+
+GOLDEN = Path(__file__).parent / "golden"
+FORMATS = [2]
+CUT = 123
+
+
+def lines(name: str) -> list[bytes]:
+    return (GOLDEN / name).read_bytes().splitlines()
+
+
+def rows_of(version: int) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
+    rows = [json.loads(line) for line in lines(f"format-{version}.state.jsonl")]
+    return [
+        (r["key"].encode(), base64.b64decode(r["value"]), [(k, v.encode()) for k, v in r["headers"].items()])
+        for r in rows
+    ]
+
+
+def packs_of(version: int) -> Bundle:
+    state = StateRows(0)
+    for row in rows_of(version):
+        state.add(*row)
+    (packs,) = state.bundles()
+    return Bundle.from_record(packs)
+
+
+def straight(version: int) -> tuple[Engine, dict[tuple[str, int], bytes]]:
+    engine = Engine(packs_of(version))
+    log = [parse_line(line) for line in lines(f"format-{version}.log.jsonl")]
+    return engine, {(c.stream, c.seq): change_bytes(fit(c)) for record in log for c in engine.fold(record)}
+
+
+def old_bodies(version: int) -> dict[str, dict[str, Any]]:
+    """Return the golden bodies as they stand, undisturbed by any migrator."""
+    state = StateRows(0)
+    for row in rows_of(version):
+        state.add(*row)
+    return {
+        name: msgspec.msgpack.decode(zlib.decompress(state.snapshot(name)[36:])) for name in ("OLD-0001", "OLD-0002")
+    }
+
+
+SAME = ("facility", "version", "clock", "seq", "position", "packs", "register", "adopted", "registered", "left",
+        "unknown_tags", "groups")  # fmt: skip
+
+
+@pytest.mark.parametrize("version", FORMATS)
+def test_the_golden_rows_are_what_they_are_called(version: int) -> None:
+    (value,) = [value for key, value, _ in rows_of(version) if key == b"OLD-0001"]
+    assert msgspec.msgpack.decode(zlib.decompress(value[36:]))["format"] == version
+    assert open_snapshot(value)[1], "it was migrated"
+
+
+@pytest.mark.parametrize("version", FORMATS)
+def test_whatever_an_older_format_held_is_held_still(version: int) -> None:
+    engine = Engine(packs_of(version))
+    for name, old in old_bodies(version).items():
+        state = StateRows(0)
+        for row in rows_of(version):
+            state.add(*row)
+        engine.restore(0, name, state.snapshot(name))
+        body, anew = open_snapshot(engine.snapshot(0, name))
+        assert not anew
+        found = msgspec.msgpack.decode(msgspec.msgpack.encode(body))
+        plain = {member: old[member] for member in SAME}
+        assert {member: found[member] for member in SAME} == plain
+        assert [rows for *_, rows in sorted(found["occurrences"])] == [
+            rows for *_, rows in sorted(([_KINDS_2[kind], *rest]) for kind, *rest in plain_occurrences(old))
+        ]
+        for (array, of), rows in zip(_ARRAYS_2, old["arrays"], strict=True):
+            held = body.arrays[array][1]
+            grown = of in {"series", "limit", "frozen"}
+            assert (recast(held, body.layouts[of], _LAYOUTS_2[of], {}) if grown else held) == rows, array
+
+
+def plain_occurrences(old: dict[str, Any]) -> list[Any]:
+    found: list[Any] = msgspec.to_builtins(old["occurrences"])
+    return found
+
+
+@pytest.mark.parametrize("version", FORMATS)
+async def test_a_partition_of_an_older_release_goes_on(version: int) -> None:
+    log = [parse_line(line) for line in lines(f"format-{version}.log.jsonl")]
+    broker = MemoryBroker(rows={SETTINGS.state_topic: list(rows_of(version))}, offset=CUT)
+    fold = Engine(default_bundle())
+    tenure = await tenure_of(broker, fold, bounds=(0, len(log)))
+    assert (tenure.next, tenure.published) == (CUT, CUT)
+    assert fold.dirty(0) == ["OLD-0001", "OLD-0002", "OLD-0003"], "they are to be written in the newest format"
+    before = {name: open_snapshot(fold.snapshot(0, name))[0].seq for name in fold.facilities(0)}
+    for record in log[CUT:]:
+        tenure.feed(record)
+    await tenure.close()
+    seqs: dict[str, list[int]] = {}
+    for stream, seq in said(broker):
+        seqs.setdefault(stream, []).append(seq)
+    assert seqs, "something was said"
+    for stream, found in seqs.items():
+        assert found == list(range(before[stream] + 1, before[stream] + 1 + len(found)))
+    assert marker_of(broker).origin == Origin(offset=0, packs=packs_of(version).sha256)
+    for name in fold.facilities(0):
+        assert not open_snapshot(broker.state(SETTINGS.state_topic).snapshot(name))[1]
+
+
+@pytest.mark.parametrize("version", FORMATS)
+async def test_a_facility_whose_migrator_fails_is_folded_anew_and_the_others_migrate(
+    version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rules import migrate
+
+    good = migrate.MIGRATORS[version]
+
+    def fails_for_one(body: dict[str, Any]) -> dict[str, Any]:
+        if body["facility"] == "OLD-0001":
+            raise KeyError("a member that only this one lacks")
+        return good(body)
+
+    monkeypatch.setitem(migrate.MIGRATORS, version, fails_for_one)
+    log = [parse_line(line) for line in lines(f"format-{version}.log.jsonl")]
+    engine, _ = straight(version)
+    broker = MemoryBroker(rows={SETTINGS.state_topic: list(rows_of(version))}, offset=CUT)
+    fold = Engine(default_bundle())
+    tenure = await tenure_of(broker, fold, bounds=(0, len(log)), history=MemoryHistory(log))
+    assert fold.facilities(0) == ["OLD-0002", "OLD-0003"]
+    for record in log[CUT:]:
+        tenure.feed(record)
+    await rebuilt(tenure)
+    assert fold.facilities(0) == engine.facilities(0)
+    assert fold.snapshot(0, "OLD-0001") == engine.snapshot(0, "OLD-0001"), "folded anew, it lacks nothing"
+    await crash(tenure)
