@@ -193,7 +193,7 @@ async def test_without_scripts_everything_can_be_read_and_acknowledged(desk, chr
         page = visit.page
         await visit.sign_in(live=False)
         assert await page.inner_text("#live") == text("live.not_yet", language)
-        assert len(await page.locator("tr[data-alarm]").all()) == 15
+        assert len(await page.locator("tr[data-alarm]").all()) == 16
         row = f"#a-{desk.ids['LN2.O2']}"
         await page.click(f"{row} button")
         assert await page.locator(f"{row}.acknowledged").count() == 1
