@@ -15,7 +15,13 @@ from ruamel.yaml import YAML
 
 from monitor import settings as settings_module
 from monitor.cli import app as cli
-from monitor.settings import ArchiverEnvironment, DeskEnvironment, GatewayEnvironment, WorkerEnvironment
+from monitor.settings import (
+    ArchiverEnvironment,
+    DeskEnvironment,
+    GatewayEnvironment,
+    SettingsError,
+    WorkerEnvironment,
+)
 from streams import jars
 from streams.settings import KafkaSettings
 
@@ -104,7 +110,7 @@ def variables(compose, given=None):
                 made = model(**{key: value for key, value in values.items() if key not in unknown})
                 if prefix == "OFFSITE_KAFKA_":
                     KafkaSettings.model_validate(made.model_dump())
-            except ValidationError as error:
+            except (SettingsError, ValidationError) as error:
                 found.append(f"{name}: {error}")
         found += [f"{name}: {key} is no setting" for key in own]
     text = json.dumps(compose)

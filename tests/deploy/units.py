@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from monitor.cli import app as cli
 from monitor.serving import STOP_S
+from monitor.settings import SettingsError
 from monitor.supervise.manager import FINAL_CODES
 from streams.settings import KafkaSettings
 from streams.worker_settings import WorkerSettings
@@ -114,7 +115,7 @@ def variables(units):
                     KafkaSettings.model_validate(made.model_dump())
                 if prefix == "OFFSITE_WORKER_":
                     WorkerSettings(instance=made.instance, port=made.port)
-            except ValidationError as error:
+            except (SettingsError, ValidationError) as error:
                 found.append(f"{name}: {error}")
         found += [f"{name}: {key} is no setting" for key in own]
     return found
