@@ -1,5 +1,7 @@
 """When snapshots are written, and that no cadence of them changes anything: properties over logs, crashes and cadences."""
 
+# Above 400 lines on purpose: one small world (memory broker, history, crash) serves every property of the cadence.
+
 from __future__ import annotations
 
 import asyncio

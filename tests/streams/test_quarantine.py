@@ -1,5 +1,7 @@
 """A record that ends its worker three times puts its facility into quarantine; released, it is as if nothing had been."""
 
+# Above 400 lines on purpose: the life of one quarantine, from the first death to the release, reads from top to bottom.
+
 from __future__ import annotations
 
 import asyncio

@@ -1,5 +1,7 @@
 """Every page in both languages, without a browser: reading and acting with forms alone."""
 
+# Above 400 lines on purpose: every page is held to the same few promises, side by side.
+
 from __future__ import annotations
 
 import re
