@@ -287,9 +287,9 @@ class Engine:
                 silence.reopen_door(state, part.last_gateway, received, emitter)
             self._move(state, part, at, emitter)
             if closed or bundle is not None:
-                state.clock = at
+                # Also a facility without a plan has another clock now, and names other packs.
+                state.clock, state.dirty = at, True
             if bundle is not None:
-                state.dirty = True  # also a facility without a plan now names other packs
                 self._recompile(state, bundle, at, emitter)
             self._tell(emitter)
             changes.extend(emitter.changes)

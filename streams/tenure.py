@@ -122,6 +122,8 @@ class Tenure:
         """Facilities folded beside the partition and taken in that no snapshot holds yet."""
         self._wake = asyncio.Event()
         self._closing = False
+        self._due = 0.0
+        """The monotonic time of the next checkpoint."""
         self._task: asyncio.Task[None] | None = None
         self._producer = AIOKafkaProducer(
             **clients,
@@ -149,6 +151,7 @@ class Tenure:
         for bad in start.bad:
             self._tell_bad(bad.facility, bad.why, bad.sample)
         self.accepts = True
+        self._due = monotonic() + self._settings.checkpoint_every_s
         self._task = asyncio.create_task(self._run(), name=f"publish-{self.partition}")
         if start.bad:
             passed = frozenset(self.ward.watch.skipped)
@@ -344,12 +347,11 @@ class Tenure:
 
     async def _run(self) -> None:
         try:
-            due = monotonic() + self._settings.checkpoint_every_s
             while not self._closing:
-                left = due - monotonic()
+                left = self._due - monotonic()
                 if left <= 0:
                     await self._checkpoint()
-                    due = monotonic() + self._settings.checkpoint_every_s
+                    self._due = monotonic() + self._settings.checkpoint_every_s
                 elif self._rows:
                     await self._publish()
                 else:

@@ -18,7 +18,7 @@ from rules import layout, migrate, snapshot
 from rules.engine import Engine
 from rules.migrate import FORMAT, MigrationError, describe, migrated, recast
 from rules.pack import default_bundle
-from rules.records import SEMANTICS, Kind, LogRecord, StateRecord
+from rules.records import SEMANTICS, Kind, LogRecord, StateRecord, Tick
 from rules.snapshot import SnapshotError, open_snapshot, sealed
 from tests.rules import logs
 
@@ -184,6 +184,18 @@ def as_format_2(data: bytes) -> bytes:
             "arrays": arrays,
         }
     )
+
+
+def test_a_door_that_was_closed_is_in_the_next_snapshot_also_of_a_facility_where_nothing_fell_due() -> None:
+    engine, begin = Engine(BUNDLE), logs.BEGIN + 60_000
+    rows = [logs.Row("T0", logs.BEGIN, 5.0)]
+    _, record = logs.records(ENTITY, [(begin, rows)])  # without the register nothing is ever due here
+    engine.fold(record)
+    for offset, at in enumerate((begin, begin + 15 * 60_000, begin + 30 * 60_000 + 1), start=record.offset + 1):
+        assert (engine.dirty(0) == []) is (at > begin)
+        engine.clean(0, ENTITY.id)
+        engine.fold(LogRecord(0, offset, at, Kind.TICK, "", Tick(by="a", role="gateway", now=at)))
+    assert engine.dirty(0) == [ENTITY.id], "its clock moved"
 
 
 def test_a_snapshot_of_the_format_before_migrates_and_is_to_be_written_anew() -> None:

@@ -28,7 +28,7 @@ from streams.history import concerns
 from streams.quarantine import Suspect
 from streams.restore import restore_partition
 from tests.rules import logs
-from tests.streams.test_tenure import SETTINGS, MemoryBroker, crash, settle, tenure_of, toy_record
+from tests.streams.test_tenure import SETTINGS, MemoryBroker, checkpoint, crash, settle, tenure_of, toy_record
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ async def run(
             await settle(tenure)
         elif step.what == "checkpoint":
             await settle(tenure)
-            await tenure._checkpoint()
+            await checkpoint(tenure)
         elif step.what == "rebuilt" and tenure.next >= tenure.published:
             await rebuilt(tenure)
         elif step.what in {"crash", "spoil"}:
@@ -368,7 +368,7 @@ async def test_checkpoints_come_often_and_snapshots_once_a_minute() -> None:
         for record in log[begin : begin + 10]:
             tenure.feed(record)
         await settle(tenure)
-        await tenure._checkpoint()
+        await checkpoint(tenure)
     assert sorted(snapshots(broker)) == sorted(["FAC-0", "FAC-1", "FAC-2"] * 2)
     marker = marker_of(broker)
     assert marker.next == 240 == broker.offset
@@ -402,7 +402,7 @@ async def test_a_checkpoint_in_the_middle_of_folding_again_takes_nothing_back() 
     for record in log[:20]:
         again.feed(record)
     now = 61.0
-    await again._checkpoint()
+    await checkpoint(again)
     marker = marker_of(broker)
     assert (marker.low, marker.next, broker.offset) == (20, 60, 60), "the group's offset and the marker never fall"
     await crash(again)
@@ -424,10 +424,10 @@ async def test_a_snapshot_older_than_the_logs_beginning_is_good_while_nothing_ca
         tenure.feed(record)
     await settle(tenure)
     now = 61.0
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     for record in log[2:]:
         tenure.feed(record)
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     assert sorted(snapshots(broker)) == ["FAC-0", "FAC-1"], "nothing of theirs has changed"
     await crash(tenure)
     again = ToyFold()
@@ -447,9 +447,9 @@ async def test_packs_that_nothing_names_any_more_are_forgotten() -> None:
     for record in log[:2]:
         tenure.feed(record)
     await settle(tenure)
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     tenure.feed(log[2])
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     shas = [packs.sha256 for packs in OTHERS]
     assert broker.state(SETTINGS.state_topic).packs.keys() == set(shas), "a start from `low` still needs them"
     await tenure.close()
@@ -467,7 +467,7 @@ async def test_packs_stay_while_a_quarantined_facility_may_name_them() -> None:
     for record in log:
         tenure.feed(record)
         await settle(tenure)
-        await tenure._checkpoint()
+        await checkpoint(tenure)
     await tenure.close()
     assert {packs.sha256 for packs in OTHERS[:2]} <= broker.state(SETTINGS.state_topic).packs.keys()
 
@@ -507,7 +507,7 @@ async def test_a_start_folds_again_under_the_clock_that_was_and_lets_no_tick_act
     # A checkpoint in which exactly one of the two is due.
     first, last = sorted(NAMES[:2], key=phase_of)
     now = 60 * (phase_of(first) + phase_of(last)) / 2
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     assert snapshots(broker) == [first]
     assert (marker_of(broker).low, marker_of(broker).next) == (0, 8)
     await crash(tenure)

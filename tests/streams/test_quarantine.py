@@ -41,7 +41,17 @@ from streams.sensor import Sensor
 from streams.tenure import Tenure
 from tests.rules import logs
 from tests.streams.lab import judge, offline
-from tests.streams.test_tenure import BUNDLE, SETTINGS, Halts, MemoryBroker, MemoryProducer, crash, published, settle
+from tests.streams.test_tenure import (
+    BUNDLE,
+    SETTINGS,
+    Halts,
+    MemoryBroker,
+    MemoryProducer,
+    checkpoint,
+    crash,
+    published,
+    settle,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -270,7 +280,7 @@ def test_released_from_quarantine_the_changes_are_those_of_one_run(drawn: Any, o
     log = two_facilities(drawn, other)
     mine = [record.offset for record in log if record.facility == SICK]
     killer = data.draw(st.sampled_from(mine))
-    checkpoint = data.draw(st.integers(0, killer))
+    held = data.draw(st.integers(0, killer))
     found = data.draw(st.integers(killer, len(log)))
     asked = data.draw(st.integers(found, len(log)))
     again = data.draw(st.booleans())
@@ -280,9 +290,9 @@ def test_released_from_quarantine_the_changes_are_those_of_one_run(drawn: Any, o
     async def scenario() -> MemoryBroker:
         broker = MemoryBroker()
         first = await owner(broker, None, log)
-        feed(first, log, checkpoint)
+        feed(first, log, held)
         await settle(first)
-        await first._checkpoint()
+        await checkpoint(first)
         feed(first, log, killer)
         await settle(first)
         await crash(first)
@@ -291,7 +301,7 @@ def test_released_from_quarantine_the_changes_are_those_of_one_run(drawn: Any, o
         await settle(second)
         assert SICK not in second.fold.facilities(0)
         if again:
-            await second._checkpoint()
+            await checkpoint(second)
         await crash(second)
         third = await owner(broker, None, log)
         assert set(third.ward.quarantined) == {SICK}
@@ -342,11 +352,11 @@ async def test_a_release_is_written_down_also_where_nothing_else_happens() -> No
     tenure = await owner(broker, 0, log)
     feed(tenure, log, len(log))
     await settle(tenure)
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     standing = tenure.ward.quarantined[log[0].facility]
     await release(tenure, standing, None, Crumbs(None, 1), read(log, standing.begin, 10))
     await settle(tenure)
-    await tenure._checkpoint()
+    await checkpoint(tenure)
     await crash(tenure)
     heir = await owner(broker, None, log)
     assert not heir.ward.quarantined
@@ -380,7 +390,7 @@ async def test_a_release_while_the_log_is_folded_again_swallows_nothing() -> Non
     first = await owner(broker, killer, log)
     feed(first, log, len(log))
     await settle(first)
-    await first._checkpoint()
+    await checkpoint(first)
     await crash(first)
     again = await owner(broker, None, log)
     assert (again.next, again.published) == (0, len(log)), "no snapshot of the other was due"
@@ -394,7 +404,7 @@ async def test_what_was_published_before_the_quarantine_is_not_published_again()
     first = await owner(broker, None, log)
     feed(first, log, killer)
     await settle(first)
-    await first._checkpoint()
+    await checkpoint(first)
     await crash(first)
     second = await owner(broker, killer, log)
     standing = second.ward.quarantined[SICK]

@@ -36,7 +36,7 @@ from tests.streams.test_cadence import (
     toy_logs,
     whole,
 )
-from tests.streams.test_tenure import SETTINGS, Halts, MemoryBroker, crash, settle, tenure_of
+from tests.streams.test_tenure import SETTINGS, Halts, MemoryBroker, checkpoint, crash, settle, tenure_of
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ async def test_a_stop_in_the_middle_remembers_who_waits_and_a_good_old_snapshot_
     for record in log[60:90]:
         again.feed(record)
     await settle(again)
-    await again._checkpoint()
+    await checkpoint(again)
     await again.close()
     gate.open.set()
     marker = marker_of(broker)

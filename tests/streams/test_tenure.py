@@ -163,7 +163,7 @@ async def run_with_crashes(
             await asyncio.sleep(0.001)
         elif what == "checkpoint":
             await settle(tenure)
-            await tenure._checkpoint()
+            await checkpoint(tenure)
         elif what == "close":
             await tenure.close()
             tenure = await tenure_of(broker, new_fold())
@@ -174,6 +174,18 @@ async def run_with_crashes(
         tenure.feed(record)
     await tenure.close()
     return broker
+
+
+async def checkpoint(tenure: Tenure) -> None:
+    """Let the publishing task write a checkpoint now: it alone may use the producer, also while others add rows."""
+    await settle(tenure)
+    tenure._due = 0.0
+    tenure._wake.set()
+    while not tenure._due or tenure.in_flight_since is not None:
+        assert tenure._task is not None
+        if tenure._task.done():
+            tenure._task.result()
+        await asyncio.sleep(0)
 
 
 async def settle(tenure: Tenure) -> None:
