@@ -12,7 +12,7 @@ from rules.engine import Engine
 from rules.pack import default_bundle
 from streams.agents import fold_log
 from streams.custody import Custody
-from streams.faust_seams import SCHEME, RawSchema, WorkerApp, bind
+from streams.faust_seams import SCHEME, Assignor, RawSchema, WorkerApp, bind
 from streams.group import client_id
 from streams.halt import halt as end_process
 from streams.sensor import Sensor
@@ -76,6 +76,7 @@ def create_app(
         topic_allow_declare=False,
         topic_disable_leader=True,
         store="memory://",
+        PartitionAssignor=Assignor,
         web_enabled=False,
         worker_redirect_stdouts=False,
         autodiscover=False,

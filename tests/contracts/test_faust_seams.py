@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import faust
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.cluster import ClusterMetadata
 from faust.tables.recovery import Recovery
 from faust.transport.consumer import Consumer as FaustConsumer
 from faust.transport.drivers import TRANSPORTS
@@ -20,7 +21,7 @@ from faust.types import TP, Message
 from streams import faust_seams
 from streams import group as groups
 from streams.app import create_app
-from streams.faust_seams import Consumer, RawSchema, Transport, WorkerApp, highwaters, member_ids, what_died
+from streams.faust_seams import Assignor, Consumer, RawSchema, Transport, WorkerApp, highwaters, member_ids, what_died
 from tests.streams.lab import Lab
 from tests.streams.toy import ToyFold
 
@@ -257,6 +258,24 @@ async def test_the_transport_is_found_by_its_scheme(lab: Lab) -> None:
     assert {"getmany", "_getmany", "_to_message", "seek_to_committed"} <= set(dir(FaustConsumer))
     for name in ("_on_partitions_assigned", "_stop_consumer", "_create_directories"):
         assert getattr(WorkerApp, name) is not getattr(faust.App, name)
+
+
+async def test_a_leader_whose_broker_does_not_know_the_topic_yet_shares_the_log_out(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    real = Assignor.assign
+
+    def blind(self: Any, cluster: Any, members: Any) -> Any:
+        seen.append(cluster)
+        return real(self, ClusterMetadata() if len(seen) == 1 else cluster, members)
+
+    monkeypatch.setattr(Assignor, "assign", blind)
+    await seed(lab, 8)
+    async with running(lab) as spy:
+        assert spy.named("want")[0] == list(range(lab.partitions)), "the first assignment, made without metadata"
+        await lab.until("folded", lambda: folded(spy) >= 8)
+    assert isinstance(seen[0], ClusterMetadata)
 
 
 async def test_the_coordinator_knows_the_worker_by_the_id_that_we_read(lab: Lab) -> None:
