@@ -7,6 +7,7 @@ import os
 import shutil
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -74,6 +75,7 @@ class Stage:
         }  # fmt: skip
         self.desk = f"http://127.0.0.1:{self.desk_port}"
         self.gateway = f"http://127.0.0.1:{self.gateway_port}"
+        self._store_url = f"sqlite:///{self.folder}/offsite.db"
         self._stop = threading.Event()
         self.env: dict[str, str] = {}
         self._stack = ExitStack()
@@ -90,13 +92,15 @@ class Stage:
             if self._fresh:
                 _empty(self.folder)
             (self.folder / "logs").mkdir(exist_ok=True)
-            self.broker = broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
-            self.kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
-            self.env = self._environment()
-            admin.create(self.kafka)
-            self.store = Store(self.env["OFFSITE_STORE_URL"])
+            self.store = Store(self._store_url)
             stack.callback(self.store.close)
-            ensure_ready(self.store)
+            with ThreadPoolExecutor(1, "store") as beside:  # its migrations run while Java starts
+                migrated = beside.submit(ensure_ready, self.store)
+                self.broker = broker = stack.enter_context(EmbeddedBroker(self.folder / "kafka"))
+                self.kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
+                admin.create(self.kafka)
+                migrated.result()
+            self.env = self._environment()
             self.manager = Manager([self._spec(name) for name in self._ports])
             thread = threading.Thread(target=self.manager.run, args=(self._stop,), name="manager", daemon=True)
             thread.start()
@@ -164,7 +168,7 @@ class Stage:
         return kept | {
             "OFFSITE_KAFKA_BOOTSTRAP": self.kafka.bootstrap,
             "OFFSITE_KAFKA_PARTITIONS": str(PARTITIONS),
-            "OFFSITE_STORE_URL": f"sqlite:///{self.folder}/offsite.db",
+            "OFFSITE_STORE_URL": self._store_url,
             "OFFSITE_ARCHIVER_FOLDER": str(self.folder / "archive"),
             "OFFSITE_ARCHIVER_FLUSH_S": "2",
             "OFFSITE_ARCHIVER_PORT": str(self._ports["archiver"]),
