@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import re
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.pack import bundle_of, load_files
-from rules.predicate import faults as predicate_faults
 from rules.register import UNITS, Quantity, Span
-from rules.rule import GapRule, LimitRule
+from rules.rule import LimitRule
 from rules.ruletest import samples
+from rules.soundness import rule_faults, table_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,7 +39,7 @@ def lint(folders: Iterable[Path]) -> list[Fault]:
 
 
 def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle) -> list[Fault]:
-    faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
+    faults = rule_faults(rule, bundle.tables)
     pack, slug = rule.id.split(".", 1)
     if item.path.stem != slug or item.path.parent.name != pack:
         faults.append(Fault("/id", "place", f"the file of {rule.id} is {pack}/{slug}.yaml"))
@@ -56,8 +55,6 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle) -> list[Fault]:
     faults.extend(_step_faults(rule))
     if isinstance(rule, LimitRule):
         faults.extend(_limit_faults(rule, bundle))
-    if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
-        faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     return faults
 
 
@@ -93,11 +90,6 @@ def _step_faults(rule: Rule) -> list[Fault]:
     last = -1.0
     for i, step in enumerate(rule.severity.steps):
         at = f"/severity/steps/{i}"
-        given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
-        if sum(given) != 1:
-            faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
-        if step.beyond is not None and not isinstance(rule, LimitRule):
-            faults.append(Fault(f"{at}/beyond", "step", "only a limit rule steps by value"))
         if step.to.rank <= rank:
             faults.append(Fault(f"{at}/to", "unreachable_step", f"{step.to} does not rise above the colour before it"))
         rank = max(rank, step.to.rank)
@@ -133,19 +125,8 @@ def _limit_faults(rule: LimitRule, bundle: Bundle) -> list[Fault]:
             )
     elif source not in {"sensor", "range"}:
         table = bundle.tables.get(source)
-        if table is None:
-            faults.append(Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs"))
-        elif units and not any(row.unit in units for row in table.rows):
+        if table is not None and units and not any(row.unit in units for row in table.rows):
             faults.append(Fault("/limits/from", "unit", f"no row of {source} has a unit of {', '.join(sorted(units))}"))
-    if rule.clear.latched:
-        faults.append(
-            Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")
-        )
-    deadband = rule.clear.deadband
-    if isinstance(deadband, str) and not re.fullmatch(r"\d{1,2}(\.\d+)?%", deadband):
-        faults.append(Fault("/clear/deadband", "deadband", "a number in the quantity's unit, or a share such as 10%"))
-    elif isinstance(deadband, float) and (deadband < 0 or not math.isfinite(deadband)):
-        faults.append(Fault("/clear/deadband", "deadband", "zero or more"))
     return faults
 
 
@@ -155,8 +136,8 @@ def _table_faults(item: Loaded) -> list[Fault]:
     if table is None:
         return faults
     faults.extend(_texts("/title", table.title))
+    faults.extend(table_faults(table))
     for i, row in enumerate(table.rows):
-        faults.extend(Fault(f"/rows/{i}/where/{name}", "predicate", text) for name, text in predicate_faults(row.where))
         quantity = row.where.get("sensor.quantity")
         if isinstance(quantity, str) and quantity in set(Quantity) and UNITS[Quantity(quantity)] != row.unit:
             faults.append(Fault(f"/rows/{i}/unit", "unit", f"{quantity} is measured in {UNITS[Quantity(quantity)]}"))

@@ -20,6 +20,7 @@ from rules.errors import BadInputError, Fault
 from rules.models import faults_of
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
+from rules.soundness import bundle_faults
 from rules.tables import Table
 from rules.yamlfile import Document, read_yaml
 
@@ -64,18 +65,20 @@ class Bundle:
         """Return the bundle of a record.
 
         Raises:
-            BadInputError: it does not decompress, does not validate, or its hash is another.
+            BadInputError: it does not decompress, does not validate, no plan could be made of it, or its hash is another.
         """
         try:
             expander = zlib.decompressobj()
             raw = expander.decompress(base64.b64decode(record.bundle, validate=True), MAX_BUNDLE_BYTES)
             content: Any = None if expander.unconsumed_tail else json.loads(raw)
-            bundle = cls.of(
-                [_RULE.validate_python(rule) for rule in content["rules"]],
-                [Table.model_validate(table) for table in content["tables"]],
-            )
+            rules = [_RULE.validate_python(rule) for rule in content["rules"]]
+            tables = [Table.model_validate(table) for table in content["tables"]]
+            unsound = bundle_faults(rules, tables)
+            bundle = cls.of(rules, tables)
         except (ValueError, zlib.error, KeyError, TypeError, RecursionError) as error:
             raise BadInputError("rule bundle", [Fault("/bundle", "bundle", str(error)[:500])]) from error
+        if unsound:
+            raise BadInputError("rule bundle", unsound)
         if bundle.sha256 != record.sha256:
             raise BadInputError("rule bundle", [Fault("/sha256", "hash", "the bundle's content has another hash")])
         return bundle

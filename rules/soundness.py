@@ -1,0 +1,86 @@
+"""What the engine needs of rules and tables beyond their models: without it a plan cannot be made, or means nothing.
+
+`lint` tells it with file and line; a bundle that comes by the log is refused for it (`Bundle.from_record`): what no
+facility can be compiled with would end every worker that reads it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from rules.errors import Fault
+from rules.predicate import faults as predicate_faults
+from rules.register import Span
+from rules.rule import GapRule, LimitRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from rules.rule import Rule
+    from rules.tables import Table
+
+_SHARE = re.compile(r"\d{1,2}(\.\d+)?%")
+
+
+def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]:
+    """Return what is wrong with rules and tables that come together; pointers are into the bundle."""
+    rules, tables = list(rules), list(tables)
+    named = {table.id: table for table in tables}
+    faults = []
+    for what, ids in (("rules", [rule.id for rule in rules]), ("tables", [table.id for table in tables])):
+        twice = sorted(name for name, count in Counter(ids).items() if count > 1)
+        faults += [Fault(f"/{what}", "duplicate", f"{name} stands here more than once") for name in twice]
+    for i, rule in enumerate(rules):
+        faults += [_below(f"/rules/{i}", fault) for fault in rule_faults(rule, named)]
+    for i, table in enumerate(tables):
+        faults += [_below(f"/tables/{i}", fault) for fault in table_faults(table)]
+    return faults
+
+
+def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
+    """Return what keeps a rule from being compiled; pointers are into the rule."""
+    faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
+    for i, step in enumerate(rule.severity.steps):
+        at = f"/severity/steps/{i}"
+        given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
+        if sum(given) != 1:
+            faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
+        if step.beyond is not None and not isinstance(rule, LimitRule):
+            faults.append(Fault(f"{at}/beyond", "step", "only a limit rule steps by value"))
+    if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
+        faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
+    if isinstance(rule, LimitRule):
+        faults += _limit_faults(rule, tables)
+    return faults
+
+
+def table_faults(table: Table) -> list[Fault]:
+    """Return what keeps a table from being looked up; pointers are into the table."""
+    return [
+        Fault(f"/rows/{i}/where/{name}", "predicate", text)
+        for i, row in enumerate(table.rows)
+        for name, text in predicate_faults(row.where)
+    ]
+
+
+def _limit_faults(rule: LimitRule, tables: Mapping[str, Table]) -> list[Fault]:
+    faults = []
+    source, deadband = rule.limits.from_, rule.clear.deadband
+    if not isinstance(source, Span) and source not in {"sensor", "range"} and source not in tables:
+        faults.append(Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs"))
+    if rule.clear.latched:
+        faults.append(
+            Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")
+        )
+    if isinstance(deadband, str) and not _SHARE.fullmatch(deadband):
+        faults.append(Fault("/clear/deadband", "deadband", "a number in the quantity's unit, or a share such as 10%"))
+    elif isinstance(deadband, float) and (deadband < 0 or not math.isfinite(deadband)):
+        faults.append(Fault("/clear/deadband", "deadband", "zero or more"))
+    return faults
+
+
+def _below(pointer: str, fault: Fault) -> Fault:
+    return Fault(f"{pointer}{fault.pointer}", fault.code, fault.detail)
