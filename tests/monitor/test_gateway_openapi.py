@@ -25,6 +25,8 @@ from monitor.gateway.texts import CLOSED, NOTES, TITLES
 from rules.senml import read_senml
 from tests.monitor.gateway_parts import GOOD, KEY, client_of, open_gateway
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def described():

@@ -15,6 +15,8 @@ from rules.alarms import fold_alarms
 from rules.changes import ChangeKind
 from rules.pack import load_bundle
 
+pytestmark = pytest.mark.long
+
 FIRMS = [entry.logged() for entry in read_register(REGISTER).facilities]
 BEGAN = 1_772_294_400_433
 MINUTE = 60_000

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from streams.fold import Fold
     from streams.tenure import Tenure
 
+pytestmark = pytest.mark.long
+
 BUNDLE = default_bundle()
 OTHERS = [BUNDLE.only({BUNDLE.rules[0].id}), BUNDLE.only({rule.id for rule in BUNDLE.rules[1:]}), BUNDLE]
 NAMES = ("TEST-0001", "TEST-0002", "LATE-0003", "SEED-0004")

@@ -45,6 +45,8 @@ if TYPE_CHECKING:
     from rules.changes import Change
     from streams.tenure import Tenure
 
+pytestmark = pytest.mark.long
+
 STEPS = st.lists(
     st.builds(
         Step,

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from monitor.accounts import passwords
 from monitor.accounts.passwords import MAX_LENGTH, hashed, matches, one_time, weaknesses
 
+pytestmark = pytest.mark.long
+
 GOOD = "correct horse battery"
 
 

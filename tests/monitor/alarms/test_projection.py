@@ -18,6 +18,8 @@ from rules.alarms import fold_alarms
 from rules.instants import format_instant
 from tests.monitor.alarms.changes import change, incoming, streams
 
+pytestmark = pytest.mark.long
+
 TABLES = (AlarmRow, ChangeRow, Counter, LiveRow, OperatorAlarm, StreamRow)
 
 

@@ -22,6 +22,8 @@ from tests.monitor.desk.crowd import crowd
 from tests.monitor.desk.lab import NOW, RULEBOOK, DeskLab
 from tests.monitor.register.samples import facility, register
 
+pytestmark = pytest.mark.long
+
 MINUTE, HOUR = 60_000, 3_600_000
 
 

@@ -19,6 +19,8 @@ from streams.codec import encode
 from tests.monitor.archive.making import Archive
 from tests.monitor.archive.test_archive_property import cut_all
 
+pytestmark = pytest.mark.long
+
 HOUR_0 = 495_000 * HOUR_MS
 FIRM, OTHER = "BJ-ONE", "BJ-TWO"
 

@@ -22,6 +22,8 @@ from streams.topics import LOG
 from tests.monitor.archive.making import CLUSTER, Archive, at_hours, story
 from tests.monitor.archive.test_archive_property import cut_all
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def archive(store, tmp_path):

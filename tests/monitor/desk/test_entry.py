@@ -13,6 +13,8 @@ from tests.monitor.alarms.changes import change
 from tests.monitor.desk.html import parse
 from tests.monitor.desk.lab import BASE, NOW, PASSWORD, DeskLab, csrf_of
 
+pytestmark = pytest.mark.long
+
 NEW = "four unrelated quiet words"
 FREE = name_key("x").free
 

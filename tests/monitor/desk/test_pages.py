@@ -22,6 +22,8 @@ from tests.monitor.desk import seeds
 from tests.monitor.desk.html import parse
 from tests.monitor.desk.lab import NOW, DeskLab
 
+pytestmark = pytest.mark.long
+
 LANGUAGES = ("zh", "en")
 HAN = re.compile(r"[\u4e00-\u9fff]")
 

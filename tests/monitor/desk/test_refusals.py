@@ -16,6 +16,8 @@ from tests.monitor.alarms.changes import change
 from tests.monitor.desk.html import parse
 from tests.monitor.desk.lab import NOW, DeskLab
 
+pytestmark = pytest.mark.long
+
 RAISED = change(1, start=NOW - 60_000)
 
 
