@@ -130,6 +130,9 @@ class EmbeddedBroker:
             BrokerStartError: port in use, or no answer within a minute.
             JarsError: jars or Java are not to be had.
         """
+        if self._process is not None and self._process.poll() is None:
+            raise BrokerFolderError(f"this broker runs already on {self.folder}")
+        self.kill()  # one that ended by itself left its lock with us
         libraries, program = jars.ensure_jars(), jars.java()
         self._lock = self._claim()
         try:

@@ -83,6 +83,13 @@ def test_data_survive_a_stop_and_a_kill_and_fresh_wipes_them(tmp_path):
         assert not port_in_use(broker.port)
         broker.start()
         assert admin.verify(settings) == []
+        with pytest.raises(BrokerFolderError):
+            broker.start()  # it runs
+        assert admin.verify(settings) == []
+        os.kill(broker.pid, signal.SIGKILL)
+        wait_until(lambda: broker.ended is not None)
+        broker.start()  # it ended by itself, and left its lock with its owner
+        assert admin.verify(settings) == []
         broker.kill()
         broker.start()
         assert admin.verify(settings) == []
