@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.engine import BEGIN, facility
@@ -31,7 +31,6 @@ def by_hand(plan: Plan, tags: tuple[str, ...], counts: list[int]) -> list[int]:
         st.lists(st.tuples(NAMES, st.integers(1, 3)), min_size=1, max_size=4, unique_by=lambda one: one[0]), max_size=6
     )
 )
-@settings(max_examples=60)
 def test_a_remembered_index_is_that_of_its_batch(plan: Plan, batches: list[list[tuple[str, int]]]) -> None:
     for batch in batches:
         tags, counts = tuple(tag for tag, _ in batch), [count for _, count in batch]
@@ -73,7 +72,6 @@ DUES = st.lists(st.integers(-1, layout.NEVER), max_size=5)
 
 
 @given(DUES, DUES, st.lists(st.tuples(st.integers(0, layout.NEVER), st.booleans()), max_size=5))
-@settings(max_examples=60)
 def test_the_next_decision_is_the_earliest_of_all(
     limits: list[int], frozen: list[int], gaps: list[tuple[int, bool]]
 ) -> None:
