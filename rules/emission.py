@@ -68,19 +68,43 @@ class Transition:
 class Emitter:
     """Collects the changes of one record for one facility, in publication order."""
 
-    def __init__(self, state: FacilityState, bundle: Bundle, source: Source | None, *, shared: bool = False) -> None:
+    def __init__(
+        self,
+        state: FacilityState,
+        bundle: Bundle,
+        place: tuple[int, int] | None,
+        *,
+        shared: bool = False,
+        batch: str | None = None,
+    ) -> None:
+        """Begin with nothing; `place` is the record's partition and offset, `batch` the id of a facility's readings."""
         self.state = state
         self.bundle = bundle
         self.shared = shared
         """A tick or packs: the partition's clock moves, not the facility's own."""
         self.changes: list[Change] = []
-        self.reads: list[RecordRead] = []
-        """The record itself, where a facility sent it."""
+        self._batch_id = batch
+        self._reads: list[RecordRead] | None = None
         self.failures: list[tuple[str, Exception]] = []
         """Rules that raised, with what they raised: for the log of the process, never for a change."""
-        self._source = source
+        self._place = place
+        self._source: Source | None = None
         self._told: list[tuple[Occurrence, Told]] = []
         """For each change: whose it was, and what had been told of it before."""
+
+    @property
+    def reads(self) -> list[RecordRead]:
+        """The record itself, where a facility sent it; made when it is asked for, as most records change nothing."""
+        if self._reads is None:
+            self._reads = [] if self._batch_id is None else [RecordRead(kind=Kind.READINGS, id=self._batch_id)]
+        return self._reads
+
+    @property
+    def source(self) -> Source | None:
+        """Where the record stands, None for a move of the clock without one."""
+        if self._source is None and self._place is not None:
+            self._source = Source(partition=self._place[0], offset=self._place[1])
+        return self._source
 
     def take_back(self, mark: int, seq: int) -> None:
         """Take back the changes behind the first `mark`, and the sequence to `seq`."""
@@ -268,7 +292,7 @@ class Emitter:
                 message=text,
                 evidence=proof,
                 by=by,
-                source=self._source,
+                source=self.source,
             )
         )
         self._told.append((occurrence, occurrence.told))

@@ -18,7 +18,7 @@ from pydantic import Field
 
 from rules import kernels, layout, places, silence
 from rules.batches import Seen
-from rules.changes import Change, ChangeKind, RecordRead, Source
+from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.failing import attempt, resume
@@ -96,18 +96,16 @@ class Engine:
         """
         part = self._partition(record.partition)
         part.next_offset = max(part.next_offset, record.offset + 1)
-        source = Source(partition=record.partition, offset=record.offset)
         payload = record.payload
         if isinstance(payload, Tick | PacksRecord):
-            return self._shared(part, record, payload, source)
+            return self._shared(part, record, payload)
         if isinstance(payload, StateRecord):
-            return self._seed(part, record, payload, source)
+            return self._seed(part, record, payload)
         state = self._facility(part, record.partition, record.facility)
         if 0 <= record.offset < state.position:  # a registered fact in front of the log stands at -1
             return []
-        emitter = Emitter(state, part.bundle, source)
-        if isinstance(payload, Readings):
-            emitter.reads = [RecordRead(kind=Kind.READINGS, id=payload.batch)]
+        batch = payload.batch if isinstance(payload, Readings) else None
+        emitter = Emitter(state, part.bundle, (record.partition, record.offset), batch=batch)
         received = max(record.received, state.clock, part.clock)
         self._move(state, part, received, emitter)
         state.position, state.clock = record.offset + 1, received
@@ -189,7 +187,7 @@ class Engine:
         places.refresh_due(state)
         return state
 
-    def _seed(self, part: _Partition, record: LogRecord, payload: StateRecord, source: Source) -> list[Change]:
+    def _seed(self, part: _Partition, record: LogRecord, payload: StateRecord) -> list[Change]:
         """Begin a facility with the state that a record carries; the packs in force here come into force for it."""
         state = part.facilities.get(record.facility)
         if state is not None and 0 <= record.offset < state.position:
@@ -198,7 +196,7 @@ class Engine:
         state = part.facilities[record.facility]
         # Its offsets are those of the log it came from.
         state.position, state.dirty = record.offset + 1, True
-        emitter = Emitter(state, self._bundles[state.packs], source)
+        emitter = Emitter(state, self._bundles[state.packs], (record.partition, record.offset))
         if state.packs != part.bundle.sha256:
             received = max(record.received, state.clock, part.clock)
             self._move(state, part, received, emitter)
@@ -266,7 +264,7 @@ class Engine:
     def _state(self, partition: int, facility: str) -> FacilityState:
         return self._partitions[partition].facilities[facility]
 
-    def _shared(self, part: _Partition, record: LogRecord, payload: Tick | PacksRecord, source: Source) -> list[Change]:
+    def _shared(self, part: _Partition, record: LogRecord, payload: Tick | PacksRecord) -> list[Change]:
         """Fold a record that every facility of the partition sees: a tick or packs."""
         received = max(record.received, part.clock)
         changes: list[Change] = []
@@ -279,7 +277,7 @@ class Engine:
             state = part.facilities[name]
             if record.offset < state.position:
                 continue
-            emitter = Emitter(state, part.bundle, source, shared=True)
+            emitter = Emitter(state, part.bundle, (record.partition, record.offset), shared=True)
             at = max(received, state.clock)
             if closed:
                 silence.close_door(state, part.last_gateway, received, emitter)
@@ -365,13 +363,11 @@ class Engine:
         if seen is not Seen.NEW:
             return
         plan = state.plan
-        slots = [] if plan is None else [plan.slots.get(tag, -1) for tag in payload.tags]
         if plan is None:
             state.unknown_tags += int(payload.time.size)
             return
-        index = np.repeat(np.asarray(slots, dtype=np.int64), payload.counts)
-        state.unknown_tags += int((index < 0).sum())
-        records = emitter.reads
+        index, unknown = plan.index_of(payload.tags, payload.counts)
+        state.unknown_tags += unknown
         begin, total = 0, int(payload.time.size)
         folded = np.zeros(total, np.uint8)
         while begin < total:
@@ -386,35 +382,36 @@ class Engine:
                 self._out = np.zeros(2 * self._out.size, layout.OUT)
                 self._scratch = np.zeros(self._out.size, layout.OUT)
                 continue
-            ends = silence.first_rows(state, index, folded, begin, stopped)
-            self._apply_rows(state, emitter.read(self._out, n), ends, payload, received, records, emitter)
+            if n or state.groups:
+                ends = silence.first_rows(state, index, folded, begin, stopped)
+                self._apply_rows(state, emitter.read(self._out, n), ends, payload, received, emitter)
             begin = stopped
             if why == kernels.LATE:
                 late = self._late(state, int(index[stopped]), payload, stopped, received)
                 folded[stopped] = late is not None
                 ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
-                self._emit_row(state, stopped, [], ends, payload, received, records, emitter, late or [])
+                self._emit_row(state, stopped, [], ends, payload, received, emitter, late or [])
                 begin = stopped + 1
 
     def _apply_rows(
         self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]],
-        payload: Readings, received: int, records: list[RecordRead], emitter: Emitter,
+        payload: Readings, received: int, emitter: Emitter,
     ) -> None:  # fmt: skip
         """Apply what the kernel decided, row by row, in the order of rules within a row."""
         by_row: dict[int, list[Transition]] = {}
         for transition in transitions:
             by_row.setdefault(transition.row, []).append(transition)
         for row in sorted(by_row.keys() | ends.keys()):
-            self._emit_row(state, row, by_row.get(row, []), ends, payload, received, records, emitter, [])
+            self._emit_row(state, row, by_row.get(row, []), ends, payload, received, emitter, [])
 
     def _emit_row(
         self, state: FacilityState, row: int, transitions: list[Transition], ends: dict[int, list[Group]],
-        payload: Readings, received: int, records: list[RecordRead], emitter: Emitter, late: list[_Late],
+        payload: Readings, received: int, emitter: Emitter, late: list[_Late],
     ) -> None:  # fmt: skip
         """Emit the changes of one row: groups end, transitions, differences of late data; by (rule, level)."""
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
-        at = int(payload.time[row])
+        at, records = int(payload.time[row]), emitter.reads
         steps: list[tuple[int, int, int]] = []
         groups = ends.get(row, [])
         ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}

@@ -42,6 +42,7 @@ class FaultCode(StrEnum):
     LENGTH_MISMATCH = "length_mismatch"
     NULL_WITH_GOOD_QUALITY = "null_with_good_quality"
     DUPLICATE_TAG = "duplicate_tag"
+    WRONG_UNIT = "wrong_unit"
 
 
 Grounds = Literal["malformed", "too_large", "contract"]

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from rules import layout, ring
 from rules.jit import kernel
 from rules.kinds import frozen, gap, limit
-from rules.layout import FROZEN, FUTURE_MS, HORIZON_MS, LIMIT, NONE, Array
+from rules.layout import FROZEN, FUTURE_MS, HORIZON_MS, LIMIT, NEVER, NONE, Array
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ def _evict(
         _advance_tail(s, rt[k], rm[k], rb[k], rv[k], int(rq[k]), lp, ltail, fp, ftail, scratch)
         s["tail_t"] = rt[k]
         s["tail_m"] = rm[k]
-        s["ring_head"] = (s["ring_head"] + 1) % s["ring_cap"]
+        s["ring_head"] = 0 if s["ring_head"] + 1 == s["ring_cap"] else s["ring_head"] + 1
         s["ring_len"] -= 1
 
 
@@ -217,6 +217,21 @@ def fire(
 
 
 @kernel
+def next_due(lhead: Array, fhead: Array, gs: Array) -> tuple[int, bool]:
+    """Return the earliest decision by the clock of any instance, and whether a silence is active."""
+    due = NEVER
+    active = False
+    for i in range(lhead.shape[0]):
+        due = min(due, lhead[i]["due"])
+    for i in range(fhead.shape[0]):
+        due = min(due, fhead[i]["due"])
+    for i in range(gs.shape[0]):
+        due = min(due, gs[i]["due"])
+        active = active or gs[i]["active"] != 0
+    return due, active
+
+
+@kernel
 def largest_step(s: Array, rt: Ints, low: int, high: int) -> int:
     """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows)."""
     largest = 0
@@ -242,10 +257,11 @@ def warm() -> None:
               lp, ls, ls.copy(), fp, fs, fs.copy(), gp, gs, out, out.copy(), none_c)  # fmt: skip
     series["ring_cap"] = 1
     insert_late(series[0], ints, ints, ints, floats, codes, 1, 0, 0.0, 0, lp, ls, fp, fs, out)
-    ls["due"] = fs["due"] = gs["due"] = layout.NEVER
+    ls["due"] = fs["due"] = gs["due"] = NEVER
     series["ring_len"] = 0
     refold(LIMIT, 0, series[0], ints, ints, ints, floats, codes, 0, lp, ls, ls.copy(), fp, fs, fs.copy(), out)
     fire(LIMIT, 0, series[0], lp, ls, fp, fs, gp, gs, out)
+    next_due(ls, fs, gs)
     largest_step(series[0], ints, 0, 0)
     gap.reopen(gs[0])
     gap.schedule(gp[0], gs[0], 0, 0)

@@ -20,8 +20,8 @@ FEWEST = 2
 
 def refresh_due(state: FacilityState) -> None:
     """Recompute the earliest decision by the clock, silences of places included."""
-    state.refresh_due()
-    state.next_due = min(state.next_due, next_rise(state))
+    if state.refresh_due():
+        state.next_due = min(state.next_due, next_rise(state))
 
 
 def next_rise(state: FacilityState) -> int:

@@ -35,6 +35,8 @@ UNREGISTERED_INTERVAL_MS = 30 * 60_000
 """Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
 no two records in a row are taken for a break."""
 DAY_MS = 86_400_000
+REMEMBERED_ROWS = 1_024
+"""Of a batch with more rows the index is not remembered: 8 KiB a facility at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +88,30 @@ class Plan:
     """The series of each gap instance."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
+    _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
+    """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
 
     def instances(self, kind: int) -> list[Instance]:
         """Return the instances of LIMIT, FROZEN or GAP."""
         return (self.limits, self.frozen, self.gaps)[kind]
+
+    def index_of(self, tags: tuple[str, ...], counts: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], int]:
+        """Return the slot of each row's series, -1 where its tag is not registered, and how many rows have none.
+
+        Args:
+            tags: of the series, as posted.
+            counts: rows of each.
+        """
+        rows = counts.tobytes()
+        if self._posted is not None and self._posted[0] == tags and self._posted[1] == rows:
+            return self._posted[2], 0
+        slots = np.array([self.slots.get(tag, layout.NONE) for tag in tags], np.int64)
+        index = np.repeat(slots, counts)
+        unknown = int((index < 0).sum())
+        if unknown == 0 and index.size <= REMEMBERED_ROWS:
+            # The sensors' own strings, which are held anyway.
+            self._posted = (tuple(self.sensors[slot].tag for slot in slots.tolist()), rows, index)
+        return index, unknown
 
     def params(self, kind: int) -> Array:
         """Return the parameter rows of the instances of LIMIT, FROZEN or GAP."""

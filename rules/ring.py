@@ -25,8 +25,11 @@ def capacity(interval_ms: int) -> int:
 
 @kernel
 def at(s: Array, i: int) -> int:
-    """Return the index in the ring arrays of the i-th row in event-time order."""
-    return int(s["ring_off"]) + (int(s["ring_head"]) + i) % int(s["ring_cap"])
+    """Return the index in the ring arrays of the i-th row in event-time order; `i` is at most the capacity."""
+    k = int(s["ring_head"]) + i
+    if k >= s["ring_cap"]:  # a division would cost more than all the rest
+        k -= int(s["ring_cap"])
+    return int(s["ring_off"]) + k
 
 
 @kernel

@@ -1,26 +1,33 @@
-"""SenML+JSON (RFC 8428) as readings: base name and base time are resolved, names are tags, seconds become milliseconds."""
+"""SenML+JSON (RFC 8428) as readings: base name, time and unit are resolved, names are tags, seconds become milliseconds.
+
+A reading's unit is the registered one of its tag; a pack may name it, and nothing is ever converted.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rules.faults import FaultCode, FaultList
+from rules.faults import FaultCode, FaultList, printable
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.jsontext import is_finite, read_json
 from rules.models import is_identifier, is_tag
 from rules.records import MAX_READINGS, MAX_SERIES, Readings
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 WHAT = "SenML readings"
 VERSION = 10
+_UNIT_SHOWN = 32
+"""Characters of a foreign unit that a fault repeats."""
 _RELATIVE_S = 1 << 28
 """RFC 8428 §4.5.3: a time below it is relative to now, which only a clock of the sender could say."""
 _NUMBERS = ("bt", "t", "v")
-_KNOWN = {"bver", "bn", "bt", "n", "t", "v"}
+_TEXTS = ("bn", "n", "bu", "u")
+_KNOWN = {"bver", *_NUMBERS, *_TEXTS}
 _REASONS = {
-    "u": "units are those of the register",
-    "bu": "units are those of the register",
     "bv": "send whole values",
     "vs": "only numbers are readings",
     "vb": "only numbers are readings",
@@ -28,10 +35,17 @@ _REASONS = {
 }
 
 
-def read_senml(body: bytes, batch: str) -> Readings:
-    """Return the readings of a SenML pack; `batch` is the idempotency key of the request.
+def read_senml(body: bytes, batch: str, units: Mapping[str, str]) -> Readings:
+    """Return the readings of a SenML pack.
 
-    The rows of a name form one series in the order sent; every quality is good.
+    The rows of a name form one series in the order sent; every quality is good. A unit that a record names, itself or by
+    the base unit before it, is the registered one; of a tag that is not registered it says nothing, as its readings are
+    kept and not judged (contracts.md §1).
+
+    Args:
+        body: the pack, as JSON.
+        batch: the idempotency key of the request.
+        units: tag -> unit of every tag that the facility has registered.
 
     Raises:
         PostRefusedError: with every fault; pointers lead into the pack, `/batch` stands for the idempotency key.
@@ -49,6 +63,7 @@ def read_senml(body: bytes, batch: str) -> Readings:
     faults.refuse(WHAT)
     rows: dict[str, tuple[list[int], list[float]]] = {}
     base_name, base_time = "", 0.0
+    named = _Units(units, faults)
     for i, record in enumerate(pack):
         if not isinstance(record, dict):
             faults.add(FaultCode.WRONG_TYPE, "an object", i)
@@ -59,6 +74,7 @@ def read_senml(body: bytes, batch: str) -> Readings:
         if _is_number(record.get("bt")):
             base_time = float(record["bt"])
         tag = _tag(base_name, record, i, faults)
+        named.check(tag, record, i)
         time = _time(base_time, record, i, faults)
         if tag is not None and time is not None and _is_number(record.get("v")):
             times, values = rows.setdefault(tag, ([], []))
@@ -91,11 +107,40 @@ def _check_members(record: dict[str, Any], i: int, faults: FaultList) -> None:
             faults.add(FaultCode.NOT_FINITE, "a finite number", i, name)
         else:
             faults.add(FaultCode.WRONG_TYPE, "a number", i, name)
-    for name in ("bn", "n"):
+    for name in _TEXTS:
         if name in record and not isinstance(record[name], str):
             faults.add(FaultCode.WRONG_TYPE, "a text", i, name)
     if "bver" in record and (type(record["bver"]) is not int or record["bver"] != VERSION):
         faults.add(FaultCode.UNKNOWN_VALUE, f"version {VERSION}", i, "bver")
+
+
+class _Units:
+    """Compares the unit of each record with the registered one; a base unit holds until the next."""
+
+    def __init__(self, registered: Mapping[str, str], faults: FaultList) -> None:
+        self._registered, self._faults = registered, faults
+        self._base: tuple[str, int] | None = None
+        """The base unit, and the record that named it."""
+        self._told: set[tuple[int, str]] = set()
+
+    def check(self, tag: str | None, record: dict[str, Any], i: int) -> None:
+        """Take a record's base unit, and add a fault where the unit of its reading is not that of its tag."""
+        if isinstance(record.get("bu"), str):
+            self._base = (record["bu"], i)
+        registered = None if tag is None else self._registered.get(tag)
+        if tag is None or registered is None:
+            return
+        if "u" in record:
+            if isinstance(record["u"], str) and record["u"] != registered:
+                self._add(record["u"], registered, tag, i, "u")
+        elif self._base is not None and self._base[0] != registered and (self._base[1], tag) not in self._told:
+            self._told.add((self._base[1], tag))  # once for a base unit and a tag: the place is the same
+            self._add(self._base[0], registered, tag, self._base[1], "bu")
+
+    def _add(self, unit: str, registered: str, tag: str, i: int, name: str) -> None:
+        self._faults.add(
+            FaultCode.WRONG_UNIT, f"{printable(unit, _UNIT_SHOWN)!r}; {tag} is registered in {registered!r}", i, name
+        )
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401 - any JSON value

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from rules import layout
+from rules import kernels, layout
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.kinds import frozen, gap, limit
@@ -140,17 +140,18 @@ class FacilityState:
         self.refresh_due()
         self.dirty = True
 
-    def refresh_due(self) -> None:
-        """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places)."""
-        due = NEVER
-        for states in (self.limit_head, self.frozen_head, self.gaps):
-            if states.size:
-                due = min(due, int(states["due"].min()))
+    def refresh_due(self) -> bool:
+        """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places).
+
+        Returns whether a series is silent.
+        """
+        due, silent = kernels.next_due(self.limit_head, self.frozen_head, self.gaps)
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
             due = min(due, self.plan.until)
         self.next_due = due
+        return bool(silent)
 
     def adopt(self, plan: Plan, received: int) -> None:
         """Take a new plan; what stays registered keeps its state, by rule and tag."""

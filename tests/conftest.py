@@ -32,6 +32,8 @@ _BUSY = [HealthCheck.too_slow]
 settings.register_profile("dev", deadline=None, suppress_health_check=_BUSY)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=_BUSY)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+INNER_LOOP = 30
+"""Examples of a property in `make check`, in percent of those that `make test` and `make test-full` try."""
 
 _numbers = itertools.count(1)
 
@@ -41,6 +43,13 @@ LONG = (
     "tests/monitor/desk/test_threads", "tests/monitor/archive/test_archive_property", "tests/monitor/test_run_command",
 )  # fmt: skip
 """Suites that start processes or fold hours: no part of the inner loop."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Let properties take fewer examples where long tests are left out: in the inner loop alone (tests/examples.py)."""
+    if "not long" in config.option.markexpr:
+        settings.register_profile("inner", settings.default, max_examples=INNER_LOOP)
+        settings.load_profile("inner")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

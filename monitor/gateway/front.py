@@ -125,9 +125,9 @@ class Gateway:
         media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media not in READERS:
             raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"Content-Type: {' or '.join(READERS)}")
-        batch = await self._read(request, visit, media, place)
-        check_tags(entry, batch)
         known = self.access.tags.get(facility, {})
+        batch = await self._read(request, visit, media, place, known)
+        check_tags(entry, batch)
         unknown = [tag for tag in batch.tags if tag not in known]
         if only_checked:
             return answer_json(HTTPStatus.OK, {"id": batch.batch, "checked": True, "unknown_tags": unknown})
@@ -145,7 +145,7 @@ class Gateway:
         }
         return answer_json(HTTPStatus.ACCEPTED, answer)
 
-    async def _read(self, request: Request, visit: Visit, media: str, place: Place) -> Readings:
+    async def _read(self, request: Request, visit: Visit, media: str, place: Place, units: dict[str, str]) -> Readings:
         size = declared_bytes(request.headers.get("content-length"))
         if LARGE_BYTES < size <= MAX_BODY_BYTES:
             self.lane.look_for_room(visit.key_hash)  # before four mebibytes are sent for nothing
@@ -163,11 +163,11 @@ class Gateway:
         batch_id = request.headers.get("idempotency-key", "") if media == SENML else None
         try:
             if len(body) > LARGE_BYTES:
-                return await self.lane.read(visit.key_hash, body, batch_id)
+                return await self.lane.read(visit.key_hash, body, batch_id, units)
             if len(body) > MEDIUM_BYTES:
                 async with place.turn():
-                    return read_post(body, batch_id)
-            return read_post(body, batch_id)
+                    return read_post(body, batch_id, units)
+            return read_post(body, batch_id, units)
         except PostRefusedError as error:
             raise RefusedError.of_post(error) from None
 

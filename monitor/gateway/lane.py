@@ -25,6 +25,8 @@ from rules.posts import read_readings
 from rules.senml import read_senml
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.errors import Fault
     from rules.records import Readings
 
@@ -46,13 +48,13 @@ class _Refusal(NamedTuple):
     counts: dict[str, int]
 
 
-def read_post(body: bytes, batch_id: str | None) -> Readings:
-    """Return the readings of a body: JSON, or with a batch id SenML.
+def read_post(body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings:
+    """Return the readings of a body: JSON, or with a batch id SenML; `units` are those of the registered tags.
 
     Raises:
         PostRefusedError: with every fault.
     """
-    return read_readings(body) if batch_id is None else read_senml(body, batch_id)
+    return read_readings(body) if batch_id is None else read_senml(body, batch_id, units)
 
 
 class Lane:
@@ -68,7 +70,7 @@ class Lane:
         """Return how many bodies are being read or wait for it."""
         return self._keys.total()
 
-    async def read(self, key_hash: str, body: bytes, batch_id: str | None) -> Readings:
+    async def read(self, key_hash: str, body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings:
         """Return the readings of a large body.
 
         Raises:
@@ -78,7 +80,7 @@ class Lane:
         self.look_for_room(key_hash)
         self._keys[key_hash] += 1
         try:
-            outcome = await self._run(body, batch_id)
+            outcome = await self._run(body, batch_id, units)
         finally:
             self._keys[key_hash] -= 1
             self._keys += Counter()  # drops keys that are at zero
@@ -97,12 +99,14 @@ class Lane:
         if self.under_way >= WAITING:
             raise _busy()
 
-    async def _run(self, body: bytes, batch_id: str | None) -> Readings | _Refusal:
+    async def _run(self, body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings | _Refusal:
         pool = self._pool
         if pool is None:
             pool = self._pool = self._open_pool()
         try:
-            return await asyncio.wrap_future(pool.submit(_read_apart, body, batch_id))
+            # JSON names no unit: what a facility has registered goes through the pipe for SenML only.
+            known = {} if batch_id is None else dict(units)
+            return await asyncio.wrap_future(pool.submit(_read_apart, body, batch_id, known))
         except BrokenExecutor:
             log.warning("the process that reads large bodies was lost; the next one gets a new process")
             if self._pool is pool:
@@ -124,10 +128,10 @@ def _busy() -> RefusedError:
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", retry_after_s=RETRY_AFTER_S)
 
 
-def _read_apart(body: bytes, batch_id: str | None) -> Readings | _Refusal:
+def _read_apart(body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings | _Refusal:
     signal.alarm(LONGEST_S)
     try:
-        return read_post(body, batch_id)
+        return read_post(body, batch_id, units)
     except PostRefusedError as error:
         return _Refusal(error.what, error.faults, error.counts)
     finally:

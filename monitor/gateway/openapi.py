@@ -54,7 +54,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "counts": {"not_finite": 1},
     },
 }
-SENML_EXAMPLE = [{"bn": "CR1.T1", "bt": 1767225600, "v": 4.8}]
+SENML_EXAMPLE = [{"bn": "CR1.T1", "bu": "Cel", "bt": 1767225600, "v": 4.8}]
 
 _STORED = "Not known to be stored: send it again with the same id."
 _REFUSALS = {

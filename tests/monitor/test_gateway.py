@@ -11,7 +11,7 @@ from monitor.gateway.bodies import _DECODERS, MAX_BODY_BYTES
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
 from streams.access import AccessTable, FacilityEntry, KeyEntry, hash_key, new_key
-from tests.monitor.gateway_parts import GOOD, HASH, KEY, client_of, open_gateway, put
+from tests.monitor.gateway_parts import FACILITY, GOOD, HASH, KEY, client_of, open_gateway, put
 
 
 @pytest.fixture
@@ -240,6 +240,34 @@ async def test_senml_is_taken_with_its_batch_id_in_the_header(client, gateway):
     answer = await post(client, pack, Content_Type="application/senml+json", Idempotency_Key="s-1")
     assert (answer.status_code, answer.json()["id"]) == (202, "s-1")
     assert (await post(client, pack, Content_Type="application/senml+json")).status_code == 422
+    assert len(door(gateway).kept) == 1
+
+
+async def test_senml_may_name_the_registered_unit_and_no_other(client, gateway):
+    gateway.state.gateway.access.apply(
+        b"f:" + FACILITY.encode(),
+        json.dumps({"facility": FACILITY, "tags": {"CR1.T1": "Cel", "CR1.H1": "%RH"}}).encode(),
+    )
+    good = [
+        {"bn": "CR1.", "bt": 1767225600, "bu": "Cel", "n": "T1", "v": 4.8},
+        {"n": "H1", "u": "%RH", "v": 60},
+        {"n": "T9", "u": "V", "v": 1},
+    ]
+    wrong = [
+        {"bn": "CR1.", "bt": 1767225600, "bu": "K", "n": "T1", "v": 277.9},
+        {"n": "H1", "u": "Pa", "v": "x"},
+    ]
+    headers = {"Content_Type": "application/senml+json", "Idempotency_Key": "s-1"}
+    for path in ("/v1/readings?check=true", "/v1/readings"):
+        taken = await post(client, good, path=path, **headers)
+        assert (taken.status_code, taken.json()["unknown_tags"]) == (200 if "check" in path else 202, ["CR1.T9"])
+        refused = await post(client, wrong, path=path, **headers)
+        assert (refused.status_code, refused.json()["code"]) == (422, "contract")
+        assert {(fault["pointer"], fault["code"], fault["detail"]) for fault in refused.json()["errors"]} == {
+            ("/0/bu", "wrong_unit", "'K'; CR1.T1 is registered in 'Cel'"),
+            ("/1/u", "wrong_unit", "'Pa'; CR1.H1 is registered in '%RH'"),
+            ("/1/v", "wrong_type", "a number"),
+        }
     assert len(door(gateway).kept) == 1
 
 

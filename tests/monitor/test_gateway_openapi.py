@@ -65,7 +65,7 @@ def test_every_example_is_valid_by_its_schema_and_its_model(described, name):
 
 
 def test_the_senml_example_is_taken():
-    assert read_senml(json.dumps(SENML_EXAMPLE).encode(), "s-1").tags == ("CR1.T1",)
+    assert read_senml(json.dumps(SENML_EXAMPLE).encode(), "s-1", {"CR1.T1": "Cel"}).tags == ("CR1.T1",)
 
 
 def test_every_status_of_a_refusal_is_counted_from_the_start(described):

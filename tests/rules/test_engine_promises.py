@@ -13,12 +13,13 @@ from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, RegisterRecord
 from rules.register import Facility
+from tests.examples import examples
 from tests.rules import logs
 
 BUNDLE = default_bundle()
 PACKS = [BUNDLE, BUNDLE.only({"cold-chain.store-out", "data-integrity.gap"}), BUNDLE.only({"cold-chain.store-out"})]
 QUICK = settings(
-    max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 END = 6 * 3_600_000
 CHANGED = {

@@ -10,12 +10,13 @@ from rules.changes import ChangeKind, Verdict
 from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, Tick
+from tests.examples import examples
 from tests.rules import logs
 from tests.rules.oracle.fold import fold
 
 BUNDLE = default_bundle()
 QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LONG = settings(QUICK, max_examples=3000)
 END = 6 * 3_600_000

@@ -18,6 +18,7 @@ from rules.evaluate import FoldError, evaluate
 from rules.fitting import RULE_FAILED
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
+from tests.examples import examples
 from tests.rules import logs
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ STORE, GAP = "cold-chain.store-out", "data-integrity.gap"
 BEGIN = logs.BEGIN
 MINUTE = 60_000
 END = 6 * 3_600_000
-QUICK = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=examples(60), deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class BrokenError(Exception):

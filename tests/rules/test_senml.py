@@ -18,8 +18,11 @@ BASE = 1_767_225_600.0
 GOOD = {"n": "T1", "t": BASE, "v": 4.8}
 
 
+UNITS = {"T1": "Cel", "H1": "%RH", "P1": "Pa"}
+
+
 def read(pack: Any, batch: str = "b1") -> Readings:
-    return read_senml(json.dumps(pack).encode(), batch)
+    return read_senml(json.dumps(pack).encode(), batch, UNITS)
 
 
 def found(pack: Any, batch: str = "b1") -> set[tuple[str, str]]:
@@ -65,8 +68,13 @@ def test_milliseconds_survive_as_fractions_of_a_second(batch: Readings) -> None:
 @pytest.mark.parametrize(
     ("record", "fault"),
     [
-        ({**GOOD, "u": "K"}, ("/0/u", "unsupported_member")),
-        ({**GOOD, "bu": "Cel"}, ("/0/bu", "unsupported_member")),
+        ({**GOOD, "u": "K"}, ("/0/u", "wrong_unit")),
+        ({**GOOD, "u": "cel"}, ("/0/u", "wrong_unit")),
+        ({**GOOD, "u": ""}, ("/0/u", "wrong_unit")),
+        ({**GOOD, "u": 5}, ("/0/u", "wrong_type")),
+        ({**GOOD, "u": None}, ("/0/u", "wrong_type")),
+        ({**GOOD, "bu": "K"}, ("/0/bu", "wrong_unit")),
+        ({**GOOD, "bu": ["Cel"]}, ("/0/bu", "wrong_type")),
         ({**GOOD, "bv": 1}, ("/0/bv", "unsupported_member")),
         ({**GOOD, "s": 1}, ("/0/s", "unsupported_member")),
         ({**GOOD, "must_": 1}, ("/0/must_", "unsupported_member")),
@@ -124,4 +132,49 @@ def test_a_batch_id_is_needed() -> None:
 @given(st.binary(max_size=60))
 def test_random_bytes_are_refused_and_raise_nothing_else(body: bytes) -> None:
     with pytest.raises(PostRefusedError):
-        read_senml(body, "b1")
+        read_senml(body, "b1", UNITS)
+
+
+@pytest.mark.parametrize(
+    "pack",
+    [
+        [{**GOOD, "u": "Cel"}],
+        [{**GOOD, "bu": "Cel"}, {"n": "T1", "t": BASE + 60, "v": 5}],
+        [{**GOOD, "bu": "K", "u": "Cel"}],
+        [{**GOOD, "bu": "Cel"}, {"n": "H1", "u": "%RH", "t": BASE, "v": 60}],
+        [{**GOOD, "bu": "Cel"}, {"n": "P1", "bu": "Pa", "t": BASE, "v": 12}],
+        [{**GOOD, "n": "not.registered", "u": "V"}],
+        [{**GOOD, "n": "not.registered", "bu": "V"}, {**GOOD, "u": "Cel"}],
+    ],
+)
+def test_the_registered_unit_may_be_named(pack: Any) -> None:
+    plain = [{name: value for name, value in record.items() if name not in {"u", "bu"}} for record in pack]
+    assert read(pack) == read(plain)
+
+
+def test_a_base_unit_holds_until_the_next() -> None:
+    pack = [
+        {**GOOD, "bu": "Pa", "u": "Cel"},
+        {**GOOD, "t": BASE + 1},
+        {**GOOD, "t": BASE + 2},
+        {**GOOD, "n": "H1"},
+        {**GOOD, "n": "P1"},
+        {**GOOD, "bu": "Cel", "t": BASE + 3},
+        {**GOOD, "n": "P1", "t": BASE + 4},
+    ]
+    with pytest.raises(PostRefusedError) as caught:
+        read(pack)
+    assert [(fault.pointer, fault.detail) for fault in caught.value.faults] == [
+        ("/0/bu", "'Pa'; T1 is registered in 'Cel'"),
+        ("/0/bu", "'Pa'; H1 is registered in '%RH'"),
+        ("/5/bu", "'Cel'; P1 is registered in 'Pa'"),
+    ]
+
+
+def test_every_wrong_unit_is_named_beside_the_other_faults() -> None:
+    pack = [{**GOOD, "u": "K"}, {**GOOD, "u": "\u202eF" * 40, "v": None}, {**GOOD, "t": "now"}]
+    with pytest.raises(PostRefusedError) as caught:
+        read(pack)
+    assert caught.value.counts == {"wrong_type": 2, "wrong_unit": 2}
+    assert len(caught.value.faults[2].detail) < 200
+    assert "\u202e" not in "".join(fault.detail for fault in caught.value.faults)

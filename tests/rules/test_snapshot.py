@@ -20,11 +20,12 @@ from rules.migrate import FORMAT, MigrationError, describe, migrated, recast
 from rules.pack import default_bundle
 from rules.records import SEMANTICS, Kind, LogRecord, StateRecord, Tick
 from rules.snapshot import SnapshotError, open_snapshot, sealed
+from tests.examples import examples
 from tests.rules import logs
 
 BUNDLE = default_bundle()
 ENTITY = logs.facility([("T0", "A1", 60), ("T1", "A2", 300)])
-QUICK = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+QUICK = settings(max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def engine_with_state() -> Engine:
