@@ -81,6 +81,7 @@ def command(
     threads.start("readiness", readiness.watch_store)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))
     threads.start("healing", healing_job(store, archive, clock_ms))
+    threads.start("sparks", desk.sparks.job)
     threads.start("retention", retention_job(store, kafka, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"

@@ -14,7 +14,7 @@ from sqlalchemy import select
 from monitor.alarms import operators, queries
 from monitor.alarms.queries import BadCursorError, Filter
 from monitor.api.routes import acknowledged, read_chart
-from monitor.console import views
+from monitor.console import drawing, views
 from monitor.console.entry import to
 from monitor.console.render import language_of, local_path, page
 from monitor.console.texts import TEXTS, text
@@ -145,7 +145,12 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         names = queries.names(session, {row.facility for row in found.rows})
         covers = queries.covered(session, [row.id for row in found.rows])
         counts, returned = queries.open_counts(session), queries.returned_counts(session)
-    rows = [views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0)) for row in found.rows]
+    sparks = desk.sparks.of(found.rows)
+    rows = [
+        views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0))
+        | {"spark": drawing.picture(row, sparks.get(row.id), language)}
+        for row in found.rows
+    ]
     query = urlencode(given)
     first = {key: value for key, value in given.items() if key != "after"}
     return frame | {

@@ -120,6 +120,13 @@ TEXTS: dict[str, tuple[str, str]] = {
     "col.left": ("剩余响应时间", "Time to respond"),
     "col.state": ("状态", "State"),
     "col.act": ("处理", "Act"),
+    "col.trend": ("近况", "Trend"),
+    "spark.label": (
+        "{tag} 截至 {time} 的 {t}：最新 {last}，最低 {low}，最高 {high}",
+        "{tag}, {t} up to {time}: newest {last}, lowest {low}, highest {high}",
+    ),
+    "spark.low": ("；下限 {value}", "; low limit {value}"),
+    "spark.high": ("；上限 {value}", "; high limit {value}"),
     "act.acknowledge": ("确认", "Acknowledge"),
     "act.note": ("备注（可选）", "Note (optional)"),
     "left.over": ("已超时 {t}", "{t} over"),

@@ -15,6 +15,7 @@ from monitor.accounts import sessions
 from monitor.accounts.brake import Brake
 from monitor.accounts.sessions import Person
 from monitor.alarms.rejections import Rejections
+from monitor.alarms.sparks import Sparks
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class Desk:
     """What could not be taken in, the last ones."""
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""
+    sparks: Sparks = field(init=False)
+    """The small pictures of the queue's rows."""
+
+    def __post_init__(self) -> None:
+        """Join the parts that need others."""
+        self.sparks = Sparks(self.store, self.archive, self.clock_ms)
 
 
 def desk_of(request: Request) -> Desk:
