@@ -23,9 +23,12 @@ from monitor.store.tables import ContactRow
 from rules.changes import Evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.orm import Session
 
     from monitor.accounts.sessions import Person
+    from monitor.alarms.chart import Chart
     from monitor.store.desk_tables import AlarmRow
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(check_origin)])
@@ -57,11 +60,13 @@ def untold_strip(request: Request, desk: Parts, person: Signed) -> Response:
 def alarm_page(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) -> Response:
     """Show one alarm with everything that explains it."""
     row, context = _alarm(request, desk, person, alarm)
+    chart = read_chart(desk, row)
+    told = _told(request, desk, person, row, context, lambda: chart)
     language = language_of(request, person)
     words = {key.partition(".")[2]: text(key, language) for key in CHART_WORDS}
     return page(
-        request, "alarm.html", person, chart=read_chart(desk, row), words=json.dumps(words, ensure_ascii=False),
-        rule=desk.rulebook.rule(row.rule), table_rows=views.table_rows, beyond=views.beyond, **context,
+        request, "alarm.html", person, chart=chart, words=json.dumps(words, ensure_ascii=False),
+        rule=desk.rulebook.rule(row.rule), table_rows=views.table_rows, beyond=views.beyond, **context | told,
     )  # fmt: skip
 
 
@@ -74,7 +79,9 @@ def alarm_head(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) 
 @router.get("/alarms/{alarm}/why")
 def alarm_why(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) -> Response:
     """Give evidence and history of an alarm alone, for the live update."""
-    return page(request, "_why.html", person, **_alarm(request, desk, person, alarm)[1])
+    row, context = _alarm(request, desk, person, alarm)
+    told = _told(request, desk, person, row, context, lambda: read_chart(desk, row))
+    return page(request, "_why.html", person, **context | told)
 
 
 @router.post("/alarms/{alarm}/acknowledge")
@@ -187,7 +194,7 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
     return row, frame | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
         "evidence": evidence,
-        "leaves": [views.leaf(leaf, language) for leaf in evidence.leaves],
+        "changes": history,
         "history": [views.change(change, language) for change in history],
         "history_left_out": row.changes - len(history),
         "actions": [a for a in done if f"action.{a.action}" in TEXTS],
@@ -195,4 +202,23 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         "contacts": contacts,
         "acts": person.role.acts,
         "here": f"/alarms/{alarm}",
+    }
+
+
+def _told(
+    request: Request,
+    desk: Desk,
+    person: Person,
+    row: AlarmRow,
+    context: dict[str, Any],
+    chart: Callable[[], Chart | None],
+) -> dict[str, Any]:
+    """What the evidence says, with the times that only history and archive know."""
+    evidence, language = context["evidence"], language_of(request, person)
+    moments = desk.moments.of(row, evidence, context["changes"], chart)
+    until = desk.clock_ms() if row.end_ms is None else row.end_ms
+    silent = None if moments.heard_ms is None else max(0, until - moments.heard_ms)
+    return {
+        "leaves": [views.leaf(leaf, language, silent) for leaf in evidence.leaves],
+        "peak": views.peak(evidence, moments.peak_ms),
     }

@@ -204,6 +204,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "alarm.change": ("变化", "Change"),
     "alarm.message": ("说明", "Message"),
     "alarm.limits": ("限值", "Limits"),
+    "alarm.peak": ("偏离限值最远", "Farthest outside its limits"),
+    "alarm.peak.untimed": ("存档中尚无此读数的时间", "the archive does not tell the time yet"),
     "alarm.origin": ("来源", "From"),
     "alarm.edition": ("版本", "Edition"),
     "alarm.records": ("读取的记录", "Records read"),

@@ -14,6 +14,7 @@ from fastapi import Depends, Request
 from monitor.accounts import sessions
 from monitor.accounts.brake import Brake
 from monitor.accounts.sessions import Person
+from monitor.alarms.moments import MomentBook
 from monitor.alarms.rejections import Rejections
 from monitor.alarms.sparks import Sparks
 from monitor.store.session import StoreDownError
@@ -61,6 +62,8 @@ class Desk:
     """What could not be taken in, the last ones."""
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""
+    moments: MomentBook = field(default_factory=MomentBook)
+    """When the readings were that evidence speaks of."""
     sparks: Sparks = field(init=False)
     """The small pictures of the queue's rows."""
 
