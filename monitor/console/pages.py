@@ -18,6 +18,7 @@ from monitor.console import drawing, views
 from monitor.console.entry import to
 from monitor.console.render import language_of, local_path, page
 from monitor.console.texts import TEXTS, text
+from monitor.desk.face import face_of
 from monitor.desk.parts import Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
 from monitor.store.tables import ContactRow
 from rules.changes import Evidence
@@ -114,7 +115,8 @@ def _frame(session: Session, desk: Desk) -> dict[str, Any]:
     """What every page shows. The newest step is read before the rows: what comes in between is sent again, never left out."""
     live = queries.last_live(session)
     counts = queries.unseen(session, desk.rulebook)
-    counted = {name: getattr(counts, name) for name in queries.UNSEEN} | {"operators": operators.count_open(session)}
+    face = face_of(desk, session)
+    counted = {name: getattr(counts, name) for name in queries.UNSEEN} | {"operators": face.operators}
     listed = {name: "/?" + urlencode(wanted) for name, wanted in queries.UNSEEN.items()} | {"operators": "/operators"}
     old = None if desk.watch is None else desk.watch.standing()
     fresh = None if desk.watch is None else desk.watch.fresh_ms
@@ -123,6 +125,7 @@ def _frame(session: Session, desk: Desk) -> dict[str, Any]:
         "untold": [(name, counted[name], listed[name]) for name in counted],
         "old": old,
         "fresh": fresh,
+        "mark": face.mark,
     }
 
 

@@ -18,6 +18,7 @@ from monitor.alarms import operators, queries, rejections
 from monitor.api import problems, routes, stream
 from monitor.console import entry, pages, render
 from monitor.console.files import Files
+from monitor.desk.face import watched
 from monitor.desk.guard import HEADERS, Guard
 from monitor.desk.parts import Desk, RefusedError
 from monitor.store.session import StoreDownError
@@ -49,6 +50,7 @@ def create_desk(desk: Desk) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = desk
+    desk.hub.look = watched(desk)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host.strip() for host in desk.settings.hosts.split(",")])
     app.add_middleware(Guard, https=desk.settings.https)
     app.include_router(routes.router)
