@@ -17,6 +17,7 @@ from monitor.accounts.sessions import Person
 from monitor.alarms.moments import MomentBook
 from monitor.alarms.rejections import Rejections
 from monitor.alarms.sparks import Sparks
+from monitor.desk.pace import Pace
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Desk:
     """What could not be taken in, the last ones."""
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""
+    pace: Pace = field(default_factory=Pace)
+    """What the follower asks before it takes the interpreter."""
     moments: MomentBook = field(default_factory=MomentBook)
     """When the readings were that evidence speaks of."""
     sparks: Sparks = field(init=False)
