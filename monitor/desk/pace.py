@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-SLICE_S = 0.05
+SLICE_S = 0.1
 """How long understanding and storing a slice of changes may take, about."""
-LEAST, MOST = 25, 500
-"""Changes of a slice; the most are taken while nobody is there."""
+LEAST, MOST = 100, 500
+"""Changes of a slice: fewer cost more for their transactions than they spare; the most are taken while nobody is there."""
 GIVE_WAY_S = 0.25
-"""So long a slice waits for requests to be answered: under a flood of requests the backlog still gets a sixth of the time."""
+"""So long a slice waits for requests to be answered: under a flood of requests the backlog still gets a quarter of the time."""
 QUIET_S = 5.0
 """After so long without a request nobody is there."""
 NOBODY = ("/static/", "/healthz", "/readyz", "/metrics", "/v1/stream")
@@ -34,7 +34,7 @@ class Pace:
         self._changed = threading.Condition()
         self._open = 0
         self._left = -QUIET_S
-        self._size = 4 * LEAST
+        self._size = 2 * LEAST
 
     def entered(self) -> None:
         """Note that a request is being answered."""

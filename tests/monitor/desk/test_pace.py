@@ -57,7 +57,7 @@ def test_one_slow_write_costs_half_and_nothing_taken_teaches_nothing():
     pace.took(0, 9.0)
     assert pace.give_way() == before
     pace.took(before, 9.0)
-    assert pace.give_way() == before // 2
+    assert before // 2 <= pace.give_way() <= before // 2 + LEAST // 20
 
 
 def test_a_slice_waits_for_an_answer_that_is_being_made(monkeypatch):
