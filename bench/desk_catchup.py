@@ -1,7 +1,8 @@
 """The desk catching up with a backlog of changes while people use its console.
 
 Prints JSON with medians: changes a second, memory, and how long a page and an acknowledgement take meanwhile and afterwards.
-`python -m bench.desk_catchup [--changes 100000] [--repetitions 5] [--store postgresql://…]`; an empty database is expected.
+`python -m bench.desk_catchup [--quick] [--changes 100000] [--repetitions 5] [--store postgresql://…]`; an empty database is
+expected. Quick is one run of 10,000 changes.
 """
 
 from __future__ import annotations
@@ -106,16 +107,17 @@ class Person:
         self.acknowledgements: list[float] = []
         self.refused = 0
 
-    def works(self, alarm: str | None) -> None:
-        """Look at the queue, and acknowledge an alarm if there is one."""
+    def works(self, seen: tuple[str, int] | None) -> None:
+        """Look at the queue, and acknowledge an alarm by its revision if there is one."""
         begun = time.perf_counter()
         answer = self._http.get("/")
         self.pages.append(time.perf_counter() - begun)
         self.refused += answer.status_code != httpx.codes.OK
-        if alarm is not None:
+        if seen is not None:
+            alarm, revision = seen
             begun = time.perf_counter()
             answer = self._http.post(
-                f"/v1/alarms/{alarm}/acknowledge", json={"revision": 1}, headers={"X-CSRF-Token": self._csrf}
+                f"/v1/alarms/{alarm}/acknowledge", json={"revision": revision}, headers={"X-CSRF-Token": self._csrf}
             )
             self.acknowledgements.append(time.perf_counter() - begun)
             self.refused += answer.status_code != httpx.codes.OK
@@ -183,19 +185,24 @@ def rows(store: Store) -> int:
         return int(session.scalar(select(func.sum(StreamRow.last_seq))) or 0)
 
 
-def seen(store: Store, number: int) -> str | None:
-    """Return an alarm to acknowledge: another one each time."""
+def seen(store: Store, number: int) -> tuple[str, int] | None:
+    """Return an alarm to acknowledge, and the revision to name: another one each time."""
+    rows = select(AlarmRow.id, AlarmRow.revision).order_by(AlarmRow.id).offset(number).limit(1)
     with store.reading() as session:
-        return session.scalars(select(AlarmRow.id).order_by(AlarmRow.id).offset(number).limit(1)).first()
+        found = session.execute(rows).first()
+    return None if found is None else (found[0], found[1])
 
 
 def main() -> None:
     """Run it as often as asked, each time into a store of its own."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--changes", type=int, default=100_000)
-    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--changes", type=int)
+    parser.add_argument("--repetitions", type=int)
     parser.add_argument("--store", default=None, help="a server's URL without a database: each run makes one")
     options = parser.parse_args()
+    options.changes = options.changes or (10_000 if options.quick else 100_000)
+    options.repetitions = options.repetitions or (1 if options.quick else 5)
     found = []
     with tempfile.TemporaryDirectory() as place, EmbeddedBroker(Path(place) / "kafka") as broker:
         kafka = KafkaSettings(bootstrap=broker.bootstrap, partitions=PARTITIONS)
@@ -215,6 +222,7 @@ def main() -> None:
                 "rss_mb": statistics.median(run["rss_mb"] for run in found),
                 "page_p50_ms": statistics.median(run["catching_up"]["page"]["p50_ms"] for run in found),
                 "page_p99_ms": statistics.median(run["catching_up"]["page"]["p99_ms"] for run in found),
+                "acknowledge_p50_ms": statistics.median(run["catching_up"]["acknowledge"]["p50_ms"] for run in found),
                 "page_idle_p50_ms": statistics.median(run["afterwards"]["page"]["p50_ms"] for run in found),
             },
             "runs": found,

@@ -52,3 +52,10 @@ def count_open(session: Session) -> int:
     """Return how many are open."""
     rows = select(func.count()).select_from(OperatorAlarm).where(OperatorAlarm.closed_ms.is_(None))
     return session.scalar(rows) or 0
+
+
+def mark(session: Session) -> tuple[int, str]:
+    """Return how many are open, and a text that changes with every one that is opened, counted or closed."""
+    seen = func.coalesce(func.sum(OperatorAlarm.count), 0), func.coalesce(func.max(OperatorAlarm.opened_ms), 0)
+    row = session.execute(select(func.count(), *seen).where(OperatorAlarm.closed_ms.is_(None))).one()
+    return int(row[0]), f"{row[0]}.{row[1]}.{row[2]}"

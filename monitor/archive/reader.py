@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from kafka.partitioner.default import murmur2
-
 from monitor.archive import alarms, index
 from monitor.archive.columns import Column, Missing, Reduction, SeriesReadings
 from monitor.archive.index import Selection
 from monitor.archive.merge import UnitReader
 from rules.errors import ContractError
 from rules.records import LogRecord, Readings
-from streams.codec import SHARED
+from streams.codec import SHARED, home_of
 from streams.topics import LOG
 
 if TYPE_CHECKING:
@@ -119,7 +117,8 @@ class ArchiveReader:
         Where a tag has more rows, those are kept that a line needs: the first, last, lowest and highest of each of equal
         stretches of time, and one row of bad quality and one late row of each that has some. Rows are ordered by event time.
         A row is late if a newer reading of its tag stands before it in the log (one more than 5 min ahead of its receive
-        time does not count, as in the engine). What was posted twice stands there twice.
+        time does not count, as in the engine). What was posted twice stands there twice. Records in another partition than
+        the facility's are left out, as the worker rejects them (`streams.codec.placed`).
 
         Files that are missing or damaged are no error here: operators are told, and `missing` names the times.
 
@@ -137,14 +136,12 @@ class ArchiveReader:
             end = to_ms if chunk.last_event_ms is None else min(to_ms, chunk.last_event_ms + 1)
             missing.append(Missing(begin, end, error.code, error.path))
 
-        with self._store.reading() as session:
-            homes = index.partitions_of(session, self.topic, facility)
-        likely = self.likely_first(facility)[:1]
-        for partition in sorted({*homes, *likely}):
+        home = self.likely_first(facility)[:1]
+        for partition in home:
             self._fill(facility, partition, reductions, (from_ms, to_ms), left_out)
             missing += self._lost(partition, from_ms, to_ms)
         columns = {tag: reduction.column() for tag, reduction in reductions.items()}
-        return SeriesReadings(facility, from_ms, to_ms, columns, missing, self._archived_to(likely))
+        return SeriesReadings(facility, from_ms, to_ms, columns, missing, self._archived_to(home))
 
     def _fill(
         self,
@@ -213,7 +210,7 @@ class ArchiveReader:
     def likely_first(self, facility: str) -> list[int]:
         """Return the partitions, the one first that Kafka's own partitioner would choose for a key."""
         partitions = [partition for partition, *_ in self.places]
-        likely = (murmur2(facility.encode()) & 0x7FFFFFFF) % max(1, len(partitions))
+        likely = home_of(facility, max(1, len(partitions)))
         return sorted(partitions, key=lambda partition: partition != likely)
 
     def _lost(self, partition: int, from_ms: int, to_ms: int) -> list[Missing]:

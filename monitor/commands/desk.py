@@ -16,6 +16,7 @@ from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
 from monitor.desk.healing import healing_job
 from monitor.desk.live import Hub
+from monitor.desk.pace import Pace
 from monitor.desk.parts import Desk
 from monitor.desk.readiness import Readiness
 from monitor.desk.rejection_follower import RejectionFollower
@@ -61,7 +62,8 @@ def command(
     listening = bound(chosen, settings.port if port is None else port)  # first of all: a second desk is told at once
     store = open_store()
     figures, hub, rulebook = Figures(), Hub(store), Rulebook(default_bundle())
-    follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke)
+    pace = Pace()
+    follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke, pace=pace)
     relay = Relay(store, kafka, clock_ms)
     admission = Admission(kafka, store, follower.watch, clock_ms)
 
@@ -71,7 +73,7 @@ def command(
         return [*([] if threads.failed is None else [threads.failed]), *readiness.reasons()]
 
     archive = ArchiverEnvironment().folder
-    desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch)
+    desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch, pace=pace)
     rejected = RejectionFollower(store, kafka, clock_ms=clock_ms, figures=figures, book=desk.rejections)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
@@ -81,6 +83,7 @@ def command(
     threads.start("readiness", readiness.watch_store)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))
     threads.start("healing", healing_job(store, archive, clock_ms))
+    threads.start("sparks", desk.sparks.job)
     threads.start("retention", retention_job(store, kafka, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"

@@ -14,18 +14,22 @@ from sqlalchemy import select
 from monitor.alarms import operators, queries
 from monitor.alarms.queries import BadCursorError, Filter
 from monitor.api.routes import acknowledged, read_chart
-from monitor.console import views
+from monitor.console import drawing, views
 from monitor.console.entry import to
 from monitor.console.render import language_of, local_path, page
 from monitor.console.texts import TEXTS, text
+from monitor.desk.face import face_of
 from monitor.desk.parts import Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
 from monitor.store.tables import ContactRow
 from rules.changes import Evidence
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from sqlalchemy.orm import Session
 
     from monitor.accounts.sessions import Person
+    from monitor.alarms.chart import Chart
     from monitor.store.desk_tables import AlarmRow
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(check_origin)])
@@ -57,11 +61,13 @@ def untold_strip(request: Request, desk: Parts, person: Signed) -> Response:
 def alarm_page(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) -> Response:
     """Show one alarm with everything that explains it."""
     row, context = _alarm(request, desk, person, alarm)
+    chart = read_chart(desk, row)
+    told = _told(request, desk, person, row, context, lambda: chart)
     language = language_of(request, person)
     words = {key.partition(".")[2]: text(key, language) for key in CHART_WORDS}
     return page(
-        request, "alarm.html", person, chart=read_chart(desk, row), words=json.dumps(words, ensure_ascii=False),
-        rule=desk.rulebook.rule(row.rule), table_rows=views.table_rows, beyond=views.beyond, **context,
+        request, "alarm.html", person, chart=chart, words=json.dumps(words, ensure_ascii=False),
+        rule=desk.rulebook.rule(row.rule), table_rows=views.table_rows, beyond=views.beyond, **context | told,
     )  # fmt: skip
 
 
@@ -74,7 +80,9 @@ def alarm_head(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) 
 @router.get("/alarms/{alarm}/why")
 def alarm_why(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) -> Response:
     """Give evidence and history of an alarm alone, for the live update."""
-    return page(request, "_why.html", person, **_alarm(request, desk, person, alarm)[1])
+    row, context = _alarm(request, desk, person, alarm)
+    told = _told(request, desk, person, row, context, lambda: read_chart(desk, row))
+    return page(request, "_why.html", person, **context | told)
 
 
 @router.post("/alarms/{alarm}/acknowledge")
@@ -107,7 +115,8 @@ def _frame(session: Session, desk: Desk) -> dict[str, Any]:
     """What every page shows. The newest step is read before the rows: what comes in between is sent again, never left out."""
     live = queries.last_live(session)
     counts = queries.unseen(session, desk.rulebook)
-    counted = {name: getattr(counts, name) for name in queries.UNSEEN} | {"operators": operators.count_open(session)}
+    face = face_of(desk, session)
+    counted = {name: getattr(counts, name) for name in queries.UNSEEN} | {"operators": face.operators}
     listed = {name: "/?" + urlencode(wanted) for name, wanted in queries.UNSEEN.items()} | {"operators": "/operators"}
     old = None if desk.watch is None else desk.watch.standing()
     fresh = None if desk.watch is None else desk.watch.fresh_ms
@@ -116,6 +125,7 @@ def _frame(session: Session, desk: Desk) -> dict[str, Any]:
         "untold": [(name, counted[name], listed[name]) for name in counted],
         "old": old,
         "fresh": fresh,
+        "mark": face.mark,
     }
 
 
@@ -145,7 +155,12 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         names = queries.names(session, {row.facility for row in found.rows})
         covers = queries.covered(session, [row.id for row in found.rows])
         counts, returned = queries.open_counts(session), queries.returned_counts(session)
-    rows = [views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0)) for row in found.rows]
+    sparks = desk.sparks.of(found.rows)
+    rows = [
+        views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0))
+        | {"spark": drawing.picture(row, sparks.get(row.id), language)}
+        for row in found.rows
+    ]
     query = urlencode(given)
     first = {key: value for key, value in given.items() if key != "after"}
     return frame | {
@@ -182,7 +197,7 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
     return row, frame | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
         "evidence": evidence,
-        "leaves": [views.leaf(leaf, language) for leaf in evidence.leaves],
+        "changes": history,
         "history": [views.change(change, language) for change in history],
         "history_left_out": row.changes - len(history),
         "actions": [a for a in done if f"action.{a.action}" in TEXTS],
@@ -190,4 +205,23 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         "contacts": contacts,
         "acts": person.role.acts,
         "here": f"/alarms/{alarm}",
+    }
+
+
+def _told(
+    request: Request,
+    desk: Desk,
+    person: Person,
+    row: AlarmRow,
+    context: dict[str, Any],
+    chart: Callable[[], Chart | None],
+) -> dict[str, Any]:
+    """What the evidence says, with the times that only history and archive know."""
+    evidence, language = context["evidence"], language_of(request, person)
+    moments = desk.moments.of(row, evidence, context["changes"], chart)
+    until = desk.clock_ms() if row.end_ms is None else row.end_ms
+    silent = None if moments.heard_ms is None else max(0, until - moments.heard_ms)
+    return {
+        "leaves": [views.leaf(leaf, language, silent) for leaf in evidence.leaves],
+        "peak": views.peak(evidence, moments.peak_ms),
     }

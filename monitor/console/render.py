@@ -54,7 +54,7 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals.update(local=local, utc=utc, number=number, sign=sign)
-DEFAULTS: dict[str, object] = {"page": "", "live": None, "untold": None, "old": None, "fresh": None}
+DEFAULTS: dict[str, object] = {"page": "", "live": None, "untold": None, "old": None, "fresh": None, "mark": ""}
 
 
 def language_of(request: Request, person: Person | None) -> str:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from monitor.alarms.axes import OPEN, Attention, attention, state
+from monitor.alarms.moments import SILENCE
 from monitor.console.formats import MINUTE, span
 from monitor.console.texts import TEXTS, text
 from rules.models import Severity
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from monitor.alarms.chart import Chart, Series
     from monitor.alarms.rulebook import Rulebook
     from monitor.store.desk_tables import AlarmRow, ChangeRow, OperatorAlarm
-    from rules.changes import Leaf
+    from rules.changes import Evidence, Leaf
 
 TABLE_ROWS = 240
 
@@ -122,9 +123,22 @@ def change(row: ChangeRow, language: str) -> dict[str, Any]:
     }
 
 
-def leaf(found: Leaf, language: str) -> dict[str, Any]:
-    """Return one condition of the evidence for a template: the engine writes it in one language, this is the other."""
+def peak(evidence: Evidence, at_ms: int | None) -> dict[str, Any] | None:
+    """Return the value farthest outside for a template, with its unit and its time as far as they are known."""
+    if evidence.peak is None:
+        return None
+    units = [limit.unit for limit in evidence.limits] + [leaf.unit for leaf in evidence.leaves]
+    return {"value": evidence.peak, "unit": next((unit for unit in units if unit), None), "at_ms": at_ms}
+
+
+def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, Any]:
+    """Return one condition of the evidence for a template: the engine writes it in one language, this is the other.
+
+    `silent_ms` is the time since the last reading: a silence has no value of its own.
+    """
     words, right, left = found.expr, found.right, found.left
+    if left is None and silent_ms is not None and words.startswith(SILENCE):
+        left = span(silent_ms, language)
     for begins, key in _SPOKEN.items():
         if words.startswith(begins):
             words = text(key, language, tag=words.removeprefix(begins))
@@ -133,7 +147,8 @@ def leaf(found: Leaf, language: str) -> dict[str, Any]:
         right = text("leaf.limits", language) if right == "limits" else right
         number, _, rest = right.partition(" x ")
         right = text("leaf.intervals", language, n=number) if rest == "interval" else right
-    # A silence has no value on its left, nor has a value that is not known; a dash there would say that one is missing.
+    # A silence whose last reading is not archived has no value on its left, nor has a value that is not known; a dash there
+    # would say that one is missing.
     compared = left is not None or right is not None
     return {
         "expr": words, "left": left, "op": _SIGNS.get(found.op, found.op), "right": right, "unit": found.unit,
@@ -141,7 +156,7 @@ def leaf(found: Leaf, language: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-_SPOKEN = {"silence of ": "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement"}
+_SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement"}
 _SIGNS = {">=": "≥", "<=": "≤", "in": "∈"}
 
 

@@ -18,7 +18,9 @@ from monitor.alarms import operators, queries, rejections
 from monitor.api import problems, routes, stream
 from monitor.console import entry, pages, render
 from monitor.console.files import Files
+from monitor.desk.face import watched
 from monitor.desk.guard import HEADERS, Guard
+from monitor.desk.pace import Counted
 from monitor.desk.parts import Desk, RefusedError
 from monitor.store.session import StoreDownError
 
@@ -49,8 +51,10 @@ def create_desk(desk: Desk) -> FastAPI:
         redoc_url=None,
     )
     app.state.desk = desk
+    desk.hub.look = watched(desk)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=[host.strip() for host in desk.settings.hosts.split(",")])
     app.add_middleware(Guard, https=desk.settings.https)
+    app.add_middleware(Counted, pace=desk.pace)
     app.include_router(routes.router)
     app.include_router(stream.router)
     app.include_router(entry.router)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kafka import KafkaConsumer, TopicPartition
@@ -20,6 +21,7 @@ from monitor.alarms.incoming import Incoming, Read, read
 from monitor.alarms.projection import Outcome, apply_read, foreign
 from monitor.desk import offsets
 from monitor.desk.offsets import MovedError
+from monitor.desk.pace import MOST, Pace
 from monitor.desk.standing import Standing, Watch
 from monitor.store.session import StoreDownError
 from rules.errors import ContractError
@@ -39,7 +41,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 POLL_MS = 250
-BATCH = 500
+BATCH = MOST
 RETRY_S = 1.0
 LOOK_MS = 5_000
 """How often the broker is asked where the topic ends ..."""
@@ -70,13 +72,18 @@ class ChangeFollower:
         clock_ms: Callable[[], int],
         figures: Figures,
         on_live: Callable[[], None] = lambda: None,
+        pace: Pace | None = None,
     ) -> None:
-        """Take what it works on; `on_live` is called from the thread after each commit that people can see."""
+        """Take what it works on; `on_live` is called from the thread after each commit that people can see.
+
+        `pace` bounds its transactions while people use the console.
+        """
         self._store = store
         self._kafka = kafka
         self._now = clock_ms
         self._figures = figures
         self._on_live = on_live
+        self._pace = pace or Pace()
         self._topic = kafka.topic(self.of)
         self._stand: dict[int, int] = {}
         """Where the store's offsets stood when this follower last saw them; none for a partition without a row."""
@@ -160,7 +167,7 @@ class ChangeFollower:
             self.connected.set()
             if polled:
                 try:
-                    self._store_batch(polled, cluster)
+                    self._store_batch(polled, cluster, stop)
                 except MovedError as error:
                     log.info("changes: %s", error)
                     self._seek(consumer, cluster)
@@ -173,15 +180,24 @@ class ChangeFollower:
                 looked, newest = self._now(), consumer.end_offsets(places, timeout_ms=ANSWER_MS)
                 asked, ends = (looked, newest) if there else (asked, ends)
 
-    def _store_batch(self, polled: dict[Any, list[Any]], cluster: str) -> None:
+    def _store_batch(self, polled: dict[Any, list[Any]], cluster: str, stop: threading.Event) -> None:
+        """Store what was polled in slices, each whole with its offsets; what a stop leaves out is read again."""
+        rows = [(place.partition, row) for place, some in polled.items() for row in some]
+        at = 0
+        while at < len(rows) and not stop.is_set():
+            part = rows[at : at + self._pace.give_way()]
+            begun = monotonic()
+            self._store_slice(part, cluster)
+            self._pace.took(len(part), monotonic() - begun)
+            at += len(part)
+
+    def _store_slice(self, rows: list[tuple[int, Any]], cluster: str) -> None:
         # Understanding the records takes longest and is done before the transaction: on SQLite nobody else writes during one.
-        records = [
-            read(Incoming(place.partition, row.offset, row.value)) for place, rows in polled.items() for row in rows
-        ]
+        records = [read(Incoming(partition, row.offset, row.value)) for partition, row in rows]
         now = self._now()
         try:
             outcome = self._commit(records, cluster)
-            self._figures.batch(outcome, [now - row.timestamp for rows in polled.values() for row in rows])
+            self._figures.batch(outcome, [now - row.timestamp for _, row in rows])
         except RECORDS_FAULT as error:
             log.warning("changes: a batch is taken record by record: %s", error)
             for record in records:

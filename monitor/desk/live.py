@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,14 +21,17 @@ from monitor.store.session import StoreDownError
 from rules.instants import format_instant
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
+    from monitor.desk.face import Face
     from monitor.store.session import Store
 
 log = logging.getLogger(__name__)
 KEEP_MS = 7 * 86_400_000
 RING = 5_000
 PAGE = 500
+LOOK_S = 1.0
+"""How often the strips are looked at; there is nobody to poke for a follower that stands still."""
 POLL_S = 0.5
 """Without a word from this process's own follower, the store is asked this often: another desk may have written."""
 
@@ -64,10 +68,15 @@ class Hub:
     def __init__(self, store: Store) -> None:
         """Take the store; `run` does the work."""
         self._store = store
+        self.look: Callable[[], Face | None] = lambda: None
+        """Asked in a thread for what the strips of the pages show."""
+        self.face: Face | None = None
+        """What it said last."""
         self._ring: deque[Step] = deque(maxlen=RING)
         self._wake = asyncio.Event()
         self._news = asyncio.Condition()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._looks_at = 0.0
         self.newest = 0
         self.clients = 0
 
@@ -95,17 +104,28 @@ class Hub:
                     self._ring.extend(steps)
                     self.newest = steps[-1].id
                     self._news.notify_all()
+            if time.monotonic() >= self._looks_at:
+                await self._look()
             if len(steps) < PAGE:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._wake.wait(), POLL_S)
                 self._wake.clear()
 
+    async def _look(self) -> None:
+        face = await asyncio.to_thread(self.look)
+        self._looks_at = time.monotonic() + LOOK_S
+        if face != self.face:
+            async with self._news:
+                self.face = face
+                self._news.notify_all()
+
     async def follow(self, after: int, patience_s: float) -> AsyncIterator[list[Step]]:
-        """Yield the steps above `after`, in order; an empty list after `patience_s` without any.
+        """Yield the steps above `after`, in order; an empty list when `face` changes, or after `patience_s` without any.
 
         Raises:
             ResetError: steps between `after` and now are no longer kept, or `after` lies ahead of the store.
         """
+        face = self.face
         if after > self.newest and after > await asyncio.to_thread(self._last):  # another desk may be ahead of this one
             raise ResetError
         if after < self.newest and await asyncio.to_thread(self._gone, after):
@@ -120,9 +140,13 @@ class Hub:
                 continue
             try:
                 async with asyncio.timeout(patience_s), self._news:
-                    await self._news.wait_for(lambda: self.newest > after)  # noqa: B023 - read at once, in this turn
+                    await self._news.wait_for(lambda: self.newest > after or self.face != face)  # noqa: B023 - read at once, in this turn
             except TimeoutError:
                 yield []
+            else:
+                if self.face != face:
+                    face = self.face  # what comes while the caller works is another change
+                    yield []
 
     def prune(self, now_ms: int) -> int:
         """Drop steps older than a week, but for the newest one; returns how many."""

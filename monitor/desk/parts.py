@@ -14,7 +14,10 @@ from fastapi import Depends, Request
 from monitor.accounts import sessions
 from monitor.accounts.brake import Brake
 from monitor.accounts.sessions import Person
+from monitor.alarms.moments import MomentBook
 from monitor.alarms.rejections import Rejections
+from monitor.alarms.sparks import Sparks
+from monitor.desk.pace import Pace
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -60,6 +63,16 @@ class Desk:
     """What could not be taken in, the last ones."""
     streams: Counter[str] = field(default_factory=Counter)
     """Open live streams by session; touched by the event loop alone."""
+    pace: Pace = field(default_factory=Pace)
+    """What the follower asks before it takes the interpreter."""
+    moments: MomentBook = field(default_factory=MomentBook)
+    """When the readings were that evidence speaks of."""
+    sparks: Sparks = field(init=False)
+    """The small pictures of the queue's rows."""
+
+    def __post_init__(self) -> None:
+        """Join the parts that need others."""
+        self.sparks = Sparks(self.store, self.archive, self.clock_ms)
 
 
 def desk_of(request: Request) -> Desk:

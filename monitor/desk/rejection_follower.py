@@ -11,6 +11,7 @@ from monitor.desk.follower import ChangeFollower
 from streams import topics
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable
 
     from sqlalchemy.orm import Session
@@ -43,7 +44,8 @@ class RejectionFollower(ChangeFollower):
         super().__init__(store, kafka, clock_ms=clock_ms, figures=figures)
         self._book = book
 
-    def _store_batch(self, polled: dict[Any, list[Any]], cluster: str) -> None:
+    def _store_batch(self, polled: dict[Any, list[Any]], cluster: str, stop: threading.Event) -> None:
+        del stop  # one transaction
         values = [
             (f"{place.partition} offset {row.offset}", row.value) for place, rows in polled.items() for row in rows
         ]

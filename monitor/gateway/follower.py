@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from monitor.gateway.ledger import ChangeSeen, Ledger
 from rules.models import is_facility_id
 from rules.records import Kind, Rejected
-from streams.codec import decode
+from streams.codec import decode, home_of, placed
 from streams.topics import ALARMS, DAY_MS, LOG
 
 if TYPE_CHECKING:
@@ -189,10 +189,15 @@ class Follower:
         counted = _COUNTED.get(label or b"")
         facility = (row.key or b"").decode("ascii", "replace")
         if counted is not None and is_facility_id(facility):
-            self.ledger.count(facility, counted, row.timestamp)
+            if row.partition == home_of(facility, self._settings.partitions):
+                self.ledger.count(facility, counted, row.timestamp)
+            else:
+                self.ledger.foreign += 1
         if label not in _DECODED:
             return
         record = decode(row.partition, row.offset, row.timestamp, row.key, row.headers, row.value)
+        # What the worker rejects is told to nobody as received.
+        record = placed(record, self._settings.partitions)
         if isinstance(record, Rejected):
             self.ledger.foreign += 1
         else:

@@ -8,14 +8,15 @@ from aiokafka import TopicPartition
 
 from monitor.gateway.answers import Feed, RegisterAnswer
 from monitor.gateway.quota import Quota
-from rules.records import RegisterRecord, Tick
+from rules.records import Answer, RegisterRecord, Tick
 from streams.access import FacilityEntry, hash_key, new_key
-from streams.codec import encode
+from streams.codec import encode, home_of
 from streams.topics import ALARMS, LOG
 from tests.monitor.gateway_parts import FACILITY, GOOD, client_of, open_gateway, put
 from tests.rules.logs import BEGIN, Row, facility, readings
 
 MINUTE = 60_000
+PARTITIONS = 2
 NAME_ZH = "京北生物制品有限公司（模拟）"
 
 
@@ -38,12 +39,13 @@ class Feeder:
         self.follower = follower
         self.offset = 0
         for reach in follower.reach.values():
-            reach.partitions = 2
+            reach.partitions = PARTITIONS
             reach.since = {0: BEGIN, 1: BEGIN - 1}
         follower.caught_up = True
 
-    def log(self, payload, received, owner=FACILITY, partition=0):
+    def log(self, payload, received, owner=FACILITY, partition=None):
         headers, value = encode(payload)
+        partition = home_of(owner, PARTITIONS) if partition is None else partition
         self.raw(LOG, Raw(partition, self.offset, received, owner.encode(), tuple(headers), value))
 
     def raw(self, topic, row):
@@ -157,7 +159,7 @@ async def test_a_clock_that_runs_behind_is_an_offset_and_no_silence(client, feed
 async def test_without_a_sign_from_every_partition_no_silence_is_claimed(client, feeder):
     for minute in range(3):
         feeder.log(readings([Row("CR1.T1", BEGIN + minute * MINUTE, 5.0)]), BEGIN + minute * MINUTE)
-    feeder.log(Tick(by="gw-1", role="gateway", now=BEGIN), BEGIN + 90 * MINUTE, "", 0)
+    feeder.log(Tick(by="gw-1", role="gateway", now=BEGIN), BEGIN + 90 * MINUTE, "", home_of(FACILITY, PARTITIONS))
     told = await feed(client)
     assert (told["as_of"], told["gaps"]) == (None, [])
 
@@ -227,6 +229,31 @@ async def test_what_cannot_be_read_is_counted_and_stops_nothing(client, feeder):
     figures = (await client.get("/metrics")).text
     assert 'offsite_gateway_followed{what="foreign"} 3.0' in figures
     assert 'offsite_gateway_followed{what="facilities"} 1.0' in figures
+
+
+async def test_what_stands_in_a_foreign_partition_is_told_to_nobody_and_counted(client, feeder):
+    home = home_of(FACILITY, PARTITIONS)
+    register = RegisterRecord(version=9, facility=facility([("CR1.T1", "A1", 60)], name=FACILITY))
+    answer = Answer(id="a1", version=1, case="c1", question="q1", kind="explain", text_sha256="0" * 64)
+    for partition in (1 - home, home):
+        feeder.log(readings([Row("CR1.T1", BEGIN, float(partition))]), BEGIN, partition=partition)
+        feeder.log(register, BEGIN, partition=partition)
+        feeder.log(answer, BEGIN, partition=partition)
+        told = await feed(client)
+        if partition != home:
+            assert told["series"] == []
+            assert told["arrived"] == []
+            assert gateway_figure(await client.get("/metrics"), "facilities") == 0
+            assert gateway_figure(await client.get("/metrics"), "foreign") == 3
+    assert [series["value"] for series in told["series"]] == [float(home)]
+    assert {each["kind"]: each["records"] for each in told["arrived"]} == {"readings": 1, "register": 1, "answer": 1}
+
+
+def gateway_figure(answer, what):
+    (line,) = [
+        line for line in answer.text.splitlines() if line.startswith(f'offsite_gateway_followed{{what="{what}"}}')
+    ]
+    return float(line.rpartition(" ")[2])
 
 
 async def test_a_firm_sees_its_own_facility_only(client, gateway, feeder):

@@ -14,7 +14,7 @@ from monitor.gateway.feed import feed_of
 from monitor.gateway.follower import Follower
 from monitor.gateway.refusals import RefusalBook
 from rules.records import RegisterRecord, Tick
-from streams.codec import encode
+from streams.codec import encode, home_of
 from streams.topics import ALARMS, LOG
 from tests.rules.logs import FACILITY, Row, facility, readings
 
@@ -50,8 +50,9 @@ def producer_of(settings, **more):
     return KafkaProducer(**settings.for_kafka_python(), acks="all", **more)
 
 
-def append(settings, *payloads, owner=FACILITY, partition=1):
-    """Append and return the receive time of the last."""
+def append(settings, *payloads, owner=FACILITY, partition=None):
+    """Append, to the facility's own partition if none is given, and return the receive time of the last."""
+    partition = home_of(owner, settings.partitions) if partition is None else partition
     producer = producer_of(settings)
     for payload in payloads:
         headers, value = encode(payload)

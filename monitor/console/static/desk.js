@@ -60,6 +60,14 @@
     if (!page || JSON.parse(event.detail.data).alarm === page.dataset.alarm) { refresh(); return; }
     htmx.trigger(document.getElementById("untold"), "refresh");
   });
+  body.addEventListener("standing", (event) => { // what the strips show besides alarms; a hidden page asks when it is seen
+    const shown = document.querySelector("#untold [data-standing]");
+    if (document.hidden || !shown || JSON.parse(event.detail.data).mark === shown.dataset.standing) return;
+    for (const id of ["untold", "operators"]) {
+      const strip = document.getElementById(id);
+      if (strip) htmx.trigger(strip, "refresh");
+    }
+  });
   body.addEventListener("reset", () => {
     const last = Number(sessionStorage.getItem("desk.reset") || 0);
     if (Date.now() - last < 10000) { refresh(); return; }

@@ -15,7 +15,7 @@ from monitor.archive.reader import ArchiveReader
 from monitor.store.desk_tables import OperatorAlarm
 from monitor.store.tables import ArchiveChunk
 from rules.records import Readings
-from streams.codec import encode
+from streams.codec import encode, home_of
 from tests.monitor.archive.making import Archive
 from tests.monitor.archive.test_archive_property import cut_all
 
@@ -168,6 +168,19 @@ def test_a_late_row_is_known_as_late_though_the_newer_one_lies_behind_the_span(a
     cut_all(archive)
     found = ArchiveReader(archive.store, archive.folder).readings(FIRM, ["a1"], HOUR_0, HOUR_0 + HOUR_MS)
     assert [row[-1] for row in rows(found.tags["a1"])] == [False, True]
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_readings_in_a_foreign_partition_are_not_drawn(store, tmp_path, cut):
+    archive = Archive(store, tmp_path / "archive")
+    archive.begin(3)
+    home = home_of(FIRM, 3)
+    for partition in range(3):
+        archive.write(partition, [batch(0, HOUR_0, [("a1", HOUR_0 + partition, float(partition), 0)])])
+    if cut:
+        cut_all(archive)
+    found = ArchiveReader(store, archive.folder).readings(FIRM, ["a1"], HOUR_0, HOUR_0 + HOUR_MS)
+    assert [(row[0], row[1]) for row in rows(found.tags["a1"])] == [(HOUR_0 + home, float(home))]
 
 
 @pytest.mark.parametrize("damage", ["gone", "flipped", "short", "long", "unreadable"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "input", "br", "img", "hr", "path", "rect", "circle"}
+VOID = {"meta", "link", "input", "br", "img", "hr", "path", "rect", "circle", "polyline"}
 
 
 class Element:

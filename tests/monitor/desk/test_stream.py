@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import threading
+from dataclasses import replace
 
 import httpx
 import pytest
 
 from monitor.accounts import users
+from monitor.alarms import operators
 from monitor.api import stream
+from monitor.desk.face import watched
+from monitor.desk.standing import Standing, Watch
 from monitor.store.session import StoreDownError
 from tests.monitor.alarms.changes import change
+from tests.monitor.alarms.test_rejections import refused
 from tests.monitor.desk.browser.serving import Served
+from tests.monitor.desk.html import parse
 from tests.monitor.desk.lab import NOW, PASSWORD
 
 START = NOW - 600_000
@@ -37,8 +43,9 @@ def client(served):
 class Line:
     """One open stream, read event by event."""
 
-    def __init__(self, client, **headers):
-        self._context = client.stream("GET", "/v1/stream", headers=headers)
+    def __init__(self, client, standing=None, **headers):
+        asked = {} if standing is None else {"standing": standing}
+        self._context = client.stream("GET", "/v1/stream", params=asked, headers=headers)
         self.answer = self._context.__enter__()
         self._lines = self.answer.iter_lines()
 
@@ -61,8 +68,8 @@ class Line:
 def line(client):
     opened = []
 
-    def make(**headers):
-        opened.append(Line(client, **{key.replace("_", "-"): value for key, value in headers.items()}))
+    def make(standing=None, **headers):
+        opened.append(Line(client, standing, **{key.replace("_", "-"): value for key, value in headers.items()}))
         return opened[-1]
 
     yield make
@@ -160,3 +167,95 @@ def test_all_lines_together_are_bounded_and_counted(client, line, monkeypatch):
     line()
     assert client.get("/v1/stream").status_code == 503
     assert "offsite_desk_live_subscribers 1.0" in client.get("/metrics").text
+
+
+def open_fault(served, code="stream-gap", subject="A1"):
+    with served.store.writing() as session:
+        operators.opened(session, code, subject, "change 3 is missing", NOW)
+
+
+def mark(client):
+    page = parse(client.get("/untold").text)
+    return page.one("ul")["data-standing"]
+
+
+def until_looked(served, client, wanted=None):
+    """Wait until the hub has seen what the strips show."""
+    for _ in range(5_000):
+        face = served.desk.hub.face
+        if face is not None and wanted in {None, face.mark}:
+            return
+        assert client.get("/healthz").status_code == 200
+    raise AssertionError("the hub looks at nothing")
+
+
+def test_what_the_strips_show_comes_when_it_changes_and_has_no_number(served, client, line):
+    until_looked(served, client)
+    opened = line()
+    open_fault(served)
+    event = opened.event()
+    assert event["event"] == "standing"
+    assert "id" not in event  # only the newest counts: there is nothing to resume
+    told = json.loads(event["data"])
+    assert (told["standing"], told["operators"]) == (None, 1)
+    open_fault(served)  # counted once more: the page of operators shows it
+    again = json.loads(opened.event()["data"])
+    assert again["operators"] == 1
+    assert again["mark"] != told["mark"]
+    with served.store.writing() as session:
+        operators.closed(session, "stream-gap", "A1", NOW)
+    assert json.loads(opened.event()["data"])["operators"] == 0
+
+
+def test_a_desk_that_falls_behind_says_so_at_once_and_when_it_is_back(served, client, line):
+    watch = Watch(served.clock)
+    watch.turned(fresh_ms=NOW)
+    served.desk.watch = watch
+    until_looked(served, client)
+    opened = line()
+    served.apply(change(1, start=START))
+    assert opened.event()["event"] == "alarm"
+    heard = []
+    for fails in (Standing.BROKER_AWAY, None):
+        watch.fails(fails) if fails else watch.turned(fresh_ms=NOW)
+        heard.append(json.loads(opened.event()["data"])["standing"])
+    assert heard == ["broker-away", None]
+
+
+def test_who_shows_another_mark_hears_at_once_and_who_shows_the_same_hears_nothing(served, client, line):
+    open_fault(served)
+    stands = mark(client)
+    until_looked(served, client, stands)
+    old, same = line(standing="new:0.0.0.0"), line(standing=stands)
+    assert json.loads(old.event()["data"])["mark"] == stands
+    served.apply(change(1, start=START))
+    assert [old.event()["event"], same.event()["event"]] == ["alarm", "alarm"]
+
+
+@pytest.mark.parametrize("given", ["", "a b", "<", "x" * 121])
+def test_a_mark_that_is_none_is_refused(client, given):
+    answer = client.get("/v1/stream", params={"standing": given})
+    assert (answer.status_code, answer.json()["code"]) == (422, "contract")
+
+
+def test_while_the_store_is_away_the_rest_of_the_strips_still_comes(served, monkeypatch):
+    served.desk.watch = watch = Watch(served.clock)
+    watch.turned(fresh_ms=NOW)
+    open_fault(served)
+    look = watched(served.desk)
+    before = look()
+
+    def away():
+        raise StoreDownError("sqlite", RuntimeError("gone"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(served.store, "reading", away)
+        assert watched(served.desk)() is None  # never seen: nothing is claimed
+        watch.fails(Standing.STORE_AWAY)
+        assert look() == replace(before, standing="store-away")
+
+
+def test_a_record_that_was_not_taken_in_changes_the_mark(served, client):
+    before = mark(client)
+    served.desk.rejections.note([refused()])
+    assert mark(client) != before

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from monitor.accounts import users
+from monitor.alarms import operators
 from monitor.api import stream
 from monitor.console.texts import text
+from monitor.desk.standing import Standing, Watch
 from tests.monitor.desk.browser.test_work import next_alarm
 from tests.monitor.desk.browser.visit import LIVE, OFF, visiting
 from tests.monitor.desk.lab import NOW
@@ -192,3 +194,53 @@ async def test_the_operators_page_and_the_strip_follow_too(desk, visit_en):
     await page.wait_for_selector("#operators >> text=changes-lost")
     await visit_en.until("() => document.querySelector('#untold-operators b').textContent === '3'")
     assert await visit_en.still_here()
+
+
+SOON_MS = 15_000
+"""Half of the time after which a page asks by itself."""
+
+
+SAY = """
+() => {
+  const mark = document.querySelector("#untold [data-standing]").dataset.standing;
+  document.body.dispatchEvent(new CustomEvent("standing", { detail: { data: JSON.stringify({ mark }) } }));
+}
+"""
+
+
+async def test_the_strips_change_with_the_desk_and_not_with_the_next_poll(desk, visit_en):
+    page = visit_en.page
+    count = "n => document.querySelector('#untold-operators b').textContent === String(n)"
+    await visit_en.remember()
+    before = int(await page.text_content("#untold-operators b"))
+    with desk.store.writing() as session:
+        operators.opened(session, "archive_stopped", "archiver", "it has stopped", NOW)
+    await page.wait_for_function(count, arg=before + 1, timeout=SOON_MS)
+    watch = Watch(desk.clock)
+    watch.turned(fresh_ms=NOW)
+    watch.fails(Standing.BROKER_AWAY)
+    desk.desk.watch = watch
+    await page.wait_for_selector("#untold .old", timeout=SOON_MS)
+    await page.wait_for_selector("#live.off", timeout=SOON_MS)
+    watch.turned(fresh_ms=NOW)
+    await page.wait_for_selector("#untold .old", state="detached", timeout=SOON_MS)
+    await page.wait_for_selector("#live.on", timeout=SOON_MS)
+    assert await visit_en.still_here()
+
+
+async def test_the_page_of_the_monitors_faults_is_renewed_too(desk, visit_en):
+    await visit_en.go("/operators")
+    with desk.store.writing() as session:
+        operators.opened(session, "archive_stopped", "archiver-7", "it has stopped", NOW)
+    await visit_en.page.wait_for_selector("#operators td:text-is('archiver-7')", timeout=SOON_MS)
+
+
+async def test_a_page_that_shows_what_stands_is_not_asked_to_load_its_strips_again(desk, visit_en):
+    asked = []
+    visit_en.page.on("request", lambda request: asked.append(request.url))
+    await visit_en.go("/")
+    await visit_en.page.evaluate(SAY)  # a line that stands again says it of a page that was renewed since
+    raised = next_alarm(desk)
+    desk.apply(raised)
+    await visit_en.until("id => document.getElementById('a-' + id)", raised.alarm)
+    assert sum(url.endswith("/untold") for url in asked) == 1  # for the alarm
