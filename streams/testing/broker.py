@@ -78,6 +78,10 @@ class Broker:
         """A fetch carries at most so many records of a partition."""
         self._epochs: dict[str, int] = {}
         self._open: dict[str, Transaction] = {}
+        self.slow: dict[str, float] = {}
+        """Kind of request -> seconds that its answer takes longer."""
+        self.lost_fetches: dict[tuple[str, int], int] = {}
+        """(topic, partition) -> how many of its next fetches that hold records do not arrive, although the consumer counts on."""
         self.marker_s = MARKER_S
         """Within this time after a transaction's end its markers are written, each partition's and each group's by itself."""
         self._ending: dict[str, asyncio.Task[None]] = {}
@@ -171,6 +175,7 @@ class Broker:
         try:
             result = act()
         finally:
+            await asyncio.sleep(self.slow.get(what, 0))
             await self._travel(process)
         if refusal is not None:
             raise refusal.error

@@ -192,7 +192,10 @@ class MemoryConsumer:
             entries, self._positions[tp] = place.read(
                 self._positions[tp], min(left, self._broker.fetch_rows), committed=self._committed_only
             )
-            if entries:
+            lost = self._broker.lost_fetches
+            if entries and lost.get((tp.topic, tp.partition), 0) > 0:
+                lost[tp.topic, tp.partition] -= 1
+            elif entries:
                 found[tp] = [_record(place, entry) for entry in entries]
                 left -= len(entries)
             if not left:

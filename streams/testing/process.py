@@ -38,10 +38,12 @@ class Process:
         """Requests and answers that passed between it and the broker."""
         self.dies_at: int | None = None
         """The step at which it is killed."""
+        self.pauses_at: int | None = None
+        """The step at which it is paused."""
         self._runs = asyncio.Event()
         self._runs.set()
         self.ended = asyncio.Event()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: dict[asyncio.Task[Any], None] = {}
         _watch_tasks()
 
     @property
@@ -62,14 +64,19 @@ class Process:
 
     def add(self, task: asyncio.Task[Any]) -> None:
         """Count a task as this process's; it dies with it."""
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = None
+        task.add_done_callback(self._forget)
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.pop(task, None)
 
     async def step(self) -> None:
         """Pass between process and broker: here it may be paused, and here it dies when its hour has come."""
         self.steps += 1
         if self.steps == self.dies_at:
             self.end(KILLED, "killed")
+        if self.steps == self.pauses_at:
+            self.pause()
         await self._runs.wait()
         if not self.alive:
             await asyncio.get_running_loop().create_future()  # until its task is cancelled
@@ -101,7 +108,7 @@ class Process:
             RuntimeError: something of it does not go.
         """
         for _ in range(ROUNDS):
-            here = {task for task in self._tasks if task is not asyncio.current_task()}
+            here = [task for task in self._tasks if task is not asyncio.current_task()]
             if not here:
                 return
             for task in here:
@@ -110,7 +117,7 @@ class Process:
             for task in here:
                 if task.done() and not task.cancelled():
                     task.exception()
-        raise RuntimeError(f"{self.name} does not go: {self._tasks}")
+        raise RuntimeError(f"{self.name} does not go: {list(self._tasks)}")
 
     def told(self) -> str:
         """Say how it ended, with the error's own words."""

@@ -32,6 +32,8 @@ class MemoryWorker:
         self.settings, self._new_fold, self._history = settings, new_fold, history
         self.process = Process(settings.instance)
         self.app: WorkerApp | None = None
+        self.sensor = Sensor()
+        """What its process counts."""
         self.landed: dict[int, int] = {}
         """Partition -> where its last tick stands."""
         self._parts: list[asyncio.Task[Any]] = []
@@ -61,7 +63,8 @@ class MemoryWorker:
         await self.process.start(self._begin())
 
     async def _begin(self) -> None:
-        halt, sensor = self.process.halt, Sensor()
+        halt = self.process.halt
+        sensor = self.sensor = Sensor()
         app = self.app = create_app(
             self.settings, self._new_fold(), sensor=sensor, halt=halt, history=self._history, kinds=MEMORY
         )
