@@ -80,6 +80,8 @@ class Broker:
         self._open: dict[str, Transaction] = {}
         self.slow: dict[str, float] = {}
         """Kind of request -> seconds that its answer takes longer."""
+        self.late: dict[str, float] = {}
+        """Kind of request -> seconds that it takes longer to arrive."""
         self.lost_fetches: dict[tuple[str, int], int] = {}
         """(topic, partition) -> how many of its next fetches that hold records do not arrive, although the consumer counts on."""
         self.marker_s = MARKER_S
@@ -165,6 +167,7 @@ class Broker:
         Raises:
             KafkaError: the broker refuses it.
         """
+        await asyncio.sleep(self.late.get(what, 0))
         await self._travel(process)
         refusal = self._refusal(process, what)
         if refusal is not None and not refusal.acted:

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from streams.testing.process import with_processes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
     from concurrent.futures import Executor
@@ -145,7 +147,7 @@ def simulate(work: Coroutine[Any, Any, T]) -> T:
     """
     loop = VirtualLoop()
     with _remains(), _one_clock(loop, WALL_MS * 1_000_000), asyncio.Runner(loop_factory=lambda: loop) as runner:
-        return runner.run(work)
+        return runner.run(with_processes(work))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from rules.errors import OffsiteError
 from streams.halt import EX_SOFTWARE, exit_status
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Coroutine
 
 KILLED = -9
+T = TypeVar("T")
 ROUNDS = 200
 _current: contextvars.ContextVar[Process | None] = contextvars.ContextVar("process", default=None)
 
@@ -45,6 +46,7 @@ class Process:
         self.ended = asyncio.Event()
         self._tasks: dict[asyncio.Task[Any], None] = {}
         _watch_tasks()
+        processes().append(self)
 
     @property
     def alive(self) -> bool:
@@ -128,6 +130,27 @@ class Process:
 def current() -> Process | None:
     """Return the process that this code runs in; None for a test's own."""
     return _current.get()
+
+
+_all: contextvars.ContextVar[list[Process]] = contextvars.ContextVar("processes")
+
+
+def processes() -> list[Process]:
+    """Return every process of the simulation."""
+    return _all.get()
+
+
+async def with_processes(work: Coroutine[Any, Any, T]) -> T:
+    """Await a coroutine that makes processes; none of them outlives it."""
+    made: list[Process] = []
+    token = _all.set(made)
+    try:
+        return await work
+    finally:
+        for process in made:
+            process.end(KILLED, "the simulation is over")
+            await process.buried()
+        _all.reset(token)
 
 
 def _watch_tasks() -> None:

@@ -164,10 +164,11 @@ class Scene:
             process = worker.process
             if process.status is not None and process.status in GOES_AGAIN:
                 self.ended.append((name, process.status, process.told()))
+                assert len(self.ended) < 40, f"it dies again and again\n{self.told()}"
                 await worker.bury()
                 await worker.start()
 
-    async def until(self, what: str, holds: Callable[[], Any | Awaitable[Any]], within_s: float = 90.0) -> None:
+    async def until(self, what: str, holds: Callable[[], Any | Awaitable[Any]], within_s: float = 30.0) -> None:
         """Let virtual time pass until something holds; whoever dies is started again."""
         until = running().now + within_s
         while not holds():
