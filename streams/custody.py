@@ -124,8 +124,13 @@ class Custody:
         if not self.restored:
             if self._opening is None or self._opening.done():
                 self._opening = asyncio.create_task(self._open(wanted, dict(committed)), name="restore")
-            # Faust cancels its wait when the next rebalance begins; `release` ends the task itself.
-            await asyncio.shield(self._opening)
+            # Faust cancels its wait when the next rebalance begins; `release` ends the task itself, and its cancellation must
+            # not reach Faust's recovery: that would end it for ever.
+            opening = self._opening
+            await asyncio.wait({opening})
+            if opening.cancelled():
+                raise IllegalStateError("the partitions were revoked while they were restored")
+            opening.result()
         if wanted != self.wanted:
             raise IllegalStateError("the assignment changed while it was restored")
         return {partition: self.tenures[partition].next for partition in wanted}

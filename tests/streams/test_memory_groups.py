@@ -156,3 +156,22 @@ def test_a_worker_more_and_a_worker_less_in_order() -> None:
         assert judge(here.changes(), offline(here.log(), ToyFold())) == 0
 
     simulate(scene())
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rebalance_while_a_worker_restores_leaves_it_alive(seed: int) -> None:
+    """The restore is cancelled and begun anew; if its cancellation reached Faust's recovery, that would end for ever."""
+
+    async def scene() -> None:
+        here = Scene(seed)
+        here.feed(20)
+        here.broker.late["init"] = 0.5
+        worker = await here.add("w1")
+        await here.until("it restores", lambda: worker.custody.restoring_since is not None)
+        group(here).rebalance()
+        await here.add("w2")
+        await here.until("they share", lambda: shared(here))
+        await here.agree()
+        assert here.ended == []
+
+    simulate(scene())
