@@ -1,8 +1,10 @@
 """A broker in memory with Faust's own transport code over it: kills, rebalances, zombies and outages in milliseconds.
 
-For tests, ours and others'; the product imports nothing of it (import-linter checks that). `simulate` runs a coroutine in
-virtual time, `Broker` is the broker, `MemoryWorker` the product's worker over it. What a real broker does is held against
-this one by tests/streams/test_memory_contract.py.
+Lives here: `simulate` (virtual time), `Broker` (topics, transactions with fencing, groups, faults on command), the two
+aiokafka clients over it, and `MemoryWorker`, the product's worker as a process that can be killed and paused. Shipped, so
+that others' tests can use it. tests/streams/test_memory_contract.py holds the broker against Apache Kafka.
+
+May not: be imported by the product (import-linter), wait in real time, or decide anything the worker decides.
 """
 
 from streams.testing.broker import Broker, Commit

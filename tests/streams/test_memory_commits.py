@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, ProducerFenced
 
-from streams.checkpoint import Row
 from streams.tenure import TRANSACTION_TIMEOUT_MS, Tenure
 from streams.testing import simulate
 from streams.testing.clock import running
 from tests.streams.memory_lab import Scene
 
 if TYPE_CHECKING:
+    from streams.checkpoint import Row
     from streams.testing import MemoryWorker
 
 
@@ -70,7 +70,7 @@ def test_a_transaction_left_open_hides_later_rows_until_its_owner_is_fenced() ->
         here = Scene(3, partitions=1)
         here.feed(12)
         worker = await here.add()
-        await here.until("folding", lambda: here.committed())
+        await here.until("folding", here.committed)
         here.broker.late["end"] = 1.0
         here.feed(8)
         alarms = here.broker.partition(here.settings.alarms_topic, 0)
@@ -109,7 +109,7 @@ def test_the_coordinator_ends_a_transaction_that_nobody_ends() -> None:
 async def begun_alone(here: Scene) -> MemoryWorker:
     here.feed(8)
     worker = await here.add()
-    await here.until("a first checkpoint", lambda: here.committed())
+    await here.until("a first checkpoint", here.committed)
     return worker
 
 
@@ -182,9 +182,7 @@ def checkpoint_first(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("breaks", [forget_changes, commit_ahead, checkpoint_first], ids=lambda b: b.__name__)
-def test_the_judge_sees_a_commit_that_is_ahead_of_what_is_durable(
-    breaks: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_judge_sees_a_commit_that_is_ahead_of_what_is_durable(breaks: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     breaks(monkeypatch)
 
     async def scene() -> None:

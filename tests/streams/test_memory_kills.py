@@ -91,7 +91,13 @@ def test_the_same_seed_gives_the_same_run() -> None:
     async def scene() -> None:
         here = Scene(3)
         await killed_often(here)
-        runs.append((here.ended, here.committed(), [(p, e.offset, e.timestamp, e.key) for p, e in here.rows("offsite.alarms.v1")]))
+        runs.append(
+            (
+                here.ended,
+                here.committed(),
+                [(p, e.offset, e.timestamp, e.key) for p, e in here.rows("offsite.alarms.v1")],
+            )
+        )
 
     simulate(scene())
     simulate(scene())

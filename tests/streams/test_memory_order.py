@@ -140,7 +140,9 @@ def test_a_broker_whose_clock_jumps_is_not_believed_until_a_second_clock_agrees(
         await here.until("it waits", lambda: worker.custody.guard.holds)
         assert worker.custody.tenures[0].next == stood
         until = running().now + 2 * here.settings.clock_wait_s
-        await here.until("it goes on in the end", lambda: not worker.custody.guard.holds, 2 * here.settings.clock_wait_s)
+        await here.until(
+            "it goes on in the end", lambda: not worker.custody.guard.holds, 2 * here.settings.clock_wait_s
+        )
         assert running().now < until
         await here.agree()
 
