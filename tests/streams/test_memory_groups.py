@@ -175,3 +175,29 @@ def test_a_rebalance_while_a_worker_restores_leaves_it_alive(seed: int) -> None:
         assert here.ended == []
 
     simulate(scene())
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_an_owner_that_was_expelled_and_does_not_know_it_works_on_until_the_fence(seed: int) -> None:
+    """The heir restores while the old owner still commits: what stands behind the fence is at rest."""
+
+    async def scene() -> None:
+        here = Scene(seed, partitions=1, facilities=2, checkpoint_every_s=0.05, snapshot_every_s=0.05)
+        here.feed(20)
+        owner = await here.add("w1")
+        await here.until("it folds", lambda: owner.owned == [0])
+        # It is thrown out, and hears of it only seconds later; it folds and commits meanwhile.
+        here.broker.late |= {"heartbeat": 5.0, "init": 0.4}
+        (mine,) = group(here).members.values()
+        group(here).expel(mine)
+        new = await here.add("w2")
+        await here.until("the other one has it", lambda: here.feed(1) or new.owned == [0])
+        await here.until("the old one ended", lambda: here.ended)
+        ((name, status, said),) = here.ended
+        assert (name, status) == (mine.instance, 70), said
+        assert "Fenced" in said
+        here.broker.late.clear()
+        await here.pump(1)
+        await here.agree()
+
+    simulate(scene())
