@@ -72,6 +72,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._returned)
         return future
 
+    async def shutdown_default_executor(self, *args: Any) -> None:  # noqa: ANN401 - asyncio's signature
+        """Wait for the threads at the end; asyncio does so in one more thread."""
+        self.threads += 1
+        try:
+            await super().shutdown_default_executor(*args)
+        finally:
+            self.threads -= 1
+
     def _returned(self, _: asyncio.Future[Any]) -> None:
         self.threads -= 1
 

@@ -52,6 +52,42 @@ def test_a_thread_is_really_waited_for() -> None:
     simulate(scene())
 
 
+def test_a_slow_thread_at_the_end_is_waited_for_too() -> None:
+    async def scene() -> None:
+        done = asyncio.get_running_loop().run_in_executor(None, time.sleep, 0.2)  # a thread that outlasts the scene
+        assert not done.done()
+
+    before = set(threading.enumerate())
+    simulate(scene())
+    assert not set(threading.enumerate()) - before
+
+
+def test_refusals_meet_only_whom_and_as_often_as_they_are_meant_to() -> None:
+    async def scene() -> None:
+        broker = Broker()
+        broker.create_topic("t", 1)
+        broker.refuse("produce", KafkaTimeoutError(), times=2, whose="p")
+        mine = MemoryProducer(bootstrap_servers=broker.bootstrap)
+        await mine.start()
+        await mine.send_and_wait("t", b"of nobody", partition=0)
+        met: list[str] = []
+
+        async def work() -> None:
+            producer = MemoryProducer(bootstrap_servers=broker.bootstrap)
+            await producer.start()
+            for _ in range(3):
+                try:
+                    await producer.send_and_wait("t", b"of p", partition=0)
+                    met.append("well")
+                except KafkaTimeoutError:
+                    met.append("ill")
+
+        await Process("p").start(work())
+        assert met == ["ill", "ill", "well"]
+
+    simulate(scene())
+
+
 def test_a_killed_process_reaches_nobody_and_leaves_no_task() -> None:
     async def scene() -> None:
         broker = Broker()
