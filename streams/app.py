@@ -11,8 +11,9 @@ from yarl import URL
 from rules.engine import Engine
 from rules.pack import default_bundle
 from streams.agents import fold_log
+from streams.client_kinds import AIOKAFKA
 from streams.custody import Custody
-from streams.faust_seams import SCHEME, Assignor, RawSchema, WorkerApp, bind
+from streams.faust_seams import Assignor, RawSchema, WorkerApp, bind
 from streams.group import client_id
 from streams.halt import halt as end_process
 from streams.sensor import Sensor
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Mapping
 
+    from streams.client_kinds import ClientKinds
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.history import History
@@ -43,6 +45,7 @@ def create_app(
     sensor: Sensor | None = None,
     halt: Halt = end_process,
     history: History | None = None,
+    kinds: ClientKinds = AIOKAFKA,
 ) -> WorkerApp:
     """Return the app with its agent; its `custody` owns the partitions. Call it in the event loop that runs it.
 
@@ -52,14 +55,15 @@ def create_app(
         sensor: what counts; one of its own if not given.
         halt: ends the process; tests put another in its place.
         history: the log from its beginning; the log itself if not given.
+        kinds: what makes its clients; tests put others in their place.
     """
     folds = fold or Engine(default_bundle(), on_failure=log_failure)
-    custody = Custody(folds, settings, sensor or Sensor(), halt, history)
+    custody = Custody(folds, settings, sensor or Sensor(), halt, history, kinds)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
         settings.group_id,
         id_format="{id}",  # the group's name as it is, without Faust's version suffix
-        broker=[URL(f"{SCHEME}://{server}") for server in clients["bootstrap_servers"].split(",")],
+        broker=[URL(f"{kinds.scheme}://{server}") for server in clients["bootstrap_servers"].split(",")],
         broker_credentials=credentials_of(clients),
         broker_client_id=client_id(settings),
         consumer_group_instance_id=settings.instance,

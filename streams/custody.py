@@ -1,4 +1,7 @@
-"""Which partitions this process owns, from assignment to revocation: fence, restore, fold, final checkpoint."""
+"""Which partitions this process owns, from assignment to revocation: fence, restore, fold, final checkpoint.
+
+A little above 400 lines: that a record is folded by its owner alone, once and in order, is seen in one file.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from rules.faults import printable
 from rules.instants import format_instant
 from streams.admission import admit, snapshots_of
 from streams.checkpoint import LogLostError
+from streams.client_kinds import AIOKAFKA
 from streams.clock_guard import JUMP_MS, ClockGuard
 from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
@@ -31,6 +35,7 @@ if TYPE_CHECKING:
 
     from rules.records import LogRecord, Rejected
     from streams.checkpoint import StateRows
+    from streams.client_kinds import ClientKinds
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.history import History
@@ -64,7 +69,13 @@ class Custody:
     """
 
     def __init__(
-        self, fold: Fold, settings: WorkerSettings, sensor: Sensor, halt: Halt, history: History | None = None
+        self,
+        fold: Fold,
+        settings: WorkerSettings,
+        sensor: Sensor,
+        halt: Halt,
+        history: History | None = None,
+        kinds: ClientKinds = AIOKAFKA,
     ) -> None:
         self.fold = fold
         self.settings = settings
@@ -76,7 +87,7 @@ class Custody:
         """Seeks completed; a fetch carries the count it began with."""
         self.seek: Callable[[Mapping[int, int]], Awaitable[None]] = _no_consumer
         """Positions the consumer; set by the seams once there is one."""
-        self._clients = settings.kafka.for_aiokafka()
+        self._clients, self._kinds = settings.kafka.for_aiokafka(), kinds
         self._sensor, self._halt, self._history = sensor, halt, history
         self._ledger = Ledger(settings.hold_rows, settings.hold_bytes)
         self._opening: asyncio.Task[None] | None = None
@@ -116,8 +127,13 @@ class Custody:
         if not self.restored:
             if self._opening is None or self._opening.done():
                 self._opening = asyncio.create_task(self._open(wanted, dict(committed)), name="restore")
-            # Faust cancels its wait when the next rebalance begins; `release` ends the task itself.
-            await asyncio.shield(self._opening)
+            # Faust cancels its wait when the next rebalance begins; `release` ends the task itself, and its cancellation must
+            # not reach Faust's recovery: that would end it for ever.
+            opening = self._opening
+            await asyncio.wait({opening})
+            if opening.cancelled():
+                raise IllegalStateError("the partitions were revoked while they were restored")
+            opening.result()
         if wanted != self.wanted:
             raise IllegalStateError("the assignment changed while it was restored")
         return {partition: self.tenures[partition].next for partition in wanted}
@@ -243,7 +259,7 @@ class Custody:
     async def look_for_releases(self) -> None:
         """Take the wishes of operators that came since; nothing is read where nobody is quarantined."""
         partitions = [p for p, tenure in self.tenures.items() if tenure.ward.quarantined]
-        found = await notes_of(self._clients, self.settings.state_topic, partitions, NOTE_KEY.match)
+        found = await notes_of(self._clients, self.settings.state_topic, partitions, NOTE_KEY.match, self._kinds)
         for partition, notes in found.items():
             tenure = self.tenures.get(partition)
             if tenure is None:
@@ -264,7 +280,7 @@ class Custody:
         ward, partition = tenure.ward, tenure.partition
         standing = ward.quarantined[facility]
         batches = batches_from(
-            self._clients, self.settings.log_topic, partition, standing.begin, lambda: tenure.next
+            self._clients, self.settings.log_topic, partition, standing.begin, lambda: tenure.next, self._kinds
         )  # fmt: skip
         try:
             await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches)
@@ -299,7 +315,7 @@ class Custody:
                 await self.seek({partition: tenure.next})
                 self.positioned([partition])
             return False
-        bounds = await log_bounds(self._clients, self.settings.log_topic, [partition])
+        bounds = await log_bounds(self._clients, self.settings.log_topic, [partition], self._kinds)
         if self.tenures.get(partition) is not tenure or not tenure.accepts:
             return False
         if bounds[partition][0] > tenure.next:
@@ -320,8 +336,8 @@ class Custody:
             tenures |= {p: self._tenure(p) for p in missing}
             # The fence comes first: only behind it is the state at rest, and its end the end.
             await asyncio.gather(*(tenure.fence() for tenure in tenures.values()))
-            rows, read = await read_state(self._clients, self.settings.state_topic, missing)
-            bounds = await log_bounds(self._clients, self.settings.log_topic, missing)
+            rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
+            bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
             for partition, tenure in tenures.items():
                 state = rows.pop(partition)
                 suspect = await self._suspect(tenure, state, bounds[partition])
@@ -366,7 +382,8 @@ class Custody:
                 "partition %d: a worker died while it folded offset %d (%d times)",
                 partition, offset, tenure.ward.watch.deaths.get(offset, 0),
             )  # fmt: skip
-            raw = await record_at(self._clients, self.settings.log_topic, partition, offset) if often else None
+            log = self.settings.log_topic
+            raw = await record_at(self._clients, log, partition, offset, self._kinds) if often else None
             if raw is not None:
                 suspect = suspect_of(offset, raw.timestamp, raw.key, raw.headers)
         return suspect
@@ -386,6 +403,7 @@ class Custody:
             self._halt,
             self._history,
             partial(self.crumbs.enter, self._slot(partition)),
+            self._kinds,
         )
 
 

@@ -14,6 +14,7 @@ upgrade moves one of these:
 | `Consumer._new_topicpartition`, `seek_wait` | explicit positions, also the beginning | `test_a_seek_to_zero_is_explicit` |
 | `Consumer._read_offset` | Faust drops nothing by offsets of its own | `test_a_consumer_beyond_the_end_of_the_log_goes_on_by_itself` |
 | `_new_consumer_thread`, `_create_worker_consumer` | short fetches | `test_fetches_are_short` |
+| the recovery's `seek_to_committed` | ends for ever if it meets a `CancelledError`; `Custody.establish` raises `IllegalStateError`, another rebalance | `tests.streams.test_memory_groups`: `test_a_rebalance_while_a_worker_restores_leaves_it_alive` |
 | `PartitionAssignor.assign`, its `cluster` | shares the log out also while no broker names its partitions | `test_a_leader_whose_broker_does_not_know_the_topic_yet_shares_the_log_out` |
 | `Schema.compile` | bytes pass as they are | `test_the_schema_hands_bytes_through` |
 | `TRANSPORTS.aliases` | our transport by URL scheme | `test_the_transport_is_found_by_its_scheme` |

@@ -7,13 +7,15 @@ import logging
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
+from streams.client_kinds import AIOKAFKA
 from streams.codec import SHARED, decode
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
 
+    from streams.client_kinds import ClientKinds
     from streams.crumbs import Crumbs
     from streams.quarantine import Quarantine
     from streams.tenure import Tenure
@@ -79,14 +81,19 @@ async def release(
 
 
 async def batches_from(
-    clients: Mapping[str, Any], topic: str, partition: int, begin: int, until: Callable[[], int]
+    clients: Mapping[str, Any],
+    topic: str,
+    partition: int,
+    begin: int,
+    until: Callable[[], int],
+    kinds: ClientKinds = AIOKAFKA,
 ) -> AsyncGenerator[Iterable[Any]]:
     """Yield the committed records of a partition from `begin`; an empty batch once `until` is reached.
 
     Raises:
         LookupError: the log no longer holds them.
     """
-    consumer = AIOKafkaConsumer(
+    consumer = kinds.consumer(
         **clients,
         group_id=None,
         enable_auto_commit=False,
@@ -113,10 +120,12 @@ async def batches_from(
         await consumer.stop()
 
 
-async def record_at(clients: Mapping[str, Any], topic: str, partition: int, offset: int) -> Any:  # noqa: ANN401 - aiokafka's record
+async def record_at(
+    clients: Mapping[str, Any], topic: str, partition: int, offset: int, kinds: ClientKinds = AIOKAFKA
+) -> Any:  # noqa: ANN401 - aiokafka's record
     """Return the record at an offset, undecoded, or None if there is none any more."""
     try:
-        async for batch in batches_from(clients, topic, partition, offset, lambda: offset + 1):
+        async for batch in batches_from(clients, topic, partition, offset, lambda: offset + 1, kinds):
             for raw in batch:
                 return raw if raw.offset == offset else None
             return None
@@ -125,13 +134,17 @@ async def record_at(clients: Mapping[str, Any], topic: str, partition: int, offs
 
 
 async def notes_of(
-    clients: Mapping[str, Any], topic: str, partitions: Iterable[int], is_note: Callable[[str], object]
+    clients: Mapping[str, Any],
+    topic: str,
+    partitions: Iterable[int],
+    is_note: Callable[[str], object],
+    kinds: ClientKinds = AIOKAFKA,
 ) -> dict[int, dict[str, bytes]]:
     """Return the rows of the state topic whose keys `is_note` knows, by partition; snapshots are passed over unread."""
     found: dict[int, dict[str, bytes]] = {}
     for partition in partitions:
         notes = found.setdefault(partition, {})
-        consumer = AIOKafkaConsumer(
+        consumer = kinds.consumer(
             **clients, group_id=None, enable_auto_commit=False, isolation_level="read_committed",
             auto_offset_reset="earliest",
         )  # fmt: skip

@@ -6,16 +6,18 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 
 from rules.pack import Bundle
 from rules.snapshot import SnapshotError
 from streams.checkpoint import LogLostError, Origin, StateRows
+from streams.client_kinds import AIOKAFKA
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from rules.engine import PartitionState
+    from streams.client_kinds import ClientKinds
     from streams.fold import Fold
 
 POLL_MS = 1_000
@@ -58,7 +60,7 @@ class Start:
 
 
 async def read_state(
-    clients: Mapping[str, Any], topic: str, partitions: Iterable[int]
+    clients: Mapping[str, Any], topic: str, partitions: Iterable[int], kinds: ClientKinds = AIOKAFKA
 ) -> tuple[dict[int, StateRows], int]:
     """Return the rows of the state topic for these partitions, read to their end, and the bytes read.
 
@@ -67,7 +69,7 @@ async def read_state(
     rows = {partition: StateRows(partition) for partition in partitions}
     if not rows:
         return {}, 0
-    consumer = AIOKafkaConsumer(
+    consumer = kinds.consumer(
         **clients,
         group_id=None,
         enable_auto_commit=False,
@@ -99,12 +101,14 @@ async def read_state(
     return rows, read
 
 
-async def log_bounds(clients: Mapping[str, Any], topic: str, partitions: Iterable[int]) -> dict[int, tuple[int, int]]:
+async def log_bounds(
+    clients: Mapping[str, Any], topic: str, partitions: Iterable[int], kinds: ClientKinds = AIOKAFKA
+) -> dict[int, tuple[int, int]]:
     """Return the first and the next offset of each partition of the log."""
     places = [TopicPartition(topic, partition) for partition in partitions]
     if not places:
         return {}
-    consumer = AIOKafkaConsumer(**clients, group_id=None, enable_auto_commit=False)
+    consumer = kinds.consumer(**clients, group_id=None, enable_auto_commit=False)
     await consumer.start()
     try:
         begins = await consumer.beginning_offsets(places)

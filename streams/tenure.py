@@ -14,13 +14,14 @@ from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka import TopicPartition
 
 from rules.errors import BadInputError, OffsiteError
 from rules.fitting import change_bytes, fit
 from rules.records import LogRecord, PacksRecord, Rejected
 from rules.snapshot import SnapshotError
 from streams.checkpoint import Row
+from streams.client_kinds import AIOKAFKA
 from streams.history import LogHistory
 from streams.quarantine import Ward, Watch
 from streams.rebuild import Rebuild
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from rules.changes import Change
+    from streams.client_kinds import ClientKinds
     from streams.fold import Fold
     from streams.halt import Halt
     from streams.history import History
@@ -76,6 +78,7 @@ class Tenure:
         halt: Halt,
         history: History | None = None,
         note: Callable[[int], None] = lambda _: None,
+        kinds: ClientKinds = AIOKAFKA,
     ) -> None:
         """Take what all partitions of the process share.
 
@@ -89,6 +92,7 @@ class Tenure:
             halt: ends the process.
             history: the log from its beginning; needed where a snapshot is no good.
             note: hears the offset of each record that is folded anew, before it is folded, and -1 after it.
+            kinds: what makes its producer.
         """
         self.partition = partition
         self.fold = fold
@@ -125,7 +129,7 @@ class Tenure:
         self._due = 0.0
         """The monotonic time of the next checkpoint."""
         self._task: asyncio.Task[None] | None = None
-        self._producer = AIOKafkaProducer(
+        self._producer = kinds.producer(
             **clients,
             transactional_id=f"fold-{settings.log_topic}-{partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,

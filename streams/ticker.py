@@ -7,15 +7,18 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from rules.records import Tick
+from streams.client_kinds import AIOKAFKA
 from streams.codec import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aiokafka import AIOKafkaProducer
+
+    from streams.client_kinds import ClientKinds
     from streams.sensor import Sensor
     from streams.worker_settings import WorkerSettings
 
@@ -34,8 +37,9 @@ class Ticker:
         sensor: Sensor,
         owned: Callable[[], Mapping[int, int]],
         landed: Callable[[int, int, int], None],
+        kinds: ClientKinds = AIOKAFKA,
     ) -> None:
-        self._settings, self._sensor = settings, sensor
+        self._settings, self._sensor, self._kinds = settings, sensor, kinds
         self._owned, self._landed = owned, landed
         """Owned partitions with their next offset; told (partition, where a tick landed, that next offset)."""
 
@@ -43,7 +47,7 @@ class Ticker:
         """Tick until cancelled; a broker that is away costs ticks and nothing else."""
         # Not idempotent: aiokafka numbers a batch also when it gives it up for want of a leader, and the broker then refuses
         # every later one of that partition (OutOfOrderSequenceNumber). A tick that stands twice does no harm.
-        producer = AIOKafkaProducer(**self._settings.kafka.for_aiokafka(), acks="all", linger_ms=5)
+        producer = self._kinds.producer(**self._settings.kafka.for_aiokafka(), acks="all", linger_ms=5)
         await producer.start()
         try:
             while True:
