@@ -34,6 +34,8 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "simulate": ("monitor.commands.simulate", "Run simulated facilities against a gateway."),
     "archiver": ("monitor.commands.archiver", "Write the log and the alarms into the archive."),
     "archive": ("monitor.commands.archive", "Check and list the archive."),
+    "backup": ("monitor.commands.backup", "Back up store, archive and Kafka's part; verify a backup."),
+    "restore": ("monitor.commands.restore", "Put a backup back."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
     "desk": ("monitor.commands.desk", "Run the desk: console, API, notifications, outbox."),
