@@ -86,14 +86,14 @@ class LogReader:
         return self._consumer.beginning_offsets([place])[place], self._consumer.end_offsets([place])[place]
 
     def records_of(
-        self, partition: int, facilities: frozenset[str], begin: int, end: int
+        self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
     ) -> Iterator[LogRecord | Rejected]:
-        """Yield the records of these facilities and all ticks and packs of a partition, offsets in [begin, end)."""
-        keys = {facility.encode() for facility in facilities}
+        """Yield the records of these facilities (None: of all) and all ticks and packs of a partition, offsets in [begin, end)."""
+        keys = {facility.encode() for facility in facilities or ()}
         kinds = {kind.value.encode() for kind in SHARED}
         for raw in self.raw((partition, begin, end)):
             # Decoded only if it is wanted: a partition holds many facilities.
-            if raw.key in keys or dict(raw.headers).get("kind") in kinds:
+            if facilities is None or raw.key in keys or dict(raw.headers).get("kind") in kinds:
                 yield decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
 
     def raw(self, place: Place) -> Iterator[Any]:
