@@ -40,8 +40,8 @@ class StateLostError(ContractError):
 
     code: ClassVar[str] = "state_lost"
     action: ClassVar[str] = (
-        "Restore offsite.state.v1 from a backup; or, to fold the partition anew from the beginning of its log, delete "
-        "what is left of its state rows and the group's offset for it. Changes then repeat with the seq they had."
+        "Stop every worker and run `offsite state rebuild` (docs/runbooks/lose-the-state.md): nothing is published twice. "
+        "Do not delete the group's offsets."
     )
 
 
@@ -49,7 +49,9 @@ class LogLostError(ContractError):
     """The log no longer holds, or never held, what the marker says comes next."""
 
     code: ClassVar[str] = "log_lost"
-    action: ClassVar[str] = "Rebuild the partition from the archive: the log's retention has passed its checkpoint."
+    action: ClassVar[str] = (
+        "The log's retention has passed the checkpoint: stop every worker and run `offsite state rebuild --all`, which reads the archive."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import closing
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import Annotated
 
 import typer
 
 from monitor.settings import ArchiverEnvironment, StoreEnvironment, kafka_settings, open_store
-from monitor.store.schema import head, revision_of, upgrade
+from monitor.store.schema import downgrade, head, revision_of, upgrade
 from monitor.store.session import Store
 
 app = typer.Typer(no_args_is_help=True, help="Check, upgrade and rebuild the SQL store.")
@@ -35,6 +37,24 @@ def upgrade_store() -> None:
     """Bring the store's tables to this release. Back the database up first."""
     upgrade(_store())
     sys.stdout.write(f"store at {head()}\n")
+
+
+@app.command("downgrade")
+def downgrade_store(
+    to: Annotated[str | None, typer.Option("--to", help="The revision that the older release needs.")] = None,
+    to_backup: Annotated[
+        Path | None, typer.Option("--to-backup", help="The revision of this backup, made with the older release.")
+    ] = None,
+) -> None:
+    """Take the store's tables back for an older release, with the newer one. What only the newer one knows is dropped."""
+    if (to is None) == (to_backup is None):
+        raise typer.BadParameter("say either --to REVISION or --to-backup FOLDER")
+    if to_backup is not None:
+        from monitor.backup.manifest import read_manifest  # noqa: PLC0415 - only with a backup
+
+        to = read_manifest(to_backup).revision
+    downgrade(_store(), to or "")
+    sys.stdout.write(f"store at {to}\n")
 
 
 @app.command()

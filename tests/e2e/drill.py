@@ -17,6 +17,7 @@ import httpx
 from sqlalchemy import select
 
 from monitor.alarms.incoming import read_change
+from monitor.archive.index import next_offsets
 from monitor.register.keys import every, issue, live, revoke
 from monitor.register.store import import_register, newest
 from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, NoticeRow
@@ -51,7 +52,12 @@ def commands(page, heading):
     parts = re.split(r"^## ", text, flags=re.MULTILINE)
     (part,) = [part for part in parts if part.partition("\n")[0].strip() == heading]
     blocks = re.findall(r"^```sh\n(.*?)^```", part, flags=re.MULTILINE | re.DOTALL)
-    found = [line for block in blocks for line in block.splitlines() if line.strip() and not line.startswith("#")]
+    found = [
+        line
+        for block in blocks
+        for line in block.splitlines()
+        if line.strip() and (line.startswith("# install") or not line.startswith("#"))
+    ]
     assert found, f"{page}: nothing under {heading}"
     return found
 
@@ -102,6 +108,10 @@ class Installation:
         program.write_text(f'#!/bin/sh\nexec {line} "$@"\n')
         program.chmod(0o755)
 
+    def install(self):
+        """What a page means by installing a release; a drill says which."""
+        raise NotImplementedError
+
     def start(self, unit, *, wait=True, **more):
         kind, _, number = unit.removeprefix("offsite-").partition("@")
         env = self.env | {f"OFFSITE_{kind.upper()}_PORT": str(self.ports[unit])}
@@ -139,6 +149,9 @@ class Installation:
 
     def run(self, line, code=0):
         """Run one command of a page; `systemctl` is this installation's."""
+        if line.startswith("# install"):
+            self.install()
+            return ""
         words = shlex.split(line, comments=True)
         if words[:1] == ["systemctl"]:
             assert words[1] in {"start", "stop"}, line
@@ -225,6 +238,17 @@ class Installation:
         until(lambda: changes <= set(self.on_desk()), LONG_S)
         return changes
 
+    def archived(self):
+        """Wait until all that stands in log and changes now is archived."""
+        ends = {topic: self.ends(topic) for topic in (LOG, ALARMS)}
+
+        def done():
+            with self.store.reading() as session:
+                stands = next_offsets(session)
+            return all(stands.get((topic, p), 0) >= end for topic, mine in ends.items() for p, end in mine.items())
+
+        until(done, LONG_S)
+
     @property
     def worker_settings(self):
         return WorkerSettings(kafka=self.kafka)
@@ -273,14 +297,14 @@ class Installation:
         self.store.close()
         self.store = Store(self.env["OFFSITE_STORE_URL"])
 
-    def offline(self, since=0):
+    def offline(self):
         """Fold the log in this process, with this release's engine; returns the bodies of the changes."""
         engine = Engine(default_bundle())
         found = {}
         with open_log(self.kafka, self.kafka.topic(LOG)) as log:
             for read in log.records():
                 record = placed(read, self.kafka.partitions)
-                if isinstance(record, LogRecord) and record.offset >= since:
+                if isinstance(record, LogRecord):
                     for change in map(fit, engine.fold(record)):
                         found[change.stream, change.seq] = canonical_bytes(change.to_json(source=False)).decode()
         return found
