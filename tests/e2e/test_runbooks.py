@@ -21,7 +21,7 @@ from tests.coldlog import cold_store
 from tests.e2e.drill import ROOT, UNITS, Installation, homes
 from tests.e2e.test_front_to_alarm import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(1_200)]
 
 
 @contextmanager

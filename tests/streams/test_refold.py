@@ -202,3 +202,14 @@ def test_a_record_that_is_passed_over_or_misplaced_is_not_folded():
     strict.finish()
     assert strict.done.facilities < 2
     assert any(b"misplaced" in row.value for row in strict.changes())
+
+
+@pytest.mark.parametrize(("begin", "published", "starts"), [(0, True, True), (5, False, True), (5, True, False)])
+def test_a_worker_without_a_marker_does_not_begin_in_the_middle_where_changes_were_published(begin, published, starts):
+    """Seqs would begin anew: other changes under identities that are taken."""
+    begun = restore_partition(Engine(default_bundle()), StateRows(P), None, (begin, 9), published=published)
+    if starts:
+        assert asyncio.run(begun).low == begin
+    else:
+        with pytest.raises(StateLostError, match="seqs would begin anew"):
+            asyncio.run(begun)
