@@ -23,7 +23,7 @@ from rules.errors import ContractError, Fault
 from streams.topics import LOG
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from pathlib import Path
 
     from sqlalchemy.orm import Session
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     Heard = Callable[[str, int, RawRecord], None]
     Span = tuple[int, int]
+    Stretch = tuple[int, int, int]
     InKafka = Callable[[str, int, int, int], tuple[int, Collection[int]]]
 
 MAX_FILE = 1 << 30
@@ -100,12 +101,13 @@ def reindex(
         busy = session.scalars(select(Lease).where(Lease.name == "archiver", Lease.until_ms > now)).first()
         if busy is not None:
             raise ArchiverRunsError(f"archiver {busy.holder} is at work on the store")
+        before = _before(session)
         for table in (ArchiveChunk, ArchiveSpan, ArchiveWaste):
             session.execute(delete(table))
         session.execute(delete(ConsumerOffset).where(ConsumerOffset.consumer == index.CONSUMER))
         index.add_chunks(session, chosen)
         index.add_waste(session, found.waste, now + GRACE_MS)
-        _add_spans(session, chosen, found, kafka)
+        _add_spans(session, chosen, found, kafka, before)
     return found
 
 
@@ -165,28 +167,63 @@ def _disjoint(chunks: list[tuple[Chunk, set[int]]], *, cut_first: bool) -> tuple
     return sorted(kept, key=lambda chunk: chunk.first_offset), covered
 
 
-def _add_spans(session: Session, chosen: list[Chunk], found: Reindexed, kafka: InKafka) -> None:
-    """Say what was read without a break, in stretches as long as nothing is lost between, and where the archiver goes on."""
+def _before(session: Session) -> dict[tuple[str, int], tuple[list[Stretch], int]]:
+    """Return what the index said so far: of each partition the stretches that were read, and where the archiver stood."""
+    offsets = index.next_offsets(session)
+    found: dict[tuple[str, int], tuple[list[Stretch], int]] = {}
+    for row in session.scalars(select(ArchiveSpan).order_by(ArchiveSpan.begin_offset)):
+        where = (row.topic, row.partition)
+        found.setdefault(where, ([], offsets.get(where, 0)))[0].append((row.begin_offset, row.end_offset, row.records))
+    return found
+
+
+def _add_spans(
+    session: Session,
+    chosen: list[Chunk],
+    found: Reindexed,
+    kafka: InKafka,
+    before: Mapping[tuple[str, int], tuple[list[Stretch], int]],
+) -> None:
+    """Say what was read without a break, in stretches as long as nothing is lost between, and where the archiver goes on.
+
+    Where the index so far counts exactly the records that the files hold, it knows more than they do: which offsets behind and
+    between them were read and held nothing.
+    """
     clusters = {(c.place.topic, c.place.partition): c.place.cluster for c in chosen}
     for (topic, partition), cluster in sorted(clusters.items()):
         held = _merged(found.held[topic, partition])
+        said, stood = before.get((topic, partition), ([], 0))
+        count = sum(end - begin for begin, end in held)
+        if sum(records for *_, records in said) == count and _covers(said, held) and stood == said[-1][1]:
+            found.gaps += [(topic, partition, a[1], b[0]) for a, b in itertools.pairwise(said) if a[1] < b[0]]
+            _write(session, (topic, partition), cluster, said, stood)
+            continue
         lost = _lost(topic, partition, held, kafka)
         found.gaps += [(topic, partition, begin, end) for begin, end in lost]
-        stretches: list[list[int]] = []
+        stretches: list[Stretch] = []
         for begin, end in held:
             if stretches and (stretches[-1][1], begin) not in lost:
-                stretches[-1][1], stretches[-1][2] = end, stretches[-1][2] + end - begin
+                first, _, records = stretches.pop()
+                stretches.append((first, end, records + end - begin))
             else:
-                stretches.append([begin, end, end - begin])
-        for begin, end, records in stretches:
-            session.add(
-                ArchiveSpan(topic=topic, partition=partition, begin_offset=begin, end_offset=end, records=records)
-            )
-        session.add(
-            ConsumerOffset(
-                consumer=index.CONSUMER, topic=topic, partition=partition, cluster=cluster, next_offset=held[-1][1]
-            )
+                stretches.append((begin, end, end - begin))
+        _write(session, (topic, partition), cluster, stretches, held[-1][1])
+
+
+def _covers(said: list[Stretch], held: list[Span]) -> bool:
+    """Say whether every stretch of records lies within one that was read."""
+    return all(any(low <= begin and end <= high for low, high, _ in said) for begin, end in held)
+
+
+def _write(session: Session, where: tuple[str, int], cluster: str, stretches: list[Stretch], stands: int) -> None:
+    topic, partition = where
+    for begin, end, records in stretches:
+        session.add(ArchiveSpan(topic=topic, partition=partition, begin_offset=begin, end_offset=end, records=records))
+    session.add(
+        ConsumerOffset(
+            consumer=index.CONSUMER, topic=topic, partition=partition, cluster=cluster, next_offset=stands
         )
+    )  # fmt: skip
 
 
 def _lost(topic: str, partition: int, held: list[Span], kafka: InKafka) -> set[Span]:

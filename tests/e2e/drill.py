@@ -125,10 +125,13 @@ class Installation:
                 [sys.executable, *self.entry, kind], env=env | more, stdout=log, stderr=log, cwd=self.folder
             )
         if wait:
-            try:
-                until(lambda: self.ready(unit), LONG_S)
-            except AssertionError as error:
-                raise AssertionError(f"{unit} is not ready: {self.log(unit)[-3000:]}") from error
+            self.await_ready(unit)
+
+    def await_ready(self, unit):
+        try:
+            until(lambda: self.ready(unit), LONG_S)
+        except AssertionError as error:
+            raise AssertionError(f"{unit} is not ready: {self.log(unit)[-3000:]}") from error
 
     def ready(self, unit):
         code = self.processes[unit].poll()
