@@ -26,6 +26,9 @@ MAX_DEPTH = 16
 """JSON depth of anything posted (contracts.md §1)."""
 SEMANTICS = 1
 """The engine's semantics version: raised whenever the same log and packs would give other changes."""
+ADOPTS: frozenset[int] = frozenset()
+"""Semantics whose state this engine can go on from (`offsite state upgrade`). Whoever raises `SEMANTICS` says here whether what
+the engine before has left (docs/engine-semantics.md, rules/snapshot.py) means the same to the new one, and tests it."""
 
 
 class Kind(StrEnum):

@@ -40,8 +40,8 @@ class StateLostError(ContractError):
 
     code: ClassVar[str] = "state_lost"
     action: ClassVar[str] = (
-        "Restore offsite.state.v1 from a backup; or, to fold the partition anew from the beginning of its log, delete "
-        "what is left of its state rows and the group's offset for it. Changes then repeat with the seq they had."
+        "Stop every worker and run `offsite state rebuild` (docs/runbooks/lose-the-state.md): nothing is published twice. "
+        "Do not delete the group's offsets."
     )
 
 
@@ -49,7 +49,9 @@ class LogLostError(ContractError):
     """The log no longer holds, or never held, what the marker says comes next."""
 
     code: ClassVar[str] = "log_lost"
-    action: ClassVar[str] = "Rebuild the partition from the archive: the log's retention has passed its checkpoint."
+    action: ClassVar[str] = (
+        "The log's retention has passed the checkpoint: stop every worker and run `offsite state rebuild --all`, which reads the archive."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +77,8 @@ class Origin(Strict):
     offset: int = Field(ge=0)
     packs: str
     """The packs in force there, before any `packs` record."""
+    state: PartitionState | None = None
+    """The partition there, where it was folded by another engine before; None where the log began."""
 
 
 class Marker(Strict):
@@ -225,6 +229,13 @@ class StateRows:
     def parts(self) -> dict[str, int]:
         """The facilities with a row, sorted, and in how many parts each stands (those left over of a larger one too)."""
         return {name: max(self._parts[name]) + 1 for name in sorted(self._parts)}
+
+    def keys(self) -> list[str]:
+        """Return every key that stands there, sorted."""
+        found = [f"packs-{sha256}" for sha256 in self.packs] + list(self.notes)
+        found += [f"{name}#{i}" if i else name for name, parts in self._parts.items() for i in parts]
+        single = (marker_key(self.partition), self.marker), (roster_key(self.partition), self.roster)
+        return sorted([*found, *(key.decode() for key, value in single if value is not None)])
 
     def snapshot(self, facility: str) -> bytes:
         """Return the snapshot of a facility, its parts joined.

@@ -338,13 +338,15 @@ class Custody:
             await asyncio.gather(*(tenure.fence() for tenure in tenures.values()))
             rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
             bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
+            changes = await log_bounds(self._clients, self.settings.alarms_topic, missing, self._kinds)
             for partition, tenure in tenures.items():
                 state = rows.pop(partition)
                 suspect = await self._suspect(tenure, state, bounds[partition])
                 away = {*tenure.ward.quarantined, *([suspect.facility] if suspect is not None else [])}
                 start = await restore_partition(
-                    self.fold, state, committed.get(partition), bounds[partition], without=away
-                )
+                    self.fold, state, committed.get(partition), bounds[partition], away,
+                    published=changes[partition][1] > 0,
+                )  # fmt: skip
                 for facility, standing in tenure.ward.quarantined.items():
                     tenure.ward.tell(standing, "held")
                     _log.warning("partition %d: %s is quarantined since offset %d", partition, facility, standing.begin)

@@ -63,7 +63,7 @@ class LogReader:
         key = facility.encode()
         likely = (murmur2(key) & 0x7FFFFFFF) % len(self.places)
         for place in sorted(self.places, key=lambda place: place[0] != likely):
-            if any(raw.key == key for raw in self._raw(place)):
+            if any(raw.key == key for raw in self.raw(place)):
                 return place[0]
         return None
 
@@ -75,7 +75,7 @@ class LogReader:
         home = None if facility is None else self.home_of(facility)
         for place in self.places:
             if facility is None or place[0] == home:
-                for raw in self._raw(place):
+                for raw in self.raw(place):
                     record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
                     if facility is None or _concerns(record, facility):
                         yield record
@@ -86,17 +86,18 @@ class LogReader:
         return self._consumer.beginning_offsets([place])[place], self._consumer.end_offsets([place])[place]
 
     def records_of(
-        self, partition: int, facilities: frozenset[str], begin: int, end: int
+        self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
     ) -> Iterator[LogRecord | Rejected]:
-        """Yield the records of these facilities and all ticks and packs of a partition, offsets in [begin, end)."""
-        keys = {facility.encode() for facility in facilities}
+        """Yield the records of these facilities (None: of all) and all ticks and packs of a partition, offsets in [begin, end)."""
+        keys = {facility.encode() for facility in facilities or ()}
         kinds = {kind.value.encode() for kind in SHARED}
-        for raw in self._raw((partition, begin, end)):
+        for raw in self.raw((partition, begin, end)):
             # Decoded only if it is wanted: a partition holds many facilities.
-            if raw.key in keys or dict(raw.headers).get("kind") in kinds:
+            if facilities is None or raw.key in keys or dict(raw.headers).get("kind") in kinds:
                 yield decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
 
-    def _raw(self, place: Place) -> Iterator[Any]:
+    def raw(self, place: Place) -> Iterator[Any]:
+        """Yield the records of a stretch of a partition as kafka-python gives them."""
         partition, begin, end = place
         if begin >= end:
             return

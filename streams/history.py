@@ -31,9 +31,9 @@ class History(Protocol):
     """The past of a partition."""
 
     def records(
-        self, partition: int, facilities: frozenset[str], begin: int, end: int
+        self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
     ) -> Iterator[LogRecord | Rejected]:
-        """Yield the records of these facilities, and all ticks and packs, with offsets in [begin, end), in order.
+        """Yield the records of these facilities (None: of all), and all ticks and packs, offsets in [begin, end), in order.
 
         Raises:
             HistoryLostError: some of them are nowhere.
@@ -65,7 +65,7 @@ class LogHistory:
         self._kafka, self._topic, self._archive = kafka, topic, archive
 
     def records(
-        self, partition: int, facilities: frozenset[str], begin: int, end: int
+        self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
     ) -> Iterator[LogRecord | Rejected]:
         """As `History.records`."""
         with open_log(self._kafka, self._topic) as log:
@@ -80,7 +80,7 @@ class LogHistory:
                 raise HistoryLostError(f"partition {partition}: the log dropped records while they were read")
 
     def _archived(
-        self, partition: int, facilities: frozenset[str], begin: int, end: int
+        self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
     ) -> Iterator[LogRecord | Rejected]:
         wanted = f"partition {partition}: offsets {begin} to {end - 1} are no longer in the log"
         if self._archive is None:
@@ -92,7 +92,7 @@ class LogHistory:
             lost = [(b, e) for number, b, e in archive.gaps() if number == partition and b < end and begin < e]
             if lost:
                 raise HistoryLostError(f"{wanted}, and the archive lacks {lost}")
-            one = next(iter(facilities)) if len(facilities) == 1 else None
+            one = next(iter(facilities)) if facilities is not None and len(facilities) == 1 else None
             for record in archive.records(facility=one, partition=partition, from_offset=begin):
                 if record.offset >= end:
                     break
@@ -100,6 +100,8 @@ class LogHistory:
                     yield record
 
 
-def concerns(record: Any, facilities: frozenset[str]) -> bool:  # noqa: ANN401 - LogRecord or Rejected
-    """Say whether a record is of these facilities, or a tick or packs, which are everybody's."""
+def concerns(record: Any, facilities: frozenset[str] | None) -> bool:  # noqa: ANN401 - LogRecord or Rejected
+    """Say whether a record is of these facilities, or a tick or packs, which are everybody's; without facilities all are."""
+    if facilities is None:
+        return True
     return record.facility in facilities or (isinstance(record, LogRecord) and record.kind in SHARED)

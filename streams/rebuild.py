@@ -103,6 +103,8 @@ class Rebuild:
             raise HistoryLostError(f"partition {self.partition}: the packs it was first folded with are not known")
         try:
             self._fold = fold.sibling(self._origin.packs)
+            if self._origin.state is not None:
+                self._fold.restore_partition(self.partition, self._origin.state)
         except SnapshotError as error:
             raise HistoryLostError(f"partition {self.partition}: {error}") from error
         self._reached, self._target, self._keeps = self._origin.offset, at, True

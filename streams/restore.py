@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 
 from rules.pack import Bundle
 from rules.snapshot import SnapshotError
-from streams.checkpoint import LogLostError, Origin, StateRows
+from streams.checkpoint import LogLostError, Origin, StateLostError, StateRows
 from streams.client_kinds import AIOKAFKA
 
 if TYPE_CHECKING:
@@ -119,21 +119,32 @@ async def log_bounds(
 
 
 async def restore_partition(
-    fold: Fold, rows: StateRows, committed: int | None, bounds: tuple[int, int], without: Container[str] = ()
+    fold: Fold,
+    rows: StateRows,
+    committed: int | None,
+    bounds: tuple[int, int],
+    without: Container[str] = (),
+    *,
+    published: bool = False,
 ) -> Start:
     """Put the fold back to the marker; a partition without one begins where its log begins.
 
     A facility whose snapshot is no good is named in `bad`, and the fold does not know it. Facilities in `without` are
-    quarantined: they stay as their snapshot says, outside the fold, and are not folded anew either.
+    quarantined: they stay as their snapshot says, outside the fold, and are not folded anew either. `published` says that the
+    partition has changes: then it may begin without a marker only where its log begins at 0, and gives the same ones again.
 
     Raises:
-        StateLostError: the marker cannot be read, or the rows are not those it counts.
+        StateLostError: the marker cannot be read, or the rows are not those it counts, or marker and beginning are gone.
         LogLostError: the log begins after `low`, or ends before the marker.
     """
     partition, (begin, end) = rows.partition, bounds
     fold.drop(partition)
     marker = rows.checked_marker(committed)
     if marker is None:
+        if published and begin > 0:
+            raise StateLostError(
+                f"partition {partition} has no marker, but changes; its log begins at {begin}: seqs would begin anew"
+            )
         origin = Origin(offset=begin, packs=fold.bundle.sha256)
         return Start(begin, begin, fold.partition_state(partition), marked=False, origin=origin)
     if not begin <= marker.low <= marker.next <= end:

@@ -284,6 +284,42 @@ def open_chunk(folder: Path, chunk: Chunk) -> Iterator[tuple[RawRecord, bytes]]:
     return _records(chunk, blob)
 
 
+def inspect_file(folder: Path, relative: str, most: int) -> tuple[Chunk, list[RawRecord]]:
+    """Return what the index should say of a file, by the file alone: its name, its header and its records must agree.
+
+    Args:
+        folder: of the archive.
+        relative: where the file lies in it.
+        most: bytes that a file may have.
+
+    Raises:
+        ChunkDamagedError: they do not agree, or it cannot be read.
+    """
+    try:
+        blob = _read(folder / relative, most)
+    except OSError as error:
+        raise ChunkDamagedError(relative, f"cannot be read: {error.strerror or error}") from error
+    digest = hashlib.sha256(blob).hexdigest()
+    try:
+        header = _HEADER.decode(next(_frames(blob), b""))
+    except (zstandard.ZstdError, msgspec.MsgspecError, ValueError) as error:
+        raise ChunkDamagedError(relative, f"cannot be decoded: {error}") from error
+    place = Place(header.cluster, header.topic, header.partition, header.facility, header.hour_ms)
+    if path_of(place, header.first_offset, digest) != relative:
+        raise ChunkDamagedError(relative, "its place or its hash is not the one in its name")
+    named = Chunk(
+        place, header.first_offset, header.last_offset, 0, 0, None, None, header.records, len(blob), digest, relative
+    )
+    records = [record for record, _ in _records(named, blob)]
+    events = [span for record in records if (span := record.event_span()) is not None]
+    times = [record.timestamp for record in records]
+    return Chunk(
+        place, header.first_offset, header.last_offset, min(times), max(times),
+        min((low for low, _ in events), default=None), max((high for _, high in events), default=None),
+        header.records, len(blob), digest, relative,
+    ), records  # fmt: skip
+
+
 def _records(chunk: Chunk, blob: bytes) -> Iterator[tuple[RawRecord, bytes]]:
     place = chunk.place
     wanted = (

@@ -13,6 +13,7 @@ import typer
 from monitor.archive import alarms, index
 from monitor.archive.chunkfile import ALL, ChunkDamagedError, ChunkMissingError, remove_file
 from monitor.archive.index import Selection
+from monitor.archive.reindex import reindex
 from monitor.archive.source import TOPICS
 from monitor.archive.verify import verify as verify_all
 from monitor.commands import archived_changes
@@ -64,6 +65,25 @@ def verify(
         f" {len(report.faults)} faults, {len(report.leftovers)} leftovers\n"
     )
     raise typer.Exit(1 if report.faults else 0)
+
+
+@app.command("reindex")
+def reindex_files() -> None:
+    """Make the index anew out of the files: for a store that was lost or is older than they are. Stop the archiver.
+
+    Reads every file. Exit 1 with each file that is damaged and each stretch of offsets that no file holds.
+    """
+    with closing(open_store()) as store:
+        done = reindex(store, ArchiverEnvironment().folder, tell=_progress)
+    faults = [str(fault) for fault in done.faults] + [
+        f"{topic}/{partition}: lost: offsets {begin} to {end - 1} are in no file"
+        for topic, partition, begin, end in done.gaps
+    ]
+    sys.stdout.writelines(f"{fault}\n" for fault in faults[:LISTED])
+    sys.stdout.write(
+        f"{done.files} files, {done.records} records, {len(done.waste)} files left over, {len(faults)} faults\n"
+    )
+    raise typer.Exit(1 if faults else 0)
 
 
 @app.command("list")

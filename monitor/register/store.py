@@ -134,17 +134,29 @@ def _store(session: Session, entry: FacilityEntry, version: int, actor: str, now
             data=data.decode(),
         )
     )
+    return [
+        log_entry(entry.id, RegisterRecord(version=version, facility=facility)),
+        _tags_entry(entry.id, version, data, {sensor.tag: sensor.unit for sensor in entry.sensors}),
+    ]
+
+
+def tags_entry(row: FacilityVersion) -> Entry:
+    """Return the access topic's entry of a facility: what a gateway knows of its tags and facts."""
+    facility = Facility.model_validate_json(row.data)
+    return _tags_entry(
+        row.facility, row.version, row.data.encode(), {sensor.tag: sensor.unit for sensor in facility.sensors}
+    )
+
+
+def _tags_entry(facility: str, version: int, data: bytes, tags: dict[str, str]) -> Entry:
     facts = data.decode()
-    tags = TagsEntry(
-        facility=entry.id,
-        tags={sensor.tag: sensor.unit for sensor in entry.sensors},
+    entry = TagsEntry(
+        facility=facility,
+        tags=tags,
         version=version,
         facts=facts if len(facts) <= MAX_FACTS and len(data) <= MAX_FACTS else None,
     )
-    return [
-        log_entry(entry.id, RegisterRecord(version=version, facility=facility)),
-        access_entry(f"{FACILITY_PREFIX}{entry.id}", tags.model_dump_json(exclude_none=True).encode()),
-    ]
+    return access_entry(f"{FACILITY_PREFIX}{facility}", entry.model_dump_json(exclude_none=True).encode())
 
 
 def _contacts(session: Session) -> dict[str, list[Contact]]:

@@ -65,6 +65,23 @@ def ensure_ready(store: Store) -> None:
         raise SchemaError(f"the store is at revision {found}, this release needs {head()}")
 
 
+def downgrade(store: Store, revision: str) -> None:
+    """Take the database back to an older revision, in one transaction; columns that it does not have are dropped.
+
+    Raises:
+        SchemaError: the revision is not one of this release, or newer than the database.
+    """
+    order = [script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()][::-1]
+    with store.writing() as session:
+        connection = session.connection()
+        if store.dialect == "postgresql":
+            connection.execute(text("SELECT pg_advisory_xact_lock(:n)"), {"n": LOCK})
+        found = revision_of(connection)
+        if revision not in order or found not in order or order.index(revision) > order.index(found):
+            raise SchemaError(f"the store is at revision {found} and cannot go down to {revision} with this release")
+        command.downgrade(_config(connection), revision)
+
+
 def upgrade(store: Store) -> None:
     """Bring the database to this release's revision, in one transaction; nothing is done if it is there."""
     with store.writing() as session:
@@ -75,7 +92,11 @@ def upgrade(store: Store) -> None:
         known = {script.revision for script in ScriptDirectory(str(MIGRATIONS)).walk_revisions()}
         if found is not None and found not in known:
             raise SchemaError(f"the store is at revision {found}, which this release does not know")
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        command.upgrade(_config(connection), "head")
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config

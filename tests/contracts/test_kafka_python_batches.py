@@ -93,7 +93,7 @@ def test_such_a_record_is_archived_and_stops_nobody(store, kafka_settings, tmp_p
     found = [raw for _, raw in in_archive(store, tmp_path / "archive", LOG)]
     assert [record.headers for record in found] == [[(b"kind", b"x")], [(BYTES, b"\x00"), (b"v", b"1")], []]
     with open_log(kafka_settings, kafka_settings.topic(LOG)) as log:
-        assert [raw_of(raw) for raw in log._raw((1, 0, 3))] == found
+        assert [raw_of(raw) for raw in log.raw((1, 0, 3))] == found
     archive = Archive(store, tmp_path / "archive", holder="after")
     with store.writing() as session:
         archive.tenancy.take(session)

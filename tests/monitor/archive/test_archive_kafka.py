@@ -53,7 +53,7 @@ def in_kafka(kafka, topic):
     found = []
     with open_log(kafka, kafka.topic(topic)) as log:
         for place in log.places:
-            found += [(place[0], raw_of(raw)) for raw in log._raw(place)]
+            found += [(place[0], raw_of(raw)) for raw in log.raw(place)]
     return found
 
 
