@@ -26,7 +26,7 @@ from streams.crumbs import Crumbs, crumbs_path
 from streams.ledger import Ledger
 from streams.quarantine import NOTE_KEY, Ward, suspect_of
 from streams.rejected import ClockNotice
-from streams.release import batches_from, notes_of, record_at, release
+from streams.release import batches_from, first_at, notes_of, record_at, release
 from streams.restore import log_bounds, read_state, restore_partition
 from streams.tenure import UNPOSITIONED, Tenure
 
@@ -232,10 +232,7 @@ class Custody:
             return False
         tenure.held = False
         self._tell_clock(tenure, verdict, hold.offset, hold.received)
-        tenure.stamp = UNPOSITIONED
-        with suppress(IllegalStateError):  # the partition is being revoked
-            await self.seek({partition: tenure.next})
-            self.positioned([partition])
+        await self._seek_next(tenure)
         return False
 
     def _tell_clock(self, tenure: Tenure, state: ClockState, offset: int, received: int) -> None:
@@ -302,30 +299,54 @@ class Custody:
         return placed(record, self.settings.kafka.partitions, raw.value) if self.settings.placed else record
 
     async def _bridge(self, tenure: Tenure, offset: int, stamp: int) -> bool:
-        """Records are missing before `offset`: seek them; True if the log really holds none there."""
+        """Records are missing before `offset`: seek them; True if the log really holds none there.
+
+        Offsets are missing in a log that is whole too (markers of transactions, what a compaction took). A fetch may go
+        missing as often as it likes: only a reading by another consumer says that nothing stands there. A fetch that began
+        before a seek may have been served behind it, and taken the records with it: it is judged like any other then.
+        """
         partition = tenure.partition
-        if stamp < tenure.stamp:
+        early = stamp < tenure.stamp
+        if early and (tenure.sought != tenure.next or tenure.stamp == UNPOSITIONED):
             self._sensor.dropped("before-seek")
             return False
         if tenure.sought != tenure.next:
-            tenure.sought, tenure.stamp = tenure.next, UNPOSITIONED
+            tenure.sought = tenure.next
             _log.warning("partition %d: offset %d came, %d is next; seeking it again", partition, offset, tenure.next)
             self._sensor.sought_again()
-            with suppress(IllegalStateError):  # the partition is being revoked
-                await self.seek({partition: tenure.next})
-                self.positioned([partition])
+            await self._seek_next(tenure)
             return False
+        begin = tenure.next
         bounds = await log_bounds(self._clients, self.settings.log_topic, [partition], self._kinds)
+        try:
+            held = await first_at(self._clients, self.settings.log_topic, partition, begin, offset, self._kinds)
+        except LookupError:  # retention has passed meanwhile; the bounds will say so
+            held = begin
         if self.tenures.get(partition) is not tenure or not tenure.accepts:
             return False
-        if bounds[partition][0] > tenure.next:
+        if bounds[partition][0] > begin:
             self._halt(
                 f"partition {partition} lost records",
-                LogLostError(f"offset {tenure.next} is next, the log begins at {bounds[partition][0]}"),
+                LogLostError(f"offset {begin} is next, the log begins at {bounds[partition][0]}"),
             )
-        _log.warning("partition %d: the log holds nothing from %d to %d", partition, tenure.next, offset)
+        if held is not None and early:
+            self._sensor.dropped("before-seek")
+            return False
+        if held is not None:
+            _log.warning("partition %d: offset %d did not come again; seeking it once more", partition, held)
+            self._sensor.sought_again()
+            await self._seek_next(tenure)
+            return False
+        _log.warning("partition %d: the log holds nothing from %d to %d", partition, begin, offset)
         tenure.next = offset
         return True
+
+    async def _seek_next(self, tenure: Tenure) -> None:
+        """Send the consumer to the next record of a partition; what was fetched before does not count."""
+        tenure.stamp = UNPOSITIONED
+        with suppress(IllegalStateError):  # the partition is being revoked
+            await self.seek({tenure.partition: tenure.next})
+            self.positioned([tenure.partition])
 
     async def _open(self, wanted: frozenset[int], committed: dict[int, int | None]) -> None:
         self.restoring_since = monotonic()

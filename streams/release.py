@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -118,6 +119,20 @@ async def batches_from(
             await asyncio.sleep(0)
     finally:
         await consumer.stop()
+
+
+async def first_at(
+    clients: Mapping[str, Any], topic: str, partition: int, begin: int, end: int, kinds: ClientKinds = AIOKAFKA
+) -> int | None:
+    """Return the offset of the first record from `begin` on and before `end`, by a consumer of its own; None if there is none.
+
+    Raises:
+        LookupError: the log no longer holds `begin`.
+    """
+    async with aclosing(batches_from(clients, topic, partition, begin, lambda: end, kinds)) as batches:
+        async for batch in batches:
+            return next((int(raw.offset) for raw in batch if raw.offset < end), None)
+    return None
 
 
 async def record_at(

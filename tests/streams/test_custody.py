@@ -119,6 +119,16 @@ def bounds_of(begin: int, end: int) -> Callable[..., Any]:
     return answer
 
 
+def first_of(offset: int | None) -> Callable[..., Any]:
+    """What another consumer finds first among the missing ones."""
+
+    async def answer(*_: object) -> int | None:
+        await asyncio.sleep(0)
+        return offset
+
+    return answer
+
+
 async def test_records_are_folded_in_order_and_only_once() -> None:
     custody, tenure, _ = owning()
     await custody.take(0, run_of(0, 1, 2), 0)
@@ -144,7 +154,9 @@ async def test_what_was_fetched_before_the_seek_and_lies_ahead_is_left() -> None
     assert tenure.fed == [5, 6], "what stands at an offset never changes, whichever fetch it came with"
 
 
-async def test_missing_records_are_sought_again() -> None:
+async def test_missing_records_are_sought_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "log_bounds", bounds_of(0, 100))
+    monkeypatch.setattr(module, "first_at", first_of(5))
     custody, tenure, seeks = owning(5)
     custody.positioned([0])
     await custody.take(0, run_of(9, 10), custody.stamp)
@@ -169,15 +181,70 @@ async def test_a_seek_that_fails_in_a_rebalance_leaves_the_records_for_later() -
 
 async def test_a_hole_in_the_log_itself_is_passed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "log_bounds", bounds_of(0, 100))
+    monkeypatch.setattr(module, "first_at", first_of(None))
     custody, tenure, _ = owning(5)
     custody.positioned([0])
     await custody.take(0, run_of(7), custody.stamp)
+    assert tenure.fed == []
     await custody.take(0, run_of(7, 8), custody.stamp)
     assert tenure.fed == [7, 8]
 
 
+async def test_records_that_go_missing_again_and_again_are_never_taken_for_a_hole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "log_bounds", bounds_of(0, 100))
+    monkeypatch.setattr(module, "first_at", first_of(5))
+    custody, tenure, seeks = owning(5)
+    custody.positioned([0])
+    for lost in range(1, 5):
+        await custody.take(0, run_of(7, 8), custody.stamp)
+        assert (tenure.fed, tenure.next, len(seeks.asked)) == ([], 5, lost), "it is sent back each time"
+    await custody.take(0, run_of(5, 6, 7, 8), custody.stamp)
+    assert tenure.fed == [5, 6, 7, 8]
+
+
+async def test_a_hole_is_passed_by_a_fetch_that_began_before_the_seek_and_was_served_behind_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It has taken the consumer behind these records: they come with no other fetch."""
+    monkeypatch.setattr(module, "log_bounds", bounds_of(0, 100))
+    monkeypatch.setattr(module, "first_at", first_of(None))
+    custody, tenure, seeks = owning(5)
+    custody.positioned([0])
+    began = custody.stamp
+    await custody.take(0, run_of(7), began)
+    await custody.take(0, run_of(7, 8), began)
+    assert (tenure.fed, len(seeks.asked)) == ([7, 8], 1)
+
+
+async def test_a_fetch_from_before_the_seek_is_no_reason_to_seek_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "log_bounds", bounds_of(0, 100))
+    monkeypatch.setattr(module, "first_at", first_of(5))
+    custody, tenure, seeks = owning(5)
+    custody.positioned([0])
+    began = custody.stamp
+    await custody.take(0, run_of(7), began)
+    await custody.take(0, run_of(9), began)
+    assert (tenure.fed, len(seeks.asked)) == ([], 1)
+
+
+async def test_what_retention_takes_while_it_is_looked_for_is_no_hole(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def gone(*_: object) -> int | None:
+        raise LookupError
+
+    monkeypatch.setattr(module, "log_bounds", bounds_of(0, 100))
+    monkeypatch.setattr(module, "first_at", gone)
+    custody, tenure, _ = owning(5)
+    custody.positioned([0])
+    await custody.take(0, run_of(7), custody.stamp)
+    await custody.take(0, run_of(7), custody.stamp)
+    assert (tenure.fed, tenure.next) == ([], 5)
+
+
 async def test_records_that_retention_took_stop_the_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "log_bounds", bounds_of(7, 100))
+    monkeypatch.setattr(module, "first_at", first_of(None))
     custody, tenure, _ = owning(5)
     custody.positioned([0])
     await custody.take(0, run_of(7), custody.stamp)

@@ -28,7 +28,7 @@ async def killed_often(here: Scene) -> None:
         await here.pump(1.0)
     await here.agree()
     assert [status for _, status, _ in here.ended].count(KILLED) == KILLS, here.ended
-    assert set(here.committed()) == {0, 1}
+    await here.until("both partitions have a committed offset", lambda: set(here.committed()) == {0, 1})
 
 
 @pytest.mark.parametrize("chunked", [True, False], ids=["chunks", "stock"])

@@ -90,7 +90,7 @@ def test_retention_that_took_what_was_never_folded_stops_the_worker() -> None:
         before = len(here.changes())
         await worker.start()
         assert await here.died("w1") == 4
-        assert "retention has passed its checkpoint" in worker.process.told()
+        assert "retention has passed the checkpoint" in worker.process.told()
         assert len(here.changes()) == before
 
     simulate(scene())
