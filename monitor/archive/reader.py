@@ -8,6 +8,7 @@ from monitor.archive import alarms, index
 from monitor.archive.columns import Column, Missing, Reduction, SeriesReadings
 from monitor.archive.index import Selection
 from monitor.archive.merge import UnitReader
+from rules.batches import Batches, Seen
 from rules.errors import ContractError
 from rules.records import LogRecord, Readings
 from streams.codec import SHARED, home_of
@@ -117,7 +118,8 @@ class ArchiveReader:
         Where a tag has more rows, those are kept that a line needs: the first, last, lowest and highest of each of equal
         stretches of time, and one row of bad quality and one late row of each that has some. Rows are ordered by event time.
         A row is late if a newer reading of its tag stands before it in the log (one more than 5 min ahead of its receive
-        time does not count, as in the engine). What was posted twice stands there twice. Records in another partition than
+        time does not count, as in the engine). What was posted twice stands there twice; a batch under an id that another content
+        has among the records read is left out, as the fold takes nothing of it. Records in another partition than
         the facility's are left out, as the worker rejects them (`streams.codec.placed`).
 
         Files that are missing or damaged are no error here: operators are told, and `missing` names the times.
@@ -173,10 +175,13 @@ class ArchiveReader:
                     yield unit
 
         either = Selection((facility,), events=(events[0], 1 << 62))
+        batches = Batches()
         for raw, _ in source.records(chosen(), either):
             if raw.facility == facility and raw.event_span() is not None:
                 record = raw.decoded(partition)
-                if isinstance(record, LogRecord) and isinstance(record.payload, Readings):
+                if not isinstance(record, LogRecord) or not isinstance(record.payload, Readings):
+                    continue
+                if batches.meet(record.payload, record.received) is not Seen.CONFLICT:
                     _feed(record.payload, record.received, reductions)
 
     def raw(

@@ -172,6 +172,21 @@ class LeftOut(Strict):
     """Rows stamped more than five minutes ahead of their receive time: kept, not judged, no newest reading here."""
 
 
+class ConflictSeen(Strict):
+    """A batch that came under an id used before with other content."""
+
+    batch: str
+    received: Instant
+
+
+class Conflicts(Strict):
+    """Batches of which nothing counts: their id was used before with other content."""
+
+    count: Count
+    newest: list[ConflictSeen]
+    """The last twenty, oldest first."""
+
+
 class Note(Strict):
     """What a reader of the answer should know."""
 
@@ -198,6 +213,7 @@ class Feed(Strict):
     refusals: Refusals
     findings: Findings
     left_out: LeftOut
+    conflicts: Conflicts
     notes: list[Note]
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, cast
 from monitor.gateway.answers import (
     Arrived,
     ClockOffset,
+    Conflicts,
+    ConflictSeen,
     Feed,
     Findings,
     LeftOut,
@@ -63,6 +65,10 @@ def feed_of(
             changes_missed=seen.changes_missed,
         ),
         left_out=LeftOut(readings=seen.series.left_out, future=seen.series.future),
+        conflicts=Conflicts(
+            count=seen.batches.conflicts,
+            newest=[ConflictSeen(batch=one.batch, received=one.received) for one in seen.batches.newest],
+        ),
         notes=_notes(seen, follower),
     )
 
@@ -133,6 +139,8 @@ def _notes(seen: FacilitySeen, follower: Follower) -> list[Note]:
         said.append("catching_up")
     if seen.findings_left_out or seen.changes_missed:
         said.append("findings_incomplete")
+    if seen.batches.conflicts:
+        said.append("batch_conflict")
     if seen.series.left_out:
         said.append("series_left_out")
     if seen.series.future:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from monitor.gateway.follower import Follower
 
 STATUSES = ("200", "202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503")
-FOLLOWED = ("facilities", "series", "findings", "register_bytes", "refused_facilities", "foreign")
+FOLLOWED = ("facilities", "series", "findings", "register_bytes", "refused_facilities", "foreign", "conflicts")
 CLOSED_FOR = (
     "full", "peer", "slow_headers", "large_headers", "malformed", "ahead", "idle", "unread_body", "unread_answer", "crowd",
 )  # fmt: skip

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict
 
+from monitor.gateway.recent import Recent
 from monitor.gateway.series import SeriesTable
+from rules.batches import Seen
 from rules.changes import ChangeKind
 from rules.instants import Instant
 from rules.models import Bilingual, FacilityId, Identifier, Severity
@@ -136,6 +138,7 @@ class FacilitySeen:
     """Kind -> how many, and when the newest was received (ms)."""
     offsets: deque[int] = field(default_factory=lambda: deque(maxlen=OFFSETS_KEPT))
     sequence: Sequence = field(default_factory=Sequence)
+    batches: Recent = field(default_factory=Recent)
     findings: dict[str, Finding] = field(default_factory=dict)
     findings_left_out: int = 0
     changes_missed: int = 0
@@ -158,6 +161,8 @@ class Ledger:
         """Records and changes of facilities for which there was no room."""
         self.foreign = 0
         """Records that could not be read."""
+        self.conflicts = 0
+        """Batches under an id that another content has."""
         self._streams: dict[str, int] = {}
 
     def find(self, facility: str) -> FacilitySeen:
@@ -178,6 +183,9 @@ class Ledger:
             return
         if isinstance(record.payload, Readings):
             readings = record.payload
+            if seen.batches.meet(readings, record.received) is Seen.CONFLICT:
+                self.conflicts += 1
+                return  # the fold takes nothing of it either
             self.series += seen.series.take(readings, record.received, registered, self.caps.series - self.series)
             seen.offsets.append(record.received - int(readings.time.max()))
             if readings.seq is not None:

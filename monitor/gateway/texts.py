@@ -66,6 +66,10 @@ NOTES: dict[str, Bilingual] = {
         en="More tags were sent than the gateway remembers; their readings are stored and not listed here.",
         zh="发送的测点超过网关可记忆的数量；其数据已存储，但未在此列出。",
     ),
+    "batch_conflict": Bilingual(
+        en="Batches came under an id that was used before with other content: nothing of them counts. Give each batch an id of its own.",
+        zh="有批次沿用了此前已用、但内容不同的批次号：其数据均不计入。请为每个批次使用唯一编号。",
+    ),
     "future": Bilingual(
         en="Readings stamped more than five minutes ahead of their receive time are kept and not judged: check the clock.",
         zh="事件时间超前接收时间五分钟以上的数据予以保存但不作判定：请检查时钟。",

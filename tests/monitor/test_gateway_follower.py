@@ -95,7 +95,7 @@ async def test_it_reads_what_stood_there_and_what_comes(kafka_settings):
         assert feed.since <= begin - 23 * HOUR_MS
         assert begin <= feed.as_of <= now_ms()
         assert follower.ledger.find(FACILITY).registered.version == 1
-        append(kafka_settings, readings([Row("T1", begin, 5.0)]))
+        append(kafka_settings, readings([Row("T1", begin, 5.0)], "b2"))
         await until(lambda: told(follower).series[0].value == 5.0)
         before = told(follower).as_of
         tick_all(kafka_settings)
@@ -191,7 +191,7 @@ async def test_after_an_outage_it_goes_on_where_it_stopped(kafka_settings, monke
         ledger = follower.ledger
         away.append(KafkaConnectionError())
         await until(lambda: not away)
-        append(kafka_settings, readings([Row("T1", 2, 2.0)]))
+        append(kafka_settings, readings([Row("T1", 2, 2.0)], "b2"))
         await until(lambda: told(follower).series[0].value == 2.0)
         assert follower.ledger is ledger
         assert told(follower).arrived[0].records == 2  # nothing twice

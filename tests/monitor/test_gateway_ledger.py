@@ -38,14 +38,15 @@ def test_the_clock_offset_is_the_median_of_the_last_records():
     assert ledger.find(FACILITY).clock_offset() is None
     for i in range(OFFSETS_KEPT + 20):
         late = 10_000_000 if i < 20 else 2_000 + i
-        ledger.take(record(readings([Row("T1", BEGIN + i, 5.0), Row("T1", BEGIN + i - 9, 5.0)]), BEGIN + i + late), ())
+        rows = [Row("T1", BEGIN + i, 5.0), Row("T1", BEGIN + i - 9, 5.0)]
+        ledger.take(record(readings(rows, f"b{i}"), BEGIN + i + late), ())
     assert ledger.find(FACILITY).clock_offset() == 2_000 + 20 + OFFSETS_KEPT // 2
 
 
 def test_arrivals_are_counted_by_kind_with_the_last_instant():
     ledger = Ledger()
     ledger.take(record(readings([Row("T1", 1, 5.0)]), 100), ())
-    ledger.take(record(readings([Row("T1", 2, 5.0)]), 200), ())
+    ledger.take(record(readings([Row("T1", 2, 5.0)], "c"), 200), ())
     ledger.count(FACILITY, Kind.REPORT, 300)
     assert ledger.find(FACILITY).records == {Kind.READINGS: (2, 200), Kind.REPORT: (1, 300)}
 

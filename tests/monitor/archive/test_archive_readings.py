@@ -7,6 +7,7 @@ import random
 
 import numpy as np
 import pytest
+from msgspec import structs
 from sqlalchemy import select
 
 from monitor.archive.chunkfile import HOUR_MS, RawRecord
@@ -168,6 +169,15 @@ def test_a_late_row_is_known_as_late_though_the_newer_one_lies_behind_the_span(a
     cut_all(archive)
     found = ArchiveReader(archive.store, archive.folder).readings(FIRM, ["a1"], HOUR_0, HOUR_0 + HOUR_MS)
     assert [row[-1] for row in rows(found.tags["a1"])] == [False, True]
+
+
+def test_a_batch_under_an_id_with_other_content_is_not_drawn(archive):
+    first = batch(0, HOUR_0, [("a1", HOUR_0, 20.0, 0)])
+    other = structs.replace(batch(0, HOUR_0 + 9, [("a1", HOUR_0 + 5, 77.0, 0)]), offset=1)
+    again = structs.replace(batch(0, HOUR_0 + 9, [("a1", HOUR_0, 20.0, 0)]), offset=2)
+    archive.write(0, [first, other, again, batch(3, HOUR_0 + 10, [("a1", HOUR_0 + 6, 21.0, 0)])])
+    found = ArchiveReader(archive.store, archive.folder).readings(FIRM, ["a1"], HOUR_0, HOUR_0 + HOUR_MS)
+    assert [row[1] for row in rows(found.tags["a1"])] == [20.0, 20.0, 21.0]
 
 
 @pytest.mark.parametrize("cut", [False, True])
