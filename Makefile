@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
+KERNELS := $(VENV)/.kernels-done
+COMPILED := rules/jit.py rules/kernels.py rules/layout.py rules/ring.py $(wildcard rules/kinds/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
@@ -12,7 +14,7 @@ BEGAN := $(shell date +%s)
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
-setup: $(STAMP) ## create .venv, install the pinned requirements, fetch Kafka's jars, compile the kernels
+setup: $(STAMP) $(KERNELS) ## create .venv, install the pinned requirements, fetch Kafka's jars, compile the kernels
 
 $(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit("offsite needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
@@ -20,6 +22,10 @@ $(STAMP): requirements/uv.txt requirements/dev.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes requirements/dev.txt requirements/uv.txt
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
+	touch $@
+
+# Compiled code is kept by the source it was made of: a change of it is compiled here, and not by a worker that is waited for.
+$(KERNELS): $(STAMP) $(COMPILED)
 	$(BIN)/offsite setup
 	touch $@
 

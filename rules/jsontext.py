@@ -42,12 +42,13 @@ def read_json(raw: bytes, what: str, *, depth: int = MAX_DEPTH) -> Any:  # noqa:
     they stand.
 
     Raises:
-        PostRefusedError: not UTF-8, not JSON, deeper than `depth`, or a text with half a surrogate pair.
+        PostRefusedError: not UTF-8, not JSON, deeper than `depth`, a member twice in one object (RFC 7493 §2.3), or a text
+            with half a surrogate pair.
     """
     if too_deep(raw, depth):
         raise refusal(what, FaultCode.TOO_DEEP, f"nested deeper than {depth}")
     try:
-        value = json.loads(raw.decode("utf-8"), parse_int=_whole)
+        value = json.loads(raw.decode("utf-8"), parse_int=_whole, object_pairs_hook=_members)
     except UnicodeDecodeError as error:
         raise refusal(what, FaultCode.MALFORMED, f"not UTF-8 at byte {error.start}") from None
     except ValueError as error:
@@ -67,6 +68,14 @@ def is_finite(value: float) -> bool:
         return math.isfinite(float(value))
     except OverflowError:
         return False
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"member {next(name for name in members if names.count(name) > 1)!r:.80} twice in one object")
+    return members
 
 
 def _whole(digits: str) -> float:

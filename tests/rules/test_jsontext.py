@@ -55,6 +55,8 @@ def test_brackets_inside_texts_are_no_depth() -> None:
         (b'{"a": "\\ud800"}', "malformed"),
         (b'{"\\uDFFF": 1}', "malformed"),
         (b'{"a": ["\\udbff"]}', "malformed"),
+        (b'{"a": 1, "a": 1}', "malformed"),
+        (b'[{"a": 1, "\\u0061": 2}]', "malformed"),
         (b"[[[1]]]", "too_deep"),
     ],
 )

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from rules import posts
 from rules.faults import FaultCode, PostRefusedError
 from rules.instants import LATEST_MS
 from rules.posts import (
@@ -333,3 +334,37 @@ def test_codes_are_of_the_closed_list() -> None:
 
 def test_a_decoded_value_is_read_as_its_text_is() -> None:
     assert readings_of_value(json.loads(EXAMPLE)) == read_readings(EXAMPLE.encode())
+
+
+TWICE = [
+    b'{"batch": "a", "batch": "b", "series": [{"tag": "T", "time": [1767225600000], "value": [1.0]}]}',
+    b'{"batch": "a", "series": [{"tag": "T", "time": [1767225600000], "value": [1.0], "value": [2.0]}]}',
+    b'{"batch": "a", "series": [{"tag": "T", "time": [1767225600000], "value": [1.0], "v\\u0061lue": [2.0]}]}',
+    b'{"batch": "a", "series": [], "series": [{"tag": "T", "time": [1767225600000], "value": [1.0]}]}',
+    b'{"batch": "a:b", "series": [{"tag": "T\\u003a", "tag": "T:", "time": [1767225600000], "value": [1.0]}]}',
+]
+
+
+@pytest.mark.parametrize("body", TWICE)
+def test_a_member_that_stands_twice_is_refused_and_named(body: bytes) -> None:
+    with pytest.raises(PostRefusedError) as caught:
+        read_readings(body)
+    assert [fault.code for fault in caught.value.faults] == ["malformed"]
+    assert "twice in one object" in caught.value.faults[0].detail
+
+
+@pytest.mark.parametrize(
+    ("body", "quick"),
+    [
+        (b'{"batch": "a:b:c", "series": [{"tag": "T", "time": [1767225600000], "value": [1.0]}]}', True),
+        (b'{"series":[{"value":[1],"quality":["good"],"tag":"T","time":[1767225600000]}],"seq":3,"batch":"a"}', True),
+        (b'{"batch": "\\u0061", "series": [{"tag": "T", "time": [1767225600000], "value": [1.0]}]}', False),
+        (b'{"batch": "a", "seq": null, "series": [{"tag": "T", "time": [1767225600000], "value": [1.0]}]}', False),
+    ],
+)
+def test_colons_and_escapes_in_texts_are_no_members(body: bytes, quick: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow: list[bytes] = []
+    real = posts.read_readings_slowly
+    monkeypatch.setattr(posts, "read_readings_slowly", lambda body: slow.append(body) or real(body))
+    assert read_readings(body).tags == ("T",)
+    assert slow == ([] if quick else [body])
