@@ -1,6 +1,7 @@
 """The runbooks, drilled: each disaster happens on real parts, and the commands of its page, as they stand there, mend it.
 
-Long: processes are started and stopped as in an installation, a minute a drill.
+Long: processes are started and stopped as in an installation, a minute a drill. `make test` drills three of them, `make test-full`
+all: the slow ones take several minutes each.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ def after_the_backup(site):
     site.settled()
 
 
-@pytest.mark.parametrize("backed_up", [True, False], ids=["with a backup", "without"])
+@pytest.mark.parametrize(
+    "backed_up", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["with a backup", "without"]
+)
 def test_the_desks_database_is_lost(site, backed_up):
     site.settled()
     alarm = acknowledged(site)
@@ -175,6 +178,7 @@ main()
 """A release of tomorrow: its snapshots have another format, its tables one more column."""
 
 
+@pytest.mark.slow
 def test_a_release_goes_back(site, tmp_path):
     from monitor.store.schema import head
 
@@ -217,6 +221,7 @@ main()
 """A release whose engine decides otherwise, as every text of its changes shows."""
 
 
+@pytest.mark.slow
 def test_a_release_has_another_engine_semantics(site, tmp_path):
     site.settled()
     (ended, lasts), old = sorted(site.excursions(), key=lambda name: site.alarms()[name][4] is None), site.published()
@@ -264,6 +269,7 @@ def keys_of(keys, stream):
     return max(seq for name, seq in keys if name == stream)
 
 
+@pytest.mark.slow
 def test_all_of_kafka_is_lost(tmp_path):
     broker = EmbeddedBroker(tmp_path / "kafka").start()
     try:
