@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from rules.errors import Fault
 from rules.instants import Duration, Instant, start_of_day
-from rules.models import Bilingual, FacilityId, Identifier, Strict, Tag, Text
+from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Strict, Tag, Text
 
 ZONE = "Asia/Shanghai"
 """The jurisdiction's zone: a bare date in the register begins at its midnight (settled.md)."""
@@ -118,8 +118,8 @@ LicenceKind = Literal[
 class Span(Strict):
     """A low and a high bound; None is no bound on that side."""
 
-    low: float | None = None
-    high: float | None = None
+    low: Number | None = None
+    high: Number | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Span:
@@ -170,10 +170,10 @@ class Area(Strict):
     name: Bilingual | None = None
     grade: Literal["A", "B", "C", "D"] | None = None
     standard: Literal["cn-gmp-2010", "eu-annex1-2022"] | None = None
-    floor_m2: float | None = Field(default=None, gt=0)
-    height_m: float | None = Field(default=None, gt=0)
-    rack_height_m: float | None = Field(default=None, gt=0)
-    volume_m3: float | None = Field(default=None, gt=0)
+    floor_m2: Number | None = Field(default=None, gt=0)
+    height_m: Number | None = Field(default=None, gt=0)
+    rack_height_m: Number | None = Field(default=None, gt=0)
+    volume_m3: Number | None = Field(default=None, gt=0)
     stores: list[ProductClass] = Field(default=["vaccine"], max_length=16)
     shipment_type: Literal["I", "II"] | None = None
     phase: Literal["vapour", "liquid"] | None = None
@@ -197,14 +197,14 @@ class Cascade(Strict):
 
     cleaner: str
     dirtier: str
-    low: float = Field(gt=0)
+    low: Number = Field(gt=0)
 
 
 class CalibrationPoint(Strict):
     """One point of a certificate: the reference value and the error found there."""
 
-    at: float
-    error: float
+    at: Number
+    error: Number
 
 
 class Calibration(Strict):
@@ -226,16 +226,16 @@ class Sensor(Strict):
     interval: Duration | None = None
     limits: Span | None = None
     range: Span | None = None
-    resolution: float | None = Field(default=None, gt=0)
-    error: float | None = Field(default=None, ge=0)
+    resolution: Number | None = Field(default=None, gt=0)
+    error: Number | None = Field(default=None, ge=0)
     serial: Identifier | None = None
     calibration: Calibration | None = None
-    pinned: bool = False
-    detection_limit: float | None = None
+    pinned: Flag = False
+    detection_limit: Number | None = None
     door: Identifier | None = None
-    sample_m3: float | None = Field(default=None, gt=0)
+    sample_m3: Number | None = Field(default=None, gt=0)
     temperature_tag: Tag | None = None
-    compensated: bool | None = None
+    compensated: Flag | None = None
     config_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     from_: SinceInstant | None = Field(default=None, alias="from")
 
