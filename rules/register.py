@@ -162,6 +162,42 @@ class Product(Strict):
     storage: Literal["cold", "cool", "room", "frozen", "cryogenic"]
 
 
+def area_faults(kind: object, grade: object, standard: object, phase: object) -> list[Fault]:
+    """Return what does not go with an area's kind, of plain values too; pointers begin at the area."""
+    faults = []
+    for name, value in (("grade", grade), ("standard", standard)):
+        if kind == AreaKind.CLEANROOM and value is None:
+            faults.append(Fault(f"/{name}", "needed", "a cleanroom needs grade and standard"))
+        if _is_kind_but(kind, AreaKind.CLEANROOM) and value is not None:
+            faults.append(Fault(f"/{name}", "misplaced", "only a cleanroom has grade and standard"))
+    if _is_kind_but(kind, AreaKind.CRYO_TANK) and phase is not None:
+        faults.append(Fault("/phase", "misplaced", "only a cryo-tank has a phase"))
+    return faults
+
+
+def sensor_faults(quantity: object, unit: object, against: object) -> list[Fault]:
+    """Return what does not go with a sensor's quantity, of plain values too; pointers begin at the sensor."""
+    if not isinstance(quantity, str) or quantity not in set(Quantity):
+        return []
+    faults = []
+    wanted = UNITS[Quantity(quantity)]
+    if isinstance(unit, str) and unit != wanted:
+        faults.append(Fault("/unit", "wrong_unit", f"{quantity} is measured in {wanted}, not {unit}"))
+    if (against is not None) != (quantity == Quantity.PRESSURE_DIFFERENCE):
+        detail = "`against` belongs to a pressure-difference and to nothing else"
+        faults.append(Fault("/against", "needed" if against is None else "misplaced", detail))
+    return faults
+
+
+def _is_kind_but(kind: object, one: AreaKind) -> bool:
+    return isinstance(kind, str) and kind != one and kind in set(AreaKind)
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise ValueError("; ".join(dict.fromkeys(fault.detail for fault in faults)))
+
+
 class Area(Strict):
     """A room, store, tank, vehicle or loop."""
 
@@ -183,12 +219,7 @@ class Area(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Area:
-        if self.kind is AreaKind.CLEANROOM and (self.grade is None or self.standard is None):
-            raise ValueError("a cleanroom needs grade and standard")
-        if self.kind is not AreaKind.CLEANROOM and (self.grade or self.standard):
-            raise ValueError("only a cleanroom has grade and standard")
-        if self.phase is not None and self.kind is not AreaKind.CRYO_TANK:
-            raise ValueError("only a cryo-tank has a phase")
+        _refuse(area_faults(self.kind, self.grade, self.standard, self.phase))
         return self
 
 
@@ -248,10 +279,7 @@ class Sensor(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Sensor:
-        if self.unit != UNITS[self.quantity]:
-            raise ValueError(f"{self.quantity} is measured in {UNITS[self.quantity]}, not {self.unit}")
-        if (self.against is not None) != (self.quantity is Quantity.PRESSURE_DIFFERENCE):
-            raise ValueError("`against` belongs to a pressure-difference and to nothing else")
+        _refuse(sensor_faults(self.quantity, self.unit, self.against))
         return self
 
 

@@ -1,0 +1,85 @@
+"""What does not go together in a register file is told with its place, whatever else is wrong there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pydantic import ValidationError
+
+from monitor.register.files import read_register
+from rules.errors import BadInputError
+from rules.register import Area, Sensor
+from rules.registerfaults import entry_faults
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = """facilities:
+  - id: BJ-1
+    name: {zh: 测试, en: Test}
+    jurisdiction: "110115"
+"""
+
+
+def told(tmp_path: Path, text: str) -> list[tuple[int, str, str]]:
+    """Return line, code and pointer of every fault of a file of one facility."""
+    path = tmp_path / "register.yaml"
+    path.write_text(HEAD + text, encoding="utf-8")
+    with pytest.raises(BadInputError) as refused:
+        read_register(path)
+    return [(int(f.pointer.split(":")[1]), f.code, f.detail.split(":")[0]) for f in refused.value.faults]
+
+
+def test_a_fault_of_one_value_hides_none_of_the_whole_sensor_or_area(tmp_path: Path) -> None:
+    text = """    areas:
+      - {id: R, kind: cold-room, phase: liquid, grade: A, floor_m2: "60"}
+      - {id: Q, kind: cleanroom, height_m: 0}
+    sensors:
+      - {tag: T, area: R, against: Q, quantity: temperature, unit: degC, interval: 0s}
+      - {tag: U, area: R, quantity: pressure-difference, unit: Pa, resolution: true}
+"""
+    assert sorted(told(tmp_path, text)) == sorted([
+        (6, "misplaced", "facilities/0/areas/0/phase"),
+        (6, "misplaced", "facilities/0/areas/0/grade"),
+        (6, "float_type", "facilities/0/areas/0/floor_m2"),
+        (7, "needed", "facilities/0/areas/1/grade"),
+        (7, "needed", "facilities/0/areas/1/standard"),
+        (7, "greater_than", "facilities/0/areas/1/height_m"),
+        (9, "wrong_unit", "facilities/0/sensors/0/unit"),
+        (9, "misplaced", "facilities/0/sensors/0/against"),
+        (9, "value_error", "facilities/0/sensors/0/interval"),
+        (10, "needed", "facilities/0/sensors/1/against"),
+        (10, "float_type", "facilities/0/sensors/1/resolution"),
+    ])  # fmt: skip
+
+
+def test_what_the_model_says_of_a_whole_entry_is_told_once(tmp_path: Path) -> None:
+    text = """    areas: [{id: R, kind: box, phase: vapour}]
+    sensors: [{tag: T, area: R, quantity: temperature, unit: Pa}]
+"""
+    assert told(tmp_path, text) == [
+        (5, "misplaced", "facilities/0/areas/0/phase"),
+        (6, "wrong_unit", "facilities/0/sensors/0/unit"),
+    ]
+
+
+def test_models_built_without_a_file_are_held_to_the_same() -> None:
+    with pytest.raises(ValidationError, match="only a cryo-tank has a phase"):
+        Area.model_validate({"id": "R", "kind": "box", "phase": "liquid"})
+    with pytest.raises(ValidationError, match="a cleanroom needs grade and standard"):
+        Area.model_validate({"id": "R", "kind": "cleanroom", "grade": "A"})
+    with pytest.raises(ValidationError, match="temperature is measured in Cel, not Pa; `against` belongs"):
+        Sensor.model_validate({"tag": "T", "area": "R", "against": "Q", "quantity": "temperature", "unit": "Pa"})
+
+
+@pytest.mark.parametrize(
+    "facility",
+    [
+        None, 3, [], {"areas": 3, "sensors": [None, 7]},
+        {"areas": [{"kind": []}, {"kind": "zoo", "phase": 1}, {"kind": None, "grade": {}}]},
+        {"sensors": [{"quantity": []}, {"quantity": "zoo", "unit": 1}, {"quantity": "humidity", "unit": 7}]},
+    ],
+)  # fmt: skip
+def test_values_that_are_none_are_passed_over(facility: object) -> None:
+    assert entry_faults(facility) == []
