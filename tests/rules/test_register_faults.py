@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from monitor.register.files import read_register
 from rules.errors import BadInputError
-from rules.register import Area, Sensor
+from rules.register import Area, Facility, Sensor
 from rules.registerfaults import entry_faults
 
 if TYPE_CHECKING:
@@ -82,4 +82,72 @@ def test_models_built_without_a_file_are_held_to_the_same() -> None:
     ],
 )  # fmt: skip
 def test_values_that_are_none_are_passed_over(facility: object) -> None:
+    assert entry_faults(facility) == []
+
+
+CONTRADICTORY = """    licences: [{number: n, kind: online-sale, from: 2026-01-02, to: 2026-01-01}]
+    products: [{id: P, name: {zh: 药, en: ""}, class: vaccine, storage: cold}]
+    areas: [{id: R, kind: cold-room, name: {zh: " ", en: Room}}, {id: Q, kind: box}]
+    sensors:
+      - {tag: D, area: R, against: R, quantity: pressure-difference, unit: Pa}
+      - {tag: T, area: R, quantity: temperature, unit: Cel, calibration: {done: 2026-01-05, due: 2025-01-05}}
+      - {tag: U, area: R, quantity: temperature, unit: Cel, limits: {low: 2, high: 8}, range: {low: 3, high: 7}}
+"""
+
+
+def test_an_import_refuses_what_cannot_be_meant_with_its_place(tmp_path: Path) -> None:
+    assert sorted(told(tmp_path, CONTRADICTORY)) == [
+        (5, "ends_before", "facilities/0/licences/0/to"),
+        (6, "empty", "facilities/0/products/0/name/en"),
+        (7, "empty", "facilities/0/areas/0/name/zh"),
+        (9, "own_area", "facilities/0/sensors/0/against"),
+        (10, "ends_before", "facilities/0/sensors/1/calibration/due"),
+        (11, "blind_range", "facilities/0/sensors/2/range"),
+    ]
+
+
+def test_a_record_that_the_log_holds_is_read_whatever_cannot_be_meant_in_it() -> None:
+    facility = {
+        "id": "AA-1", "name": {"zh": "", "en": ""}, "jurisdiction": "110000", "areas": [{"id": "R", "kind": "box"}],
+        "licences": [{"number": "n", "kind": "online-sale", "from": "2026-01-02", "to": "2026-01-01"}],
+        "sensors": [
+            {"tag": "D", "area": "R", "against": "R", "quantity": "pressure-difference", "unit": "Pa",
+             "limits": {"low": 2}, "range": {"low": 3}, "calibration": {"done": "2026-01-05", "due": "2025-01-05"}},
+        ],
+    }  # fmt: skip
+    assert {fault.code for fault in entry_faults(facility)} == {"empty", "own_area", "ends_before", "blind_range"}
+    assert Facility.model_validate(facility).sensors[0].against == "R"
+
+
+@pytest.mark.parametrize(
+    ("limits", "span", "blind"),
+    [
+        ({"low": 2, "high": 8}, {"low": 2, "high": 8}, True),
+        ({"low": 2, "high": 8}, {"low": 1.9, "high": 8}, False),
+        ({"low": 2, "high": 8}, {"low": 2, "high": 8.1}, False),
+        ({"low": 2, "high": 8}, {"low": 3}, False),
+        ({"high": 8}, {"high": 8}, True),
+        ({"high": 8}, {"low": -40}, False),
+        ({}, {"low": 2, "high": 8}, False),
+        ({"low": 2}, {}, False),
+        ({"low": "2"}, {"low": True}, False),
+        (None, {"low": 2}, False),
+    ],
+)
+def test_a_range_is_blind_where_it_shows_nothing_outside_the_limits(
+    limits: object, span: object, *, blind: bool
+) -> None:
+    found = [fault.code for fault in entry_faults({"sensors": [{"limits": limits, "range": span}]})]
+    assert found == (["blind_range"] if blind else [])
+
+
+def test_a_term_of_one_day_and_days_that_are_none_are_no_contradiction() -> None:
+    facility = {
+        "licences": [
+            {"from": "2026-01-01", "to": "2026-01-01"},
+            {"from": "2026-01-01", "to": None},
+            {"from": 3, "to": "2"},
+        ],
+        "sensors": [{"calibration": {"done": "2026-01-05", "due": "2026-01-05"}}],
+    }
     assert entry_faults(facility) == []
