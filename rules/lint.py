@@ -12,6 +12,7 @@ from rules.register import UNITS, Quantity, Span
 from rules.rule import LimitRule
 from rules.ruletest import samples
 from rules.soundness import rule_faults, table_faults
+from rules.vocabulary import strangers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,6 +44,7 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle) -> list[Fault]:
     pack, slug = rule.id.split(".", 1)
     if item.path.stem != slug or item.path.parent.name != pack:
         faults.append(Fault("/id", "place", f"the file of {rule.id} is {pack}/{slug}.yaml"))
+    faults.extend(Fault(f"/applies_to/{name}", "vocabulary", text) for name, text in strangers(rule.applies_to))
     faults.extend(_texts("/title", rule.title))
     for name in ("cause", "consequence", "response"):
         faults.extend(_texts(f"/rationale/{name}", getattr(rule.rationale, name)))
@@ -138,6 +140,7 @@ def _table_faults(item: Loaded) -> list[Fault]:
     faults.extend(_texts("/title", table.title))
     faults.extend(table_faults(table))
     for i, row in enumerate(table.rows):
+        faults.extend(Fault(f"/rows/{i}/where/{name}", "vocabulary", text) for name, text in strangers(row.where))
         quantity = row.where.get("sensor.quantity")
         if isinstance(quantity, str) and quantity in set(Quantity) and UNITS[Quantity(quantity)] != row.unit:
             faults.append(Fault(f"/rows/{i}/unit", "unit", f"{quantity} is measured in {UNITS[Quantity(quantity)]}"))

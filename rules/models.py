@@ -37,6 +37,12 @@ _TAG_LINES = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._/-]{0,63}\n)*")
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,128}")
 Text = Annotated[str, Field(max_length=4000), AfterValidator(_printable)]
 """Free text from outside: data, never markup and never a template."""
+Number = Annotated[float, Field(strict=True)]
+"""A number, whole or not; a text of digits is none, nor is true."""
+Whole = Annotated[int, Field(strict=True)]
+"""A whole number, written as one."""
+Flag = Annotated[bool, Field(strict=True)]
+"""true or false; neither a number nor a word."""
 
 
 def is_facility_id(text: str) -> bool:

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, JsonValue
 from pydantic_core import PydanticCustomError
 
 from rules.instants import Instant
-from rules.models import FacilityId, Identifier, Strict, Tag, Text
+from rules.models import FacilityId, Identifier, Strict, Tag, Text, Whole
 from rules.register import Facility
 
 MAX_READINGS = 50_000
@@ -115,7 +115,7 @@ FiniteJson = Annotated[JsonValue, BeforeValidator(_only_json)]
 class RegisterRecord(Strict):
     """One facility as registered; a version that is not newer is a no-op."""
 
-    version: int = Field(ge=0)
+    version: Whole = Field(ge=0)
     facility: Facility
 
 

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from rules.errors import Fault
 from rules.instants import Duration, Instant, start_of_day
-from rules.models import Bilingual, FacilityId, Identifier, Strict, Tag, Text
+from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Strict, Tag, Text
 
 ZONE = "Asia/Shanghai"
 """The jurisdiction's zone: a bare date in the register begins at its midnight (settled.md)."""
@@ -118,8 +118,8 @@ LicenceKind = Literal[
 class Span(Strict):
     """A low and a high bound; None is no bound on that side."""
 
-    low: float | None = None
-    high: float | None = None
+    low: Number | None = None
+    high: Number | None = None
 
     @model_validator(mode="after")
     def _ordered(self) -> Span:
@@ -162,6 +162,42 @@ class Product(Strict):
     storage: Literal["cold", "cool", "room", "frozen", "cryogenic"]
 
 
+def area_faults(kind: object, grade: object, standard: object, phase: object) -> list[Fault]:
+    """Return what does not go with an area's kind, of plain values too; pointers begin at the area."""
+    faults = []
+    for name, value in (("grade", grade), ("standard", standard)):
+        if kind == AreaKind.CLEANROOM and value is None:
+            faults.append(Fault(f"/{name}", "needed", "a cleanroom needs grade and standard"))
+        if _is_kind_but(kind, AreaKind.CLEANROOM) and value is not None:
+            faults.append(Fault(f"/{name}", "misplaced", "only a cleanroom has grade and standard"))
+    if _is_kind_but(kind, AreaKind.CRYO_TANK) and phase is not None:
+        faults.append(Fault("/phase", "misplaced", "only a cryo-tank has a phase"))
+    return faults
+
+
+def sensor_faults(quantity: object, unit: object, against: object) -> list[Fault]:
+    """Return what does not go with a sensor's quantity, of plain values too; pointers begin at the sensor."""
+    if not isinstance(quantity, str) or quantity not in set(Quantity):
+        return []
+    faults = []
+    wanted = UNITS[Quantity(quantity)]
+    if isinstance(unit, str) and unit != wanted:
+        faults.append(Fault("/unit", "wrong_unit", f"{quantity} is measured in {wanted}, not {unit}"))
+    if (against is not None) != (quantity == Quantity.PRESSURE_DIFFERENCE):
+        detail = "`against` belongs to a pressure-difference and to nothing else"
+        faults.append(Fault("/against", "needed" if against is None else "misplaced", detail))
+    return faults
+
+
+def _is_kind_but(kind: object, one: AreaKind) -> bool:
+    return isinstance(kind, str) and kind != one and kind in set(AreaKind)
+
+
+def _refuse(faults: list[Fault]) -> None:
+    if faults:
+        raise ValueError("; ".join(dict.fromkeys(fault.detail for fault in faults)))
+
+
 class Area(Strict):
     """A room, store, tank, vehicle or loop."""
 
@@ -170,10 +206,10 @@ class Area(Strict):
     name: Bilingual | None = None
     grade: Literal["A", "B", "C", "D"] | None = None
     standard: Literal["cn-gmp-2010", "eu-annex1-2022"] | None = None
-    floor_m2: float | None = Field(default=None, gt=0)
-    height_m: float | None = Field(default=None, gt=0)
-    rack_height_m: float | None = Field(default=None, gt=0)
-    volume_m3: float | None = Field(default=None, gt=0)
+    floor_m2: Number | None = Field(default=None, gt=0)
+    height_m: Number | None = Field(default=None, gt=0)
+    rack_height_m: Number | None = Field(default=None, gt=0)
+    volume_m3: Number | None = Field(default=None, gt=0)
     stores: list[ProductClass] = Field(default=["vaccine"], max_length=16)
     shipment_type: Literal["I", "II"] | None = None
     phase: Literal["vapour", "liquid"] | None = None
@@ -183,12 +219,7 @@ class Area(Strict):
 
     @model_validator(mode="after")
     def _complete(self) -> Area:
-        if self.kind is AreaKind.CLEANROOM and (self.grade is None or self.standard is None):
-            raise ValueError("a cleanroom needs grade and standard")
-        if self.kind is not AreaKind.CLEANROOM and (self.grade or self.standard):
-            raise ValueError("only a cleanroom has grade and standard")
-        if self.phase is not None and self.kind is not AreaKind.CRYO_TANK:
-            raise ValueError("only a cryo-tank has a phase")
+        _refuse(area_faults(self.kind, self.grade, self.standard, self.phase))
         return self
 
 
@@ -197,14 +228,14 @@ class Cascade(Strict):
 
     cleaner: str
     dirtier: str
-    low: float = Field(gt=0)
+    low: Number = Field(gt=0)
 
 
 class CalibrationPoint(Strict):
     """One point of a certificate: the reference value and the error found there."""
 
-    at: float
-    error: float
+    at: Number
+    error: Number
 
 
 class Calibration(Strict):
@@ -226,16 +257,16 @@ class Sensor(Strict):
     interval: Duration | None = None
     limits: Span | None = None
     range: Span | None = None
-    resolution: float | None = Field(default=None, gt=0)
-    error: float | None = Field(default=None, ge=0)
+    resolution: Number | None = Field(default=None, gt=0)
+    error: Number | None = Field(default=None, ge=0)
     serial: Identifier | None = None
     calibration: Calibration | None = None
-    pinned: bool = False
-    detection_limit: float | None = None
+    pinned: Flag = False
+    detection_limit: Number | None = None
     door: Identifier | None = None
-    sample_m3: float | None = Field(default=None, gt=0)
+    sample_m3: Number | None = Field(default=None, gt=0)
     temperature_tag: Tag | None = None
-    compensated: bool | None = None
+    compensated: Flag | None = None
     config_hash: Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")] | None = None
     from_: SinceInstant | None = Field(default=None, alias="from")
 
@@ -248,10 +279,7 @@ class Sensor(Strict):
 
     @model_validator(mode="after")
     def _fits(self) -> Sensor:
-        if self.unit != UNITS[self.quantity]:
-            raise ValueError(f"{self.quantity} is measured in {UNITS[self.quantity]}, not {self.unit}")
-        if (self.against is not None) != (self.quantity is Quantity.PRESSURE_DIFFERENCE):
-            raise ValueError("`against` belongs to a pressure-difference and to nothing else")
+        _refuse(sensor_faults(self.quantity, self.unit, self.against))
         return self
 
 

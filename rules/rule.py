@@ -11,11 +11,11 @@ from pydantic import Field
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
-from rules.models import Bilingual, Identifier, Severity, Strict
+from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
-Predicate = str | float | bool | list[str]
+Predicate = str | Number | Flag | list[str]
 
 
 class LimitSource(Strict):
@@ -28,24 +28,24 @@ class LimitSource(Strict):
 
     from_: str | Span = Field(alias="from")
     narrower: Literal["sensor"] | None = None
-    inclusive: bool = False
+    inclusive: Flag = False
 
 
 class OpenWhen(Strict):
     """What opens an occurrence; where both are given both must hold."""
 
-    consecutive: int = Field(default=1, ge=1, le=1_000)
+    consecutive: Whole = Field(default=1, ge=1, le=1_000)
     on_delay: Duration = 0
 
 
 class ClearWhen(Strict):
     """What closes an occurrence; `latched` stays until an officer closes it."""
 
-    consecutive: int = Field(default=3, ge=1, le=1_000)
+    consecutive: Whole = Field(default=3, ge=1, le=1_000)
     off_delay: Duration = 0
-    deadband: float | str = 0.0
+    deadband: Number | str = 0.0
     """In the unit of the quantity, or `10%` of the limit."""
-    latched: bool = False
+    latched: Flag = False
 
 
 class UnknownAfter(Strict):
@@ -58,7 +58,7 @@ class Step(Strict):
     """A colour above the base: after a duration, or beyond a span (for a time, at that value)."""
 
     after: Duration | None = None
-    after_intervals: float | None = Field(default=None, gt=0)
+    after_intervals: Number | None = Field(default=None, gt=0)
     """As `after`, counted in registered intervals."""
     beyond: Span | None = None
     for_: Duration = Field(default=0, alias="for")
@@ -174,7 +174,7 @@ class LimitRule(RuleBase):
     limits: LimitSource
     when: OpenWhen = OpenWhen()
     clear: ClearWhen = ClearWhen()
-    excludes: bool = False
+    excludes: Flag = False
     """Rows outside are excluded from every other limit rule (a broken wire is no excursion)."""
 
 
@@ -182,7 +182,7 @@ class GapRule(RuleBase):
     """A series that falls silent (kind `gap`); area and facility silences group those of their series."""
 
     kind: Literal["gap"]
-    factor: float | None = Field(default=None, gt=1, le=1_000)
+    factor: Number | None = Field(default=None, gt=1, le=1_000)
     """Silent when longer than this many registered intervals ..."""
     threshold: Duration | None = None
     """... or than this fixed time (a legal recording interval); exactly one of the two is given."""
@@ -194,15 +194,15 @@ class FrozenRule(RuleBase):
     """A value that does not move (kind `frozen`): identical values in a row, or a span too small for a day."""
 
     kind: Literal["frozen"]
-    identical: int = Field(default=12, ge=2)
-    identical_coarse: int = Field(default=30, ge=2)
+    identical: Whole = Field(default=12, ge=2)
+    identical_coarse: Whole = Field(default=30, ge=2)
     """Used where the interval is above `coarse_interval`."""
     coarse_interval: Duration = 5 * 60_000
     span: Duration = 60 * 60_000
     """The identical values must also span this long (event time)."""
-    window_share: float = Field(default=0.02, gt=0, lt=1)
+    window_share: Number = Field(default=0.02, gt=0, lt=1)
     """Span branch: max - min below this share of the registered limits' width over 24 h."""
-    clear_distinct: int = Field(default=3, ge=1)
+    clear_distinct: Whole = Field(default=3, ge=1)
     """Clears after this many different values in a row."""
 
 

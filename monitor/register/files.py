@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from rules.errors import BadInputError, Fault
 from rules.models import faults_of
 from rules.plan import contradictions
-from rules.register import RegisterFile, cross_faults
+from rules.register import RegisterFile
+from rules.registerfaults import entry_faults
 from rules.yamlfile import Document, read_yaml
 
 if TYPE_CHECKING:
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     from rules.pack import Bundle
 
+_WHOLES = (3, 5)
+"""Parts of the pointer of a facility (`/facilities/0`) and of one of its entries (`/facilities/0/sensors/0`)."""
 MAX_BYTES = 256 * 1024 * 1024
 """Whatever `export` writes of a register of the largest size is read again."""
 
@@ -42,8 +45,9 @@ def read_register(path: Path, bundle: Bundle | None = None) -> RegisterFile:
     try:
         register = RegisterFile.model_validate(value)
     except ValidationError as error:
-        # What the model says of a facility as a whole is said at its places by `_crossed`.
-        said = {"/".join(fault.pointer.split("/")[:3]) for fault in crossed}
+        # What the models say of a facility, an area or a sensor as a whole is said at its places by `_crossed`.
+        parts = [fault.pointer.split("/") for fault in crossed]
+        said = {"/".join(part[:level]) for part in parts for level in _WHOLES if level < len(part)}
         faults = [f for f in faults_of(error) if f.code != "value_error" or f.pointer not in said]
     else:
         crossed += _contradictions(register, bundle)
@@ -89,11 +93,11 @@ def _document(text: str, name: str) -> Document:
 
 
 def _crossed(value: Any) -> Iterator[Fault]:  # noqa: ANN401 - whatever the file holds
-    """Say what stands twice and what names nothing, in all facilities, whatever else is wrong with them."""
+    """Say what `entry_faults` finds, and what stands twice, in all facilities, whatever else is wrong with them."""
     entries = value.get("facilities") if isinstance(value, dict) else None
     seen: set[str] = set()
     for i, entry in enumerate(entries if isinstance(entries, list) else ()):
-        for fault in cross_faults(entry):
+        for fault in entry_faults(entry):
             yield Fault(f"/facilities/{i}{fault.pointer}", fault.code, fault.detail)
         name = entry.get("id") if isinstance(entry, dict) else None
         if isinstance(name, str):
