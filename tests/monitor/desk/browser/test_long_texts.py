@@ -68,6 +68,16 @@ async def test_one_long_word_leaves_everything_in_the_window(long_texts, chromiu
         assert faults == []
 
 
+@pytest.mark.usefixtures("long_texts")
+@pytest.mark.parametrize("width", [1280, 1366, 1440])
+async def test_a_queue_with_pictures_has_room_for_every_button(reading, chromium, language, width):
+    reading.user(language=language)
+    async with visiting(reading, chromium, language, viewport={"width": width, "height": 760}) as visit:
+        await visit.sign_in()
+        await visit.page.wait_for_selector("svg.spark")
+        assert [each for look in (LEAVES, OUTSIDE) for each in await visit.page.evaluate(look)] == []
+
+
 async def test_a_phone_says_what_each_text_of_a_table_is(long_texts, chromium, language):
     """The heads of columns are not shown there: each cell bears its own."""
     long_texts.user(language=language)
