@@ -13,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from monitor.console.asking import preferred
 from monitor.console.citations import cited
 from monitor.console.formats import local, number, utc
 from monitor.console.texts import TEXTS, text
@@ -58,7 +59,7 @@ DEFAULTS: dict[str, object] = {"page": "", "live": None, "untold": None, "old": 
 
 
 def language_of(request: Request, person: Person | None) -> str:
-    """Return the language of a page: chosen by the cookie, the account's, the browser's first of ours, else Chinese."""
+    """Return the language of a page: chosen by the cookie, the account's, what the browser asks for, else Chinese."""
     chosen = request.cookies.get(LANGUAGE_COOKIE, "")
     if chosen in {"zh", "en"}:
         return chosen
@@ -68,11 +69,8 @@ def language_of(request: Request, person: Person | None) -> str:
 
 
 def browser_language(request: Request) -> str | None:
-    """Return the first of our languages that the browser asks for, if any."""
-    for wanted in request.headers.get("accept-language", "")[:200].lower().split(","):
-        if wanted.strip()[:2] in {"zh", "en"}:
-            return wanted.strip()[:2]
-    return None
+    """Return which of our languages the browser asks for, if one; several lines of the header are one list."""
+    return preferred(",".join(request.headers.getlist("accept-language")))
 
 
 def local_path(target: str) -> str:

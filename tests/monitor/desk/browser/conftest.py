@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import threading
 
 import pytest
 import pytest_asyncio
@@ -43,6 +44,18 @@ def desk(sqlite_store, tmp_path):
     lab.start()
     yield lab
     lab.stop()
+
+
+@pytest.fixture
+def reading(desk):
+    """The desk's thread that reads for the pictures."""
+    stop = threading.Event()
+    thread = threading.Thread(target=desk.desk.sparks.job, args=(stop,))
+    thread.start()
+    yield desk
+    stop.set()
+    thread.join(30)
+    assert not thread.is_alive()
 
 
 @pytest.fixture(params=["zh", "en"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import pytest
 
 from monitor.console.texts import text
@@ -16,18 +14,6 @@ svg => {
            limit: getComputedStyle(svg.querySelector(".limit")).stroke, label: svg.getAttribute("aria-label") };
 }
 """
-
-
-@pytest.fixture
-def reading(desk):
-    """The desk's thread that reads for the pictures."""
-    stop = threading.Event()
-    thread = threading.Thread(target=desk.desk.sparks.job, args=(stop,))
-    thread.start()
-    yield desk
-    stop.set()
-    thread.join(30)
-    assert not thread.is_alive()
 
 
 @pytest.mark.parametrize("viewport", [(1440, 900), (390, 844)], ids=["desk", "phone"])
