@@ -30,7 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "log": ("monitor.commands.log", "Dump the log as JSON lines, load a dump."),
     "worker": ("monitor.commands.worker", "Fold the log: checks, changes, checkpoints."),
     "quarantine": ("monitor.commands.quarantine", "List and release facilities whose records ended the worker."),
-    "state": ("monitor.commands.state", "Check what the workers start from; rebuild it from log and archive."),
+    "state": ("monitor.commands.state", "Check and rebuild what the workers start from."),
     "gateway": ("monitor.commands.gateway", "Run the front door of facilities."),
     "simulate": ("monitor.commands.simulate", "Run simulated facilities against a gateway."),
     "archiver": ("monitor.commands.archiver", "Write the log and the alarms into the archive."),

@@ -155,10 +155,11 @@ async def test_a_facility_that_is_none_is_another_firms(client, gateway, name, p
     assert door(gateway).kept == []
 
 
-async def test_a_member_that_stands_twice_counts_once(client, gateway):
+async def test_a_member_that_stands_twice_is_refused(client, gateway):
     raw = b'{"batch":"a","batch":"b","series":[{"tag":"CR1.T1","time":[1],"value":[1]}]}'
-    assert (await post(client, raw)).json()["id"] == "b"
-    assert len(door(gateway).kept) == 1
+    answer = await post(client, raw)
+    assert (answer.status_code, answer.json()["errors"][0]["code"]) == (400, "malformed")
+    assert door(gateway).kept == []
 
 
 async def test_more_readings_or_series_than_a_post_may_hold_are_too_large(client, gateway):

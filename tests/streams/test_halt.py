@@ -38,7 +38,7 @@ def test_the_log_says_why_and_what_to_do(caplog: pytest.LogCaptureFixture) -> No
         halt("cannot restore", StateLostError("the marker is gone"), leave)
     assert left.value.args == (4,)
     assert "cannot restore: the marker is gone" in caplog.text
-    assert "Restore offsite.state.v1" in caplog.text
+    assert "offsite state rebuild" in caplog.text
 
 
 def test_an_unexpected_error_is_logged_with_its_traceback(caplog: pytest.LogCaptureFixture) -> None:

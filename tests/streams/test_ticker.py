@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 
 import aiokafka
 
-from streams import ticker as module
+from streams.client_kinds import AIOKAFKA
 from streams.sensor import Sensor
 from streams.ticker import Ticker
 from streams.worker_settings import WorkerSettings
@@ -25,11 +26,11 @@ async def test_a_tick_that_was_given_up_in_an_outage_stops_no_later_one(kafka_se
             super().__init__(**settings)
             made.append(self)
 
-    monkeypatch.setattr(module, "AIOKafkaProducer", Producer)
     landed, failed, sensor = asyncio.Queue(), asyncio.Event(), Sensor()
     monkeypatch.setattr(sensor, "ticked", lambda outcome: failed.set() if outcome == "failed" else None)
     settings = WorkerSettings(kafka=kafka_settings, tick_every_s=0.1)
-    ticker = Ticker(settings, sensor, lambda: {0: 0}, lambda *place: landed.put_nowait(place))
+    kinds = replace(AIOKAFKA, producer=Producer)
+    ticker = Ticker(settings, sensor, lambda: {0: 0}, lambda *place: landed.put_nowait(place), kinds=kinds)
     running = asyncio.create_task(ticker.run())
     try:
         async with asyncio.timeout(WITHIN_S):

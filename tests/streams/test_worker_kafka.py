@@ -114,7 +114,7 @@ async def test_deleted_state_rows_stop_the_worker_and_it_says_so(lab: Lab) -> No
     heir = lab.spawn("w2")
     assert await asyncio.to_thread(wait_for_exit, heir, 30) == 4
     assert "no marker: its state is gone" in heir.text()
-    assert "Restore offsite.state.v1" in heir.text()
+    assert "offsite state rebuild" in heir.text()
     assert len(await lab.changes()) == before
 
 
