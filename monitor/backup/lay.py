@@ -8,6 +8,7 @@ Receive times stay: the log takes the producer's times while it is laid.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from dataclasses import dataclass, field
 from itertools import groupby
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
 
     from monitor.archive.chunkfile import RawRecord
     from monitor.backup.manifest import File, Manifest
+    from streams.dump import LogReader
     from streams.settings import KafkaSettings
 
 TOPICS = (LOTS, HEADS, ALARMS, LOG)
 FILL = 10_000
 """Fillers under way at once."""
+MARKER_S = 60.0
+"""A marker that does not stand by then will not come."""
 TIMESTAMPS = "message.timestamp.type"
 
 
@@ -114,31 +118,47 @@ async def lay_topics(
 async def _lay(kafka: KafkaSettings, where: tuple[str, int], start: int, end: int, records: Iterable[RawRecord]) -> int:
     topic, partition = kafka.topic(where[0]), where[1]
     async with _producer(kafka) as plain, _producer(kafka, f"lay-{topic}-{partition}") as fenced:
-        runs = list(_runs(records))
-        first = runs[0][0].offset if runs else end
-        await _fill(plain, topic, partition, start - (first - start == 1))
-        if first - start == 1:  # one offset without a record: the marker behind the last filler
-            await _transact(fenced, topic, partition, None)
-        if start > 0:
-            with admin.admin_client(kafka) as client:
-                client.delete_records({TopicPartition(topic, partition): start})
-        if first - start > 1:
-            await _abort(fenced, topic, partition, first - start - 1)
-        count = 0
-        for run, behind in zip(runs, [*(after[0].offset for after in runs[1:]), end], strict=False):
-            hole = behind - run[-1].offset - 1
-            if hole == 1:
-                await _transact(fenced, topic, partition, run)
-            else:
-                await _send(plain, topic, partition, run)
-            if hole > 1:
-                await _abort(fenced, topic, partition, hole - 1)
-            count += len(run)
-    with open_log(kafka, topic) as log:
-        begins, ends = log.bounds(partition)
+        with open_log(kafka, topic) as log:
+            runs = list(_runs(records))
+            first = runs[0][0].offset if runs else end
+            await _fill(plain, topic, partition, start - (first - start == 1))
+            if first - start == 1:  # one offset without a record: the marker behind the last filler
+                await _transact(fenced, topic, partition, None)
+                await _stands(log, partition, first)
+            if start > 0:
+                with admin.admin_client(kafka) as client:
+                    client.delete_records({TopicPartition(topic, partition): start})
+            if first - start > 1:
+                await _abort(fenced, topic, partition, first - start - 1)
+                await _stands(log, partition, first)
+            count = 0
+            for run, behind in zip(runs, [*(after[0].offset for after in runs[1:]), end], strict=False):
+                hole = behind - run[-1].offset - 1
+                if hole == 1:
+                    await _transact(fenced, topic, partition, run)
+                else:
+                    await _send(plain, topic, partition, run)
+                if hole > 1:
+                    await _abort(fenced, topic, partition, hole - 1)
+                await _stands(log, partition, behind)
+                count += len(run)
+            begins, ends = log.bounds(partition)
     if (begins, ends) != (start, end):
         raise LaidElsewhereError(f"{topic}/{partition} is {begins} to {ends}, not {start} to {end}")
     return count
+
+
+async def _stands(log: LogReader, partition: int, end: int) -> None:
+    """Wait until a partition reaches to an offset: a transaction's marker is written after its end is confirmed.
+
+    What is sent meanwhile would take the marker's offset.
+    """
+    try:
+        async with asyncio.timeout(MARKER_S):
+            while log.bounds(partition)[1] < end:  # noqa: ASYNC110 - Kafka tells nobody
+                await asyncio.sleep(0.01)
+    except TimeoutError as error:
+        raise LaidElsewhereError(f"partition {partition} does not reach offset {end}") from error
 
 
 def _runs(records: Iterable[RawRecord]) -> Iterator[list[RawRecord]]:
