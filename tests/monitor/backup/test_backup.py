@@ -50,9 +50,15 @@ def named(to):
 
 
 def empty_store(tmp_path, request, kind):
-    if kind == "postgresql":
-        return Store(request.getfixturevalue("postgres").database("offsite"))
-    return Store(f"sqlite:///{tmp_path}/restored/store.db")
+    postgres = kind == "postgresql"
+    url = (
+        request.getfixturevalue("postgres").database("offsite")
+        if postgres
+        else f"sqlite:///{tmp_path}/restored/store.db"
+    )
+    made = Store(url)
+    request.addfinalizer(made.close)
+    return made
 
 
 def test_a_backup_is_whole_and_for_its_owner_alone(office, to):
