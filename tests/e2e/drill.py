@@ -110,7 +110,7 @@ class Installation:
 
     def install(self):
         """What a page means by installing a release; a drill says which."""
-        raise NotImplementedError
+        raise AssertionError("this page installs a release, and its drill does not say which")
 
     def start(self, unit, *, wait=True, **more):
         kind, _, number = unit.removeprefix("offsite-").partition("@")
