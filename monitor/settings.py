@@ -182,7 +182,11 @@ def open_store() -> Store:
 
     environment = StoreEnvironment()
     store = Store(environment.url, environment.password_file)
-    ensure_ready(store)
+    try:
+        ensure_ready(store)
+    except BaseException:
+        store.close()
+        raise
     return store
 
 

@@ -8,7 +8,7 @@ import shutil
 import threading
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -20,7 +20,7 @@ from streams import admin, jars
 from streams.broker import EmbeddedBroker
 from streams.settings import KafkaSettings
 from tests.real_parts import require
-from tests.stores import cluster, postgres_bin
+from tests.stores import cluster, connections, postgres_bin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +72,22 @@ def _no_client_is_left_behind() -> Iterator[None]:
     yield
     left = [thread.name for thread in set(threading.enumerate()) - before if thread.name.startswith("kafka-")]
     assert not left, left
+
+
+@pytest.fixture(autouse=True)
+def _no_store_is_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail the test that leaves a connection to a store open: the garbage collector's warning would fail a later one."""
+    opened: list[Store] = []
+    make = Store.__init__
+
+    def noted(self: Store, *args: Any, **options: Any) -> None:
+        make(self, *args, **options)
+        opened.append(self)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "__init__", noted)
+        yield
+    assert not [store.engine.url for store in opened if connections(store)], "close() was not called"
 
 
 @pytest.fixture(scope="session")

@@ -78,3 +78,9 @@ def cluster(folder, programs):
         yield server
     finally:
         server.stop("immediate")
+
+
+def connections(store):
+    """Count the connections that the store holds open, used or idle."""
+    pool = store.engine.pool
+    return pool.checkedin() + pool.checkedout()

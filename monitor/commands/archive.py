@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sys
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -48,7 +47,7 @@ def verify(
     damaged files are closed.
     """
     folder = ArchiverEnvironment().folder
-    with closing(open_store()) as store:
+    with open_store() as store:
         report = verify_all(store, folder, _progress)
         if not any(fault.code in DAMAGES for fault in report.faults):
             with store.writing() as session:
@@ -73,7 +72,7 @@ def reindex_files() -> None:
 
     Reads every file. Exit 1 with each file that is damaged and each stretch of offsets that no file holds.
     """
-    with closing(open_store()) as store:
+    with open_store() as store:
         done = reindex(store, ArchiverEnvironment().folder, tell=_progress)
     faults = [str(fault) for fault in done.faults] + [
         f"{topic}/{partition}: lost: offsets {begin} to {end - 1} are in no file"
@@ -97,7 +96,7 @@ def list_chunks(
         raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
     if topic not in TOPICS:
         raise typer.BadParameter(f"{topic!r} is not archived; {' or '.join(TOPICS)}", param_hint="--topic")
-    with closing(open_store()) as store:
+    with open_store() as store:
         _list(store, topic, Selection(None if facility is None else (facility,)), as_json=as_json)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TextIO
 
@@ -35,7 +34,7 @@ def changes(
 
     Exit 1 if a change is missing or came twice with different content.
     """
-    with closing(open_store()) as store:
+    with open_store() as store:
         found: dict[int, str] = {}
         faults: list[Fault] = []
         archive = ArchivedChanges(store, ArchiverEnvironment().folder)
@@ -55,7 +54,7 @@ def changes(
 
 def compare(evaluated: Evaluated = None) -> None:
     """Compare the desk's changes with the archive, and with an evaluation if given; exit 1 with every difference."""
-    with closing(open_store()) as store:
+    with open_store() as store:
         archive = ArchivedChanges(store, ArchiverEnvironment().folder)
         found = compare_side(store, "archive", archive.all())
         found.faults += _damages(archive)
@@ -79,7 +78,7 @@ def heal(
     May run while the desk does: what comes by both ways counts once.
     """
     now = time.time_ns() // 1_000_000
-    with closing(open_store()) as store:
+    with open_store() as store:
         archive = ArchivedChanges(store, ArchiverEnvironment().folder)
         if everything:
             sys.stdout.write(f"archive: {healing.rebuild(store, archive, now)} changes applied\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import closing
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -35,7 +34,7 @@ def command(
     if (to is None) == (verify is None):
         raise typer.BadParameter("say either --to FOLDER or --verify FOLDER")
     if to is not None:
-        with closing(open_store()) as store:
+        with open_store() as store:
             made = make_backup(
                 to, store, ArchiverEnvironment().folder, None if without_kafka else kafka_settings(), tell=_tell
             )

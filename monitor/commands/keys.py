@@ -37,7 +37,7 @@ def issue_key(
 ) -> None:
     """Make a key and show it once. Gateways know it as soon as the outbox is sent."""
     now = int(time.time() * 1000)
-    with open_store().writing() as session:
+    with open_store() as store, store.writing() as session:
         made = issue(
             session,
             name=name or facility[0],
@@ -57,7 +57,7 @@ def issue_key(
 @app.command("revoke")
 def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, not the key.")]) -> None:
     """Revoke a key; it holds within seconds of the outbox being sent."""
-    with open_store().writing() as session:
+    with open_store() as store, store.writing() as session:
         done = revoke(session, key_id, int(time.time() * 1000))
     sys.stdout.write(f"key {key_id} {'revoked' if done else 'was revoked before'}\n")
 
@@ -66,7 +66,7 @@ def revoke_key(key_id: Annotated[str, typer.Argument(metavar="ID", help="The key
 def list_keys(as_json: AsJson = False) -> None:
     """List all keys: id, name, facilities, rights, state. The keys themselves are kept nowhere."""
     now = int(time.time() * 1000)
-    with open_store().reading() as session:
+    with open_store() as store, store.reading() as session:
         rows = [_row(row, now) for row in every(session)]
     if as_json:
         sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")

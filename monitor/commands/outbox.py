@@ -23,7 +23,8 @@ def command(
     ] = False,
 ) -> None:
     """Send the outbox: until it is told to stop, or once."""
-    relay = Relay(open_store(), kafka_settings(), lambda: int(time.time() * 1000))
+    store = open_store()
+    relay = Relay(store, kafka_settings(), lambda: int(time.time() * 1000))
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -40,3 +41,4 @@ def command(
                 stop.wait(0.5)
     finally:
         relay.close()
+        store.close()

@@ -38,7 +38,7 @@ def import_file(
 ) -> None:
     """Store what is new or changed and queue it for the log; nothing is changed if the file holds any fault."""
     register = read_register(file, default_bundle())
-    with open_store().writing() as session:
+    with open_store() as store, store.writing() as session:
         done = import_register(session, register, actor or getpass.getuser(), int(time.time() * 1000))
     _show(done, as_json=as_json)
     if not as_json and any(d.kind in {"new", "changed"} for d in done):
@@ -51,7 +51,7 @@ def export_register(
     as_json: AsJson = False,
 ) -> None:
     """Write the whole register with contacts, in the form that `import` takes."""
-    with open_store().reading() as session:
+    with open_store() as store, store.reading() as session:
         value = export(session)
     if as_json:
         text = json.dumps(value, ensure_ascii=False, indent=2)
@@ -69,7 +69,7 @@ def export_register(
 def diff(file: File, as_json: AsJson = False) -> None:
     """Show how a file differs from the register in force; exit 1 if it does."""
     register = read_register(file)
-    with open_store().reading() as session:
+    with open_store() as store, store.reading() as session:
         found = differences(session, register)
     _show(found, as_json=as_json)
     raise typer.Exit(1 if any(d.kind != "same" for d in found) else 0)

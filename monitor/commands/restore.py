@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import closing
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -42,7 +41,7 @@ def command(
         _lay(source)
         return
     environment = StoreEnvironment()
-    with closing(Store(environment.url, environment.password_file)) as store:
+    with Store(environment.url, environment.password_file) as store:
         done = restore_backup(
             source,
             store if "store" in wanted else None,
@@ -77,7 +76,7 @@ def _lay(source: Path) -> None:
     bad = [fault for fault in checked.faults if fault.code not in {"damaged", "open_to_others"}]
     if bad or checked.manifest.cluster is None:
         raise BackupError(str(bad[0]) if bad else f"backup {checked.manifest.id} was made without Kafka")
-    with closing(open_store()) as store, store.reading() as session:
+    with open_store() as store, store.reading() as session:
         stands = next_offsets(session)
     laid = asyncio.run(lay_topics(kafka_settings(), source, checked.manifest, checked.files, stands))
     for (topic, partition), (begin, end) in sorted(laid.places.items()):

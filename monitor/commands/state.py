@@ -6,7 +6,6 @@ import asyncio
 import json
 import logging
 import sys
-from contextlib import closing
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
@@ -82,7 +81,7 @@ def rebuild(
         sys.stderr.write(f"partition {standing.partition}: {standing.why}: see `offsite state upgrade`\n")
     if wanted:
         kernels.warm()
-    with closing(open_store()) as store:
+    with open_store() as store:
         past = Past(kafka_settings(), store, ArchiverEnvironment().folder)
         asyncio.run(
             repair.rebuild(
@@ -111,7 +110,7 @@ def upgrade_state() -> None:
         sys.stderr.write(f"partition {standing.partition}: {standing.why}: rebuild it with the release before\n")
     if wanted:
         kernels.warm()
-    with closing(open_store()) as store:
+    with open_store() as store:
         past = Past(kafka_settings(), store, ArchiverEnvironment().folder)
         engine = partial(Engine, load_bundle(["default"]), on_failure=log_failure)
         asyncio.run(upgrade(settings, wanted, engine, past, tell=_tell))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import Annotated
 
@@ -26,7 +25,7 @@ def _store() -> Store:
 @app.command()
 def check() -> None:
     """Say which revision the store has and which this release needs; exit 1 if they differ."""
-    with _store().reading() as session:
+    with _store() as store, store.reading() as session:
         found = revision_of(session.connection())
     sys.stdout.write(f"store at {found or 'nothing'}, this release needs {head()}\n")
     raise typer.Exit(0 if found == head() else 1)
@@ -35,7 +34,8 @@ def check() -> None:
 @app.command("upgrade")
 def upgrade_store() -> None:
     """Bring the store's tables to this release. Back the database up first."""
-    upgrade(_store())
+    with _store() as store:
+        upgrade(store)
     sys.stdout.write(f"store at {head()}\n")
 
 
@@ -53,7 +53,8 @@ def downgrade_store(
         from monitor.backup.manifest import read_manifest  # noqa: PLC0415 - only with a backup
 
         to = read_manifest(to_backup).revision
-    downgrade(_store(), to or "")
+    with _store() as store:
+        downgrade(store, to or "")
     sys.stdout.write(f"store at {to}\n")
 
 
@@ -66,7 +67,7 @@ def rebuild() -> None:
     """
     from monitor.backup.rebuild import rebuild_store  # noqa: PLC0415 - archive and Kafka, which the others do not need
 
-    with closing(open_store()) as store:
+    with open_store() as store:
         done = rebuild_store(
             store, ArchiverEnvironment().folder, kafka_settings(), time.time_ns() // 1_000_000,
             tell=_tell,

@@ -27,7 +27,7 @@ def add(
 ) -> None:
     """Add an account and show its one-time password, once."""
     now = int(time.time() * 1000)
-    with open_store().writing() as session:
+    with open_store() as store, store.writing() as session:
         password = users.add(session, name, display=display or name, role=role, language=language, now_ms=now)
     _show(name, password, as_json=as_json)
 
@@ -35,7 +35,7 @@ def add(
 @app.command()
 def reset(name: Name, as_json: AsJson = False) -> None:
     """Give a new one-time password; every session of the account ends, a disabled account is let in again."""
-    with open_store().writing() as session:
+    with open_store() as store, store.writing() as session:
         password = users.reset(session, name)
     _show(name, password, as_json=as_json)
 
@@ -43,7 +43,7 @@ def reset(name: Name, as_json: AsJson = False) -> None:
 @app.command()
 def disable(name: Name) -> None:
     """Let nobody in under this name any more; its sessions end at once."""
-    with open_store().writing() as session:
+    with open_store() as store, store.writing() as session:
         users.disable(session, name, int(time.time() * 1000))
     sys.stdout.write(f"{name} is disabled\n")
 
@@ -51,7 +51,7 @@ def disable(name: Name) -> None:
 @app.command("list")
 def list_users(as_json: AsJson = False) -> None:
     """List the accounts."""
-    with open_store().reading() as session:
+    with open_store() as store, store.reading() as session:
         rows = [
             {"name": u.name, "display": u.display, "role": u.role, "language": u.language,
              "state": "disabled" if u.disabled_ms is not None else "one-time password" if u.must_change else "active"}
