@@ -56,7 +56,9 @@ class BadInputError(OffsiteError):
 
     def report(self) -> str:
         """List every fault on its own line."""
-        lines = [str(self), *(f"  {fault}" for fault in self.faults), f"  {self.action}"]
+        unread = bool(self.faults) and all(fault.code == "unreadable" for fault in self.faults)
+        action = "Check the path and who may read it; nothing was applied." if unread else self.action
+        lines = [str(self), *(f"  {fault}" for fault in self.faults), f"  {action}"]
         return "\n".join(lines)
 
 

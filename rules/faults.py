@@ -11,6 +11,7 @@ from rules.errors import BadInputError, Fault
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
+    from pydantic_core import ErrorDetails
 
 MAX_FAULTS = 500
 """Faults listed in one answer; all are counted (contracts.md §1)."""
@@ -134,6 +135,8 @@ def _escaped(name: str) -> str:
 
 _BY_TYPE = {
     "missing": FaultCode.MISSING,
+    "union_tag_not_found": FaultCode.MISSING,
+    "union_tag_invalid": FaultCode.UNKNOWN_VALUE,
     "extra_forbidden": FaultCode.UNKNOWN_MEMBER,
     "finite_number": FaultCode.NOT_FINITE,
     "string_pattern_mismatch": FaultCode.WRONG_FORM,
@@ -152,11 +155,46 @@ _BY_TYPE = {
 }
 
 
+_TEXTS = {
+    "missing": "this member is needed",
+    "extra_forbidden": "no such member",
+    "finite_number": "a finite number is needed",
+    "union_tag_not_found": "this member is needed: it says which form the rest has",
+    **dict.fromkeys(("model_type", "model_attributes_type", "dict_type", "dataclass_type"), "an object is needed"),
+    **dict.fromkeys(("list_type", "tuple_type", "set_type", "frozen_set_type"), "a list is needed"),
+    "string_type": "a text is needed",
+    "int_type": "a whole number is needed",
+    "int_from_float": "a whole number is needed",
+    "int_parsing": "a whole number is needed",
+    "float_type": "a number is needed",
+    "float_parsing": "a number is needed",
+    "bool_type": "true or false is needed",
+    "bool_parsing": "true or false is needed",
+}
+
+
+def told(item: ErrorDetails) -> tuple[FaultCode, str]:
+    """Return the code of a pydantic error and what is wrong, in words that need no knowledge of our models."""
+    kind, context = item["type"], item.get("ctx", {})
+    code = _BY_TYPE.get(kind, FaultCode.WRONG_TYPE)
+    if kind in {"literal_error", "enum"}:
+        text = f"one of {context['expected']} is needed"
+    elif kind == "union_tag_invalid":
+        text = f"one of {context['expected_tags']} is needed"
+    elif kind == "value_error":
+        text = str(context["error"])  # what our own validator says, without pydantic's words before it
+    elif kind == "string_pattern_mismatch":
+        text = f"the form is {context['pattern']}"
+    else:
+        text = _TEXTS.get(kind) or item["msg"].replace("Input should", "should")
+    return code, printable(text, 500)
+
+
 def model_faults(error: ValidationError, *prefix: str | int) -> FaultList:
     """Return the faults of a pydantic error in the closed codes, below the path `prefix`."""
     found = FaultList()
-    for item in error.errors(include_url=False, include_context=False, include_input=False):
+    for item in error.errors(include_url=False, include_input=False):
         location: tuple[Any, ...] = item["loc"]
-        code = _BY_TYPE.get(item["type"], FaultCode.WRONG_TYPE)
-        found.add(code, printable(item["msg"], 500), *prefix, *location)
+        code, text = told(item)
+        found.add(code, text, *prefix, *location)
     return found

@@ -11,6 +11,7 @@ from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
 from rules.rule import LimitRule
 from rules.ruletest import samples
+from rules.salvage import touches
 from rules.soundness import rule_faults, table_faults
 from rules.vocabulary import strangers
 
@@ -30,17 +31,28 @@ def lint(folders: Iterable[Path]) -> list[Fault]:
     loaded, faults = load_files(folders)
     bundle, more = bundle_of(loaded)
     faults = [*faults, *more]
+    named = {str(item.document.value["id"]) for item in loaded if _has_id(item)}
     for item in loaded:
         if item.rule is not None:
-            faults.extend(item.document.place(fault) for fault in _rule_faults(item, item.rule, bundle))
+            faults.extend(_placed(item, _rule_faults(item, item.rule, bundle, named)))
         if item.table is not None:
-            faults.extend(item.document.place(fault) for fault in _table_faults(item))
+            faults.extend(_placed(item, _table_faults(item)))
     faults.extend(_cycles(loaded, bundle))
     return sorted(set(faults))
 
 
-def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle) -> list[Fault]:
-    faults = rule_faults(rule, bundle.tables)
+def _has_id(item: Loaded) -> bool:
+    return isinstance(item.document.value, dict) and "id" in item.document.value
+
+
+def _placed(item: Loaded, faults: Iterable[Fault]) -> list[Fault]:
+    """Place the faults of a file; what comes of a part that could not be read is no fault of its own."""
+    return [item.document.place(fault) for fault in faults if not touches(fault.pointer, item.taken)]
+
+
+def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> list[Fault]:
+    # A table whose file cannot be read is there all the same: that is told of its file.
+    faults = [f for f in rule_faults(rule, bundle.tables) if f.code != "unknown_table" or _source(rule) not in named]
     pack, slug = rule.id.split(".", 1)
     if item.path.stem != slug or item.path.parent.name != pack:
         faults.append(Fault("/id", "place", f"the file of {rule.id} is {pack}/{slug}.yaml"))
@@ -49,15 +61,17 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle) -> list[Fault]:
     for name in ("cause", "consequence", "response"):
         faults.extend(_texts(f"/rationale/{name}", getattr(rule.rationale, name)))
     faults.extend(
-        Fault("/reads", "unknown_rule", f"{other} is not in these packs")
-        for other in rule.reads
-        if not bundle.rule(other)
+        Fault("/reads", "unknown_rule", f"{other} is not in these packs") for other in rule.reads if other not in named
     )
     faults.extend(_test_faults(rule))
     faults.extend(_step_faults(rule))
     if isinstance(rule, LimitRule):
         faults.extend(_limit_faults(rule, bundle))
     return faults
+
+
+def _source(rule: Rule) -> str:
+    return rule.limits.from_ if isinstance(rule, LimitRule) and isinstance(rule.limits.from_, str) else ""
 
 
 def _texts(pointer: str, text: Bilingual) -> list[Fault]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from rules.errors import Fault
+from rules.faults import told
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,10 +100,10 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 def faults_of(error: ValidationError, prefix: str = "") -> list[Fault]:
-    """Turn every error of a pydantic ValidationError into a Fault with a JSON pointer."""
+    """Turn every error of a pydantic ValidationError into a Fault with a JSON pointer and a code of the closed list."""
     return [
-        Fault(prefix + _pointer(item["loc"]), str(item["type"]), str(item["msg"]))
-        for item in error.errors(include_url=False, include_context=False, include_input=False)
+        Fault(prefix + _pointer(item["loc"]), *told(item))
+        for item in error.errors(include_url=False, include_input=False)
     ]
 
 

@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.errors import BadInputError, Fault
-from rules.models import faults_of
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
+from rules.salvage import read_rule, read_table
 from rules.soundness import bundle_faults
 from rules.tables import Table
 from rules.yamlfile import Document, read_yaml
@@ -93,21 +93,27 @@ def _content(rules: tuple[Rule, ...], tables: dict[str, Table]) -> dict[str, Any
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One rule or table file as read: the model and the document that knows its lines."""
+    """One rule or table file as read: the model and the document that knows its lines.
+
+    Of a file with faults the model is what could be read beside them, or None; `taken` are the places that were left out.
+    """
 
     path: Path
     document: Document
     rule: Rule | None
     table: Table | None
+    taken: frozenset[str] = frozenset()
 
 
 def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
-    """Read every YAML file below `folders`; returns what could be read and every fault of what could not."""
+    """Read every YAML file below `folders`; returns what could be read, also of files with faults, and every fault."""
     loaded: list[Loaded] = []
     faults: list[Fault] = []
     for folder in folders:
         paths = [folder] if folder.is_file() else sorted(folder.rglob("*.yaml"))
-        if not paths:
+        if not folder.exists():
+            faults.append(Fault(str(folder), "unreadable", "no such file or folder"))
+        elif not paths:
             faults.append(Fault(str(folder), "empty", "no .yaml file is here"))
         for path in paths:
             name = str(path.relative_to(folder.parent)) if path != folder else path.name
@@ -119,26 +125,19 @@ def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
             if not isinstance(document, Document):
                 faults.extend(document)
                 continue
-            try:
-                loaded.append(_model(path, document))
-            except ValidationError as error:
-                faults.extend(document.place(_untagged(fault)) for fault in faults_of(error))
+            item, found = _model(path, document)
+            loaded.append(item)
+            faults.extend(document.place(fault) for fault in found)
     return loaded, faults
 
 
-def _model(path: Path, document: Document) -> Loaded:
+def _model(path: Path, document: Document) -> tuple[Loaded, list[Fault]]:
     value = document.value
     if isinstance(value, dict) and value.get("schema") == "table/1":
-        return Loaded(path, document, None, Table.model_validate(value))
-    return Loaded(path, document, _RULE.validate_python(value), None)
-
-
-def _untagged(fault: Fault) -> Fault:
-    """Drop the union's tag (`/limit/...`) from a pointer: the file has no such level."""
-    parts = fault.pointer.split("/")
-    if len(parts) > 1 and parts[1] in {"limit", "gap", "frozen"}:
-        parts.pop(1)
-    return Fault("/".join(parts), fault.code, fault.detail)
+        table, faults, taken = read_table(value)
+        return Loaded(path, document, None, table, taken), faults
+    rule, faults, taken = read_rule(value)
+    return Loaded(path, document, rule, None, taken), faults
 
 
 def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:

@@ -16,6 +16,10 @@ from rules.errors import Fault
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
+_OF_A_VALUE = frozenset(
+    {"wrong_type", "wrong_form", "out_of_range", "unknown_value", "not_finite", "too_many", "too_few"}
+)
+"""Codes that tell of a value that is there: a part of the pointer that is not there names a branch of the model."""
 
 
 class _AliasError(MarkedYAMLError):
@@ -64,8 +68,23 @@ class Document:
 
     def place(self, fault: Fault) -> Fault:
         """Return the fault with its place instead of its pointer, and the pointer in its detail."""
-        label = fault.pointer.lstrip("/")
+        label = self._label(fault)
         return Fault(self.where(fault.pointer), fault.code, f"{label}: {fault.detail}" if label else fault.detail)
+
+    def _label(self, fault: Fault) -> str:
+        """Return the pointer in the file's own members: which branch of a model was tried is no place in it."""
+        parts = fault.pointer.split("/")[1:]
+        node, kept = self._tree, []
+        for i, part in enumerate(parts):
+            key = part.replace("~1", "/").replace("~0", "~")
+            if isinstance(node, CommentedMap) and key in node:
+                node = node[key]
+            elif isinstance(node, CommentedSeq) and key.isdigit() and int(key) < len(node):
+                node = node[int(key)]
+            elif i < len(parts) - 1 or fault.code in _OF_A_VALUE:
+                continue
+            kept.append(part)
+        return "/".join(kept)
 
 
 def read_yaml(text: str, name: str, max_bytes: int = MAX_BYTES) -> Document | list[Fault]:

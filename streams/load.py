@@ -14,6 +14,7 @@ from rules.records import Kind, LogRecord
 from streams.admin import TIMEOUT_MS, BrokerDownError, admin_client
 from streams.clients import opened
 from streams.codec import encode, key_of
+from streams.settings import MAX_PARTITIONS
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES, TOPICS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def checked(records: Iterable[LogRecord]) -> int:
 
     Raises:
         BadInputError: there is nothing to load, or the log is a cut with state lines: they hold offsets of the log they
-            were cut from, and an import has its own.
+            were cut from, and an import has its own; or a record wants more partitions than a topic may have.
     """
     partitions, states, count = 0, 0, 0
     for record in records:
@@ -59,6 +60,9 @@ def checked(records: Iterable[LogRecord]) -> int:
         )
     if not count:
         raise BadInputError("log", [Fault("log", "empty", "there is nothing to load")])
+    if partitions > MAX_PARTITIONS:
+        detail = f"partition {partitions - 1}: a topic has at most {MAX_PARTITIONS} partitions"
+        raise BadInputError("log", [Fault("log", "out_of_range", detail)])
     return partitions
 
 

@@ -12,6 +12,8 @@ from rules.models import Strict
 
 DEFAULT_PARTITIONS = 48
 """Fixed for ever in production (architecture.md); the demo uses 8."""
+MAX_PARTITIONS = 1_000
+"""More than any deployment has; a topic of a million would only burden the broker."""
 
 
 class KafkaSettings(Strict):
@@ -23,7 +25,7 @@ class KafkaSettings(Strict):
     username: str | None = None
     password_file: Path | None = None
     ca_file: Path | None = None
-    partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1, le=1_000)
+    partitions: int = Field(default=DEFAULT_PARTITIONS, ge=1, le=MAX_PARTITIONS)
     replication: int = Field(default=1, ge=1, le=9)
     cluster_id: str | None = None
     """The cluster this installation belongs to; a process that meets another one stops."""

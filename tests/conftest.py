@@ -45,6 +45,15 @@ LONG = (
 """Suites that start processes or fold hours: no part of the inner loop."""
 
 
+ONE_DATABASE = {
+    "tests/monitor/archive/test_archive_kafka.py::test_kills_at_random_points": "postgresql",
+    "tests/monitor/archive/test_archive_property.py": "postgresql",
+    "tests/monitor/store/test_outbox_kills.py": "sqlite",
+    "tests/monitor/desk/test_follower_outages.py::test_a_desk_killed_at_random_points": "sqlite",
+}
+"""Long suites that `make test` runs on one database alone; the other, named here, is left to `make test-full`."""
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let properties take fewer examples where long tests are left out: in the inner loop alone (tests/examples.py)."""
     if "not long" in config.option.markexpr:
@@ -63,6 +72,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         parameters = getattr(getattr(item, "callspec", None), "params", {})
         if "postgresql" in parameters.values() or "postgres" in names:
             item.add_marker("postgres")
+        left = next((base for start, base in ONE_DATABASE.items() if item.nodeid.startswith(start)), None)
+        if left is not None and left in parameters.values():
+            item.add_marker("slow")
 
 
 @pytest.fixture(scope="module", autouse=True)

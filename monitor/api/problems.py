@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Response
 from pydantic import Field
 
+from rules.faults import told
 from rules.models import Strict
 
 if TYPE_CHECKING:
@@ -61,9 +62,9 @@ def of_refusal(error: RefusedError) -> Response:
 
 def of_validation(error: RequestValidationError) -> Response:
     """Return the response of a request that is not what the model asks for; inputs are not repeated."""
-    errors = [
-        ProblemError(pointer="".join(f"/{part}" for part in item["loc"]), code=item["type"], detail=item["msg"])
-        for item in error.errors()[:MAX_ERRORS]
-    ]
+    errors = []
+    for item in error.errors()[:MAX_ERRORS]:
+        code, detail = told(item)
+        errors.append(ProblemError(pointer="".join(f"/{part}" for part in item["loc"]), code=code, detail=detail))
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     return answer(Problem(title=status.phrase, status=status, code="contract", errors=errors))

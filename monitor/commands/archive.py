@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from monitor.archive.chunkfile import Chunk
     from monitor.store.session import Store
 
-app = typer.Typer(no_args_is_help=True, help="Check and list the archive; heal the desk from it.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check and list the archive; heal the desk from it.")
 app.command("changes")(archived_changes.changes)
 app.command("compare")(archived_changes.compare)
 app.command("heal")(archived_changes.heal)

@@ -21,7 +21,7 @@ from streams.probes import Probes
 if TYPE_CHECKING:
     from monitor.store.session import Store
 
-app = typer.Typer(help="Write the log and the alarms into the archive.")
+app = typer.Typer(add_completion=False, help="Write the log and the alarms into the archive.")
 log = logging.getLogger("offsite.archiver")
 STUCK_S = 120.0
 """A loop that has not turned for so long is stuck in a call; the process ends and a supervisor starts it again."""

@@ -14,7 +14,7 @@ from monitor.backup.make import make_backup
 from monitor.settings import ArchiverEnvironment, kafka_settings, open_store
 from rules.instants import format_instant
 
-app = typer.Typer(help="Back up store, archive and what Kafka alone holds; verify a backup.")
+app = typer.Typer(add_completion=False, help="Back up store, archive and what Kafka alone holds; verify a backup.")
 LISTED = 1_000
 
 

@@ -15,7 +15,7 @@ from rules.errors import PartMissingError
 from streams.broker import EmbeddedBroker
 
 LOOK_S = 0.5
-app = typer.Typer(help="Run the embedded Kafka on loopback until it is told to stop.")
+app = typer.Typer(add_completion=False, help="Run the embedded Kafka on loopback until it is told to stop.")
 
 
 class BrokerEndedError(PartMissingError):

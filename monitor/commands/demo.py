@@ -13,7 +13,9 @@ import typer
 
 from monitor.demo.run import demo
 
-app = typer.Typer(help="Run everything on this machine, with an embedded Kafka and simulated facilities.")
+app = typer.Typer(
+    add_completion=False, help="Run everything on this machine, with an embedded Kafka and simulated facilities."
+)
 
 
 @app.command()

@@ -29,7 +29,7 @@ from monitor.store.relay import Relay
 from rules.errors import BadInputError, Fault, PartMissingError
 from rules.pack import default_bundle
 
-app = typer.Typer(help="Run the desk: console, API, notifications, outbox.")
+app = typer.Typer(add_completion=False, help="Run the desk: console, API, notifications, outbox.")
 JOIN_S = 4.0
 SWITCH_S = 0.0005
 """A page takes the interpreter from the follower dozens of times, and may wait so long each time while a backlog is read. With

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from rules.records import LogRecord
     from rules.register import Facility
 
-app = typer.Typer(help="Fold a dumped log through the rules and print the changes, one canonical JSON line each.")
+app = typer.Typer(
+    add_completion=False,
+    help="Fold a dumped log through the rules and print the changes, one canonical JSON line each.",
+)
 
 
 @app.command()

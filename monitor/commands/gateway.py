@@ -15,7 +15,7 @@ from monitor.settings import GatewayEnvironment, kafka_settings
 from rules.errors import OffsiteError
 from streams import admin
 
-app = typer.Typer(help="Run the front door of facilities.")
+app = typer.Typer(add_completion=False, help="Run the front door of facilities.")
 
 
 class GatewayFellError(OffsiteError):

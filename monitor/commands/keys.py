@@ -17,7 +17,7 @@ from rules.instants import format_instant
 if TYPE_CHECKING:
     from monitor.store.tables import FeedKey
 
-app = typer.Typer(no_args_is_help=True, help="Issue, revoke and list feed keys.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Issue, revoke and list feed keys.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 DAY_MS = 86_400_000
 

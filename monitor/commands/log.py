@@ -29,7 +29,11 @@ if TYPE_CHECKING:
 
     from monitor.archive.reader import ArchiveReader
 
-app = typer.Typer(no_args_is_help=True, help="The log as JSON lines: dump it, load a dump into a topic of its own.")
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    help="The log as JSON lines: dump it, load a dump into a topic of its own.",
+)
 LISTED = 100
 """Records left out that are named on stderr; all are counted."""
 

@@ -13,7 +13,7 @@ import typer
 from monitor.settings import kafka_settings, open_store
 from monitor.store.relay import Relay
 
-app = typer.Typer(help="Append what was decided (register, keys) to Kafka.")
+app = typer.Typer(add_completion=False, help="Append what was decided (register, keys) to Kafka.")
 
 
 @app.command()

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from streams.settings import KafkaSettings
 
 app = typer.Typer(
-    no_args_is_help=True, help="Facilities that are not folded because a record of theirs ended the worker."
+    add_completion=False,
+    no_args_is_help=True,
+    help="Facilities that are not folded because a record of theirs ended the worker.",
 )
 ASK_S = 1.0
 

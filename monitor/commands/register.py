@@ -23,7 +23,9 @@ from rules.pack import default_bundle
 LINE = 80
 """Characters of a value that a line of a terminal shows."""
 
-app = typer.Typer(no_args_is_help=True, help="Import, export and compare the register of facilities.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Import, export and compare the register of facilities."
+)
 File = Annotated[Path, typer.Argument(help="Register file, YAML or JSON (contracts.md §2).")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 

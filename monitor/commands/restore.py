@@ -13,7 +13,7 @@ from monitor.settings import ArchiverEnvironment, StoreEnvironment, kafka_settin
 from monitor.store.session import Store
 from rules.instants import format_instant
 
-app = typer.Typer(help="Put a backup back.")
+app = typer.Typer(add_completion=False, help="Put a backup back.")
 PARTS = ("store", "archive", "kafka")
 
 

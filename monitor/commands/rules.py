@@ -15,7 +15,7 @@ from rules.lint import lint as lint_packs
 from rules.pack import SHIPPED, load_bundle
 from rules.ruletest import Outcome, run_tests
 
-app = typer.Typer(no_args_is_help=True, help="Lint, test, list and show rule packs.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Lint, test, list and show rule packs.")
 Folders = Annotated[
     list[Path] | None, typer.Argument(help="Folders of rule files; the shipped packs if none is given.")
 ]

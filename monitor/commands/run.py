@@ -17,7 +17,9 @@ from monitor.supervise.child import Spec
 from monitor.supervise.manager import Manager
 from rules.errors import BadInputError, Fault
 
-app = typer.Typer(help="Run gateway, workers, archiver and desk on this machine, and keep them running.")
+app = typer.Typer(
+    add_completion=False, help="Run gateway, workers, archiver and desk on this machine, and keep them running."
+)
 MAX_NAME, MAX_PORT = 64, 65_535
 WORKERS_ABOVE = 9
 KINDS = ("gateway", "worker", "archiver", "desk")

@@ -17,7 +17,9 @@ from rules.register import RegisterFile
 from rules.rule import Rule
 from rules.tables import Table
 
-app = typer.Typer(help="Print the JSON Schema of a public contract; without a name, list the names.")
+app = typer.Typer(
+    add_completion=False, help="Print the JSON Schema of a public contract; without a name, list the names."
+)
 
 SCHEMAS: dict[str, Any] = {
     "readings": ReadingsPost,

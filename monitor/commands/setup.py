@@ -9,7 +9,7 @@ import typer
 from rules import kernels
 from streams import jars
 
-app = typer.Typer(help="Fetch Kafka's jars and compile the kernels, once per user.")
+app = typer.Typer(add_completion=False, help="Fetch Kafka's jars and compile the kernels, once per user.")
 
 
 @app.command()

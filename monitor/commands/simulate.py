@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from monitor.simulate.script import Script
     from rules.register import Facility
 
-app = typer.Typer(help="Run simulated facilities against a gateway.")
+app = typer.Typer(add_completion=False, help="Run simulated facilities against a gateway.")
 GATEWAY = "http://127.0.0.1:8710"
 
 

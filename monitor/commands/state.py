@@ -27,7 +27,9 @@ if TYPE_CHECKING:
     from streams.checkpoint import StateRows
     from streams.refold import Refolded
 
-app = typer.Typer(no_args_is_help=True, help="Check the workers' state, and rebuild it from log and archive.")
+app = typer.Typer(
+    add_completion=False, no_args_is_help=True, help="Check the workers' state, and rebuild it from log and archive."
+)
 
 
 @app.command()

@@ -13,7 +13,7 @@ from monitor.settings import ArchiverEnvironment, StoreEnvironment, kafka_settin
 from monitor.store.schema import downgrade, head, revision_of, upgrade
 from monitor.store.session import Store
 
-app = typer.Typer(no_args_is_help=True, help="Check, upgrade and rebuild the SQL store.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Check, upgrade and rebuild the SQL store.")
 LISTED = 1_000
 
 

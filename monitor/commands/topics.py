@@ -11,7 +11,7 @@ import typer
 from monitor.settings import kafka_settings
 from streams import admin
 
-app = typer.Typer(no_args_is_help=True, help="Create, verify and describe the topics.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Create, verify and describe the topics.")
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

@@ -12,7 +12,7 @@ import typer
 from monitor.accounts import users
 from monitor.settings import open_store
 
-app = typer.Typer(no_args_is_help=True, help="Add, reset, disable and list the desk's accounts.")
+app = typer.Typer(add_completion=False, no_args_is_help=True, help="Add, reset, disable and list the desk's accounts.")
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 

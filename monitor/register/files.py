@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rules.errors import BadInputError, Fault
+from rules.faults import FaultCode
 from rules.models import faults_of
 from rules.plan import contradictions
 from rules.register import RegisterFile
@@ -48,7 +49,7 @@ def read_register(path: Path, bundle: Bundle | None = None) -> RegisterFile:
         # What the models say of a facility, an area or a sensor as a whole is said at its places by `_crossed`.
         parts = [fault.pointer.split("/") for fault in crossed]
         said = {"/".join(part[:level]) for part in parts for level in _WHOLES if level < len(part)}
-        faults = [f for f in faults_of(error) if f.code != "value_error" or f.pointer not in said]
+        faults = [f for f in faults_of(error) if f.code != FaultCode.WRONG_FORM or f.pointer not in said]
     else:
         crossed += _contradictions(register, bundle)
     if faults or crossed:

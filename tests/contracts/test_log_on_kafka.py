@@ -282,6 +282,12 @@ def test_what_cannot_be_loaded_is_refused_before_anything_is_written() -> None:
     with pytest.raises(BadInputError) as caught:
         checked([state, *excursion().records[1:]])
     assert caught.value.faults[0].code == "state_lines"
+    far = [replace(record, partition=99_999_999) for record in excursion().records]
+    with pytest.raises(BadInputError) as caught:
+        checked(far)
+    assert [(fault.code, fault.detail) for fault in caught.value.faults] == [
+        ("out_of_range", "partition 99999999: a topic has at most 1000 partitions")
+    ]
     with pytest.raises(BadInputError) as caught:
         checked([])
     assert caught.value.faults[0].code == "empty"

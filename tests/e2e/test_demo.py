@@ -45,6 +45,7 @@ def test_the_story_holds_and_the_log_replays_to_the_same_alarms(kafka, tmp_path)
     assert kafka.pid  # the session's own broker is another one and still runs
 
 
+@pytest.mark.slow  # the manager's own tests kill it in `make test`
 def test_a_demo_that_is_killed_leaves_no_process_behind(kafka, tmp_path):
     folder = tmp_path / "demo"
     with running("demo", "--data", str(folder), env=dict(os.environ), log=tmp_path / "log") as process:

@@ -17,7 +17,7 @@ from monitor.simulate.script import STORY, read_script
 from monitor.supervise import manager
 from tests.e2e.test_front_to_alarm import until
 
-pytestmark = pytest.mark.kafka
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]  # in `make test` the short chaos kills all of these and more
 
 
 def push(stage, stop):
@@ -46,7 +46,7 @@ def push(stage, stop):
     ("seed", "kills"),
     [
         pytest.param(1, {"worker": 3, "desk": 1, "archiver": 1}, id="few"),
-        pytest.param(2, {"worker": 10, "desk": 4, "archiver": 4, "gateway": 4}, id="many", marks=pytest.mark.slow),
+        pytest.param(2, {"worker": 10, "desk": 4, "archiver": 4, "gateway": 4}, id="many"),
     ],
 )
 def test_after_kills_desk_archive_and_offline_fold_agree(kafka, tmp_path, monkeypatch, seed, kills):

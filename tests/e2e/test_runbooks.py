@@ -22,7 +22,7 @@ from tests.coldlog import cold_store
 from tests.e2e.drill import ROOT, UNITS, Installation, homes
 from tests.e2e.test_front_to_alarm import until
 
-pytestmark = [pytest.mark.kafka, pytest.mark.long, pytest.mark.timeout(1_200)]
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1_200)]  # two to four minutes each
 
 
 @contextmanager
@@ -121,9 +121,7 @@ def after_the_backup(site):
     site.settled()
 
 
-@pytest.mark.parametrize(
-    "backed_up", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["with a backup", "without"]
-)
+@pytest.mark.parametrize("backed_up", [True, False], ids=["with a backup", "without"])
 def test_the_desks_database_is_lost(site, backed_up):
     site.settled()
     alarm = acknowledged(site)
@@ -178,7 +176,6 @@ main()
 """A release of tomorrow: its snapshots have another format, its tables one more column."""
 
 
-@pytest.mark.slow
 def test_a_release_goes_back(site, tmp_path):
     from monitor.store.schema import head
 
@@ -221,7 +218,6 @@ main()
 """A release whose engine decides otherwise, as every text of its changes shows."""
 
 
-@pytest.mark.slow
 def test_a_release_has_another_engine_semantics(site, tmp_path):
     site.settled()
     (ended, lasts), old = sorted(site.excursions(), key=lambda name: site.alarms()[name][4] is None), site.published()
@@ -269,7 +265,6 @@ def keys_of(keys, stream):
     return max(seq for name, seq in keys if name == stream)
 
 
-@pytest.mark.slow
 def test_all_of_kafka_is_lost(tmp_path):
     broker = EmbeddedBroker(tmp_path / "kafka").start()
     try:

@@ -31,7 +31,7 @@ def test_a_members_name_in_a_register_file_does_not_reach_the_terminal_raw(
         main(["register", "diff", str(path)])
     told = capsys.readouterr().err
     assert ended.value.code == 3
-    assert "extra_forbidden" in told
+    assert "unknown_member" in told
     assert "\\u001b[2J\\u202efirst" in told
     assert all(character == "\n" or character.isprintable() for character in told)
 
@@ -40,6 +40,27 @@ def test_a_files_name_does_not_reach_the_terminal_raw(tmp_path: Path, capsys: py
     with pytest.raises(SystemExit):
         main(["register", "diff", str(tmp_path / "\x1b]0;title\x07")])
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_not_to_be_corrected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in (["register", "diff"], ["rules", "lint"]):
+        with pytest.raises(SystemExit):
+            main([*command, str(tmp_path / "none.yaml")])
+        told = capsys.readouterr()
+        assert "none.yaml" in told.err + told.out
+        assert "Correct the places" not in told.err + told.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_of_a_command_offers_what_it_has_and_no_shell_completion(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([name, "--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0
+    assert f"offsite {name}" in told
+    assert "completion" not in told
 
 
 def test_lines_and_words_of_people_stay_as_they_are() -> None:

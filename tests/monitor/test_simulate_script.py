@@ -146,7 +146,7 @@ def test_a_bad_script_names_every_place(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "code"), [("{", "yaml"), ("a: &x 1\nb: *x", "alias"), ("schema: simulation/2", "literal_error")]
+    ("text", "code"), [("{", "yaml"), ("a: &x 1\nb: *x", "alias"), ("schema: simulation/2", "unknown_value")]
 )
 def test_what_is_no_script_is_said(tmp_path, text, code):
     path = tmp_path / "s.yaml"

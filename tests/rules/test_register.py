@@ -156,7 +156,7 @@ def test_a_json_file_is_read_by_jsons_own_reader_with_the_same_faults(file, monk
     assert plain == read_register(file(EXAMPLE))
     with pytest.raises(BadInputError) as refused:
         read_register(file(text.replace('"cold-room"', '"warm-room"').replace('"tag": "FILL.DP"', '"tag": "CR1.T1"')))
-    assert {fault.code for fault in refused.value.faults} == {"enum", "stands_twice"}
+    assert {fault.code for fault in refused.value.faults} == {"unknown_value", "stands_twice"}
     with pytest.raises(BadInputError) as doubled:
         read_register(file(text.replace('"kind": "cold-room"', '"kind": "cold-room", "kind": "box"')))
     assert "duplicate key" in doubled.value.report()

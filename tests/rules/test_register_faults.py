@@ -42,15 +42,15 @@ def test_a_fault_of_one_value_hides_none_of_the_whole_sensor_or_area(tmp_path: P
     assert sorted(told(tmp_path, text)) == sorted([
         (6, "misplaced", "facilities/0/areas/0/phase"),
         (6, "misplaced", "facilities/0/areas/0/grade"),
-        (6, "float_type", "facilities/0/areas/0/floor_m2"),
+        (6, "wrong_type", "facilities/0/areas/0/floor_m2"),
         (7, "needed", "facilities/0/areas/1/grade"),
         (7, "needed", "facilities/0/areas/1/standard"),
-        (7, "greater_than", "facilities/0/areas/1/height_m"),
+        (7, "out_of_range", "facilities/0/areas/1/height_m"),
         (9, "wrong_unit", "facilities/0/sensors/0/unit"),
         (9, "misplaced", "facilities/0/sensors/0/against"),
-        (9, "value_error", "facilities/0/sensors/0/interval"),
+        (9, "wrong_form", "facilities/0/sensors/0/interval"),
         (10, "needed", "facilities/0/sensors/1/against"),
-        (10, "float_type", "facilities/0/sensors/1/resolution"),
+        (10, "wrong_type", "facilities/0/sensors/1/resolution"),
     ])  # fmt: skip
 
 

@@ -88,14 +88,14 @@ def test_every_number_that_a_record_in_the_log_holds_is_read_again() -> None:
 @pytest.mark.parametrize(
     ("text", "old", "new", "code"),
     [
-        (STORE_OUT, "when: {consecutive: 2}", "when: {consecutive: true}", "int_type"),
-        (STORE_OUT, "when: {consecutive: 2}", 'when: {consecutive: "2"}', "int_type"),
-        (STORE_OUT, "when: {consecutive: 2}", "when: {consecutive: 2.0}", "int_type"),
-        (STORE_OUT, "{low: 2, high: 8}", "{low: true, high: 8}", "float_type"),
-        (STORE_OUT, "{low: 2, high: 8}", '{low: "2", high: 8}', "float_type"),
-        (STORE_OUT, "deadband: 0.5", "deadband: true", "float_type"),
-        (STORE_OUT, "narrower: sensor}", 'narrower: sensor, inclusive: "no"}', "bool_type"),
-        (FROZEN, "identical: 12", "identical: true", "int_type"),
+        (STORE_OUT, "when: {consecutive: 2}", "when: {consecutive: true}", "wrong_type"),
+        (STORE_OUT, "when: {consecutive: 2}", 'when: {consecutive: "2"}', "wrong_type"),
+        (STORE_OUT, "when: {consecutive: 2}", "when: {consecutive: 2.0}", "wrong_type"),
+        (STORE_OUT, "{low: 2, high: 8}", "{low: true, high: 8}", "wrong_type"),
+        (STORE_OUT, "{low: 2, high: 8}", '{low: "2", high: 8}', "wrong_type"),
+        (STORE_OUT, "deadband: 0.5", "deadband: true", "wrong_type"),
+        (STORE_OUT, "narrower: sensor}", 'narrower: sensor, inclusive: "no"}', "wrong_type"),
+        (FROZEN, "identical: 12", "identical: true", "wrong_type"),
     ],
 )
 def test_lint_refuses_what_is_no_number_in_a_rule(tmp_path: Path, text: str, old: str, new: str, code: str) -> None:

@@ -130,6 +130,7 @@ async def test_of_two_standbys_of_one_name_one_ends(lab: Lab) -> None:
         assert "two workers have one name" in standby.text() + twin.text()
 
 
+@pytest.mark.slow  # in `make test`: test_memory_groups.py
 async def test_a_restart_within_the_session_keeps_its_partitions_and_moves_nobodys(lab: Lab) -> None:
     lab.settings |= {"session_timeout_s": 80.0}  # longer than a start takes on a busy machine
     async with pumping(lab):

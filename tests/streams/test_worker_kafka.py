@@ -79,6 +79,7 @@ async def test_two_workers_share_the_log_and_one_takes_over_when_the_other_dies(
     assert first.process.poll() is None
 
 
+@pytest.mark.slow  # in `make test`: test_memory_groups.py
 async def test_a_zombie_publishes_nothing_and_ends(lab: Lab) -> None:
     async with pumping(lab):
         zombie = lab.spawn("w1")

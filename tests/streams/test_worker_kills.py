@@ -150,6 +150,7 @@ async def kill_the_engine(lab: Lab, kills: int, seed: int) -> None:
     assert {row["change"] for row in await lab.changes()} >= {"raised", "cleared"}
 
 
+@pytest.mark.slow  # in `make test`: test_memory_kills.py
 async def test_kills_of_the_real_engine_equal_the_offline_fold(lab: Lab) -> None:
     await kill_the_engine(lab, SHORT, seed=3)
 

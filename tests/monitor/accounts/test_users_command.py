@@ -70,7 +70,7 @@ def test_reset_and_disable_end_sessions_of_a_running_desk(run):
     for act in ("reset", "disable"):
         token, _ = sessions.sign_in(run.store, "li.lei", password, NOW)
         out = run(act, "li.lei")
-        with Store(str(run.store.engine.url)).reading() as session:
+        with Store(str(run.store.engine.url)) as other, other.reading() as session:
             assert sessions.find(session, token, NOW) is None
         password = out.strip().rpartition(" ")[2]
     assert sessions.sign_in(run.store, "li.lei", password, NOW) is None

@@ -28,33 +28,20 @@ pytestmark = pytest.mark.long
 MINUTE, HOUR = 60_000, 3_600_000
 
 
-@pytest.fixture(scope="module")
-def _big(request, tmp_path_factory):
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def big(request, tmp_path_factory):
     """One crowded store a database and module: 5,000 open alarms and 60,000 that have ended."""
     from monitor.store.schema import upgrade
     from monitor.store.session import Store
 
-    made = {}
-
-    def make(dialect):
-        if dialect not in made:
-            if dialect == "postgresql":
-                url = request.getfixturevalue("postgres").database("offsite")
-            else:
-                url = f"sqlite:///{tmp_path_factory.mktemp('big')}/big.db"
-            made[dialect] = Store(url)
-            upgrade(made[dialect])
-            crowd(made[dialect], opened=5_000, ended=60_000)
-        return made[dialect]
-
-    yield make
-    for store in made.values():
-        store.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def big(request, _big):
-    return _big(request.param)
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database("offsite")
+    else:
+        url = f"sqlite:///{tmp_path_factory.mktemp('big')}/big.db"
+    with Store(url) as store:
+        upgrade(store)
+        crowd(store, opened=5_000, ended=60_000)
+        yield store
 
 
 @contextmanager

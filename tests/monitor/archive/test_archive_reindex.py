@@ -144,27 +144,26 @@ def test_of_files_that_say_the_same_those_are_taken_that_hold_every_offset_once(
 def test_any_log_cut_anywhere_comes_back(data, sqlite_template, tmp_path_factory):
     folder = tmp_path_factory.mktemp("reindex")
     shutil.copy(sqlite_template, folder / "store.db")
-    store = Store(f"sqlite:///{folder}/store.db")
-    made = Archive(store, folder / "archive")
-    made.begin(1)
-    made.write(0, data.draw(raw_logs()), data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)))
-    if data.draw(st.booleans()):
-        cut_all(made)
-    let_go(made)
-    before, whole = (
-        rows(store, "spans", "offsets"),
-        [r.offset for r in ArchiveReader(store, made.folder).raw(0, index.Selection())],
-    )
-    with store.writing() as session:
-        session.execute(delete(ArchiveChunk))
-    done = reindex(store, made.folder, kafka=lambda *_: (0, ()))
-    if data.draw(st.booleans()):  # what was replaced is deleted: nothing that counts goes with it
-        for path in done.waste:
-            (made.folder / path).unlink()
-    assert [r.offset for r in ArchiveReader(store, made.folder).raw(0, index.Selection())] == whole
-    assert sum(chunk[10] for chunk in rows(store)["chunks"]) == sum(chunk[10] for chunk in before["chunks"])
-    assert verify(store, made.folder).faults == []
-    store.close()
+    with Store(f"sqlite:///{folder}/store.db") as store:
+        made = Archive(store, folder / "archive")
+        made.begin(1)
+        made.write(0, data.draw(raw_logs()), data.draw(st.lists(st.integers(1, 9), min_size=1, max_size=4)))
+        if data.draw(st.booleans()):
+            cut_all(made)
+        let_go(made)
+        before, whole = (
+            rows(store, "spans", "offsets"),
+            [r.offset for r in ArchiveReader(store, made.folder).raw(0, index.Selection())],
+        )
+        with store.writing() as session:
+            session.execute(delete(ArchiveChunk))
+        done = reindex(store, made.folder, kafka=lambda *_: (0, ()))
+        if data.draw(st.booleans()):  # what was replaced is deleted: nothing that counts goes with it
+            for path in done.waste:
+                (made.folder / path).unlink()
+        assert [r.offset for r in ArchiveReader(store, made.folder).raw(0, index.Selection())] == whole
+        assert sum(chunk[10] for chunk in rows(store)["chunks"]) == sum(chunk[10] for chunk in before["chunks"])
+        assert verify(store, made.folder).faults == []
 
 
 def test_damaged_and_foreign_files_are_named_and_count_for_nothing(archive):
