@@ -23,6 +23,7 @@ from monitor.archive.chunkfile import HOUR_MS
 from monitor.archive.index import Selection
 from monitor.archive.reader import ArchiveReader
 from monitor.store.session import StoreDownError
+from rules.batches import Batches, Seen
 from rules.records import LogRecord, Quality, Readings
 
 if TYPE_CHECKING:
@@ -77,6 +78,8 @@ class _Picture:
     read_to: int = 0
     """Offsets of the facility's partition that were read; 0 before the first time."""
     tried: bool = False
+    batches: Batches = field(default_factory=Batches)
+    """The batches it was drawn from: one that comes again with other content is left out, as the fold does."""
     stretches: dict[int, tuple[float, float]] = field(default_factory=dict)
     newest_ms: int = -1
     last: float = 0.0
@@ -116,14 +119,20 @@ def wanted_of(row: AlarmRow, now_ms: int) -> Wanted | None:
     return Wanted(row.id, row.facility, tag, until - SPAN_MS, until)
 
 
-def _feed(payload: Readings, of: dict[str, list[_Picture]]) -> None:
+def _feed(record: LogRecord, payload: Readings, of: dict[str, list[_Picture]]) -> None:
+    fresh = {
+        id(picture): picture.batches.meet(payload, record.received) is not Seen.CONFLICT
+        for pictures in of.values()
+        for picture in pictures
+    }
     row = 0
     for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
         here = slice(row, row + count)
         row += count
-        if tag in of:
+        drawn = [picture for picture in of.get(tag, ()) if fresh[id(picture)]]
+        if drawn:
             columns = payload.time[here].tolist(), payload.value[here].tolist(), payload.quality[here].tolist()
-            for picture in of[tag]:
+            for picture in drawn:
                 picture.add(*columns)
 
 
@@ -208,7 +217,7 @@ class Sparks:
             record = raw.decoded(partition)  # of its home partition: what stands elsewhere is never looked at
             if isinstance(record, LogRecord) and isinstance(record.payload, Readings):
                 with self._changed:
-                    _feed(record.payload, of[record.facility])
+                    _feed(record, record.payload, of[record.facility])
         with self._changed:
             for picture in pictures:
                 picture.read_to, picture.tried = end, True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import select
@@ -131,6 +132,31 @@ def test_a_record_in_a_foreign_partition_is_not_drawn(store, tmp_path):
     write(lab, (8, 1.0), partition=1 - home)
     row = alarm(lab)
     assert [point[1] for point in read(lab, row)[row.id].points] == [5.0]
+
+
+def named(number, batch_id, ago, value):
+    at = NOW - ago * MINUTE
+    return batch(number, NOW - 90 * MINUTE + number * 1_000, [("T1", at, value, 0)], FIRM, batch_id)
+
+
+def test_a_batch_that_comes_again_with_other_content_is_not_drawn_whenever_it_is_read(lab):
+    lab.archive.write(0, [named(0, "a", 60, 5.0), named(1, "b", 50, 6.0), named(2, "a", 40, 99.0)], (1,))
+    row = alarm(lab)
+    assert [point[1] for point in read(lab, row)[row.id].points] == [5.0, 6.0]
+    lab.archive.write(0, [named(3, "b", 30, 77.0), named(4, "a", 20, 88.0), named(5, "c", 10, 7.0)], (1,))
+    assert [point[1] for point in read(lab, row)[row.id].points] == [5.0, 6.0, 7.0]
+
+
+def test_a_batch_that_was_read_for_one_alarm_is_drawn_for_the_next_too(lab):
+    lab.archive.write(0, [named(0, "a", 60, 5.0), named(1, "b", 50, 6.0)], (1,))
+    row = alarm(lab)
+    assert len(read(lab, row)[row.id].points) == 2
+    later = row.id[:-1] + "x"
+    wanted = replace(wanted_of(row, NOW), alarm=later)
+    with lab.desk.sparks._changed:
+        lab.desk.sparks._note(wanted, NOW)
+    lab.desk.sparks.turn()
+    assert lab.desk.sparks._pictures[later].spark().points == read(lab, row)[row.id].points
 
 
 def test_what_was_read_is_not_read_again_and_what_comes_is_added(lab, files):

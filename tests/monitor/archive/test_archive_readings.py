@@ -26,12 +26,12 @@ HOUR_0 = 495_000 * HOUR_MS
 FIRM, OTHER = "BJ-ONE", "BJ-TWO"
 
 
-def batch(offset, received, rows, facility=FIRM):
+def batch(offset, received, rows, facility=FIRM, name=None):
     """One record; rows are (tag, time, value or None, quality)."""
     tags = tuple(dict.fromkeys(row[0] for row in rows))
     ordered = [row for tag in tags for row in rows if row[0] == tag]
     payload = Readings(
-        f"b{offset}",
+        name or f"b{offset}",
         tags,
         np.array([sum(row[0] == tag for row in rows) for tag in tags], np.int32),
         np.array([row[1] for row in ordered], np.int64),
