@@ -147,13 +147,18 @@ def test_every_alert_fires_when_it_should_and_none_when_all_is_well(tmp_path):
 
 
 def test_a_rule_that_never_fires_and_one_that_fires_for_nothing_are_found(tmp_path):
-    shutil.copy(Path(__file__).with_name("rules_test.yml"), tmp_path)
+    # Those of one metric alone: promtool takes seconds for all.
+    cases = YAML(typ="safe").load(Path(__file__).with_name("rules_test.yml").read_text(encoding="utf-8"))
+    cases["tests"] = [case for case in cases["tests"] if "outbox_waiting" in json.dumps(case)]
+    (tmp_path / "rules_test.yml").write_text(json.dumps(cases), encoding="utf-8")
     text = (DEPLOY / "prometheus" / "rules.yml").read_text(encoding="utf-8")
     for old, new in (("offsite_desk_outbox_waiting > 0", "offsite_desk_outbox_waiting > 9"),
                      ("offsite_desk_outbox_waiting > 0", "offsite_desk_outbox_waiting >= 0")):  # fmt: skip
         assert old in text
-        (tmp_path / "rules.yml").write_text(text.replace(old, new), encoding="utf-8")
-        assert tool("promtool", "test", "rules", tmp_path / "rules_test.yml").returncode != 0
+        for content, fails in ((text, False), (text.replace(old, new), True)):
+            (tmp_path / "rules.yml").write_text(content, encoding="utf-8")
+            done = tool("promtool", "test", "rules", tmp_path / "rules_test.yml")
+            assert (done.returncode != 0) is fails, done.stdout + done.stderr
 
 
 def test_amtool_accepts_the_routes_and_each_kind_of_alert_finds_its_receiver(tmp_path):

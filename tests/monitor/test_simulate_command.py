@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from monitor.cli import main
+
 OFFSITE = [sys.executable, "-m", "monitor", "simulate"]
 FIRMS = ["BJ-MFR-0007", "BJ-CEL-0003", "BJ-WHS-0021", "BJ-HOS-0104", "BJ-CTS-0012"]
 
@@ -144,9 +146,11 @@ def test_a_rehearsal_fails_when_the_script_breaks_its_promise(tmp_path, by, code
         (["--history", "121"], 2, "history"),
     ],
 )
-def test_what_cannot_run_is_said(arguments, code, word):
-    done = call(*arguments)
-    assert done.returncode == code
-    assert word in done.stderr
-    assert done.stdout == ""
-    assert "Traceback" not in done.stderr
+def test_what_cannot_run_is_said(arguments, code, word, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", *arguments])
+    told = capsys.readouterr()
+    assert ended.value.code == code
+    assert word in told.err
+    assert told.out == ""
+    assert "Traceback" not in told.err
