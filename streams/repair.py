@@ -55,6 +55,13 @@ class QuarantinedError(ContractError):
     action: ClassVar[str] = "Release it first (`offsite quarantine list`), with workers that can fold its record."
 
 
+class NotVisibleError(ContractError):
+    """What was committed cannot be read."""
+
+    code: ClassVar[str] = "not_visible"
+    action: ClassVar[str] = "Look at Kafka's log; then run `offsite state check`, and this command again if it says so."
+
+
 class OriginLostError(ContractError):
     """Where a partition was folded first is not known, or not there any more."""
 
@@ -273,12 +280,33 @@ async def fenced(settings: WorkerSettings, partition: int) -> AsyncIterator[AIOK
 async def transact_all(
     producer: AIOKafkaProducer, rows: Sequence[Row], position: tuple[WorkerSettings, int, int] | None
 ) -> None:
-    """Send rows: with a position in one transaction with the group's offset, else in as many as it takes."""
+    """Send rows: with a position in one transaction with the group's offset, else in as many as it takes.
+
+    Raises:
+        NotVisibleError: with a position: what was committed cannot be read within a minute.
+    """
     if position is not None:
         await _transact(producer, rows, position)
+        await _stands(*position)
         return
     for batch in _batched(rows):
         await _transact(producer, batch, None)
+
+
+async def _stands(settings: WorkerSettings, partition: int, offset: int) -> None:
+    """Wait until what was committed can be read: the coordinator confirms it before its markers are written everywhere.
+
+    Whoever looks at once would see a state that is lost, or the one of before.
+    """
+    deadline = monotonic() + COORDINATOR_S
+    while True:
+        (standing,) = await look(settings, [partition])
+        if standing.committed == offset and standing.marker is not None and standing.marker.next == offset:
+            return
+        if monotonic() > deadline:
+            told = f"partition {partition}: committed up to {offset}, but read is {standing.verdict} ({standing.why})"
+            raise NotVisibleError(told)
+        await asyncio.sleep(AGAIN_S)
 
 
 def _batched(rows: Iterable[Row]) -> Iterator[list[Row]]:

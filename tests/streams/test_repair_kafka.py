@@ -22,7 +22,8 @@ from streams.codec import encode, home_of, key_of
 from streams.dump import open_log
 from streams.history import LogHistory
 from streams.refold import NotAdoptedError, Refold, RefoldDiffersError
-from streams.repair import OriginLostError, QuarantinedError, WorkersRunError
+from streams.repair import NotVisibleError, OriginLostError, QuarantinedError, WorkersRunError
+from streams.restore import read_state
 from streams.upgrade import upgrade
 from streams.worker_settings import WorkerSettings
 from tests import coldlog
@@ -165,6 +166,34 @@ async def test_a_lost_state_is_seen_and_rebuilt_and_nothing_is_published_twice(s
     (done,) = await site.rebuild()
     assert (done.compared, done.published) == (len(folded), 0)
     assert site.published() == folded
+
+
+async def test_a_rebuild_ends_when_its_state_can_be_read_and_says_so_if_it_never_can(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The coordinator confirms a transaction before its markers stand: who reads at once sees the state of before."""
+    await site.send(story())
+    await site.rebuild()
+    (early,) = (await read_state(site.kafka.for_aiokafka(), site.settings.state_topic, [site.partition]))[0].values()
+    await site.send(story(30, registered=False))
+    late = 3
+
+    async def behind(*arguments: Any) -> Any:
+        nonlocal late
+        late -= 1
+        return ({site.partition: early}, {}) if late >= 0 else await read_state(*arguments)
+
+    monkeypatch.setattr(repair, "AGAIN_S", 0.01)
+    monkeypatch.setattr(repair, "read_state", behind)
+    await site.rebuild()
+    assert late < 0
+    end = (await site.standing()).end
+    assert ((await site.standing()).verdict, (await site.standing()).committed) == ("whole", end)
+    late = 1_000
+    monkeypatch.setattr(repair, "COORDINATOR_S", 0.0)
+    await site.send(story(60, registered=False))
+    with pytest.raises(NotVisibleError, match="committed up to"):
+        await site.rebuild()
 
 
 async def test_where_log_and_changes_differ_or_the_beginning_is_gone_nothing_is_written(site: Site) -> None:
