@@ -17,18 +17,20 @@ import subprocess
 import sys
 import time
 import uuid
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from rules.errors import PartMissingError
-from streams import jars
+from streams import jars, jvm
 from streams.clients import opened
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Sequence
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 20.0
@@ -91,8 +93,17 @@ class EmbeddedBroker:
     Start it from a thread that lives as long as the broker shall: Linux ends the child with the thread that began it.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, fresh: bool = False, heap_mb: int = 512) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        port: int | None = None,
+        fresh: bool = False,
+        heap_mb: int = 512,
+        java_options: Sequence[str] = (),
+    ) -> None:
         self.folder = folder.resolve()
+        self._java_options = java_options
         self._wanted_port = port
         self._heap_mb = heap_mb
         self._fresh = fresh
@@ -148,6 +159,7 @@ class EmbeddedBroker:
         self._write_configuration(meta)
         base = [
             program,
+            *jvm.options(libraries, program),
             f"-Xmx{self._heap_mb}m",
             f"-Xms{self._heap_mb // 2}m",
             f"-Dlog4j2.configurationFile={self.folder / 'log4j2.properties'}",
@@ -170,7 +182,7 @@ class EmbeddedBroker:
         launcher = [sys.executable, "-m", "streams.launch", str(os.getpid())]
         with (self.folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(  # noqa: S603 - our own launcher
-                [*launcher, *base, "kafka.Kafka", properties],
+                [*launcher, *base, *self._java_options, "kafka.Kafka", properties],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
                 # The broker itself holds the lock: it stands for as long as anybody can write there.
                 pass_fds=() if self._lock is None else (self._lock,),
@@ -336,3 +348,22 @@ def _cluster_id() -> str:
         text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         if not text.startswith("-"):
             return text
+
+
+def keep_classes() -> Path:
+    """Start and stop a broker once so that Java keeps Kafka's classes for the next ones; nothing to do if it has them.
+
+    Raises:
+        OffsiteError: no jars, no Java, or the broker does not start.
+    """
+    archive = jvm.archive_of(jars.ensure_jars(), jars.java())
+    if not archive.exists():
+        with TemporaryDirectory(prefix="offsite-classes-") as folder:
+            made = Path(folder) / "kafka.jsa"
+            with EmbeddedBroker(Path(folder) / "kafka", java_options=[f"-XX:ArchiveClassesAtExit={made}"]):
+                pass
+            if made.exists():  # a Java without the feature goes without it
+                partial = archive.with_suffix(f".{os.getpid()}")
+                shutil.copyfile(made, partial)
+                partial.replace(archive)
+    return archive

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, settings
 from monitor.store.schema import upgrade
 from monitor.store.session import Store
 from rules.errors import PartMissingError
-from streams import admin, jars
+from streams import admin, jars, jvm
 from streams.broker import EmbeddedBroker
 from streams.settings import KafkaSettings
 from tests.real_parts import require
@@ -32,6 +32,8 @@ _BUSY = [HealthCheck.too_slow]
 settings.register_profile("dev", deadline=None, suppress_health_check=_BUSY)
 settings.register_profile("ci", deadline=None, derandomize=True, suppress_health_check=_BUSY)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+# Brokers of tests live for seconds: what the second compiler makes of them is not worth its time.
+os.environ.setdefault(jvm.VARIABLE, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 INNER_LOOP = 30
 """Examples of a property in `make check`, in percent of those that `make test` and `make test-full` try."""
 

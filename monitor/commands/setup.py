@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import typer
 
 from rules import kernels
+from rules.errors import OffsiteError
 from streams import jars
+from streams.broker import keep_classes
 
 app = typer.Typer(add_completion=False, help="Fetch Kafka's jars and compile the kernels, once per user.")
 
@@ -18,5 +21,11 @@ def command() -> None:
     sys.stderr.write("fetching Kafka's jars ...\n")
     jars.ensure_jars()
     jars.java()
-    sys.stderr.write("compiling the kernels ...\n")
-    kernels.warm()
+    sys.stderr.write("compiling the kernels, and keeping Kafka's classes for a quick start ...\n")
+    with ThreadPoolExecutor(1) as beside:
+        kept = beside.submit(keep_classes)
+        kernels.warm()
+        try:
+            kept.result()
+        except OffsiteError as error:  # brokers start without it, only slower
+            sys.stderr.write(f"Kafka's classes are not kept: {error}\n")

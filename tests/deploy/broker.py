@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
-from streams import jars
+from streams import jars, jvm
 from streams.broker import free_port
 from streams.settings import KafkaSettings
 
@@ -45,6 +45,7 @@ class Node:
             "KAFKA_REPLICATION": self.replication, "KAFKA_INTERNAL_PARTITIONS": 3, "KAFKA_DATA": self.folder / "data",
             "KAFKA_SECRETS": self.secrets, "KAFKA_LIBS": jars.ensure_jars(), "KAFKA_RUN": self.folder / "run",
             "KAFKA_JAVA": jars.java(), "KAFKA_HEAP_MB": 400,
+            "JDK_JAVA_OPTIONS": " ".join(jvm.options(jars.ensure_jars(), jars.java())),
         }  # fmt: skip
         if self.voters:
             own["KAFKA_VOTERS"] = self.voters
