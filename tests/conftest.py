@@ -6,6 +6,7 @@ import itertools
 import os
 import shutil
 import threading
+import zlib
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -48,12 +49,35 @@ LONG = (
 
 
 ONE_DATABASE = {
-    "tests/monitor/archive/test_archive_kafka.py::test_kills_at_random_points": "postgresql",
     "tests/monitor/archive/test_archive_property.py": "postgresql",
     "tests/monitor/store/test_outbox_kills.py": "sqlite",
     "tests/monitor/desk/test_follower_outages.py::test_a_desk_killed_at_random_points": "sqlite",
 }
 """Long suites that `make test` runs on one database alone; the other, named here, is left to `make test-full`."""
+
+
+BROWSER = "tests/monitor/desk/browser/"
+LANGUAGES = ("zh", "en")
+FIRST = (
+    "tests/e2e/test_demo.py", "tests/chaos/test_chaos.py", "tests/deploy/test_acls_kafka.py", "tests/streams/test_broker.py",
+    "tests/e2e/test_front_to_alarm.py", "tests/monitor/desk/browser/test_access.py",
+    "tests/monitor/desk/browser/test_long_texts.py", "tests/monitor/desk/test_follower_outages.py",
+    "tests/monitor/test_gateway_real.py", "tests/streams/test_worker_kafka.py", "tests/monitor/archive/test_archive_commands.py",
+)  # fmt: skip
+"""Files of a minute and more begin first: none of them is waited for alone at the end."""
+
+
+def _other_language(item: pytest.Item, parameters: dict[str, object]) -> bool:
+    """Say whether a browser test in this language is left to `make test-full`: in `make test` each is run in one of both.
+
+    Tests and windows share the languages out among them.
+    """
+    language = parameters.get("language")
+    if not item.nodeid.startswith(BROWSER) or language not in LANGUAGES:
+        return False
+    others = sorted(f"{name}={value}" for name, value in parameters.items() if name != "language")
+    rest = " ".join([item.nodeid.partition("[")[0], *others])
+    return language != LANGUAGES[zlib.crc32(rest.encode()) % 2]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -75,8 +99,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if "postgresql" in parameters.values() or "postgres" in names:
             item.add_marker("postgres")
         left = next((base for start, base in ONE_DATABASE.items() if item.nodeid.startswith(start)), None)
-        if left is not None and left in parameters.values():
+        if (left is not None and left in parameters.values()) or _other_language(item, parameters):
             item.add_marker("slow")
+    ranks = {name: rank for rank, name in enumerate(FIRST)}
+    items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(FIRST)))
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -212,6 +212,7 @@ def test_a_gateway_killed_after_the_receipt_loses_nothing_and_a_repeat_changes_n
     assert [(r["partition"], r["offset"]) for r in kept if r["kind"] == "readings"] == receipts
 
 
+@pytest.mark.slow  # in `make test`: test_gateway_real.py, a broker killed under load
 def test_a_broker_that_goes_away_is_answered_with_503_and_comes_back(tmp_path):
     key, key_hash = new_key()
     broker = EmbeddedBroker(tmp_path / "k").start()

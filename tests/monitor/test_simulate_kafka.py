@@ -58,6 +58,7 @@ def logged(env):
     return list(read_lines(done.stdout.splitlines(), "dump"))
 
 
+@pytest.mark.slow  # in `make test`: the demo does the same
 def test_firms_post_through_the_real_gateway_and_the_log_folds_to_the_scripts_promise(kafka_settings, tmp_path):
     env = environment(kafka_settings)
     path, keys_path = tmp_path / "script.yaml", tmp_path / "keys.json"

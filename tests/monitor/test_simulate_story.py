@@ -53,7 +53,7 @@ def test_an_hour_without_faults_raises_nothing(seed, speed):
     assert run(quiet(), 60, seed=seed, speed=speed) == []
 
 
-@pytest.mark.parametrize("shift", [0, 567, 1_234_567, 40_000_001])
+@pytest.mark.parametrize("shift", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (567, 1_234_567, 40_000_001))])
 def test_the_whole_story_gives_what_it_declares_and_nothing_else(shift):
     began = BEGAN + shift
     until = began + story().end

@@ -44,6 +44,7 @@ def assignments(worker: Worker) -> list[str]:
     ]
 
 
+@pytest.mark.slow  # in `make test`: test_memory_groups.py
 async def test_a_standby_lives_says_so_and_takes_over(kafka: EmbeddedBroker, tmp_path: Path) -> None:
     lab = Lab(kafka.bootstrap, tmp_path, partitions=1, settings={"assignment_timeout_s": 8.0})
     lab.create_topics()

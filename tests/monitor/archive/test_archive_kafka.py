@@ -298,6 +298,7 @@ def pump(kafka, stop, sent):
         client.close(timeout=10)
 
 
+@pytest.mark.slow  # in `make test`: test_archive_property.py, and the short chaos
 def test_kills_at_random_points_lose_nothing_and_double_nothing(store, store_url, kafka_settings, folder, tmp_path):
     chance = random.Random(11)  # noqa: S311 - as above
     stop, sent = threading.Event(), [0]

@@ -235,6 +235,7 @@ def test_readiness_names_what_is_not_ready():
     assert lab.manager.not_ready() == ["a", "b"]
 
 
+@pytest.mark.slow  # in `make test`: test_run_command.py
 def test_real_processes_are_restarted_and_ended(tmp_path):
     log = tmp_path / "log"
     spec = Spec("broken", ("rules", "--no-such-option"), "http://127.0.0.1:1/", dict(os.environ), log)
