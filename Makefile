@@ -7,6 +7,9 @@ KERNELS := $(VENV)/.kernels-done
 COMPILED := rules/jit.py rules/kernels.py rules/layout.py rules/ring.py $(wildcard rules/kinds/*.py)
 PYTEST := $(BIN)/python -m pytest
 
+# Where the environment forbids Python to keep compiled code, every process would compile all libraries anew: seconds each.
+export PYTHONDONTWRITEBYTECODE :=
+
 .DEFAULT_GOAL := help
 BEGAN := $(shell date +%s)
 .PHONY: help setup demo test test-full check chaos lint types units bench clean

@@ -64,7 +64,7 @@ async def complete_but(lab: Lab, missing: str) -> bool:
     return all(len(seen.get(stream, [])) >= len(rows) for stream, rows in expected.items() if stream != missing)
 
 
-@pytest.mark.slow  # in `make test`: test_quarantine.py, and the poison of the short chaos
+@pytest.mark.slow  # in `make test`: test_quarantine.py
 async def test_a_record_that_kills_is_quarantined_after_three_deaths_and_released_by_an_operator(
     lab: Lab, tmp_path: Path
 ) -> None:
