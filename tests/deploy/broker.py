@@ -45,7 +45,8 @@ class Node:
             "KAFKA_REPLICATION": self.replication, "KAFKA_INTERNAL_PARTITIONS": 3, "KAFKA_DATA": self.folder / "data",
             "KAFKA_SECRETS": self.secrets, "KAFKA_LIBS": jars.ensure_jars(), "KAFKA_RUN": self.folder / "run",
             "KAFKA_JAVA": jars.java(), "KAFKA_HEAP_MB": 400,
-            "JDK_JAVA_OPTIONS": " ".join(jvm.options(jars.ensure_jars(), jars.java())),
+            # start.sh chooses the collector itself, and Java takes one alone.
+            "JDK_JAVA_OPTIONS": " ".join(o for o in jvm.options(jars.ensure_jars(), jars.java()) if not o.endswith("GC")),
         }  # fmt: skip
         if self.voters:
             own["KAFKA_VOTERS"] = self.voters
