@@ -44,6 +44,13 @@ _numbers = itertools.count(1)
 LONG = (
     "tests/deploy/", "tests/monitor/supervise/", "tests/monitor/test_simulate_", "tests/monitor/test_evaluate_command",
     "tests/monitor/desk/test_threads", "tests/monitor/archive/test_archive_property", "tests/monitor/test_run_command",
+    "tests/monitor/backup/test_backup", "tests/monitor/desk/test_follower_outages", "tests/monitor/demo/test_folder",
+    "tests/monitor/archive/test_archive_reindex", "tests/monitor/test_gateway_connections", "tests/monitor/desk/test_stream",
+    "tests/monitor/alarms/test_moments", "tests/streams/test_refold", "tests/streams/test_memory_groups",
+    "tests/streams/test_memory_kills", "tests/streams/test_memory_order", "tests/streams/test_memory_commits",
+    "tests/streams/test_worker.py::test_a_wrong_setting", "tests/streams/test_quarantine.py::test_released_from_quarantine",
+    "tests/monitor/test_gateway_standing.py::test_the_process_ends", "tests/monitor/desk/test_admission.py::test_a_taken_port",
+    "tests/contracts/test_kafka_python_clients", "tests/monitor/test_gateway_lane",
 )  # fmt: skip
 """Suites that start processes or fold hours: no part of the inner loop."""
 
