@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, TypeAlias
 
-from rules.occurrence import Occurrence
+import msgspec
+
+from rules.occurrence import Occurrence, Packed
+
+PackedAside: TypeAlias = tuple[
+    Packed, Annotated[int, msgspec.Meta(ge=1)], bool, list[tuple[list[tuple[str, str]], Packed]]
+]
+"""A rule put aside, in a snapshot: the members of `Aside`, in their order."""
 
 
 @dataclass(slots=True)
@@ -20,13 +27,13 @@ class Aside:
     left: list[tuple[dict[str, str], Occurrence]] = field(default_factory=list)
     """What the rule had raised and not ended, with its subject: unknown until the rule is tried again."""
 
-    def pack(self) -> list[Any]:
-        """Return the members as a list for a snapshot."""
-        left = [[list(subject.items()), occurrence.pack()] for subject, occurrence in self.left]
-        return [self.occurrence.pack(), self.use, self.muted, left]
+    def pack(self) -> PackedAside:
+        """Return the members for a snapshot."""
+        left = [(list(subject.items()), occurrence.pack()) for subject, occurrence in self.left]
+        return (self.occurrence.pack(), self.use, self.muted, left)
 
     @classmethod
-    def unpack(cls, row: list[Any]) -> Aside:
-        """Return what a packed list says."""
+    def unpack(cls, row: PackedAside) -> Aside:
+        """Return what packed members say."""
         left = [(dict(subject), Occurrence.unpack(packed)) for subject, packed in row[3]]
         return cls(Occurrence.unpack(row[0]), row[1], row[2], left)

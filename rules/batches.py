@@ -10,8 +10,9 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
+import msgspec
 import numpy as np
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 KEPT = 1_024
 KEPT_MS = 24 * 3_600_000
 DIGEST_BYTES = 8
+PackedBatches: TypeAlias = tuple[Annotated[int, msgspec.Meta(ge=0)], list[str], bytes, bytes]
+"""In a snapshot: the number of the next batch, ids, digests, distances of receive times."""
 
 
 class Seen(Enum):
@@ -58,15 +61,15 @@ class Batches:
         place = number - (self.next - len(self._rows))
         return self._rows[place][0] if 0 <= place < len(self._rows) else None
 
-    def pack(self) -> list[Any]:
-        """Return the members as a list for a snapshot: receive times as distances, which take little room."""
+    def pack(self) -> PackedBatches:
+        """Return the members for a snapshot: receive times as distances, which take little room."""
         ids = [row[0] for row in self._rows]
         times = np.diff(np.array([row[2] for row in self._rows], "<i8"), prepend=0).astype("<i8")
-        return [self.next, ids, b"".join(row[1] for row in self._rows), times.tobytes()]
+        return (self.next, ids, b"".join(row[1] for row in self._rows), times.tobytes())
 
     @classmethod
-    def unpack(cls, packed: list[Any]) -> Batches:
-        """Return the batches of a packed list."""
+    def unpack(cls, packed: PackedBatches) -> Batches:
+        """Return the batches of their packed members."""
         number, ids, digests, times = packed
         received = np.cumsum(np.frombuffer(times, "<i8")).tolist()
         parts = [digests[i * DIGEST_BYTES : (i + 1) * DIGEST_BYTES] for i in range(len(ids))]

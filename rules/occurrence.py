@@ -5,10 +5,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, TypeAlias
+
+import msgspec
 
 from rules.changes import ChangeKind
 from rules.layout import NONE
+
+Time: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, lt=1 << 62)]
+Colour: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
+Packed: TypeAlias = tuple[
+    str, Time, Time, Time, Colour, Colour, Time, Time, bool, bool, str | None, list[tuple[str, bool]]
+]
+"""An occurrence in a snapshot: the members of `Occurrence`, in their order."""
 
 
 class Told(IntEnum):
@@ -49,16 +58,16 @@ class Occurrence:
         """Say whether it is open and stands."""
         return self.end == NONE and not self.retracted
 
-    def pack(self) -> list[Any]:
-        """Return the members as a list for a snapshot."""
-        return [
+    def pack(self) -> Packed:
+        """Return the members for a snapshot."""
+        return (
             self.alarm, self.first_start, self.start, self.end, self.sev, self.top, self.opened, self.closed,
             self.unknown, self.retracted, self.by, list(self.children.items()),
-        ]  # fmt: skip
+        )  # fmt: skip
 
     @classmethod
-    def unpack(cls, row: list[Any]) -> Occurrence:
-        """Return the occurrence of a packed list."""
+    def unpack(cls, row: Packed) -> Occurrence:
+        """Return the occurrence of its packed members."""
         occurrence = cls(*row[:7])
         occurrence.closed, occurrence.unknown, occurrence.retracted, occurrence.by = row[7:11]
         occurrence.children = dict(row[11])

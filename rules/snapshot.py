@@ -6,14 +6,18 @@ import base64
 import binascii
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from rules.aside import PackedAside
+from rules.batches import PackedBatches
 from rules.errors import OffsiteError
+from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT, MigrationError, describe, migrated
+from rules.occurrence import Packed
 
 if TYPE_CHECKING:
     from rules.records import StateRecord
@@ -28,6 +32,12 @@ LEVEL = 1
 """zlib's fastest: state is arrays of zeros and repeats, and a checkpoint holds up the fold."""
 Key: TypeAlias = tuple[str, str]
 """Rule and tag of an instance."""
+Kinds: TypeAlias = Literal["limit", "frozen", "gap"]
+_Instant: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+PackedGroup: TypeAlias = tuple[
+    str, str, Packed, _Instant, Annotated[int, msgspec.Meta(ge=1)], _Instant, _Instant, _Instant
+]
+"""A silence of a place (rules/state.py): the members of `Group`, in their order."""
 
 
 class SnapshotError(OffsiteError):
@@ -53,13 +63,13 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     registered: list[tuple[str, int]]
     left: list[tuple[str, int]]
     unknown_tags: int
-    batches: list[Any]
+    batches: PackedBatches
     """The batches that came last (rules/batches.py)."""
     repeated: int
     conflicting: int
-    occurrences: list[tuple[str, str, str, list[list[Any]]]]
-    groups: list[list[Any]]
-    aside: list[tuple[str, list[Any]]]
+    occurrences: list[tuple[Kinds, str, str, list[Packed]]]
+    groups: list[PackedGroup]
+    aside: list[tuple[str, PackedAside]]
     """Rules that raised here and what is kept of them (rules/aside.py), sorted."""
     keys: dict[str, list[Key]]
     """Kind of rule -> its instances, in the order of the arrays."""

@@ -14,17 +14,24 @@ from rules.batches import Batches
 from rules.kinds import frozen, gap, limit
 from rules.layout import FROZEN, GAP, LIMIT, NEVER, NONE, Array
 from rules.migrate import FORMAT, describe
+from rules.models import Severity
 from rules.occurrence import Occurrence
-from rules.snapshot import Body, SnapshotError, load_array, sealed
+from rules.snapshot import Body, Kinds, PackedGroup, SnapshotError, load_array, sealed
 
 if TYPE_CHECKING:
     from rules.plan import Plan
 
 MAX_LEFT = 5_000
+COLOURS = len(Severity)
+PLANNED = (
+    "interval", "delivery", "range_low", "range_high", "ring_off", "ring_cap",
+    "limit_lo", "limit_hi", "frozen_lo", "frozen_hi", "gap_lo", "gap_hi",
+)  # fmt: skip
+"""What the plan alone says of a series."""
 COUNTERS = ("rows", "duplicate", "conflict", "late", "stale", "future")
-KIND_NAMES = {LIMIT: "limit", FROZEN: "frozen", GAP: "gap"}
+KIND_NAMES: dict[int, Kinds] = {LIMIT: "limit", FROZEN: "frozen", GAP: "gap"}
 """How snapshots call the kinds: a number may change, a name may not."""
-_KINDS = {name: kind for kind, name in KIND_NAMES.items()}
+_KINDS: dict[str, int] = {name: kind for kind, name in KIND_NAMES.items()}
 ARRAYS = {
     "series": "series", "ring_t": "instants", "ring_m": "instants", "ring_b": "instants", "ring_v": "values", "ring_q": "qualities",
     "limit_head": "limit", "limit_tail": "limit", "frozen_head": "frozen", "frozen_tail": "frozen", "gaps": "gap",
@@ -47,22 +54,14 @@ class Group:
     release: int = NEVER
     """When, after its end, what is still silent is released."""
 
-    def pack(self) -> list[Any]:
-        """Return the members as a list for a snapshot."""
-        return [
-            self.rule,
-            self.place,
-            self.occurrence.pack(),
-            self.lo,
-            self.interval,
-            self.raised,
-            self.due,
-            self.release,
-        ]
+    def pack(self) -> PackedGroup:
+        """Return the members for a snapshot."""
+        times = (self.lo, self.interval, self.raised, self.due, self.release)
+        return (self.rule, self.place, self.occurrence.pack(), *times)
 
     @classmethod
-    def unpack(cls, row: list[Any]) -> Group:
-        """Return the group of a packed list."""
+    def unpack(cls, row: PackedGroup) -> Group:
+        """Return the group of its packed members."""
         return cls(row[0], row[1], Occurrence.unpack(row[2]), *row[3:])
 
 
@@ -316,8 +315,10 @@ class FacilityState:
         """
         if body.keys != _keys(self.plan):
             raise SnapshotError(f"snapshot of {self.facility}: its instances do not fit its register and packs")
-        for name in ARRAYS if self.plan is not None else ():
-            load_array(body, name, getattr(self, name))
+        if self.plan is not None:
+            for name in ARRAYS:
+                load_array(body, name, getattr(self, name))
+            self._fits(self.plan)
         for name in ("version", "clock", "seq", "position", "packs", "unknown_tags", "repeated", "conflicting"):
             setattr(self, name, getattr(body, name))
         self.batches = Batches.unpack(body.batches)
@@ -326,6 +327,19 @@ class FacilityState:
         self.groups = [Group.unpack(row) for row in body.groups]
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         self.refresh_due()
+
+    def _fits(self, plan: Plan) -> None:
+        """Refuse numbers that no fold leaves: compiled code trusts the places of rings, and colours are looked up."""
+        series = self.series
+        moved = [name for name in PLANNED if not np.array_equal(series[name], plan.series[name])]
+        ring = (series["ring_len"] >= 0) & (series["ring_len"] <= series["ring_cap"])
+        ring &= (series["ring_head"] >= 0) & (series["ring_head"] < np.maximum(series["ring_cap"], 1))
+        states = (self.limit_head, self.limit_tail, self.frozen_head, self.frozen_tail)
+        codes = all(np.all(rows["sev"] < COLOURS) for rows in (*states, self.gaps))
+        codes &= all(np.all(rows["phase"] <= layout.CLEARING) for rows in states)
+        codes &= all(np.all(rows["top"] < COLOURS) for rows in states[:2])
+        if moved or not ring.all() or not codes:
+            raise SnapshotError(f"snapshot of {self.facility}: its numbers are none that a fold leaves")
 
 
 def _keys(plan: Plan | None) -> dict[str, list[tuple[str, str]]]:

@@ -313,3 +313,69 @@ def test_a_registered_facility_names_the_packs_that_its_plan_was_made_of() -> No
 def test_rules_put_aside_in_format_2_are_put_aside_still(aside: list[Any]) -> None:
     older = {"format": 2, "register": None, "occurrences": [], **({"aside": aside} if aside else {})}
     assert migrated(older)["aside"] == aside, "it was left out where nothing was put aside"
+
+
+def spoiled(array: str, field: str, value: int) -> bytes:
+    """Return the snapshot with one number of an array replaced, under a checksum that fits."""
+    body = body_of()
+    name, rows = body["arrays"][array]
+    dtype = getattr(
+        layout, {"series": "SERIES", "limit": "LIMIT_STATE", "frozen": "FROZEN_STATE", "gap": "GAP_STATE"}[name]
+    )
+    changed_rows = np.frombuffer(rows, dtype).copy()
+    changed_rows[field][0] = value
+    return packed(body | {"arrays": body["arrays"] | {array: [name, changed_rows.tobytes()]}})
+
+
+@pytest.mark.parametrize(
+    ("array", "field", "value"),
+    [
+        ("series", "ring_off", 1 << 30), ("series", "ring_cap", 1 << 30), ("series", "ring_len", 1 << 30),
+        ("series", "ring_len", -1), ("series", "ring_head", -1), ("series", "ring_head", 1 << 20),
+        ("series", "limit_hi", 9_999), ("series", "interval", 1), ("series", "delivery", 0),
+        ("limit_head", "sev", 4), ("limit_tail", "top", 200), ("limit_head", "phase", 4), ("frozen_tail", "phase", 9),
+        ("gaps", "sev", 4),
+    ],
+)  # fmt: skip
+def test_numbers_that_no_fold_leaves_are_refused_before_compiled_code_trusts_them(
+    array: str, field: str, value: int
+) -> None:
+    with pytest.raises(SnapshotError, match="none that a fold leaves"):
+        restored(spoiled(array, field, value))
+
+
+def occurrence(**members: Any) -> list[Any]:
+    row = {
+        "alarm": "a" * 24, "first": logs.BEGIN, "start": logs.BEGIN, "end": -1, "sev": 1, "top": 1, "opened": logs.BEGIN,
+        "closed": -1, "unknown": False, "retracted": False, "by": None, "children": [],
+    } | members  # fmt: skip
+    return list(row.values())
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"alarm": None},
+        {"start": -2},
+        {"end": 1 << 62},
+        {"sev": 4},
+        {"top": -1},
+        {"unknown": 1},
+        {"children": [["x"]]},
+        {"by": 3},
+    ],
+)
+def test_occurrences_and_groups_that_are_none_are_refused(members: dict[str, Any]) -> None:
+    key = ["limit", "cold-chain.store-out", "T0"]
+    group = ["data-integrity.gap", "A1", occurrence(), logs.BEGIN, 60_000, logs.BEGIN, layout.NEVER, layout.NEVER]
+    restored(changed(occurrences=[[*key, [occurrence()]]], groups=[group]))
+    bad = occurrence(**members)
+    for body in (
+        {"occurrences": [[*key, [bad]]]},
+        {"groups": [[*group[:2], bad, *group[3:]]]},
+        {"groups": [group[:-1]]},
+    ):
+        with pytest.raises(SnapshotError, match="cannot be read"):
+            restored(changed(**body))
+    with pytest.raises(SnapshotError, match="cannot be read"):
+        restored(changed(occurrences=[["weather", *key[1:], []]]))
