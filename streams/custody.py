@@ -375,7 +375,7 @@ class Custody:
                     rejected = admit(tenure.ward, suspect, self.fold, state, start)
                     if rejected is not None:
                         tenure.reject(rejected)
-                tenure.ward.snapshots = snapshots_of(tenure.ward, state, start)
+                tenure.ward.snapshots = snapshots_of(tenure.ward, self.fold, state, start)
                 await tenure.write_notes()
                 tenure.begin(start)
                 self._begin_releases(tenure)

@@ -17,7 +17,7 @@ from rules.engine import Engine, PartitionState
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
 from rules.snapshot import SnapshotError
 from streams.admission import admit, snapshots_of
-from streams.checkpoint import StateRows, decode_marker, encode_marker, marker_key
+from streams.checkpoint import Origin, StateRows, decode_marker, encode_marker, marker_key
 from streams.codec import encode, key_of
 from streams.crumbs import Crumbs
 from streams.ledger import Ledger
@@ -250,7 +250,7 @@ async def owner(broker: MemoryBroker, suspect: int | None, log: list[LogRecord])
     if suspect is not None:
         place = Suspect(suspect, log[suspect].received, log[suspect].facility)
         admit(ward, place, fold, state, start)
-    ward.snapshots = snapshots_of(ward, state, start)
+    ward.snapshots = snapshots_of(ward, fold, state, start)
     await tenure.write_notes()
     tenure.begin(start)
     return tenure
@@ -445,11 +445,47 @@ async def test_a_facility_without_a_good_snapshot_is_folded_from_the_beginning_w
     await heir.close()
 
 
+@pytest.mark.parametrize("how", ["broken", "a part is missing"])
+async def test_a_snapshot_that_goes_bad_during_the_quarantine_does_not_hold_the_facility_for_ever(how: str) -> None:
+    log, broker = alarming(), MemoryBroker()
+    half = len(log) // 2
+    killer = next(record.offset for record in log[half:] if record.facility == SICK)
+    first = await owner(broker, None, log)
+    feed(first, log, half)
+    await first.close()
+    second = await owner(broker, killer, log)
+    assert second.ward.quarantined[SICK].source == "snapshot"
+    feed(second, log, killer + 4)
+    await second.close()
+    header = b"0/1" if how == "broken" else b"0/2"
+    broker.rows[SETTINGS.state_topic].append((SICK.encode(), b"broken", [("part", header)]))
+    third = await owner(broker, None, log)
+    standing = third.ward.quarantined[SICK]
+    assert (standing.begin, standing.published, standing.source) == (0, half, "origin")
+    await released(third, log, len(log))
+    rows = [(row["stream"], row["seq"]) for row in published(broker)]
+    assert len(rows) == len(set(rows)) > 4
+    judge(published(broker), offline([*log], Engine(BUNDLE)))
+    heir = await owner(broker, None, log)
+    assert heir.fold.facilities(0) == sorted({SICK, WELL})
+    await heir.close()
+
+
+def test_behind_an_upgrade_a_facility_is_folded_on_with_the_clock_and_the_door_of_there() -> None:
+    ward, rows = Ward(0, Watch(partition=0)), StateRows(0)
+    there = PartitionState(next_offset=3, clock=1_767_225_600_000, last_gateway=1_767_225_590_000, packs=BUNDLE.sha256)
+    origin = Origin(offset=3, packs=BUNDLE.sha256, state=there)
+    start = Start(5, 9, BASE, marked=True, origin=origin, rebuilding={"FAC-0": 7})
+    assert admit(ward, SUSPECT, Engine(BUNDLE), rows, start) is None
+    standing = ward.quarantined["FAC-0"]
+    assert (standing.begin, standing.published, standing.source, standing.base) == (3, 7, "origin", there)
+
+
 async def test_a_facility_with_neither_snapshot_nor_beginning_is_not_folded_from_nothing() -> None:
     ward, rows = Ward(0, Watch(partition=0)), StateRows(0)
     start = Start(5, 9, BASE, marked=True, origin=None, rebuilding={"FAC-0": 7})
     assert admit(ward, SUSPECT, Engine(BUNDLE), rows, start) is None
     assert ward.quarantined["FAC-0"].source == "lost"
-    assert snapshots_of(ward, rows, start) == {"FAC-0": b""}
+    assert snapshots_of(ward, Engine(BUNDLE), rows, start) == {"FAC-0": b""}
     with pytest.raises(SnapshotError):
         Engine(BUNDLE).restore(0, "FAC-0", b"")
