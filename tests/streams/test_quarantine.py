@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.engine import Engine, PartitionState
-from rules.records import Kind, LogRecord, RegisterRecord, Tick
+from rules.records import Kind, LogRecord, RegisterRecord, Rejected, Tick
 from rules.snapshot import SnapshotError
 from streams.admission import admit, snapshots_of
 from streams.checkpoint import Origin, StateRows, decode_marker, encode_marker, marker_key
 from streams.codec import encode, key_of
 from streams.crumbs import Crumbs
+from streams.history import HistoryLostError, concerns
 from streams.ledger import Ledger
 from streams.quarantine import (
     DEATHS,
@@ -35,7 +36,7 @@ from streams.quarantine import (
     suspect_of,
 )
 from streams.rejected import QuarantineNotice, read_rejected
-from streams.release import release
+from streams.release import kept_from, release
 from streams.restore import Start, restore_partition
 from streams.sensor import Sensor
 from streams.tenure import Tenure
@@ -54,7 +55,7 @@ from tests.streams.test_tenure import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from streams.fold import Fold
 
@@ -265,7 +266,7 @@ def feed(tenure: Tenure, log: list[LogRecord], until: int) -> None:
             tenure.feed(record)
 
 
-async def read(log: list[LogRecord], begin: int, size: int) -> AsyncIterator[list[Raw]]:
+async def read(log: list[LogRecord], begin: int, size: int) -> AsyncGenerator[list[Raw]]:
     for at in range(begin, len(log), size):
         await asyncio.sleep(0)
         yield [raw(record) for record in log[at : at + size]]
@@ -443,6 +444,41 @@ async def test_a_facility_without_a_good_snapshot_is_folded_from_the_beginning_w
     heir = await owner(broker, None, log)
     assert heir.fold.facilities(0) == sorted({SICK, WELL})
     await heir.close()
+
+
+@pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
+async def test_what_retention_has_dropped_of_a_quarantined_facility_is_folded_out_of_the_archive(
+    archived: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, broker = alarming(), MemoryBroker()
+    half = len(log) // 2
+    killer = next(record.offset for record in log if record.facility == SICK)
+    tenure = await owner(broker, killer, log)
+    standing, asked = tenure.ward.quarantined[SICK], []
+    monkeypatch.setattr("streams.release.BATCH", 3)
+
+    class Past:
+        def records(
+            self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
+        ) -> Iterator[LogRecord | Rejected]:
+            asked.append((partition, facilities, begin, end))
+            if not archived:
+                raise HistoryLostError("no archive is at hand")
+            yield from (record for record in log[begin:end] if concerns(record, facilities))
+
+    batches = kept_from(Past(), SICK, half, 0, standing.begin, lambda at: read(log, at, 3))
+    work = asyncio.create_task(release(tenure, standing, None, Crumbs(None, 1), batches))
+    feed(tenure, log, len(log))
+    if archived:
+        await work
+    else:
+        with pytest.raises(HistoryLostError):
+            await work
+        assert SICK in tenure.ward.quarantined
+    assert asked == [(0, frozenset({SICK}), standing.begin, half)]
+    await tenure.close()
+    whole = offline([*log], Engine(BUNDLE))
+    judge(published(broker), whole if archived else {WELL: whole[WELL]})
 
 
 @pytest.mark.parametrize("how", ["broken", "a part is missing"])
