@@ -280,7 +280,7 @@ class Custody:
         batches = None
         try:
             batches = await self._kept(tenure, facility, standing.begin)
-            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches)
+            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches, self._placed)
         except asyncio.CancelledError:
             raise
         except MemoryError as error:
@@ -306,7 +306,10 @@ class Custody:
 
     def _read(self, raw: RawRecord) -> LogRecord | Rejected:
         record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
-        return placed(record, self.settings.kafka.partitions, raw.value) if self.settings.placed else record
+        return self._placed(record, raw.value)
+
+    def _placed(self, record: LogRecord | Rejected, value: bytes | None = None) -> LogRecord | Rejected:
+        return placed(record, self.settings.kafka.partitions, value) if self.settings.placed else record
 
     async def _bridge(self, tenure: Tenure, offset: int, stamp: int) -> bool:
         """Records are missing before `offset`: seek them; True if the log really holds none there.

@@ -32,7 +32,12 @@ _log = logging.getLogger("offsite.worker")
 
 
 async def release(
-    tenure: Tenure, quarantine: Quarantine, snapshot: bytes | None, crumbs: Crumbs, batches: AsyncIterator[Any]
+    tenure: Tenure,
+    quarantine: Quarantine,
+    snapshot: bytes | None,
+    crumbs: Crumbs,
+    batches: AsyncIterator[Any],
+    place: Callable[[LogRecord | Rejected], LogRecord | Rejected] = lambda record: record,
 ) -> None:
     """Fold the facility from where it was left, in a fold of its own, until it stands where the partition stands.
 
@@ -47,6 +52,7 @@ async def release(
         crumbs: where each record is noted before it is folded: it may kill again.
         batches: records from `quarantine.begin` on, batch by batch, those out of the archive decoded; an empty one means that no
             more are there.
+        place: rejects a record that stands in a partition it does not belong into, as when it is folded live.
     """
     facility, partition = quarantine.facility, quarantine.partition
     while tenure.accepts and tenure.next < tenure.published:  # noqa: ASYNC110 - the tenure has no such event
@@ -68,8 +74,10 @@ async def release(
                 crumbs.enter(partition, raw.offset)
                 tenure.follow(
                     side,
-                    raw if archived
-                    else decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value),
+                    place(
+                        raw if archived
+                        else decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+                    ),
                     shared=shared,
                     known=raw.offset < quarantine.published,
                 )  # fmt: skip

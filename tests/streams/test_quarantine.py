@@ -18,7 +18,7 @@ from rules.records import Kind, LogRecord, RegisterRecord, Rejected, Tick
 from rules.snapshot import SnapshotError
 from streams.admission import admit, snapshots_of
 from streams.checkpoint import Origin, StateRows, decode_marker, encode_marker, marker_key
-from streams.codec import encode, key_of
+from streams.codec import encode, home_of, key_of, placed
 from streams.crumbs import Crumbs
 from streams.history import HistoryLostError, concerns
 from streams.ledger import Ledger
@@ -35,7 +35,7 @@ from streams.quarantine import (
     encode_note,
     suspect_of,
 )
-from streams.rejected import QuarantineNotice, read_rejected
+from streams.rejected import QuarantineNotice, UnreadRecord, read_rejected
 from streams.release import kept_from, release
 from streams.restore import Start, restore_partition
 from streams.sensor import Sensor
@@ -444,6 +444,28 @@ async def test_a_facility_without_a_good_snapshot_is_folded_from_the_beginning_w
     heir = await owner(broker, None, log)
     assert heir.fold.facilities(0) == sorted({SICK, WELL})
     await heir.close()
+
+
+async def test_a_quarantine_of_records_that_stand_in_a_foreign_partition_invents_nothing_when_it_is_released() -> None:
+    log, broker = alarming(), MemoryBroker()
+    killer = next(record.offset for record in log if record.facility == SICK)
+    tenure = await owner(broker, killer, log)
+    partitions = next(count for count in range(2, 100) if home_of(SICK, count) != 0)
+    standing, batches = tenure.ward.quarantined[SICK], read(log, 0, 3)
+
+    def place(record: LogRecord | Rejected) -> LogRecord | Rejected:
+        return placed(record, partitions)
+
+    work = asyncio.create_task(release(tenure, standing, None, Crumbs(None, 1), batches, place))
+    feed(tenure, log, len(log))
+    await work
+    await tenure.close()
+    assert SICK not in tenure.ward.quarantined
+    assert SICK not in tenure.fold.facilities(0)
+    judge(published(broker), {WELL: offline([*log], Engine(BUNDLE))[WELL]})
+    told = [read_rejected(value or b"") for _, value, _ in broker.rows[SETTINGS.rejected_topic]]
+    misplaced = [entry.offset for entry in told if isinstance(entry, UnreadRecord) and entry.code == "misplaced"]
+    assert misplaced == [record.offset for record in log if record.facility == SICK]
 
 
 @pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
