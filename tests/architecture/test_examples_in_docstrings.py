@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import doctest
 import importlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.architecture.test_architecture import ROOT, SOURCES
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def module_of(path: Path) -> str:
