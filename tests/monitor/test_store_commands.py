@@ -125,3 +125,15 @@ def test_the_outbox_is_sent_once(home, capsys, monkeypatch, kafka_settings):
     assert call(capsys, "outbox", "--once")[:2] == (0, "sent 2, waiting 0\n")
     assert call(capsys, "outbox", "--once")[:2] == (0, "sent 0, waiting 0\n")
     assert home.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("file/x.db", "unwritable: "), ("file", "not_a_store: the file is no database")]
+)
+def test_a_store_that_cannot_be_is_named_without_a_traceback(home, capsys, monkeypatch, name, told):
+    (home / "file").write_text("no database at all, and long enough to have a head", encoding="utf-8")
+    monkeypatch.setenv("OFFSITE_STORE_URL", f"sqlite:///{home}/{name}")
+    code, _, err = call(capsys, "users", "list")
+    assert code == 3
+    assert f"OFFSITE_STORE_URL: {told}" in err
+    assert (home / "file").read_text(encoding="utf-8").startswith("no database")
