@@ -7,11 +7,11 @@ import json
 import signal
 import socket
 import sys
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from rules.errors import PartMissingError
+from streams.probes import PortTakenError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 STOP_S = 4
 BACKLOG = 2_048
 MAX_HEADER_BYTES = 16 * 1024
-
-
-class PortTakenError(PartMissingError):
-    """Somebody listens there already, or the address is not this machine's."""
-
-    code: ClassVar[str] = "port_taken"
-    action: ClassVar[str] = "Stop what listens there, or choose another port with --port or its setting."
 
 
 def bound(host: str, port: int) -> socket.socket:

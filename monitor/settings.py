@@ -5,6 +5,7 @@ Binds are loopback by default; secrets are files. `docs/settings.md` is checked 
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -12,6 +13,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from rules.errors import BadInputError, Fault
+from rules.faults import unreadable
 from rules.models import faults_of
 from streams.settings import DEFAULT_PARTITIONS, KafkaSettings
 from streams.worker_settings import WorkerSettings
@@ -181,6 +183,7 @@ def open_store() -> Store:
     from monitor.store.session import Store  # noqa: PLC0415 - SQLAlchemy, as above
 
     environment = StoreEnvironment()
+    _files_are_there({"OFFSITE_STORE_PASSWORD_FILE": environment.password_file})
     store = Store(environment.url, environment.password_file)
     try:
         ensure_ready(store)
@@ -204,9 +207,36 @@ def worker_settings() -> WorkerSettings:
 
 
 def kafka_settings() -> KafkaSettings:
-    """Return how to reach Kafka, from the environment."""
+    """Return how to reach Kafka, from the environment.
+
+    Raises:
+        BadInputError: a variable is wrong, or a file that one names cannot be read.
+    """
     values = KafkaEnvironment().model_dump()
     try:
-        return KafkaSettings.model_validate(values)
+        settings = KafkaSettings.model_validate(values)
     except ValidationError as error:
         raise SettingsError("OFFSITE_KAFKA_", error) from None
+    _files_are_there({"OFFSITE_KAFKA_PASSWORD_FILE": settings.password_file, "OFFSITE_KAFKA_CA_FILE": settings.ca_file})
+    return settings
+
+
+def _files_are_there(files: dict[str, Path | None]) -> None:
+    """Read what the settings name: a client of Kafka would say of it that no broker answers.
+
+    Raises:
+        BadInputError: with every file that cannot be read, and the CA file that holds no certificates.
+    """
+    faults = []
+    for variable, path in files.items():
+        try:
+            if path is not None and variable.endswith("CA_FILE"):
+                ssl.create_default_context(cafile=path)
+            elif path is not None:
+                path.read_text(encoding="utf-8")
+        except ssl.SSLError:
+            faults.append(Fault(variable, "unreadable", f"{path} holds no certificates"))
+        except (OSError, UnicodeDecodeError) as error:
+            faults.append(Fault(variable, "unreadable", f"{path} cannot be read: {unreadable(error)}"))
+    if faults:
+        raise BadInputError("settings", faults)

@@ -183,11 +183,24 @@ def told(item: ErrorDetails) -> tuple[FaultCode, str]:
         text = f"one of {context['expected_tags']} is needed"
     elif kind == "value_error":
         text = str(context["error"])  # what our own validator says, without pydantic's words before it
+    elif kind in {"too_short", "too_long"}:
+        text = f"at least {context['min_length']}" if kind == "too_short" else f"at most {context['max_length']}"
     elif kind == "string_pattern_mismatch":
         text = f"the form is {context['pattern']}"
     else:
         text = _TEXTS.get(kind) or item["msg"].replace("Input should", "should")
     return code, printable(text, 500)
+
+
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Return why a file cannot be read, in words that need no knowledge of Python.
+
+    >>> unreadable(UnicodeDecodeError("utf-8", bytes([97, 255]), 1, 2, "invalid start byte"))
+    'not UTF-8: byte 1 is 0xff'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: byte {error.start} is 0x{error.object[error.start]:02x}"
+    return error.strerror or str(error)
 
 
 def model_faults(error: ValidationError, *prefix: str | int) -> FaultList:

@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.errors import BadInputError, Fault
+from rules.faults import unreadable
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
 from rules.salvage import read_rule, read_table
@@ -120,7 +121,7 @@ def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
             try:
                 document = read_yaml(path.read_text(encoding="utf-8"), name)
             except (OSError, UnicodeDecodeError) as error:
-                faults.append(Fault(f"{name}:1:1", "unreadable", str(error)))
+                faults.append(Fault(f"{name}:1:1", "unreadable", unreadable(error)))
                 continue
             if not isinstance(document, Document):
                 faults.extend(document)

@@ -80,8 +80,14 @@ def _opened(path: Path, size: int) -> int | None:
         if os.fstat(file).st_size != size:
             os.ftruncate(file, 0)
             os.ftruncate(file, size)
-    except OSError as error:
+        # A hole that no room is left for would end the process (SIGBUS) at its first crumb.
+        os.posix_fallocate(file, 0, size)
+    except BlockingIOError as error:
         os.close(file)
         _log.warning("the file of crumbs %s is not ours (%s): another worker of this name runs", path, error)
+        return None
+    except OSError as error:
+        os.close(file)
+        _log.warning("no room for crumbs in %s (%s): a record that kills this worker cannot be found out", path, error)
         return None
     return file

@@ -11,7 +11,7 @@ import time
 from contextlib import suppress
 from functools import partial
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka.errors import IllegalStateError
 
@@ -23,15 +23,16 @@ from streams.client_kinds import AIOKAFKA
 from streams.clock_guard import JUMP_MS, ClockGuard
 from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
+from streams.history import LogHistory
 from streams.ledger import Ledger
 from streams.quarantine import NOTE_KEY, Ward, suspect_of
 from streams.rejected import ClockNotice
-from streams.release import batches_from, first_at, notes_of, record_at, release
+from streams.release import batches_from, first_at, kept_from, notes_of, record_at, release
 from streams.restore import log_bounds, read_state, restore_partition
 from streams.tenure import UNPOSITIONED, Tenure
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping, Sequence
 
     from rules.records import LogRecord, Rejected
     from streams.checkpoint import StateRows
@@ -276,11 +277,10 @@ class Custody:
         """Fold on a facility that an operator released; what fails leaves it quarantined and says so."""
         ward, partition = tenure.ward, tenure.partition
         standing = ward.quarantined[facility]
-        batches = batches_from(
-            self._clients, self.settings.log_topic, partition, standing.begin, lambda: tenure.next, self._kinds
-        )  # fmt: skip
+        batches = None
         try:
-            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches)
+            batches = await self._kept(tenure, facility, standing.begin)
+            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches, self._placed)
         except asyncio.CancelledError:
             raise
         except MemoryError as error:
@@ -291,12 +291,25 @@ class Custody:
             tenure.announce()
         finally:
             self.crumbs.leave(partition)
-            await batches.aclose()
+            if batches is not None:
+                await batches.aclose()
             self._rebuilding.pop((partition, facility), None)
+
+    async def _kept(self, tenure: Tenure, facility: str, begin: int) -> AsyncGenerator[Iterable[Any]]:
+        partition, log = tenure.partition, self.settings.log_topic
+        bounds = await log_bounds(self._clients, log, [partition], self._kinds)
+        past = self._history or LogHistory(self.settings.kafka, log)
+        return kept_from(
+            past, facility, bounds[partition][0], partition, begin,
+            lambda at: batches_from(self._clients, log, partition, at, lambda: tenure.next, self._kinds),
+        )  # fmt: skip
 
     def _read(self, raw: RawRecord) -> LogRecord | Rejected:
         record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
-        return placed(record, self.settings.kafka.partitions, raw.value) if self.settings.placed else record
+        return self._placed(record, raw.value)
+
+    def _placed(self, record: LogRecord | Rejected, value: bytes | None = None) -> LogRecord | Rejected:
+        return placed(record, self.settings.kafka.partitions, value) if self.settings.placed else record
 
     async def _bridge(self, tenure: Tenure, offset: int, stamp: int) -> bool:
         """Records are missing before `offset`: seek them; True if the log really holds none there.
@@ -375,7 +388,7 @@ class Custody:
                     rejected = admit(tenure.ward, suspect, self.fold, state, start)
                     if rejected is not None:
                         tenure.reject(rejected)
-                tenure.ward.snapshots = snapshots_of(tenure.ward, state, start)
+                tenure.ward.snapshots = snapshots_of(tenure.ward, self.fold, state, start)
                 await tenure.write_notes()
                 tenure.begin(start)
                 self._begin_releases(tenure)

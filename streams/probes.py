@@ -23,6 +23,13 @@ CLIENT_TIMEOUT_S = 5.0
 MAX_CLIENTS = 32
 
 
+class PortTakenError(PartMissingError):
+    """Somebody listens there already, or the address is not this machine's."""
+
+    code: ClassVar[str] = "port_taken"
+    action: ClassVar[str] = "Stop what listens there, or choose another port with --port or its setting."
+
+
 class Probes:
     """A small HTTP server in daemon threads; only GET, only three paths, bounded in clients and time."""
 
@@ -78,7 +85,7 @@ class Probes:
         try:
             self._server = ThreadingHTTPServer((host, port), Handler)
         except OSError as error:
-            raise PartMissingError(f"cannot listen on {host}:{port} for health checks: {error}") from error
+            raise PortTakenError(f"cannot listen on {host}:{port} for health checks ({error.strerror})") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, name="probes", daemon=True)
 

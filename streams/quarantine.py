@@ -237,6 +237,11 @@ class Ward:
             self._stand(standing.model_copy(update={"offset": suspect.offset, "deaths": deaths}))
         return None
 
+    def rebase(self, facility: str, begin: int, base: PartitionState) -> None:
+        """Let a facility be folded on from where its partition began; what is published of it stays so."""
+        origin: Source = "origin"
+        self._stand(self.quarantined[facility].model_copy(update={"begin": begin, "base": base, "source": origin}))
+
     def refuse(self, facility: str, why: str) -> None:
         """Say that a release did not come off: the facility stays quarantined."""
         wish = self.released.pop(facility, None)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import aclosing
+from itertools import islice
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
+from rules.records import LogRecord, Rejected
 from streams.client_kinds import AIOKAFKA
 from streams.codec import SHARED, decode
 
@@ -18,17 +20,24 @@ if TYPE_CHECKING:
 
     from streams.client_kinds import ClientKinds
     from streams.crumbs import Crumbs
+    from streams.history import History
     from streams.quarantine import Quarantine
     from streams.tenure import Tenure
 
 POLL_MS = 200
+BATCH = 500
 YIELD_S = 0.02
 _SHARED = {kind.value.encode() for kind in SHARED}
 _log = logging.getLogger("offsite.worker")
 
 
 async def release(
-    tenure: Tenure, quarantine: Quarantine, snapshot: bytes | None, crumbs: Crumbs, batches: AsyncIterator[Any]
+    tenure: Tenure,
+    quarantine: Quarantine,
+    snapshot: bytes | None,
+    crumbs: Crumbs,
+    batches: AsyncIterator[Any],
+    place: Callable[[LogRecord | Rejected], LogRecord | Rejected] = lambda record: record,
 ) -> None:
     """Fold the facility from where it was left, in a fold of its own, until it stands where the partition stands.
 
@@ -41,7 +50,9 @@ async def release(
         quarantine: what to end.
         snapshot: of the facility as of `quarantine.begin`; None if it has none.
         crumbs: where each record is noted before it is folded: it may kill again.
-        batches: records of the log from `quarantine.begin` on, batch by batch; an empty one means that no more are there.
+        batches: records from `quarantine.begin` on, batch by batch, those out of the archive decoded; an empty one means that no
+            more are there.
+        place: rejects a record that stands in a partition it does not belong into, as when it is folded live.
     """
     facility, partition = quarantine.facility, quarantine.partition
     while tenure.accepts and tenure.next < tenure.published:  # noqa: ASYNC110 - the tenure has no such event
@@ -55,17 +66,21 @@ async def release(
         for raw in batch:
             if raw.offset >= tenure.next or not tenure.accepts:
                 break
-            shared = dict(raw.headers).get("kind") in _SHARED
-            if not shared and raw.key != key:
+            archived = isinstance(raw, LogRecord | Rejected)
+            shared = isinstance(raw, LogRecord) and raw.kind in SHARED if archived else _kind(raw) in _SHARED
+            if not shared and (raw.facility != facility if archived else raw.key != key):
                 continue
             if raw.offset not in tenure.ward.watch.skipped:
                 crumbs.enter(partition, raw.offset)
                 tenure.follow(
                     side,
-                    decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value),
+                    place(
+                        raw if archived
+                        else decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+                    ),
                     shared=shared,
                     known=raw.offset < quarantine.published,
-                )
+                )  # fmt: skip
                 crumbs.leave(partition)
                 count += not shared
             if monotonic() - began > YIELD_S:
@@ -79,6 +94,41 @@ async def release(
             tenure.take_over(facility, side)
             _log.warning("partition %d: %s is folded again; %d records were kept", partition, facility, count)
         return
+
+
+def _kind(raw: Any) -> object:  # noqa: ANN401 - aiokafka's record
+    return dict(raw.headers).get("kind")
+
+
+async def kept_from(
+    past: History,
+    facility: str,
+    first: int,
+    partition: int,
+    begin: int,
+    log: Callable[[int], AsyncGenerator[Iterable[Any]]],
+) -> AsyncGenerator[Iterable[Any]]:
+    """Yield what is kept of a facility, and everybody's: out of the archive up to where the log begins, then the log.
+
+    Args:
+        past: log and archive.
+        facility: whose records.
+        first: where the log begins.
+        partition: of the log.
+        begin: from here on.
+        log: gives the log's records from an offset on.
+
+    Raises:
+        HistoryLostError: the archive has not all of it.
+        LookupError: the log no longer holds what it held.
+    """
+    if begin < first:
+        records = past.records(partition, frozenset({facility}), begin, first)
+        while batch := await asyncio.to_thread(lambda: list(islice(records, BATCH))):
+            yield batch
+    async with aclosing(log(max(begin, first))) as batches:
+        async for found in batches:
+            yield found
 
 
 async def batches_from(
@@ -111,7 +161,7 @@ async def batches_from(
             raise LookupError(f"the log begins at offset {first}, what was kept begins at {begin}")
         consumer.seek(place, begin)
         while True:
-            found = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=500)).get(place, [])
+            found = (await consumer.getmany(place, timeout_ms=POLL_MS, max_records=BATCH)).get(place, [])
             if found:
                 yield found
             elif await consumer.position(place) >= until():

@@ -114,7 +114,7 @@ async def run_worker(
         registry=sensor.registry,
         refresh=lambda: _refresh(sensor, custody, watchdog),
     )
-    ticker = Ticker(settings, sensor, lambda: _accepting(custody), watchdog.landed)
+    ticker = Ticker(settings, sensor, lambda: accepting(custody), watchdog.landed)
     probes.start()
     _log.info("worker %s: probes on http://%s:%d", settings.instance, settings.host, probes.port)
     watchdog.start()
@@ -126,13 +126,13 @@ async def run_worker(
         joined.set()
         standing.start()
         tasks += [
-            asyncio.create_task(_guarded(part, halt))
-            for part in (ticker.run(), app.start(), _releases(custody, settings))
+            asyncio.create_task(guarded(part, halt))
+            for part in (ticker.run(), app.start(), releases(custody, settings))
         ]
     await stop.wait()
     watchdog.stop()
     standing.stop()
-    await _stop(app, custody, tasks, settings, halt)
+    await finish(app, custody, tasks, settings, halt)
     probes.stop()
     if name is not None:
         name.give_up()
@@ -166,7 +166,7 @@ def _explained(settings: WorkerSettings, mine: Callable[[], frozenset[str]], hal
     return explained
 
 
-async def _stop(
+async def finish(
     app: WorkerApp, custody: Custody, tasks: list[asyncio.Task[None]], settings: WorkerSettings, halt: Halt
 ) -> None:
     """Final checkpoint first, then Faust; what Faust does not finish in time is left: nothing depends on it."""
@@ -185,7 +185,8 @@ async def _stop(
             await app.stop()
 
 
-async def _guarded(work: Any, halt: Halt) -> None:  # noqa: ANN401 - a coroutine of an untyped library
+async def guarded(work: Any, halt: Halt) -> None:  # noqa: ANN401 - a coroutine of an untyped library
+    """Run a part of the worker; the process ends if it fails."""
     try:
         await work
     except asyncio.CancelledError:
@@ -200,7 +201,8 @@ async def _beats(watchdog: Watchdog) -> None:
         await asyncio.sleep(BEAT_S)
 
 
-async def _releases(custody: Custody, settings: WorkerSettings) -> None:
+async def releases(custody: Custody, settings: WorkerSettings) -> None:
+    """Look for operators' wishes to release a facility, until cancelled."""
     while True:
         await asyncio.sleep(settings.release_every_s)
         try:
@@ -209,7 +211,8 @@ async def _releases(custody: Custody, settings: WorkerSettings) -> None:
             _log.warning("releases of quarantined facilities are not read: %s", error)
 
 
-def _accepting(custody: Custody) -> dict[int, int]:
+def accepting(custody: Custody) -> dict[int, int]:
+    """Return the next offset of each partition that is folded now."""
     return {partition: tenure.next for partition, tenure in list(custody.tenures.items()) if tenure.accepts}
 
 
@@ -237,7 +240,7 @@ def _readiness(custody: Custody, watchdog: Watchdog) -> dict[str, object]:
 def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     now = time.time_ns() // 1_000_000
     lag = watchdog.lag()
-    sensor.partitions.set(len(_accepting(custody)))
+    sensor.partitions.set(len(accepting(custody)))
     sensor.pending.set(custody.pending)
     sensor.held.set(len(custody.guard.holds))
     sensor.quarantined.set(sum(len(tenure.ward.quarantined) for tenure in list(custody.tenures.values())))

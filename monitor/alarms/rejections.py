@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from sqlalchemy import select
+from sqlalchemy.exc import DataError, IntegrityError
 
 from monitor.alarms import operators
 from monitor.store.desk_tables import OperatorAlarm
@@ -35,6 +36,7 @@ SHOWN_MS = 86_400_000
 LAST = 50
 CODES = 200
 SAMPLE_CHARACTERS = 200
+RECORDS_FAULT = (DataError, IntegrityError, OverflowError, ValueError, TypeError)
 _TRIES = {
     "agreed": "somebody else's clock says the same: this worker's clock is wrong",
     "reached": "the time it said has come: the partition goes on",
@@ -95,8 +97,17 @@ def read(session: Session, values: Iterable[tuple[str, bytes | None]], now_ms: i
         except ValidationError:
             operators.opened(session, FOREIGN, place.partition(" ")[0], f"{place}: no entry of this topic", now_ms)
             continue
+        try:
+            with session.begin_nested():
+                _seen(entry)
+                _book(session, entry, now_ms)
+        except (
+            RECORDS_FAULT
+        ) as error:  # an instant that is none, text that the database does not take: it must stop nothing
+            detail = f"{place}: {printable(f'{type(error).__name__}: {error}', 300)}"
+            operators.opened(session, FOREIGN, place.partition(" ")[0], detail, now_ms)
+            continue
         entries.append(entry)
-        _book(session, entry, now_ms)
     return entries
 
 
@@ -123,7 +134,7 @@ def _book(session: Session, entry: Entry, now_ms: int) -> None:
             f"{format_instant(entry.since_ms)}, ended {entry.deaths} workers; its records from offset {entry.begin} on are "
             "kept and not folded: offsite quarantine release"
         )
-        refused = f"; a release did not come off: {entry.detail}" if entry.state == "refused" else ""
+        refused = f"; a release did not come off: {printable(entry.detail, 1000)}" if entry.state == "refused" else ""
         operators.opened(session, QUARANTINED, entry.facility, detail + refused, now_ms)
     elif isinstance(entry, ClockNotice):
         subject = f"partition {entry.partition}"

@@ -34,6 +34,7 @@ from monitor.backup.manifest import (
 )
 from monitor.backup.storecopy import copy_store
 from rules.errors import BadInputError, Fault
+from rules.faults import unreadable
 from rules.records import SEMANTICS
 from rules.snapshot import FORMAT
 from streams import admin
@@ -197,9 +198,13 @@ def _claimed(folder: Path) -> Iterator[None]:
         raise FolderError("backup", [Fault(str(folder), "not_a_folder", "it is a file")])
     if folder.is_dir() and not mark.exists() and any(folder.iterdir()):
         raise FolderError("backup", [Fault(str(folder), "foreign", f"it holds files and no {MARK}")])
-    private_folder(folder)
-    folder.chmod(FOLDER_MODE)
-    with mark.open("a") as file:
+    try:
+        private_folder(folder)
+        folder.chmod(FOLDER_MODE)
+        file = mark.open("a")
+    except OSError as error:
+        raise FolderError("backup", [Fault(str(folder), "unwritable", unreadable(error))]) from error
+    with file:
         mark.chmod(FILE_MODE)
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -35,7 +35,9 @@ def command(
     host: Annotated[
         str | None, typer.Option("--host", help="Where health and metrics are served [OFFSITE_ARCHIVER_HOST].")
     ] = None,
-    port: Annotated[int | None, typer.Option("--port", help="0 takes a free port [OFFSITE_ARCHIVER_PORT].")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free port [OFFSITE_ARCHIVER_PORT].")
+    ] = None,
 ) -> None:
     """Archive until SIGTERM; what is in hand is then archived, and it ends with 0.
 

@@ -48,7 +48,9 @@ class ThreadFailedError(PartMissingError):
 @app.command()
 def command(
     host: Annotated[str | None, typer.Option("--host", help="Where to listen [OFFSITE_DESK_HOST].")] = None,
-    port: Annotated[int | None, typer.Option("--port", help="0 takes a free port [OFFSITE_DESK_PORT].")] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", min=0, max=65535, help="0 takes a free port [OFFSITE_DESK_PORT].")
+    ] = None,
 ) -> None:
     """Serve until SIGTERM; requests under way are answered, then it ends within five seconds."""
     settings = DeskEnvironment()

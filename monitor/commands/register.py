@@ -17,6 +17,7 @@ from monitor.lines import write_lines
 from monitor.register.files import read_register
 from monitor.register.store import Difference, differences, export, import_register
 from monitor.settings import open_store
+from rules.canonical import canonical_bytes
 from rules.faults import printable
 from rules.pack import default_bundle
 
@@ -93,6 +94,6 @@ def _show(found: list[Difference], *, as_json: bool) -> None:
 
 
 def _short(value: object) -> str:
-    text = json.dumps(value, ensure_ascii=False) if value is not None else "none"
+    text = canonical_bytes(value).decode() if value is not None else "none"
     # Names come from outside: a terminal shows them and does not obey them.
     return printable(text, LINE)

@@ -9,6 +9,7 @@ from monitor.alarms.axes import OPEN, Attention, attention, state
 from monitor.alarms.moments import SILENCE
 from monitor.console.formats import MINUTE, span
 from monitor.console.texts import TEXTS, text
+from rules.changes import Verdict
 from rules.models import Severity
 
 if TYPE_CHECKING:
@@ -134,10 +135,12 @@ def peak(evidence: Evidence, at_ms: int | None) -> dict[str, Any] | None:
 def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, Any]:
     """Return one condition of the evidence for a template: the engine writes it in one language, this is the other.
 
-    `silent_ms` is the time since the last reading: a silence has no value of its own.
+    `silent_ms` is the time since the last reading: a silence has no value of its own. It stands only where the silence
+    holds: beside a verdict of false (a record came, or late data show that none was missing) it would contradict it.
     """
     words, right, left = found.expr, found.right, found.left
-    if left is None and silent_ms is not None and words.startswith(SILENCE):
+    holds = found.verdict is Verdict.TRUE
+    if holds and left is None and silent_ms is not None and words.startswith(SILENCE):
         left = span(silent_ms, language)
     for begins, key in _SPOKEN.items():
         if words.startswith(begins):

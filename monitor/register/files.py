@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rules.errors import BadInputError, Fault
-from rules.faults import FaultCode
+from rules.faults import FaultCode, unreadable
 from rules.models import faults_of
 from rules.plan import contradictions
 from rules.register import RegisterFile
@@ -36,7 +36,7 @@ def read_register(path: Path, bundle: Bundle | None = None) -> RegisterFile:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError("register", [Fault(str(path), "unreadable", str(error))]) from error
+        raise BadInputError("register", [Fault(str(path), "unreadable", unreadable(error))]) from error
     value = _quickly(text)
     if value is None:
         document = _document(text, path.name)

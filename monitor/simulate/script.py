@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from rules.errors import BadInputError, Fault
+from rules.faults import unreadable
 from rules.instants import Duration
 from rules.models import Bilingual, FacilityId, Identifier, Severity, Strict, Tag, faults_of
 from rules.register import AreaKind, Quantity
@@ -184,7 +185,7 @@ def read_script(path: Path, facilities: list[Facility]) -> Script:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInputError("script", [Fault(str(path), "unreadable", str(error))]) from error
+        raise BadInputError("script", [Fault(str(path), "unreadable", unreadable(error))]) from error
     document = read_yaml(text, path.name)
     if not isinstance(document, Document):
         raise BadInputError("script", document)

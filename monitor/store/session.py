@@ -6,6 +6,7 @@ the first write of a session that has read before, would fail at once when anoth
 
 from __future__ import annotations
 
+import sqlite3
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -16,6 +17,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import Session
 
 from rules.errors import BadInputError, Fault, PartMissingError
+from rules.faults import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +35,7 @@ class Store:
         """Make the engine; nothing is opened yet.
 
         Raises:
-            BadInputError: the URL is none, or names another database than SQLite or PostgreSQL.
+            BadInputError: the URL is none, names another database than SQLite or PostgreSQL, or a folder that cannot be made.
         """
         try:
             parsed = make_url(url)
@@ -50,7 +52,7 @@ class Store:
         self.engine = create_engine(parsed.set(drivername=DIALECTS[dialect]), **_options(dialect))
         if dialect == "sqlite":
             if parsed.database:
-                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(Path(parsed.database).parent)
             _prepare_sqlite(self.engine)
 
     @contextmanager
@@ -126,13 +128,30 @@ def _options(dialect: str) -> dict[str, Any]:
     return {"pool_pre_ping": True, "pool_size": 10, "max_overflow": 10, "connect_args": connect_args}
 
 
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        detail = f"{folder} cannot be made: {unreadable(error)}"
+        raise BadInputError("store", [Fault("OFFSITE_STORE_URL", "unwritable", detail)]) from error
+
+
+def _set(cursor: sqlite3.Cursor, pragma: str) -> None:
+    try:
+        cursor.execute(f"PRAGMA {pragma}")
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_NOTADB:
+            raise
+        raise BadInputError("store", [Fault("OFFSITE_STORE_URL", "not_a_store", "the file is no database")]) from error
+
+
 def _prepare_sqlite(engine: Engine) -> None:
     @event.listens_for(engine, "connect")
     def _connected(connection: Any, _record: object) -> None:  # noqa: ANN401 - the driver's connection
         connection.isolation_level = None  # transactions begin where we say, below
         cursor = connection.cursor()
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={SQLITE_BUSY_MS}"):
-            cursor.execute(f"PRAGMA {pragma}")
+            _set(cursor, pragma)
         cursor.close()
 
     @event.listens_for(engine, "begin")

@@ -10,10 +10,7 @@ from streams.sensor import Sensor
 from streams.testing.process import KILLED, Process
 from streams.testing.transport import MEMORY
 from streams.ticker import Ticker
-from streams.worker import _accepting as accepting
-from streams.worker import _guarded as guarded
-from streams.worker import _releases as releases
-from streams.worker import _stop as finish
+from streams.worker import accepting, finish, guarded, releases
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,6 +34,18 @@ def test_no_file_is_too_long_without_a_reason():
     assert [str(p.relative_to(ROOT)) for p in long if "400 lines" not in p.read_text(encoding="utf-8")[:1500]] == []
 
 
+def test_no_file_imports_a_private_name_of_another_of_ours():
+    found = [
+        f"{path.relative_to(ROOT)}: {node.module}.{name.name}"
+        for path in SOURCES
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in {"rules", "streams", "monitor"}
+        for name in node.names
+        if name.name.startswith("_")
+    ]
+    assert found == []
+
+
 def test_every_package_says_what_lives_in_it_and_what_may_not():
     packages = [p for p in SOURCES if p.name == "__init__.py" and p.parent.name not in {"kinds", "commands"}]
     for path in packages:

@@ -78,3 +78,12 @@ def test_help_lists_every_command_and_imports_none() -> None:
     assert told.splitlines()[-1] == "[] 0"
     for name, (_, summary) in COMMANDS.items():
         assert any(line.split()[:1] == [name] and summary in line for line in told.splitlines())
+
+
+@pytest.mark.parametrize("command", ["broker", "gateway", "desk", "archiver"])
+@pytest.mark.parametrize("port", ["65536", "-1", "x"])
+def test_a_port_that_cannot_be_is_a_usage_fault(capsys: pytest.CaptureFixture[str], command: str, port: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--port", port])
+    assert ended.value.code == 2
+    assert "--port" in capsys.readouterr().err

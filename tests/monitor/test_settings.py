@@ -6,6 +6,7 @@ import pytest
 
 from monitor import settings
 from monitor.settings import SettingsError, kafka_settings, worker_settings
+from rules.errors import BadInputError
 
 ENVIRONMENTS = [
     settings.KafkaEnvironment, settings.WorkerEnvironment, settings.GatewayEnvironment, settings.StoreEnvironment,
@@ -64,3 +65,23 @@ def test_a_command_says_it_without_a_traceback(monkeypatch, capsys):
     said = capsys.readouterr().err
     assert said.startswith("offsite: settings: 1 fault\n  OFFSITE_KAFKA_PARTITIONS: ")
     assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "content", "told"),
+    [
+        ("OFFSITE_KAFKA_PASSWORD_FILE", None, "cannot be read: No such file or directory"),
+        ("OFFSITE_KAFKA_PASSWORD_FILE", b"\xff", "cannot be read: not UTF-8: byte 0 is 0xff"),
+        ("OFFSITE_KAFKA_CA_FILE", None, "cannot be read: No such file or directory"),
+        ("OFFSITE_KAFKA_CA_FILE", b"none", "holds no certificates"),
+        ("OFFSITE_STORE_PASSWORD_FILE", None, "cannot be read: No such file or directory"),
+    ],
+)
+def test_a_file_that_a_setting_names_is_read_at_the_start(monkeypatch, tmp_path, variable, content, told):
+    file = tmp_path / "file"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv(variable, str(file))
+    with pytest.raises(BadInputError) as caught:
+        settings.open_store() if "STORE" in variable else kafka_settings()
+    assert [(fault.pointer, fault.detail) for fault in caught.value.faults] == [(variable, f"{file} {told}")]

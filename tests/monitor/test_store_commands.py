@@ -52,6 +52,27 @@ def test_import_diff_export_go_round(home, capsys):
     assert as_json["facilities"][0]["contacts"][0]["name"] == "王芳"
 
 
+def test_a_file_that_cannot_be_read_and_a_register_without_facilities_are_told_in_plain_words(home, capsys):
+    code, _, told = call(capsys, "register", "import", str(home / "missing.yaml"))
+    assert (code, told.count("missing.yaml")) == (3, 1)
+    assert "unreadable: No such file or directory\n" in told
+    (home / "latin.yaml").write_bytes(b"lot\xe9: 1")
+    assert "unreadable: not UTF-8: byte 3 is 0xe9\n" in call(capsys, "register", "diff", str(home / "latin.yaml"))[2]
+    assert "too_few: facilities: at least 1\n" in call(capsys, "register", "import", write(home, {"facilities": []}))[2]
+
+
+def test_a_difference_writes_a_number_in_one_way(home, capsys):
+    def limited(high):
+        sensor = {"tag": "T1", "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"}
+        areas = [{"id": "CR1", "kind": "cold-room"}]
+        return write(home, {"facilities": [facility(areas=areas, sensors=[sensor | {"limits": {"high": high}}])]})
+
+    assert call(capsys, "register", "import", limited(7))[0] == 0
+    code, told, _ = call(capsys, "register", "diff", limited(8))
+    assert code == 1
+    assert "/sensors/0/limits/high: 7 -> 8\n" in told
+
+
 def test_a_file_with_faults_changes_nothing_and_names_them_all(home, capsys):
     bad = facility("B2")
     bad["sensors"][0]["interval"] = "soon"
@@ -104,3 +125,15 @@ def test_the_outbox_is_sent_once(home, capsys, monkeypatch, kafka_settings):
     assert call(capsys, "outbox", "--once")[:2] == (0, "sent 2, waiting 0\n")
     assert call(capsys, "outbox", "--once")[:2] == (0, "sent 0, waiting 0\n")
     assert home.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"), [("file/x.db", "unwritable: "), ("file", "not_a_store: the file is no database")]
+)
+def test_a_store_that_cannot_be_is_named_without_a_traceback(home, capsys, monkeypatch, name, told):
+    (home / "file").write_text("no database at all, and long enough to have a head", encoding="utf-8")
+    monkeypatch.setenv("OFFSITE_STORE_URL", f"sqlite:///{home}/{name}")
+    code, _, err = call(capsys, "users", "list")
+    assert code == 3
+    assert f"OFFSITE_STORE_URL: {told}" in err
+    assert (home / "file").read_text(encoding="utf-8").startswith("no database")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -89,3 +91,46 @@ def test_each_worker_of_each_installation_has_a_file_of_its_own(tmp_path: Path) 
     assert len(paths) == 6
     assert {path.parent for path in paths if path is not None} == {tmp_path}
     assert crumbs_path(None, "w1") is None
+
+
+FULL = """
+import sys
+from pathlib import Path
+from streams.crumbs import Crumbs
+folder = Path(sys.argv[1])
+try:
+    (folder / "all-there-is").write_bytes(bytes(1 << 20))
+except OSError:
+    pass
+crumbs = Crumbs(folder / "w1.crumbs", 48)
+crumbs.enter(1, 7)
+print("folding")
+"""
+
+
+def test_a_full_disk_does_not_end_a_worker_that_starts(tmp_path: Path) -> None:
+    inside = f"mount -t tmpfs -o size=64k full '{tmp_path}' && exec '{sys.executable}' -c '{FULL}' '{tmp_path}'"
+    if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine allows no mount of its own")
+    done = subprocess.run(
+        ["unshare", "-rm", "sh", "-c", inside], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, "folding\n"), done.stderr
+
+
+def test_without_room_for_the_file_the_crumbs_stay_in_memory_and_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(file: int, begin: int, size: int) -> None:
+        assert (os.fstat(file).st_size, begin) == (size, 0)
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    crumbs = Crumbs(tmp_path / "w1.crumbs", 48)
+    crumbs.enter(1, 7)
+    crumbs.close()
+    assert "no room for crumbs" in caplog.text
+    monkeypatch.undo()
+    again = Crumbs(tmp_path / "w1.crumbs", 48)
+    assert again.found == {}
+    again.close()

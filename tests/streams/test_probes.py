@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 from prometheus_client import CollectorRegistry, Gauge
 
-from rules.errors import PartMissingError
-from streams.probes import Probes
+from streams.probes import PortTakenError, Probes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,7 +90,7 @@ def test_a_port_in_use_is_told_clearly(world: World) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(PartMissingError, match=f"cannot listen on 127.0.0.1:{port}"):
+        with pytest.raises(PortTakenError, match=f"cannot listen on 127.0.0.1:{port}") as caught:
             Probes(
                 "127.0.0.1",
                 port,
@@ -100,3 +99,4 @@ def test_a_port_in_use_is_told_clearly(world: World) -> None:
                 registry=world.registry,
                 refresh=world.refresh,
             )
+        assert "choose another port" in caught.value.report()

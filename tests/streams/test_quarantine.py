@@ -14,12 +14,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.engine import Engine, PartitionState
-from rules.records import Kind, LogRecord, RegisterRecord, Tick
+from rules.records import Kind, LogRecord, RegisterRecord, Rejected, Tick
 from rules.snapshot import SnapshotError
 from streams.admission import admit, snapshots_of
-from streams.checkpoint import StateRows, decode_marker, encode_marker, marker_key
-from streams.codec import encode, key_of
+from streams.checkpoint import Origin, StateRows, decode_marker, encode_marker, marker_key
+from streams.codec import encode, home_of, key_of, placed
 from streams.crumbs import Crumbs
+from streams.history import HistoryLostError, concerns
 from streams.ledger import Ledger
 from streams.quarantine import (
     DEATHS,
@@ -34,8 +35,8 @@ from streams.quarantine import (
     encode_note,
     suspect_of,
 )
-from streams.rejected import QuarantineNotice, read_rejected
-from streams.release import release
+from streams.rejected import QuarantineNotice, UnreadRecord, read_rejected
+from streams.release import kept_from, release
 from streams.restore import Start, restore_partition
 from streams.sensor import Sensor
 from streams.tenure import Tenure
@@ -54,7 +55,7 @@ from tests.streams.test_tenure import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from streams.fold import Fold
 
@@ -250,7 +251,7 @@ async def owner(broker: MemoryBroker, suspect: int | None, log: list[LogRecord])
     if suspect is not None:
         place = Suspect(suspect, log[suspect].received, log[suspect].facility)
         admit(ward, place, fold, state, start)
-    ward.snapshots = snapshots_of(ward, state, start)
+    ward.snapshots = snapshots_of(ward, fold, state, start)
     await tenure.write_notes()
     tenure.begin(start)
     return tenure
@@ -265,7 +266,7 @@ def feed(tenure: Tenure, log: list[LogRecord], until: int) -> None:
             tenure.feed(record)
 
 
-async def read(log: list[LogRecord], begin: int, size: int) -> AsyncIterator[list[Raw]]:
+async def read(log: list[LogRecord], begin: int, size: int) -> AsyncGenerator[list[Raw]]:
     for at in range(begin, len(log), size):
         await asyncio.sleep(0)
         yield [raw(record) for record in log[at : at + size]]
@@ -445,11 +446,104 @@ async def test_a_facility_without_a_good_snapshot_is_folded_from_the_beginning_w
     await heir.close()
 
 
+async def test_a_quarantine_of_records_that_stand_in_a_foreign_partition_invents_nothing_when_it_is_released() -> None:
+    log, broker = alarming(), MemoryBroker()
+    killer = next(record.offset for record in log if record.facility == SICK)
+    tenure = await owner(broker, killer, log)
+    partitions = next(count for count in range(2, 100) if home_of(SICK, count) != 0)
+    standing, batches = tenure.ward.quarantined[SICK], read(log, 0, 3)
+
+    def place(record: LogRecord | Rejected) -> LogRecord | Rejected:
+        return placed(record, partitions)
+
+    work = asyncio.create_task(release(tenure, standing, None, Crumbs(None, 1), batches, place))
+    feed(tenure, log, len(log))
+    await work
+    await tenure.close()
+    assert SICK not in tenure.ward.quarantined
+    assert SICK not in tenure.fold.facilities(0)
+    judge(published(broker), {WELL: offline([*log], Engine(BUNDLE))[WELL]})
+    told = [read_rejected(value or b"") for _, value, _ in broker.rows[SETTINGS.rejected_topic]]
+    misplaced = [entry.offset for entry in told if isinstance(entry, UnreadRecord) and entry.code == "misplaced"]
+    assert misplaced == [record.offset for record in log if record.facility == SICK]
+
+
+@pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
+async def test_what_retention_has_dropped_of_a_quarantined_facility_is_folded_out_of_the_archive(
+    archived: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, broker = alarming(), MemoryBroker()
+    half = len(log) // 2
+    killer = next(record.offset for record in log if record.facility == SICK)
+    tenure = await owner(broker, killer, log)
+    standing, asked = tenure.ward.quarantined[SICK], []
+    monkeypatch.setattr("streams.release.BATCH", 3)
+
+    class Past:
+        def records(
+            self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
+        ) -> Iterator[LogRecord | Rejected]:
+            asked.append((partition, facilities, begin, end))
+            if not archived:
+                raise HistoryLostError("no archive is at hand")
+            yield from (record for record in log[begin:end] if concerns(record, facilities))
+
+    batches = kept_from(Past(), SICK, half, 0, standing.begin, lambda at: read(log, at, 3))
+    work = asyncio.create_task(release(tenure, standing, None, Crumbs(None, 1), batches))
+    feed(tenure, log, len(log))
+    if archived:
+        await work
+    else:
+        with pytest.raises(HistoryLostError):
+            await work
+        assert SICK in tenure.ward.quarantined
+    assert asked == [(0, frozenset({SICK}), standing.begin, half)]
+    await tenure.close()
+    whole = offline([*log], Engine(BUNDLE))
+    judge(published(broker), whole if archived else {WELL: whole[WELL]})
+
+
+@pytest.mark.parametrize("how", ["broken", "a part is missing"])
+async def test_a_snapshot_that_goes_bad_during_the_quarantine_does_not_hold_the_facility_for_ever(how: str) -> None:
+    log, broker = alarming(), MemoryBroker()
+    half = len(log) // 2
+    killer = next(record.offset for record in log[half:] if record.facility == SICK)
+    first = await owner(broker, None, log)
+    feed(first, log, half)
+    await first.close()
+    second = await owner(broker, killer, log)
+    assert second.ward.quarantined[SICK].source == "snapshot"
+    feed(second, log, killer + 4)
+    await second.close()
+    header = b"0/1" if how == "broken" else b"0/2"
+    broker.rows[SETTINGS.state_topic].append((SICK.encode(), b"broken", [("part", header)]))
+    third = await owner(broker, None, log)
+    standing = third.ward.quarantined[SICK]
+    assert (standing.begin, standing.published, standing.source) == (0, half, "origin")
+    await released(third, log, len(log))
+    rows = [(row["stream"], row["seq"]) for row in published(broker)]
+    assert len(rows) == len(set(rows)) > 4
+    judge(published(broker), offline([*log], Engine(BUNDLE)))
+    heir = await owner(broker, None, log)
+    assert heir.fold.facilities(0) == sorted({SICK, WELL})
+    await heir.close()
+
+
+def test_behind_an_upgrade_a_facility_is_folded_on_with_the_clock_and_the_door_of_there() -> None:
+    ward, rows = Ward(0, Watch(partition=0)), StateRows(0)
+    there = PartitionState(next_offset=3, clock=1_767_225_600_000, last_gateway=1_767_225_590_000, packs=BUNDLE.sha256)
+    origin = Origin(offset=3, packs=BUNDLE.sha256, state=there)
+    start = Start(5, 9, BASE, marked=True, origin=origin, rebuilding={"FAC-0": 7})
+    assert admit(ward, SUSPECT, Engine(BUNDLE), rows, start) is None
+    standing = ward.quarantined["FAC-0"]
+    assert (standing.begin, standing.published, standing.source, standing.base) == (3, 7, "origin", there)
+
+
 async def test_a_facility_with_neither_snapshot_nor_beginning_is_not_folded_from_nothing() -> None:
     ward, rows = Ward(0, Watch(partition=0)), StateRows(0)
     start = Start(5, 9, BASE, marked=True, origin=None, rebuilding={"FAC-0": 7})
     assert admit(ward, SUSPECT, Engine(BUNDLE), rows, start) is None
     assert ward.quarantined["FAC-0"].source == "lost"
-    assert snapshots_of(ward, rows, start) == {"FAC-0": b""}
+    assert snapshots_of(ward, Engine(BUNDLE), rows, start) == {"FAC-0": b""}
     with pytest.raises(SnapshotError):
         Engine(BUNDLE).restore(0, "FAC-0", b"")

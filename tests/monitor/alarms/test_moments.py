@@ -148,6 +148,18 @@ def test_the_page_shows_peak_and_time_with_unit_and_how_long_nothing_came(lab, l
         assert waited in page.text
 
 
+@pytest.mark.parametrize("kind", ["cleared", "retracted"])
+def test_a_silence_that_does_not_hold_is_not_compared_with_a_time_that_would(lab, kind):
+    write(lab, (START - MINUTE, 5.0), (START + 20 * MINUTE, 5.0))
+    over = Evidence(leaves=[SILENT.leaves[0].model_copy(update={"verdict": Verdict.FALSE})])
+    ended = told(2, over, kind, end=START + 20 * MINUTE)
+    lab.apply(told(1, SILENT), ended)
+    with lab.signed_in(language="en") as client:
+        page = parse(client.get(f"/alarms/{ended.alarm}/why").text)
+    leaf = [cell.text for cell in page.all("table")[0].all("tr")[1].all("td")]
+    assert leaf == ["Time without a record of T1", "> 2 × registered interval", "false"]
+
+
 def test_a_peak_whose_time_nobody_knows_says_so(lab):
     hot = told(1, decided(9.1, 9.94))
     lab.apply(hot)

@@ -72,6 +72,28 @@ def test_an_entry_that_is_none_stops_nothing(store, value):
     assert {code for code, _ in alarms} == {rejections.FOREIGN, rejections.REJECTED}
 
 
+@pytest.mark.parametrize(
+    "entry",
+    [
+        clock("held").model_copy(update={"received_ms": 10**18}),
+        quarantine().model_copy(update={"since_ms": -(10**18)}),
+        quarantine("refused", "ValueError: \x00").model_copy(update={"since_ms": 10**30}),
+        unread().model_copy(update={"sample": "a"}),
+        refused().model_copy(update={"sample": "a"}),
+    ],
+    ids=["a-clock", "an-instant", "a-huge-instant", "a-sample", "a-sample-of-a-post"],
+)
+def test_an_entry_that_can_be_read_and_not_told_stops_nothing_and_is_named(store, entry):
+    with store.writing() as session:
+        taken = read(session, [("0 offset 1", encode_entry(entry)), ("0 offset 2", encode_entry(unread()))], NOW)
+    Rejections().note(taken)
+    assert taken == [unread()]
+    with store.reading() as session:
+        alarms = {row.code: row.detail for row in open_alarms(session)}
+    assert alarms.keys() == {rejections.FOREIGN, rejections.REJECTED}
+    assert alarms[rejections.FOREIGN].startswith("0 offset 1: ")
+
+
 def test_a_quarantine_stands_until_it_is_released(store):
     alarms = told(store, quarantine(), quarantine(), quarantine("refused", "it ended again"))
     ((code, subject),) = alarms

@@ -6,6 +6,7 @@ import json
 import os
 import stat
 import threading
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select, text
@@ -252,6 +253,12 @@ def test_a_backup_that_ends_in_the_middle_leaves_the_one_before(sqlite_store, tm
     monkeypatch.undo()
     made(office, to)
     assert check_backup(to).extra == []
+
+
+def test_a_folder_that_cannot_be_made_is_named():
+    with pytest.raises(FolderError) as error, make_module._claimed(Path("/proc/no/backup")):
+        pass
+    assert [(fault.pointer, fault.code) for fault in error.value.faults] == [("/proc/no/backup", "unwritable")]
 
 
 def test_a_folder_of_something_else_is_not_touched_nor_one_in_use(sqlite_store, tmp_path, to):

@@ -15,7 +15,8 @@ import pytest
 from monitor.cli import main
 from monitor.desk.figures import Figures
 from monitor.desk.threads import Threads, outbox_job
-from monitor.serving import PortTakenError, bound, is_loopback
+from monitor.serving import bound, is_loopback
+from streams.probes import PortTakenError
 from tests.e2e.test_front_to_alarm import environment, running, until
 
 
