@@ -374,7 +374,7 @@ class Engine:
                 begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
                 plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
                 state.rings, state.ring_floats, state.due, state.silent,
-                room.at, room.known, room.forgiven, room.behind, room.out, room.scratch, folded,
+                room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()

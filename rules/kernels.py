@@ -9,6 +9,7 @@ decides again and calls on) and before `out` could overflow.
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
 
@@ -69,6 +70,8 @@ from rules.layout import (
     Words,
 )
 
+Quad: TypeAlias = tuple[float, float, float, float]
+"""One number for each class of rows."""
 OUT_ROWS = 8192
 DONE, STOPPED, FULL = 0, 1, 2
 PER_ROW = 6
@@ -84,7 +87,8 @@ class Room:
         """Begin with room for what most batches say."""
         self.out = np.zeros(OUT_ROWS, layout.OUT)
         self.scratch = np.zeros(OUT_ROWS, layout.OUT)
-        self.at = np.zeros(RUN_ROWS, np.int64)
+        self.run = np.zeros((4, RUN_ROWS), np.int64)
+        self.value = np.zeros(RUN_ROWS)
         self.known = np.zeros(RUN_ROWS, np.uint8)
         self.forgiven = np.zeros(RUN_ROWS, np.int64)
         self.behind = np.zeros(RUN_ROWS, np.int64)
@@ -115,19 +119,67 @@ def classes(af: Floats, g: int, v: float, q: int) -> int:
 
 
 @kernel
+def widened(lowest: Quad, highest: Quad, mask: int, v: float) -> tuple[Quad, Quad]:
+    """Return the range of each class of rows with one more value."""
+    if mask == (1 << CLASSES) - 1:  # a good row inside its range, as nearly all are
+        return (
+            (min(lowest[0], v), min(lowest[1], v), min(lowest[2], v), min(lowest[3], v)),
+            (max(highest[0], v), max(highest[1], v), max(highest[2], v), max(highest[3], v)),
+        )
+    return (
+        (
+            min(lowest[0], v) if mask & 1 else lowest[0], min(lowest[1], v) if mask & 2 else lowest[1],
+            min(lowest[2], v) if mask & 4 else lowest[2], min(lowest[3], v) if mask & 8 else lowest[3],
+        ),
+        (
+            max(highest[0], v) if mask & 1 else highest[0], max(highest[1], v) if mask & 2 else highest[1],
+            max(highest[2], v) if mask & 4 else highest[2], max(highest[3], v) if mask & 8 else highest[3],
+        ),
+    )  # fmt: skip
+
+
+@kernel
 def _advance(
     count: int, a: Words, af: Floats, g: int, w: Words, s: int, tails: Words, tail_values: Floats, x0: int,
     rings: Words, values: Floats, r0: int, scratch: Array,
 ) -> None:  # fmt: skip
     """Move the tails over the `count` oldest rows of the ring, which have left the horizon, and drop these."""
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    for k in range(a[g + INSTANCES]):
-        c = g + CALLS + CALL_WORDS * k
-        if a[c + CALL_KIND] != GAP:
+    times, batches = np.empty(count, np.int64), np.empty(count, np.int64)
+    seen, known = np.empty(count), np.empty(count, np.uint8)
+    lowest = (np.inf, np.inf, np.inf, np.inf)
+    highest = (-np.inf, -np.inf, -np.inf, -np.inf)
+    for i in range(count):
+        k = ring.at(r0, room, head, i)
+        v = values[k + ROW_V]
+        mask = classes(af, g, v, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
+        times[i], batches[i], seen[i], known[i] = rings[k + ROW_T], rings[k + ROW_BQ] >> QUALITY_BITS, v, mask
+        lowest, highest = widened(lowest, highest, mask, v)
+    for j in range(a[g + INSTANCES]):
+        c = g + CALLS + CALL_WORDS * j
+        kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], x0 + a[c + CALL_TAIL]
+        if kind == GAP:
+            continue
+        if kind == LIMIT and limit.idle(a, af, p, tails, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
+            continue
+        i = 0
+        last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
+        while i < count:
+            begun = i
+            if kind == FROZEN:
+                i = frozen.glide(a, p, tails, tail_values, x, times, batches, seen, known, MARKED, i, count)
+            if i > begun:
+                k = ring.at(r0, room, head, i - 1)
+                last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+            stop = i + 1 if kind == FROZEN else count
             replay(
-                a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], tails, tail_values, x0 + a[c + CALL_TAIL],
-                rings, values, r0, room, head, 0, count, w[s + TAIL_T], w[s + TAIL_M], scratch, 0,
+                kind, a, af, g, p, tails, tail_values, x,
+                rings, values, r0, room, head, i, min(stop, count), last_t, last_m, scratch, 0,
             )  # fmt: skip
+            i = stop
+            if i < count:
+                k = ring.at(r0, room, head, i - 1)
+                last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
     newest = ring.at(r0, room, head, count - 1)
     w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
     w[s + GONE_T] = max(w[s + GONE_T], w[s + TAIL_T])
@@ -192,19 +244,19 @@ def fold_rows(
     begin: int, received: int, batch: int, index: Words, time: Words, value: Floats, quality: Codes,
     a: Words, af: Floats, places: Words, w: Words, f: Floats, tails: Words, tail_values: Floats,
     rings: Words, values: Floats, due: Words, silent: Codes,
-    at: Words, known: Codes, forgiven: Words, behind: Words,
+    run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
     out: Array, scratch: Array, folded: Codes,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
 
     `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to 1 for rows
-    that were. `at`, `known`, `forgiven`, `behind` are room for a run of rows.
+    that were. `run` (place in the batch, event and receive times, batch of each),
+    `seen` (values), `known`, `forgiven` and `behind` are room for a run of rows.
     """
     n = 0
     row = begin
     total = time.shape[0]
-    lowest = np.empty(CLASSES)
-    highest = np.empty(CLASSES)
+    at, times, receipts, batches = run[0], run[1], run[2], run[3]
     while row < total:
         slot = index[row]
         if slot < 0:
@@ -230,9 +282,8 @@ def fold_rows(
         late = False
         closed = w[s + EXT] > 0
         count = 0
-        for c in range(CLASSES):
-            lowest[c] = np.inf
-            highest[c] = -np.inf
+        lowest = (np.inf, np.inf, np.inf, np.inf)
+        highest = (-np.inf, -np.inf, -np.inf, -np.inf)
         while row < total and index[row] == slot and count < most:
             t = time[row]
             if t > received + FUTURE_MS:
@@ -274,12 +325,10 @@ def fold_rows(
                 w[s + SHUT] = max(w[s + SHUT], t)
             mask = classes(af, g, v, q)
             known[count] = mask
-            for c in range(CLASSES):
-                if (mask >> c) & 1:
-                    lowest[c] = min(lowest[c], v)
-                    highest[c] = max(highest[c], v)
+            lowest, highest = widened(lowest, highest, mask, v)
             folded[row] = 1
-            at[count] = row
+            at[count], times[count], receipts[count], batches[count] = row, t, received, batch
+            seen[count] = v
             count += 1
             row += 1
         if count > 0:
@@ -295,12 +344,12 @@ def fold_rows(
                 c = g + CALLS + CALL_WORDS * j
                 p, x = a[c + CALL_PARAMS], s + a[c + CALL_STATE]
                 if a[c + CALL_KIND] == GAP:
-                    if not closed and gap.idle(a, p, w, x, max(longest, time[at[0]] - w[x + gap.LO])):
+                    if not closed and gap.idle(a, p, w, x, max(longest, times[0] - w[x + gap.LO])):
                         w[x + gap.LO] = last
                     else:
                         for i in range(count):
                             back, ahead = (forgiven[i], behind[i]) if closed else (0, 0)
-                            n = gap.step(a, p, w, x, at[i], time[at[i]], received, back, ahead, out, n)
+                            n = gap.step(a, p, w, x, at[i], times[i], received, back, ahead, out, n)
                     earliest = min(earliest, gap.schedule(a, p, w, x, w[s + EXT], received))
                     quiet = quiet and w[x + gap.ACTIVE] == 0
                 elif a[c + CALL_KIND] == LIMIT:
@@ -309,16 +358,18 @@ def fold_rows(
                         continue
                     for i in range(count):
                         counts = (known[i] >> bit) & 1 == 1
-                        n = limit.step(
-                            a, af, p, w, f, x, at[i], time[at[i]], received, batch, value[at[i]], counts, out, n
-                        )
+                        n = limit.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
                 else:
-                    for i in range(count):
-                        counts = (known[i] >> MARKED) & 1 == 1
-                        n = frozen.step(
-                            a, af, p, w, f, x, at[i], time[at[i]], received, batch, value[at[i]], counts, out, n
-                        )
+                    i = 0
+                    while i < count:
+                        i = frozen.glide(a, p, w, f, x, times, batches, seen, known, MARKED, i, count)
+                        if i < count:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = frozen.step(
+                                a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n
+                            )
+                            i += 1
                     earliest = min(earliest, frozen.schedule(a, p, w, x, received))
             due[slot] = earliest
             silent[slot] = 0 if quiet else 1
@@ -482,7 +533,7 @@ def warm() -> None:
     due, silent = np.full(1, NEVER), np.zeros(1, np.uint8)
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
-              due, silent, room.at, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c)  # fmt: skip
+              due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c)  # fmt: skip
     insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, room.scratch)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)

@@ -10,7 +10,21 @@ import numpy as np
 from rules.fields import Fields
 from rules.jit import kernel
 from rules.kinds.telling import emit
-from rules.layout import ACTIVE, CLEARED, FROZEN, KNOWN, NEVER, NONE, NORMAL, RAISED, UNKNOWN, Array, Floats, Words
+from rules.layout import (
+    ACTIVE,
+    CLEARED,
+    FROZEN,
+    KNOWN,
+    NEVER,
+    NONE,
+    NORMAL,
+    RAISED,
+    UNKNOWN,
+    Array,
+    Codes,
+    Floats,
+    Words,
+)
 
 HOUR_MS = 3_600_000
 HOURS = 24
@@ -151,3 +165,49 @@ def step(
         w[x + PHASE] = NORMAL
         w[x + START_T] = NONE
     return n
+
+
+@kernel
+def glide(
+    a: Words, p: int, w: Words, f: Floats, x: int,
+    time: Words, batch: Words, value: Floats, known: Codes, bit: int, i: int, count: int,
+) -> int:  # fmt: skip
+    """Fold rows from the i-th on as `step` would, as long as they begin or end nothing; returns the first that is left.
+
+    Nearly all rows are such, and the block is read and written once for all of them.
+    """
+    if w[x + PHASE] != NORMAL or w[x + HOUR] == NONE or w[x + KNOWN_T] == NONE or w[x + CUR_KNOWN] == 0:
+        return i
+    begin = w[x + HOUR] * HOUR_MS
+    end = begin + HOUR_MS
+    far, identical, span = 2 * a[p + INTERVAL], a[p + IDENTICAL], a[p + SPAN]
+    last_t, last, before = w[x + KNOWN_T], f[x + VALUE], f[x + BEFORE]
+    equal, equal_t, equal_b = w[x + RUN], w[x + RUN_T], w[x + RUN_B]
+    moves, move_t = w[x + MOVES], w[x + MOVE_T]
+    low, high, seen = f[x + CUR_LOW], f[x + CUR_HIGH], w[x + CUR_KNOWN]
+    while i < count:
+        if (known[i] >> bit) & 1 == 1:
+            t, v = time[i], value[i]
+            if t >= end or t < begin or t - last_t > far:
+                break
+            if v == last:
+                if equal + 1 >= identical and t - equal_t >= span:
+                    break
+                equal += 1
+                moves = 0
+            else:
+                equal, equal_t, equal_b = 1, t, batch[i]
+                if moves > 0 and v != before:
+                    moves += 1
+                else:
+                    moves, move_t = 1, t
+            before = last
+            low, high = min(low, v), max(high, v)
+            seen += 1
+            last_t, last = t, v
+        i += 1
+    w[x + KNOWN_T], f[x + VALUE], f[x + BEFORE] = last_t, last, before
+    w[x + RUN], w[x + RUN_T], w[x + RUN_B] = equal, equal_t, equal_b
+    w[x + MOVES], w[x + MOVE_T] = moves, move_t
+    f[x + CUR_LOW], f[x + CUR_HIGH], w[x + CUR_KNOWN] = low, high, seen
+    return i
