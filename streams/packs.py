@@ -292,7 +292,7 @@ def _settle(settings: KafkaSettings, log: LogReader) -> None:
         BrokerDownError: one stays open longer than a dead publisher's can.
     """
     consumer = opened(
-        KafkaConsumer, client_id="offsite-packs", group_id=None, bootstrap_timeout_ms=TIMEOUT_MS,
+        KafkaConsumer, client_id="offsite-packs", group_id=None, enable_auto_commit=False, bootstrap_timeout_ms=TIMEOUT_MS,
         allow_auto_create_topics=False, **settings.for_kafka_python(),
     )  # fmt: skip
     try:

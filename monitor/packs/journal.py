@@ -101,6 +101,12 @@ def bundles(session: Session, known: Collection[str], limit: int) -> list[PacksR
     return [PacksRecord.model_validate_json(data[sha256]) for sha256 in reversed(wanted)]
 
 
+def bundle(session: Session, sha256: str) -> PacksRecord | None:
+    """Return a bundle by its hash, None if it is not known."""
+    row = session.get(PacksBundle, sha256)
+    return None if row is None else PacksRecord.model_validate_json(row.data)
+
+
 def last_sha256(session: Session) -> str | None:
     """Return the bundle of the record that was received last; None if there is no record."""
     return session.scalars(
