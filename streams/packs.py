@@ -87,7 +87,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class InForce:
+class Current:
     """What is in force in one partition."""
 
     partition: int
@@ -131,7 +131,7 @@ def _too_large(detail: str) -> BadInputError:
     return BadInputError("rule bundle", [Fault("/bundle", "too_large", detail)])
 
 
-def in_force(settings: KafkaSettings) -> list[InForce]:
+def in_force(settings: KafkaSettings) -> list[Current]:
     """Return what is in force in each partition of the log, by partition.
 
     Read is the state topic for markers and bundles, and of the log what no checkpoint holds yet.
@@ -148,7 +148,7 @@ def in_force(settings: KafkaSettings) -> list[InForce]:
         return [_partition(log, partition, *kept[partition]) for partition, _, _ in log.places]
 
 
-def since(settings: KafkaSettings, found: InForce) -> Place | None:
+def since(settings: KafkaSettings, found: Current) -> Place | None:
     """Return the record that brought what is in force; read from the log's beginning if it lies that far back.
 
     None: no such record stands in the log; it was in force when the partition was first folded, or Kafka has dropped it.
@@ -163,7 +163,7 @@ def since(settings: KafkaSettings, found: InForce) -> Place | None:
 
 
 def publish(
-    settings: KafkaSettings, record: PacksRecord, seen: Sequence[InForce], *, between: Callable[[], None] = lambda: None
+    settings: KafkaSettings, record: PacksRecord, seen: Sequence[Current], *, between: Callable[[], None] = lambda: None
 ) -> list[Place]:
     """Append one `packs` record to every partition, all or none, and return where they stand after the broker's ack.
 
@@ -217,7 +217,7 @@ def _state(state: LogReader, place: tuple[int, int, int]) -> tuple[Marker | None
     return None if marker is None else decode_marker(marker, partition), packs
 
 
-def _partition(log: LogReader, partition: int, marker: Marker | None, kept: Mapping[str, bytes]) -> InForce:
+def _partition(log: LogReader, partition: int, marker: Marker | None, kept: Mapping[str, bytes]) -> Current:
     begin, end = log.bounds(partition)
     read_from = begin if marker is None else min(max(begin, marker.low), end)
     bundle = None if marker is None else _kept(partition, marker, kept)
@@ -227,7 +227,7 @@ def _partition(log: LogReader, partition: int, marker: Marker | None, kept: Mapp
     if last is not None and isinstance(last.payload, PacksRecord):
         bundle = Bundle.from_record(last.payload)
     record = None if last is None else _place(last)
-    return InForce(partition, bundle, record, marker, begin, read_from, end)
+    return Current(partition, bundle, record, marker, begin, read_from, end)
 
 
 def _same_as_ours(record: LogRecord) -> None:
@@ -266,7 +266,7 @@ def _sha256(record: LogRecord) -> str:
     return record.payload.sha256 if isinstance(record.payload, PacksRecord) else ""
 
 
-def _same_semantics(seen: Sequence[InForce]) -> None:
+def _same_semantics(seen: Sequence[Current]) -> None:
     for found in seen:
         if found.marker is not None and found.marker.state.semantics != SEMANTICS:
             raise OtherSemanticsError(
@@ -275,7 +275,7 @@ def _same_semantics(seen: Sequence[InForce]) -> None:
             )
 
 
-def _unchanged(settings: KafkaSettings, seen: Sequence[InForce]) -> None:
+def _unchanged(settings: KafkaSettings, seen: Sequence[Current]) -> None:
     with open_log(settings, settings.topic(LOG)) as log:
         _settle(settings, log)
         for found in seen:

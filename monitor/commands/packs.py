@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from monitor.packs.candidate import Candidate
     from monitor.packs.comparing import Comparison
     from monitor.packs.journal import Noted
-    from streams.packs import InForce, Place
+    from streams.packs import Current, Place
     from streams.settings import KafkaSettings
 
 app = typer.Typer(
@@ -159,7 +159,7 @@ def _tell_published(
     sys.stdout.write(f"published by {actor}: sha256 {candidate.bundle.sha256}, {counted(candidate.bundle)}\n")
 
 
-def _noted(seen: list[InForce]) -> tuple[dict[int, Noted], dict[str, str]]:
+def _noted(seen: list[Current]) -> tuple[dict[int, Noted], dict[str, str]]:
     """Return what the store knows: the newest record of each partition, and who began a publication that never ended.
 
     A store that does not answer only leaves out names, and times that the log must then be read for.
@@ -173,7 +173,7 @@ def _noted(seen: list[InForce]) -> tuple[dict[int, Noted], dict[str, str]]:
         return {}, {}
 
 
-def _row(kafka: KafkaSettings, found: InForce, noted: Noted | None, unfinished: dict[str, str]) -> dict[str, Any]:
+def _row(kafka: KafkaSettings, found: Current, noted: Noted | None, unfinished: dict[str, str]) -> dict[str, Any]:
     actor = None
     semantics = SEMANTICS if found.marker is None else found.marker.state.semantics
     at = None if found.record is None else found.record.offset
@@ -205,8 +205,8 @@ def _since_when(row: dict[str, Any]) -> str:
     return f"{row['sha256'][:12]} since {row['since']} (offset {row['offset']}), {by}"
 
 
-def _print_bundles(seen: list[InForce]) -> None:
-    groups: dict[str, list[InForce]] = {}
+def _print_bundles(seen: list[Current]) -> None:
+    groups: dict[str, list[Current]] = {}
     for found in seen:
         if found.sha256 is not None:
             groups.setdefault(found.sha256, []).append(found)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rules.pack import Bundle
     from rules.packdiff import Difference
-    from streams.packs import InForce
+    from streams.packs import Current
 
 LINE = 120
 """Characters of a value that a line of a terminal shows; JSON has all."""
@@ -38,9 +38,9 @@ class Comparison:
         }  # fmt: skip
 
 
-def compared(seen: Sequence[InForce], new: Bundle) -> list[Comparison]:
+def compared(seen: Sequence[Current], new: Bundle) -> list[Comparison]:
     """Compare a bundle with what is in force, once for each bundle that is."""
-    groups: dict[str | None, list[InForce]] = {}
+    groups: dict[str | None, list[Current]] = {}
     for found in seen:
         groups.setdefault(found.sha256, []).append(found)
     return [
