@@ -23,10 +23,13 @@ def walk(old: Any, new: Any, at: str = "") -> Iterator[Step]:  # noqa: ANN401 - 
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, (before, after) in enumerate(zip(old, new, strict=True)):
             yield from walk(before, after, f"{at}/{i}")
-    elif old != new or isinstance(old, bool) is not isinstance(
-        new, bool
-    ):  # 2 and 2.0 are one number, 1 and true are not
+    elif not _same(old, new):
         yield at, old, new
+
+
+def _same(old: object, new: object) -> bool:
+    """Compare as JSON does: 2 and 2.0 are one number, 1 and true are not."""
+    return old == new and isinstance(old, bool) is isinstance(new, bool)
 
 
 def _escaped(name: str) -> str:

@@ -11,7 +11,7 @@ from rules.jsondiff import walk
 from rules.models import Bilingual
 from rules.pack import Bundle, default_bundle
 from rules.packdiff import differences
-from tests.streams.packing import changed
+from tests.rules.bundles import changed
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | st.text(max_size=3),

@@ -1,4 +1,4 @@
-"""Bundles for tests, and what workers and others leave of packs in a real Kafka."""
+"""What workers and others leave of packs in a real Kafka."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ from contextlib import contextmanager
 from kafka import KafkaProducer
 
 from rules.engine import PartitionState
-from rules.pack import Bundle, default_bundle
 from rules.records import SEMANTICS, Tick
 from streams.checkpoint import Marker, Origin, encode_marker, marker_key, packs_key, roster_of
 from streams.clients import opened
 from streams.codec import encode
 from streams.topics import LOG, STATE
-
-
-def changed(version="1.1.0", high=7.0, rule="cold-chain.store-out"):
-    """Return the shipped packs with another high limit of one rule."""
-    shipped = default_bundle()
-    old = shipped.rule(rule)
-    limits = old.limits.model_copy(update={"from_": old.limits.from_.model_copy(update={"high": high})})
-    new = old.model_copy(update={"version": version, "limits": limits})
-    return Bundle.of([new if each.id == rule else each for each in shipped.rules], shipped.tables.values())
 
 
 @contextmanager

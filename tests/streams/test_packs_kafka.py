@@ -25,7 +25,8 @@ from streams.packs import (
     since,
 )
 from streams.topics import LOG
-from tests.streams.packing import append, changed, checkpoint, tick
+from tests.rules.bundles import changed
+from tests.streams.packing import append, checkpoint, tick
 
 pytestmark = pytest.mark.kafka
 
@@ -42,6 +43,14 @@ def lasts(settings):
             if isinstance(record.payload, PacksRecord):
                 found[record.partition] = record.payload.sha256
     return list(found.values())
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """Let no transaction end by its time: who waits for one instead of fencing or aborting it waits in vain."""
+    monkeypatch.setattr(packs, "TRANSACTION_TIMEOUT_MS", 120_000)
+    monkeypatch.setattr(packs, "SETTLE_S", 8.0)
+    return packs.TRANSACTION_TIMEOUT_MS
 
 
 def test_a_bundle_stands_in_every_partition_where_the_ack_says(kafka_settings):
@@ -90,7 +99,8 @@ def test_what_a_worker_rejects_is_not_in_force(kafka_settings):
     assert hashes(kafka_settings) == [changed().sha256] * 3
 
 
-def test_a_publisher_that_is_overtaken_leaves_nothing(kafka_settings):
+def test_a_publisher_that_is_overtaken_leaves_nothing(kafka_settings, patient):
+    assert patient > packs.SETTLE_S * 1_000
     seen = in_force(kafka_settings)
     done = []
 
@@ -138,7 +148,9 @@ def test_what_came_between_the_difference_and_the_append_stops_it(kafka_settings
     assert lasts(kafka_settings) == [None, None, changed(high=6.0).sha256]
 
 
-def test_a_failure_before_the_commit_leaves_nothing_and_no_open_transaction(kafka_settings):
+def test_a_failure_before_the_commit_leaves_nothing_and_no_open_transaction(kafka_settings, patient):
+    assert patient > packs.SETTLE_S * 1_000
+
     def broken_off():
         raise KeyboardInterrupt
 

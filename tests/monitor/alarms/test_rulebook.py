@@ -15,7 +15,7 @@ from rules.pack import Bundle, default_bundle
 from rules.rule import TimeToRespond
 from tests.monitor.alarms.changes import change, incoming
 from tests.monitor.desk.lab import NOW
-from tests.streams.packing import changed
+from tests.rules.bundles import changed
 
 RULE = "cold-chain.store-out"
 MINUTE = 60_000

@@ -18,7 +18,7 @@ from rules.records import Kind, LogRecord
 from streams.packs import Place
 from streams.topics import LOG
 from tests.monitor.archive.making import Archive, raw
-from tests.streams.packing import changed
+from tests.rules.bundles import changed
 
 RECORD = changed().to_record()
 OTHER = changed(high=6.0).to_record()
@@ -93,6 +93,7 @@ def test_the_archiver_notes_packs_with_the_offsets_it_moves(store, tmp_path):
     archive.read(1, [raw(good), bad])
     assert rows(store, PacksPlace) == []
     archive.flush()
+    assert archive.pending[1].packs == []  # noted once, and let go
     assert newest(store) == {1: (4, RECORD.sha256, None)}
     assert [row.sha256 for row in rows(store, PacksBundle)] == [RECORD.sha256]
     archive.read(1, [raw(LogRecord(1, 6, T0 + 1, Kind.PACKS, "", OTHER))])

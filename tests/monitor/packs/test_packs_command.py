@@ -18,7 +18,8 @@ from rules.records import SEMANTICS, PacksRecord
 from streams.dump import open_log
 from streams.topics import LOG
 from tests.monitor.packs.files import STRICTER, pack
-from tests.streams.packing import append, changed, checkpoint, tick
+from tests.rules.bundles import changed
+from tests.streams.packing import append, checkpoint, tick
 
 
 class Terminal(io.StringIO):
@@ -112,7 +113,7 @@ def test_what_is_in_force_already_is_not_published_again(office, tmp_path, capsy
 def test_every_fault_at_once_and_nothing_is_written(office, tmp_path, capsys):
     folder = pack(
         tmp_path / "bad", ("consecutive: 2", "consecutive: 0"), ("unknown: {max: 15m}", "unknown: {max: soon}"),
-        ("status: cited", "status: sure"),
+        ("status: cited", "status: sure"), ("zh: 冷库温度超限", "zh: cold room"),
     )  # fmt: skip
     (folder / "cold-chain" / "other.yaml").write_text("schema: rule/1\nid: [\n", encoding="utf-8")
     for command in (("publish", folder, "--yes"), ("diff", folder)):
@@ -121,6 +122,7 @@ def test_every_fault_at_once_and_nothing_is_written(office, tmp_path, capsys):
         places = re.findall(r"cold-chain/\S+\.yaml:(\d+):\d+: (\w+)", err)
         assert len(places) >= 4
         assert "other.yaml:" in err
+        assert {"text", "out_of_range"} <= {code for _, code in places}
     assert records(office) == []
     assert publications() == []
 

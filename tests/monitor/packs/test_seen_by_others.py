@@ -17,7 +17,7 @@ from rules.models import Bilingual
 from rules.pack import Bundle, default_bundle
 from tests.monitor.alarms.changes import change
 from tests.monitor.desk.lab import NOW, DeskLab
-from tests.streams.packing import changed
+from tests.rules.bundles import changed
 
 NEW = "cold-chain.summer"
 
