@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
+from pathlib import Path
 
 import pytest
 from kafka import KafkaProducer
@@ -29,6 +32,7 @@ from tests.rules.bundles import changed
 from tests.streams.packing import append, checkpoint, tick
 
 pytestmark = pytest.mark.kafka
+ROOT = Path(__file__).parents[2]
 
 
 def hashes(settings):
@@ -116,6 +120,34 @@ def test_a_publisher_that_is_overtaken_leaves_nothing(kafka_settings, patient):
     with pytest.raises(FencedError, match="took over"):
         publish(kafka_settings, checked(changed()), seen, between=elsewhere)
     assert [place.partition for place in done] == [0, 1, 2]
+    assert lasts(kafka_settings) == hashes(kafka_settings) == [changed(high=6.0).sha256] * 3
+
+
+STUCK = """
+import signal, sys
+from streams.packs import checked, in_force, publish
+from streams.settings import KafkaSettings
+from tests.rules.bundles import changed
+
+settings = KafkaSettings.model_validate_json(sys.argv[1])
+publish(settings, checked(changed()), in_force(settings), between=lambda: (print("sent", flush=True), signal.pause()))
+"""
+
+
+def test_a_publisher_that_is_killed_leaves_nothing_and_the_next_one_need_not_wait(kafka_settings, monkeypatch):
+    monkeypatch.setattr(packs, "SETTLE_S", 8.0)  # its transaction would end by itself after 15
+    seen = in_force(kafka_settings)
+    child = subprocess.Popen(
+        [sys.executable, "-c", STUCK, kafka_settings.model_dump_json()], stdout=subprocess.PIPE, cwd=ROOT
+    )
+    try:
+        assert child.stdout.readline() == b"sent\n"  # three records stand in an open transaction
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+    places = publish(kafka_settings, checked(changed(high=6.0)), seen)
+    assert [place.offset for place in places] == [2, 2, 2]  # behind the dead one's record and its abort marker
     assert lasts(kafka_settings) == hashes(kafka_settings) == [changed(high=6.0).sha256] * 3
 
 
