@@ -28,7 +28,7 @@ keep() { # FILE < content: a file that appears whole, or not at all
 
 random() { head -c "$1" /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
-for secret in kafka_broker kafka_admin kafka_gateway kafka_worker kafka_desk kafka_archiver postgres store grafana_admin; do
+for secret in kafka_broker kafka_admin kafka_gateway kafka_worker kafka_desk kafka_archiver kafka_publisher postgres store grafana_admin; do
   random 32 | keep "${secret}_password"
 done
 

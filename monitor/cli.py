@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("monitor.commands.restore", "Put a backup back."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
+    "packs": ("monitor.commands.packs", "Publish rule packs to the log, show what is in force."),
     "desk": ("monitor.commands.desk", "Run the desk: console, API, notifications, outbox."),
     "users": ("monitor.commands.users", "Add, reset, disable and list the desk's accounts."),
     "register": ("monitor.commands.register", "Import, export and compare the register of facilities."),

@@ -56,9 +56,13 @@ class Bundle:
         """Return a rule by id."""
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
+    def content(self) -> bytes:
+        """Return the canonical JSON that the hash is over: rules without their tests, and tables."""
+        return canonical_bytes(_content(self.rules, self.tables))
+
     def to_record(self) -> PacksRecord:
         """Return the bundle as a record; the hash is over the uncompressed canonical JSON."""
-        packed = zlib.compress(canonical_bytes(_content(self.rules, self.tables)), 9)
+        packed = zlib.compress(self.content(), 9)
         return PacksRecord(sha256=self.sha256, semantics=SEMANTICS, bundle=base64.b64encode(packed).decode())
 
     @classmethod

@@ -226,7 +226,7 @@ class Inspection(Strict):
 
 
 class PacksRecord(Strict):
-    """A whole rule bundle as a fact: `bundle` is base64 of its zstd-compressed canonical JSON."""
+    """A whole rule bundle as a fact: `bundle` is base64 of its canonical JSON, compressed by zlib."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     semantics: int = Field(ge=1)

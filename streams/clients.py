@@ -2,14 +2,15 @@
 
 kafka-python 3.0.12 starts its network thread in the constructor and keeps it when the constructor raises: every try against a
 broker that is away would leave one more thread, with its sockets, that asks for ever. A producer's `close` does the same
-when what is unsent cannot be flushed in time: it raises, its thread goes on, and sends what was given up when the broker is back.
+when what is unsent cannot be flushed in time: it raises, its thread goes on, and sends what was given up when the broker is back. `commit_transaction` and
+`abort_transaction` wait without end for a broker that is away.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, KafkaTimeoutError
 from kafka.net.compat import KafkaNetClient
 
 
@@ -43,3 +44,17 @@ def let_go(producer: Any, timeout_s: float) -> None:  # noqa: ANN401 - kafka-pyt
         if sender is not None:
             sender.force_close()
             sender.join(timeout_s)
+
+
+def end_transaction(producer: Any, timeout_s: float, *, commit: bool) -> None:  # noqa: ANN401 - kafka-python ships no types
+    """Commit or abort a producer's transaction within `timeout_s`.
+
+    Raises:
+        KafkaTimeoutError: the coordinator did not answer; what became of it is not known.
+        KafkaError: it refuses.
+    """
+    manager = producer._transaction_manager  # noqa: SLF001 - the public methods wait without end
+    result = manager.begin_commit() if commit else manager.begin_abort()
+    producer._sender.wakeup()  # noqa: SLF001 - as above
+    if not result.wait(timeout_ms=timeout_s * 1_000):
+        raise KafkaTimeoutError(f"no answer in {timeout_s:g} s")

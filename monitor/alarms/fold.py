@@ -90,8 +90,10 @@ def _begun(change: Change) -> Alarm:
 
 
 def _kept(first: Change) -> dict[str, Any]:
-    """What stays as the first change says."""
+    """What stays as the first change says: an alarm keeps the rule version that it was raised under, whatever is published."""
     return {
+        "version": first.version,
+        "packs": first.packs,
         "stream": first.stream,
         "facility": first.facility,
         "rule": first.rule,
@@ -108,8 +110,6 @@ def _moved(occurrence: _Occurrence) -> dict[str, Any]:
         raise AssertionError("an alarm was loaded that no change names")
     return {
         "id": alarm.alarm,
-        "version": last.version,
-        "packs": last.packs,
         "status": alarm.status,
         "severity": last.severity.value,
         "severity_rank": last.severity.rank,

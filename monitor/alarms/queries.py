@@ -137,8 +137,15 @@ def _seen() -> ColumnElement[int]:
 def _due(rulebook: Rulebook) -> ColumnElement[int]:
     """Until when somebody must have acted; comparable within one colour only, so the colour's own time is left out."""
     shift = [
-        (and_(AlarmRow.rule == rule, AlarmRow.severity == severity.value), shift)
-        for (rule, severity), shift in rulebook.shifts.items()
+        (
+            and_(
+                AlarmRow.rule == each.rule,
+                AlarmRow.severity == each.severity.value,
+                *([] if each.packs is None else [AlarmRow.packs == each.packs]),
+            ),
+            each.ms,
+        )
+        for each in rulebook.shifts
     ]
     return AlarmRow.asked_ms + case(*shift, else_=0) if shift else AlarmRow.asked_ms + 0
 
@@ -284,7 +291,7 @@ def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]
 
 def _cursor_of(row: AlarmRow, rulebook: Rulebook) -> str:
     asks = attention(row) is Attention.UNACKNOWLEDGED
-    due = row.asked_ms + rulebook.shifts.get((row.rule, Severity(row.severity)), 0)
+    due = row.asked_ms + rulebook.shift(row.rule, Severity(row.severity), row.packs)
     seen = 2 if not asks else 0 if row.status in OPEN else 1
     place: list[Any] = [row.severity_rank, seen, due, row.id]
     return base64.urlsafe_b64encode(json.dumps(place, separators=(",", ":")).encode()).decode().rstrip("=")

@@ -152,14 +152,14 @@ class OperatorView(Strict):
 
 def alarm_view(row: AlarmRow, rulebook: Rulebook, facility_name: dict[str, str] | None) -> AlarmView:
     """Return the view of a row."""
-    respond = rulebook.respond_by_ms(row.rule, Severity(row.severity), row.asked_ms)
+    respond = rulebook.respond_by_ms(row.rule, Severity(row.severity), row.asked_ms, row.packs)
     return AlarmView(
         alarm=row.id,
         stream=row.stream,
         facility=row.facility,
         facility_name=None if facility_name is None else Bilingual.model_validate(facility_name),
         rule=row.rule,
-        rule_title=rulebook.title(row.rule),
+        rule_title=rulebook.title(row.rule, row.packs),
         version=row.version,
         packs=row.packs,
         subject=json.loads(row.subject),

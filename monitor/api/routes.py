@@ -166,7 +166,7 @@ def read_chart(desk: Desk, row: AlarmRow) -> Chart | None:
         StoreDownError: the store does not answer.
     """
     try:
-        return chart_of(desk.store, desk.archive, row, desk.clock_ms(), desk.rulebook.rule(row.rule))
+        return chart_of(desk.store, desk.archive, row, desk.clock_ms(), desk.rulebook.rule(row.rule, row.packs))
     except StoreDownError:
         raise
     except (OffsiteError, OSError) as error:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from monitor.archive.chunkfile import RawRecord
 
 _TICK = Kind.TICK.value.encode()
+_PACKS = Kind.PACKS.value.encode()
 
 
 @dataclass(slots=True)
@@ -27,6 +28,8 @@ class Pending:
     """When the oldest record was read, by the caller's clock in seconds."""
     only_ticks: bool = True
     builders: dict[int, ChunkBuilder] = field(default_factory=dict)
+    packs: list[RawRecord] = field(default_factory=list)
+    """Records of kind `packs` in hand: the store notes them."""
 
     @property
     def raw_bytes(self) -> int:
@@ -49,7 +52,10 @@ class Pending:
             self.builders[hour] = builder
         builder.add(record)
         self.next = max(self.next, record.offset + 1)
-        self.only_ticks = self.only_ticks and record.header(b"kind") == _TICK
+        kind = record.header(b"kind")
+        self.only_ticks = self.only_ticks and kind == _TICK
+        if kind == _PACKS:
+            self.packs.append(record)
 
     def passed(self, next_offset: int) -> None:
         """Note offsets that hold nothing for readers: transaction markers, aborted records."""
@@ -57,4 +63,4 @@ class Pending:
 
     def settled(self) -> None:
         """Forget what is archived now."""
-        self.base, self.builders, self.only_ticks = self.next, {}, True
+        self.base, self.builders, self.packs, self.only_ticks = self.next, {}, [], True

@@ -14,8 +14,11 @@ from sqlalchemy import select
 from monitor.archive import index
 from monitor.archive.chunkfile import ChunkBuilder, Place, remove_file, write_files
 from monitor.archive.merge import UnitReader
+from monitor.packs import journal
 from monitor.store.tables import ArchiveSpan, ConsumerOffset
 from rules.errors import ContractError
+from rules.records import LogRecord, PacksRecord
+from streams.topics import LOG
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -79,6 +82,7 @@ class Writer:
             self._tenancy.keep(session)
             for part in parts:
                 _move(session, part)
+                _note_packs(session, part)
             index.add_chunks(session, found)
         for part in parts:
             part.settled()
@@ -206,6 +210,14 @@ def _move(session: Session, part: Pending) -> None:
         raise MovedError(f"{part.topic}/{part.partition} does not stand at offset {part.base} any more")
     row.next_offset = span.end_offset = part.next
     span.records += part.records
+
+
+def _note_packs(session: Session, part: Pending) -> None:
+    """Note the bundles that came into force: the desk has its rules' texts from there."""
+    for raw in part.packs:
+        record = raw.decoded(part.partition)
+        if part.topic == LOG and isinstance(record, LogRecord) and isinstance(record.payload, PacksRecord):
+            journal.note(session, record.partition, record.offset, record.received, record.payload)
 
 
 def _stop(_: Chunk, error: ChunkDamagedError) -> None:

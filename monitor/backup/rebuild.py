@@ -1,8 +1,8 @@
 """Take into the store what log, archive and access topic know and the store does not: after a restore, or into an empty store.
 
-What comes back: the archive's index, every version of the register, the feed keys, the changes and with them the alarms.
-What was in the store only does not: acknowledgements and notes, accounts and sessions, contacts, who decided what in the
-register, operators' alarms. A store that was restored from a backup has those of the backup's day.
+What comes back: the archive's index, every version of the register, the published packs, the feed keys, the changes and with
+them the alarms. What was in the store only does not: acknowledgements and notes, accounts and sessions, contacts, who decided
+what in the register, who published packs, operators' alarms. A store that was restored from a backup has those of the backup's day.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from monitor.archive.chunkfile import raw_of
 from monitor.archive.index import next_offsets
 from monitor.archive.reindex import reindex
 from monitor.desk import healing
+from monitor.packs import journal
 from monitor.register.store import document, newest, tags_entry
 from monitor.store.outbox import access_entry, add
 from monitor.store.tables import FacilityVersion, FeedKey, OutboxLane, OutboxRow
 from rules.canonical import canonical_bytes
 from rules.errors import Fault
-from rules.records import Kind, LogRecord, RegisterRecord
+from rules.records import Kind, LogRecord, PacksRecord, RegisterRecord
 from streams.access import FACILITY_PREFIX, KeyEntry
 from streams.codec import placed
 from streams.dump import open_log
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 ACTOR = "log"
 """Who decided what came back from the log: that is not in it."""
 _REGISTER = Kind.REGISTER.value.encode()
+_PACKS = Kind.PACKS.value.encode()
 Versions = dict[tuple[str, int], tuple[int, RegisterRecord]]
 """Facility and version -> when its first and its newest copy were received, and the record."""
 
@@ -71,6 +73,8 @@ class _Heard:
     newest: dict[str, int] = field(default_factory=dict)
     """When the newest register record of each facility was received."""
     seqs: dict[str, Seqs] = field(default_factory=dict)
+    packs: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
+    """Packs records by partition and offset."""
 
     def hear(self, topic: str, partition: int, raw: RawRecord) -> None:
         if topic == ALARMS:
@@ -80,6 +84,10 @@ class _Heard:
                 )
             except (ValueError, KeyError, TypeError):
                 return
+        elif topic == LOG and raw.header(b"kind") == _PACKS:
+            found = raw.decoded(partition)
+            if isinstance(found, LogRecord):
+                self.packs[partition, raw.offset] = found
         elif topic == LOG and raw.header(b"kind") == _REGISTER:
             record = placed(raw.decoded(partition), self.partitions)
             if isinstance(record, LogRecord) and isinstance(record.payload, RegisterRecord):
@@ -129,6 +137,9 @@ def rebuild_store(
                 heard.hear(LOG, partition, raw_of(record))
     with store.writing() as session:
         rebuilt.versions = _register(session, heard, rebuilt.faults)
+        for (partition, offset), record in sorted(heard.packs.items()):
+            if isinstance(record.payload, PacksRecord):
+                journal.note(session, partition, offset, record.received, record.payload)
     tell("the feed keys")
     entries, times = _access(kafka)
     with store.writing() as session:

@@ -23,6 +23,7 @@ from monitor.desk.rejection_follower import RejectionFollower
 from monitor.desk.retention import retention_job
 from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
+from monitor.packs.shelf import Shelf, packs_job
 from monitor.serving import announce, bound, is_loopback, serve, server
 from monitor.settings import ArchiverEnvironment, DeskEnvironment, kafka_settings, open_store
 from monitor.store.relay import Relay
@@ -64,6 +65,8 @@ def command(
     listening = bound(chosen, settings.port if port is None else port)  # first of all: a second desk is told at once
     store = open_store()
     figures, hub, rulebook = Figures(), Hub(store), Rulebook(default_bundle())
+    shelf = Shelf(rulebook, store)
+    shelf.look()  # before the first page is shown
     pace = Pace()
     follower = ChangeFollower(store, kafka, clock_ms=clock_ms, figures=figures, on_live=hub.poke, pace=pace)
     relay = Relay(store, kafka, clock_ms)
@@ -86,6 +89,7 @@ def command(
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))
     threads.start("healing", healing_job(store, archive, clock_ms))
     threads.start("sparks", desk.sparks.job)
+    threads.start("packs", packs_job(shelf))
     threads.start("retention", retention_job(store, kafka, clock_ms))
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"

@@ -14,12 +14,12 @@ import typer
 from ruamel.yaml import YAML
 
 from monitor.lines import write_lines
+from monitor.packs.shelf import bundle_in_force
 from monitor.register.files import read_register
 from monitor.register.store import Difference, differences, export, import_register
 from monitor.settings import open_store
 from rules.canonical import canonical_bytes
 from rules.faults import printable
-from rules.pack import default_bundle
 
 LINE = 80
 """Characters of a value that a line of a terminal shows."""
@@ -40,9 +40,12 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Store what is new or changed and queue it for the log; nothing is changed if the file holds any fault."""
-    register = read_register(file, default_bundle())
-    with open_store() as store, store.writing() as session:
-        done = import_register(session, register, actor or getpass.getuser(), int(time.time() * 1000))
+    with open_store() as store:
+        with store.reading() as session:
+            bundle = bundle_in_force(session)
+        register = read_register(file, bundle)
+        with store.writing() as session:
+            done = import_register(session, register, actor or getpass.getuser(), int(time.time() * 1000))
     _show(done, as_json=as_json)
     if not as_json and any(d.kind in {"new", "changed"} for d in done):
         sys.stdout.write("queued for the log; the desk or `offsite outbox --once` sends it\n")

@@ -67,7 +67,7 @@ def alarm_page(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) 
     words = {key.partition(".")[2]: text(key, language) for key in CHART_WORDS}
     return page(
         request, "alarm.html", person, chart=chart, words=json.dumps(words, ensure_ascii=False),
-        rule=desk.rulebook.rule(row.rule), table_rows=views.table_rows, beyond=views.beyond, **context | told,
+        rule=desk.rulebook.rule(row.rule, row.packs), table_rows=views.table_rows, beyond=views.beyond, **context | told,
     )  # fmt: skip
 
 

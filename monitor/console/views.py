@@ -63,14 +63,14 @@ def _title(row: AlarmRow, rulebook: Rulebook, language: str) -> str:
     subject = json.loads(row.subject)
     if row.rule in rulebook.silences and "tag" not in subject:
         return text("silence.area" if "area" in subject else "silence.feed", language)
-    return str(getattr(rulebook.title(row.rule), language))
+    return str(getattr(rulebook.title(row.rule, row.packs), language))
 
 
 def _left(row: AlarmRow, rulebook: Rulebook, language: str, now_ms: int) -> dict[str, Any] | None:
     """Return the time left to respond, for an open alarm that nobody has acknowledged; `share` is in percent."""
     if attention(row) is not Attention.UNACKNOWLEDGED or row.status not in OPEN:
         return None
-    limit = rulebook.respond(row.rule, Severity(row.severity))
+    limit = rulebook.respond(row.rule, Severity(row.severity), row.packs)
     if not isinstance(limit, int):
         days = limit.removesuffix("wd")
         words = text("left.day" if days == "1" else "left.days", language, n=days)

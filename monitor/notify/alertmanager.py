@@ -98,7 +98,7 @@ class Alertmanager:
 
     def _alert(self, row: AlarmRow, now: int) -> dict[str, Any]:
         """Return the alert. Its labels name the occurrence only: one that changed colour stays one alert."""
-        title = self._rulebook.title(row.rule)
+        title = self._rulebook.title(row.rule, row.packs)
         ends = now + LASTS_MS if _fires(row) else min(row.end_ms or now, now)
         return {
             "labels": {

@@ -17,6 +17,7 @@ from monitor.store.counters import hold
 from monitor.store.outbox import access_entry, add, log_entry
 from monitor.store.tables import ContactRow, FacilityVersion
 from rules.canonical import canonical_bytes
+from rules.jsondiff import walk
 from rules.records import RegisterRecord
 from rules.register import Contact, Facility, FacilityEntry, RegisterFile
 from streams.access import FACILITY_PREFIX, MAX_FACTS
@@ -57,7 +58,7 @@ def differences(session: Session, register: RegisterFile) -> list[Difference]:
         if row is None:
             found.append(Difference(entry.id, "new", 0))
             continue
-        changes = tuple(_walk(json.loads(row.data), document(entry)))
+        changes = tuple(walk(json.loads(row.data), document(entry)))
         kind: Kind = "changed" if changes else "same"
         if not changes and contacts.get(entry.id, []) != entry.contacts:
             kind = "contacts"
@@ -172,16 +173,3 @@ def _set_contacts(session: Session, entry: FacilityEntry) -> None:
     session.add_all(
         ContactRow(facility=entry.id, position=i, **contact.model_dump()) for i, contact in enumerate(entry.contacts)
     )
-
-
-def _walk(old: Any, new: Any, at: str = "") -> list[tuple[str, Any, Any]]:  # noqa: ANN401 - JSON values
-    if type(old) is type(new) and isinstance(old, dict):
-        names = sorted(set(old) | set(new))
-        return [step for name in names for step in _walk(old.get(name), new.get(name), f"{at}/{_escaped(name)}")]
-    if type(old) is type(new) and isinstance(old, list) and len(old) == len(new):
-        return [step for i, (a, b) in enumerate(zip(old, new, strict=True)) for step in _walk(a, b, f"{at}/{i}")]
-    return [] if old == new else [(at, old, new)]
-
-
-def _escaped(name: str) -> str:
-    return name.replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""The tables of the register, the outbox, the feed keys, the consumers' offsets and the archive's index."""
+"""The tables of the register, the outbox, the feed keys, the published packs, the consumers' offsets and the archive's index."""
 
 from __future__ import annotations
 
@@ -92,6 +92,42 @@ class FeedKey(Base):
     created_by: Mapped[Short]
     expires_ms: Mapped[Ms | None]
     revoked_ms: Mapped[Ms | None]
+
+
+class PacksBundle(Base):
+    """A rule bundle under its hash; alarms name the one they were raised under for as long as they are kept."""
+
+    __tablename__ = "packs_bundle"
+
+    sha256: Mapped[Sha256Hex] = mapped_column(primary_key=True)
+    data: Mapped[Document]
+    """The `packs` record's value (contracts.md §3)."""
+    noted_ms: Mapped[Ms]
+
+
+class PacksPublication(Base):
+    """Somebody published a bundle: written before the records are appended, completed after the broker's ack."""
+
+    __tablename__ = "packs_publication"
+
+    id: Mapped[RowId]
+    sha256: Mapped[Sha256Hex]
+    actor: Mapped[Short]
+    begun_ms: Mapped[Ms]
+    done_ms: Mapped[Ms | None]
+
+
+class PacksPlace(Base):
+    """A `packs` record of the log."""
+
+    __tablename__ = "packs_place"
+
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    offset: Mapped[Offset] = mapped_column(primary_key=True)
+    received_ms: Mapped[Ms]
+    sha256: Mapped[Sha256Hex]
+    publication: Mapped[int | None] = mapped_column(BigInteger)
+    """None for a record that came by other means than `offsite packs publish`."""
 
 
 class ConsumerOffset(Base):

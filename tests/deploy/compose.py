@@ -39,17 +39,20 @@ PORTS = {
     }.items()
 }  # fmt: skip
 OTHER_PORTS = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000, "postgres": 5432}
-ONE_SHOT = {"grant", "topics"}
+ONE_SHOT = {"grant", "topics", "packs"}
+PRINCIPALS = {name: name for name in PORTS} | {"packs": "publisher"}
+"""Services that come to Kafka as somebody, and as whom; all others are the administrator."""
 EDGE = {"gateway", "proxy", "alertmanager"}
 """Who may have a way to the host or the world."""
 SECRETS = {
     "kafka-1": {"kafka_broker_password", "kafka_admin_password", "kafka_cluster_id"},
-    "grant": {"kafka_admin_password", *(f"kafka_{name}_password" for name in PORTS)},
+    "grant": {"kafka_admin_password", *(f"kafka_{name}_password" for name in PRINCIPALS.values())},
     "topics": {"kafka_admin_password"},
     "gateway": {"kafka_gateway_password"},
     "worker": {"kafka_worker_password"},
     "desk": {"kafka_desk_password", "store_password"},
     "archiver": {"kafka_archiver_password", "store_password"},
+    "packs": {"kafka_publisher_password", "store_password"},
     "postgres": {"postgres_password", "store_password"},
     "proxy": {"tls_certificate", "tls_key"},
     "grafana": {"grafana_admin_password"},
@@ -279,8 +282,8 @@ def principals(compose):
         own = environment(service)
         if "OFFSITE_KAFKA_BOOTSTRAP" not in own:
             continue
-        wanted = name if name in PORTS else "admin"
-        port, mechanism = ("9092", "SCRAM-SHA-512") if name in PORTS else ("9093", "PLAIN")
+        wanted = PRINCIPALS.get(name, "admin")
+        port, mechanism = ("9092", "SCRAM-SHA-512") if name in PRINCIPALS else ("9093", "PLAIN")
         expected = {
             "OFFSITE_KAFKA_USERNAME": wanted,
             "OFFSITE_KAFKA_PASSWORD_FILE": f"/run/secrets/kafka_{wanted}_password",

@@ -23,6 +23,7 @@ from streams.clients import opened
 from streams.settings import KafkaSettings
 from streams.topics import ACCESS, ALARMS, HEADS, LOG, REJECTED, STATE
 from tests.deploy.broker import ROOT, cluster
+from tests.monitor.packs.files import STRICTER, pack
 from tests.real_parts import require
 
 pytestmark = pytest.mark.kafka
@@ -161,6 +162,7 @@ def test_one_reading_becomes_an_alarm_row_with_each_process_under_its_own_princi
         ("worker", ACCESS), ("worker", HEADS),
         ("desk", ALARMS), ("desk", STATE), ("desk", REJECTED),
         ("archiver", LOG), ("archiver", ALARMS), ("archiver", REJECTED),
+        ("publisher", ALARMS), ("publisher", STATE), ("publisher", ACCESS), ("publisher", REJECTED),
     ],
 )  # fmt: skip
 def test_a_principal_cannot_write_what_is_not_its_own(secured, principal, topic):
@@ -176,7 +178,7 @@ def test_a_principal_cannot_write_what_is_not_its_own(secured, principal, topic)
 @pytest.mark.parametrize(
     ("principal", "topic"),
     [("gateway", STATE), ("gateway", REJECTED), ("worker", ACCESS), ("worker", ALARMS), ("desk", LOG), ("desk", STATE),
-     ("archiver", ACCESS), ("archiver", STATE)],
+     ("archiver", ACCESS), ("archiver", STATE), ("publisher", ALARMS), ("publisher", ACCESS)],
 )  # fmt: skip
 def test_a_principal_cannot_read_what_is_not_its_own(secured, principal, topic):
     consumer = KafkaConsumer(**secured.settings(principal).for_kafka_python(), enable_auto_commit=False)
@@ -189,7 +191,7 @@ def test_a_principal_cannot_read_what_is_not_its_own(secured, principal, topic):
         consumer.close()
 
 
-@pytest.mark.parametrize("principal", ["gateway", "desk", "archiver"])
+@pytest.mark.parametrize("principal", ["gateway", "desk", "archiver", "publisher"])
 def test_nobody_but_the_worker_can_fence_a_partition(secured, principal):
     producer = KafkaProducer(
         **secured.settings(principal).for_kafka_python(), transactional_id=f"fold-{LOG}-0", max_block_ms=10_000
@@ -202,6 +204,36 @@ def test_nobody_but_the_worker_can_fence_a_partition(secured, principal):
 
 
 @pytest.mark.parametrize("principal", ["gateway", "worker", "desk", "archiver"])
+def test_nobody_but_the_publisher_can_take_part_in_a_publication(secured, principal):
+    producer = KafkaProducer(
+        **secured.settings(principal).for_kafka_python(), transactional_id="offsite-packs", max_block_ms=10_000
+    )
+    try:
+        with pytest.raises(KafkaError, match=r"TransactionalIdAuthorizationFailed"):
+            producer.init_transactions()
+    finally:
+        producer.close(timeout=5)
+
+
+def test_the_publisher_has_what_its_commands_need_and_no_more(secured, tmp_path):
+    folder = pack(tmp_path / "stricter", *STRICTER)
+    store = {"OFFSITE_STORE_URL": f"sqlite:///{tmp_path}/store.db"}
+    secured.forget_denials()
+    done = secured.offsite("publisher", "packs", "publish", str(folder), "--yes", "--actor", "li.lei", **store)
+    assert done.returncode == 0, done.stderr
+    shown = secured.offsite("publisher", "packs", "show", "--json", **store)
+    assert shown.returncode == 0, shown.stderr
+    rows = json.loads(shown.stdout)
+    assert {row["actor"] for row in rows} == {"li.lei"}
+    assert [f"{row['partition']}:{row['offset']} {row['since']}" for row in rows] == done.stdout.splitlines()[-4:-1]
+    assert {(operation, resource) for _, operation, resource in secured.denials()} == ASKED_AT_EVERY_START
+    for principal in ("desk", "archiver", "gateway"):
+        refused = secured.offsite(principal, "packs", "publish", "default", "--yes", **store)
+        assert refused.returncode == 4, refused.stdout
+        assert "uthorization" in refused.stderr
+
+
+@pytest.mark.parametrize("principal", ["gateway", "worker", "desk", "archiver", "publisher"])
 def test_no_process_makes_topics_or_rules(secured, principal):
     settings = secured.settings(principal)
     with pytest.raises(admin.BrokerDownError, match="Authorization"), admin.admin_client(settings) as client:
@@ -234,7 +266,7 @@ def test_what_is_beyond_the_list_is_taken_away_and_what_is_missing_comes_back(se
                                   "[offsite.access.v1, offsite.journal-heads.v1], may: [read]"), encoding="utf-8")  # fmt: skip
     assert other.read_text() != text
     first = secured.grant(other)
-    assert (first.returncode, first.stdout) == (0, "4 passwords set, 1 rules added, 1 taken away\n"), first.stderr
+    assert (first.returncode, first.stdout) == (0, "5 passwords set, 1 rules added, 1 taken away\n"), first.stderr
     again = secured.grant()
-    assert (again.returncode, again.stdout) == (0, "4 passwords set, 1 rules added, 1 taken away\n"), again.stderr
-    assert secured.grant().stdout == "4 passwords set, 0 rules added, 0 taken away\n"
+    assert (again.returncode, again.stdout) == (0, "5 passwords set, 1 rules added, 1 taken away\n"), again.stderr
+    assert secured.grant().stdout == "5 passwords set, 0 rules added, 0 taken away\n"

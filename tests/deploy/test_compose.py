@@ -18,7 +18,7 @@ from tests.deploy.compose import CHECKS, ONE_SHOT, OTHER_PORTS, PORTS, ROOT, env
 
 COMPOSE = load()
 SERVICES = {
-    "kafka-1", "kafka-2", "kafka-3", "grant", "topics", "gateway", "worker", "desk", "archiver", "postgres", "proxy",
+    "kafka-1", "kafka-2", "kafka-3", "grant", "topics", "gateway", "worker", "desk", "archiver", "packs", "postgres", "proxy",
     "prometheus", "alertmanager", "grafana",
 }  # fmt: skip
 
@@ -90,6 +90,7 @@ BROKEN = {
     "no way to the store": (checks.reach, put("archiver", "networks", ["kafka", "watch"])),
     "a store that is no service": (checks.reach, put("desk", "environment", "OFFSITE_STORE_URL", "postgresql://offsite@db/offsite")),
     "another's principal": (checks.principals, put("gateway", "environment", "OFFSITE_KAFKA_USERNAME", "worker")),
+    "a tool under a process's principal": (checks.principals, put("packs", "environment", "OFFSITE_KAFKA_USERNAME", "desk")),
     "no SASL": (checks.principals, put("gateway", "environment", "OFFSITE_KAFKA_SECURITY_PROTOCOL", "PLAINTEXT")),
 }  # fmt: skip
 
@@ -145,7 +146,7 @@ def test_the_broker_takes_what_the_topics_promise():
 def test_the_access_rules_name_what_the_code_has():
     text = (ROOT / "deploy" / "kafka" / "acls.yaml").read_text(encoding="utf-8")
     rules = checks.YAML(typ="safe").load(text)
-    assert set(rules["principals"]) == set(PORTS)
+    assert set(rules["principals"]) == set(checks.PRINCIPALS.values())
     assert set(rules["everyone"][0]["topic"]) == {topic.name for topic in TOPICS}
     every = [rule for own in rules["principals"].values() for rule in own]
     assert {name for rule in every for name in rule.get("topic", [])} <= {topic.name for topic in TOPICS}
@@ -212,4 +213,4 @@ def test_the_secrets_that_are_declared_are_those_that_the_script_makes(tmp_path)
     assert {path.name for path in folder.iterdir()} == set(COMPOSE["secrets"])
     ignored = subprocess.run(["git", "check-ignore", "-q", "deploy/secrets/tls_key"], cwd=ROOT, check=False)
     assert ignored.returncode == 0
-    assert {"grant", "topics"} == ONE_SHOT
+    assert {"grant", "topics", "packs"} == ONE_SHOT

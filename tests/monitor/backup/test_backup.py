@@ -22,7 +22,7 @@ from monitor.backup.storecopy import NotEmptyError
 from monitor.cli import main
 from monitor.register.store import import_register
 from monitor.store.desk_tables import ActionRow, ChangeRow
-from monitor.store.schema import SchemaError, upgrade
+from monitor.store.schema import SchemaError, downgrade, upgrade
 from monitor.store.session import Store
 from monitor.store.tables import ArchiveChunk, FacilityVersion
 from tests.monitor.archive.making import story
@@ -331,9 +331,7 @@ def test_a_copy_of_a_newer_release_is_refused_and_an_older_one_is_brought_forwar
     target.close()
     older = Store(f"sqlite:///{tmp_path}/older.db")
     upgrade(older)
-    with older.writing() as session:
-        session.execute(text("ALTER TABLE alarm DROP COLUMN asked_ms"))
-        session.execute(text("UPDATE alembic_version SET version_num = '0002'"))
+    downgrade(older, "0002")
     make_backup(tmp_path / "b2", older, tmp_path / "no-archive", None)
     older.close()
     target = Store(f"sqlite:///{tmp_path}/restored/store.db")

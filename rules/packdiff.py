@@ -1,0 +1,78 @@
+"""What a rule bundle changes beside another one: rule by rule, table by table, each changed member with both values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+from rules.jsondiff import walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.jsondiff import Step
+    from rules.models import Bilingual
+    from rules.pack import Bundle
+    from rules.rule import Rule
+    from rules.tables import Table
+
+    Part: TypeAlias = Rule | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One rule or table that the bundles do not have alike."""
+
+    of: Literal["rule", "table"]
+    id: str
+    change: Literal["added", "removed", "changed"]
+    title: Bilingual
+    """Of the newer bundle, where it is in there."""
+    old: str | None
+    """Version of the rule or edition of the table before, None where there was none."""
+    new: str | None
+    changes: tuple[Step, ...] = ()
+    """Of what is changed: JSON pointers into the rule or table, with the value before and after."""
+
+    @property
+    def silent(self) -> bool:
+        """Say whether the content changed under the same version: an alarm's version would name two rules."""
+        return self.change == "changed" and self.old == self.new
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as `--json` prints it."""
+        return {
+            "of": self.of, "id": self.id, "change": self.change, "title": self.title.model_dump(),
+            "old": self.old, "new": self.new,
+            "changes": [{"pointer": at, "old": old, "new": new} for at, old, new in self.changes],
+        }  # fmt: skip
+
+
+def differences(old: Bundle, new: Bundle) -> list[Difference]:
+    """Return what differs, rules before tables, each by id. Tests are no part of a bundle and are not compared."""
+    rules = _compare("rule", {rule.id: rule for rule in old.rules}, {rule.id: rule for rule in new.rules})
+    return rules + _compare("table", old.tables, new.tables)
+
+
+def _compare(of: Literal["rule", "table"], old: Mapping[str, Part], new: Mapping[str, Part]) -> list[Difference]:
+    found = []
+    for name in sorted({*old, *new}):
+        before, after = old.get(name), new.get(name)
+        part = after or before
+        assert part is not None  # noqa: S101 - the name comes from one of both
+        versions = (_version(before), _version(after))
+        if before is None or after is None:
+            change: Literal["added", "removed"] = "added" if before is None else "removed"
+            found.append(Difference(of, name, change, part.title, *versions))
+        elif steps := tuple(walk(_content(before), _content(after))):
+            found.append(Difference(of, name, "changed", part.title, *versions, steps))
+    return found
+
+
+def _version(part: Part | None) -> str | None:
+    return None if part is None else str(getattr(part, "version", None) or getattr(part, "edition", ""))
+
+
+def _content(part: Part) -> dict[str, Any]:
+    """Return what the bundle's hash covers."""
+    return part.model_dump(mode="json", by_alias=True, exclude={"tests"}, exclude_none=True)
