@@ -1,5 +1,7 @@
 """The compiled pass over a batch: every row through the instances of its series (docs/engine-semantics.md).
 
+Above 400 lines on purpose: the pass, what leaves a ring and what is decided again read the same words in the same order.
+
 Rows of a batch stand series after series, so they are folded in runs: what a run of rows means for the series first (which of
 them are in order, which are known to whom, their range and their longest distance), then instance by instance over the run.
 Most instances have nothing to say of most runs, and see it without looking at a row. `fold_rows` stops at a late row (Python
