@@ -66,8 +66,6 @@ class RateLimit(logging.Filter):
 def quiet_logs() -> None:
     """Rate-limit what aiokafka and Faust write; kafka-python, which asks for the group, tells every connection at INFO."""
     logging.getLogger("kafka").setLevel(logging.WARNING)
-    # It writes the whole group, twice, whenever a member owns nothing.
-    logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
     limit = RateLimit()
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in {"aiokafka", "faust", "mode"}:
