@@ -10,6 +10,7 @@ from xml.etree import ElementTree as ET
 
 import typer
 
+from monitor.commands import rules_explain
 from rules.coverage import coverage as coverage_of
 from rules.coverage import share
 from rules.errors import BadInputError
@@ -22,6 +23,7 @@ Folders = Annotated[
     list[Path] | None, typer.Argument(help="Folders of rule files; the shipped packs if none is given.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+app.command("explain")(rules_explain.command)
 
 
 @app.command()
