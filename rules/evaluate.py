@@ -73,20 +73,21 @@ def evaluate(
         records = list(records)
         surveyed = survey(records)
     changes: list[Change] = []
-    for record in _registered(facts, surveyed or Survey()):
+    for record in registered(facts, surveyed or Survey()):
         changes += engine.fold(record)
     partitions = set()
     for record in records:
         partitions.add(record.partition)
         if facility is None or record.facility in {"", facility}:
-            changes += _fold(engine, record)
+            changes += fold_one(engine, record)
     if until_ms is not None:
         for partition in sorted(partitions):
             changes += engine.advance(partition, until_ms)
     return sorted(map(fit, changes), key=lambda change: (change.stream, change.seq))
 
 
-def _registered(facts: list[Facility], log: Survey) -> list[LogRecord]:
+def registered(facts: list[Facility], log: Survey) -> list[LogRecord]:
+    """Return version-0 register records that stand before the first record of each facility's partition."""
     records = []
     for entry in facts if log.first else ():
         partition = log.homes.get(entry.id, min(log.first))
@@ -96,7 +97,13 @@ def _registered(facts: list[Facility], log: Survey) -> list[LogRecord]:
     return records
 
 
-def _fold(engine: Engine, record: LogRecord) -> list[Change]:
+def fold_one(engine: Engine, record: LogRecord) -> list[Change]:
+    """Fold one record; what is wrong with it is told with its place.
+
+    Raises:
+        BadInputError: a `packs` or `state` record that does not hold what it promises.
+        FoldError: an error that is no rule's.
+    """
     place = f"partition {record.partition} offset {record.offset}"
     try:
         return engine.fold(record)

@@ -118,7 +118,10 @@ class Expectation(Strict):
 
 
 class TestSeries(Strict):
-    """Values of a tag in short form: `7x5` seven samples of 5, `_` missing, `!9` the value 9 with bad quality."""
+    """Values of a tag in short form.
+
+    `7x5` five samples of 7, `_` none, `!9` the value 9 marked as a fault, `?9` the value 9 that is uncertain.
+    """
 
     __test__ = False  # not a pytest class
 

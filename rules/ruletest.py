@@ -16,19 +16,22 @@ from pydantic import ValidationError
 from rules.engine import Engine
 from rules.instants import format_duration, parse_instant
 from rules.models import faults_of
+from rules.pack import Bundle, default_bundle
 from rules.records import Kind, LogRecord, Quality, Readings, RegisterRecord
 from rules.register import UNITS, Facility, Quantity
+from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
-    from rules.pack import Bundle
     from rules.rule import Expectation, Rule, RuleTest
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
 FACILITY = "TEST-0001"
 LATENCY_MS = 1_000
 MAX_SAMPLES = 20_000
-_SAMPLE = re.compile(r"^(?P<bad>!?)(?P<value>_|-?\d+(\.\d+)?)(x(?P<times>\d{1,5}))?$")
+MARKS = {"": Quality.GOOD, "!": Quality.FAULT, "?": Quality.UNCERTAIN}
+"""Before a value: `!` a fault that the firm marked (rules with `marked: count` count it), `?` uncertain (no rule does)."""
+_SAMPLE = re.compile(r"^(?P<mark>[!?]?)(?P<value>_|-?\d+(\.\d+)?)(x(?P<times>\d{1,5}))?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +60,12 @@ def samples(text: str) -> list[tuple[float, Quality] | None]:
     found: list[tuple[float, Quality] | None] = []
     for word in text.split():
         match = _SAMPLE.match(word)
-        if not match or (match["bad"] and match["value"] == "_"):
-            raise ValueError(f"{word!r} is no sample; write 5, 7x5, _, _x3 or !9")
+        if not match or (match["mark"] and match["value"] == "_"):
+            raise ValueError(f"{word!r} is no sample; write 5, 7x5, _, _x3, !9 or ?9")
         times = int(match["times"] or 1)
         if len(found) + times > MAX_SAMPLES:
             raise ValueError(f"a series of a test holds at most {MAX_SAMPLES} samples")
-        quality = Quality.FAULT if match["bad"] else Quality.GOOD
+        quality = MARKS[match["mark"]]
         found.extend([None if match["value"] == "_" else (float(match["value"]), quality)] * times)
     return found
 
@@ -122,9 +125,23 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     return log
 
 
+def around(rule: Rule, bundle: Bundle) -> Bundle:
+    """Return what a rule's tests run with: it, what it reads, and the rules that exclude values (a broken wire).
+
+    Where the bundle has none that excludes, the shipped ones do: so a pack is tested alone as it runs with the others.
+    """
+    own = bundle.only({rule.id, *rule.reads})
+    excluding = _excluding(bundle) or _excluding(default_bundle())
+    return Bundle.of([*own.rules, *(o for o in excluding if own.rule(o.id) is None)], bundle.tables.values())
+
+
+def _excluding(bundle: Bundle) -> list[Rule]:
+    return [other for other in bundle.rules if isinstance(other, LimitRule) and other.excludes]
+
+
 def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
-    """Return the changes of `rule` that a test gives; only it and what it reads are in the bundle."""
-    engine = Engine(bundle.only({rule.id, *rule.reads}))
+    """Return the changes of `rule` that a test gives; the bundle is `around` it."""
+    engine = Engine(around(rule, bundle))
     changes = [change for record in records_of(rule, test) for change in engine.fold(record)]
     if test.until is not None:
         changes += engine.advance(0, BEGIN_MS + test.until)

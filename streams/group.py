@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import secrets
 import socket
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _ANY_BOOT = secrets.token_bytes(16)
+# kafka-python writes the whole group, twice, whenever it cannot read what a member says of itself: Faust's words.
+logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
 
 
 @dataclass(frozen=True, slots=True)

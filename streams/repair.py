@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -22,6 +23,7 @@ from rules.records import SEMANTICS
 from streams import group
 from streams.admin import BrokerDownError, admin_client
 from streams.checkpoint import Marker, Origin, StateLostError
+from streams.names import LOOK_S, SESSION_SLACK_S
 from streams.refold import Known, Refold
 from streams.restore import log_bounds, read_state
 from streams.tenure import BATCH_BYTES, REQUEST_BYTES, TAKE_BYTES, TAKE_ROWS, TRANSACTION_TIMEOUT_MS
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
 AWAY = (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProgressError)
 COORDINATOR_S, AGAIN_S = 60.0, 0.3
+_log = logging.getLogger("offsite.state")
 Answer = TypeVar("Answer")
 Verdict = Literal["whole", "new", "lost", "semantics"]
 
@@ -45,7 +48,7 @@ class WorkersRunError(ContractError):
     """Workers are members of the group."""
 
     code: ClassVar[str] = "workers_run"
-    action: ClassVar[str] = "Stop every worker, wait for the session timeout if one was killed, and run it again."
+    action: ClassVar[str] = "Stop every worker, on every machine, and run it again."
 
 
 class QuarantinedError(ContractError):
@@ -164,13 +167,43 @@ def _judge(rows: StateRows, committed: int | None, end: int, *, published: bool,
     return Standing(rows.partition, "whole", why, rows, keys, marker, committed, end)
 
 
-def ensure_no_workers(settings: WorkerSettings) -> None:
+def await_no_workers(
+    settings: WorkerSettings,
+    ask: Callable[[WorkerSettings], group.Group] = group.describe,
+    clock: Callable[[], float] = monotonic,
+    wait: Callable[[float], None] = sleep,
+) -> None:
+    """Wait for the seats of workers that ended, by `clock` in seconds; call it before anything of the state is read.
+
+    A worker keeps its seat, however it ended, until its session is over, so that its next start finds its partitions. Who has
+    one longer than that lives.
+
+    Raises:
+        WorkersRunError: somebody lives.
+        BrokerDownError: the coordinator does not answer.
+    """
+    until = clock() + settings.session_timeout_s + settings.heartbeat_every_s + SESSION_SLACK_S
+    told = False
+    while True:
+        try:
+            return ensure_no_workers(settings, ask)
+        except WorkersRunError as error:
+            left = until - clock()
+            if left < 0:
+                raise
+            if not told:
+                _log.warning("%s; waiting up to %.0f s for the seats of those that ended", error, left)
+                told = True
+        wait(LOOK_S)
+
+
+def ensure_no_workers(settings: WorkerSettings, ask: Callable[[WorkerSettings], group.Group] = group.describe) -> None:
     """Refuse while the group has members.
 
     Raises:
         WorkersRunError: it has.
     """
-    told = _patiently(lambda: group.describe(settings))
+    told = _patiently(lambda: ask(settings))
     seats = () if told is None else told.seats
     if seats:
         names = ", ".join(sorted(seat.instance or seat.client for seat in seats))

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import uvloop
-from aiokafka.errors import InvalidProducerEpoch, KafkaError, ProducerFenced
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaError, ProducerFenced
 
 from rules.instants import format_instant
 from streams.app import create_app
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from streams.worker_settings import WorkerSettings
 
 BEAT_S = 0.25
+FENCED = (ProducerFenced, InvalidProducerEpoch, IllegalOperation)
+"""What a producer says whose place was taken; the last where it met the fence between two sends of a transaction."""
 LOG_EVERY_S = 5.0
 _log = logging.getLogger("offsite.worker")
 
@@ -66,8 +68,6 @@ class RateLimit(logging.Filter):
 def quiet_logs() -> None:
     """Rate-limit what aiokafka and Faust write; kafka-python, which asks for the group, tells every connection at INFO."""
     logging.getLogger("kafka").setLevel(logging.WARNING)
-    # It writes the whole group, twice, whenever a member owns nothing.
-    logging.getLogger("kafka.admin._groups").setLevel(logging.ERROR)
     limit = RateLimit()
     for name in list(logging.root.manager.loggerDict):
         if name.split(".")[0] in {"aiokafka", "faust", "mode"}:
@@ -91,7 +91,7 @@ async def run_worker(
         loop.add_signal_handler(number, stop.set)
     sensor = Sensor()
     app = create_app(
-        settings, fold, sensor=sensor, halt=_explained(settings, lambda: member_ids(app), halt), history=history
+        settings, fold, sensor=sensor, halt=explained(settings, lambda: member_ids(app), halt), history=history
     )
     custody = app.custody
     quiet_logs()
@@ -154,16 +154,16 @@ async def _named(settings: WorkerSettings, stop: asyncio.Event, halt: Halt) -> N
         halt(f"worker {settings.instance} cannot take its name", error)
 
 
-def _explained(settings: WorkerSettings, mine: Callable[[], frozenset[str]], halt: Halt) -> Halt:
+def explained(settings: WorkerSettings, mine: Callable[[], frozenset[str]], halt: Halt) -> Halt:
     """Return `halt` that says who took over, where a process elsewhere did so under this worker's name."""
 
-    def explained(reason: str, error: BaseException | None = None) -> NoReturn:
-        if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+    def end(reason: str, error: BaseException | None = None) -> NoReturn:
+        if isinstance(error, FENCED):
             # The loop stands still meanwhile: nothing is published and nothing acknowledged.
             halt(reason, twin(settings, mine) or error)
         halt(reason, error)
 
-    return explained
+    return end
 
 
 async def finish(

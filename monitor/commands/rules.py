@@ -1,4 +1,4 @@
-"""`offsite rules`: lint, test, list and show rule packs."""
+"""`offsite rules`: lint, test, measure, list and show rule packs."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from xml.etree import ElementTree as ET
 
 import typer
 
+from monitor.commands import rules_explain
+from rules.coverage import coverage as coverage_of
+from rules.coverage import share
 from rules.errors import BadInputError
 from rules.lint import lint as lint_packs
 from rules.pack import SHIPPED, load_bundle
@@ -20,6 +23,7 @@ Folders = Annotated[
     list[Path] | None, typer.Argument(help="Folders of rule files; the shipped packs if none is given.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+app.command("explain")(rules_explain.command)
 
 
 @app.command()
@@ -51,6 +55,36 @@ def test(
     if junit is not None:
         junit.write_bytes(junit_xml(outcomes))
     raise typer.Exit(1 if failed else 0)
+
+
+@app.command()
+def coverage(
+    folders: Folders = None,
+    rule: Annotated[str | None, typer.Option("--rule", help="Only this rule.")] = None,
+    fail_under: Annotated[
+        float | None, typer.Option("--fail-under", min=0, max=100, help="Exit 1 below this per cent.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Say which leaves of the rules the tests in their files saw true, false and unknown."""
+    found = coverage_of(load_bundle(folders or ["default"]), rule)
+    if not found:
+        raise typer.BadParameter("no such rule", param_hint="--rule")
+    total = share(found)
+    if as_json:
+        value = {"percent": total, "rules": [entry.to_json() for entry in found]}
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+    else:
+        for entry in found:
+            sys.stdout.write(f"{entry.rule:34} {entry.found:3} of {entry.wanted}\n")
+            for leaf in entry.leaves:
+                if leaf.missing:
+                    sys.stdout.write(
+                        f"    never {' or '.join(leaf.missing)}: {leaf.leaf.name} ({leaf.leaf.words.en})\n"
+                    )
+        # Cut, not rounded: what is not whole must not read as if it were.
+        sys.stdout.write(f"{int(total * 10) / 10:g} % of {sum(entry.wanted for entry in found)} verdicts were seen\n")
+    raise typer.Exit(1 if fail_under is not None and total < fail_under else 0)
 
 
 @app.command("list")

@@ -74,6 +74,7 @@ def rebuild(
     if chosen[-1] >= settings.kafka.partitions or chosen[0] < 0:
         raise typer.BadParameter(f"0 to {settings.kafka.partitions - 1}", param_hint="--partition")
     passed = [_place(text) for text in pass_over or []]
+    repair.await_no_workers(settings)
     bundle = load_bundle(pack or ["default"])
     saved = None if source is None else _saved(source)
     found = asyncio.run(repair.look(settings, chosen))
@@ -105,6 +106,7 @@ def upgrade_state() -> None:
     settings = worker_settings()
     admin.ensure_ready(settings.kafka)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
+    repair.await_no_workers(settings)
     found = asyncio.run(repair.look(settings, range(settings.kafka.partitions)))
     lost = [standing for standing in found if standing.verdict == "lost"]
     wanted = [standing for standing in found if standing.verdict == "semantics"]

@@ -7,12 +7,17 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from streams import jars
 from tests.chaos.stage import MARK, left_behind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.kafka
 ROOT = Path(__file__).parents[2]
@@ -25,6 +30,16 @@ def chaos(*arguments: str, log: Path) -> subprocess.Popen[bytes]:
             [sys.executable, "-m", "tests.chaos", *arguments, "--data", str(log.parent / "data")],
             cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=os.environ | {"PYTHONPATH": str(ROOT)},
         )  # fmt: skip
+
+
+@contextmanager
+def hearing_interrupts() -> Iterator[None]:
+    """Let what is started here hear SIGINT: a shell ignores it for what it runs in the background, and that is inherited."""
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, kept)
 
 
 @pytest.mark.timeout(1_200)
@@ -54,7 +69,8 @@ def test_an_interrupted_chaos_leaves_no_process_behind(
 ) -> None:
     monkeypatch.setenv(MARK, "not-yet")
     log = tmp_path / "chaos.txt"
-    process = chaos("--short", "--kills", "6", log=log)
+    with hearing_interrupts():
+        process = chaos("--short", "--kills", "6", log=log)
     deadline = time.monotonic() + 400
     while "is ready" not in log.read_text() and time.monotonic() < deadline and process.poll() is None:
         time.sleep(0.2)

@@ -99,7 +99,7 @@ def test_without_prehistory_the_story_begins_alike():
 
 
 @pytest.mark.parametrize("silence", [25, 31, 40, 53, 75, 100, 137])
-@pytest.mark.parametrize("shift", [0, 700, 1_400])
+@pytest.mark.parametrize("shift", [0, *(pytest.param(n, marks=pytest.mark.slow) for n in (700, 1_400))])
 def test_a_backfill_in_several_posts_never_raises_its_silence_again(silence, shift):
     fault = {"fault": "silence", "facility": "BJ-HOS-0104", "at": f"{10_000 + shift}ms", "for": f"{silence}s"}
     hospital = [firm for firm in FIRMS if firm.id == "BJ-HOS-0104"]

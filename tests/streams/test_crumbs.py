@@ -111,6 +111,7 @@ print("folding")
 def test_a_full_disk_does_not_end_a_worker_that_starts(tmp_path: Path) -> None:
     inside = f"mount -t tmpfs -o size=64k full '{tmp_path}' && exec '{sys.executable}' -c '{FULL}' '{tmp_path}'"
     if subprocess.run(["unshare", "-rm", "true"], check=False, capture_output=True).returncode:
+        # A right that the machine gives or not, no part that could be installed; the next test stands for it everywhere.
         pytest.skip("this machine allows no mount of its own")
     done = subprocess.run(
         ["unshare", "-rm", "sh", "-c", inside], cwd=ROOT, check=False, capture_output=True, text=True, timeout=60

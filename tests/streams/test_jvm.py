@@ -58,7 +58,9 @@ def test_classes_are_kept_once_and_loaded_from_there(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("content", [b"", b"no archive", b"\0" * 100_000])
+@pytest.mark.parametrize(
+    "content", [b"no archive", *(pytest.param(data, marks=pytest.mark.slow) for data in (b"", b"\0" * 100_000))]
+)
 def test_a_broker_starts_without_an_archive_that_does_not_fit(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes
 ) -> None:

@@ -110,7 +110,7 @@ async def test_a_frozen_broker_makes_a_worker_unready_then_ends_it_and_nothing_i
             worker = lab.spawn("w1", stall_timeout_s=20.0)
             await share(lab, [worker])
         await lab.until("ready", lambda: ready(worker), PATIENCE_S)
-        reached = max(mark["next"] for mark in (await lab.marks()).values())
+        await checkpoint_after(lab, 0, PATIENCE_S)  # there is something to lose
         os.kill(broker.pid, signal.SIGSTOP)
         try:
             await lab.until("not ready", lambda: worker.probe("/readyz")[0] == 503, PATIENCE_S)
@@ -120,8 +120,8 @@ async def test_a_frozen_broker_makes_a_worker_unready_then_ends_it_and_nothing_i
             await lab.until("the successor waits", lambda: successor.text().count(WAITS) > said, PATIENCE_S)
         finally:
             os.kill(broker.pid, signal.SIGCONT)
-        await checkpoint_after(lab, reached, PATIENCE_S)
         await lab.until("it took over", lambda: ready(successor), PATIENCE_S)
+        await checkpoint_after(lab, max(mark["next"] for mark in (await lab.marks()).values()), PATIENCE_S)
         await lab.agree(ToyFold, PATIENCE_S)
     finally:
         lab.close()

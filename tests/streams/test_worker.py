@@ -6,15 +6,18 @@ import logging
 from typing import Any, NoReturn
 
 import pytest
+from aiokafka.errors import IllegalOperation, InvalidProducerEpoch, KafkaTimeoutError, ProducerFenced
 from pydantic import ValidationError
 
 from rules.errors import BadInputError
 from rules.records import Kind, LogRecord, Rejected
+from streams import worker
 from streams.app import create_app
 from streams.group import client_id
+from streams.names import InstanceTakenError, thrown_out
 from streams.sensor import DROPPED, REJECTED_CODES, Sensor
 from streams.settings import KafkaSettings
-from streams.worker import RateLimit
+from streams.worker import RateLimit, explained
 from streams.worker_settings import WorkerSettings
 from tests.rules import logs
 from tests.streams.toy import ToyFold
@@ -182,3 +185,26 @@ def test_a_wrong_setting_is_told_with_its_name(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(BadInputError) as caught:
         _settings({}, None)
     assert "OFFSITE_WORKER_CHECKPOINT_S" in caught.value.report()
+
+
+@pytest.mark.parametrize("error", [ProducerFenced(), InvalidProducerEpoch(), IllegalOperation("not in transaction")])
+@pytest.mark.parametrize("taken", [True, False], ids=["by a twin", "by nobody that is seen"])
+def test_a_producer_that_was_fenced_asks_who_took_its_place(
+    error: Exception, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = WorkerSettings(instance="w7")
+    monkeypatch.setattr(worker, "twin", lambda *_: thrown_out(settings) if taken else None)
+    with pytest.raises(AssertionError, match="cannot publish") as halted:
+        explained(settings, frozenset, halt)("cannot publish", error)
+    if taken:
+        assert isinstance(halted.value.__cause__, InstanceTakenError)
+    else:
+        assert halted.value.__cause__ is error
+
+
+def test_what_is_no_fence_asks_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "twin", lambda *_: pytest.fail("it asked"))
+    error = KafkaTimeoutError()
+    with pytest.raises(AssertionError, match="cannot publish") as halted:
+        explained(WorkerSettings(), frozenset, halt)("cannot publish", error)
+    assert halted.value.__cause__ is error

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +16,7 @@ from tests.streams.test_worker_kills import checkpoint_after, producer_of, pumpi
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from streams.broker import EmbeddedBroker
@@ -36,6 +38,16 @@ def shared(lab: Lab, *workers: Worker) -> bool:
 
 async def share(lab: Lab, workers: list[Worker]) -> None:
     await lab.until(f"{len(workers)} share the partitions", lambda: shared(lab, *workers), PATIENCE_S)
+
+
+@contextmanager
+def stopped(worker: Worker) -> Iterator[None]:
+    """Keep it from coming between: on a busy machine it could take its seat back before its twin has fenced it off."""
+    worker.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        worker.signal(signal.SIGCONT)
 
 
 def assignments(worker: Worker) -> list[str]:
@@ -102,13 +114,17 @@ async def test_a_second_worker_of_one_name_is_refused_and_the_first_goes_on(lab:
 @pytest.mark.slow
 async def test_who_is_thrown_out_by_a_heedless_twin_says_so_and_in_the_end_one_works(lab: Lab) -> None:
     async with pumping(lab):
-        first = lab.spawn("w1")
+        first = lab.spawn("w1", loop_timeout_s=PATIENCE_S)
         await share(lab, [first])
-        second = lab.spawn("w1", fold={"heedless": True}, place="elsewhere")
+        with stopped(first):
+            second = lab.spawn("w1", fold={"heedless": True}, place="elsewhere", loop_timeout_s=PATIENCE_S)
+            await share(lab, [second])
         assert await asyncio.to_thread(wait_for_exit, first, PATIENCE_S) == 4
         assert "two workers have one name" in first.text()
         assert "OFFSITE_WORKER_INSTANCE" in first.text()
-        again = lab.spawn("w1")  # as a supervisor starts it again: to Kafka the seat is still of this machine
+        with stopped(second):
+            again = lab.spawn("w1")  # as a supervisor starts it again: to Kafka the seat is still of this machine
+            await share(lab, [again])
         assert await asyncio.to_thread(wait_for_exit, second, PATIENCE_S) == 4
         late = lab.spawn("w1", place="elsewhere")  # and its supervisor the other one, which is heedful now
         assert await asyncio.to_thread(wait_for_exit, late, PATIENCE_S) == 4

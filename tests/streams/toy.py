@@ -51,7 +51,7 @@ class ToyFold:
         die_on: str = "",
         hang_on: str = "",
         evidence_rows: int = 0,
-        message_bytes: int = 0,
+        subject_bytes: int = 0,
     ) -> None:
         self.bundle = Bundle.of([], [])
         self._partitions: dict[int, ToyPartition] = {}
@@ -62,14 +62,14 @@ class ToyFold:
             "die_on": die_on,
             "hang_on": hang_on,
             "evidence_rows": evidence_rows,
-            "message_bytes": message_bytes,
+            "subject_bytes": subject_bytes,
         }
         self._filler = "x" * filler_bytes
         self._fail_on = fail_on
         self._die_on = die_on
         self._hang_on = hang_on
         self._evidence_rows = evidence_rows
-        self._message = "m" * message_bytes
+        self._subject = {"tag": "T1"} | ({"area": "m" * subject_bytes} if subject_bytes else {})
 
     def alone(self) -> ToyFold:
         return ToyFold(**self._options)  # type: ignore[arg-type]
@@ -129,9 +129,9 @@ class ToyFold:
         reads = [RecordRead(kind="readings", id=f"{what}-{i}-{'y' * 60}") for i in range(self._evidence_rows)]
         return Change(
             stream=state.facility, seq=state.seq, facility=state.facility, rule=RULE, version="1.0.0", packs="toy",
-            alarm=alarm_id(RULE, state.facility, {"tag": "T1"}, at), subject={"tag": "T1"}, change=kind,
+            alarm=alarm_id(RULE, state.facility, {"tag": "T1"}, at), subject=self._subject, change=kind,
             severity=Severity.ORANGE, stage="live", start=at, at=at, received=at,
-            message=Bilingual(en=f"{what} {state.rows} {state.digest}", zh=f"玩具{self._message}"),
+            message=Bilingual(en=f"{what} {state.rows} {state.digest}", zh="玩具"),
             evidence=Evidence(records=[RecordRead(kind="readings", id=what), *reads]),
             source=Source(partition=record.partition, offset=record.offset),
         )  # fmt: skip

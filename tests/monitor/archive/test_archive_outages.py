@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import subprocess
@@ -28,6 +29,8 @@ from tests.monitor.archive.running import archived, archiving, producing, send, 
 from tests.monitor.archive.test_archive_kafka import in_archive, in_kafka
 from tests.real_parts import require
 from tests.stores import cluster, postgres_bin
+
+PAGE = 4096
 
 
 @pytest.fixture(autouse=True)
@@ -173,6 +176,14 @@ def told(store):
         return [alarm.code for alarm in open_alarms(session)]
 
 
+def fill(path, leave):
+    """Fill the file system of a file until nothing more goes in; then give so many bytes back."""
+    with path.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+        while file.write(b"x" * PAGE):
+            pass
+    os.truncate(path, path.stat().st_size - leave)
+
+
 @pytest.mark.slow
 def test_a_small_disk_that_runs_full_under_the_archiver_loses_nothing(store, kafka_settings, tmp_path):
     """A real file system of 256 KiB, where the machine lets us mount one."""
@@ -184,9 +195,11 @@ def test_a_small_disk_that_runs_full_under_the_archiver_loses_nothing(store, kaf
     require(mounted.returncode == 0, "the right to mount a small file system")
     try:
         with archiving(store, kafka_settings, small / "archive") as worker, producing(kafka_settings) as producer:
+            rounds(producer, kafka_settings, 1)
+            until("archive of all", lambda: archived(store, kafka_settings))
             ballast = small / "ballast"
-            ballast.write_bytes(b"x" * 200 * 1024)
-            for _ in range(12):
+            fill(ballast, leave=2 * PAGE)  # a file of each partition is to come, however many rounds a flush takes
+            for _ in range(11):
                 rounds(producer, kafka_settings, 1)
             until("it waits for room", lambda: worker.waiting is not None and "space" in worker.waiting)
             assert told(store) == ["archive_unwritable"]

@@ -14,6 +14,11 @@ STRICTER = (
     ("5x2 8.0x5 2.0x5", "5x2 7.0x5 2.0x5"),
     ("8.0x3 8.1x2", "7.0x3 7.1x2"),
     ("7x5 9x2 7x10", "6x5 9x2 6x10"),
+    ("5x2 9x2 7.6x4 7.5x3", "5x2 9x2 6.6x4 6.5x3"),
+    (
+        "7.6 is inside the deadband and does not clear it; 7.5 does",
+        "6.6 is inside the deadband and does not clear it; 6.5 does",
+    ),
 )
 """The high limit of the cold room's rule becomes 7, and its tests follow."""
 

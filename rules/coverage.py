@@ -1,0 +1,103 @@
+"""Coverage of rules by the tests of their own files: which leaf was seen true, false and unknown, and in which test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from rules.changes import Verdict
+from rules.leaves.trace import Tracer
+from rules.leaves.watch import leaves_of
+from rules.ruletest import BEGIN_MS, FACILITY, around, records_of
+
+if TYPE_CHECKING:
+    from rules.leaves.model import Leaf, Moment
+    from rules.pack import Bundle
+    from rules.rule import Rule, RuleTest
+
+
+@dataclass(slots=True)
+class LeafCoverage:
+    """One leaf: the first test that saw each verdict."""
+
+    leaf: Leaf
+    seen: dict[Verdict, str] = field(default_factory=dict)
+
+    @property
+    def missing(self) -> list[Verdict]:
+        """Return the verdicts that no test saw, in the order true, false, unknown."""
+        return [v for v in Verdict if v in self.leaf.verdicts and v not in self.seen]
+
+
+@dataclass(slots=True)
+class RuleCoverage:
+    """All leaves of one rule."""
+
+    rule: str
+    leaves: list[LeafCoverage]
+
+    @property
+    def wanted(self) -> int:
+        """Return how many verdicts are to be seen."""
+        return sum(len(entry.leaf.verdicts) for entry in self.leaves)
+
+    @property
+    def found(self) -> int:
+        """Return how many were."""
+        return self.wanted - sum(len(entry.missing) for entry in self.leaves)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON value that `offsite rules coverage --json` prints."""
+        leaves = [
+            {
+                "leaf": entry.leaf.name,
+                "says": entry.leaf.words.model_dump(),
+                "seen": {verdict.value: test for verdict, test in entry.seen.items()},
+                "missing": [verdict.value for verdict in entry.missing],
+            }
+            for entry in self.leaves
+        ]
+        return {"rule": self.rule, "wanted": self.wanted, "found": self.found, "leaves": leaves}
+
+
+def coverage(bundle: Bundle, rule_id: str | None = None) -> list[RuleCoverage]:
+    """Return the coverage of all rules of a bundle, or of one, by the tests in their files."""
+    return [cover(rule, bundle) for rule in bundle.rules if rule_id in {None, rule.id}]
+
+
+def cover(rule: Rule, bundle: Bundle) -> RuleCoverage:
+    """Return which leaves of a rule its tests see; a test that cannot run sees none (`offsite rules test` says why)."""
+    within = around(rule, bundle)
+    entries = {leaf.name: LeafCoverage(leaf) for leaf in leaves_of(rule, within)}
+    for test in rule.tests:
+        for moment in moments_of(rule, test, within):
+            for leaf in moment.leaves:
+                entry = entries.get(leaf.name)
+                if entry is not None and leaf.verdict in entry.leaf.verdicts:
+                    entry.seen.setdefault(leaf.verdict, test.name)
+    return RuleCoverage(rule.id, list(entries.values()))
+
+
+def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
+    """Return all moments of a test, series by series; none if the test is no test."""
+    tracer = Tracer(rule.id, bundle, FACILITY)
+    try:
+        records = records_of(rule, test)
+    except (ValidationError, ValueError):
+        return []
+    for record in records:
+        tracer.fold(record)
+    if test.until is not None:
+        tracer.move(BEGIN_MS + test.until)
+    moments: list[Moment] = []
+    for tag in sorted(tracer.lines):
+        tracer.finish(tag, moments.append)
+    return moments
+
+
+def share(rules: list[RuleCoverage]) -> float:
+    """Return the per cent of verdicts that were seen, over all rules; 100 of nothing."""
+    wanted = sum(rule.wanted for rule in rules)
+    return 100.0 * sum(rule.found for rule in rules) / wanted if wanted else 100.0

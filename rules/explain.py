@@ -1,0 +1,247 @@
+"""Why a rule spoke at an instant of the log, or why it did not: what `offsite rules explain` says.
+
+What the alarms are, the engine says; the leaves, counts and rows are plainly evaluated beside it (`rules.leaves`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rules.alarms import fold_alarms
+from rules.engine import Engine
+from rules.errors import BadInputError, Fault
+from rules.evaluate import fold_one
+from rules.instants import format_duration, format_instant
+from rules.leaves.gap import GapNumbers
+from rules.leaves.limit import LimitNumbers
+from rules.leaves.model import Seen, Standing
+from rules.leaves.trace import Tracer
+from rules.leaves.watch import leaves_of, text_of
+from rules.records import QUALITY_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rules.alarms import Alarm
+    from rules.changes import Change
+    from rules.leaves.frozen import FrozenNumbers
+    from rules.leaves.model import Leaf, Moment, Row
+    from rules.leaves.trace import Line
+    from rules.pack import Bundle
+    from rules.records import LogRecord
+    from rules.rule import Rule
+
+ROWS = 12
+"""The newest rows that an explanation names."""
+SUBJECTS = 20
+"""The most series that one answer explains."""
+FAILED = "register.rule-failed"
+
+
+@dataclass(slots=True)
+class Explanation:
+    """One rule and one series of a facility at an instant (log time, ms)."""
+
+    rule: Rule | None
+    rule_id: str
+    packs: str
+    facility: str
+    tag: str
+    at: int
+    version: int
+    line: Line | None = None
+    leaves: list[tuple[Leaf, Seen | None]] = field(default_factory=list)
+    """Each leaf as it was then; None: not asked, for the condition is not there."""
+    standing: Standing = field(default_factory=Standing)
+    rows: list[Row] = field(default_factory=list)
+    alarms: list[Alarm] = field(default_factory=list)
+    """Alarms of the rule on the series, its area or the whole facility, oldest first."""
+    failed: bool = False
+    """The rule had raised an error for this facility and was switched off."""
+    seeded: bool = False
+    """The log begins with a saved state, which the leaves do not know."""
+
+    @property
+    def watched(self) -> bool:
+        """Say whether the rule watches the series."""
+        return self.line is not None and self.line.watch.numbers is not None
+
+    @property
+    def standing_alarm(self) -> Alarm | None:
+        """Return the alarm of the series that stands, or None."""
+        own = [a for a in self.alarms if a.subject == {"tag": self.tag} and a.end is None and a.status != "retracted"]
+        return own[-1] if own else None
+
+    @property
+    def agrees(self) -> bool:
+        """Say whether the leaves and the engine say the same; they have to, but for a saved state or a failed rule."""
+        return self.standing.active == (self.standing_alarm is not None)
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """Return the numbers in force: name, value, unit, origin, edition."""
+        numbers = None if self.line is None else self.line.watch.numbers
+        if self.rule is None or numbers is None:
+            return []
+        own = f"{self.rule.id} {self.rule.version}"
+        if isinstance(numbers, LimitNumbers):
+            found = [used.model_dump(exclude_none=True) for used in numbers.used]
+            low, high, watched = numbers.range
+            if watched and not numbers.rule.excludes:
+                found += [
+                    {"name": f"range {name}", "value": value, "unit": numbers.unit, "origin": "register range"}
+                    for name, value in (("low", low), ("high", high))
+                    if math.isfinite(value)
+                ]
+            return found
+        if isinstance(numbers, GapNumbers):
+            steps = [(f"step {k}", after) for k, (after, _) in enumerate(numbers.steps, 1)]
+            named = [("silence", numbers.silent), *steps, ("delivery", numbers.delivery)]
+            origins = {"delivery": "register"}
+            return [
+                {"name": name, "value": format_duration(ms), "origin": origins.get(name, "rule"), "edition": own}
+                for name, ms in named
+            ]
+        return _frozen_numbers(numbers, own)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON value that `offsite rules explain --json` prints, one a series."""
+        line = self.line
+        rule = None
+        if self.rule is not None:
+            rule = self.rule.model_dump(
+                mode="json",
+                by_alias=True,
+                exclude_none=True,
+                include={"id", "version", "title", "kind", "stage", "cites"},
+            )
+        return {
+            "rule": rule or {"id": self.rule_id},
+            "packs": self.packs,
+            "facility": self.facility,
+            "subject": {"tag": self.tag},
+            "at": format_instant(self.at),
+            "register": {"version": self.version, "facts": {} if line is None else self.facts()},
+            "watched": self.watched,
+            "conditions": [] if line is None else [_said(c) for c in line.watch.conditions],
+            "limits": self.numbers(),
+            "leaves": [{"says": leaf.words.model_dump(), **_said(seen, leaf.name)} for leaf, seen in self.leaves],
+            "state": {
+                "phase": self.standing.phase,
+                "start": None if self.standing.start is None else format_instant(self.standing.start),
+                "unknown": self.standing.unknown,
+                "counts": self.standing.notes,
+            },
+            "alarms": [alarm.to_json() for alarm in self.alarms],
+            "rows": [row_json(row) for row in self.rows],
+            "refused": {} if line is None else line.refused,
+            "failed": self.failed,
+            "from_saved_state": self.seeded,
+            "agrees_with_engine": self.agrees,
+        }
+
+    def facts(self) -> dict[str, Any]:
+        """Return the registered facts in force that the rule can see."""
+        if self.line is None:
+            return {}
+        watch, sensor = self.line.watch, self.line.watch.sensor
+        facts: dict[str, Any] = {name: text_of(value) for name, value in watch.facts.items() if value not in (None, [])}
+        facts["area"] = sensor.area
+        facts["interval"] = None if sensor.interval is None else format_duration(sensor.interval)
+        for name, span in (("limits", sensor.limits), ("range", sensor.range)):
+            facts[name] = None if span is None else span.model_dump(exclude_none=True)
+        return facts
+
+
+def _frozen_numbers(numbers: FrozenNumbers, own: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = [
+        {"name": "identical values", "value": numbers.identical, "origin": "rule", "edition": own},
+        {"name": "span", "value": format_duration(numbers.rule.span), "origin": "rule", "edition": own},
+    ]
+    if numbers.width is not None:
+        origin = f"{numbers.rule.window_share:g} of the registered limits' width"
+        found.append({"name": "width of a day", "value": numbers.width, "unit": numbers.unit, "origin": origin})
+    return found
+
+
+def row_json(row: Row) -> dict[str, Any]:
+    """Return a row with its event and receive times; `late` where something newer had already come."""
+    return {
+        "event": format_instant(row.t), "received": format_instant(row.received), "batch": row.batch,
+        "value": None if math.isnan(row.value) else row.value, "quality": QUALITY_NAMES[row.quality],
+        "late": row.m != row.received,
+    }  # fmt: skip
+
+
+def _said(seen: Seen | None, name: str = "") -> dict[str, Any]:
+    if seen is None:
+        return {"leaf": name, "verdict": None}
+    value = {"leaf": seen.name, "verdict": seen.verdict.value, "left": seen.left, "op": seen.op, "right": seen.right}
+    return {**value, "unit": seen.unit} if seen.unit else value
+
+
+def explain(
+    records: Iterable[LogRecord], bundle: Bundle, rule_id: str, *, at: int,
+    facility: str | None = None, tag: str | None = None, ignore_pack_records: bool = False,
+) -> tuple[list[Explanation], int]:  # fmt: skip
+    """Return why `rule_id` spoke, or did not, of each series at `at` (log time, ms), and how many series were left out.
+
+    Records received after `at` are not read. Without `tag`: the series that the rule watches, or if there is none all.
+
+    Raises:
+        BadInputError: the log does not say which facility is meant, or does not hold it; or what `evaluate` raises.
+    """
+    log = [
+        record for record in records if record.received <= at and record.facility in {"", facility or record.facility}
+    ]
+    names = sorted({record.facility for record in log if record.facility})
+    if len(names) != 1:
+        said = f"say --facility: the log holds {', '.join(names[:SUBJECTS])}" if names else "no record of it until then"
+        raise BadInputError("log", [Fault("/facility", "unknown_facility", said)])
+    name = names[0]
+    engine = Engine(bundle, ignore_pack_records=ignore_pack_records)
+    tracer = Tracer(rule_id, bundle, name, ignore_pack_records=ignore_pack_records)
+    tracer.keep = 4 * ROWS
+    changes: list[Change] = []
+    for record in log:
+        changes += fold_one(engine, record)
+        tracer.fold(record)
+    for partition in sorted({record.partition for record in log}):
+        changes += engine.advance(partition, at)
+    tracer.move(at)
+    watched = [t for t, line in sorted(tracer.lines.items()) if line.watch.numbers is not None]
+    tags = [tag] if tag is not None else watched or sorted(tracer.lines)
+    found = [_explain(tracer, t, at, changes) for t in tags[:SUBJECTS]]
+    return found, max(0, len(tags) - SUBJECTS)
+
+
+def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explanation:
+    rule = tracer.bundle.rule(tracer.rule_id)
+    line = tracer.lines.get(tag)
+    packs = tracer.bundle.sha256
+    answer = Explanation(rule, tracer.rule_id, packs, tracer.name, tag, at, tracer.version, line, seeded=tracer.seeded)
+    places: list[dict[str, str]] = [{"tag": tag}, {}]
+    if line is not None:
+        places.append({"area": line.watch.sensor.area})
+    own = [c for c in changes if c.rule == tracer.rule_id and c.subject in places]
+    answer.alarms = fold_alarms(own)
+    failures = fold_alarms(c for c in changes if c.rule == FAILED and c.subject == {"system": tracer.rule_id})
+    answer.failed = any(alarm.end is None for alarm in failures)
+    if line is None or rule is None or not answer.watched:
+        return answer
+    moments: deque[Moment] = deque(maxlen=4 * ROWS)
+    last: dict[str, Seen] = {}
+
+    def see(moment: Moment) -> None:
+        moments.append(moment)
+        last.update((leaf.name, leaf) for leaf in moment.leaves)
+
+    answer.standing = tracer.finish(tag, see)
+    now = {leaf.name: leaf for leaf in moments[-1].leaves} if moments else {}
+    if "flat" in last:  # asked once an hour: its last answer stands until then
+        now.setdefault("flat", last["flat"])
+    answer.leaves = [(leaf, now.get(leaf.name)) for leaf in leaves_of(rule, tracer.bundle)]
+    answer.rows = [m.row for m in moments if m.by == "row" and m.row is not None][-ROWS:]
+    return answer

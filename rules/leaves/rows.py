@@ -1,0 +1,70 @@
+"""Which rows of a series were folded, in plain words (docs/engine-semantics.md, "Rows of a series")."""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rules.layout import HORIZON_MS
+from rules.ring import capacity
+
+if TYPE_CHECKING:
+    from rules.leaves.model import Row
+
+FUTURE_MS = 300_000
+
+
+@dataclass(slots=True)
+class Rows:
+    """The folded rows since the series' horizon began, ordered by event time."""
+
+    interval: int
+    rows: list[Row] = field(default_factory=list)
+    newest: int | None = None
+    floor: int = -1
+    """Rows not newer than this one are stale."""
+
+    def admit(self, row: Row) -> str:
+        """Take a row: `order` and `late` are folded, the others are not.
+
+        Returns:
+            order, late, future, stale, duplicate or conflict.
+        """
+        if row.t > row.received + FUTURE_MS:
+            return "future"
+        if self.newest is None or row.t > self.newest:
+            self.newest = row.t
+            self.rows.append(replace(row, m=row.received))
+            self._trim()
+            return "order"
+        if row.t <= max(self.newest - HORIZON_MS, self.floor):
+            return "stale"
+        place = bisect_left(self.rows, row.t, key=lambda r: r.t)
+        if place < len(self.rows) and self.rows[place].t == row.t:
+            old = self.rows[place].value
+            return "duplicate" if old == row.value or (math.isnan(old) and math.isnan(row.value)) else "conflict"
+        first = self._first()
+        if len(self.rows) - first >= capacity(self.interval):
+            if place <= first:
+                return "stale"
+            self.floor = self.rows[first].t
+        self.rows.insert(place, replace(row, m=self.rows[place].m))
+        return "late"
+
+    def begin_again(self) -> None:
+        """End the horizon: what came stays as it was decided."""
+        self.rows = []
+        if self.newest is not None:
+            self.floor = self.newest
+
+    def _first(self) -> int:
+        """Return the place of the ring's oldest row."""
+        edge = self.floor if self.newest is None else max(self.newest - HORIZON_MS, self.floor)
+        return bisect_right(self.rows, edge, key=lambda r: r.t)
+
+    def _trim(self) -> None:
+        over = len(self.rows) - self._first() - capacity(self.interval)
+        if over > 0:
+            self.floor = self.rows[self._first() + over - 1].t

@@ -1,0 +1,272 @@
+"""Follow one rule over the log of one facility: the leaves at every row, every decision of the clock, and at the end.
+
+It keeps to docs/engine-semantics.md as the engine does, row by row and without arrays; what the alarms are, the engine says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from rules.batches import Batches
+from rules.batches import Seen as BatchSeen
+from rules.engine import DOOR_CLOSED_MS
+from rules.facts import in_force, next_change
+from rules.leaves.frozen import FrozenNumbers, FrozenRun
+from rules.leaves.gap import Door, GapNumbers, GapRun
+from rules.leaves.limit import LimitNumbers, LimitRun
+from rules.leaves.model import Row, Standing
+from rules.leaves.rows import Rows
+from rules.leaves.watch import Watch, horizon_key, watch
+from rules.pack import Bundle
+from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+
+if TYPE_CHECKING:
+    from rules.leaves.model import Moment, See
+    from rules.records import LogRecord
+    from rules.register import Facility
+
+RowRun: TypeAlias = LimitRun | FrozenRun
+
+
+@dataclass(slots=True)
+class Segment:
+    """The rows of a series that were decided with the same numbers (None: not watched), from `begin` to `end` (log time, ms)."""
+
+    numbers: LimitNumbers | FrozenNumbers | None
+    begin: int
+    rows: Rows
+    end: int | None = None
+
+
+@dataclass(slots=True)
+class Line:
+    """One series under the rule."""
+
+    tag: str
+    since: int
+    watch: Watch
+    key: tuple[object, ...]
+    door: Door
+    segments: list[Segment]
+    gap: GapRun | None = None
+    refused: dict[str, int] = field(default_factory=dict)
+    """Rows that were not folded, by reason."""
+
+
+class Tracer:
+    """The leaves of one rule over the records of one facility, folded in the order of its log."""
+
+    def __init__(self, rule_id: str, bundle: Bundle, facility: str, *, ignore_pack_records: bool = False) -> None:
+        self.rule_id, self.bundle, self.name = rule_id, bundle, facility
+        self.ignore_packs = ignore_pack_records
+        self.facility: Facility | None = None
+        self.version = -1
+        self.clock = -1
+        self.lines: dict[str, Line] = {}
+        self.seeded = False
+        """The log begins with a saved state: what came before is not in it."""
+        self._left: dict[str, int] = {}
+        self._batches = Batches()
+        self._gateway: int | None = None
+        self._partition: int | None = None
+        self._moments: dict[str, list[Moment]] = {}
+        self.keep = 0
+        """How many moments of a silence are kept a series; 0: all."""
+
+    def fold(self, record: LogRecord) -> None:
+        """Fold a record; those of other facilities are passed over."""
+        if record.facility not in {"", self.name}:
+            return
+        payload = record.payload
+        received = max(record.received, self.clock)
+        if isinstance(payload, Tick | PacksRecord):
+            self._shared(payload, received)
+            return
+        self.move(received)
+        if isinstance(payload, RegisterRecord):
+            if payload.version > self.version:
+                self.version, self.facility = payload.version, payload.facility
+                self._adopt(received, received)
+        elif isinstance(payload, Readings):
+            self._readings(payload, received)
+        elif isinstance(payload, StateRecord):
+            self.seeded = True
+
+    def move(self, to: int) -> None:
+        """Move the clock: facts come into force, silences fall due."""
+        while to > self.clock and self.facility is not None:
+            change = next_change(self.facility, self.clock)
+            if change > to:
+                break
+            self._silences(change - 1)
+            self.clock = change
+            self._adopt(change, change - 1)
+        if to > self.clock:
+            self._silences(to)
+            self.clock = to
+
+    def finish(self, tag: str, see: See) -> Standing:
+        """Tell the leaves of a series so far, the last of them as they stand now, and return where the condition stands."""
+        line = self.lines.get(tag)
+        if line is None:
+            return Standing()
+        if line.gap is not None:
+            for moment in self._moments.get(tag, []):
+                see(moment)
+            kept, line.gap.see = line.gap.see, see
+            line.gap.finish(self.clock)
+            line.gap.see = kept
+            return line.gap.stands
+        run = self._replay(line, see)
+        if run is None:
+            return Standing()
+        run.finish(self.clock)
+        return run.stands
+
+    def _replay(self, line: Line, see: See) -> RowRun | None:
+        run: RowRun | None = None
+        for segment in line.segments:
+            numbers = segment.numbers
+            if numbers is None:
+                run = None
+                continue
+            if isinstance(numbers, LimitNumbers):
+                run = _limit_run(run, numbers, see, segment.begin)
+            else:
+                run = _frozen_run(run, numbers, see, segment.begin)
+            before = segment.begin
+            for row in segment.rows.rows:
+                if row.m > before:
+                    run.clock(row.m)
+                run.row(row)
+                before = row.m
+            end = self.clock if segment.end is None else segment.end
+            if end > before:
+                run.clock(end)
+        return run
+
+    def _shared(self, payload: Tick | PacksRecord, received: int) -> None:
+        gateway = isinstance(payload, Tick) and payload.role == "gateway"
+        last = self._gateway
+        closed = gateway and last is not None and received - last > DOOR_CLOSED_MS
+        if closed and last is not None:
+            for line in self.lines.values():
+                line.door.close(last, received)
+                if line.gap is not None:
+                    line.gap.floor = received
+            self.move(received - 1)
+            for line in self.lines.values():
+                if line.gap is not None:
+                    line.gap.reopen(last, received)
+        self.move(received)
+        self.clock = max(self.clock, received)
+        if isinstance(payload, PacksRecord) and not self.ignore_packs:
+            self.bundle = Bundle.from_record(payload)
+            self._adopt(received, received)
+        if gateway:
+            self._gateway = received
+
+    def _silences(self, to: int) -> None:
+        for line in self.lines.values():
+            if line.gap is not None:
+                line.gap.clock(to)
+
+    def _adopt(self, now: int, old_until: int) -> None:
+        """Take new facts or packs into force at `now`; what was decided with the old ones ends at `old_until`."""
+        rule = self.bundle.rule(self.rule_id)
+        if self.facility is None:
+            return
+        sensors = {s.tag: s for s in in_force(self.facility, now)} if rule is not None else {}
+        for tag in set(self.lines) - set(sensors):
+            newest = self.lines.pop(tag).segments[-1].rows.newest
+            if newest is not None:
+                self._left[tag] = newest
+        for tag, sensor in sensors.items():
+            if rule is None:
+                continue
+            watched = watch(rule, self.facility, sensor, now, self.bundle)
+            key = horizon_key(self.facility, sensor, self.bundle, now)
+            interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+            numbers = watched.numbers
+            judged = None if isinstance(numbers, GapNumbers) else numbers
+            line = self.lines.get(tag)
+            if line is None:
+                newest = self._left.pop(tag, None)
+                rows = Rows(interval, newest=newest, floor=-1 if newest is None else newest)
+                line = Line(tag, now, watched, key, Door(now), [Segment(judged, now, rows)])
+                self.lines[tag] = line
+            elif key != line.key:
+                last = line.segments[-1]
+                last.end = old_until
+                rows = Rows(
+                    interval, newest=last.rows.newest, floor=-1 if last.rows.newest is None else last.rows.newest
+                )
+                line.segments.append(Segment(judged, now, rows))
+            line.watch, line.key = watched, key
+            self._watch_silence(line, numbers, now)
+
+    def _watch_silence(self, line: Line, numbers: object, now: int) -> None:
+        if not isinstance(numbers, GapNumbers):
+            line.gap = None
+            return
+        if line.gap is None:
+            newest = line.segments[-1].rows.newest
+            lo = line.since if newest is None else max(newest, line.since)
+            fresh = newest is None or newest <= line.since
+            line.gap = GapRun(numbers, self._keeper(line.tag), lo, line.door, fresh)
+        elif numbers.key != line.gap.numbers.key:
+            line.gap.numbers, line.gap.floor = numbers, now
+        else:
+            line.gap.numbers = numbers
+
+    def _keeper(self, tag: str) -> See:
+        kept = self._moments.setdefault(tag, [])
+
+        def see(moment: Moment) -> None:
+            kept.append(moment)
+            if self.keep and len(kept) > self.keep:
+                del kept[0]
+
+        return see
+
+    def _readings(self, payload: Readings, received: int) -> None:
+        if self._batches.meet(payload, received) is not BatchSeen.NEW:
+            return
+        begin = 0
+        for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
+            line = self.lines.get(tag)
+            for i in range(begin, begin + count) if line is not None else ():
+                row = Row(
+                    int(payload.time[i]), received, float(payload.value[i]), int(payload.quality[i]), payload.batch
+                )
+                self._row(line, row)
+            begin += count
+
+    def _row(self, line: Line | None, row: Row) -> None:
+        if line is None:
+            return
+        standing = line.segments[-1].rows.admit(row)
+        if standing not in {"order", "late"}:
+            line.refused[standing] = line.refused.get(standing, 0) + 1
+        elif standing == "order":
+            forgiven = line.door.row(row.t, row.received)
+            if line.gap is not None:
+                line.gap.row(row, forgiven)
+
+
+def _limit_run(run: RowRun | None, numbers: LimitNumbers, see: See, begin: int) -> LimitRun:
+    if not isinstance(run, LimitRun):
+        return LimitRun(numbers, see)
+    if run.numbers.rule.severity.steps != numbers.rule.severity.steps:
+        run.reached, run.running = set(), {}
+    run.numbers, run.floor = numbers, begin
+    return run
+
+
+def _frozen_run(run: RowRun | None, numbers: FrozenNumbers, see: See, begin: int) -> FrozenRun:
+    if not isinstance(run, FrozenRun):
+        return FrozenRun(numbers, see)
+    run.numbers, run.floor = numbers, begin
+    return run

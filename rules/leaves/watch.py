@@ -1,0 +1,136 @@
+"""Whether a rule watches a sensor, with what numbers, and if it does not: which fact differs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeAlias
+
+from rules.changes import Verdict
+from rules.errors import ContractError
+from rules.facts import facts_of
+from rules.leaves import frozen, gap, limit
+from rules.leaves.frozen import FrozenNumbers
+from rules.leaves.gap import GapNumbers
+from rules.leaves.limit import LimitNumbers
+from rules.leaves.model import Leaf, Seen, verdict
+from rules.plan import bounds_of
+from rules.predicate import holds, in_scope, matches
+from rules.rule import FrozenRule, GapRule, LimitRule
+
+if TYPE_CHECKING:
+    from rules.facts import FactValue
+    from rules.pack import Bundle
+    from rules.register import Facility, Sensor
+    from rules.rule import Rule
+
+Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers
+WATCHING = frozenset({"live", "shadow"})
+
+
+def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
+    """Return the leaves of a rule of any kind, in the order of its condition.
+
+    Raises:
+        ContractError: a kind without leaves; it cannot be explained, and is not passed over.
+    """
+    if isinstance(rule, LimitRule):
+        return limit.leaves_of(rule, bundle)
+    if isinstance(rule, FrozenRule):
+        return frozen.leaves_of(rule)
+    if isinstance(rule, GapRule):
+        return gap.leaves_of(rule)
+    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """One rule and one sensor at an instant: what it compares with, or the leaves that keep it from watching."""
+
+    rule: Rule
+    sensor: Sensor
+    facts: dict[str, FactValue]
+    conditions: list[Seen] = field(default_factory=list)
+    numbers: Numbers | None = None
+
+
+def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundle) -> Watch:
+    """Say whether and how a rule watches a sensor with the facts in force at `at` (ms)."""
+    facts = facts_of(facility, sensor, at)
+    wanted = ", ".join(f"{s.field}/{s.line}" for s in rule.scopes)
+    own = ", ".join(f"{s.field}/{s.line}" for s in facility.scopes) or "none"
+    conditions = [
+        Seen("stage", verdict(rule.stage in WATCHING), rule.stage, "in", "live, shadow"),
+        Seen("scope", verdict(in_scope(rule, facility)), own, "in", wanted),
+    ]
+    for name, value in rule.applies_to.items():
+        said = verdict(holds({name: value}, facts))
+        conditions.append(Seen(name, said, text_of(facts.get(name)), "in", text_of(value)))
+    numbers: Numbers | None = None
+    if all(c.verdict is Verdict.TRUE for c in conditions):
+        numbers = numbers_of(rule, facility, sensor, facts, bundle)
+        if isinstance(rule, GapRule):
+            conditions.append(
+                Seen("interval", _given(numbers), sensor.interval and float(sensor.interval), "registered", None, "ms")
+            )
+        elif isinstance(rule, LimitRule):
+            conditions.append(Seen("limits", _given(numbers), _limits_text(rule, sensor), "give", "low < high"))
+    return Watch(rule, sensor, facts, conditions, numbers)
+
+
+def numbers_of(
+    rule: Rule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> Numbers | None:
+    """Return what a rule that fits compares with; None where the register leaves it unknown."""
+    if isinstance(rule, LimitRule):
+        span = measuring_range(facility, sensor, facts, bundle)
+        return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span)
+    if isinstance(rule, FrozenRule):
+        return frozen.numbers_of(rule, sensor, facility.delivery)
+    if isinstance(rule, GapRule):
+        return gap.numbers_of(rule, sensor, facility.delivery)
+    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+
+
+def measuring_range(
+    facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> tuple[float, float, bool]:
+    """Return the low and high between which values are not excluded, and whether a rule that excludes watches the sensor."""
+    low, high, watched = -math.inf, math.inf, False
+    for rule in bundle.rules:
+        if isinstance(rule, LimitRule) and rule.excludes and rule.stage in WATCHING and matches(rule, facility, facts):
+            found = bounds_of(rule, sensor, facts, bundle)
+            if found is not None:
+                low, high, watched = max(low, found[0]), min(high, found[1]), True
+    return low, high, watched
+
+
+def horizon_key(facility: Facility, sensor: Sensor, bundle: Bundle, at: int) -> tuple[object, ...]:
+    """Return what watches the rows of a series and with what numbers; another key ends its horizon."""
+    facts = facts_of(facility, sensor, at)
+    keys: list[object] = [sensor.quantity, measuring_range(facility, sensor, facts, bundle)]
+    for rule in bundle.rules:
+        if isinstance(rule, LimitRule | FrozenRule) and rule.stage in WATCHING and matches(rule, facility, facts):
+            numbers = numbers_of(rule, facility, sensor, facts, bundle)
+            keys += [] if numbers is None else [(rule.id, numbers.key)]
+    return tuple(keys)
+
+
+def _given(numbers: Numbers | None) -> Verdict:
+    return Verdict.UNKNOWN if numbers is None else Verdict.TRUE
+
+
+def _limits_text(rule: LimitRule, sensor: Sensor) -> str:
+    source = rule.limits.from_
+    origin = source if isinstance(source, str) else "rule"
+    low, high = (sensor.limits.low, sensor.limits.high) if sensor.limits else (None, None)
+    return f"{origin}; registered low {low}, high {high}"
+
+
+def text_of(value: object) -> str | None:
+    """Return a fact or what a rule wants of it as text."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
