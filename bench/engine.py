@@ -72,7 +72,7 @@ def messages(rows: int) -> list[tuple[str, list[tuple[str, bytes]], bytes, int]]
             batch="filling", tags=tuple(f"T{i}" for i in range(SERIES)), counts=np.full(SERIES, FILLED, np.int32),
             time=np.tile(at, SERIES), value=values(random, count), quality=np.zeros(count, np.uint8),
         )  # fmt: skip
-        made.append((f"F-{number:04d}", *encode(payload), int(at[-1]) + 1_000))
+        made.append((f"F-{number:04d}", *encode(payload), int(at[-1]) + 60_001))
     minute = FILLED
     while (len(made) - FACILITIES) * rows < TOTAL:
         for number in range(FACILITIES):
@@ -105,7 +105,14 @@ def run(rows: int) -> dict[str, float]:
         for number in range(FACILITIES):
             entity = facility(number)
             engine.fold(
-                LogRecord(0, number, BEGIN, Kind.REGISTER, entity.id, RegisterRecord(version=1, facility=entity))
+                LogRecord(
+                    0,
+                    number,
+                    BEGIN + 60_000 * FILLED,
+                    Kind.REGISTER,
+                    entity.id,
+                    RegisterRecord(version=1, facility=entity),
+                )
             )
         for offset, (name, headers, value, received) in enumerate(filling, FACILITIES):
             engine.fold(decode(0, offset, received, name.encode(), headers, value))

@@ -270,6 +270,8 @@ class Emitter:
             for group in state.groups:
                 if occurrence.alarm in group.occurrence.children:
                     group.occurrence.children[occurrence.alarm] = True
+        if kind is ChangeKind.RAISED:
+            occurrence.version, occurrence.packs = rule.version, self.bundle.sha256
         sev = occurrence.sev if occurrence.active else occurrence.top
         self.changes.append(
             Change(
@@ -278,8 +280,8 @@ class Emitter:
                 facility=state.facility,
                 alarm=occurrence.alarm,
                 rule=rule.id,
-                version=rule.version,
-                packs=self.bundle.sha256,
+                version=occurrence.version or rule.version,
+                packs=occurrence.packs or self.bundle.sha256,
                 subject=subject,
                 change=kind,
                 severity=SEVERITIES[sev if kind is not ChangeKind.CLEARED else occurrence.sev],

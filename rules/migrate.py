@@ -216,7 +216,16 @@ def _from_3(body: dict[str, Any]) -> dict[str, Any]:
     """Give everything words of one size, rows of a ring together and in order, and the normal phase of a limit a blank block.
 
     A ring's rows beyond its horizon came with format 4: of an old ring none are known, its tails stand where it begins.
+    Nor did occurrences say which version of their rule and which packs had raised them.
     """
+    body = body | {
+        "occurrences": [[*row[:3], [[*one, "", ""] for one in row[3]]] for row in body["occurrences"]],
+        "groups": [[*row[:2], [*row[2], "", ""], *row[3:]] for row in body["groups"]],
+        "aside": [
+            [rule, [[*one[0], "", ""], *one[1:3], [[subject, [*told, "", ""]] for subject, told in one[3]]]]
+            for rule, one in body["aside"]
+        ],
+    }
     if body["register"] is None:
         return body
     arrays, old = body["arrays"], body["layouts"]

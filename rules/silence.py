@@ -29,6 +29,8 @@ FACILITY, AREA, TAG = 0, 1, 2
 """Levels, in the order in which their changes are emitted."""
 RISES = -1
 """Stands for the index of a group that is not there yet: a place that falls silent."""
+WAITING = 256
+"""Ended groups of a facility that are kept only because all they suppressed may still be retracted; older ones are forgotten."""
 LISTED = 100
 """Suppressed alarms named in a group's evidence; the rest are counted."""
 
@@ -371,17 +373,45 @@ def _subject(place: str) -> dict[str, str]:
 
 
 def _drop_old(state: FacilityState, plan: Plan) -> None:
-    """Forget groups that late data cannot reach and whose start (and so whose id) cannot come again."""
+    """Forget groups that nothing can retract any more and whose start (and so whose id) cannot come again.
+
+    Late data reach so far behind the newest row. A group is retracted once all that it suppressed is, so it is kept while each
+    of these is retracted or may still be.
+    """
     edge = int(state.column("last_t").max()) - HORIZON_MS
     every = np.arange(len(plan.gaps))
     ahead = set((state.gap_column("lo") + plan.gap_param("pace", every)).tolist())
     # A place takes the start of a tag it is left with.
     ahead |= set(state.gap_column("start_t")[state.gap_column("active") == 1].tolist())
-    state.groups = [
-        g
-        for g in state.groups
-        if g.occurrence.active or g.release != NEVER or g.occurrence.end > edge or g.occurrence.first_start in ahead
-    ]
+    open_ones = _undecided(state, plan)
+    kept: set[int] = set()
+    waiting = 0
+    # The areas before the facility that may hang on them, newest first.
+    for i in sorted(range(len(state.groups)), key=lambda i: (not state.groups[i].place, -i)):
+        group = state.groups[i]
+        occurrence = group.occurrence
+        stays = occurrence.active or group.release != NEVER or occurrence.end > edge or occurrence.first_start in ahead
+        if not occurrence.retracted and all(gone or alarm in open_ones for alarm, gone in occurrence.children.items()):
+            waits = not occurrence.active and bool(occurrence.children)
+            if stays or waiting < WAITING:
+                open_ones.add(occurrence.alarm)
+                stays = stays or waits
+            waiting += waits
+        if stays:
+            kept.add(i)
+    state.groups = [group for i, group in enumerate(state.groups) if i in kept]
+
+
+def _undecided(state: FacilityState, plan: Plan) -> set[str]:
+    """Return the alarms of silent tags that stand, or that late data may still retract."""
+    found: set[str] = set()
+    for (kind, _, tag), rows in state.occurrences.items():
+        slot = plan.slots.get(tag)
+        if kind != GAP or slot is None:
+            continue
+        edge = max(state.of_series("gone_t", slot), state.of_series("last_t", slot) - HORIZON_MS)
+        found.update(o.alarm for o in rows if not o.retracted and (o.end == NONE or o.end > edge))
+    return found
 
 
 def _emit(

@@ -278,8 +278,9 @@ def test_a_registered_facility_names_the_packs_that_its_plan_was_made_of() -> No
     "aside", [[], [["limit.store", [["a", 1, 1, 2, 1, 1, 1, -1, False, False, None, {}], 1, True, []]]]]
 )
 def test_rules_put_aside_in_format_2_are_put_aside_still(aside: list[Any]) -> None:
-    older = {"format": 2, "register": None, "occurrences": [], **({"aside": aside} if aside else {})}
-    assert migrated(older)["aside"] == aside, "it was left out where nothing was put aside"
+    older = {"format": 2, "register": None, "occurrences": [], "groups": [], **({"aside": aside} if aside else {})}
+    newer = [[rule, [[*failed, "", ""], *rest]] for rule, (failed, *rest) in aside]
+    assert migrated(older)["aside"] == newer, "it was left out where nothing was put aside"
 
 
 def spoiled(array: str, field: str, value: int) -> bytes:
@@ -310,7 +311,7 @@ def test_numbers_that_no_fold_leaves_are_refused_before_compiled_code_trusts_the
 def occurrence(**members: Any) -> list[Any]:
     row = {
         "alarm": "a" * 24, "first": logs.BEGIN, "start": logs.BEGIN, "end": -1, "sev": 1, "top": 1, "opened": logs.BEGIN,
-        "closed": -1, "unknown": False, "retracted": False, "by": None, "children": [],
+        "closed": -1, "unknown": False, "retracted": False, "by": None, "children": [], "version": "1.0.0", "packs": "0" * 64,
     } | members  # fmt: skip
     return list(row.values())
 
@@ -326,6 +327,8 @@ def occurrence(**members: Any) -> list[Any]:
         {"unknown": 1},
         {"children": [["x"]]},
         {"by": 3},
+        {"version": None},
+        {"packs": 7},
     ],
 )
 def test_occurrences_and_groups_that_are_none_are_refused(members: dict[str, Any]) -> None:

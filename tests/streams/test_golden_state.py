@@ -17,12 +17,14 @@ import numpy as np
 import pytest
 
 from rules.engine import Engine
+from rules.errors import ContractError
 from rules.fitting import change_bytes, fit
 from rules.migrate import _ARRAYS_2, _KINDS_2, _LAYOUTS_2
 from rules.pack import Bundle, default_bundle
 from rules.snapshot import Body, open_snapshot
-from streams.checkpoint import Origin, StateRows
+from streams.checkpoint import Origin, StateRows, decode_marker
 from streams.jsonlines import parse_line
+from streams.refold import Known, Refold
 from tests.streams.test_cadence import MemoryHistory, marker_of, rebuilt, said
 from tests.streams.test_tenure import SETTINGS, MemoryBroker, crash, tenure_of
 
@@ -41,6 +43,16 @@ def rows_of(version: int) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
         (r["key"].encode(), base64.b64decode(r["value"]), [(k, v.encode()) for k, v in r["headers"].items()])
         for r in rows
     ]
+
+
+def adopted(version: int) -> list[tuple[bytes, bytes, list[tuple[str, bytes]]]]:
+    """Return the rows as `offsite state upgrade` leaves them: the releases of these formats had engine semantics 1."""
+    marker = StateRows(0)
+    for row in rows_of(version):
+        marker.add(*row)
+    assert marker.marker is not None
+    newer = Refold(0, Engine(packs_of(version)), Known(), SETTINGS, CUT).adopt(decode_marker(marker.marker, 0))
+    return [(key, newer if key == b"p0" else value, headers) for key, value, headers in rows_of(version)]
 
 
 def packs_of(version: int) -> Bundle:
@@ -90,9 +102,10 @@ def test_whatever_an_older_format_held_is_held_still(version: int) -> None:
         assert not anew
         found = msgspec.msgpack.decode(msgspec.msgpack.encode(body))
         plain = {member: old[member] for member in SAME}
+        plain["groups"] = [[*row[:2], [*row[2], "", ""], *row[3:]] for row in plain["groups"]]
         assert {member: found[member] for member in SAME} == plain
         assert [rows for *_, rows in sorted(found["occurrences"])] == [
-            rows
+            [[*row, "", ""] for row in rows]
             for *_, rows in sorted(
                 [_KINDS_2[kind] if isinstance(kind, int) else kind, *rest] for kind, *rest in named(old)
             )
@@ -167,9 +180,16 @@ def named(old: dict[str, Any]) -> list[Any]:
 
 
 @pytest.mark.parametrize("version", FORMATS)
+async def test_a_partition_of_another_semantics_waits_for_its_upgrade(version: int) -> None:
+    broker = MemoryBroker(rows={SETTINGS.state_topic: list(rows_of(version))}, offset=CUT)
+    with pytest.raises(ContractError, match="semantics 1, not 2"):
+        await tenure_of(broker, Engine(default_bundle()), bounds=(0, CUT))
+
+
+@pytest.mark.parametrize("version", FORMATS)
 async def test_a_partition_of_an_older_release_goes_on(version: int) -> None:
     log = [parse_line(line) for line in lines("log.jsonl")]
-    broker = MemoryBroker(rows={SETTINGS.state_topic: list(rows_of(version))}, offset=CUT)
+    broker = MemoryBroker(rows={SETTINGS.state_topic: adopted(version)}, offset=CUT)
     fold = Engine(default_bundle())
     tenure = await tenure_of(broker, fold, bounds=(0, len(log)))
     assert (tenure.next, tenure.published) == (CUT, CUT)
@@ -205,7 +225,7 @@ async def test_a_facility_whose_migrator_fails_is_folded_anew_and_the_others_mig
     monkeypatch.setitem(migrate.MIGRATORS, version, fails_for_one)
     log = [parse_line(line) for line in lines("log.jsonl")]
     engine, _ = straight(version)
-    broker = MemoryBroker(rows={SETTINGS.state_topic: list(rows_of(version))}, offset=CUT)
+    broker = MemoryBroker(rows={SETTINGS.state_topic: adopted(version)}, offset=CUT)
     fold = Engine(default_bundle())
     tenure = await tenure_of(broker, fold, bounds=(0, len(log)), history=MemoryHistory(log))
     assert fold.facilities(0) == ["OLD-0002", "OLD-0003"]
