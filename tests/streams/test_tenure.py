@@ -313,7 +313,13 @@ async def test_a_broken_state_line_is_rejected() -> None:
     broker = MemoryBroker()
     tenure = await tenure_of(broker, Engine(BUNDLE))
     bad = StateRecord(
-        format=1, semantics=SEMANTICS, packs=BUNDLE.sha256, clock=1_767_225_600_000, seq=3, snapshot="AAAA", checksum="0" * 64
+        format=1,
+        semantics=SEMANTICS,
+        packs=BUNDLE.sha256,
+        clock=1_767_225_600_000,
+        seq=3,
+        snapshot="AAAA",
+        checksum="0" * 64,
     )
     tenure.feed(LogRecord(0, 0, 1_767_225_600_000, Kind.STATE, "FAC-0", bad))
     await tenure.close()
