@@ -23,6 +23,8 @@ BEGIN = 1_772_294_400_000
 FACILITIES, SERIES = 100, 60
 REPETITIONS = 5
 TOTAL = 600_000
+FILLED = 240
+"""Minutes that are folded before it is measured: rings are full then, as they are at work."""
 
 
 def facility(number: int) -> Facility:
@@ -55,13 +57,24 @@ def values(random: np.random.Generator, size: int) -> np.ndarray:
 
 
 def messages(rows: int) -> list[tuple[str, list[tuple[str, bytes]], bytes, int]]:
-    """Return encoded batches of `rows` readings: the facility's series take turns, minute by minute."""
+    """Return encoded batches of `rows` readings: the facility's series take turns, minute by minute.
+
+    The first, one for each facility, fill the rings.
+    """
     random = np.random.default_rng(7)
     per_series = max(1, rows // SERIES)
     tags_each = min(rows, SERIES)
     made = []
-    minute = 0
-    while len(made) * rows < TOTAL:
+    for number in range(FACILITIES):
+        at = BEGIN + 60_000 * np.arange(FILLED, dtype=np.int64)
+        count = SERIES * FILLED
+        payload = Readings(
+            batch="filling", tags=tuple(f"T{i}" for i in range(SERIES)), counts=np.full(SERIES, FILLED, np.int32),
+            time=np.tile(at, SERIES), value=values(random, count), quality=np.zeros(count, np.uint8),
+        )  # fmt: skip
+        made.append((f"F-{number:04d}", *encode(payload), int(at[-1]) + 60_001))
+    minute = FILLED
+    while (len(made) - FACILITIES) * rows < TOTAL:
         for number in range(FACILITIES):
             for begin in range(0, SERIES, tags_each):
                 tags = tuple(f"T{i}" for i in range(begin, min(begin + tags_each, SERIES)))
@@ -80,6 +93,7 @@ def run(rows: int) -> dict[str, float]:
     """Measure one size of message."""
     default_bundle()
     made = messages(rows)
+    filling, made = made[:FACILITIES], made[FACILITIES:]
     bare, folded = [], []
     changes = 0
     for _ in range(REPETITIONS):
@@ -91,13 +105,22 @@ def run(rows: int) -> dict[str, float]:
         for number in range(FACILITIES):
             entity = facility(number)
             engine.fold(
-                LogRecord(0, number, BEGIN, Kind.REGISTER, entity.id, RegisterRecord(version=1, facility=entity))
+                LogRecord(
+                    0,
+                    number,
+                    BEGIN + 60_000 * FILLED,
+                    Kind.REGISTER,
+                    entity.id,
+                    RegisterRecord(version=1, facility=entity),
+                )
             )
+        for offset, (name, headers, value, received) in enumerate(filling, FACILITIES):
+            engine.fold(decode(0, offset, received, name.encode(), headers, value))
         began = time.process_time()
         changes = 0
         readings = 0
         for offset, (name, headers, value, received) in enumerate(made):
-            record = decode(0, FACILITIES + offset, received, name.encode(), headers, value)
+            record = decode(0, 2 * FACILITIES + offset, received, name.encode(), headers, value)
             changes += len(engine.fold(record))
             readings += record.payload.time.size
         folded.append(time.process_time() - began)

@@ -195,7 +195,7 @@ class Emitter:
         for occurrence in self.state.occurrences.get(key, []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
-                occurrence.closed = int(self.state.series[instance.slot]["last_t"])
+                occurrence.closed = self.state.of_series("last_t", instance.slot)
                 self.emit(
                     instance.rule, {"tag": instance.tag}, occurrence, ChangeKind.CLEARED, received, received,
                     unwatched(instance.tag), Evidence(limits=list(instance.limits), records=[why]),
@@ -206,7 +206,7 @@ class Emitter:
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
         key = (kind, *instance.key)
-        tail = int(self.state.series[instance.slot]["tail_t"])
+        tail = self.state.of_series("gone_t", instance.slot)
         rows = prune(self.state.occurrences.get(key, []), tail)
         use = 1 + sum(o.first_start == start for o in rows)
         alarm = alarm_id(instance.rule.id, self.state.facility, {"tag": instance.tag}, start, use)
@@ -249,8 +249,8 @@ class Emitter:
         state = self.state
         decided = records
         if not records:
-            series = state.series[slots]
-            decided = self._batch(int(series["batch"][int(series["recv"].argmax())]))
+            newest = int(state.column("recv", slots).argmax())
+            decided = self._batch(int(state.column("batch", slots)[newest]))
         register = RecordRead(kind=Kind.REGISTER, id=str(state.version))
         found = [*self._batch(first), *decided]
         return [*(read for i, read in enumerate(found) if read not in found[:i]), register]
@@ -270,6 +270,8 @@ class Emitter:
             for group in state.groups:
                 if occurrence.alarm in group.occurrence.children:
                     group.occurrence.children[occurrence.alarm] = True
+        if kind is ChangeKind.RAISED:
+            occurrence.version, occurrence.packs = rule.version, self.bundle.sha256
         sev = occurrence.sev if occurrence.active else occurrence.top
         self.changes.append(
             Change(
@@ -278,8 +280,8 @@ class Emitter:
                 facility=state.facility,
                 alarm=occurrence.alarm,
                 rule=rule.id,
-                version=rule.version,
-                packs=self.bundle.sha256,
+                version=occurrence.version or rule.version,
+                packs=occurrence.packs or self.bundle.sha256,
                 subject=subject,
                 change=kind,
                 severity=SEVERITIES[sev if kind is not ChangeKind.CLEARED else occurrence.sev],

@@ -11,18 +11,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import Field
 
-from rules import kernels, layout, places, silence
+from rules import carry, kernels, layout, places, silence
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.failing import attempt, resume
-from rules.layout import FROZEN, GAP, LIMIT, NONE
+from rules.kinds.table import KINDS
+from rules.layout import GAP, LIMIT, NONE
 from rules.models import Strict
 from rules.occurrence import Difference, Folded, differences, prune
 from rules.pack import Bundle
@@ -35,12 +36,8 @@ from rules.state import FacilityState, Group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
     from rules.plan import Instance
 
-Times: TypeAlias = "npt.NDArray[np.int64]"
-Rings: TypeAlias = "tuple[Times, Times, Times, npt.NDArray[np.float64], npt.NDArray[np.uint8]]"
 DOOR_CLOSED_MS = 15 * 60_000
 """Between two gateway ticks farther apart than this the front door was closed (architecture.md, "Time")."""
 
@@ -84,8 +81,7 @@ class Engine:
         self._ignore_packs = ignore_pack_records
         self._bundles = {bundle.sha256: bundle}
         self._partitions: dict[int, _Partition] = {}
-        self._out = np.zeros(kernels.OUT_ROWS, layout.OUT)
-        self._scratch = np.zeros(kernels.OUT_ROWS, layout.OUT)
+        self._room = kernels.Room()
 
     def fold(self, record: LogRecord) -> list[Change]:
         """Fold one record; returns its changes in publication order, each with its source.
@@ -182,7 +178,7 @@ class Engine:
         state.registered, state.left = dict(body.registered), dict(body.left)
         if body.register is not None and body.adopted is not None:
             plan = compile_plan(Facility.model_validate_json(body.register), bundle, body.adopted)
-            state.adopt(plan, body.clock)
+            carry.adopt(state, plan, body.clock)
         state.load(body)
         places.refresh_due(state)
         return state
@@ -332,10 +328,12 @@ class Engine:
         assert plan is not None  # noqa: S101 - nothing is due without a plan
         due = state.next_due
         candidates: list[tuple[int, int, str, int, int]] = []
-        for kind, states in ((LIMIT, state.limit_head), (FROZEN, state.frozen_head), (GAP, state.gaps)):
-            for place in np.flatnonzero(states["due"] == due).tolist():
-                instance = plan.instances(kind)[place]
-                candidates.append((instance.rank, silence.TAG, instance.tag, kind, place))
+        for slot in np.flatnonzero(state.due == due).tolist():
+            candidates += [
+                (instance.rank, silence.TAG, instance.tag, instance.kind, instance.state)
+                for instance in plan.by_slot[slot]
+                if state.of(instance, "due") == due
+            ]
         candidates.extend(silence.candidates(state, due, emitter))
         first = min(candidates)
         _, level, _, kind, i = first
@@ -343,12 +341,12 @@ class Engine:
             rule = emitter.bundle.rules[first[0]].id
             attempt(emitter, rule, due, partial(silence.decide, state, first, due, emitter))
             return
-        instance = plan.instances(kind)[i]
+        instance = plan.by_state[i]
         n = kernels.fire(
-            kind, i, state.series[instance.slot], plan.limit_params, state.limit_head,
-            plan.frozen_params, state.frozen_head, plan.gap_params, state.gaps, self._out,
+            plan.params, plan.where, instance.slot, instance.call, state.words, state.floats, self._room.out
         )  # fmt: skip
-        for transition in emitter.read(self._out, n):
+        state.refresh(instance.slot)
+        for transition in emitter.read(self._room.out, n):
             step: Callable[[], object]
             if kind == GAP and transition.kind is ChangeKind.RAISED:
                 step = partial(silence.raise_tag, state, instance, transition, emitter)
@@ -371,22 +369,21 @@ class Engine:
         begin, total = 0, int(payload.time.size)
         folded = np.zeros(total, np.uint8)
         while begin < total:
+            room = self._room
             stopped, why, n = kernels.fold_rows(
                 begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
-                state.series, state.ring_t, state.ring_m, state.ring_b, state.ring_v, state.ring_q,
-                plan.limit_params, state.limit_head, state.limit_tail,
-                plan.frozen_params, state.frozen_head, state.frozen_tail, plan.gap_params, state.gaps,
-                self._out, self._scratch, folded,
+                plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
+                state.rings, state.ring_floats, state.due, state.silent,
+                room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
-                self._out = np.zeros(2 * self._out.size, layout.OUT)
-                self._scratch = np.zeros(self._out.size, layout.OUT)
+                room.grow()
                 continue
             if n or state.groups:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
-                self._apply_rows(state, emitter.read(self._out, n), ends, payload, received, emitter)
+                self._apply_rows(state, emitter.read(self._room.out, n), ends, payload, received, emitter)
             begin = stopped
-            if why == kernels.LATE:
+            if why == kernels.STOPPED:
                 late = self._late(state, int(index[stopped]), payload, stopped, received)
                 folded[stopped] = late is not None
                 ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
@@ -417,7 +414,7 @@ class Engine:
         ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
         steps.extend((ranks[group.rule], silence.level(group), -1 - i) for i, group in enumerate(groups))
         for i, transition in enumerate(transitions):
-            steps.append((plan.instances(transition.of)[transition.inst].rank, silence.TAG, i))
+            steps.append((plan.by_state[transition.inst].rank, silence.TAG, i))
         steps.extend((entry.rank, silence.TAG, len(transitions) + i) for i, entry in enumerate(late))
         for _, lvl, i in sorted(steps, key=lambda s: (s[0], s[1], s[2] if s[2] >= 0 else -s[2])):
             step: Callable[[], object]
@@ -427,7 +424,7 @@ class Engine:
                 step = partial(silence.end, state, group, at, received, records, emitter)
             elif i < len(transitions):
                 transition = transitions[i]
-                instance = plan.instances(transition.of)[transition.inst]
+                instance = plan.by_state[transition.inst]
                 kind, rule = transition.of, instance.rule.id
                 step = partial(emitter.apply, kind, instance, transition, records)
             else:
@@ -442,63 +439,69 @@ class Engine:
         """Put a late row into its place and return what it changes; None if there was no room and it is stale."""
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
-        series = state.series[slot]
-        rings = (state.ring_t, state.ring_m, state.ring_b, state.ring_v, state.ring_q)
         t, batch = int(payload.time[row]), state.batches.next - 1
         placed = kernels.insert_late(
-            series, *rings, t, batch, float(payload.value[row]), int(payload.quality[row]),
-            plan.limit_params, state.limit_tail, plan.frozen_params, state.frozen_tail, self._scratch,
+            plan.params, plan.reals, plan.where, slot, state.words, state.tails, state.tail_floats,
+            state.rings, state.ring_floats, t, batch, float(payload.value[row]), int(payload.quality[row]), self._room.scratch,
         )  # fmt: skip
         if not placed:
-            series["stale"] += 1
+            state.put("stale", slot, state.of_series("stale", slot) + 1)
             return None
-        series["late"] += 1
-        series["recv"], series["batch"] = received, batch
+        state.put("late", slot, state.of_series("late", slot) + 1)
+        state.put("recv", slot, received)
+        state.put("batch", slot, batch)
         found: list[_Late] = []
-        for kind in (LIMIT, FROZEN):
-            low, high = ("limit_lo", "limit_hi") if kind == LIMIT else ("frozen_lo", "frozen_hi")
-            for i in range(int(series[low]), int(series[high])):
-                found.extend(self._again(state, kind, i, rings, received))
-        for i in range(int(series["gap_lo"]), int(series["gap_hi"])):
-            instance = plan.gaps[i]
+        for instance in plan.by_slot[slot]:
+            if KINDS[instance.kind].again:
+                found.extend(self._again(state, instance, received))
+                continue
+            pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
             for occurrence in state.occurrences.get((GAP, *instance.key), []):
-                low_t = occurrence.start - int(plan.gap_params[i]["pace"])
+                low_t = occurrence.start - pace
                 if occurrence.retracted or occurrence.end == NONE or not low_t < t < occurrence.end:
                     continue
-                if kernels.largest_step(series, state.ring_t, low_t, occurrence.end) <= plan.gap_params[i]["silent"]:
+                step = kernels.largest_step(
+                    plan.params, plan.where, slot, state.words, state.rings, low_t, occurrence.end
+                )
+                if step <= silent:
                     difference = Difference(ChangeKind.RETRACTED, occurrence, None)
                     found.append(_Late(instance.rank, GAP, instance, difference))
+        state.refresh(slot)
         return found
 
-    def _again(self, state: FacilityState, kind: int, i: int, rings: Rings, clock: int) -> list[_Late]:
-        """Decide one instance again from its tail and compare with what was published."""
-        plan = state.plan
+    def _again(self, state: FacilityState, instance: Instance, clock: int) -> list[_Late]:
+        """Decide one instance again from where the horizon of its series begins and compare with what was published."""
+        plan, kind, slot, call = state.plan, instance.kind, instance.slot, instance.call
         assert plan is not None  # noqa: S101 - rows are folded with a plan
-        instance = plan.instances(kind)[i]
         if state.is_muted(instance.rule.id):
             return []
-        series = state.series[instance.slot]
-        tail = (state.limit_tail if kind == LIMIT else state.frozen_tail)[i]
+        out = self._room.out
+        size = KINDS[kind].state.words
+        begin = kernels.rewind(
+            plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
+            state.rings, state.ring_floats, size, self._room.scratch,
+        )  # fmt: skip
         folded: list[Folded] = []
-        if tail["phase"] >= layout.ACTIVE:
-            top = int(tail["top"] if kind == LIMIT else tail["sev"])
-            value = float(tail["peak"] if kind == LIMIT else tail["value"])
-            first = int(tail["start_b"]) if kind == LIMIT else NONE
+        if state.of(instance, "phase") >= layout.ACTIVE:
+            limited = kind == LIMIT
+            top = state.of(instance, "top" if limited else "sev")
+            value = state.real_of(instance, "peak" if limited else "value")
             folded.append(
                 Folded(
-                    int(tail["start_t"]), NONE, int(tail["sev"]), top, NONE, NONE, bool(tail["unknown"]), value,
-                    value if kind == LIMIT else math.nan, first,
+                    state.of(instance, "start_t"), NONE, state.of(instance, "sev"), top, NONE, NONE,
+                    bool(state.of(instance, "unknown")), value, value if limited else math.nan,
+                    state.of(instance, "start_b") if limited else NONE,
                 )
             )  # fmt: skip
         n = kernels.refold(
-            kind, i, series, *rings, clock, plan.limit_params, state.limit_head, state.limit_tail,
-            plan.frozen_params, state.frozen_head, state.frozen_tail, self._out,
+            plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.rings, state.ring_floats,
+            begin, clock, out,
         )  # fmt: skip
-        for row in self._out[:n]:
+        for row in out[:n]:
             _fold_transition(folded, row)
         if kind == LIMIT and folded and folded[-1].end == NONE:
-            folded[-1].peak = float(state.limit_head[i]["peak"])
-        tail_t = int(series["tail_t"])
+            folded[-1].peak = state.real_of(instance, "peak")
+        tail_t = state.of_series("gone_t", slot)
         published = prune(state.occurrences.get((kind, *instance.key), []), tail_t)
         state.occurrences[kind, *instance.key] = published
         open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
@@ -518,7 +521,7 @@ class Engine:
             return
         begin = resume(emitter, received, RecordRead(kind=Kind.PACKS, id=bundle.sha256))
         self._adopt(state, state.plan.facility, bundle, received, emitter)
-        state.begin_again(begin, received)
+        carry.begin_again(state, begin, received)
 
     def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
         """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
@@ -531,16 +534,16 @@ class Engine:
             else RecordRead(kind=Kind.REGISTER, id=str(state.version))
         )
         if old is not None:
-            kept = {(kind, *i.key) for kind in (LIMIT, FROZEN, GAP) for i in plan.instances(kind)}
-            for kind in (LIMIT, FROZEN, GAP):
-                for instance in old.instances(kind):
+            kept = {(kind, *i.key) for kind, found in plan.by_kind.items() for i in found}
+            for kind, found in old.by_kind.items():
+                for instance in found:
                     if (kind, *instance.key) not in kept:
                         vanished = instance.tag not in plan.slots
                         step = partial(emitter.abandon, kind, instance, received, why, vanished=vanished)
                         attempt(emitter, instance.rule.id, received, step)
         silence.abandon_groups(state, plan, received, why, emitter)
         emitter.bundle = bundle
-        state.adopt(plan, received)
+        carry.adopt(state, plan, received)
         silence.regroup(state, received, emitter)
 
 

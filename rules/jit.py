@@ -23,7 +23,9 @@ _Function = TypeVar("_Function", bound="Callable[..., Any]")
 def _source_hash() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256(numba.__version__.encode())
-    for path in sorted([*here.glob("kinds/*.py"), here / "kernels.py", here / "ring.py", here / "layout.py"]):
+    for path in sorted(
+        [*here.glob("kinds/*.py"), here / "kernels.py", here / "ring.py", here / "layout.py", here / "fields.py"]
+    ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 

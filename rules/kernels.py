@@ -1,243 +1,518 @@
-"""The compiled pass over a batch: every row through the instances of its series, in order (docs/engine-semantics.md).
+"""The compiled pass over a batch: every row through the instances of its series (docs/engine-semantics.md).
 
-`fold_rows` stops at a late row (Python decides again and calls on) and before `out` could overflow.
+Above 400 lines on purpose: the pass, what leaves a ring and what is decided again read the same words in the same order.
+
+Rows of a batch stand series after series, so they are folded in runs: what a run of rows means for the series first (which of
+them are in order, which are known to whom, their range and their longest distance), then instance by instance over the run.
+Most instances have nothing to say of most runs, and see it without looking at a row. `fold_rows` stops at a late row (Python
+decides again and calls on) and before `out` could overflow.
 """
 
 from __future__ import annotations
 
 import math
+from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from rules import layout, ring
 from rules.jit import kernel
 from rules.kinds import frozen, gap, limit
-from rules.layout import FROZEN, FUTURE_MS, HORIZON_MS, LIMIT, NEVER, NONE, Array
+from rules.layout import (
+    AT_PROGRAM,
+    AT_RING,
+    AT_STATE,
+    AT_TAIL,
+    BATCH,
+    CALL_KIND,
+    CALL_PARAMS,
+    CALL_STATE,
+    CALL_TAIL,
+    CALL_WORDS,
+    CALLS,
+    CLASSES,
+    CONFLICT,
+    DUPLICATE,
+    EXT,
+    FROZEN,
+    FUTURE,
+    FUTURE_MS,
+    GAP,
+    GONE_T,
+    HORIZON_MS,
+    IN_RANGE,
+    INSTANCES,
+    LAST_M,
+    LAST_T,
+    LIMIT,
+    MARKED,
+    NEVER,
+    NONE,
+    QUALITY_BITS,
+    RANGE_HIGH,
+    RANGE_LOW,
+    RECV,
+    RING_CAP,
+    RING_HEAD,
+    RING_LEN,
+    RING_ROOM,
+    ROW_BQ,
+    ROW_M,
+    ROW_T,
+    ROW_V,
+    ROWS,
+    SHUT,
+    SLACK_ROWS,
+    STALE,
+    TAIL_M,
+    TAIL_T,
+    Array,
+    Codes,
+    Floats,
+    Words,
+)
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float64]
-Bytes = npt.NDArray[np.uint8]
-
+Quad: TypeAlias = tuple[float, float, float, float]
+"""One number for each class of rows."""
 OUT_ROWS = 8192
-DONE, LATE, FULL = 0, 1, 2
+DONE, STOPPED, FULL = 0, 1, 2
 PER_ROW = 6
 """Transitions one instance can make of one row, with room to spare."""
+RUN_ROWS = 256
+"""Rows that are folded in one run at most."""
+
+
+class Room:
+    """What the compiled fold needs besides the state: room for transitions and for one run of rows."""
+
+    def __init__(self) -> None:
+        """Begin with room for what most batches say."""
+        self.out = np.zeros(OUT_ROWS, layout.OUT)
+        self.scratch = np.zeros(OUT_ROWS, layout.OUT)
+        self.run = np.zeros((4, RUN_ROWS), np.int64)
+        self.value = np.zeros(RUN_ROWS)
+        self.known = np.zeros(RUN_ROWS, np.uint8)
+        self.forgiven = np.zeros(RUN_ROWS, np.int64)
+        self.behind = np.zeros(RUN_ROWS, np.int64)
+
+    def grow(self) -> None:
+        """Double the room for transitions."""
+        self.out = np.zeros(2 * self.out.size, layout.OUT)
+        self.scratch = np.zeros(self.out.size, layout.OUT)
 
 
 @kernel
-def known_limit(p: Array, s: Array, v: float, q: int) -> bool:
-    """Say whether a row counts for a limit instance: quality, null, measuring range."""
-    if math.isnan(v):
-        return False
-    if p["excludes"] == 0 and (v < s["range_low"] or v > s["range_high"]):
-        return False
-    if p["marked"] == 1:
-        return q != 1 and q != 5 and q != 8  # noqa: PLR1714 - numba has no fast tuple membership here
-    return q == 0 or q == 2  # noqa: PLR1714 - as above
+def classes(af: Floats, g: int, v: float, q: int) -> int:
+    """Return a bit for each class of rows that this one belongs to: null, quality, measuring range.
 
-
-@kernel
-def known_frozen(v: float, q: int) -> bool:
-    """Say whether a row counts for a frozen instance: integrity rules look at marked rows too."""
-    return not math.isnan(v) and q != 1 and q != 5 and q != 8  # noqa: PLR1714 - as above
-
-
-@kernel
-def _evict(
-    s: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes,
-    lp: Array, ltail: Array, fp: Array, ftail: Array, keep: int, scratch: Array,
-) -> None:  # fmt: skip
-    """Move rows that leave the horizon, or overfill the ring by `keep`, into the tail states."""
-    edge = s["last_t"] - HORIZON_MS
-    while s["ring_len"] > 0:
-        k = ring.at(s, 0)
-        if rt[k] > edge and s["ring_len"] <= keep:
-            break
-        _advance_tail(s, rt[k], rm[k], rb[k], rv[k], int(rq[k]), lp, ltail, fp, ftail, scratch)
-        s["tail_t"] = rt[k]
-        s["tail_m"] = rm[k]
-        s["ring_head"] = 0 if s["ring_head"] + 1 == s["ring_cap"] else s["ring_head"] + 1
-        s["ring_len"] -= 1
-
-
-@kernel
-def _advance_tail(
-    s: Array, t: int, m: int, b: int, v: float, q: int,
-    lp: Array, ltail: Array, fp: Array, ftail: Array, scratch: Array,
-) -> None:  # fmt: skip
-    moved = m > s["tail_m"]
-    for i in range(s["limit_lo"], s["limit_hi"]):
-        if moved:
-            while ltail[i]["due"] <= m:
-                limit.fire(lp[i], ltail[i], i, scratch, 0)
-        limit.step(lp[i], ltail[i], i, 0, t, m, b, v, known_limit(lp[i], s, v, q), scratch, 0)
-    for i in range(s["frozen_lo"], s["frozen_hi"]):
-        if moved:
-            while ftail[i]["due"] <= m:
-                frozen.fire(fp[i], ftail[i], i, scratch, 0)
-        frozen.step(fp[i], ftail[i], i, 0, t, m, b, v, known_frozen(v, q), scratch, 0)
-
-
-@kernel
-def fold_rows(
-    begin: int, received: int, batch: int, index: Ints, time: Ints, value: Floats, quality: Bytes,
-    series: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes,
-    lp: Array, lhead: Array, ltail: Array, fp: Array, fhead: Array, ftail: Array, gp: Array, gs: Array,
-    out: Array, scratch: Array, folded: Bytes,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
-
-    `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to 1 for rows that were.
+    Class 0 takes rows of good quality whatever the range, `IN_RANGE` those inside the measuring range only, `MARKED` also
+    those that the firm marked.
     """
-    n = 0
-    for row in range(begin, time.shape[0]):
-        if index[row] < 0:
-            continue
-        s = series[index[row]]
-        t = time[row]
-        if t > received + FUTURE_MS:
-            s["future"] += 1
-            continue
-        width = s["limit_hi"] - s["limit_lo"] + s["frozen_hi"] - s["frozen_lo"] + s["gap_hi"] - s["gap_lo"]
-        if n + PER_ROW * width > out.shape[0]:
-            return row, FULL, n
-        v = value[row]
-        q = int(quality[row])
-        if s["last_t"] != NONE and t <= s["last_t"]:
-            if t <= s["tail_t"] or t <= s["last_t"] - HORIZON_MS:
-                s["stale"] += 1
-                continue
-            i = ring.place(s, rt, t)
-            k = ring.at(s, i)
-            if rt[k] == t:
-                if rv[k] == v or (math.isnan(rv[k]) and math.isnan(v)):
-                    s["duplicate"] += 1
-                else:
-                    s["conflict"] += 1
-                continue
-            return row, LATE, n
-        s["rows"] += 1
-        s["recv"] = received
-        s["batch"] = batch
-        folded[row] = 1
-        if s["ring_len"] == s["ring_cap"]:
-            _evict(s, rt, rm, rb, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
-        ring.append(s, rt, rm, rb, rv, rq, t, received, batch, v, q)
-        s["last_t"] = t
-        s["last_m"] = received
-        forgiven = min(s["ext"], max(0, t - s["shut"]))
-        s["ext"] -= forgiven
-        s["shut"] = max(s["shut"], t)
-        for i in range(s["gap_lo"], s["gap_hi"]):
-            n = gap.step(gp[i], gs[i], i, row, t, received, forgiven, s["ext"], out, n)
-        for i in range(s["limit_lo"], s["limit_hi"]):
-            n = limit.step(lp[i], lhead[i], i, row, t, received, batch, v, known_limit(lp[i], s, v, q), out, n)
-        for i in range(s["frozen_lo"], s["frozen_hi"]):
-            n = frozen.step(fp[i], fhead[i], i, row, t, received, batch, v, known_frozen(v, q), out, n)
-        _evict(s, rt, rm, rb, rv, rq, lp, ltail, fp, ftail, s["ring_cap"], scratch)
-    return time.shape[0], DONE, n
+    if math.isnan(v):
+        return 0
+    found = 0
+    if q == 0 or q == 2:  # noqa: PLR1714 - numba has no fast tuple membership here
+        found = 1 | (1 << MARKED)
+    elif q != 1 and q != 5 and q != 8:  # noqa: PLR1714 - as above
+        found = 1 << MARKED
+    if af[g + RANGE_LOW] <= v <= af[g + RANGE_HIGH]:
+        found |= found << IN_RANGE
+    return found
 
 
 @kernel
-def insert_late(
-    s: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes, t: int, b: int, v: float, q: int,
-    lp: Array, ltail: Array, fp: Array, ftail: Array, scratch: Array,
-) -> bool:  # fmt: skip
-    """Put a late row into its place; False if making room moved the tail past it (then it is stale)."""
-    if s["ring_len"] == s["ring_cap"]:
-        if t < rt[ring.at(s, 0)]:
-            return False
-        _evict(s, rt, rm, rb, rv, rq, lp, ltail, fp, ftail, s["ring_cap"] - 1, scratch)
-    ring.insert(s, rt, rm, rb, rv, rq, ring.place(s, rt, t), t, b, v, q)
-    return True
+def widened(lowest: Quad, highest: Quad, mask: int, v: float) -> tuple[Quad, Quad]:
+    """Return the range of each class of rows with one more value."""
+    if mask == (1 << CLASSES) - 1:  # a good row inside its range, as nearly all are
+        return (
+            (min(lowest[0], v), min(lowest[1], v), min(lowest[2], v), min(lowest[3], v)),
+            (max(highest[0], v), max(highest[1], v), max(highest[2], v), max(highest[3], v)),
+        )
+    return (
+        (
+            min(lowest[0], v) if mask & 1 else lowest[0], min(lowest[1], v) if mask & 2 else lowest[1],
+            min(lowest[2], v) if mask & 4 else lowest[2], min(lowest[3], v) if mask & 8 else lowest[3],
+        ),
+        (
+            max(highest[0], v) if mask & 1 else highest[0], max(highest[1], v) if mask & 2 else highest[1],
+            max(highest[2], v) if mask & 4 else highest[2], max(highest[3], v) if mask & 8 else highest[3],
+        ),
+    )  # fmt: skip
 
 
 @kernel
-def refold(
-    kind: int, inst: int, s: Array, rt: Ints, rm: Ints, rb: Ints, rv: Floats, rq: Bytes, clock: int,
-    lp: Array, lhead: Array, ltail: Array, fp: Array, fhead: Array, ftail: Array, out: Array,
+def _advance(
+    count: int, a: Words, af: Floats, g: int, w: Words, s: int, tails: Words, tail_values: Floats, x0: int,
+    rings: Words, values: Floats, r0: int, scratch: Array,
+) -> None:  # fmt: skip
+    """Move the tails over the `count` oldest rows of the ring, which have left the horizon, and drop these."""
+    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
+    times, batches = np.empty(count, np.int64), np.empty(count, np.int64)
+    seen, known = np.empty(count), np.empty(count, np.uint8)
+    lowest = (np.inf, np.inf, np.inf, np.inf)
+    highest = (-np.inf, -np.inf, -np.inf, -np.inf)
+    for i in range(count):
+        k = ring.at(r0, room, head, i)
+        v = values[k + ROW_V]
+        mask = classes(af, g, v, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
+        times[i], batches[i], seen[i], known[i] = rings[k + ROW_T], rings[k + ROW_BQ] >> QUALITY_BITS, v, mask
+        lowest, highest = widened(lowest, highest, mask, v)
+    for j in range(a[g + INSTANCES]):
+        c = g + CALLS + CALL_WORDS * j
+        kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], x0 + a[c + CALL_TAIL]
+        if kind == GAP:
+            continue
+        if kind == LIMIT and limit.idle(a, af, p, tails, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
+            continue
+        i = 0
+        last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
+        while i < count:
+            begun = i
+            if kind == FROZEN:
+                i = frozen.glide(a, p, tails, tail_values, x, times, batches, seen, known, MARKED, i, count)
+            if i > begun:
+                k = ring.at(r0, room, head, i - 1)
+                last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+            stop = i + 1 if kind == FROZEN else count
+            replay(
+                kind, a, af, g, p, tails, tail_values, x,
+                rings, values, r0, room, head, i, min(stop, count), last_t, last_m, scratch, 0,
+            )  # fmt: skip
+            i = stop
+            if i < count:
+                k = ring.at(r0, room, head, i - 1)
+                last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+    newest = ring.at(r0, room, head, count - 1)
+    w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
+    w[s + GONE_T] = max(w[s + GONE_T], w[s + TAIL_T])
+    head += count
+    w[s + RING_HEAD] = head - room if head >= room else head
+    w[s + RING_LEN] -= count
+
+
+@kernel
+def replay(
+    kind: int, a: Words, af: Floats, g: int, p: int, w: Words, f: Floats, x: int,
+    rings: Words, values: Floats, r0: int, room: int, head: int, begin: int, stop: int, last_t: int, last_m: int,
+    out: Array, n: int,
 ) -> int:  # fmt: skip
-    """Fold one instance again from its tail over the ring and up to the clock; its head becomes the outcome."""
-    n = 0
-    before = s["tail_m"]
-    if kind == LIMIT:
-        lhead[inst] = ltail[inst]
-    else:
-        fhead[inst] = ftail[inst]
-    for i in range(s["ring_len"]):
-        k = ring.at(s, i)
-        m = rm[k]
+    """Fold one instance over rows [begin, stop) of a ring, and what the clock decided between them."""
+    for i in range(begin, stop):
+        k = ring.at(r0, room, head, i)
+        t, m, v = rings[k + ROW_T], rings[k + ROW_M], values[k + ROW_V]
+        b, q = rings[k + ROW_BQ] >> QUALITY_BITS, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1)
+        if m > last_m:
+            n = catch_up(kind, a, p, w, f, x, last_t, last_m, m, out, n)
+        known = classes(af, g, v, q)
         if kind == LIMIT:
-            if m > before:
-                while lhead[inst]["due"] <= m:
-                    n = limit.fire(lp[inst], lhead[inst], inst, out, n)
-            n = limit.step(
-                lp[inst],
-                lhead[inst],
-                inst,
-                0,
-                rt[k],
-                m,
-                rb[k],
-                rv[k],
-                known_limit(lp[inst], s, rv[k], int(rq[k])),
-                out,
-                n,
-            )
+            n = limit.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
+            limit.schedule(a, p, w, x, t, m)
         else:
-            if m > before:
-                while fhead[inst]["due"] <= m:
-                    n = frozen.fire(fp[inst], fhead[inst], inst, out, n)
-            n = frozen.step(
-                fp[inst], fhead[inst], inst, 0, rt[k], m, rb[k], rv[k], known_frozen(rv[k], int(rq[k])), out, n
-            )
-        before = m
-    if clock > before:
-        if kind == LIMIT:
-            while lhead[inst]["due"] <= clock:
-                n = limit.fire(lp[inst], lhead[inst], inst, out, n)
-        else:
-            while fhead[inst]["due"] <= clock:
-                n = frozen.fire(fp[inst], fhead[inst], inst, out, n)
+            n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
+            frozen.schedule(a, p, w, x, m)
+        last_t, last_m = t, m
     return n
 
 
 @kernel
-def fire(
-    kind: int, inst: int, s: Array,
-    lp: Array, lhead: Array, fp: Array, fhead: Array, gp: Array, gs: Array, out: Array,
-) -> int:  # fmt: skip
-    """Take the one decision by the clock that is due for an instance; returns transitions written."""
+def catch_up(
+    kind: int, a: Words, p: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, clock: int, out: Array, n: int
+) -> int:
+    """Take every decision of an instance that is due by an instant of the clock."""
     if kind == LIMIT:
-        return limit.fire(lp[inst], lhead[inst], inst, out, 0)
-    if kind == FROZEN:
-        return frozen.fire(fp[inst], fhead[inst], inst, out, 0)
-    return gap.fire(gp[inst], gs[inst], inst, s["ext"], s["last_t"], out, 0)
+        while w[x + limit.DUE] <= clock:
+            n = limit.fire(a, p, w, f, x, last_t, last_m, out, n)
+    else:
+        while w[x + frozen.DUE] <= clock:
+            n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)
+    return n
 
 
 @kernel
-def next_due(lhead: Array, fhead: Array, gs: Array) -> tuple[int, bool]:
-    """Return the earliest decision by the clock of any instance, and whether a silence is active."""
-    due = NEVER
+def gone(a: Words, g: int, w: Words, s: int, rings: Words, r0: int) -> int:
+    """Return how many of the oldest rows of the ring have left the horizon, and note the newest of them."""
+    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
+    edge = w[s + LAST_T] - HORIZON_MS
+    count = max(0, length - a[g + RING_CAP])
+    while count < length and rings[ring.at(r0, room, head, count) + ROW_T] <= edge:
+        count += 1
+    if count > 0:
+        w[s + GONE_T] = max(w[s + GONE_T], rings[ring.at(r0, room, head, count - 1) + ROW_T])
+    return count
+
+
+@kernel
+def fold_rows(
+    begin: int, received: int, batch: int, index: Words, time: Words, value: Floats, quality: Codes,
+    a: Words, af: Floats, places: Words, w: Words, f: Floats, tails: Words, tail_values: Floats,
+    rings: Words, values: Floats, due: Words, silent: Codes,
+    run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
+    out: Array, scratch: Array, folded: Codes,
+) -> tuple[int, int, int]:  # fmt: skip
+    """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
+
+    `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to 1 for rows
+    that were. `run` (place in the batch, event and receive times, batch of each),
+    `seen` (values), `known`, `forgiven` and `behind` are room for a run of rows.
+    """
+    n = 0
+    row = begin
+    total = time.shape[0]
+    at, times, receipts, batches = run[0], run[1], run[2], run[3]
+    while row < total:
+        slot = index[row]
+        if slot < 0:
+            row += 1
+            continue
+        place = slot * 4
+        s, x0, r0, g = (
+            places[place + AT_STATE],
+            places[place + AT_TAIL],
+            places[place + AT_RING],
+            places[place + AT_PROGRAM],
+        )
+        calls = a[g + INSTANCES]
+        most = RUN_ROWS
+        if calls > 0:
+            most = min(most, (out.shape[0] - n) // (PER_ROW * calls))
+        if most == 0:
+            return row, FULL, n
+        # What the run means for the series.
+        room = a[g + RING_ROOM]
+        last = w[s + LAST_T]
+        longest = 0
+        late = False
+        closed = w[s + EXT] > 0
+        count = 0
+        lowest = (np.inf, np.inf, np.inf, np.inf)
+        highest = (-np.inf, -np.inf, -np.inf, -np.inf)
+        while row < total and index[row] == slot and count < most:
+            t = time[row]
+            if t > received + FUTURE_MS:
+                w[s + FUTURE] += 1
+                row += 1
+                continue
+            v = value[row]
+            if last != NONE and t <= last:
+                gone(a, g, w, s, rings, r0)
+                if t <= w[s + GONE_T] or t <= last - HORIZON_MS:
+                    w[s + STALE] += 1
+                    row += 1
+                    continue
+                k = ring.at(r0, room, w[s + RING_HEAD], ring.place(w, s, rings, r0, room, t))
+                if rings[k + ROW_T] == t:
+                    held = values[k + ROW_V]
+                    if held == v or (math.isnan(held) and math.isnan(v)):
+                        w[s + DUPLICATE] += 1
+                    else:
+                        w[s + CONFLICT] += 1
+                    row += 1
+                    continue
+                late = True
+                break
+            q = int(quality[row])
+            if w[s + RING_LEN] == room:
+                _advance(min(gone(a, g, w, s, rings, r0), SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0,
+                         rings, values, r0, scratch)  # fmt: skip
+            ring.write(rings, values, ring.at(r0, room, w[s + RING_HEAD], w[s + RING_LEN]), t, received, batch, v, q)
+            w[s + RING_LEN] += 1
+            if last != NONE:
+                longest = max(longest, t - last)
+            w[s + LAST_T] = t
+            last = t
+            if closed:
+                forgiven[count] = min(w[s + EXT], max(0, t - w[s + SHUT]))
+                w[s + EXT] -= forgiven[count]
+                behind[count] = w[s + EXT]
+                w[s + SHUT] = max(w[s + SHUT], t)
+            mask = classes(af, g, v, q)
+            known[count] = mask
+            lowest, highest = widened(lowest, highest, mask, v)
+            folded[row] = 1
+            at[count], times[count], receipts[count], batches[count] = row, t, received, batch
+            seen[count] = v
+            count += 1
+            row += 1
+        if count > 0:
+            w[s + ROWS] += count
+            w[s + RECV] = received
+            w[s + BATCH] = batch
+            w[s + LAST_M] = received
+            w[s + SHUT] = max(w[s + SHUT], last)
+            # Then instance by instance.
+            earliest = NEVER
+            quiet = True
+            for j in range(calls):
+                c = g + CALLS + CALL_WORDS * j
+                p, x = a[c + CALL_PARAMS], s + a[c + CALL_STATE]
+                if a[c + CALL_KIND] == GAP:
+                    if not closed and gap.idle(a, p, w, x, max(longest, times[0] - w[x + gap.LO])):
+                        w[x + gap.LO] = last
+                    else:
+                        for i in range(count):
+                            back, ahead = (forgiven[i], behind[i]) if closed else (0, 0)
+                            n = gap.step(a, p, w, x, at[i], times[i], received, back, ahead, out, n)
+                    earliest = min(earliest, gap.schedule(a, p, w, x, w[s + EXT], received))
+                    quiet = quiet and w[x + gap.ACTIVE] == 0
+                elif a[c + CALL_KIND] == LIMIT:
+                    bit = a[p + limit.ROWS]
+                    if limit.idle(a, af, p, w, x, lowest[bit], highest[bit]):
+                        continue
+                    for i in range(count):
+                        counts = (known[i] >> bit) & 1 == 1
+                        n = limit.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                    earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                else:
+                    i = 0
+                    while i < count:
+                        i = frozen.glide(a, p, w, f, x, times, batches, seen, known, MARKED, i, count)
+                        if i < count:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = frozen.step(
+                                a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n
+                            )
+                            i += 1
+                    earliest = min(earliest, frozen.schedule(a, p, w, x, received))
+            due[slot] = earliest
+            silent[slot] = 0 if quiet else 1
+        if late:
+            return row, STOPPED, n
+    return total, DONE, n
+
+
+@kernel
+def insert_late(
+    a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
+    t: int, b: int, v: float, q: int, scratch: Array,
+) -> bool:  # fmt: skip
+    """Put a late row into its place; False if making room moved the horizon past it (then it is stale)."""
+    place = slot * 4
+    s, x0, r0, g = (
+        places[place + AT_STATE],
+        places[place + AT_TAIL],
+        places[place + AT_RING],
+        places[place + AT_PROGRAM],
+    )
+    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
+    left = gone(a, g, w, s, rings, r0)
+    if w[s + RING_LEN] - left == a[g + RING_CAP]:
+        oldest = rings[ring.at(r0, room, head, left) + ROW_T]
+        if t < oldest:
+            return False
+        w[s + GONE_T] = max(w[s + GONE_T], oldest)
+        left += 1
+    if w[s + RING_LEN] == room:
+        _advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
+    ring.insert(w, s, rings, values, r0, room, ring.place(w, s, rings, r0, room, t), t, b, v, q)
+    return True
+
+
+@kernel
+def rewind(
+    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
+    size: int, scratch: Array,
+) -> int:  # fmt: skip
+    """Put an instance back to where its ring's horizon begins; returns how many rows of the ring lie before that."""
+    place = slot * 4
+    s, x0, r0, g = (
+        places[place + AT_STATE],
+        places[place + AT_TAIL],
+        places[place + AT_RING],
+        places[place + AT_PROGRAM],
+    )
+    c = g + CALLS + CALL_WORDS * call
+    x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
+    for i in range(size):
+        w[x + i] = tails[y + i]
+    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
+    left = 0
+    while left < w[s + RING_LEN] and rings[ring.at(r0, room, head, left) + ROW_T] <= w[s + GONE_T]:
+        left += 1
+    replay(
+        a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], w, f, x, rings, values, r0, room, head, 0, left,
+        w[s + TAIL_T], w[s + TAIL_M], scratch, 0,
+    )  # fmt: skip
+    return left
+
+
+@kernel
+def refold(
+    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, rings: Words, values: Floats,
+    begin: int, clock: int, out: Array,
+) -> int:  # fmt: skip
+    """Fold an instance that was rewound over the rest of the ring and up to the clock; its state becomes the outcome."""
+    place = slot * 4
+    s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
+    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
+    c = g + CALLS + CALL_WORDS * call
+    kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], s + a[c + CALL_STATE]
+    last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
+    if begin > 0:
+        k = ring.at(r0, room, head, begin - 1)
+        last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+    n = replay(kind, a, af, g, p, w, f, x, rings, values, r0, room, head, begin, length, last_t, last_m, out, 0)
+    if length > begin:
+        k = ring.at(r0, room, head, length - 1)
+        last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+    return catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, n) if clock > last_m else n
+
+
+@kernel
+def fire(a: Words, places: Words, slot: int, call: int, w: Words, f: Floats, out: Array) -> int:
+    """Take the one decision by the clock that is due for an instance; returns transitions written."""
+    place = slot * 4
+    s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
+    c = g + CALLS + CALL_WORDS * call
+    p, x = a[c + CALL_PARAMS], s + a[c + CALL_STATE]
+    if a[c + CALL_KIND] == LIMIT:
+        return limit.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
+    if a[c + CALL_KIND] == FROZEN:
+        return frozen.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
+    return gap.fire(a, p, w, x, w[s + EXT], w[s + LAST_T], out, 0)
+
+
+@kernel
+def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Codes) -> None:
+    """Note the earliest decision by the clock of a series, and whether it is silent."""
+    place = slot * 4
+    s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
+    earliest = NEVER
+    quiet = True
+    for j in range(a[g + INSTANCES]):
+        c = g + CALLS + CALL_WORDS * j
+        x = s + a[c + CALL_STATE]
+        if a[c + CALL_KIND] == LIMIT:
+            earliest = min(earliest, w[x + limit.DUE])
+        elif a[c + CALL_KIND] == FROZEN:
+            earliest = min(earliest, w[x + frozen.DUE])
+        else:
+            earliest = min(earliest, w[x + gap.DUE])
+            quiet = quiet and w[x + gap.ACTIVE] == 0
+    due[slot] = earliest
+    silent[slot] = 0 if quiet else 1
+
+
+@kernel
+def next_due(due: Words, silent: Codes) -> tuple[int, bool]:
+    """Return the earliest decision by the clock of any series, and whether one is silent."""
+    earliest = NEVER
     active = False
-    for i in range(lhead.shape[0]):
-        due = min(due, lhead[i]["due"])
-    for i in range(fhead.shape[0]):
-        due = min(due, fhead[i]["due"])
-    for i in range(gs.shape[0]):
-        due = min(due, gs[i]["due"])
-        active = active or gs[i]["active"] != 0
-    return due, active
+    for i in range(due.shape[0]):
+        earliest = min(earliest, due[i])
+        active = active or silent[i] != 0
+    return earliest, active
 
 
 @kernel
-def largest_step(s: Array, rt: Ints, low: int, high: int) -> int:
+def largest_step(a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int) -> int:
     """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows)."""
+    place = slot * 4
+    s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
+    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
     largest = 0
     before = low
-    for i in range(s["ring_len"]):
-        t = rt[ring.at(s, i)]
+    for i in range(w[s + RING_LEN]):
+        t = rings[ring.at(r0, room, head, i) + ROW_T]
         if low < t <= high:
             largest = max(largest, t - before)
             before = t
@@ -246,25 +521,35 @@ def largest_step(s: Array, rt: Ints, low: int, high: int) -> int:
 
 def warm() -> None:
     """Compile and cache every kernel on empty input, so that the first batch of a process does not wait."""
-    series = np.zeros(1, layout.SERIES)
-    ints, floats, codes = np.zeros(1, np.int64), np.zeros(1), np.zeros(1, np.uint8)
-    lp, ls = np.zeros(1, layout.LIMIT_PARAM), np.zeros(1, layout.LIMIT_STATE)
-    fp, fs = np.zeros(1, layout.FROZEN_PARAM), np.zeros(1, layout.FROZEN_STATE)
-    gp, gs = np.zeros(1, layout.GAP_PARAM), np.zeros(1, layout.GAP_STATE)
-    out = np.zeros(OUT_ROWS, layout.OUT)
-    none_i, none_f, none_c = ints[:0], floats[:0], codes[:0]
-    fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, series, ints, ints, ints, floats, codes,
-              lp, ls, ls.copy(), fp, fs, fs.copy(), gp, gs, out, out.copy(), none_c)  # fmt: skip
-    series["ring_cap"] = 1
-    insert_late(series[0], ints, ints, ints, floats, codes, 1, 0, 0.0, 0, lp, ls, fp, fs, out)
-    ls["due"] = fs["due"] = gs["due"] = NEVER
-    series["ring_len"] = 0
-    refold(LIMIT, 0, series[0], ints, ints, ints, floats, codes, 0, lp, ls, ls.copy(), fp, fs, fs.copy(), out)
-    fire(LIMIT, 0, series[0], lp, ls, fp, fs, gp, gs, out)
-    next_due(ls, fs, gs)
-    largest_step(series[0], ints, 0, 0)
-    gap.reopen(gs[0])
-    gap.schedule(gp[0], gs[0], 0, 0)
-    gap.recolour(gp[0], gs[0], 0, 0)
-    limit.schedule(lp[0], ls[0])
-    frozen.schedule(fp[0], fs[0])
+    room = Room()
+    where = np.zeros(layout.PLACE.words, np.int64)
+    call = layout.CALL.block({"kind": LIMIT, "params": CALLS + CALL_WORDS, "state": layout.SERIES.words})
+    program = layout.PROGRAM.block({"ring_cap": 1, "ring_room": 2, "instances": 1})
+    params = np.concatenate([program, call, limit.PARAMS.blank(), frozen.PARAMS.blank(), gap.PARAMS.blank()])
+    reals = params.view(np.float64)
+    words = np.concatenate([layout.SERIES.blank(), limit.STATE.blank(), frozen.STATE.blank(), gap.STATE.blank()])
+    tails = limit.STATE.blank()
+    floats, tail_floats = words.view(np.float64), tails.view(np.float64)
+    rings = np.zeros(2 * layout.ROW_WORDS, np.int64)
+    values = rings.view(np.float64)
+    due, silent = np.full(1, NEVER), np.zeros(1, np.uint8)
+    none_i, none_f, none_c = due[:0], values[:0], silent[:0]
+    fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
+              due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c)  # fmt: skip
+    insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, room.scratch)
+    rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
+    refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)
+    fire(params, where, 0, 0, words, floats, room.out)
+    refresh(params, where, 0, words, due, silent)
+    next_due(due, silent)
+    largest_step(params, where, 0, words, rings, 0, 0)
+    at_limit, at_frozen = layout.SERIES.words, layout.SERIES.words + limit.STATE.words
+    at_gap = at_frozen + frozen.STATE.words
+    of_limit = CALLS + CALL_WORDS
+    of_frozen = of_limit + limit.PARAMS.words
+    of_gap = of_frozen + frozen.PARAMS.words
+    gap.reopen(words, at_gap)
+    gap.schedule(params, of_gap, words, at_gap, 0, 0)
+    gap.recolour(params, of_gap, words, at_gap, 0, 0)
+    limit.schedule(params, of_limit, words, at_limit, 0, 0)
+    frozen.schedule(params, of_frozen, words, at_frozen, 0)

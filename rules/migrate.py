@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-FORMAT = 3
+FORMAT = 4
 OLDEST = 2
 """Format 1 never left a workshop."""
 Layout: TypeAlias = list[tuple[str, str, list[int]]]
@@ -174,5 +174,93 @@ def _from_2(body: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-MIGRATORS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _from_2}
+_SERIES_4: Layout = [
+    (name, "<i8", [])
+    for name in (
+        "last_t", "last_m", "recv", "batch", "rows", "ring_head", "ring_len", "ext", "shut", "gone_t", "tail_t", "tail_m",
+        "duplicate", "conflict", "late", "stale", "future",
+    )
+]  # fmt: skip
+_ROW_4: Layout = [("time", "<i8", []), ("received", "<i8", []), ("batch_quality", "<i8", []), ("value", "<f8", [])]
+_LIMIT_4: Layout = [
+    ("phase", "<i8", []), ("due", "<i8", []), ("known_t", "<i8", []), ("value", "<f8", []),
+    *[(name, "<i8", []) for name in ("count", "clear_count", "start_t", "start_m", "start_b")],
+    ("peak", "<f8", []),
+    *[(name, "<i8", []) for name in ("end_t", "unknown", "sev", "top", "reached")],
+    ("step_t", "<i8", _STEPS), ("step_m", "<i8", _STEPS),
+]  # fmt: skip
+_FROZEN_4: Layout = [
+    ("phase", "<i8", []), ("value", "<f8", []),
+    *[(name, "<i8", []) for name in ("known_t", "run", "run_t", "run_b", "moves")],
+    ("before", "<f8", []), ("hour", "<i8", []), ("cur_known", "<i8", []), ("cur_low", "<f8", []), ("cur_high", "<f8", []),
+    *[(name, "<i8", []) for name in ("move_t", "by_span", "due", "start_t", "unknown", "sev")],
+    ("low", "<f8", _HOURS), ("high", "<f8", _HOURS), ("known", "<i8", _HOURS),
+]  # fmt: skip
+_GAP_4: Layout = [(name, "<i8", []) for name in ("lo", "due", "active", "fresh", "start_t", "raised", "hole", "sev")]
+_LAYOUTS_4: dict[str, Layout] = {
+    "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
+}  # fmt: skip
+_ARRAYS_4 = (
+    ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),
+    ("frozen_head", "frozen_head", "frozen"), ("frozen_tail", "frozen_tail", "frozen"), ("gaps", "gap_head", "gap"),
+)  # fmt: skip
+_NORMAL_4 = {
+    "due": 1 << 62,
+    "value": np.nan,
+    **dict.fromkeys(("known_t", "start_t", "start_m", "start_b", "end_t"), -1),
+}
+"""What a limit's block holds in the normal phase; the rest of it is 0, steps stand at -1."""
+
+
+def _from_3(body: dict[str, Any]) -> dict[str, Any]:
+    """Give everything words of one size, rows of a ring together and in order, and the normal phase of a limit a blank block.
+
+    A ring's rows beyond its horizon came with format 4: of an old ring none are known, its tails stand where it begins.
+    Nor did occurrences say which version of their rule and which packs had raised them.
+    """
+    body = body | {
+        "occurrences": [[*row[:3], [[*one, "", ""] for one in row[3]]] for row in body["occurrences"]],
+        "groups": [[*row[:2], [*row[2], "", ""], *row[3:]] for row in body["groups"]],
+        "aside": [
+            [rule, [[*one[0], "", ""], *one[1:3], [[subject, [*told, "", ""]] for subject, told in one[3]]]]
+            for rule, one in body["aside"]
+        ],
+    }
+    if body["register"] is None:
+        return body
+    arrays, old = body["arrays"], body["layouts"]
+    series = np.frombuffer(arrays["series"][1], _dtype(old["series"]))
+    gone = {"gone_t": series["tail_t"]}
+    headers = np.frombuffer(recast(arrays["series"][1], old["series"], _SERIES_4, gone), _dtype(_SERIES_4)).copy()
+    headers["ring_head"] = 0
+    found = {"series": ["series", headers.tobytes()], "rings": ["row", _rows_of(series, arrays)]}
+    for name, new, of in _ARRAYS_4:
+        rows = np.frombuffer(recast(arrays[name][1], old[of], _LAYOUTS_4[of], {}), _dtype(_LAYOUTS_4[of])).copy()
+        if of == "limit":
+            normal = rows["phase"] == 0
+            for field in rows.dtype.names or ():
+                rows[field][normal] = -1 if field.startswith("step_") else _NORMAL_4.get(field, 0)
+        found[new] = [of, rows.tobytes()]
+    return body | {"layouts": _LAYOUTS_4, "arrays": found}
+
+
+def _rows_of(series: npt.NDArray[Any], arrays: Mapping[str, Any]) -> bytes:
+    """Return the rows of all rings of format 3, series by series and by event time."""
+    columns = [np.frombuffer(arrays[f"ring_{name}"][1], form) for name, form in zip("tmbqv", _RING_3, strict=True)]
+    order = [
+        int(one["ring_off"]) + (int(one["ring_head"]) + np.arange(int(one["ring_len"]))) % max(1, int(one["ring_cap"]))
+        for one in series
+    ]
+    at = np.concatenate(order) if order else np.zeros(0, np.int64)
+    time, received, batch, quality, value = (column[at] for column in columns)
+    rows = np.zeros(at.size, _dtype(_ROW_4))
+    rows["time"], rows["received"], rows["value"] = time, received, value
+    rows["batch_quality"] = (batch << 4) | quality
+    return rows.tobytes()
+
+
+_RING_3 = ("<i8", "<i8", "<i8", "|u1", "<f8")
+"""Times, receive times, batches, qualities and values of format 3."""
+
+MIGRATORS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {2: _from_2, 3: _from_3}
 """Format -> what makes the next one of it."""

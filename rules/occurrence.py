@@ -15,7 +15,7 @@ from rules.layout import NONE
 Time: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, lt=1 << 62)]
 Colour: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
 Packed: TypeAlias = tuple[
-    str, Time, Time, Time, Colour, Colour, Time, Time, bool, bool, str | None, list[tuple[str, bool]]
+    str, Time, Time, Time, Colour, Colour, Time, Time, bool, bool, str | None, list[tuple[str, bool]], str, str
 ]
 """An occurrence in a snapshot: the members of `Occurrence`, in their order."""
 
@@ -50,6 +50,9 @@ class Occurrence:
     """The alarm that suppresses it."""
     children: dict[str, bool] = field(default_factory=dict)
     """Alarms this one suppressed -> retracted since (groups only)."""
+    version: str = ""
+    packs: str = ""
+    """The version of its rule and the packs that raised it: all its changes name them. Empty: raised before format 4 kept them."""
     told: Told = Told.NOTHING
     """Between records it follows from the other members; inside of one it lags behind them until the change is made."""
 
@@ -62,7 +65,7 @@ class Occurrence:
         """Return the members for a snapshot."""
         return (
             self.alarm, self.first_start, self.start, self.end, self.sev, self.top, self.opened, self.closed,
-            self.unknown, self.retracted, self.by, list(self.children.items()),
+            self.unknown, self.retracted, self.by, list(self.children.items()), self.version, self.packs,
         )  # fmt: skip
 
     @classmethod
@@ -70,7 +73,7 @@ class Occurrence:
         """Return the occurrence of its packed members."""
         occurrence = cls(*row[:7])
         occurrence.closed, occurrence.unknown, occurrence.retracted, occurrence.by = row[7:11]
-        occurrence.children = dict(row[11])
+        occurrence.children, occurrence.version, occurrence.packs = dict(row[11]), row[12], row[13]
         if occurrence.active:
             occurrence.told = Told.UNKNOWN if occurrence.unknown else Told.OPEN
         else:

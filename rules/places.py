@@ -32,7 +32,7 @@ def next_rise(state: FacilityState) -> int:
     plan = state.plan
     if plan is None:
         return NEVER
-    active = np.flatnonzero(state.gaps["active"])
+    active = np.flatnonzero(state.gap_column("active"))
     pairs = {(plan.gaps[i].rule.id, place) for i in active.tolist() for place in ("", plan.gaps[i].area)}
     return min((at for pair in pairs if (at := rises(state, plan, *pair)) is not None), default=NEVER)
 
@@ -42,24 +42,24 @@ def rises(state: FacilityState, plan: Plan, rule_id: str, place: str) -> int | N
     if state.is_muted(rule_id):
         return None
     members, slots = plan.silent[rule_id, place], plan.places[place]
-    wanted = plan.gap_params[members[0]]["area" if place else "facility"]
+    wanted = plan.gap_param("area" if place else "facility", members[:1])[0]
     if not wanted or slots.size < FEWEST or _held(state, rule_id, place):
         return None
     own, delivery = plan.gap_slots[members], plan.facility.delivery
-    newest, received = _last_row(state, slots), state.series["recv"][own]
+    newest, received = _last_row(state, slots), state.column("recv", own)
     last = received + delivery >= newest
     if not last.any():
         return None
-    due = np.where(state.gaps["active"][members] == 1, NONE, state.gaps["due"][members])
+    due = np.where(state.gap_column("active", members) == 1, NONE, state.gap_column("due", members))
     wait = np.where(received == newest, delivery, delivery * 3 // 2)
-    due = np.maximum(due, newest + wait + state.series["ext"][own])
+    due = np.maximum(due, newest + wait + state.column("ext", own))
     return max(int(due[last].min()), state.clock, state.floor)
 
 
 def _last_row(state: FacilityState, slots: npt.NDArray[np.int64]) -> int:
     """Return when the newest row of these series was received; of those that never sent, when they were registered."""
-    received = state.series["recv"][slots]
-    sent = state.series["batch"][slots] != NONE
+    received = state.column("recv", slots)
+    sent = state.column("batch", slots) != NONE
     return int((received[sent] if sent.any() else received).max())
 
 
@@ -80,10 +80,10 @@ def begin(state: FacilityState, plan: Plan, rule_id: str, place: str, due: int) 
     a series that was dead before says nothing of when the others stopped.
     """
     members = plan.silent[rule_id, place]
-    own, gaps = plan.gap_slots[members], state.gaps[members]
+    own, active, lo = plan.gap_slots[members], state.gap_column("active", members) == 1, state.gap_column("lo", members)
     newest = _last_row(state, plan.places[place])
-    starts = np.where(gaps["active"] == 1, gaps["start_t"], gaps["lo"] + plan.gap_params["pace"][members])
-    overdue = (gaps["active"] == 1) | (gaps["due"] <= due)
-    last = state.series["recv"][own] + plan.facility.delivery >= newest
+    starts = np.where(active, state.gap_column("start_t", members), lo + plan.gap_param("pace", members))
+    overdue = active | (state.gap_column("due", members) <= due)
+    last = state.column("recv", own) + plan.facility.delivery >= newest
     chosen = overdue & (last | (starts > newest))
-    return int(starts[chosen].min()), int((gaps["lo"] + state.series["ext"][own])[chosen].min())
+    return int(starts[chosen].min()), int((lo + state.column("ext", own))[chosen].min())

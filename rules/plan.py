@@ -6,8 +6,8 @@ Done when the register or the packs change, never per reading.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
@@ -15,9 +15,13 @@ from rules import layout, ring
 from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.facts import facts_of, in_force, next_change
+from rules.kinds import gap
+from rules.kinds.table import KINDS
+from rules.layout import FROZEN, GAP, LIMIT, NONE
+from rules.params import frozen_param, gap_param, limit_param
 from rules.predicate import matches
 from rules.register import Span
-from rules.rule import FrozenRule, GapRule, LimitRule
+from rules.rule import FrozenRule, LimitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +29,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rules.facts import FactValue
-    from rules.layout import Array
+    from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
     from rules.rule import Rule
@@ -34,7 +38,8 @@ Key = TypeVar("Key")
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
 """Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
 no two records in a row are taken for a break."""
-DAY_MS = 86_400_000
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2}
+"""Blocks of a series stand in this order: what every row touches comes first."""
 REMEMBERED_ROWS = 1_024
 """Of a batch with more rows the index is not remembered: 8 KiB a facility at most."""
 
@@ -43,6 +48,7 @@ REMEMBERED_ROWS = 1_024
 class Instance:
     """One rule on one series."""
 
+    kind: int
     rule: Rule
     rank: int
     """The rule's place in the bundle's order by id."""
@@ -54,6 +60,14 @@ class Instance:
     low: float = -math.inf
     high: float = math.inf
     limits: tuple[LimitUsed, ...] = ()
+    call: int = 0
+    """Its place in the program of its series ..."""
+    params: int = 0
+    """... its parameters among the plan's ..."""
+    state: int = 0
+    """... its block in the facility's state ..."""
+    tail: int = NONE
+    """... and in its tails; NONE where late rows do not decide it again."""
 
     @property
     def key(self) -> tuple[str, str]:
@@ -63,7 +77,7 @@ class Instance:
 
 @dataclass(slots=True)
 class Plan:
-    """All instances of a facility, grouped by kind and ordered by series, with their parameter arrays."""
+    """All instances of a facility, and what compiled code needs to fold them (rules/layout.py)."""
 
     facility: Facility
     at: int = 0
@@ -72,28 +86,43 @@ class Plan:
     """When the next registered fact comes into force: the plan is made anew then."""
     slots: dict[str, int] = field(default_factory=dict)
     sensors: list[Sensor] = field(default_factory=list)
-    limits: list[Instance] = field(default_factory=list)
-    frozen: list[Instance] = field(default_factory=list)
-    gaps: list[Instance] = field(default_factory=list)
-    series: Array = field(default_factory=lambda: np.zeros(0, layout.SERIES))
-    limit_params: Array = field(default_factory=lambda: np.zeros(0, layout.LIMIT_PARAM))
-    frozen_params: Array = field(default_factory=lambda: np.zeros(0, layout.FROZEN_PARAM))
-    gap_params: Array = field(default_factory=lambda: np.zeros(0, layout.GAP_PARAM))
-    ring_rows: int = 0
+    by_kind: dict[int, list[Instance]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
+    by_slot: list[list[Instance]] = field(default_factory=list)
+    by_state: dict[int, Instance] = field(default_factory=dict)
+    """Where its block stands -> the instance."""
+    where: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """PLACE of each series, one after another."""
+    series_at: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Where the header of each series stands in the state."""
+    params: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Parameters and programs, each once: sensors that are alike share them."""
+    blank_state: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    blank_tails: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    ring_words: int = 0
     no_room: int = 0
     """Limit rules that the registered limits of a sensor leave no room: unknown (`contradictions` names them)."""
     silent: dict[tuple[str, str], npt.NDArray[np.int64]] = field(default_factory=dict)
     """(rule, area, or empty for the facility) -> its gap instances, by tag."""
-    gap_slots: npt.NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
-    """The series of each gap instance."""
+    gap_slots: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """The series of each gap instance ..."""
+    gap_at: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """... where its block stands ..."""
+    gap_params: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
     _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
     """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
 
-    def instances(self, kind: int) -> list[Instance]:
-        """Return the instances of LIMIT, FROZEN or GAP."""
-        return (self.limits, self.frozen, self.gaps)[kind]
+    @property
+    def reals(self) -> Floats:
+        """Return the parameters as floats."""
+        return self.params.view(np.float64)
+
+    @property
+    def gaps(self) -> list[Instance]:
+        """Return the gap instances, ordered by series."""
+        return self.by_kind[GAP]
 
     def index_of(self, tags: tuple[str, ...], counts: npt.NDArray[np.int32]) -> tuple[npt.NDArray[np.int64], int]:
         """Return the slot of each row's series, -1 where its tag is not registered, and how many rows have none.
@@ -113,75 +142,128 @@ class Plan:
             self._posted = (tuple(self.sensors[slot].tag for slot in slots.tolist()), rows, index)
         return index, unknown
 
-    def params(self, kind: int) -> Array:
-        """Return the parameter rows of the instances of LIMIT, FROZEN or GAP."""
-        return (self.limit_params, self.frozen_params, self.gap_params)[kind]
+    def place(self, slot: int, part: int) -> int:
+        """Return where a part of a series (AT_STATE and so on) stands."""
+        return int(self.where[slot * layout.PLACE.words + part])
+
+    def number(self, slot: int, name: str) -> int:
+        """Return a whole number of a series' program."""
+        return int(self.params[self.place(slot, layout.AT_PROGRAM) + layout.PROGRAM[name].start])
+
+    def block(self, instance: Instance) -> Words:
+        """Return the parameters of an instance."""
+        return self.params[instance.params : instance.params + KINDS[instance.kind].params.words]
+
+    def gap_param(self, name: str, members: npt.NDArray[np.int64]) -> Words:
+        """Return one parameter of some gap instances."""
+        return self.params[self.gap_params[members] + gap.PARAMS[name].start]
 
     def watch(self, tag: str) -> list[tuple[str, bytes]]:
-        """Return what watches a tag and with what numbers; equal lists decide equal rows alike."""
-        row = self.series[self.slots[tag]]
-        sets = (
-            (self.limits, self.limit_params, "limit_lo", "limit_hi"),
-            (self.frozen, self.frozen_params, "frozen_lo", "frozen_hi"),
-        )
-        found = [
-            (instances[i].rule.id, params[i].tobytes())
-            for instances, params, low, high in sets
-            for i in range(int(row[low]), int(row[high]))
-        ]
-        quantity = self.sensors[self.slots[tag]].quantity
-        # Field by field: a view of several fields would carry the places of the others along.
-        return [(quantity, row["range_low"].tobytes() + row["range_high"].tobytes()), *found]
+        """Return what decides a tag again when rows come late, and with what numbers; equal lists decide equal rows alike."""
+        slot = self.slots[tag]
+        program = self.place(slot, layout.AT_PROGRAM)
+        span = self.params[program + layout.RANGE_LOW : program + layout.RANGE_HIGH + 1].tobytes()
+        again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
+        found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
+        return [(self.sensors[slot].quantity, span), *found]
+
+
+class _Pool:
+    """Words that are kept once."""
+
+    def __init__(self) -> None:
+        self.chunks: list[Words] = []
+        self._known: dict[bytes, int] = {}
+        self._size = 0
+
+    def place(self, chunk: Words) -> int:
+        """Return where a chunk stands."""
+        key = chunk.tobytes()
+        if key not in self._known:
+            self._known[key] = self._size
+            self.chunks.append(chunk)
+            self._size += chunk.size
+        return self._known[key]
 
 
 def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
-    plan.series = np.zeros(len(plan.sensors), layout.SERIES)
-    limit_params, frozen_params, gap_params = [], [], []
-    offset = 0
     active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    pool = _Pool()
+    blocks: list[Words] = []
+    tails: list[Words] = []
+    where: list[int] = []
+    state = tail = rings = 0
     for slot, sensor in enumerate(plan.sensors):
-        row = plan.series[slot]
-        interval = sensor.interval or UNREGISTERED_INTERVAL_MS
-        row["interval"], row["delivery"] = interval, facility.delivery
-        row["range_low"], row["range_high"] = -math.inf, math.inf
-        row["ring_off"], row["ring_cap"] = offset, ring.capacity(interval)
-        offset += int(row["ring_cap"])
-        row["limit_lo"], row["frozen_lo"], row["gap_lo"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
-        facts = facts_of(facility, sensor, received_ms)
-        for rank, rule in active:
-            if not matches(rule, facility, facts):
-                continue
-            base = Instance(rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
-            if isinstance(rule, LimitRule):
-                found = bounds_of(rule, sensor, facts, bundle)
-                if found is None:
-                    continue
-                low, high, used = found
-                plan.limits.append(
-                    Instance(rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity, low, high, used)
-                )
-                limit_params.append(limit_param(rule, low, high, interval, facility.delivery))
-                if rule.excludes:
-                    row["range_low"], row["range_high"] = max(low, row["range_low"]), min(high, row["range_high"])
-            elif isinstance(rule, FrozenRule):
-                plan.frozen.append(base)
-                frozen_params.append(frozen_param(rule, sensor, interval, facility.delivery))
-            elif sensor.interval is not None or rule.threshold is not None:
-                plan.gaps.append(base)
-                gap_params.append(gap_param(rule, interval, facility.delivery))
-        row["limit_hi"], row["frozen_hi"], row["gap_hi"] = len(plan.limits), len(plan.frozen), len(plan.gaps)
-    plan.ring_rows = offset
+        watching, program = _watching(plan, slot, sensor, active, bundle)
+        where += [state, tail, rings, 0]
+        blocks.append(layout.SERIES.blank())
+        calls: list[int] = []
+        inside, behind = layout.SERIES.words, 0
+        made: list[Instance] = []
+        for call, (instance, params) in enumerate(watching):
+            spec = KINDS[instance.kind]
+            at = pool.place(params)
+            calls += [instance.kind, at, inside, behind]
+            placed = replace(
+                instance, call=call, params=at, state=state + inside, tail=tail + behind if spec.again else NONE
+            )
+            made.append(placed)
+            plan.by_kind[placed.kind].append(placed)
+            plan.by_state[placed.state] = placed
+            blocks.append(spec.state.blank())
+            inside += spec.state.words
+            if spec.again:
+                tails.append(spec.state.blank())
+                behind += spec.state.words
+        plan.by_slot.append(made)
+        room = ring.capacity(program["interval"]) + layout.SLACK_ROWS
+        numbers = program | {"ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(made)}
+        where[-1] = pool.place(np.concatenate([layout.PROGRAM.block(numbers), np.array(calls, np.int64)]))
+        state, tail, rings = state + inside, tail + behind, rings + room * layout.ROW_WORDS
+    plan.where, plan.ring_words = np.array(where, np.int64), rings
+    plan.series_at = plan.where[layout.AT_STATE :: layout.PLACE.words].copy()
+    plan.params, plan.blank_state, plan.blank_tails = _joined(pool.chunks), _joined(blocks), _joined(tails)
     plan.no_room = len(contradictions(facility, bundle))
-    plan.gap_slots = np.array([gap.slot for gap in plan.gaps], np.int64)
+    plan.gap_slots = np.array([one.slot for one in plan.gaps], np.int64)
+    plan.gap_at = np.array([one.state for one in plan.gaps], np.int64)
+    plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
-    plan.silent = _gathered(((gap.rule.id, place), i) for i, gap in enumerate(plan.gaps) for place in ("", gap.area))
-    plan.limit_params = _stack(limit_params, layout.LIMIT_PARAM)
-    plan.frozen_params = _stack(frozen_params, layout.FROZEN_PARAM)
-    plan.gap_params = _stack(gap_params, layout.GAP_PARAM)
+    plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     return plan
+
+
+def _watching(
+    plan: Plan, slot: int, sensor: Sensor, active: list[tuple[int, Rule]], bundle: Bundle
+) -> tuple[list[tuple[Instance, Words]], dict[str, Any]]:
+    """Return the instances on a sensor with their parameters, silences first, and the numbers of its program."""
+    facility = plan.facility
+    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+    program = {"interval": interval, "delivery": facility.delivery, "range_low": -math.inf, "range_high": math.inf}
+    facts = facts_of(facility, sensor, plan.at)
+    found: list[tuple[Instance, Words]] = []
+    for rank, rule in active:
+        if not matches(rule, facility, facts):
+            continue
+        base = (rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
+        if isinstance(rule, LimitRule):
+            bounds = bounds_of(rule, sensor, facts, bundle)
+            if bounds is None:
+                continue
+            low, high, used = bounds
+            found.append(
+                (Instance(LIMIT, *base, low, high, used), limit_param(rule, low, high, interval, facility.delivery))
+            )
+            if rule.excludes:
+                program["range_low"] = max(low, program["range_low"])
+                program["range_high"] = min(high, program["range_high"])
+        elif isinstance(rule, FrozenRule):
+            found.append((Instance(FROZEN, *base), frozen_param(rule, sensor, interval, facility.delivery)))
+        elif sensor.interval is not None or rule.threshold is not None:
+            found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
+    return sorted(found, key=lambda one: ORDER[one[0].kind]), program
 
 
 def _gathered(pairs: Iterable[tuple[Key, int]]) -> dict[Key, npt.NDArray[np.int64]]:
@@ -191,8 +273,8 @@ def _gathered(pairs: Iterable[tuple[Key, int]]) -> dict[Key, npt.NDArray[np.int6
     return {key: np.array(members, np.int64) for key, members in found.items()}
 
 
-def _stack(rows: list[Array], dtype: np.dtype[np.void]) -> Array:
-    return np.concatenate(rows) if rows else np.zeros(0, dtype)
+def _joined(chunks: list[Words]) -> Words:
+    return np.concatenate(chunks) if chunks else np.zeros(0, np.int64)
 
 
 def bounds_of(
@@ -253,73 +335,3 @@ def _narrowed(
         if math.isfinite(value)
     )
     return low, high, used
-
-
-def deadband_width(text: float | str, low: float, high: float) -> float:
-    """Return how far inside its limits a value must come to clear, in the unit of the limits.
-
-    >>> deadband_width("10%", -math.inf, 8.0), deadband_width(0.5, 2.0, 8.0), deadband_width(5.0, 2.0, 8.0)
-    (0.8, 0.5, 1.5)
-    """
-    if isinstance(text, str):
-        base = high if math.isfinite(high) else low
-        width = abs(base) * float(text.rstrip("%")) / 100
-    else:
-        width = text
-    return min(width, (high - low) / 4) if math.isfinite(high - low) else width
-
-
-def limit_param(rule: LimitRule, low: float, high: float, interval: int, delivery: int) -> Array:
-    """Return the parameter row of a limit instance."""
-    p = np.zeros(1, layout.LIMIT_PARAM)
-    p["low"], p["high"], p["db"] = low, high, deadband_width(rule.clear.deadband, low, high)
-    p["on_delay"], p["off_delay"] = rule.when.on_delay, rule.clear.off_delay
-    p["unknown_ms"] = max(rule.unknown.max, 3 * interval)
-    p["interval"], p["delivery"] = interval, delivery
-    p["opens"], p["clears"] = rule.when.consecutive, rule.clear.consecutive
-    p["steps"], p["sev"] = len(rule.severity.steps), rule.severity.base.rank
-    p["inclusive"], p["excludes"] = rule.limits.inclusive, rule.excludes
-    p["marked"] = rule.marked == "count"
-    p["step_after"] = layout.NONE
-    for k, step in enumerate(rule.severity.steps):
-        p["step_sev"][0, k] = step.to.rank
-        p["step_for"][0, k] = step.for_
-        if step.after is not None:
-            p["step_after"][0, k] = step.after
-        elif step.after_intervals is not None:
-            p["step_after"][0, k] = int(step.after_intervals * interval)
-        if step.beyond is not None:
-            p["step_low"][0, k] = -math.inf if step.beyond.low is None else step.beyond.low
-            p["step_high"][0, k] = math.inf if step.beyond.high is None else step.beyond.high
-    return p
-
-
-def frozen_param(rule: FrozenRule, sensor: Sensor, interval: int, delivery: int) -> Array:
-    """Return the parameter row of a frozen instance."""
-    p = np.zeros(1, layout.FROZEN_PARAM)
-    p["span"], p["interval"], p["delivery"] = rule.span, interval, delivery
-    p["unknown_ms"] = max(rule.unknown.max, 3 * interval)
-    p["identical"] = rule.identical_coarse if interval > rule.coarse_interval else rule.identical
-    p["distinct"], p["sev"] = rule.clear_distinct, rule.severity.base.rank
-    p["expected"] = -(-3 * DAY_MS // (4 * interval))
-    two_sided = sensor.limits is not None and sensor.limits.low is not None and sensor.limits.high is not None
-    p["width"] = -1.0
-    if two_sided and sensor.limits is not None:
-        p["width"] = rule.window_share * ((sensor.limits.high or 0.0) - (sensor.limits.low or 0.0))
-    return p
-
-
-def gap_param(rule: GapRule, interval: int, delivery: int) -> Array:
-    """Return the parameter row of a gap instance."""
-    p = np.zeros(1, layout.GAP_PARAM)
-    p["silent"] = int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace
-    p["interval"], p["delivery"] = interval, delivery
-    # A rule that asks for rows more often than the register promises them sets the instant at which the next was due.
-    p["pace"] = interval if rule.threshold is None else min(interval, rule.threshold)
-    p["sev"], p["steps"] = rule.severity.base.rank, len(rule.severity.steps)
-    p["area"], p["facility"] = "area" in rule.groups, "facility" in rule.groups
-    for k, step in enumerate(rule.severity.steps):
-        p["step_sev"][0, k] = step.to.rank
-        after = step.after if step.after is not None else int((step.after_intervals or 0) * interval)
-        p["step_after"][0, k] = after
-    return p

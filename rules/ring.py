@@ -1,20 +1,27 @@
-"""The ring of a series: its rows inside the online horizon, ordered by event time."""
+"""The ring of a series: its rows inside the online horizon and a few beyond, ordered by event time."""
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
-
 from rules.jit import kernel
-from rules.layout import HORIZON_MS, MAX_ROWS, MIN_ROWS, Array
-
-Times = npt.NDArray[np.int64]
-Values = npt.NDArray[np.float64]
-Codes = npt.NDArray[np.uint8]
+from rules.layout import (
+    HORIZON_MS,
+    MAX_ROWS,
+    MIN_ROWS,
+    QUALITY_BITS,
+    RING_HEAD,
+    RING_LEN,
+    ROW_BQ,
+    ROW_M,
+    ROW_T,
+    ROW_V,
+    ROW_WORDS,
+    Floats,
+    Words,
+)
 
 
 def capacity(interval_ms: int) -> int:
-    """Return the rows a series' ring holds: its horizon and a quarter, within bounds.
+    """Return the rows of a series' horizon: two hours of them and a quarter, within bounds.
 
     >>> capacity(60_000), capacity(1_800_000), capacity(1_000)
     (158, 64, 1024)
@@ -24,36 +31,32 @@ def capacity(interval_ms: int) -> int:
 
 
 @kernel
-def at(s: Array, i: int) -> int:
-    """Return the index in the ring arrays of the i-th row in event-time order; `i` is at most the capacity."""
-    k = int(s["ring_head"]) + i
-    if k >= s["ring_cap"]:  # a division would cost more than all the rest
-        k -= int(s["ring_cap"])
-    return int(s["ring_off"]) + k
+def at(ring: int, room: int, head: int, i: int) -> int:
+    """Return where the i-th row in event-time order begins; `i` is at most the room."""
+    k = head + i
+    if k >= room:  # a division would cost more than all the rest
+        k -= room
+    return ring + ROW_WORDS * k
 
 
 @kernel
-def append(
-    s: Array, rt: Times, rm: Times, rb: Times, rv: Values, rq: Codes, t: int, m: int, b: int, v: float, q: int
-) -> None:
-    """Put a row behind all others; the ring must not be full."""
-    k = at(s, int(s["ring_len"]))
-    rt[k] = t
-    rm[k] = m
-    rb[k] = b
-    rv[k] = v
-    rq[k] = q
-    s["ring_len"] += 1
+def write(rings: Words, values: Floats, k: int, t: int, m: int, b: int, v: float, q: int) -> None:
+    """Write a row."""
+    rings[k + ROW_T] = t
+    rings[k + ROW_M] = m
+    rings[k + ROW_BQ] = (b << QUALITY_BITS) | q
+    values[k + ROW_V] = v
 
 
 @kernel
-def place(s: Array, rt: Times, t: int) -> int:
-    """Return how many rows of the ring have an event time below `t`."""
+def place(words: Words, s: int, rings: Words, ring: int, room: int, t: int) -> int:
+    """Return how many rows have an event time below `t`."""
     low = 0
-    high = int(s["ring_len"])
+    high = words[s + RING_LEN]
+    head = words[s + RING_HEAD]
     while low < high:
         middle = (low + high) // 2
-        if rt[at(s, middle)] < t:
+        if rings[at(ring, room, head, middle) + ROW_T] < t:
             low = middle + 1
         else:
             high = middle
@@ -62,24 +65,17 @@ def place(s: Array, rt: Times, t: int) -> int:
 
 @kernel
 def insert(
-    s: Array, rt: Times, rm: Times, rb: Times, rv: Values, rq: Codes, i: int, t: int, b: int, v: float, q: int
+    words: Words, s: int, rings: Words, values: Floats, ring: int, room: int, i: int, t: int, b: int, v: float, q: int
 ) -> None:
-    """Put a late row before the i-th; it takes the `m` of the row behind it. The ring must not be full."""
-    m = rm[at(s, i)]
-    j = int(s["ring_len"])
+    """Put a late row before the i-th; it takes the `m` of the row behind it. There must be room."""
+    head = words[s + RING_HEAD]
+    m = rings[at(ring, room, head, i) + ROW_M]
+    j = words[s + RING_LEN]
     while j > i:
-        to = at(s, j)
-        source = at(s, j - 1)
-        rt[to] = rt[source]
-        rm[to] = rm[source]
-        rb[to] = rb[source]
-        rv[to] = rv[source]
-        rq[to] = rq[source]
+        to = at(ring, room, head, j)
+        source = at(ring, room, head, j - 1)
+        for k in range(ROW_WORDS):
+            rings[to + k] = rings[source + k]
         j -= 1
-    k = at(s, i)
-    rt[k] = t
-    rm[k] = m
-    rb[k] = b
-    rv[k] = v
-    rq[k] = q
-    s["ring_len"] += 1
+    write(rings, values, at(ring, room, head, i), t, m, b, v, q)
+    words[s + RING_LEN] += 1

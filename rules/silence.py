@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rules import places
+from rules import layout, places
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.failing import attempt
 from rules.kinds import gap
@@ -29,6 +29,8 @@ FACILITY, AREA, TAG = 0, 1, 2
 """Levels, in the order in which their changes are emitted."""
 RISES = -1
 """Stands for the index of a group that is not there yet: a place that falls silent."""
+WAITING = 256
+"""Ended groups of a facility that are kept only because all they suppressed may still be retracted; older ones are forgotten."""
 LISTED = 100
 """Suppressed alarms named in a group's evidence; the rest are counted."""
 
@@ -136,13 +138,13 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
     plan = state.plan
     if plan is None:
         return
-    for row in state.series:
-        closed = max(0, now - max(begin, int(row["last_m"])))
-        if row["ext"] == 0:
-            row["shut"] = now - closed
-        row["ext"] += closed
-    for i, slot in enumerate(plan.gap_slots):
-        gap.schedule(plan.gap_params[i], state.gaps[i], int(state.series[slot]["ext"]), now)
+    closed = np.maximum(0, now - np.maximum(begin, state.column("last_m")))
+    open_before = state.column("ext") == 0
+    state.words[plan.series_at[open_before] + layout.SHUT] = (now - closed)[open_before]
+    state.words[plan.series_at + layout.EXT] += closed
+    for instance in plan.gaps:
+        _reschedule(state, plan, instance, now)
+    state.refresh_all()
     for group in state.groups:
         if group.occurrence.active:
             group.lo += now - begin
@@ -156,9 +158,9 @@ def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) ->
     plan = state.plan
     if plan is None:
         return
-    for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
-        if state.gaps[i]["active"]:
-            attempt(emitter, plan.gaps[i].rule.id, now, partial(_reopen_tag, state, plan, i, begin, now, emitter))
+    for instance in sorted(plan.gaps, key=lambda one: (one.rank, one.tag)):
+        if state.of(instance, "active"):
+            attempt(emitter, instance.rule.id, now, partial(_reopen_tag, state, plan, instance, begin, now, emitter))
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if group.occurrence.active:
             attempt(emitter, group.rule, now, partial(_reopen_group, state, plan, group, begin, now, emitter))
@@ -169,17 +171,23 @@ def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) ->
     places.refresh_due(state)
 
 
-def _reopen_tag(state: FacilityState, plan: Plan, i: int, begin: int, now: int, emitter: Emitter) -> None:
-    params, gap_state, ext = plan.gap_params[i], state.gaps[i], int(state.series[plan.gap_slots[i]]["ext"])
-    occurrence = emitter.current(GAP, plan.gaps[i])
-    if begin < gap_state["raised"] <= now:
+def _reopen_tag(state: FacilityState, plan: Plan, instance: Instance, begin: int, now: int, emitter: Emitter) -> None:
+    ext = state.of_series("ext", instance.slot)
+    occurrence = emitter.current(GAP, instance)
+    if begin < state.of(instance, "raised") <= now:
         occurrence.end, occurrence.retracted = max(now, occurrence.start), True
-        emitter.cover(plan.gaps[i], occurrence, ChangeKind.RETRACTED, now, now, by=None)
-        gap.reopen(gap_state)
-    elif gap.recolour(params, gap_state, ext, now):
-        occurrence.sev = int(gap_state["sev"])
-        emitter.cover(plan.gaps[i], occurrence, ChangeKind.STEPPED, now, now, by=None)
-    gap.schedule(params, gap_state, ext, now)
+        emitter.cover(instance, occurrence, ChangeKind.RETRACTED, now, now, by=None)
+        gap.reopen(state.words, instance.state)
+    elif gap.recolour(plan.params, instance.params, state.words, instance.state, ext, now):
+        occurrence.sev = state.of(instance, "sev")
+        emitter.cover(instance, occurrence, ChangeKind.STEPPED, now, now, by=None)
+    _reschedule(state, plan, instance, now)
+    state.refresh(instance.slot)
+
+
+def _reschedule(state: FacilityState, plan: Plan, instance: Instance, now: int) -> None:
+    ext = state.of_series("ext", instance.slot)
+    gap.schedule(plan.params, instance.params, state.words, instance.state, ext, now)
 
 
 def _reopen_group(state: FacilityState, plan: Plan, group: Group, begin: int, now: int, emitter: Emitter) -> None:
@@ -207,9 +215,9 @@ def abandon_groups(state: FacilityState, plan: Plan, received: int, why: RecordR
     """End the groups whose series a new plan no longer watches; `why` is the record that says so."""
     watched = {
         (instance.rule.id, place)
-        for instance, params in zip(plan.gaps, plan.gap_params, strict=True)
-        for wanted, place in ((params["facility"], ""), (params["area"], instance.area))
-        if wanted
+        for i, instance in enumerate(plan.gaps)
+        for what, place in (("facility", ""), ("area", instance.area))
+        if plan.gap_param(what, np.array([i]))[0]
     }
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if group.occurrence.active and (group.rule, group.place) not in watched:
@@ -230,7 +238,7 @@ def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
     plan = state.plan
     assert plan is not None  # noqa: S101 - called after a plan was adopted
     for group in state.groups:
-        group.interval = min(int(plan.gap_params[i]["interval"]) for i in plan.silent[group.rule, group.place])
+        group.interval = int(plan.gap_param("interval", plan.silent[group.rule, group.place]).min())
         if group.occurrence.active:
             _schedule(state, group, _rule(group.rule, emitter), received)
     free(state, received, emitter)
@@ -277,7 +285,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
     start, lo = places.begin(state, plan, rule_id, place, due)
     rule = _rule(rule_id, emitter)
     members = plan.silent[rule_id, place]
-    interval = min(int(plan.gap_params[i]["interval"]) for i in members)
+    interval = int(plan.gap_param("interval", members).min())
     sev = rule.severity.base.rank
     for after, rank in _steps(rule, interval):
         if lo + after + plan.facility.delivery <= due:
@@ -285,7 +293,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
     _drop_old(state, plan)
     use = 1 + sum((g.rule, g.place, g.occurrence.first_start) == (rule_id, place, start) for g in state.groups)
     alarm = alarm_id(rule_id, state.facility, _subject(place), start, use)
-    newest = int(state.series["last_t"].max())
+    newest = int(state.column("last_t").max())
     group = Group(rule_id, place, Occurrence(alarm, start, start, NONE, sev, sev, newest), lo, interval, due)
     _schedule(state, group, rule, due)
     covered: list[tuple[Instance, Occurrence]] = []
@@ -365,15 +373,45 @@ def _subject(place: str) -> dict[str, str]:
 
 
 def _drop_old(state: FacilityState, plan: Plan) -> None:
-    """Forget groups that late data cannot reach and whose start (and so whose id) cannot come again."""
-    edge = int(state.series["last_t"].max()) - HORIZON_MS
-    ahead = {int(g["lo"]) + int(p["pace"]) for g, p in zip(state.gaps, plan.gap_params, strict=True)}
-    ahead |= {int(g["start_t"]) for g in state.gaps if g["active"]}  # a place takes the start of a tag it is left with
-    state.groups = [
-        g
-        for g in state.groups
-        if g.occurrence.active or g.release != NEVER or g.occurrence.end > edge or g.occurrence.first_start in ahead
-    ]
+    """Forget groups that nothing can retract any more and whose start (and so whose id) cannot come again.
+
+    Late data reach so far behind the newest row. A group is retracted once all that it suppressed is, so it is kept while each
+    of these is retracted or may still be.
+    """
+    edge = int(state.column("last_t").max()) - HORIZON_MS
+    every = np.arange(len(plan.gaps))
+    ahead = set((state.gap_column("lo") + plan.gap_param("pace", every)).tolist())
+    # A place takes the start of a tag it is left with.
+    ahead |= set(state.gap_column("start_t")[state.gap_column("active") == 1].tolist())
+    open_ones = _undecided(state, plan)
+    kept: set[int] = set()
+    waiting = 0
+    # The areas before the facility that may hang on them, newest first.
+    for i in sorted(range(len(state.groups)), key=lambda i: (not state.groups[i].place, -i)):
+        group = state.groups[i]
+        occurrence = group.occurrence
+        stays = occurrence.active or group.release != NEVER or occurrence.end > edge or occurrence.first_start in ahead
+        if not occurrence.retracted and all(gone or alarm in open_ones for alarm, gone in occurrence.children.items()):
+            waits = not occurrence.active and bool(occurrence.children)
+            if stays or waiting < WAITING:
+                open_ones.add(occurrence.alarm)
+                stays = stays or waits
+            waiting += waits
+        if stays:
+            kept.add(i)
+    state.groups = [group for i, group in enumerate(state.groups) if i in kept]
+
+
+def _undecided(state: FacilityState, plan: Plan) -> set[str]:
+    """Return the alarms of silent tags that stand, or that late data may still retract."""
+    found: set[str] = set()
+    for (kind, _, tag), rows in state.occurrences.items():
+        slot = plan.slots.get(tag)
+        if kind != GAP or slot is None:
+            continue
+        edge = max(state.of_series("gone_t", slot), state.of_series("last_t", slot) - HORIZON_MS)
+        found.update(o.alarm for o in rows if not o.retracted and (o.end == NONE or o.end > edge))
+    return found
 
 
 def _emit(

@@ -6,17 +6,15 @@ import base64
 import binascii
 import hashlib
 import zlib
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, TypeAlias
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
 from rules.aside import PackedAside
 from rules.batches import PackedBatches
 from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
-from rules.migrate import FORMAT, MigrationError, describe, migrated
+from rules.migrate import FORMAT, MigrationError, migrated
 from rules.occurrence import Packed
 
 if TYPE_CHECKING:
@@ -26,13 +24,12 @@ MAGIC = b"OFS1"
 MAX_BODY_BYTES = 256 * 1024 * 1024
 """What a snapshot may hold once it is unpacked.
 
-The largest facility has 5,000 sensors; a ring of 1,024 rows is 25 KiB and a sensor's instances about 5 KiB: 150 MiB.
+The largest facility has 5,000 sensors; a ring of 1,056 rows is 33 KiB and a sensor's instances about 5 KiB: 190 MiB.
 """
 LEVEL = 1
 """zlib's fastest: state is arrays of zeros and repeats, and a checkpoint holds up the fold."""
 Key: TypeAlias = tuple[str, str]
 """Rule and tag of an instance."""
-Kinds: TypeAlias = Literal["limit", "frozen", "gap"]
 _Instant: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 PackedGroup: TypeAlias = tuple[
     str, str, Packed, _Instant, Annotated[int, msgspec.Meta(ge=1)], _Instant, _Instant, _Instant
@@ -67,7 +64,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The batches that came last (rules/batches.py)."""
     repeated: int
     conflicting: int
-    occurrences: list[tuple[Kinds, str, str, list[Packed]]]
+    occurrences: list[tuple[str, str, str, list[Packed]]]
     groups: list[PackedGroup]
     aside: list[tuple[str, PackedAside]]
     """Rules that raised here and what is kept of them (rules/aside.py), sorted."""
@@ -130,18 +127,6 @@ def seed_of(facility: str, seed: StateRecord, semantics: int) -> bytes:
     return snapshot
 
 
-def load_array(body: Body, name: str, target: npt.NDArray[Any]) -> None:
-    """Put an array of a snapshot into place.
-
-    Raises:
-        SnapshotError: it is not there, has other fields or another length than the plan asks for.
-    """
-    layout, rows = body.arrays.get(name, ("", b""))
-    if body.layouts.get(layout) != describe(target.dtype) or target.nbytes != len(rows):
-        raise SnapshotError(f"snapshot of {body.facility}: its array {name} does not fit its register and packs")
-    target[...] = np.frombuffer(rows, target.dtype)
-
-
 def _unpacked(packed: bytes) -> bytes:
     """Return the plain bytes; no more memory is taken than a snapshot may hold."""
     stream = zlib.decompressobj()
@@ -153,4 +138,4 @@ def _unpacked(packed: bytes) -> bytes:
     return raw
 
 
-__all__ = ["FORMAT", "Body", "SnapshotError", "load_array", "open_snapshot", "sealed", "seed_of"]
+__all__ = ["FORMAT", "Body", "SnapshotError", "open_snapshot", "sealed", "seed_of"]

@@ -10,7 +10,7 @@ from monitor.archive.reader import ArchiveReader
 from monitor.register.store import newest
 from rules.changes import Evidence
 from rules.models import Strict
-from rules.plan import deadband_width
+from rules.params import deadband_width
 from rules.records import QUALITY_NAMES
 from rules.register import Facility
 from rules.rule import LimitRule

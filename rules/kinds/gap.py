@@ -4,102 +4,119 @@ from __future__ import annotations
 
 import numpy as np
 
+from rules.fields import Fields
 from rules.jit import kernel
-from rules.kinds.limit import emit
-from rules.layout import CLEARED, GAP, NEVER, NONE, RAISED, RETRACTED, STEPPED, Array
+from rules.kinds.telling import emit
+from rules.layout import CLEARED, GAP, NEVER, NONE, RAISED, RETRACTED, STEPPED, Array, Words
+
+PARAMS = Fields("silent pace delivery interval sev steps step_after*4 step_sev*4 area facility")
+"""`pace`: the next row is due so long after the newest. `area`, `facility`: grouped by these."""
+(SILENT, PACE, DELIVERY, INTERVAL, SEV_BASE, STEP_COUNT, STEP_AFTER, STEP_SEV, AREA, FACILITY) = PARAMS.starts
+
+STATE = Fields("lo due=never active fresh start_t=none raised hole sev")
+"""`raised`: the due instant at which the clock raised it. `fresh`: no row yet since the registration."""
+(LO, DUE, ACTIVE, FRESH, START_T, RAISED_AT, HOLE, SEV) = STATE.starts
 
 
 @kernel
-def colour(p: Array, elapsed: int) -> int:
+def colour(a: Words, p: int, elapsed: int) -> int:
     """Return the colour of a silence that has lasted longer than `elapsed` ms since the last row."""
-    sev = int(p["sev"])
-    for k in range(p["steps"]):
-        if elapsed > p["step_after"][k] and p["step_sev"][k] > sev:
-            sev = int(p["step_sev"][k])
+    sev = a[p + SEV_BASE]
+    for k in range(a[p + STEP_COUNT]):
+        if elapsed > a[p + STEP_AFTER + k] and a[p + STEP_SEV + k] > sev:
+            sev = a[p + STEP_SEV + k]
     return sev
 
 
 @kernel
-def schedule(p: Array, s: Array, ext: int, floor: int) -> None:
-    """Set `due`: the silence itself, or while active the next step; never before `floor` (ms, receive time)."""
+def _reached(a: Words, p: int, w: Words, x: int, ext: int, now: int, sev: int) -> int:
+    """Return the colour that a silence has by an instant of the clock, at least `sev`."""
+    for k in range(a[p + STEP_COUNT]):
+        if w[x + LO] + a[p + STEP_AFTER + k] + a[p + DELIVERY] + ext <= now and a[p + STEP_SEV + k] > sev:
+            sev = a[p + STEP_SEV + k]
+    return sev
+
+
+@kernel
+def schedule(a: Words, p: int, w: Words, x: int, ext: int, floor: int) -> int:
+    """Set and return `due`: the silence itself, or while active the next step; never before `floor` (ms, receive time)."""
     due = NEVER
-    if s["active"] == 0:
-        due = max(s["lo"] + p["silent"] + p["delivery"] + ext, floor)
+    if w[x + ACTIVE] == 0:
+        due = max(w[x + LO] + a[p + SILENT] + a[p + DELIVERY] + ext, floor)
     else:
-        for k in range(p["steps"]):
-            if p["step_sev"][k] > s["sev"]:
-                due = min(due, max(s["lo"] + p["step_after"][k] + p["delivery"] + ext, floor))
-    s["due"] = due
+        for k in range(a[p + STEP_COUNT]):
+            if a[p + STEP_SEV + k] > w[x + SEV]:
+                due = min(due, max(w[x + LO] + a[p + STEP_AFTER + k] + a[p + DELIVERY] + ext, floor))
+    w[x + DUE] = due
+    return due
 
 
 @kernel
-def fire(p: Array, s: Array, inst: int, ext: int, last_t: int, out: Array, n: int) -> int:
+def fire(a: Words, p: int, w: Words, x: int, ext: int, last_t: int, out: Array, n: int) -> int:
     """Take the decision that is due: the silence, or its next colour."""
-    d = s["due"]
-    if s["active"] == 0:
-        s["active"] = 1
-        s["hole"] = 0
-        s["raised"] = d
-        s["start_t"] = s["lo"] + p["pace"]
-        s["sev"] = p["sev"]
-        for k in range(p["steps"]):
-            if s["lo"] + p["step_after"][k] + p["delivery"] + ext <= d and p["step_sev"][k] > s["sev"]:
-                s["sev"] = p["step_sev"][k]
-        n = emit(out, n, -1, GAP, inst, RAISED, s["sev"], d, d, s["start_t"], NONE, last_t, np.nan)
+    d = w[x + DUE]
+    if w[x + ACTIVE] == 0:
+        w[x + ACTIVE] = 1
+        w[x + HOLE] = 0
+        w[x + RAISED_AT] = d
+        w[x + START_T] = w[x + LO] + a[p + PACE]
+        w[x + SEV] = _reached(a, p, w, x, ext, d, a[p + SEV_BASE])
+        n = emit(out, n, -1, GAP, x, RAISED, w[x + SEV], d, d, w[x + START_T], NONE, last_t, np.nan)
     else:
-        sev = int(s["sev"])
-        for k in range(p["steps"]):
-            if s["lo"] + p["step_after"][k] + p["delivery"] + ext <= d and p["step_sev"][k] > sev:
-                sev = int(p["step_sev"][k])
-        if sev != s["sev"]:
-            s["sev"] = sev
-            n = emit(out, n, -1, GAP, inst, STEPPED, sev, d, d, s["start_t"], NONE, last_t, np.nan)
-    schedule(p, s, ext, d)
+        sev = _reached(a, p, w, x, ext, d, w[x + SEV])
+        if sev != w[x + SEV]:
+            w[x + SEV] = sev
+            n = emit(out, n, -1, GAP, x, STEPPED, sev, d, d, w[x + START_T], NONE, last_t, np.nan)
+    schedule(a, p, w, x, ext, d)
     return n
 
 
 @kernel
-def step(p: Array, s: Array, inst: int, row: int, t: int, m: int, forgiven: int, ext: int, out: Array, n: int) -> int:
+def idle(a: Words, p: int, w: Words, x: int, longest: int) -> bool:
+    """Say whether in-order rows at most `longest` ms apart, with no closed front door, change nothing but the newest."""
+    return w[x + ACTIVE] == 0 and w[x + FRESH] == 0 and longest <= a[p + SILENT]
+
+
+@kernel
+def step(
+    a: Words, p: int, w: Words, x: int, row: int, t: int, m: int, forgiven: int, ext: int, out: Array, n: int
+) -> int:
     """Fold one in-order row of any quality; `forgiven` ms before it and `ext` ms behind it the front door was closed."""
-    distance = t - s["lo"] - forgiven
-    if s["active"] == 1:
-        if s["fresh"] == 1 or distance > p["silent"]:
-            s["hole"] = 1
-        if t + p["silent"] + p["delivery"] + ext > m:
-            code = CLEARED if s["hole"] == 1 else RETRACTED
-            end = max(t, s["start_t"])
-            n = emit(out, n, row, GAP, inst, code, s["sev"], t, m, s["start_t"], end, t, np.nan)
-            s["active"] = 0
-    elif s["fresh"] == 0 and distance > p["silent"]:
-        sev = colour(p, distance)
-        start = s["lo"] + p["pace"]
-        n = emit(out, n, row, GAP, inst, RAISED, sev, t, m, start, NONE, t, np.nan)
-        n = emit(out, n, row, GAP, inst, CLEARED, sev, t, m, start, t, t, np.nan)
-    if s["active"] == 0:
-        s["sev"] = 0
-        s["start_t"] = NONE
-    s["fresh"] = 0
-    s["lo"] = t
-    schedule(p, s, ext, m)
+    distance = t - w[x + LO] - forgiven
+    if w[x + ACTIVE] == 1:
+        if w[x + FRESH] == 1 or distance > a[p + SILENT]:
+            w[x + HOLE] = 1
+        if t + a[p + SILENT] + a[p + DELIVERY] + ext > m:
+            code = CLEARED if w[x + HOLE] == 1 else RETRACTED
+            end = max(t, w[x + START_T])
+            n = emit(out, n, row, GAP, x, code, w[x + SEV], t, m, w[x + START_T], end, t, np.nan)
+            w[x + ACTIVE] = 0
+    elif w[x + FRESH] == 0 and distance > a[p + SILENT]:
+        sev = colour(a, p, distance)
+        start = w[x + LO] + a[p + PACE]
+        n = emit(out, n, row, GAP, x, RAISED, sev, t, m, start, NONE, t, np.nan)
+        n = emit(out, n, row, GAP, x, CLEARED, sev, t, m, start, t, t, np.nan)
+    if w[x + ACTIVE] == 0:
+        w[x + SEV] = 0
+        w[x + START_T] = NONE
+    w[x + FRESH] = 0
+    w[x + LO] = t
     return n
 
 
 @kernel
-def recolour(p: Array, s: Array, ext: int, now: int) -> bool:
+def recolour(a: Words, p: int, w: Words, x: int, ext: int, now: int) -> bool:
     """Take back the colours of an active silence that are not reached by `now`; says whether one was."""
-    sev = int(p["sev"])
-    for k in range(p["steps"]):
-        if s["lo"] + p["step_after"][k] + p["delivery"] + ext <= now and p["step_sev"][k] > sev:
-            sev = int(p["step_sev"][k])
-    if sev >= s["sev"]:
+    sev = _reached(a, p, w, x, ext, now, a[p + SEV_BASE])
+    if sev >= w[x + SEV]:
         return False
-    s["sev"] = sev
+    w[x + SEV] = sev
     return True
 
 
 @kernel
-def reopen(s: Array) -> None:
+def reopen(w: Words, x: int) -> None:
     """Take back a silence that the clock raised while the front door was closed."""
-    s["active"] = 0
-    s["sev"] = 0
-    s["start_t"] = NONE
+    w[x + ACTIVE] = 0
+    w[x + SEV] = 0
+    w[x + START_T] = NONE

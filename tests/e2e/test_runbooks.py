@@ -203,9 +203,10 @@ def test_a_release_goes_back(site, tmp_path):
     assert "bad_state" not in {row.get("code") for row in site.rejected()}
 
 
-SEMANTICS_2 = """
+NEWER_SEMANTICS = """
 import rules.records
-rules.records.SEMANTICS, rules.records.ADOPTS = 2, frozenset({1})
+now = rules.records.SEMANTICS
+rules.records.SEMANTICS, rules.records.ADOPTS = now + 1, frozenset({now})
 import rules.engine
 fold = rules.engine.Engine.fold
 def otherwise(self, record):
@@ -222,7 +223,7 @@ def test_a_release_has_another_engine_semantics(site, tmp_path):
     site.settled()
     (ended, lasts), old = sorted(site.excursions(), key=lambda name: site.alarms()[name][4] is None), site.published()
     newer = tmp_path / "newer.py"
-    newer.write_text(SEMANTICS_2)
+    newer.write_text(NEWER_SEMANTICS)
 
     def install():
         site.post(site.names[1], 7, [5.0, 5.1, 5.0, 5.1, 5.0])  # comes between: the new engine ends the old one's alarm

@@ -18,6 +18,7 @@ from rules.canonical import canonical_bytes
 from rules.evaluate import evaluate
 from rules.instants import format_instant
 from rules.pack import default_bundle
+from rules.records import SEMANTICS
 from streams.jsonlines import format_line
 from tests.coldlog import BEGIN, MINUTE, cold_store, excursion
 
@@ -166,10 +167,11 @@ def test_every_fault_of_the_log_is_told_and_nothing_is_printed(offsite: Offsite,
 
 
 def test_faults_of_lines_behind_a_record_that_cannot_be_folded_are_told_too(offsite: Offsite, log: Path) -> None:
-    packs = (
-        '{"partition":3,"offset":900,"received":"2026-03-01T00:00:00Z","kind":"packs","facility":"",'
-        '"data":{"sha256":"%s","semantics":1,"bundle":"AAAA"}}\n' % ("0" * 64)
-    )
+    line = {
+        "partition": 3, "offset": 900, "received": "2026-03-01T00:00:00Z", "kind": "packs", "facility": "",
+        "data": {"sha256": "0" * 64, "semantics": SEMANTICS, "bundle": "AAAA"},
+    }  # fmt: skip
+    packs = json.dumps(line) + "\n"
     log.write_bytes(log.read_bytes() + packs.encode() + b"{\n")
     code, out, err = offsite.evaluate("--pack", "default", "--log", log)
     assert (code, out) == (3, b"")

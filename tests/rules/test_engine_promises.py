@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.alarms import fold_alarms
+from rules.batches import KEPT_MS
 from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, RegisterRecord
@@ -144,7 +145,8 @@ def test_sending_batches_again_changes_nothing_whatever_they_hold_then(drawn, da
     for i, part in sorted(chosen, key=lambda entry: -entry[0]):
         behind = data.draw(st.integers(i + 1, len(parts)))
         payload = part[3]
-        if data.draw(st.booleans()):  # other content under the same id: no effect either
+        remembered = parts[behind - 1][0] - part[0] < KEPT_MS
+        if remembered and data.draw(st.booleans()):  # other content under the same id: no effect either
             payload = replace(payload, value=payload.value + 1.0, time=payload.time + 1_000)
         parts.insert(behind, (parts[behind - 1][0], *part[1:3], payload))
     assert [c.to_json(source=False) for c in run(numbered(parts), until)] == wanted

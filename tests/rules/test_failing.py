@@ -197,7 +197,7 @@ def test_a_register_that_no_longer_watches_goes_on_where_the_farewell_fails() ->
 def test_more_rules_on_one_series_than_there_is_room_for_are_no_endless_loop() -> None:
     log = log_of(5, 9, 9, 9)
     engine = Engine(BUNDLE)
-    engine._out = engine._out[:3].copy()
+    engine._room.out = engine._room.out[:3].copy()
     assert run(log, engine) == run(log)
 
 

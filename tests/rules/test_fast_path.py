@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from bench.engine import BEGIN, facility
 from rules import kernels, layout, ring
 from rules.engine import Engine
+from rules.kinds import gap
+from rules.kinds.table import KINDS
 from rules.pack import default_bundle
 from rules.plan import REMEMBERED_ROWS, Plan, compile_plan
 from rules.records import Kind, LogRecord, Readings, RegisterRecord
+from rules.register import Facility
+from rules.state import FacilityState
 
 NAMES = st.sampled_from(["T0", "T1", "T2", "T59", "not.registered"])
 
@@ -68,24 +72,73 @@ def test_a_changed_register_forgets_what_was_remembered() -> None:
     assert engine.counters(0, known.id)["rows"] == 4
 
 
-DUES = st.lists(st.integers(-1, layout.NEVER), max_size=5)
-
-
-@given(DUES, DUES, st.lists(st.tuples(st.integers(0, layout.NEVER), st.booleans()), max_size=5))
-def test_the_next_decision_is_the_earliest_of_all(
-    limits: list[int], frozen: list[int], gaps: list[tuple[int, bool]]
-) -> None:
-    lhead, fhead = np.zeros(len(limits), layout.LIMIT_STATE), np.zeros(len(frozen), layout.FROZEN_STATE)
-    gs = np.zeros(len(gaps), layout.GAP_STATE)
-    lhead["due"], fhead["due"] = limits, frozen
-    gs["due"], gs["active"] = [due for due, _ in gaps], [active for _, active in gaps]
-    due, silent = kernels.next_due(lhead, fhead, gs)
-    assert due == min([layout.NEVER, *limits, *frozen, *(due for due, _ in gaps)])
-    assert bool(silent) is any(active for _, active in gaps)
+@given(st.data())
+def test_the_next_decision_is_the_earliest_of_all(plan: Plan, data: st.DataObject) -> None:
+    state = FacilityState(0, "F-0000")
+    state.take(plan)
+    every = [one for instances in plan.by_slot for one in instances]
+    drawn = {
+        one.state: data.draw(st.integers(-1, layout.NEVER))
+        for one in data.draw(st.lists(st.sampled_from(every), max_size=6, unique_by=lambda one: one.state))
+    }
+    for at, due in drawn.items():
+        instance = plan.by_state[at]
+        state.words[at + KINDS[instance.kind].state["due"].start] = due
+    silent = data.draw(st.lists(st.sampled_from(plan.gaps), max_size=2))
+    for one in silent:
+        state.words[one.state + gap.ACTIVE] = 1
+    state.refresh_all()
+    due, is_silent = kernels.next_due(state.due, state.silent)
+    assert due == min([layout.NEVER, *drawn.values()])
+    assert bool(is_silent) is bool(silent)
+    for slot, instances in enumerate(plan.by_slot):
+        assert state.due[slot] == min([layout.NEVER, *(drawn.get(one.state, layout.NEVER) for one in instances)])
 
 
 @pytest.mark.parametrize("head", [0, 1, 6])
 def test_a_ring_goes_round(head: int) -> None:
-    series = np.zeros(1, layout.SERIES)
-    series["ring_off"], series["ring_cap"], series["ring_head"] = 10, 7, head
-    assert [ring.at(series[0], i) for i in range(8)] == [10 + (head + i) % 7 for i in range(8)]
+    assert [ring.at(40, 7, head, i) for i in range(8)] == [40 + 4 * ((head + i) % 7) for i in range(8)]
+
+
+def test_sensors_that_are_alike_share_program_and_parameters(plan: Plan) -> None:
+    programs = {plan.place(slot, layout.AT_PROGRAM) for slot in range(len(plan.sensors))}
+    assert len(programs) == 1, "sixty equal sensors"
+    assert len({one.params for one in plan.gaps}) == len({one.rule.id for one in plan.gaps})
+    assert len({one.state for instances in plan.by_slot for one in instances}) == sum(map(len, plan.by_slot))
+    changed = facility(0).model_dump(mode="json", by_alias=True, exclude_none=True)
+    changed["sensors"][3]["limits"] = {"low": 3, "high": 8}
+    other = compile_plan(Facility.model_validate(changed), default_bundle(), BEGIN)
+    assert len({other.place(slot, layout.AT_PROGRAM) for slot in range(len(other.sensors))}) == 2
+
+
+def test_blocks_stand_side_by_side_and_none_in_another(plan: Plan) -> None:
+    taken = np.zeros(plan.blank_state.size, int)
+    for slot, instances in enumerate(plan.by_slot):
+        taken[plan.series_at[slot] : plan.series_at[slot] + layout.SERIES.words] += 1
+        for one in instances:
+            taken[one.state : one.state + KINDS[one.kind].state.words] += 1
+    assert (taken == 1).all()
+    tails = np.zeros(plan.blank_tails.size, int)
+    for one in (one for instances in plan.by_slot for one in instances if one.tail != layout.NONE):
+        tails[one.tail : one.tail + KINDS[one.kind].state.words] += 1
+    assert (tails == 1).all()
+
+
+@pytest.mark.parametrize("rows", [1, 5, 255, 256, 257, 1_500])
+def test_a_batch_longer_than_a_run_or_than_the_room_for_transitions_is_folded_whole(
+    monkeypatch: pytest.MonkeyPatch, rows: int
+) -> None:
+    known = facility(0)
+    record = RegisterRecord(version=1, facility=known)
+    value = np.where(np.arange(rows) // 2 % 2 == 0, 5.0, 9.0)
+    time = BEGIN + 60_000 * np.arange(1, rows + 1)
+    told = []
+    for room in (kernels.OUT_ROWS, 8):
+        monkeypatch.setattr(kernels, "OUT_ROWS", room)
+        engine = Engine(default_bundle())
+        engine.fold(LogRecord(0, 0, BEGIN, Kind.REGISTER, known.id, record))
+        payload = Readings("b", ("T0",), np.array([rows], np.int32), time, value, np.zeros(rows, np.uint8))
+        told.append(engine.fold(LogRecord(0, 1, int(time[-1]), Kind.READINGS, known.id, payload)))
+    assert told[0] == told[1]
+    assert (len(told[0]) > 0) is (rows >= 4)
+    assert engine.counters(0, known.id)["rows"] == rows

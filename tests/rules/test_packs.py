@@ -9,7 +9,7 @@ from monitor.commands.rules import junit_xml
 from rules.errors import BadInputError
 from rules.lint import lint
 from rules.pack import SHIPPED, Bundle, default_bundle, load_bundle
-from rules.records import PacksRecord
+from rules.records import SEMANTICS, PacksRecord
 from rules.ruletest import run_tests, samples
 from rules.yamlfile import read_yaml
 
@@ -47,7 +47,7 @@ def test_a_bundle_goes_through_the_log_and_keeps_its_hash():
 def test_a_broken_bundle_is_refused_whole(text):
     record = default_bundle().to_record()
     with pytest.raises(BadInputError):
-        Bundle.from_record(PacksRecord(sha256=record.sha256, semantics=1, bundle=text))
+        Bundle.from_record(PacksRecord(sha256=record.sha256, semantics=SEMANTICS, bundle=text))
 
 
 def test_a_bundle_with_another_hash_is_refused():

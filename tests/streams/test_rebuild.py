@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rules.engine import Engine
 from rules.errors import PartMissingError
-from rules.records import Kind, LogRecord, PacksRecord, Rejected, Tick
+from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Rejected, Tick
 from streams import rebuild as module
 from streams import tenure as tenure_module
 from streams.checkpoint import Origin
@@ -280,7 +280,7 @@ async def test_a_fold_that_raises_there_ends_the_process_as_it_would_in_the_part
 
 
 def test_what_the_partition_rejected_is_passed_over_here_too() -> None:
-    bad = LogRecord(0, 1, logs.BEGIN, Kind.PACKS, "", PacksRecord(sha256="0" * 64, semantics=1, bundle="AAAA"))
+    bad = LogRecord(0, 1, logs.BEGIN, Kind.PACKS, "", PacksRecord(sha256="0" * 64, semantics=SEMANTICS, bundle="AAAA"))
     log = toy_log(1, 1)
     history = MemoryHistory([*log, bad, Rejected(0, 2, 0, "FAC-0", "undecodable", "", b"")])  # type: ignore[list-item]
     rebuild = Rebuild(0, [Bad("FAC-0", "", 0)], Origin(offset=0, packs=BUNDLE.sha256), history, 3)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from rules.engine import Engine
 from rules.pack import default_bundle
-from rules.records import Kind, LogRecord, PacksRecord, Rejected, StateRecord
+from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Rejected, StateRecord
 from streams.checkpoint import StateRows
 from streams.ledger import Ledger
 from streams.restore import restore_partition
@@ -299,7 +299,7 @@ async def test_the_packs_in_force_are_stored_and_known_after_a_restart() -> None
 async def test_packs_that_do_not_hold_what_they_promise_are_rejected_and_the_log_goes_on(sha256: str) -> None:
     broker = MemoryBroker()
     tenure = await tenure_of(broker, Engine(BUNDLE))
-    bad = PacksRecord(sha256=sha256, semantics=1, bundle="AAAA")
+    bad = PacksRecord(sha256=sha256, semantics=SEMANTICS, bundle="AAAA")
     tenure.feed(LogRecord(0, 0, 1_767_225_600_000, Kind.PACKS, "", bad))
     await tenure.close()
     (row,) = broker.rows[SETTINGS.rejected_topic]
@@ -313,7 +313,13 @@ async def test_a_broken_state_line_is_rejected() -> None:
     broker = MemoryBroker()
     tenure = await tenure_of(broker, Engine(BUNDLE))
     bad = StateRecord(
-        format=1, semantics=1, packs=BUNDLE.sha256, clock=1_767_225_600_000, seq=3, snapshot="AAAA", checksum="0" * 64
+        format=1,
+        semantics=SEMANTICS,
+        packs=BUNDLE.sha256,
+        clock=1_767_225_600_000,
+        seq=3,
+        snapshot="AAAA",
+        checksum="0" * 64,
     )
     tenure.feed(LogRecord(0, 0, 1_767_225_600_000, Kind.STATE, "FAC-0", bad))
     await tenure.close()

@@ -1,0 +1,181 @@
+"""What a facility's state becomes when its register or the packs change: what stays watched keeps what it knew."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import layout
+from rules.kinds import frozen, gap, limit
+from rules.kinds.table import KINDS
+from rules.layout import GAP, LIMIT, NEVER, NONE
+from rules.state import COUNTERS, MAX_LEFT
+from rules.stored import ring_rows
+
+if TYPE_CHECKING:
+    from rules.layout import Words
+    from rules.plan import Instance, Plan
+    from rules.state import FacilityState
+
+CARRIED = ("last_t", "last_m", "recv", "batch", "ext", "shut", "gone_t", "tail_t", "tail_m", *COUNTERS)
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """The arrays as they were, and the plan that they belong to."""
+
+    plan: Plan
+    words: Words
+    tails: Words
+    rings: Words
+
+    def of_series(self, name: str, slot: int) -> int:
+        """Return a field of one series' header."""
+        return int(self.words[self.plan.series_at[slot] + layout.SERIES[name].start])
+
+
+def adopt(state: FacilityState, plan: Plan, received: int) -> None:
+    """Take a new plan; what stays registered keeps its state, by rule and tag."""
+    before = None if state.plan is None else _Before(state.plan, state.words, state.tails, state.rings)
+    state.take(plan)
+    for tag, slot in plan.slots.items():
+        since = state.registered.setdefault(tag, received)
+        state.put("recv", slot, since)
+        state.put("last_m", slot, since)
+        if before is not None and tag in before.plan.slots:
+            _carry_series(state, slot, before, before.plan.slots[tag], same=before.plan.watch(tag) == plan.watch(tag))
+        elif tag in state.left:
+            newest = state.left.pop(tag)
+            for name in ("last_t", "gone_t", "tail_t"):
+                state.put(name, slot, newest)
+    if before is not None:
+        _remember(state, before)
+    state.registered = {tag: at for tag, at in sorted(state.registered.items()) if tag in plan.slots}
+    _carry_instances(state, before, received)
+    _done(state)
+
+
+def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
+    """Let rules that were put aside begin anew, as if they had just come; the horizon of their series ends."""
+    if state.plan is None or not rules:
+        return
+    for kind, instances in state.plan.by_kind.items():
+        for instance in instances:
+            if instance.rule.id not in rules:
+                continue
+            _give_up_ring(state, instance.slot)
+            _write(state, instance, KINDS[kind].state.blank())
+            if kind == GAP:
+                _begin_gap(state, instance)
+                _schedule(state, instance, received)
+    _done(state)
+
+
+def _done(state: FacilityState) -> None:
+    _settle(state)
+    state.refresh_all()
+    state.refresh_due()
+    state.dirty = True
+
+
+def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: int, *, same: bool) -> None:
+    for name in CARRIED:
+        state.put(name, slot, before.of_series(name, old_slot))
+    rows = ring_rows(before.plan, before.words, before.rings, old_slot)
+    edge = max(before.of_series("gone_t", old_slot), before.of_series("last_t", old_slot) - layout.HORIZON_MS)
+    inside = min(int((rows[:, layout.ROW_T] > edge).sum()), before.plan.number(old_slot, "ring_cap"))
+    if not same or inside > state.planned.number(slot, "ring_cap"):
+        # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
+        _give_up_ring(state, slot)
+        return
+    rows = rows[max(0, len(rows) - state.planned.number(slot, "ring_room")) :]
+    ring = state.planned.place(slot, layout.AT_RING)
+    state.rings[ring : ring + rows.size] = rows.ravel()
+    state.put("ring_len", slot, len(rows))
+
+
+def _give_up_ring(state: FacilityState, slot: int) -> None:
+    """Let the horizon of a series end: rows that are not newer than its newest are stale from here on."""
+    state.put("ring_len", slot, 0)
+    state.put("ring_head", slot, 0)
+    for name, of in (("gone_t", "last_t"), ("tail_t", "last_t"), ("tail_m", "last_m")):
+        state.put(name, slot, state.of_series(of, slot))
+
+
+def _settle(state: FacilityState) -> None:
+    """Where a series has no ring, or gave it up, start its tails from its heads."""
+    for slot, instances in enumerate(state.planned.by_slot):
+        if state.of_series("ring_len", slot) == 0:
+            for one in instances:
+                if one.tail != NONE:
+                    size = KINDS[one.kind].state.words
+                    state.tails[one.tail : one.tail + size] = state.words[one.state : one.state + size]
+
+
+def _remember(state: FacilityState, before: _Before) -> None:
+    """Keep the newest event time of tags that vanish from the register, of the last ones if there are many."""
+    for tag, slot in before.plan.slots.items():
+        newest = before.of_series("last_t", slot)
+        if tag not in state.planned.slots and newest != NONE:
+            state.left[tag] = newest
+    for tag in list(state.left)[: max(0, len(state.left) - MAX_LEFT)]:
+        del state.left[tag]
+
+
+def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> None:
+    """Let instances that stay keep their state; what new numbers make due is never due before `now`."""
+    for kind, instances in state.planned.by_kind.items():
+        known = {} if before is None else {instance.key: instance for instance in before.plan.by_kind[kind]}
+        size = KINDS[kind].state.words
+        for instance in instances:
+            last = known.get(instance.key)
+            if last is None or before is None:
+                if kind == GAP:
+                    _begin_gap(state, instance)
+                    _schedule(state, instance, now)
+                continue
+            _write(state, instance, before.words[last.state : last.state + size])
+            if instance.tail != NONE:
+                state.tails[instance.tail : instance.tail + size] = before.tails[last.tail : last.tail + size]
+            old = before.plan.block(last)
+            if not np.array_equal(old, state.planned.block(instance)):
+                if kind == LIMIT:
+                    _forget_steps(state, instance, old)
+                _schedule(state, instance, now)
+
+
+def _write(state: FacilityState, instance: Instance, block: Words) -> None:
+    state.words[instance.state : instance.state + block.size] = block
+
+
+def _forget_steps(state: FacilityState, instance: Instance, old: Words) -> None:
+    """Let steps begin anew where a rule's steps are others now: they are known by their place."""
+    new = state.planned.block(instance)
+    fields = [limit.PARAMS[name] for name in ("step_after", "step_low", "step_high", "step_for")]
+    if any(not np.array_equal(old[f.start : f.start + f.size], new[f.start : f.start + f.size]) for f in fields):
+        state.words[instance.state + limit.REACHED] = 0
+        for first in (limit.STEP_T, limit.STEP_M):
+            state.words[instance.state + first : instance.state + first + layout.STEPS] = NONE
+
+
+def _begin_gap(state: FacilityState, instance: Instance) -> None:
+    """Count the silence of a new instance from the series' newest row since its registration, or from that."""
+    newest, since = state.of_series("last_t", instance.slot), state.registered[instance.tag]
+    state.words[instance.state + gap.LO] = max(newest, since)
+    state.words[instance.state + gap.FRESH] = newest <= since
+
+
+def _schedule(state: FacilityState, instance: Instance, now: int) -> None:
+    params, words, slot = state.planned.params, state.words, instance.slot
+    if instance.kind == GAP:
+        gap.schedule(params, instance.params, words, instance.state, state.of_series("ext", slot), now)
+        return
+    last_t, last_m = state.of_series("last_t", slot), state.of_series("last_m", slot)
+    if instance.kind == LIMIT:
+        limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
+    else:
+        frozen.schedule(params, instance.params, words, instance.state, last_m)
+    at = instance.state + KINDS[instance.kind].state["due"].start
+    words[at] = min(max(int(words[at]), now), NEVER)

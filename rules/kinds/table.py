@@ -1,0 +1,32 @@
+"""The kinds that are folded by compiled code, in one table: what their blocks hold, and whether late rows decide them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rules.kinds import frozen, gap, limit
+from rules.layout import FROZEN, GAP, LIMIT
+
+if TYPE_CHECKING:
+    from rules.fields import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class KindSpec:
+    """One kind."""
+
+    name: str
+    """How snapshots call it: a code may change, a name may not."""
+    params: Fields
+    state: Fields
+    again: bool
+    """Whether it keeps a tail, from which late rows decide it again."""
+
+
+KINDS: dict[int, KindSpec] = {
+    LIMIT: KindSpec("limit", limit.PARAMS, limit.STATE, again=True),
+    FROZEN: KindSpec("frozen", frozen.PARAMS, frozen.STATE, again=True),
+    GAP: KindSpec("gap", gap.PARAMS, gap.STATE, again=False),
+}
+CODES = {spec.name: code for code, spec in KINDS.items()}

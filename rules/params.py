@@ -1,0 +1,94 @@
+"""The parameters of an instance as compiled code reads them: a rule's numbers, resolved for one sensor."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from rules import layout
+from rules.kinds import frozen, gap, limit
+from rules.layout import NONE
+from rules.register import Span
+
+if TYPE_CHECKING:
+    from rules.layout import Words
+    from rules.register import Sensor
+    from rules.rule import FrozenRule, GapRule, LimitRule
+
+DAY_MS = 86_400_000
+
+
+def deadband_width(text: float | str, low: float, high: float) -> float:
+    """Return how far inside its limits a value must come to clear, in the unit of the limits.
+
+    >>> deadband_width("10%", -math.inf, 8.0), deadband_width(0.5, 2.0, 8.0), deadband_width(5.0, 2.0, 8.0)
+    (0.8, 0.5, 1.5)
+    """
+    if isinstance(text, str):
+        base = high if math.isfinite(high) else low
+        width = abs(base) * float(text.rstrip("%")) / 100
+    else:
+        width = text
+    return min(width, (high - low) / 4) if math.isfinite(high - low) else width
+
+
+def limit_param(rule: LimitRule, low: float, high: float, interval: int, delivery: int) -> Words:
+    """Return the parameters of a limit instance."""
+    steps = rule.severity.steps
+    afters = [
+        step.after if step.after is not None
+        else int(step.after_intervals * interval) if step.after_intervals is not None
+        else NONE
+        for step in steps
+    ]  # fmt: skip
+    beyond = [step.beyond or Span() for step in steps]
+    return limit.PARAMS.block(
+        {
+            "low": low, "high": high, "db": deadband_width(rule.clear.deadband, low, high),
+            "on_delay": rule.when.on_delay, "off_delay": rule.clear.off_delay,
+            "unknown_ms": max(rule.unknown.max, 3 * interval), "interval": interval, "delivery": delivery,
+            "opens": rule.when.consecutive, "clears": rule.clear.consecutive,
+            "sev": rule.severity.base.rank, "steps": len(steps), "inclusive": rule.limits.inclusive,
+            "rows": (0 if rule.excludes else layout.IN_RANGE) | (layout.MARKED if rule.marked == "count" else 0),
+            "step_after": _padded(afters, NONE), "step_for": _padded([step.for_ for step in steps], 0),
+            "step_sev": _padded([step.to.rank for step in steps], 0),
+            "step_low": _padded([-math.inf if span.low is None else span.low for span in beyond], -math.inf),
+            "step_high": _padded([math.inf if span.high is None else span.high for span in beyond], math.inf),
+        }
+    )  # fmt: skip
+
+
+def _padded(values: list[Any], rest: float) -> list[Any]:
+    return [*values, *[rest] * (layout.STEPS - len(values))]
+
+
+def frozen_param(rule: FrozenRule, sensor: Sensor, interval: int, delivery: int) -> Words:
+    """Return the parameters of a frozen instance."""
+    width = -1.0
+    if sensor.limits is not None and sensor.limits.low is not None and sensor.limits.high is not None:
+        width = rule.window_share * (sensor.limits.high - sensor.limits.low)
+    return frozen.PARAMS.block(
+        {
+            "span": rule.span, "interval": interval, "delivery": delivery, "width": width,
+            "unknown_ms": max(rule.unknown.max, 3 * interval),
+            "identical": rule.identical_coarse if interval > rule.coarse_interval else rule.identical,
+            "distinct": rule.clear_distinct, "sev": rule.severity.base.rank, "expected": -(-3 * DAY_MS // (4 * interval)),
+        }
+    )  # fmt: skip
+
+
+def gap_param(rule: GapRule, interval: int, delivery: int) -> Words:
+    """Return the parameters of a gap instance."""
+    steps = rule.severity.steps
+    afters = [s.after if s.after is not None else int((s.after_intervals or 0) * interval) for s in steps]
+    return gap.PARAMS.block(
+        {
+            "silent": int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace,
+            "interval": interval, "delivery": delivery,
+            # A rule that asks for rows more often than the register promises them sets the instant at which the next was due.
+            "pace": interval if rule.threshold is None else min(interval, rule.threshold),
+            "sev": rule.severity.base.rank, "steps": len(steps),
+            "area": "area" in rule.groups, "facility": "facility" in rule.groups,
+            "step_after": _padded(afters, 0), "step_sev": _padded([s.to.rank for s in steps], 0),
+        }
+    )  # fmt: skip

@@ -1,0 +1,112 @@
+"""The arrays of a facility as its snapshot holds them: the blocks of each kind together, and the rows of rings in order.
+
+What follows from register and packs alone (where blocks stand, parameters) is not stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import layout
+from rules.kinds.table import KINDS
+from rules.layout import NONE, ROW_T, ROW_WORDS
+from rules.models import Severity
+from rules.snapshot import SnapshotError
+
+if TYPE_CHECKING:
+    from rules.layout import Words
+    from rules.migrate import Layout
+    from rules.plan import Plan
+    from rules.snapshot import Body
+    from rules.state import FacilityState
+
+ROW_LAYOUT: Layout = [("time", "<i8", []), ("received", "<i8", []), ("batch_quality", "<i8", []), ("value", "<f8", [])]
+LAYOUTS: dict[str, Layout] = {
+    "series": layout.SERIES.layout(),
+    "row": ROW_LAYOUT,
+    **{spec.name: spec.state.layout() for spec in KINDS.values()},
+}
+"""What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
+COLOURS = len(Severity)
+
+
+def ring_rows(plan: Plan, words: Words, rings: Words, slot: int) -> Words:
+    """Return the rows of a series' ring by event time: shape (rows, ROW_WORDS)."""
+    s, ring = int(plan.series_at[slot]), plan.place(slot, layout.AT_RING)
+    room = plan.number(slot, "ring_room")
+    order = (words[s + layout.RING_HEAD] + np.arange(words[s + layout.RING_LEN])) % room
+    rows: Words = rings[ring : ring + room * ROW_WORDS].reshape(room, ROW_WORDS)[order]
+    return rows
+
+
+def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
+    """Return array -> (its layout, its words). Equal states give equal arrays."""
+    headers = state.words[plan.series_at[:, None] + np.arange(layout.SERIES.words)]
+    headers[:, layout.RING_HEAD] = 0
+    rows = [ring_rows(plan, state.words, state.rings, slot) for slot in range(len(plan.sensors))]
+    found = {"series": ("series", headers), "rings": ("row", np.concatenate(rows) if rows else headers[:0])}
+    for kind, instances in plan.by_kind.items():
+        spec = KINDS[kind]
+        inside = np.arange(spec.state.words)
+        found[f"{spec.name}_head"] = (spec.name, state.words[_starts([one.state for one in instances]) + inside])
+        if spec.again:
+            found[f"{spec.name}_tail"] = (spec.name, state.tails[_starts([one.tail for one in instances]) + inside])
+    return found
+
+
+def load(state: FacilityState, plan: Plan, body: Body) -> None:
+    """Put the arrays of a snapshot into place.
+
+    Raises:
+        SnapshotError: one is not there, has other fields or another length than the plan asks for, or numbers that no fold leaves.
+    """
+    headers = _array(body, "series", "series", len(plan.sensors))
+    lengths = headers[:, layout.RING_LEN]
+    rooms = np.array([plan.number(slot, "ring_room") for slot in range(len(plan.sensors))], np.int64)
+    if headers[:, layout.RING_HEAD].any() or (lengths < 0).any() or (lengths > rooms).any():
+        raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+    state.words[plan.series_at[:, None] + np.arange(layout.SERIES.words)] = headers
+    rows = _array(body, "rings", "row", int(lengths.sum()))
+    begin = 0
+    for slot, length in enumerate(lengths.tolist()):
+        ring = plan.place(slot, layout.AT_RING)
+        mine = rows[begin : begin + length]
+        if (np.diff(mine[:, ROW_T]) <= 0).any():
+            raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+        state.rings[ring : ring + mine.size] = mine.ravel()
+        begin += length
+    for kind, instances in plan.by_kind.items():
+        spec = KINDS[kind]
+        inside = np.arange(spec.state.words)
+        for name, target, places in (
+            (f"{spec.name}_head", state.words, [one.state for one in instances]),
+            (f"{spec.name}_tail", state.tails, [one.tail for one in instances if one.tail != NONE]),
+        ):
+            if places:
+                blocks = _array(body, name, spec.name, len(places))
+                _judge(body, kind, blocks)
+                target[_starts(places) + inside] = blocks
+
+
+def _judge(body: Body, kind: int, blocks: Words) -> None:
+    """Refuse colours and phases that are none: they are looked up in tables."""
+    fields = KINDS[kind].state
+    for name, bound in (("sev", COLOURS), ("top", COLOURS), ("phase", layout.CLEARING + 1), ("active", 2)):
+        if name in fields:
+            column = blocks[:, fields[name].start]
+            if ((column < 0) | (column >= bound)).any():
+                raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+
+
+def _array(body: Body, name: str, of: str, rows: int) -> Words:
+    found, data = body.arrays.get(name, ("", b""))
+    words = sum(int(np.prod(shape)) if shape else 1 for _, _, shape in LAYOUTS[of])
+    if found != of or body.layouts.get(of) != LAYOUTS[of] or len(data) != 8 * words * rows:
+        raise SnapshotError(f"snapshot of {body.facility}: its array {name} does not fit its register and packs")
+    return np.frombuffer(data, np.int64).reshape(rows, words)
+
+
+def _starts(places: list[int]) -> Words:
+    return np.array(places, np.int64)[:, None]
