@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -22,10 +22,10 @@ from rules.pack import Bundle
 from rules.records import SEMANTICS
 from streams import group
 from streams.admin import BrokerDownError, admin_client
-from streams.checkpoint import Marker, Origin, StateLostError
+from streams.checkpoint import LogRegrownError, Marker, Origin, StateLostError
 from streams.names import LOOK_S, SESSION_SLACK_S
 from streams.refold import Known, Refold
-from streams.restore import log_bounds, read_state
+from streams.restore import ensure_not_regrown, log_bounds, read_state
 from streams.tenure import BATCH_BYTES, REQUEST_BYTES, TAKE_BYTES, TAKE_ROWS, TRANSACTION_TIMEOUT_MS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ AWAY = (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProg
 COORDINATOR_S, AGAIN_S = 60.0, 0.3
 _log = logging.getLogger("offsite.state")
 Answer = TypeVar("Answer")
-Verdict = Literal["whole", "new", "lost", "semantics"]
+Verdict = Literal["whole", "new", "lost", "semantics", "regrown"]
 
 
 class WorkersRunError(ContractError):
@@ -108,10 +108,18 @@ async def look(settings: WorkerSettings, partitions: Collection[int]) -> list[St
     bounds = await log_bounds(clients, settings.log_topic, partitions)
     alarms = await log_bounds(clients, settings.alarms_topic, partitions)
     committed = await asyncio.to_thread(group_offsets, settings)
-    return [
+    found = [
         _judge(rows[p], committed.get(p), bounds[p][1], published=alarms[p][1] > 0, begins=bounds[p][0])
         for p in sorted(partitions)
     ]
+    for i, standing in enumerate(found):
+        if standing.verdict == "whole":
+            one = {standing.partition: standing.rows}
+            try:
+                await ensure_not_regrown(clients, settings.log_topic, one, bounds)
+            except LogRegrownError as error:
+                found[i] = replace(standing, verdict="regrown", why=str(error))
+    return found
 
 
 def group_offsets(settings: WorkerSettings) -> dict[int, int]:
