@@ -138,7 +138,7 @@ class Watch(threading.Thread):
             found["open_files", name] = open_files(pid)
             found["threads", name] = status(pid, "Threads")
         folder = self._stage.folder
-        found["state_bytes", "kafka"] = size_of(*folder.glob(f"kafka/**/{STATE}-*"))
+        found["state_bytes", "kafka"] = size_of(*folder.glob(f"kafka/**/{STATE}-*/*.log"))  # its indexes are sparse
         found["crumb_bytes", "worker"] = size_of(folder / "worker")
         found["wal_bytes", "store"] = size_of(*folder.glob("offsite.db-wal"))
         found["store_bytes", "store"] = size_of(folder / "offsite.db")
