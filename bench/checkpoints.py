@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 from bench.engine import SERIES
-from bench.figures import emit, spread, spreads
+from bench.figures import emit, end_gently, spread, spreads
 from bench.worker import FACILITIES, PARTITIONS, backlog
 from streams.broker import EmbeddedBroker
 from streams.worker_settings import WorkerSettings
@@ -44,6 +44,7 @@ async def measure(bootstrap: str, folder: Path, messages: int, pairs: int) -> li
 
 def main() -> None:
     """Measure and print."""
+    end_gently()
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help=f"one pair of {QUICK} messages")
     parser.add_argument("--pairs", type=int)

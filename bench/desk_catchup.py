@@ -27,7 +27,7 @@ import httpx
 from aiokafka import AIOKafkaProducer
 from sqlalchemy import func, select
 
-from bench.figures import cpu_s
+from bench.figures import cpu_s, end_gently
 from monitor.accounts import users
 from monitor.store.desk_tables import AlarmRow, StreamRow
 from monitor.store.schema import upgrade
@@ -211,6 +211,7 @@ def seen(store: Store, number: int) -> tuple[str, int] | None:
 
 def main() -> None:
     """Run it as often as asked, each time into a store of its own."""
+    end_gently()
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--changes", type=int)

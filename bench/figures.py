@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import signal
 import statistics
 import sys
 from pathlib import Path
@@ -70,6 +71,11 @@ def slope(times_s: Sequence[float], values: Sequence[float]) -> float:
     if len(set(times_s)) < 2:  # noqa: PLR2004 - a line needs two
         return 0.0
     return statistics.linear_regression(times_s, values).slope
+
+
+def end_gently() -> None:
+    """Let SIGTERM end a bench as an error would: whatever it started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
 
 def emit(bench: str, figures: Mapping[str, Any]) -> None:

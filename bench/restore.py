@@ -25,7 +25,7 @@ from sqlalchemy import func, select
 from bench.desk_catchup import LIFE
 from bench.desk_catchup import change as nth
 from bench.engine import SERIES
-from bench.figures import emit, size_of, spread
+from bench.figures import emit, end_gently, size_of, spread
 from bench.worker import PARTITIONS, append, spawn
 from monitor.alarms.incoming import Incoming
 from monitor.alarms.projection import apply_batch
@@ -216,6 +216,7 @@ def rebuild(folder: Path, records: int, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
+    end_gently()
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--alarms", type=int)

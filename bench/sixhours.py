@@ -30,7 +30,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from bench.engine import values
-from bench.figures import emit, resident_mb, size_of, spreads, status
+from bench.figures import emit, end_gently, resident_mb, size_of, spreads, status
 from bench.state import facility
 from bench.takeover import folds
 from bench.worker import Process, poll, spawn
@@ -347,6 +347,7 @@ async def measure(bootstrap: str, folder: Path, shape: Shape) -> dict[str, Any]:
 
 def main() -> None:
     """Measure and print."""
+    end_gently()
     parser = argparse.ArgumentParser()
     parser.add_argument(
         "--quick", action="store_true", help="24 facilities of 10 series, three minutes of state, one kill"

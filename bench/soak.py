@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from sqlalchemy import select
 
-from bench.figures import cpu_s, emit, open_files, resident_mb, size_of, slope, status
+from bench.figures import cpu_s, emit, end_gently, open_files, resident_mb, size_of, slope, status
 from bench.line import FACILITIES, LOUD, ROWS, SERIES, body, facility, known
 from monitor.demo.stage import Stage
 from monitor.register.keys import issue
@@ -294,6 +294,7 @@ def faults(found: Mapping[str, Any]) -> list[str]:
 
 def main() -> int:
     """Measure, print, and say whether nothing grew."""
+    end_gently()
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=60.0)
     parser.add_argument("--rate", type=float, default=20.0, help="posts a second")

@@ -24,7 +24,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.engine import SERIES, facility, values
-from bench.figures import spreads
+from bench.figures import end_gently, spreads
 from rules.pack import default_bundle
 from rules.records import Payload, Readings, RegisterRecord
 from streams import admin, topics
@@ -301,6 +301,7 @@ async def measure(bootstrap: str, folder: Path, *, quick: bool) -> dict[str, Any
 
 def main() -> None:
     """Print the figures."""
+    end_gently()
     with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(Path(folder) / "broker") as broker:
         figures = asyncio.run(measure(broker.bootstrap, Path(folder), quick="--quick" in sys.argv))
     result = {
