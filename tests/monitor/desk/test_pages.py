@@ -439,6 +439,20 @@ def test_an_empty_queue_says_so(lab):
         assert "No alarm matches." in read(client, "/").text
 
 
+@pytest.mark.parametrize(("language", "words"), [("en", "Show all alarms"), ("zh", "查看全部报警")])
+def test_an_empty_queue_points_to_what_it_leaves_out(lab, language, words):
+    with lab.store.writing() as session:
+        apply_batch(session, incoming([change(1), change(2, "suppressed", by="f" * 32)]), NOW)
+    with lab.signed_in(language=language) as client:
+        page = read(client, "/")
+        assert text("queue.none", language) in page.text
+        link = next(a for a in page.all("a") if a.text.startswith(words))
+        assert parse_qs(urlsplit(link["href"]).query) == {"status": ["any"], "suppressed": ["any"]}
+        assert len([row for row in read(client, link["href"]).all("tr") if "data-alarm" in row.attributes]) == 1
+        # A filter stays: of a facility without alarms there is nothing to show.
+        assert words not in read(client, "/?facility=BJ-NONE").text
+
+
 def test_the_pages_are_the_same_on_both_databases(either_lab):
     seeds.day(either_lab)
     with either_lab.signed_in(language="en") as client:
