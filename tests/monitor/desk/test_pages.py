@@ -39,11 +39,11 @@ def either_lab(store, tmp_path):
 
 
 @pytest.fixture
-def full(lab, tmp_path):
+def full(seeded, tmp_path):
     """A desk with the day of a province and an archive."""
-    lab.ids = seeds.day(lab)
-    seeds.readings(lab, tmp_path / "archive")
-    return lab
+    lab = seeded.copied(tmp_path)
+    yield lab
+    lab.store.close()
 
 
 def read(client, path):

@@ -8,7 +8,6 @@ import threading
 import pytest
 import pytest_asyncio
 
-from tests.monitor.desk import seeds
 from tests.monitor.desk.browser.serving import Served
 from tests.monitor.desk.browser.visit import visiting
 from tests.real_parts import require
@@ -46,14 +45,13 @@ async def chromium():
 
 
 @pytest.fixture
-def desk(sqlite_store, tmp_path):
+def desk(seeded, tmp_path):
     """Serve a desk with a day's alarms, and the readings of one cold room in its archive."""
-    lab = Served(sqlite_store, tmp_path / "archive")
-    lab.ids = seeds.day(lab)
-    seeds.readings(lab, tmp_path / "archive")
+    lab = seeded.copied(tmp_path, Served)
     lab.start()
     yield lab
     lab.stop()
+    lab.store.close()
 
 
 @pytest.fixture
