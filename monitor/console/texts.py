@@ -78,6 +78,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     # the queue
     "queue.title": ("报警队列", "Alarm queue"),
     "queue.none": ("没有符合条件的报警。", "No alarm matches."),
+    "queue.others": (
+        "查看全部报警，包括已结束和已归并的",
+        "Show all alarms, also those that ended or stand under another",
+    ),
     "queue.count": ("共 {n} 条", "{n} in all"),
     "queue.first": ("第一页", "First page"),
     "queue.more": ("下一页", "Next page"),
