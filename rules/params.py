@@ -52,6 +52,7 @@ def limit_param(rule: LimitRule, low: float, high: float, interval: int, deliver
             "rows": (0 if rule.excludes else layout.IN_RANGE) | (layout.MARKED if rule.marked == "count" else 0),
             "step_after": _padded(afters, NONE), "step_for": _padded([step.for_ for step in steps], 0),
             "step_sev": _padded([step.to.rank for step in steps], 0),
+            "step_rows": _padded([step.consecutive or 1 for step in steps], 1),
             "step_low": _padded([-math.inf if span.low is None else span.low for span in beyond], -math.inf),
             "step_high": _padded([math.inf if span.high is None else span.high for span in beyond], math.inf),
         }

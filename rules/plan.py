@@ -22,6 +22,7 @@ from rules.params import frozen_param, gap_param, limit_param
 from rules.predicate import matches
 from rules.register import Span
 from rules.rule import FrozenRule, LimitRule
+from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -253,8 +254,9 @@ def _watching(
             if bounds is None:
                 continue
             low, high, used = bounds
+            own = as_on(rule, facts, bundle)
             found.append(
-                (Instance(LIMIT, *base, low, high, used), limit_param(rule, low, high, interval, facility.delivery))
+                (Instance(LIMIT, *base, low, high, used), limit_param(own, low, high, interval, facility.delivery))
             )
             if rule.excludes:
                 program["range_low"] = max(low, program["range_low"])
@@ -308,10 +310,11 @@ def _narrowed(
 ) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
     origin, edition = "rule", None
     span: Span | None
+    taken: dict[str, float] = {}
     if isinstance(rule.limits.from_, Span):
         span, edition = rule.limits.from_, f"{rule.id} {rule.version}"
     elif rule.limits.from_ == "sensor":
-        span, origin = sensor.limits, "register"
+        span, origin = one_side(sensor.limits, rule.limits.side), "register"
     elif rule.limits.from_ == "range":
         span, origin = sensor.range, "register range"
     else:
@@ -319,11 +322,12 @@ def _narrowed(
         if row is None:
             return None
         span, origin, edition = row.limit, rule.limits.from_, row.edition
+        taken = taken_over(row, sensor)
     if span is None or (span.low is None and span.high is None):
         return None
-    low = -math.inf if span.low is None else span.low
-    high = math.inf if span.high is None else span.high
-    where = {"low": (origin, edition), "high": (origin, edition)}
+    low = taken.get("low", -math.inf if span.low is None else span.low)
+    high = taken.get("high", math.inf if span.high is None else span.high)
+    where = {"low": (origin, edition), "high": (origin, edition)} | dict.fromkeys(taken, ("register", None))
     if rule.limits.narrower and sensor.limits:
         if sensor.limits.low is not None and sensor.limits.low > low:
             low, where["low"] = sensor.limits.low, ("register", None)

@@ -15,7 +15,30 @@ from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, 
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
-Predicate = str | Number | Flag | list[str]
+
+
+class Among(Strict):
+    """What a rule may want of a fact beside a value: that it is registered or not, or that a number lies in a span.
+
+    Bounds are in the unit of the fact and inside (`min: 300` takes 300). A number that is not registered lies in no span.
+    """
+
+    registered: Flag | None = None
+    min: Number | None = None
+    max: Number | None = None
+
+    def __str__(self) -> str:
+        """Return it as `offsite rules explain` names it.
+
+        >>> str(Among(min=300)), str(Among(registered=False))
+        ('>= 300', 'not registered')
+        """
+        parts = [] if self.registered is None else ["registered" if self.registered else "not registered"]
+        parts += [f"{op} {bound:g}" for op, bound in ((">=", self.min), ("<=", self.max)) if bound is not None]
+        return " and ".join(parts)
+
+
+Predicate = str | Number | Flag | list[str] | Among
 
 
 class LimitSource(Strict):
@@ -23,11 +46,13 @@ class LimitSource(Strict):
 
     `from`: `sensor` (registered limits), `range` (registered measuring range), the name of a table of the bundle
     (looked up by area facts), or a literal span. `narrower: sensor` takes the registered limit where it is stricter.
+    `side`: of what is registered only this bound counts (a level has a minimum; its maximum is another matter).
     `inclusive`: a value equal to the bound is outside ("less than" in the source).
     """
 
     from_: str | Span = Field(alias="from")
     narrower: Literal["sensor"] | None = None
+    side: Literal["low", "high"] | None = None
     inclusive: Flag = False
 
 
@@ -62,6 +87,8 @@ class Step(Strict):
     """As `after`, counted in registered intervals."""
     beyond: Span | None = None
     for_: Duration = Field(default=0, alias="for")
+    consecutive: Whole | None = Field(default=None, ge=2, le=2)
+    """`beyond` with a time: at least two records must lie there, also when the clock decides."""
     to: Severity
 
 

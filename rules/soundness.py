@@ -50,6 +50,10 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
             faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
         if step.beyond is not None and not isinstance(rule, LimitRule):
             faults.append(Fault(f"{at}/beyond", "step", "only a limit rule steps by value"))
+        if step.consecutive is not None and (step.beyond is None or not step.for_):
+            faults.append(
+                Fault(f"{at}/consecutive", "step", "only a step by value that lasts for a time counts records")
+            )
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, LimitRule):
@@ -71,6 +75,8 @@ def _limit_faults(rule: LimitRule, tables: Mapping[str, Table]) -> list[Fault]:
     source, deadband = rule.limits.from_, rule.clear.deadband
     if not isinstance(source, Span) and source not in {"sensor", "range"} and source not in tables:
         faults.append(Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs"))
+    if rule.limits.side is not None and source != "sensor":
+        faults.append(Fault("/limits/side", "side", "only of the sensor's registered limits one side can be taken"))
     if rule.clear.latched:
         faults.append(
             Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")

@@ -25,6 +25,10 @@ def rank(colour):
     return COLOURS.index(colour)
 
 
+def fits(fact, wanted):
+    return fact in wanted if isinstance(wanted, list) else fact == wanted
+
+
 class Watch:
     """One limit or frozen rule on one series."""
 
@@ -202,12 +206,17 @@ class Facility:
             if not found:
                 return None
             low, high = found[:2]
-            db = rule.clear.deadband
+            db, opens = rule.clear.deadband, rule.when.consecutive
+            for row in self.bundle.tables[rule.limits.from_].rows if rule.limits.from_ in self.bundle.tables else []:
+                if all(fits(facts[name], wanted) for name, wanted in row.where.items()):
+                    db = db if row.deadband is None else row.deadband
+                    opens = opens if row.consecutive is None else row.consecutive
+                    break
             if isinstance(db, str):
                 db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
             if math.isfinite(high - low):
                 db = min(db, (high - low) / 4)
-            steps = []
+            steps, counted = [], set()
             for s in rule.severity.steps:
                 if s.beyond is None:
                     steps.append(
@@ -219,9 +228,10 @@ class Facility:
                         math.inf if s.beyond.high is None else s.beyond.high,
                     )
                     steps.append(("beyond", bounds, s.for_, s.to.rank))
+                    counted |= {len(steps) - 1} if s.consecutive else set()
             numbers = limit.Limits(
-                low, high, db, rule.limits.inclusive, rule.when.consecutive, rule.when.on_delay, rule.clear.consecutive,
-                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown,
+                low, high, db, rule.limits.inclusive, opens, rule.when.on_delay, rule.clear.consecutive,
+                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown, counted,
             )  # fmt: skip
 
             def known(v, q):
