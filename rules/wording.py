@@ -9,6 +9,8 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration
 from rules.models import Bilingual
 from rules.rule import FrozenRule, GapRule
+from rules.wording_sums import leaf as sum_leaf
+from rules.wording_sums import raised as sum_raised
 
 if TYPE_CHECKING:
     from rules.plan import Instance
@@ -65,6 +67,9 @@ def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
             en=f"{tag}: the value does not move ({value:.10g} {unit})",
             zh=f"{tag}：数值长时间不变（{value:.10g} {unit}）",
         )
+    summed = sum_raised(instance, value, unit)
+    if summed is not None:
+        return summed
     bound = None if math.isnan(value) else crossed(instance, value)
     if bound is None:
         return Bilingual(en=f"{tag}: outside its limits", zh=f"{tag}：超出限值")
@@ -105,7 +110,10 @@ def evidence(
     """Return the evidence of a change of one instance: what decided, the value farthest outside, limits, records read."""
     leaves: list[Leaf] = []
     frozen = isinstance(instance.rule, FrozenRule)
-    if isinstance(instance.rule, GapRule):
+    summed = sum_leaf(instance, kind, value, sign(instance.unit))
+    if summed is not None:
+        leaves.append(summed)
+    elif isinstance(instance.rule, GapRule):
         silent = instance.rule.threshold or 0
         wait = (
             f"{instance.rule.factor:g} x interval"
