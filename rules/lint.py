@@ -72,7 +72,9 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
 
 
 def _source(rule: Rule) -> str:
-    return rule.limits.from_ if isinstance(rule, LimitRule | CumulativeRule) and isinstance(rule.limits.from_, str) else ""
+    return (
+        rule.limits.from_ if isinstance(rule, LimitRule | CumulativeRule) and isinstance(rule.limits.from_, str) else ""
+    )
 
 
 def _texts(pointer: str, text: Bilingual) -> list[Fault]:

@@ -121,7 +121,12 @@ def mean_kinetic_param(rule: MeanKineticRule, interval: int, delivery: int) -> W
         {
             "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
             "above": round(rule.above * mean_kinetic.DIGITS), "clear_at": round(rule.clear_at * mean_kinetic.DIGITS),
-            "interval": interval, "delivery": delivery, "zone": -start_of_day(date(1970, 1, 1), ZONE),
+            "interval": interval, "delivery": delivery, "zone": zone_ms(),
             "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
+
+
+def zone_ms() -> int:
+    """Return what the jurisdiction's clock is ahead of UTC; it has no summer time (since 1991)."""
+    return -start_of_day(date(1970, 1, 1), ZONE)

@@ -269,15 +269,19 @@ def _watching(
             numbers = cumulative_param(rule, bounds[0], bounds[1], interval, facility.delivery, single)
             found.append((Instance(CUMULATIVE, *base, *bounds), numbers))
         elif isinstance(rule, MeanKineticRule):
-            used = LimitUsed(name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}")
+            own = LimitUsed(
+                name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
+            )
             numbers = mean_kinetic_param(rule, interval, facility.delivery)
-            found.append((Instance(MEAN_KINETIC, *base, high=rule.above, limits=(used,)), numbers))
+            found.append((Instance(MEAN_KINETIC, *base, high=rule.above, limits=(own,)), numbers))
         elif sensor.interval is not None or rule.threshold is not None:
             found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
     return sorted(found, key=lambda one: ORDER[one[0].kind]), program
 
 
-def single_of(rule: CumulativeRule, facility: Facility, facts: dict[str, FactValue], bundle: Bundle) -> LimitRule | None:
+def single_of(
+    rule: CumulativeRule, facility: Facility, facts: dict[str, FactValue], bundle: Bundle
+) -> LimitRule | None:
     """Return the rule whose occurrences a cumulative rule leaves out, if it watches the sensor that `facts` describe."""
     other = None if rule.idle_while is None else bundle.rule(rule.idle_while)
     watching = isinstance(other, LimitRule) and other.stage in {"live", "shadow"} and matches(other, facility, facts)

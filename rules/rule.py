@@ -255,10 +255,10 @@ class MeanKineticRule(RuleBase):
         if self.applies_to.get("sensor.quantity") not in ("temperature", ["temperature"]):
             raise ValueError("applies_to names sensor.quantity: temperature")
         if not named or not named <= UNFROZEN:
-            raise ValueError(f"applies_to names the area.kind, of {', '.join(sorted(UNFROZEN))}: never of frozen product")
+            raise ValueError(
+                f"applies_to names the area.kind, of {', '.join(sorted(UNFROZEN))}: never of frozen product"
+            )
         return self
 
 
-Rule = Annotated[
-    LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule, Field(discriminator="kind")
-]
+Rule = Annotated[LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule, Field(discriminator="kind")]

@@ -66,8 +66,8 @@ def leaf(instance: Instance, kind: ChangeKind, value: float, unit: str) -> Leaf 
         verdict = Verdict.UNKNOWN
     if isinstance(rule, CumulativeRule):
         expr = f"time of {tag} {bounds(instance, unit)[0]} within {format_duration(rule.window)}"
-        limit, op = (rule.total, ">=") if kind is ChangeKind.RAISED else (rule.clear_below, ">=")
-        return Leaf(expr=expr, left=_number(value), op=op, right=float(limit), unit="ms", verdict=verdict)
+        ms = rule.total if kind is ChangeKind.RAISED else rule.clear_below
+        return Leaf(expr=expr, left=_number(value), op=">=", right=float(ms), unit="ms", verdict=verdict)
     if isinstance(rule, MeanKineticRule):
         limit = rule.above if kind is ChangeKind.RAISED else rule.clear_at
         expr = f"mean kinetic temperature of {tag} over twelve months"

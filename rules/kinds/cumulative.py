@@ -133,7 +133,18 @@ def _single_clock(a: Words, p: int, w: Words, f: Floats, x: int, m: int, out: Ar
 
 @kernel
 def _single_row(
-    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int, t: int, m: int, value: float, mask: int, out: Array, n: int
+    a: Words,
+    af: Floats,
+    p: int,
+    w: Words,
+    f: Floats,
+    x: int,
+    t: int,
+    m: int,
+    value: float,
+    mask: int,
+    out: Array,
+    n: int,
 ) -> None:
     """Let a row decide the single event; what it writes is not told."""
     q, y = p + SINGLE_PARAMS, x + SINGLE_STATE

@@ -177,7 +177,18 @@ def _weigh(w: Words, f: Floats, x: int, span: int) -> None:
 
 @kernel
 def step(
-    a: Words, p: int, w: Words, f: Floats, x: int, row: int, t: int, m: int, value: float, known: bool, out: Array, n: int
+    a: Words,
+    p: int,
+    w: Words,
+    f: Floats,
+    x: int,
+    row: int,
+    t: int,
+    m: int,
+    value: float,
+    known: bool,
+    out: Array,
+    n: int,
 ) -> int:
     """Fold one row in event-time order."""
     if not known or not counts(value):
@@ -208,7 +219,17 @@ def step(
 
 @kernel
 def glide(
-    a: Words, p: int, w: Words, f: Floats, x: int, time: Words, value: Floats, known: Codes, bit: int, i: int, count: int
+    a: Words,
+    p: int,
+    w: Words,
+    f: Floats,
+    x: int,
+    time: Words,
+    value: Floats,
+    known: Codes,
+    bit: int,
+    i: int,
+    count: int,
 ) -> int:
     """Fold rows from the i-th on as `step` would, as long as they lie in the present month; returns the first that is left."""
     if w[x + MONTH] == NONE or w[x + KNOWN_T] == NONE:

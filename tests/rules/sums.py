@@ -35,7 +35,7 @@ RULES = [
     {"id": "test.sum", **SUM, "limits": {"from": {"high": 8}}},
     {"id": "test.sum-idle", **SUM, "limits": {"from": {"high": 8}}, "idle_while": "test.single", "reads": ["test.single"]},
     {"id": "test.sum-low", **SUM, "limits": {"from": {"low": 2.4}, "inclusive": True}, "total": "150s",
-     "clear_below": "150s",     "idle_while": "test.single-by-clock", "reads": ["test.single-by-clock"], "marked": "count",
+     "clear_below": "150s", "idle_while": "test.single-by-clock", "reads": ["test.single-by-clock"], "marked": "count",
      "unknown": {"max": "1m"}},
     {"id": "test.mean", "kind": "mean_kinetic", "above": 25.0, "clear_at": 24.8},
 ]  # fmt: skip
@@ -71,14 +71,20 @@ def store(interval, delivery=60_000):
 
 
 WARM = [20.0, 24.0, 24.7, 24.8, 24.9, 25.0, 25.1, 25.3, 27.0, 30.0, 99.0]
-CLIMATES = [WARM, [24.7, 24.8, 24.9, 25.0, 25.1, 25.2], [24.0, 24.5, 25.0, 27.0, 30.0], [26.0, 30.0], [18.0, 22.0, 24.0]]
+CLIMATES = [
+    WARM,
+    [24.7, 24.8, 24.9, 25.0, 25.1, 25.2],
+    [24.0, 24.5, 25.0, 27.0, 30.0],
+    [26.0, 30.0],
+    [18.0, 22.0, 24.0],
+]
 
 
 @st.composite
 def years(draw):
     """Draw a log of thirteen months or more: few readings, many of them round the ends of months."""
     interval = draw(st.sampled_from([8, 12, 20]))
-    random = Random(draw(st.integers(0, 1 << 32)))
+    random = Random(draw(st.integers(0, 1 << 32)))  # noqa: S311 - a log, no secret
     values = random.choice(CLIMATES)
     entries = []
     t = BEGIN + draw(st.sampled_from([0, 1, 3 * DAY]))
@@ -124,7 +130,7 @@ COLD = [5.0, 7.0, 7.6, 8.0, 8.1, 9.0, 9.0, 12.0, 2.5, 2.4, 2.0, 99.0]
 def hours(draw):
     """Draw a log of an hour or a few: long runs at one value near the limits, dips, gaps, late rows."""
     interval = draw(st.sampled_from([20, 60, 60, 120]))
-    random = Random(draw(st.integers(0, 1 << 32)))
+    random = Random(draw(st.integers(0, 1 << 32)))  # noqa: S311 - a log, no secret
     values = draw(st.sampled_from([COLD, [5.0, 9.0], [2.0, 5.0], [7.6, 8.1]]))
     spoilt = draw(st.sampled_from([0.0, 0.02, 0.2]))
     entries = []

@@ -249,9 +249,7 @@ class Facility:
         if isinstance(rule, CumulativeRule):
             return self.total(rule, place, sensor, interval, facility, facts, span)
         if isinstance(rule, MeanKineticRule):
-            numbers = mean_kinetic.Mean(
-                rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery
-            )
+            numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
             return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
         return None
 
