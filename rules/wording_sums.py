@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Leaf, Verdict
-from rules.instants import format_duration
 from rules.models import Bilingual
 from rules.rule import CumulativeRule, MeanKineticRule
 
@@ -19,10 +18,10 @@ def raised(instance: Instance, value: float, unit: str) -> Bilingual | None:
     rule, tag = instance.rule, instance.tag
     if isinstance(rule, CumulativeRule):
         en, zh = bounds(instance, unit)
-        lasts, window = time_text(value), format_duration(rule.window)
+        lasts, window = time_text(value), time_text(rule.window)
         return Bilingual(
-            en=f"{tag}: {lasts} {en} in total within {window}, {format_duration(rule.total)} is the limit",
-            zh=f"{tag}：{window} 内累计 {zh} {lasts}，限值为 {format_duration(rule.total)}",
+            en=f"{tag}: {lasts} {en} in total within {window}, {time_text(rule.total)} is the limit",
+            zh=f"{tag}：{window} 内累计 {zh} {lasts}，限值为 {time_text(rule.total)}",
         )
     if isinstance(rule, MeanKineticRule):
         return Bilingual(
@@ -65,7 +64,7 @@ def leaf(instance: Instance, kind: ChangeKind, value: float, unit: str) -> Leaf 
     if kind is ChangeKind.UNKNOWN:
         verdict = Verdict.UNKNOWN
     if isinstance(rule, CumulativeRule):
-        expr = f"time of {tag} {bounds(instance, unit)[0]} within {format_duration(rule.window)}"
+        expr = f"time of {tag} {bounds(instance, unit)[0]} within {time_text(rule.window)}"
         ms = rule.total if kind is ChangeKind.RAISED else rule.clear_below
         return Leaf(expr=expr, left=_number(value), op=">=", right=float(ms), unit="ms", verdict=verdict)
     if isinstance(rule, MeanKineticRule):

@@ -46,10 +46,10 @@ def rule(entry):
     return TypeAdapter(Rule).validate_python({**COMMON, **entry})
 
 
-def bundle(*more):
-    """Return the shipped packs with the test rules."""
-    shipped = default_bundle()
-    return Bundle.of([*shipped.rules, *(rule(entry) for entry in (*RULES, *more))], shipped.tables.values())
+def bundle():
+    """Return the test rules, with the shipped one that excludes values and one more of each other kind."""
+    shipped = default_bundle().only({"data-integrity.physical-range", "data-integrity.gap", "cold-chain.store-out"})
+    return Bundle.of([*shipped.rules, *(rule(entry) for entry in RULES)], shipped.tables.values())
 
 
 def store(interval, delivery=60_000):

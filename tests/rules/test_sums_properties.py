@@ -64,6 +64,7 @@ def test_means_agree_with_the_oracle(drawn):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_000)
 @given(st.one_of(logs.logs(), sums.hours(), sums.hours()))
 @LONG
 def test_sums_agree_with_the_oracle_on_many_logs(drawn):
@@ -72,6 +73,7 @@ def test_sums_agree_with_the_oracle_on_many_logs(drawn):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3_000)
 @given(sums.years())
 @LONG
 def test_means_agree_with_the_oracle_on_many_logs(drawn):

@@ -104,6 +104,7 @@ def decide(rule, rows, clock):
             continue
         last = (t, v)
         begin = window_begin(t, rule.window)
+        spans = [span for span in spans if span[1] > begin]
         covered = sum(overlap(span, begin, t) for span in spans)
         total = sum(overlap(span, begin, t) for span in spans if span[2] and not singles.cover(span[0]))
         if covered * 4 < 3 * (t - begin):
