@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rules.leaves.model import Row, See
     from rules.pack import Bundle
     from rules.register import Sensor
-    from rules.rule import LimitRule, Rule, Step
+    from rules.rule import CumulativeRule, LimitRule, Rule, Step
 
 NEVER_COUNTED = frozenset({Quality.UNCERTAIN, Quality.SET_VALUE, Quality.COMMS})
 COUNTED = frozenset({Quality.GOOD, Quality.OVER_LIMIT})
@@ -42,7 +42,7 @@ def leaves_of(rule: LimitRule, bundle: Bundle) -> list[Leaf]:
     clears, unknown = rule.clear.consecutive, format_duration(rule.unknown.max)
     on, off = format_duration(rule.when.on_delay), format_duration(rule.clear.off_delay)
     opens, width = _each(rule, bundle)
-    low, high = _sides(rule, bundle)
+    low, high = sides(rule, bundle)
     candidates = [
         (True, "reading", "the reading counts: a value of a quality that counts", "读数有效：有数值且质量合格"),
         (excluding(rule, bundle), "range", "the value lies inside the measuring range", "数值在量程之内"),
@@ -90,12 +90,15 @@ def _step_words(k: int, step: Step) -> list[tuple[str, str, str]]:
     return found
 
 
-def excluding(rule: LimitRule, bundle: Bundle) -> bool:
+def excluding(rule: Rule, bundle: Bundle) -> bool:
     """Say whether another rule of the bundle can exclude values from this one."""
-    return not rule.excludes and any(getattr(other, "excludes", False) for other in bundle.rules if other.id != rule.id)
+    return not getattr(rule, "excludes", False) and any(
+        getattr(other, "excludes", False) for other in bundle.rules if other.id != rule.id
+    )
 
 
-def _sides(rule: LimitRule, bundle: Bundle) -> tuple[bool, bool]:
+def sides(rule: LimitRule | CumulativeRule, bundle: Bundle) -> tuple[bool, bool]:
+    """Say whether the rule can have a lower and an upper limit."""
     source = rule.limits.from_
     if isinstance(source, Span):
         spans = [source]
