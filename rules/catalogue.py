@@ -64,7 +64,7 @@ def _is_for(rule: Rule, scope: str) -> bool:
 def page(bundle: Bundle) -> str:
     """Return the whole catalogue as Markdown, ordered by pack and id, the tables behind the rules."""
     rules = bundle.rules
-    counts = Counter(cite.status for rule in rules for cite in rule.cites)
+    counts: Counter[str] = Counter(cite.status for rule in rules for cite in rule.cites)
     said = ", ".join(f"{counts[status]} {status}" for status in STATUSES)
     parts = [_HEAD, f"{len(rules)} rules, {len(bundle.tables)} tables; citations: {said}.\n"]
     packs = dict.fromkeys(rule.id.split(".")[0] for rule in rules)
