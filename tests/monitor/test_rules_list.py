@@ -46,7 +46,11 @@ def test_each_rule_stands_there_with_texts_clocks_and_citations(rule) -> None:
         assert words.zh in text
         assert words.en in text
     for cite in rule.cites:
-        said = {"cited": "已核对原文 / cited", "verify": "VERIFY: the text is still to be read", "own": "our own choice"}
+        said = {
+            "cited": "已核对原文 / cited",
+            "verify": "VERIFY: the text is still to be read",
+            "own": "our own choice",
+        }
         line = next(line for line in text.splitlines() if cite.instrument in line and (cite.of or "") in line)
         assert said[cite.status] in line
     assert rule.severity.base in text
@@ -75,7 +79,10 @@ def test_every_row_of_every_table_stands_there_with_its_edition() -> None:
         part = CATALOGUE[CATALOGUE.index(f"### {table.id}\n") :]
         for row in table.rows:
             assert f"| {row.edition} | {row.status} |" in part
-    assert "| area.kind: freezer; sensor.quantity: temperature | {high: -130} | Cel | {registered: true, consecutive: 2} |" in CATALOGUE
+    assert (
+        "| area.kind: freezer; sensor.quantity: temperature | {high: -130} | Cel | {registered: true, consecutive: 2} |"
+        in CATALOGUE
+    )
 
 
 @pytest.mark.parametrize(
