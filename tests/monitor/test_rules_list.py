@@ -117,7 +117,11 @@ def test_show_gives_one_value_for_an_id_and_a_list_for_a_pattern() -> None:
     assert json.loads(call("show", "water.toc", "--json"))["limits"] == {"from": {"high": 500}, "inclusive": False}
     assert [rule["id"] for rule in json.loads(call("show", "water.*", "--json"))] == ["water.toc"]
     text = call("show", "cold-chain.*", "--status", "verify")
-    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == ["cold-chain.ambient-store-out", "cold-chain.warm-10h"]
+    assert re.findall(r"^### (\S+)$", text, re.MULTILINE) == [
+        "cold-chain.ambient-store-out",
+        "cold-chain.mkt-year",
+        "cold-chain.warm-10h",
+    ]
     assert "VERIFY: the text is still to be read" in text
 
 

@@ -183,7 +183,9 @@ def rows_with(tail: dict[str, Any] | None) -> StateRows:
     async def scene() -> bytes:
         here = Scene(9, partitions=1)
         await stopped(here)
-        return [e.value for e in here.broker.partition(here.settings.state_topic, 0).decided() if e.key == b"p0"][-1] or b""
+        return [e.value for e in here.broker.partition(here.settings.state_topic, 0).decided() if e.key == b"p0"][
+            -1
+        ] or b""
 
     body = json.loads(simulate(scene()))["marker"] | {"tail": tail}
     rows = StateRows(0)
@@ -210,7 +212,9 @@ def test_one_record_is_asked_for(offset: int, wrong: int, why: str | None) -> No
         shifted = {"offset": offset, "received": times.get(offset, 0) + wrong}
         body = json.loads(rows.marker or b"")["marker"] | {"tail": shifted}
         rows.marker = canonical_bytes({"marker": body, "sha256": sha256_hex(body)})
-        asked = ensure_not_regrown(here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 12)}, MEMORY)
+        asked = ensure_not_regrown(
+            here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 12)}, MEMORY
+        )
         if why is None:
             await asked
         else:
@@ -226,6 +230,8 @@ def test_a_marker_that_cannot_be_read_is_left_to_who_reads_it() -> None:
         here = Scene(11, partitions=1)
         rows = StateRows(0)
         rows.add(b"p0", b"no marker", [])
-        await ensure_not_regrown(here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 1)}, MEMORY)
+        await ensure_not_regrown(
+            here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 1)}, MEMORY
+        )
 
     simulate(scene())
