@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rules.canonical import canonical_bytes, sha256_hex
-from streams.checkpoint import LogRegrownError, StateRows, Tail, decode_marker, marker_key
+from streams.checkpoint import (
+    LogEndLostError,
+    LogLostError,
+    LogRegrownError,
+    StateRows,
+    Tail,
+    decode_marker,
+    marker_key,
+)
 from streams.restore import ensure_not_regrown
 from streams.testing import MEMORY, simulate
 from tests.streams.memory_lab import Scene
@@ -78,7 +86,7 @@ def test_other_records_over_the_lost_ones_stop_the_worker(more: int) -> None:
     simulate(scene())
 
 
-def test_a_log_that_is_shorter_than_its_marker_stops_it_as_before() -> None:
+def test_a_log_that_is_shorter_than_its_marker_stops_it_with_the_same_advice() -> None:
     async def scene() -> None:
         here = Scene(3, partitions=1)
         worker = await stopped(here)
@@ -86,6 +94,8 @@ def test_a_log_that_is_shorter_than_its_marker_stops_it_as_before() -> None:
         here.feed(2)
         status, told = await told_when_started(here, worker)
         assert (status, "the marker wants offset" in told) == (CONTRACT, True)
+        assert LogEndLostError.action in told
+        assert LogRegrownError.action == LogEndLostError.action != LogLostError.action
 
     simulate(scene())
 
@@ -183,7 +193,9 @@ def rows_with(tail: dict[str, Any] | None) -> StateRows:
     async def scene() -> bytes:
         here = Scene(9, partitions=1)
         await stopped(here)
-        return [e.value for e in here.broker.partition(here.settings.state_topic, 0).decided() if e.key == b"p0"][-1] or b""
+        return [e.value for e in here.broker.partition(here.settings.state_topic, 0).decided() if e.key == b"p0"][
+            -1
+        ] or b""
 
     body = json.loads(simulate(scene()))["marker"] | {"tail": tail}
     rows = StateRows(0)
@@ -210,7 +222,9 @@ def test_one_record_is_asked_for(offset: int, wrong: int, why: str | None) -> No
         shifted = {"offset": offset, "received": times.get(offset, 0) + wrong}
         body = json.loads(rows.marker or b"")["marker"] | {"tail": shifted}
         rows.marker = canonical_bytes({"marker": body, "sha256": sha256_hex(body)})
-        asked = ensure_not_regrown(here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 12)}, MEMORY)
+        asked = ensure_not_regrown(
+            here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 12)}, MEMORY
+        )
         if why is None:
             await asked
         else:
@@ -226,6 +240,8 @@ def test_a_marker_that_cannot_be_read_is_left_to_who_reads_it() -> None:
         here = Scene(11, partitions=1)
         rows = StateRows(0)
         rows.add(b"p0", b"no marker", [])
-        await ensure_not_regrown(here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 1)}, MEMORY)
+        await ensure_not_regrown(
+            here.settings.kafka.for_aiokafka(), here.settings.log_topic, {0: rows}, {0: (0, 1)}, MEMORY
+        )
 
     simulate(scene())
