@@ -54,13 +54,20 @@ class LogLostError(ContractError):
     )
 
 
-class LogRegrownError(LogLostError):
+class LogEndLostError(LogLostError):
+    """The log ends before the marker: it lost its end."""
+
+    code: ClassVar[str] = "log_end_lost"
+    action: ClassVar[str] = (
+        "Records that were folded are gone from the log. Stop gateway and workers, delete nothing, and read docs/state.md, "
+        "the part about a log that lost its end."
+    )
+
+
+class LogRegrownError(LogEndLostError):
     """The log lost its end, and other records have come to stand where folded ones stood."""
 
     code: ClassVar[str] = "log_regrown"
-    action: ClassVar[str] = (
-        'Records that were folded are gone from the log. Stop gateway and workers, delete nothing, and read docs/state.md, "A log that lost its end".'
-    )
 
 
 @dataclass(frozen=True, slots=True)

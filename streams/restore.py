@@ -11,7 +11,15 @@ from aiokafka import TopicPartition
 from rules.instants import format_instant
 from rules.pack import Bundle
 from rules.snapshot import SnapshotError
-from streams.checkpoint import LogLostError, LogRegrownError, Origin, StateLostError, StateRows, decode_marker
+from streams.checkpoint import (
+    LogEndLostError,
+    LogLostError,
+    LogRegrownError,
+    Origin,
+    StateLostError,
+    StateRows,
+    decode_marker,
+)
 from streams.client_kinds import AIOKAFKA
 
 if TYPE_CHECKING:
@@ -195,7 +203,8 @@ async def restore_partition(
 
     Raises:
         StateLostError: the marker cannot be read, or the rows are not those it counts, or marker and beginning are gone.
-        LogLostError: the log begins after `low`, or ends before the marker.
+        LogLostError: the log begins after `low`.
+        LogEndLostError: it ends before the marker.
     """
     partition, (begin, end) = rows.partition, bounds
     fold.drop(partition)
@@ -207,7 +216,12 @@ async def restore_partition(
             )
         origin = Origin(offset=begin, packs=fold.bundle.sha256)
         return Start(begin, begin, fold.partition_state(partition), marked=False, origin=origin)
-    if not begin <= marker.low <= marker.next <= end:
+    if marker.next > end:
+        raise LogEndLostError(
+            f"partition {partition}: the marker wants offset {marker.low} to {marker.next}, "
+            f"the log holds {begin} to {end}"
+        )
+    if not begin <= marker.low <= marker.next:
         raise LogLostError(
             f"partition {partition}: the marker wants offset {marker.low} to {marker.next}, "
             f"the log holds {begin} to {end}"

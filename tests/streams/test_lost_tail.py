@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rules.canonical import canonical_bytes, sha256_hex
-from streams.checkpoint import LogRegrownError, StateRows, Tail, decode_marker, marker_key
+from streams.checkpoint import (
+    LogEndLostError,
+    LogLostError,
+    LogRegrownError,
+    StateRows,
+    Tail,
+    decode_marker,
+    marker_key,
+)
 from streams.restore import ensure_not_regrown
 from streams.testing import MEMORY, simulate
 from tests.streams.memory_lab import Scene
@@ -78,7 +86,7 @@ def test_other_records_over_the_lost_ones_stop_the_worker(more: int) -> None:
     simulate(scene())
 
 
-def test_a_log_that_is_shorter_than_its_marker_stops_it_as_before() -> None:
+def test_a_log_that_is_shorter_than_its_marker_stops_it_with_the_same_advice() -> None:
     async def scene() -> None:
         here = Scene(3, partitions=1)
         worker = await stopped(here)
@@ -86,6 +94,8 @@ def test_a_log_that_is_shorter_than_its_marker_stops_it_as_before() -> None:
         here.feed(2)
         status, told = await told_when_started(here, worker)
         assert (status, "the marker wants offset" in told) == (CONTRACT, True)
+        assert LogEndLostError.action in told
+        assert LogRegrownError.action == LogEndLostError.action != LogLostError.action
 
     simulate(scene())
 
