@@ -155,13 +155,17 @@ def _judge(
 
 @kernel
 def fire(a: Words, p: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, out: Array, n: int) -> int:
-    """Take the decision that is due: judge the month, or say that the one behind it has no average."""
+    """Take the decision that is due: judge the month, or say that the one behind it has no average.
+
+    It is noted as taken just behind the newest row, not with it: what the clock ends stands until a row behind it leaves the horizon.
+    """
     d = w[x + DUE]
+    behind = last_t + 1
     if w[x + JUDGED] == 0:
-        n = _judge(a, p, w, f, x, -1, d, d, last_t, out, n)
+        n = _judge(a, p, w, f, x, -1, d, d, behind, out, n)
         w[x + JUDGED] = 1
     else:
-        n = _unknown(w, f, x, -1, d, d, last_t, out, n)
+        n = _unknown(w, f, x, -1, d, d, behind, out, n)
         w[x + JUDGED] = 2
     schedule(a, p, w, x, last_m)
     return n

@@ -210,6 +210,18 @@ def test_a_late_row_over_a_months_end_takes_it_back():
     assert said(found)[1:] == [("retracted", False, ms(YEAR * DAY), None)]
 
 
+def test_what_the_clock_has_ended_is_not_told_again_by_a_late_row_behind_it():
+    """No row tells the end of the month that clears it; then come a live row and, an hour behind it, a late one."""
+    days = YEAR + 31
+    hand = log([i * DAY for i in range(days)], [30.0] * 31 + [24.8] * YEAR)
+    later = (days + 14) * DAY
+    hand.rows(later, ("T1", [later - 0.1], [24.8])).rows(later + 1, ("T1", [later - 60], [24.9]))
+    assert said(told(hand)) == [
+        ("raised", False, ms(YEAR * DAY), None),
+        ("cleared", False, ms(YEAR * DAY), ms(days * DAY)),
+    ]
+
+
 # -- Never for frozen product --------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "applies_to",
