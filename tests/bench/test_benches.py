@@ -68,7 +68,7 @@ def test_soak(tmp_path):
     told = run(tmp_path, "soak")
     assert told["faults"] == []
     assert told["end"]["receipts"] == 600
-    assert told["end"]["alarms"] > 0
+    assert told["end"]["changes"] > 0
     assert set(told["figures"]["resident_mb"]) == {"worker", "gateway", "desk", "archiver", "kafka"}
     assert told["figures"]["state_bytes"]["kafka"]["last_quarter"] > 0
     assert told["figures"]["crumb_bytes"]["worker"]["last_quarter"] > 0

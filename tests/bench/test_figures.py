@@ -99,7 +99,7 @@ def passing():
     return {
         "figures": {"threads": {"desk": soak.growth("threads", "desk", series([10] * 8))}},
         "watch_died": None, "samples": 8, "same_processes": True,
-        "end": {"posts_failed": 0, "receipts_equal_log": True, "alarms_equal_evaluate": True},
+        "end": {"posts_failed": 0, "receipts_equal_log": True, "changes_equal_evaluate": True},
     }  # fmt: skip
 
 
@@ -111,14 +111,14 @@ def test_each_fault_is_told():
     found = passing()
     found["figures"]["threads"]["desk"] = soak.growth("threads", "desk", series([10] * 4 + [20] * 4))
     found |= {"watch_died": "OSError: gone", "samples": 2, "same_processes": False}
-    found["end"] = {"posts_failed": 3, "receipts_equal_log": False, "alarms_equal_evaluate": False}
+    found["end"] = {"posts_failed": 3, "receipts_equal_log": False, "changes_equal_evaluate": False}
     assert soak.faults(found) == [
         "threads of desk grew by 10.0, 4.0 is allowed",
         "2 samples: OSError: gone",
         "a process was started again",
         "3 posts failed",
         "not so: receipts_equal_log",
-        "not so: alarms_equal_evaluate",
+        "not so: changes_equal_evaluate",
     ]
 
 
@@ -130,3 +130,10 @@ def test_receipts_are_compared_with_the_readings_of_a_dump(tmp_path):
     ]
     (tmp_path / "log").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert soak.held(tmp_path / "log") == {(0, 3): ("F1", "b1"), (1, 3): ("F2", "b1")}
+
+
+def test_a_soak_holds_every_evaluated_change_against_the_desk() -> None:
+    first, second = b'{"seq":1,"stream":"F-1"}', b'{"seq":2,"stream":"F-1"}'
+    desk = {("F-1", 1): first, ("F-1", 2): second, ("F-1", 3): b"later"}
+    assert soak.differing(desk, [first, second]) == []
+    assert len(soak.differing({("F-1", 1): b"other"}, [first, second])) == 2
