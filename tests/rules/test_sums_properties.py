@@ -1,4 +1,7 @@
-"""Kinds `cumulative` and `mean_kinetic`: engine and oracle agree over random logs; splits, restarts and late rows change nothing."""
+"""Kinds `cumulative` and `mean_kinetic`: engine and oracle agree over random logs; splits, restarts and late rows change nothing.
+
+Long: a year of rows for each example; make check leaves it to make test.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,8 @@ from tests.examples import examples
 from tests.rules import logs, sums
 from tests.rules.oracle.fold import fold
 from tests.rules.test_engine_properties import plain, without_records
+
+pytestmark = pytest.mark.long
 
 BUNDLE = sums.bundle()
 QUICK = settings(

@@ -1,4 +1,7 @@
-"""The leaves of `cumulative` and `mean_kinetic` never contradict the engine."""
+"""The leaves of `cumulative` and `mean_kinetic` never contradict the engine.
+
+Long: a year of rows for each example; make check leaves it to make test.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ from rules.leaves.watch import leaves_of
 from tests.rules import logs, sums
 from tests.rules.leaves.test_leaves_agree import compare, said
 from tests.rules.test_sums_properties import END, QUICK, SUMS
+
+pytestmark = pytest.mark.long
 
 BUNDLE = sums.bundle()
 ONLY = BUNDLE.only({*SUMS, "test.single", "test.single-by-clock", "data-integrity.physical-range"})
