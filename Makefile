@@ -43,7 +43,7 @@ test-full: setup ## make test and the slow suites
 	$(MAKE) --no-print-directory lint types
 	$(PYTEST)
 
-check: setup ## the inner loop: lint, types, units (under 90 s)
+check: setup ## the inner loop: lint, types, units (aim: 90 s)
 	$(MAKE) --no-print-directory lint types units
 
 lint:
