@@ -50,6 +50,7 @@ lint:
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/codespell
+	$(BIN)/deptry .
 
 types:
 	$(BIN)/mypy
