@@ -408,6 +408,14 @@ class Tenure:
         self._ledger.settle(changes)
         self.checkpointed, self.published = folded, published
         self._sensor.checkpointed(monotonic() - begun, len(due), sum(row.size for row in state))
+        for facility, why in self._state.unwritten.items():
+            _log.error("partition %d: the state of %s cannot be written: %s", self.partition, facility, why)
+            detail = f"its state cannot be written, and a start folds it anew from offset {self._state.low}: {why}"
+            self.reject(
+                Rejected(
+                    self.partition, folded - 1, self.last_received, facility, "state_unwritten", detail[:1000], b""
+                )
+            )
 
     async def _transact(self, rows: list[Row], position: int | None) -> None:
         self.in_flight_since = begun = monotonic()
