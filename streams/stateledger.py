@@ -18,7 +18,7 @@ from streams.checkpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rules.records import PacksRecord
     from streams.checkpoint import Tail
@@ -41,6 +41,8 @@ class StateLedger:
         """The bundles that the topic holds."""
         self._new_bundles: dict[str, bytes] = {}
         self._roster = ""
+        self.written = 0
+        """How many snapshots the newest checkpoint holds."""
         self.unwritten: dict[str, str] = {}
         """The facilities whose state the newest checkpoint could not write -> why."""
 
@@ -68,6 +70,7 @@ class StateLedger:
         *,
         keep_packs: bool = False,
         tail: Tail | None = None,
+        has_time: Callable[[], bool] = lambda: True,
     ) -> list[Row]:
         """Return the rows of a checkpoint; the fold's due facilities are clean afterwards, but for those that are `unwritten`.
 
@@ -82,12 +85,15 @@ class StateLedger:
             rebuilding: facilities without state -> the offset before which their changes are published.
             keep_packs: forget no packs: what is folded of a quarantined facility is older than `low`, and names its own.
             tail: the newest record before which and with which everything is published.
+            has_time: whether there is time for one more snapshot; what is left stays uncovered, the newest changes first.
         """
         at, published = position
         rows: list[Row] = []
         written: list[str] = []
         self.unwritten = {}
-        for facility in due:
+        for facility in self._cadence.oldest_first(due):
+            if not has_time():
+                break
             try:
                 snapshot = fold.snapshot(self._partition, facility)
             except Exception as error:  # noqa: BLE001 - one facility's state must not end the others' publication
@@ -96,6 +102,7 @@ class StateLedger:
             rows += self._snapshot(facility, snapshot)
             fold.clean(self._partition, facility)
             written.append(facility)
+        self.written = len(written)
         self._cadence.note(at, fold.partition_state(self._partition), dirty, written, now)
         rows += [*self._packs(keep=keep_packs), *self._names()]
         low = self._cadence.low
