@@ -45,11 +45,11 @@ def next_change(facility: Facility, at_ms: int) -> int:
     return min((begin for begin in begins if begin > at_ms), default=NEVER_MS)
 
 
-def _area_of(facility: Facility, sensor: Sensor, at_ms: int) -> Area:
-    """Return the entry of the sensor's area in force; before any has begun, the first to come."""
-    entries = sorted((a for a in facility.areas if a.id == sensor.area), key=lambda a: a.from_ or 0)
+def area_in_force(facility: Facility, area_id: str, at_ms: int) -> Area | None:
+    """Return the entry of an area in force; before any has begun, the first to come; None: no such area."""
+    entries = sorted((a for a in facility.areas if a.id == area_id), key=lambda a: a.from_ or 0)
     begun = [area for area in entries if (area.from_ or 0) <= at_ms]
-    return begun[-1] if begun else entries[0]
+    return begun[-1] if begun else entries[0] if entries else None
 
 
 def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[str, FactValue]:
@@ -57,11 +57,25 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
 
     A cryo-tank without a phase is a vapour tank.
     """
-    area = _area_of(facility, sensor, at_ms)
-    phase = area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None)
-    return {
+    area = area_in_force(facility, sensor.area, at_ms)
+    return facts_of_area(facility, area) | {
+        "sensor.quantity": sensor.quantity.value,
+        "sensor.unit": sensor.unit,
+        "sensor.pinned": sensor.pinned,
+        "sensor.compensated": sensor.compensated,
+    }
+
+
+def facts_of_area(facility: Facility, area: Area | None) -> dict[str, FactValue]:
+    """Return the facts of a facility and one of its areas; without an area those of the facility."""
+    whole: dict[str, FactValue] = {
         "facility.jurisdiction": facility.jurisdiction,
         "facility.labels": list(facility.labels),
+    }
+    if area is None:
+        return whole
+    phase = area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None)
+    return whole | {
         "area.kind": area.kind.value,
         "area.grade": area.grade,
         "area.standard": area.standard,
@@ -70,8 +84,4 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
         "area.shipment_type": area.shipment_type,
         "area.water": area.water,
         "area.pharmacopoeia": area.pharmacopoeia,
-        "sensor.quantity": sensor.quantity.value,
-        "sensor.unit": sensor.unit,
-        "sensor.pinned": sensor.pinned,
-        "sensor.compensated": sensor.compensated,
     }

@@ -19,9 +19,9 @@ from rules.kinds import gap
 from rules.kinds.table import KINDS
 from rules.layout import FROZEN, GAP, LIMIT, NONE
 from rules.params import frozen_param, gap_param, limit_param
-from rules.predicate import matches
+from rules.predicate import in_scope, matches
 from rules.register import Span
-from rules.rule import FrozenRule, LimitRule
+from rules.rule import ClockRule, ConflictRule, FrozenRule, GapRule, LimitRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,6 +111,10 @@ class Plan:
     """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
+    rare: tuple[Rule, ...] = ()
+    """Rules over rare records whose scope the facility is in, by id (rules/rare) ..."""
+    rows: tuple[Rule, ...] = ()
+    """... and those of them that judge rows which are not folded."""
     _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
     """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
 
@@ -191,6 +195,9 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    plan.rare = tuple(rule for _, rule in active if isinstance(rule, RareRule) and in_scope(rule, facility))
+    plan.rows = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule | ConflictRule))
+    active = [(rank, rule) for rank, rule in active if not isinstance(rule, RareRule)]
     pool = _Pool()
     blocks: list[Words] = []
     tails: list[Words] = []
@@ -261,7 +268,7 @@ def _watching(
                 program["range_high"] = min(high, program["range_high"])
         elif isinstance(rule, FrozenRule):
             found.append((Instance(FROZEN, *base), frozen_param(rule, sensor, interval, facility.delivery)))
-        elif sensor.interval is not None or rule.threshold is not None:
+        elif isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
             found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
     return sorted(found, key=lambda one: ORDER[one[0].kind]), program
 

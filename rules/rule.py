@@ -1,6 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen. A new kind adds a class here, a file in `rules/kinds` and an oracle.
+Kinds of this version: limit, gap, frozen; of rare records (rules/rare): count, follow_up, register_check, clock, conflict.
+A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 """
 
 from __future__ import annotations
@@ -11,11 +12,13 @@ from pydantic import Field
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
-from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.register import Scope, Span
+from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Tag, Whole
+from rules.register import AreaKind, Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Predicate = str | Number | Flag | list[str]
+EventStream = Literal["device", "audit", "lab", "trace"]
+EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
 
 
 class LimitSource(Strict):
@@ -129,12 +132,63 @@ class TestSeries(Strict):
     values: str
 
 
+class TestEvent(Strict):
+    """An event of a test; `at` is its event time, and it is received `after` that (`1s` unless said otherwise)."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    after: Duration = 1_000
+    stream: EventStream
+    type: EventType
+    source: Identifier = "PLC-1"
+    area: Identifier | None = None
+    device: Identifier | None = None
+    fields: dict[Identifier, Any] = Field(default_factory=dict)
+
+
+class TestPost(Strict):
+    """One row that is received at `at`, stamped that much `ahead` or `behind`."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    tag: Tag
+    value: Number
+    ahead: Duration = 0
+    behind: Duration = 0
+
+
+class TestRegister(Strict):
+    """Another register version that is received at `at`: partial facts as in `register`."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    register_: dict[str, Any] = Field(alias="register")
+
+
+class TestDecision(Strict):
+    """An officer's decision, received at `at`, on the rule's alarm of this subject and start."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    subject: dict[str, str]
+    start: Duration
+    code: Identifier = "close-latched"
+
+
 class RuleTest(Strict):
     """A test inside a rule file; `register` holds partial facts that complete a standard facility."""
 
     name: str = Field(min_length=1)
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
-    series: dict[str, TestSeries]
+    series: dict[str, TestSeries] = Field(default_factory=dict)
+    events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
+    posts: Annotated[list[TestPost], Field(max_length=1_000)] = Field(default_factory=list)
+    later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
+    decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
     until: Duration | None = None
     """Move the clock to here after the last row (front door open)."""
     expect: list[Expectation]
@@ -168,6 +222,106 @@ class RuleBase(Strict):
     """Rules of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
     override: Override | None = None
     tests: list[RuleTest] = Field(default_factory=list)
+
+
+class EventMatch(Strict):
+    """Which events are meant: stream, type, and what some of their fields hold (one of the words, or a list of them)."""
+
+    stream: EventStream
+    type: EventType
+    where: Annotated[dict[Identifier, str | list[str]], Field(max_length=8)] = Field(default_factory=dict)
+    """A field that is missing, or holds no text, makes it unknown whether the event is meant."""
+
+
+class CountRule(RuleBase):
+    """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
+
+    kind: Literal["count"]
+    events: EventMatch
+    by: Literal["system", "actor", "asset"]
+    """The field that names the subject; `system` falls back on the event's source."""
+    n: Whole = Field(default=1, ge=1, le=1_000)
+    within: Duration = 0
+    """Of one event none is needed; `n` above 1 needs one."""
+    distinct: Identifier | None = None
+    """Count the different texts of this field, not the events."""
+
+
+class FollowUpRule(RuleBase):
+    """An event A that no event B of the same area follows in time (kind `follow_up`); latched, by area and device of A."""
+
+    kind: Literal["follow_up"]
+    first: EventMatch
+    then: EventMatch
+    within: Duration = Field(ge=1_000)
+    """B stands in [A, A + within], event time."""
+    silent: Duration = Field(default=30 * 60_000, ge=60_000)
+    """Unknown where the area's devices sent nothing so long before and after A."""
+    allowed: Duration = 48 * 3_600_000
+    """A B that is received so long after A still takes the alarm back."""
+
+
+class Notice(Strict):
+    """A milder colour that speaks before the instant at which something is due."""
+
+    before: Duration
+    severity: Severity
+
+
+class Rack(Strict):
+    """From this rack height on, or above it: so many sensors per unit begun."""
+
+    height_m: Number = Field(gt=0)
+    inclusive: Flag = False
+    per_unit: Whole = Field(ge=1, le=100)
+
+
+class SensorCount(Strict):
+    """How many temperature sensors areas of these kinds need (GSP annex; limits.md §2.2).
+
+    `least` up to the first `unit` (m2 of floor, m3 of a vehicle), one more for each further one that is begun; without a unit
+    `least` is all. `racks`: from the first rack height (m) that holds, so many per unit begun, at least `least`.
+    """
+
+    kinds: Annotated[list[AreaKind], Field(min_length=1, max_length=16)]
+    least: Whole = Field(ge=1, le=100)
+    unit: Number | None = Field(default=None, gt=0)
+    of: Literal["floor_m2", "volume_m3"] = "floor_m2"
+    racks: Annotated[list[Rack], Field(max_length=4)] = Field(default_factory=list)
+
+
+class ErrorBand(Strict):
+    """The largest error of a sensor at reference values from `low` to `high`; where two bands meet the stricter holds."""
+
+    low: Number
+    high: Number
+    error: Number = Field(gt=0)
+
+
+class RegisterCheckRule(RuleBase):
+    """What the register says of itself (kind `register_check`), judged when it changes and when a date passes."""
+
+    kind: Literal["register_check"]
+    check: Literal["sensor-count", "sensor-error", "calibration-due"]
+    notice: Notice | None = None
+    """calibration-due: a milder colour before the date."""
+    counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
+    """sensor-count: what areas need."""
+    errors: Annotated[list[ErrorBand], Field(max_length=8)] = Field(default_factory=list)
+    """sensor-error: what a certificate may show."""
+
+
+class ClockRule(RuleBase):
+    """Rows whose stamps cannot be folded (kind `clock`): of the future or too old, or behind the horizon; latched."""
+
+    kind: Literal["clock"]
+    check: Literal["event-time", "late-evidence"]
+
+
+class ConflictRule(RuleBase):
+    """A row that says otherwise than the row that came before it for the same instant (kind `conflict`); latched."""
+
+    kind: Literal["conflict"]
 
 
 class LimitRule(RuleBase):
@@ -209,4 +363,6 @@ class FrozenRule(RuleBase):
     """Clears after this many different values in a row."""
 
 
-Rule = Annotated[LimitRule | GapRule | FrozenRule, Field(discriminator="kind")]
+RareRule = CountRule | FollowUpRule | RegisterCheckRule | ClockRule | ConflictRule
+"""Kinds that plain Python folds (rules/rare)."""
+Rule = Annotated[LimitRule | GapRule | FrozenRule | RareRule, Field(discriminator="kind")]

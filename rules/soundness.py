@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.predicate import faults as predicate_faults
+from rules.raresound import rare_faults
 from rules.register import Span
-from rules.rule import GapRule, LimitRule
+from rules.rule import GapRule, LimitRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,6 +55,8 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, LimitRule):
         faults += _limit_faults(rule, tables)
+    elif isinstance(rule, RareRule):
+        faults += rare_faults(rule)
     return faults
 
 

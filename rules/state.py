@@ -15,6 +15,7 @@ from rules.kinds.table import CODES, KINDS
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
+from rules.rare.store import Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 
 if TYPE_CHECKING:
@@ -84,6 +85,8 @@ class FacilityState:
     """... and those whose id came again with other content."""
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
+    rare: Rare = field(default_factory=Rare)
+    """Events, decisions and checks of the register (rules/rare)."""
     aside: dict[str, Aside] = field(default_factory=dict)
     """Rules that raised here, by id (rules/failing.py)."""
     words: Words = field(default_factory=_nothing)
@@ -166,6 +169,7 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
+        due = min(due, self.rare.due)
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
@@ -178,7 +182,7 @@ class FacilityState:
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
         no_room = 0 if self.plan is None else self.plan.no_room
-        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches}
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **self.rare.counts}
 
     def snapshot(self, through: int) -> bytes:
         """Return the whole state. Equal states give equal bytes.
@@ -210,6 +214,7 @@ class FacilityState:
                     if rows
                 ),
                 groups=[group.pack() for group in self.groups],
+                rare=self.rare.pack(),
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.LAYOUTS,
@@ -235,6 +240,7 @@ class FacilityState:
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
+        self.rare = Rare.unpack(body.rare)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
             self.refresh_all()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rules.changes import Verdict
 from rules.errors import ContractError
 from rules.facts import facts_of
-from rules.leaves import frozen, gap, limit
+from rules.leaves import frozen, gap, limit, rare
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
@@ -29,18 +29,14 @@ WATCHING = frozenset({"live", "shadow"})
 
 
 def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
-    """Return the leaves of a rule of any kind, in the order of its condition.
-
-    Raises:
-        ContractError: a kind without leaves; it cannot be explained, and is not passed over.
-    """
+    """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
         return limit.leaves_of(rule, bundle)
     if isinstance(rule, FrozenRule):
         return frozen.leaves_of(rule)
     if isinstance(rule, GapRule):
         return gap.leaves_of(rule)
-    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+    return rare.leaves_of(rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +85,7 @@ def numbers_of(
         return frozen.numbers_of(rule, sensor, facility.delivery)
     if isinstance(rule, GapRule):
         return gap.numbers_of(rule, sensor, facility.delivery)
-    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+    raise ContractError(f"{rule.id} (kind {rule.kind}) watches no series: its alarms' evidence says why it spoke")
 
 
 def measuring_range(

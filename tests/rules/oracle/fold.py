@@ -10,9 +10,9 @@ from rules.facts import facts_of
 from rules.models import Severity
 from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
 from rules.predicate import matches
-from rules.records import PacksRecord, Readings, RegisterRecord, Tick
+from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import FrozenRule, LimitRule
-from tests.rules.oracle import frozen, limit
+from tests.rules.oracle import frozen, limit, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -84,6 +84,7 @@ class Facility:
         self.series = {}
         self.watches = []
         self.silences = None
+        self.rare = None
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.batches = []
         self.again = Counter()
@@ -111,6 +112,8 @@ class Facility:
             at, kind, item = due
             if kind == "watch":
                 self.follow(item, at, to)
+            elif kind == "rare":
+                self.rare.decide(at, item)
             else:
                 self.silences.decide(at, item)
         self.clock = to
@@ -126,6 +129,8 @@ class Facility:
                 ((at, place, level, subject), "silence", key)
                 for at, place, level, subject, key in self.silences.dues(to)
             ]
+        if self.rare is not None:
+            found += [((at, place, level, subject), "rare", key) for at, place, level, subject, key in self.rare.dues(to)]
         if not found:
             return None
         key, kind, item = min(found, key=lambda f: f[0])
@@ -194,6 +199,9 @@ class Facility:
                     if watch:
                         self.watches.append(watch)
         self.silences = Silences(self, facility, self.bundle, places, received)
+        self.rare = rare.Rare(self, facility, self.bundle, places, received)
+        for rule in self.rare.checks:
+            self.rare.check(rule, received)
 
     def watch(self, rule, place, sensor, interval, facility, facts, span):
         unknown = max(rule.unknown.max, 3 * interval)
@@ -372,6 +380,10 @@ def fold(records, bundle, until=None):
             facility.register(payload, received)
         elif isinstance(payload, Readings):
             facility.readings(payload, received)
+        elif isinstance(payload, Events) and facility.rare is not None:
+            facility.rare.events(payload, received)
+        elif isinstance(payload, Decision) and facility.rare is not None:
+            facility.rare.decision(payload, received)
     if until is not None:
         for facility in facilities.values():
             facility.move(until)

@@ -1,0 +1,205 @@
+"""What the fold keeps of rare records for a facility: bounded, in the snapshot, the same bytes after a restart (ADR 0033)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from rules.batches import Batches, PackedBatches
+from rules.layout import NEVER, NONE
+from rules.occurrence import Occurrence, Packed
+
+MAX_CASES = 2_000
+"""Subjects of rules that a facility's state holds; the one that is longest untouched goes out first, never a standing alarm."""
+MAX_FACTS = 256
+"""Events that one case keeps."""
+MAX_SEEN = 64
+"""Digests of closed events that one case knows again, and ended alarms whose start may come again."""
+MAX_PARTNERS = 64
+"""Events B that one area keeps for one rule ..."""
+MAX_RUNS = 32
+"""... and times at which its devices were heard."""
+COUNTERS = (
+    "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
+    "case_dropped", "fact_dropped", "partner_dropped",
+)  # fmt: skip
+
+_At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+PackedFact: TypeAlias = tuple[_At, _At, str, str, str, bool, _At]
+PackedCase: TypeAlias = tuple[str, str, list[PackedFact], list[str], list[Packed], _At]
+PackedArea: TypeAlias = tuple[str, str, list[_At], list[tuple[_At, _At]]]
+PackedRare: TypeAlias = tuple[PackedBatches, list[int], list[PackedCase], list[PackedArea], list[tuple[str, _At]]]
+"""In a snapshot: batches of events, counters, cases, areas, when each check of the register is due."""
+NOTHING: PackedRare = ((0, [], b"", b""), [0] * len(COUNTERS), [], [], [])
+"""What a snapshot holds that was written before rare records were folded."""
+
+
+@dataclass(slots=True)
+class Fact:
+    """One event that a case keeps: event and receive time (ms), digest, batch, the counted text, whether it is an occasion."""
+
+    t: int
+    received: int
+    digest: str
+    batch: str
+    text: str = ""
+    counts: bool = False
+    """The condition holds since this event: an occasion. The alarm stands while there is one, since the earliest."""
+    due: int = NEVER
+    """When the clock decides on it."""
+
+    def pack(self) -> PackedFact:
+        """Return the members for a snapshot."""
+        return (self.t, self.received, self.digest, self.batch, self.text, self.counts, self.due)
+
+
+@dataclass(slots=True)
+class Case:
+    """One rule on one subject."""
+
+    facts: list[Fact] = field(default_factory=list)
+    """By (event time, digest)."""
+    seen: list[str] = field(default_factory=list)
+    """Digests of events that were closed or met: one that comes again changes nothing. Newest last."""
+    occurrences: list[Occurrence] = field(default_factory=list)
+    """What was told: the ended ones that came last, and the one that stands."""
+    due: int = NEVER
+    """The next decision by the clock, or, of a check of the register, never."""
+
+    @property
+    def standing(self) -> Occurrence | None:
+        """Return the alarm that stands, or None."""
+        return self.occurrences[-1] if self.occurrences and self.occurrences[-1].active else None
+
+    def knows(self, digest: str) -> bool:
+        """Say whether an event is kept, or was closed not long ago."""
+        return digest in self.seen or any(fact.digest == digest for fact in self.facts)
+
+    def remember(self, digest: str) -> None:
+        """Note the digest of an event that is done with."""
+        self.seen.append(digest)
+        del self.seen[:-MAX_SEEN]
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one area's devices sent, for one rule: times of events B, and spans in which something was heard."""
+
+    partners: list[int] = field(default_factory=list)
+    runs: list[tuple[int, int]] = field(default_factory=list)
+
+    def hear(self, t: int, silent: int) -> None:
+        """Note that something was heard at `t`; what lies no more than twice `silent` apart is one span.
+
+        So `was_heard` is exact: no instant inside of a span is farther than `silent` from what was heard.
+        """
+        low = high = t
+        rest = []
+        for begin, end in self.runs:
+            if begin - 2 * silent <= t <= end + 2 * silent:
+                low, high = min(low, begin), max(high, end)
+            else:
+                rest.append((begin, end))
+        self.runs = sorted([*rest, (low, high)])[-MAX_RUNS:]
+
+    def was_heard(self, t: int, silent: int) -> bool:
+        """Say whether something was heard from `silent` before `t` to `silent` after it."""
+        return any(begin <= t + silent and end >= t - silent for begin, end in self.runs)
+
+
+@dataclass(slots=True)
+class Rare:
+    """Everything that is kept of rare records."""
+
+    batches: Batches = field(default_factory=Batches)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+    cases: dict[tuple[str, str], Case] = field(default_factory=dict)
+    """(rule, subject as text) -> case; the one that was touched last stands last."""
+    areas: dict[tuple[str, str], Heard] = field(default_factory=dict)
+    """(rule, area) -> what was heard."""
+    checked: dict[str, int] = field(default_factory=dict)
+    """Rule that checks the register -> when a registered date changes its answer next."""
+    due: int = NEVER
+    """The earliest decision by the clock; follows from the rest (`refresh`)."""
+
+    def refresh(self) -> None:
+        """Recompute the earliest decision by the clock."""
+        cases = min((case.due for case in self.cases.values()), default=NEVER)
+        self.due = min(cases, min(self.checked.values(), default=NEVER))
+
+    def case(self, rule: str, subject: str) -> Case | None:
+        """Return the case of a rule and a subject, touched; a new one if there is room. None: left out, and counted."""
+        key = (rule, subject)
+        case = self.cases.pop(key, None)
+        if case is None:
+            if len(self.cases) >= MAX_CASES:
+                idle = next((k for k, c in self.cases.items() if c.standing is None and c.due == NEVER), None)
+                if idle is None:
+                    self.counts["event_left_out"] += 1
+                    return None
+                del self.cases[idle]
+                self.counts["case_dropped"] += 1
+            case = Case()
+        self.cases[key] = case
+        return case
+
+    def forget(self, rule: str) -> None:
+        """Drop all that is kept for a rule."""
+        for key in [key for key in self.cases if key[0] == rule]:
+            del self.cases[key]
+        for key in [key for key in self.areas if key[0] == rule]:
+            del self.areas[key]
+        self.checked.pop(rule, None)
+        self.refresh()
+
+    def pack(self) -> PackedRare:
+        """Return the members for a snapshot, in the order in which they are kept."""
+        cases = [
+            (rule, subject, [f.pack() for f in c.facts], list(c.seen), [o.pack() for o in c.occurrences], c.due)
+            for (rule, subject), c in self.cases.items()
+        ]
+        areas = [(rule, area, list(h.partners), list(h.runs)) for (rule, area), h in self.areas.items()]
+        return (
+            self.batches.pack(), [self.counts[name] for name in COUNTERS], cases, areas, sorted(self.checked.items())
+        )  # fmt: skip
+
+    @classmethod
+    def unpack(cls, packed: PackedRare) -> Rare:
+        """Return what packed members say."""
+        batches, counts, cases, areas, checked = packed
+        found = cls(Batches.unpack(batches), dict(zip(COUNTERS, counts, strict=True)))
+        for rule, subject, facts, seen, occurrences, due in cases:
+            subject_of(subject)  # a snapshot that names no subject is none
+            one = Case([Fact(*row) for row in facts], list(seen), [Occurrence.unpack(o) for o in occurrences], due)
+            found.cases[rule, subject] = one
+        for rule, area, partners, runs in areas:
+            found.areas[rule, area] = Heard(list(partners), [(begin, end) for begin, end in runs])
+        found.checked = dict(checked)
+        found.refresh()
+        return found
+
+
+def text_of(subject: dict[str, str]) -> str:
+    """Return a subject as the text that keys its case.
+
+    >>> text_of({"system": "LIMS-1"})
+    '{"system": "LIMS-1"}'
+    """
+    return json.dumps(subject, ensure_ascii=False, sort_keys=True)
+
+
+def subject_of(text: str) -> dict[str, str]:
+    """Return the subject of a case's key."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("no subject of a case")
+    return found
+
+
+__all__ = [
+    "COUNTERS", "MAX_CASES", "MAX_FACTS", "MAX_PARTNERS", "MAX_RUNS", "MAX_SEEN", "NOTHING", "Case", "Fact", "Heard",
+    "PackedRare", "Rare", "subject_of", "text_of",
+]  # fmt: skip

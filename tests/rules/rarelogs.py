@@ -1,0 +1,134 @@
+"""Hypothesis strategies: logs of events, decisions and registers that rules over rare records look at."""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+
+from rules.changes import alarm_id
+from rules.pack import Bundle, default_bundle
+from rules.records import Decision, Event, Events, Kind, LogRecord, RegisterRecord, Tick
+from rules.register import Facility
+from rules.rule import CountRule, EventMatch
+
+BEGIN = 1_772_294_400_000
+FACILITY = "TEST-0001"
+MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+AREAS = ["A1", "A2"]
+
+
+def bundle():
+    """Return the shipped packs with two rules more, that count to three and count different terminals."""
+    shipped = default_bundle()
+    base = shipped.rule("data-integrity.full-rights")
+    three = base.model_copy(
+        update={"id": "test.three", "n": 3, "within": 10 * MINUTE, "events": EventMatch(stream="audit", type="action")}
+    )
+    places = three.model_copy(update={"id": "test.places", "n": 2, "distinct": "terminal"})
+    assert isinstance(three, CountRule)
+    return Bundle.of([*shipped.rules, three, places], shipped.tables.values())
+
+
+@st.composite
+def registers(draw):
+    """Draw a facility whose register every check has something to say of."""
+    days = ["2026-03-01", "2026-03-02", "2026-03-30", "2026-03-31", "2026-04-01", "2026-06-01"]
+    sensors = []
+    for i in range(draw(st.integers(1, 4))):
+        sensor = {"tag": f"T{i}", "area": draw(st.sampled_from(AREAS)), "quantity": "temperature", "unit": "Cel"}
+        if draw(st.booleans()):
+            points = [
+                {"at": draw(st.sampled_from([-30, -25, -10, 0, 5, 40, 41])), "error": draw(st.sampled_from([0.5, -0.6, 1.0, -1.1]))}
+                for _ in range(draw(st.integers(0, 2)))
+            ]
+            sensor["calibration"] = {"done": "2025-03-01", "due": draw(st.sampled_from(days)), "points": points}
+        sensors.append(sensor)
+    areas = []
+    for name in AREAS:
+        kind = draw(st.sampled_from(["cold-room", "room-store", "refrigerator", "vehicle", "cryo-tank"]))
+        area = {"id": name, "kind": kind}
+        for key, values in (("floor_m2", [99, 100, 100.5, 301]), ("volume_m3", [20, 20.5]), ("rack_height_m", [4, 4.5, 8, 9])):
+            if draw(st.booleans()):
+                area[key] = draw(st.sampled_from(values))
+        areas.append(area)
+    return Facility.model_validate(
+        {
+            "id": FACILITY, "name": {"zh": "测试", "en": "Test"}, "jurisdiction": "110000",
+            "delivery": draw(st.sampled_from(["10s", "60s"])),
+            "scopes": [{"field": draw(st.sampled_from(["distribution", "manufacture"])), "line": "drug"}],
+            "areas": areas, "sensors": sensors, "devices": [{"id": "UPS", "area": "A1"}],
+        }
+    )  # fmt: skip
+
+
+ACTORS, TERMINALS = ["u-1", "u-2"], ["t-1", "t-2", 7]
+
+
+@st.composite
+def events(draw, now):
+    """Draw one event that happened not long before `now`, and sometimes ahead of it."""
+    back = draw(st.sampled_from([0, 0, 1_000, MINUTE, 5 * MINUTE, 5 * MINUTE + 1, 30 * MINUTE, 3 * HOUR, 49 * HOUR, -MINUTE, -HOUR]))
+    kind = draw(st.sampled_from(["power", "alarm", "alarm", "heartbeat", "disabled", "action", "action"]))
+    event = {"time": now - back, "source": draw(st.sampled_from(["PLC", "UPS", "LIMS"]))}
+    if kind in ("power", "alarm", "heartbeat"):
+        event |= {"stream": "device", "type": kind}
+        if draw(st.integers(0, 3)):
+            event["area"] = draw(st.sampled_from(["A1", "A1", "A2", "NONE"]))
+    else:
+        event |= {"stream": "audit", "type": "audit-disabled" if kind == "disabled" else "action"}
+    fields = {
+        "power": {"state": ["lost", "lost", "on", 1]},
+        "alarm": {"cause": ["power", "power", "temperature"], "state": ["on", "on", "off"]},
+        "disabled": {"system": ["LIMS", "SCADA", 5]},
+        "action": {
+            "actor": ACTORS, "role": ["administrator", "analyst"], "verb": ["change", "create", "delete", "approve"],
+            "terminal": TERMINALS,
+        },
+    }.get(kind, {})  # fmt: skip
+    event["fields"] = {
+        name: draw(st.sampled_from(values)) for name, values in fields.items() if draw(st.integers(0, 7))
+    }
+    return Event.model_validate(event)
+
+
+@st.composite
+def logs(draw):
+    """Draw (facility, log): batches of events, some of them again, decisions on what may stand, ticks."""
+    entity = draw(registers())
+    log = [LogRecord(0, 0, BEGIN, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=entity))]
+    now, old, starts = BEGIN, [], []
+    for _ in range(draw(st.integers(1, 16))):
+        kind = draw(st.sampled_from(["events"] * 6 + ["again", "same", "other", "close", "tick"]))
+        now += draw(st.sampled_from([0, 1_000, MINUTE, 4 * MINUTE, 6 * MINUTE, 40 * MINUTE, 9 * HOUR, 26 * HOUR]))
+        name = f"e{len(log)}"
+        if kind == "tick":
+            log.append(LogRecord(0, len(log), now, Kind.TICK, "", Tick(by="t", role="worker", now=now)))
+            continue
+        if kind == "close" and starts:
+            rule, subject, start = draw(st.sampled_from(starts))
+            payload = Decision(
+                id=f"D{len(log)}", version=1, officer="o-1", second=draw(st.sampled_from([None, "o-1", "o-2"])),
+                code=draw(st.sampled_from(["close-latched", "breach", "data-fraud", "grade-signed"])), revision_seen=0,
+                subject={"alarm": alarm_id(rule, FACILITY, subject, start)}, reason_sha256="0" * 64,
+            )  # fmt: skip
+            log.append(LogRecord(0, len(log), now, Kind.DECISION, FACILITY, payload))
+            continue
+        if kind in ("again", "same", "other") and old:
+            payload = draw(st.sampled_from(old))
+            if kind == "same":
+                payload = payload.model_copy(update={"batch": name})
+            elif kind == "other":
+                payload = payload.model_copy(update={"events": [draw(events(now))]})
+        else:
+            payload = Events(batch=name, events=draw(st.lists(events(now), min_size=1, max_size=4)))
+        for event in payload.events:
+            actor, system = event.fields.get("actor"), event.fields.get("system")
+            starts += [(rule, {"actor": actor}, event.time) for rule in ("data-integrity.full-rights", "test.three") if actor]
+            named = system if isinstance(system, str) else event.source
+            starts.append(("data-integrity.audit-disabled", {"system": named}, event.time))
+            where = event.area or "A1"
+            starts.append(
+                ("cold-chain.power-no-alarm", {"area": where, "device": event.device or event.source}, event.time)
+            )
+        old.append(payload)
+        log.append(LogRecord(0, len(log), now, Kind.EVENTS, FACILITY, payload))
+    return entity, log
