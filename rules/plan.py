@@ -21,7 +21,7 @@ from rules.layout import FROZEN, GAP, LIMIT, NONE
 from rules.params import frozen_param, gap_param, limit_param
 from rules.predicate import in_scope, matches
 from rules.register import Span
-from rules.rule import ClockRule, ConflictRule, FrozenRule, GapRule, LimitRule, RareRule
+from rules.rule import FrozenRule, GapRule, LimitRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -111,10 +111,8 @@ class Plan:
     """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
-    rare: tuple[Rule, ...] = ()
-    """Rules over rare records whose scope the facility is in, by id (rules/rare) ..."""
-    rows: tuple[Rule, ...] = ()
-    """... and those of them that judge rows which are not folded."""
+    rare: tuple[RareRule, ...] = ()
+    """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
     _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
     """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
 
@@ -196,7 +194,6 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
     plan.rare = tuple(rule for _, rule in active if isinstance(rule, RareRule) and in_scope(rule, facility))
-    plan.rows = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule | ConflictRule))
     active = [(rank, rule) for rank, rule in active if not isinstance(rule, RareRule)]
     pool = _Pool()
     blocks: list[Words] = []

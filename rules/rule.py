@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen; of rare records (rules/rare): count, follow_up, register_check, clock, conflict.
+Kinds of this version: limit, gap, frozen; of rare records (rules/rare): count, follow_up, register_check.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 """
 
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
-from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Tag, Whole
+from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.register import AreaKind, Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -147,18 +147,6 @@ class TestEvent(Strict):
     fields: dict[Identifier, Any] = Field(default_factory=dict)
 
 
-class TestPost(Strict):
-    """One row that is received at `at`, stamped that much `ahead` or `behind`."""
-
-    __test__ = False  # not a pytest class
-
-    at: Duration
-    tag: Tag
-    value: Number
-    ahead: Duration = 0
-    behind: Duration = 0
-
-
 class TestRegister(Strict):
     """Another register version that is received at `at`: partial facts as in `register`."""
 
@@ -186,7 +174,6 @@ class RuleTest(Strict):
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
     series: dict[str, TestSeries] = Field(default_factory=dict)
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
-    posts: Annotated[list[TestPost], Field(max_length=1_000)] = Field(default_factory=list)
     later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
     decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
     until: Duration | None = None
@@ -311,19 +298,6 @@ class RegisterCheckRule(RuleBase):
     """sensor-error: what a certificate may show."""
 
 
-class ClockRule(RuleBase):
-    """Rows whose stamps cannot be folded (kind `clock`): of the future or too old, or behind the horizon; latched."""
-
-    kind: Literal["clock"]
-    check: Literal["event-time", "late-evidence"]
-
-
-class ConflictRule(RuleBase):
-    """A row that says otherwise than the row that came before it for the same instant (kind `conflict`); latched."""
-
-    kind: Literal["conflict"]
-
-
 class LimitRule(RuleBase):
     """A measured value outside its limits (kind `limit`)."""
 
@@ -363,6 +337,6 @@ class FrozenRule(RuleBase):
     """Clears after this many different values in a row."""
 
 
-RareRule = CountRule | FollowUpRule | RegisterCheckRule | ClockRule | ConflictRule
+RareRule = CountRule | FollowUpRule | RegisterCheckRule
 """Kinds that plain Python folds (rules/rare)."""
 Rule = Annotated[LimitRule | GapRule | FrozenRule | RareRule, Field(discriminator="kind")]

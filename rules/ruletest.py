@@ -24,7 +24,7 @@ from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
-    from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestPost
+    from rules.rule import Expectation, Rule, RuleTest, TestEvent
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
 FACILITY = "TEST-0001"
@@ -105,13 +105,12 @@ def facility_of(rule: Rule, test: RuleTest) -> Facility:
 def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     """Return the log of a test: the register, then one record a sampling instant; what else it names stands between, by receive time.
 
-    Of one instant rows stand first, then events, posts, registers and decisions, each kind as written.
+    Of one instant rows stand first, then events, registers and decisions, each kind as written.
     """
     log = _rows_of(rule, test)
     extra: list[tuple[int, Kind, Payload]] = [
         (one.at + one.after, Kind.EVENTS, _event_of(i, one)) for i, one in enumerate(test.events)
     ]
-    extra += [(one.at, Kind.READINGS, _post_of(i, one)) for i, one in enumerate(test.posts)]
     for i, later in enumerate(test.later, 1):
         whole = test.model_copy(update={"register_": later.register_})
         extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole))))
@@ -135,13 +134,6 @@ def _event_of(number: int, one: TestEvent) -> Events:
     given = one.model_dump(mode="json", exclude={"at", "after"}, exclude_none=True)
     event = Event.model_validate(given | {"time": BEGIN_MS + one.at})
     return Events(batch=f"e{number}", events=[event])
-
-
-def _post_of(number: int, one: TestPost) -> Readings:
-    at = BEGIN_MS + one.at + one.ahead - one.behind
-    return Readings(
-        f"p{number}", (one.tag,), np.ones(1, np.int32), np.array([at]), np.array([one.value]), np.zeros(1, np.uint8)
-    )
 
 
 def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:

@@ -34,18 +34,16 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
             Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
             Leaf("followed", both("it is followed in time", "按时出现后续事件")),
         ]
-    if isinstance(rule, RegisterCheckRule):
-        three = rule.check != "calibration-due"
-        words = {
-            "sensor-count": both("fewer sensors than needed", "测点数量不足"),
-            "sensor-error": both("a point beyond the largest error", "校准误差超限"),
-            "calibration-due": both("no calibration in force", "校准过期或缺失"),
-        }
-        found = [Leaf(rule.check, words[rule.check], frozenset(Verdict) if three else TWO)]
-        if rule.notice is not None:
-            found.append(Leaf("notice", both("soon due", "即将到期"), TWO))
-        return found
-    return [Leaf(rule.kind, both("a row is refused for it", "存在被拒的记录"), TWO)]
+    three = rule.check != "calibration-due"
+    words = {
+        "sensor-count": both("fewer sensors than needed", "测点数量不足"),
+        "sensor-error": both("a point beyond the largest error", "校准误差超限"),
+        "calibration-due": both("no calibration in force", "校准过期或缺失"),
+    }
+    found = [Leaf(rule.check, words[rule.check], frozenset(Verdict) if three else TWO)]
+    if rule.notice is not None:
+        found.append(Leaf("notice", both("soon due", "即将到期"), TWO))
+    return found
 
 
 def _match_leaves(prefix: str, match: EventMatch) -> list[Leaf]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import strategies as st
 
 from rules.changes import alarm_id
-from rules.pack import Bundle, default_bundle
+from rules.pack import Bundle, default_bundle, load_bundle
 from rules.records import Decision, Event, Events, Kind, LogRecord, RegisterRecord, Tick
 from rules.register import Facility
 from rules.rule import CountRule, EventMatch
@@ -25,7 +27,8 @@ def bundle():
     )
     places = three.model_copy(update={"id": "test.places", "n": 2, "distinct": "terminal"})
     assert isinstance(three, CountRule)
-    return Bundle.of([*shipped.rules, three, places], shipped.tables.values())
+    waiting = load_bundle([Path(__file__).parent / "waiting"]).rules
+    return Bundle.of([*shipped.rules, *waiting, three, places], shipped.tables.values())
 
 
 @st.composite
@@ -37,7 +40,10 @@ def registers(draw):
         sensor = {"tag": f"T{i}", "area": draw(st.sampled_from(AREAS)), "quantity": "temperature", "unit": "Cel"}
         if draw(st.booleans()):
             points = [
-                {"at": draw(st.sampled_from([-30, -25, -10, 0, 5, 40, 41])), "error": draw(st.sampled_from([0.5, -0.6, 1.0, -1.1]))}
+                {
+                    "at": draw(st.sampled_from([-30, -25, -10, 0, 5, 40, 41])),
+                    "error": draw(st.sampled_from([0.5, -0.6, 1.0, -1.1])),
+                }
                 for _ in range(draw(st.integers(0, 2)))
             ]
             sensor["calibration"] = {"done": "2025-03-01", "due": draw(st.sampled_from(days)), "points": points}
@@ -46,7 +52,11 @@ def registers(draw):
     for name in AREAS:
         kind = draw(st.sampled_from(["cold-room", "room-store", "refrigerator", "vehicle", "cryo-tank"]))
         area = {"id": name, "kind": kind}
-        for key, values in (("floor_m2", [99, 100, 100.5, 301]), ("volume_m3", [20, 20.5]), ("rack_height_m", [4, 4.5, 8, 9])):
+        for key, values in (
+            ("floor_m2", [99, 100, 100.5, 301]),
+            ("volume_m3", [20, 20.5]),
+            ("rack_height_m", [4, 4.5, 8, 9]),
+        ):
             if draw(st.booleans()):
                 area[key] = draw(st.sampled_from(values))
         areas.append(area)
@@ -60,44 +70,71 @@ def registers(draw):
     )  # fmt: skip
 
 
-ACTORS, TERMINALS = ["u-1", "u-2"], ["t-1", "t-2", 7]
+ACTORS, TERMINALS = ["u-1", "u-1", "u-2"], ["t-1", "t-2", 7]
+BACK = [
+    0,
+    0,
+    0,
+    1_000,
+    MINUTE,
+    4 * MINUTE,
+    5 * MINUTE,
+    5 * MINUTE + 1,
+    30 * MINUTE,
+    3 * HOUR,
+    49 * HOUR,
+    -MINUTE,
+    -HOUR,
+]
+KINDS = {
+    "power": ["power", "power", "alarm", "heartbeat", "heartbeat"],
+    "audit": ["disabled", "action", "action", "action"],
+    "mixed": ["power", "alarm", "heartbeat", "disabled", "action"],
+}
+FIELDS = {
+    "power": {"state": ["lost", "lost", "lost", "on", 1]},
+    "alarm": {"cause": ["power", "power", "power", "temperature"], "state": ["on", "on", "on", "off"]},
+    "disabled": {"system": ["LIMS", "LIMS", "SCADA", 5]},
+    "action": {
+        "actor": ACTORS, "role": ["administrator", "administrator", "analyst"],
+        "verb": ["change", "change", "create", "delete"], "terminal": TERMINALS,
+    },
+}  # fmt: skip
 
 
 @st.composite
-def events(draw, now):
+def events(draw, now, theme="mixed"):
     """Draw one event that happened not long before `now`, and sometimes ahead of it."""
-    back = draw(st.sampled_from([0, 0, 1_000, MINUTE, 5 * MINUTE, 5 * MINUTE + 1, 30 * MINUTE, 3 * HOUR, 49 * HOUR, -MINUTE, -HOUR]))
-    kind = draw(st.sampled_from(["power", "alarm", "alarm", "heartbeat", "disabled", "action", "action"]))
-    event = {"time": now - back, "source": draw(st.sampled_from(["PLC", "UPS", "LIMS"]))}
+    kind = draw(st.sampled_from(KINDS[theme]))
+    event = {"time": now - draw(st.sampled_from(BACK)), "source": draw(st.sampled_from(["UPS", "UPS", "PLC"]))}
     if kind in ("power", "alarm", "heartbeat"):
         event |= {"stream": "device", "type": kind}
         if draw(st.integers(0, 3)):
-            event["area"] = draw(st.sampled_from(["A1", "A1", "A2", "NONE"]))
+            event["area"] = draw(st.sampled_from(["A1", "A1", "A1", "A2", "NONE"]))
     else:
         event |= {"stream": "audit", "type": "audit-disabled" if kind == "disabled" else "action"}
-    fields = {
-        "power": {"state": ["lost", "lost", "on", 1]},
-        "alarm": {"cause": ["power", "power", "temperature"], "state": ["on", "on", "off"]},
-        "disabled": {"system": ["LIMS", "SCADA", 5]},
-        "action": {
-            "actor": ACTORS, "role": ["administrator", "analyst"], "verb": ["change", "create", "delete", "approve"],
-            "terminal": TERMINALS,
-        },
-    }.get(kind, {})  # fmt: skip
     event["fields"] = {
-        name: draw(st.sampled_from(values)) for name, values in fields.items() if draw(st.integers(0, 7))
+        name: draw(st.sampled_from(values)) for name, values in FIELDS.get(kind, {}).items() if draw(st.integers(0, 11))
     }
     return Event.model_validate(event)
 
 
+def answer(begun, now):
+    """Return the local alarm that a lost power should have had, told at `now`."""
+    return begun.model_copy(
+        update={"type": "alarm", "fields": {"cause": "power", "state": "on"}, "time": begun.time + MINUTE}
+    )
+
+
 @st.composite
 def logs(draw):
-    """Draw (facility, log): batches of events, some of them again, decisions on what may stand, ticks."""
+    """Draw (facility, log): batches of events, some of them again, late answers, decisions on what may stand, ticks."""
     entity = draw(registers())
+    theme = draw(st.sampled_from(["power", "audit", "mixed"]))
     log = [LogRecord(0, 0, BEGIN, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=entity))]
     now, old, starts = BEGIN, [], []
-    for _ in range(draw(st.integers(1, 16))):
-        kind = draw(st.sampled_from(["events"] * 6 + ["again", "same", "other", "close", "tick"]))
+    for _ in range(draw(st.integers(2, 14))):
+        kind = draw(st.sampled_from(["events"] * 5 + ["again", "same", "other", "close", "close", "answer", "tick"]))
         now += draw(st.sampled_from([0, 1_000, MINUTE, 4 * MINUTE, 6 * MINUTE, 40 * MINUTE, 9 * HOUR, 26 * HOUR]))
         name = f"e{len(log)}"
         if kind == "tick":
@@ -112,23 +149,33 @@ def logs(draw):
             )  # fmt: skip
             log.append(LogRecord(0, len(log), now, Kind.DECISION, FACILITY, payload))
             continue
-        if kind in ("again", "same", "other") and old:
+        begun = [event for batch in old for event in batch.events if event.type == "power"]
+        if kind == "answer" and begun:
+            payload = Events(batch=name, events=[answer(draw(st.sampled_from(begun)), now)])
+        elif kind in ("again", "same", "other") and old:
             payload = draw(st.sampled_from(old))
             if kind == "same":
                 payload = payload.model_copy(update={"batch": name})
             elif kind == "other":
-                payload = payload.model_copy(update={"events": [draw(events(now))]})
+                payload = payload.model_copy(update={"events": [draw(events(now, theme))]})
         else:
-            payload = Events(batch=name, events=draw(st.lists(events(now), min_size=1, max_size=4)))
+            payload = Events(batch=name, events=draw(st.lists(events(now, theme), min_size=1, max_size=4)))
         for event in payload.events:
-            actor, system = event.fields.get("actor"), event.fields.get("system")
-            starts += [(rule, {"actor": actor}, event.time) for rule in ("data-integrity.full-rights", "test.three") if actor]
-            named = system if isinstance(system, str) else event.source
-            starts.append(("data-integrity.audit-disabled", {"system": named}, event.time))
-            where = event.area or "A1"
-            starts.append(
-                ("cold-chain.power-no-alarm", {"area": where, "device": event.device or event.source}, event.time)
-            )
+            starts += subjects(event, now)
         old.append(payload)
         log.append(LogRecord(0, len(log), now, Kind.EVENTS, FACILITY, payload))
     return entity, log
+
+
+def subjects(event, now):
+    """Return (rule, subject, start) of alarms that an event may have begun."""
+    t = event.time if event.time <= now + 5 * MINUTE else now
+    actor, system = event.fields.get("actor"), event.fields.get("system")
+    if event.type == "action" and actor:
+        return [(rule, {"actor": actor}, t) for rule in ("data-integrity.full-rights", "test.three", "test.places")]
+    if event.type == "audit-disabled":
+        named = system if isinstance(system, str) else event.source
+        return [("data-integrity.audit-disabled", {"system": named}, t)]
+    if event.type == "power":
+        return [("cold-chain.power-no-alarm", {"area": event.area or "A1", "device": event.source}, t)]
+    return []

@@ -79,7 +79,7 @@ def test_each_event_in_a_batch_of_its_own_changes_nothing(drawn):
     assert without_records(folded(whole, until)) == without_records(folded(single, until))
 
 
-@given(rarelogs.logs(), st.lists(st.integers(1, 40 * rarelogs.HOUR), min_size=1, max_size=20))
+@given(rarelogs.logs(), st.lists(st.integers(20 * rarelogs.MINUTE, 40 * rarelogs.HOUR), min_size=1, max_size=20))
 @QUICK
 def test_more_ticks_change_nothing(drawn, distances):
     _, log = drawn
@@ -123,7 +123,7 @@ def test_the_random_logs_reach_what_the_rules_can_say():
 
     @seed(1)
     @given(rarelogs.logs())
-    @settings(QUICK, max_examples=400, database=None)
+    @settings(QUICK, max_examples=500, database=None)
     def count(drawn):
         changes = folded(drawn[1], drawn[1][-1].received + END)
         seen.update((change.rule, change.change.value) for change in changes)

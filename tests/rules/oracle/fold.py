@@ -130,7 +130,9 @@ class Facility:
                 for at, place, level, subject, key in self.silences.dues(to)
             ]
         if self.rare is not None:
-            found += [((at, place, level, subject), "rare", key) for at, place, level, subject, key in self.rare.dues(to)]
+            found += [
+                ((at, place, level, subject), "rare", key) for at, place, level, subject, key in self.rare.dues(to)
+            ]
         if not found:
             return None
         key, kind, item = min(found, key=lambda f: f[0])
