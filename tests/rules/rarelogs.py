@@ -119,8 +119,8 @@ def events(draw, now, theme="mixed"):
     return Event.model_validate(event)
 
 
-def answer(begun, now):
-    """Return the local alarm that a lost power should have had, told at `now`."""
+def answer(begun):
+    """Return the local alarm that a lost power should have had."""
     return begun.model_copy(
         update={"type": "alarm", "fields": {"cause": "power", "state": "on"}, "time": begun.time + MINUTE}
     )
@@ -151,7 +151,7 @@ def logs(draw):
             continue
         begun = [event for batch in old for event in batch.events if event.type == "power"]
         if kind == "answer" and begun:
-            payload = Events(batch=name, events=[answer(draw(st.sampled_from(begun)), now)])
+            payload = Events(batch=name, events=[answer(draw(st.sampled_from(begun)))])
         elif kind in ("again", "same", "other") and old:
             payload = draw(st.sampled_from(old))
             if kind == "same":

@@ -22,17 +22,22 @@ def test_the_rules_own_tests_pass(outcome):
     assert outcome.differences == []
 
 
-def test_the_shipped_packs_hold_the_first_eight_rules_and_no_fault():
+def test_the_shipped_packs_hold_these_rules_and_no_fault():
     assert lint([SHIPPED]) == []
     assert [rule.id for rule in default_bundle().rules] == [
         "cell-storage.oxygen-low",
         "cell-storage.vapour-high",
         "cleanroom.a-fine",
         "cold-chain.interval-storage",
+        "cold-chain.power-no-alarm",
         "cold-chain.store-out",
+        "data-integrity.audit-disabled",
         "data-integrity.frozen",
+        "data-integrity.full-rights",
         "data-integrity.gap",
         "data-integrity.physical-range",
+        "register.sensor-count",
+        "register.sensor-error",
     ]
 
 
@@ -115,7 +120,8 @@ def test_a_rule_without_firing_and_quiet_tests_is_a_fault(tmp_path):
 def test_a_second_file_of_an_id_needs_a_reason_and_then_wins(tmp_path):
     own = tmp_path / "own"
     shutil.copytree(SHIPPED / "cold-chain", own / "cold-chain")
-    (own / "cold-chain" / "interval-storage.yaml").unlink()
+    for other in ("interval-storage", "power-no-alarm"):
+        (own / "cold-chain" / f"{other}.yaml").unlink()
     path = own / "cold-chain" / "store-out.yaml"
     path.write_text(GOOD.replace("version: 1.0.0", "version: 2.0.0"), encoding="utf-8")
     with pytest.raises(BadInputError) as refused:

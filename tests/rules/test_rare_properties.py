@@ -129,16 +129,11 @@ def test_the_random_logs_reach_what_the_rules_can_say():
         seen.update((change.rule, change.change.value) for change in changes)
 
     count()
-    wanted = {
-        **dict.fromkeys(
-            ("data-integrity.audit-disabled", "data-integrity.full-rights", "test.three", "test.places"),
-            {"raised", "amended", "cleared"},
-        ),
-        "cold-chain.power-no-alarm": {"raised", "amended", "retracted", "cleared"},
-        "register.calibration-due": {"raised", "stepped"},
-        "register.sensor-count": {"raised"},
-        "register.sensor-error": {"raised"},
-    }
+    counting = ("data-integrity.audit-disabled", "data-integrity.full-rights", "test.three", "test.places")
+    wanted = {rule: {"raised", "amended"} for rule in counting}
+    wanted["data-integrity.audit-disabled"].add("cleared")
+    wanted["cold-chain.power-no-alarm"] = {"raised", "retracted", "cleared"}
+    wanted |= {"register.calibration-due": {"raised", "stepped"}}
+    wanted |= {"register.sensor-count": {"raised"}, "register.sensor-error": {"raised"}}
     missing = {rule: kinds - {kind for of, kind in seen if of == rule} for rule, kinds in wanted.items()}
-    missing["test.places"].discard("cleared")
     assert {rule: kinds for rule, kinds in missing.items() if kinds} == {}, seen

@@ -10,8 +10,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 
 from rules.changes import alarm_id
-from rules.records import Decision, Events
 from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rules.records import Decision, Events
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
@@ -59,8 +62,7 @@ def says(match, event):
     if (event.stream, event.type) != (match.stream, match.type):
         return False
     for name, words in match.where.items():
-        words = [words] if isinstance(words, str) else words
-        if event.fields.get(name) not in words:
+        if event.fields.get(name) not in ([words] if isinstance(words, str) else words):
             return False
     return True
 
