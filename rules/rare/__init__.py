@@ -1,1 +1,5 @@
-"""The part of the fold that is plain Python: events, decisions, checks of the register, rows that are refused (ADR 0033)."""
+"""The part of the fold that is plain Python (ADR 0033).
+
+Lives here: what is kept of events, decisions and checks of the register, and the kinds that look at them. Not here: rows of series
+(`rules.kinds`), the models of rules (`rules.rule`), the order of things (`rules.engine`).
+"""

@@ -40,13 +40,13 @@ def meet(rule: FollowUpRule, event: Event, batch: str, now: Now, facility: Facil
             rare.counts["partner_dropped"] += 1
     if first is Verdict.TRUE:
         _begin(rule, event, area, batch, now, facility, heard, emitter)
-    for rule_id, subject in sorted(rare.cases):
-        if rule_id == rule.id and subject_of(subject).get("area") == area:
-            case = rare.cases[rule_id, subject]
-            met = then is Verdict.TRUE and _answered(rule, case, now)
-            came = device and _heard(rule, case, heard, now)
-            if met or came:
-                _again(rule, subject, case, now, emitter)
+    prefix = text_of({"area": area})[:-1] + ","  # of the texts of all its subjects, which name area and device
+    for subject in sorted(key for of, key in rare.cases if of == rule.id and key.startswith(prefix)):
+        case = rare.cases[rule.id, subject]
+        met = then is Verdict.TRUE and _answered(rule, case, now)
+        came = device and _heard(rule, case, heard, now)
+        if met or came:
+            _again(rule, subject, case, now, emitter)
 
 
 def fire(rule: FollowUpRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:

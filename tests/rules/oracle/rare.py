@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 from rules.changes import alarm_id
 from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
@@ -152,7 +152,9 @@ class Rare:
             if timely and begun.t <= past.t <= begun.t + rule.within and says(rule.then, past.event):
                 answered = True
             other = past.event.stream == "device" and past.event.type != rule.first.type
-            before = past.received < due or past.received <= begun.t + rule.allowed
+            # What is due at the instant at which A came is decided behind all that came at that instant.
+            before = past.received < due or past.received == due == begun.received
+            before = before or past.received <= begun.t + rule.allowed
             if other and before and abs(past.t - begun.t) <= rule.silent:
                 heard = True
         return heard and not answered
