@@ -9,10 +9,10 @@ from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
-from rules.rule import LimitRule
+from rules.rule import CumulativeRule, LimitRule
 from rules.ruletest import samples
 from rules.salvage import touches
-from rules.soundness import rule_faults, table_faults
+from rules.soundness import rule_faults, single_faults, table_faults
 from rules.vocabulary import strangers
 
 if TYPE_CHECKING:
@@ -65,13 +65,16 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     )
     faults.extend(_test_faults(rule))
     faults.extend(_step_faults(rule))
-    if isinstance(rule, LimitRule):
+    if isinstance(rule, LimitRule | CumulativeRule):
         faults.extend(_limit_faults(rule, bundle))
+    faults.extend(single_faults(rule, bundle.rules))
     return faults
 
 
 def _source(rule: Rule) -> str:
-    return rule.limits.from_ if isinstance(rule, LimitRule) and isinstance(rule.limits.from_, str) else ""
+    return (
+        rule.limits.from_ if isinstance(rule, LimitRule | CumulativeRule) and isinstance(rule.limits.from_, str) else ""
+    )
 
 
 def _texts(pointer: str, text: Bilingual) -> list[Fault]:
@@ -126,7 +129,7 @@ def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
     return []
 
 
-def _limit_faults(rule: LimitRule, bundle: Bundle) -> list[Fault]:
+def _limit_faults(rule: LimitRule | CumulativeRule, bundle: Bundle) -> list[Fault]:
     faults = []
     source = rule.limits.from_
     wanted = rule.applies_to.get("sensor.quantity", [])

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen; of rare records (rules/rare): count, follow_up, register_check.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic; of rare records (rules/rare): count, follow_up, register_check.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 """
 
@@ -8,17 +8,43 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.register import AreaKind, Scope, Span
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount
+from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
-Predicate = str | Number | Flag | list[str]
-EventStream = Literal["device", "audit", "lab", "trace"]
-EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+WINDOW_STEP = 48_000
+"""A sliding window is kept in 48 parts of whole seconds, ms."""
+UNFROZEN: frozenset[Any] = frozenset({"cleanroom", "cold-room", "cool-store", "room-store", "refrigerator"})
+"""Areas that keep no frozen product: only there does a mean kinetic temperature mean anything."""
+
+
+class Among(Strict):
+    """What a rule may want of a fact beside a value: that it is registered or not, or that a number lies in a span.
+
+    Bounds are in the unit of the fact and inside (`min: 300` takes 300). A number that is not registered lies in no span.
+    """
+
+    registered: Flag | None = None
+    min: Number | None = None
+    max: Number | None = None
+
+    def __str__(self) -> str:
+        """Return it as `offsite rules explain` names it.
+
+        >>> str(Among(min=300)), str(Among(registered=False))
+        ('>= 300', 'not registered')
+        """
+        parts = [] if self.registered is None else ["registered" if self.registered else "not registered"]
+        parts += [f"{op} {bound:g}" for op, bound in ((">=", self.min), ("<=", self.max)) if bound is not None]
+        return " and ".join(parts)
+
+
+Predicate = str | Number | Flag | list[str] | Among
 
 
 class LimitSource(Strict):
@@ -26,11 +52,13 @@ class LimitSource(Strict):
 
     `from`: `sensor` (registered limits), `range` (registered measuring range), the name of a table of the bundle
     (looked up by area facts), or a literal span. `narrower: sensor` takes the registered limit where it is stricter.
+    `side`: of what is registered only this bound counts (a level has a minimum; its maximum is another matter).
     `inclusive`: a value equal to the bound is outside ("less than" in the source).
     """
 
     from_: str | Span = Field(alias="from")
     narrower: Literal["sensor"] | None = None
+    side: Literal["low", "high"] | None = None
     inclusive: Flag = False
 
 
@@ -65,6 +93,8 @@ class Step(Strict):
     """As `after`, counted in registered intervals."""
     beyond: Span | None = None
     for_: Duration = Field(default=0, alias="for")
+    consecutive: Whole | None = Field(default=None, ge=2, le=2)
+    """`beyond` with a time: at least two records must lie there, also when the clock decides."""
     to: Severity
 
 
@@ -211,93 +241,6 @@ class RuleBase(Strict):
     tests: list[RuleTest] = Field(default_factory=list)
 
 
-class EventMatch(Strict):
-    """Which events are meant: stream, type, and what some of their fields hold (one of the words, or a list of them)."""
-
-    stream: EventStream
-    type: EventType
-    where: Annotated[dict[Identifier, str | list[str]], Field(max_length=8)] = Field(default_factory=dict)
-    """A field that is missing, or holds no text, makes it unknown whether the event is meant."""
-
-
-class CountRule(RuleBase):
-    """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
-
-    kind: Literal["count"]
-    events: EventMatch
-    by: Literal["system", "actor", "asset"]
-    """The field that names the subject; `system` falls back on the event's source."""
-    n: Whole = Field(default=1, ge=1, le=1_000)
-    within: Duration = 0
-    """Of one event none is needed; `n` above 1 needs one."""
-    distinct: Identifier | None = None
-    """Count the different texts of this field, not the events."""
-
-
-class FollowUpRule(RuleBase):
-    """An event A that no event B of the same area follows in time (kind `follow_up`); latched, by area and device of A."""
-
-    kind: Literal["follow_up"]
-    first: EventMatch
-    then: EventMatch
-    within: Duration = Field(ge=1_000)
-    """B stands in [A, A + within], event time."""
-    silent: Duration = Field(default=30 * 60_000, ge=60_000)
-    """Unknown where the area's devices sent nothing so long before and after A."""
-    allowed: Duration = 48 * 3_600_000
-    """A B that is received so long after A still takes the alarm back."""
-
-
-class Notice(Strict):
-    """A milder colour that speaks before the instant at which something is due."""
-
-    before: Duration
-    severity: Severity
-
-
-class Rack(Strict):
-    """From this rack height on, or above it: so many sensors per unit begun."""
-
-    height_m: Number = Field(gt=0)
-    inclusive: Flag = False
-    per_unit: Whole = Field(ge=1, le=100)
-
-
-class SensorCount(Strict):
-    """How many temperature sensors areas of these kinds need (GSP annex; limits.md §2.2).
-
-    `least` up to the first `unit` (m2 of floor, m3 of a vehicle), one more for each further one that is begun; without a unit
-    `least` is all. `racks`: from the first rack height (m) that holds, so many per unit begun, at least `least`.
-    """
-
-    kinds: Annotated[list[AreaKind], Field(min_length=1, max_length=16)]
-    least: Whole = Field(ge=1, le=100)
-    unit: Number | None = Field(default=None, gt=0)
-    of: Literal["floor_m2", "volume_m3"] = "floor_m2"
-    racks: Annotated[list[Rack], Field(max_length=4)] = Field(default_factory=list)
-
-
-class ErrorBand(Strict):
-    """The largest error of a sensor at reference values from `low` to `high`; where two bands meet the stricter holds."""
-
-    low: Number
-    high: Number
-    error: Number = Field(gt=0)
-
-
-class RegisterCheckRule(RuleBase):
-    """What the register says of itself (kind `register_check`), judged when it changes and when a date passes."""
-
-    kind: Literal["register_check"]
-    check: Literal["sensor-count", "sensor-error", "calibration-due"]
-    notice: Notice | None = None
-    """calibration-due: a milder colour before the date."""
-    counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
-    """sensor-count: what areas need."""
-    errors: Annotated[list[ErrorBand], Field(max_length=8)] = Field(default_factory=list)
-    """sensor-error: what a certificate may show."""
-
-
 class LimitRule(RuleBase):
     """A measured value outside its limits (kind `limit`)."""
 
@@ -337,6 +280,97 @@ class FrozenRule(RuleBase):
     """Clears after this many different values in a row."""
 
 
+class CumulativeRule(RuleBase):
+    """Time beyond a limit, summed over a sliding window of event time (kind `cumulative`)."""
+
+    kind: Literal["cumulative"]
+    limits: LimitSource
+    total: Duration = Field(gt=0)
+    """Raised when the sum reaches this."""
+    clear_below: Duration = Field(gt=0)
+    """Cleared when the sum is less than this."""
+    window: Duration = 24 * 60 * 60_000
+    idle_while: RuleId | None = None
+    """A limit rule, also named in `reads`: what lies inside one of its occurrences on the series does not count."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CumulativeRule:
+        if not self.clear_below <= self.total <= self.window:
+            raise ValueError("clear_below is at most total, and total at most window")
+        if self.window % WINDOW_STEP:
+            raise ValueError("a window is a whole number of 48 s")
+        if self.idle_while is not None and self.idle_while not in self.reads:
+            raise ValueError("the rule of idle_while is also named in reads")
+        return self
+
+
+class MeanKineticRule(RuleBase):
+    """Mean kinetic temperature of the twelve months before a month's end (kind `mean_kinetic`)."""
+
+    kind: Literal["mean_kinetic"]
+    above: Number = Field(ge=-100, le=1_000)
+    """Raised when the mean lies above this, degrees Celsius."""
+    clear_at: Number = Field(ge=-100, le=1_000)
+    """Cleared when the mean is at most this."""
+
+    @model_validator(mode="after")
+    def _unfrozen(self) -> MeanKineticRule:
+        if self.clear_at > self.above:
+            raise ValueError("clear_at is at most above")
+        kinds = self.applies_to.get("area.kind")
+        named = set(kinds if isinstance(kinds, list) else [kinds])
+        if self.applies_to.get("sensor.quantity") not in ("temperature", ["temperature"]):
+            raise ValueError("applies_to names sensor.quantity: temperature")
+        if not named or not named <= UNFROZEN:
+            raise ValueError(
+                f"applies_to names the area.kind, of {', '.join(sorted(UNFROZEN))}: never of frozen product"
+            )
+        return self
+
+
+class CountRule(RuleBase):
+    """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
+
+    kind: Literal["count"]
+    events: EventMatch
+    by: Literal["system", "actor", "asset"]
+    """The field that names the subject; `system` falls back on the event's source."""
+    n: Whole = Field(default=1, ge=1, le=1_000)
+    within: Duration = 0
+    """Of one event none is needed; `n` above 1 needs one."""
+    distinct: Identifier | None = None
+    """Count the different texts of this field, not the events."""
+
+
+class FollowUpRule(RuleBase):
+    """An event A that no event B of the same area follows in time (kind `follow_up`); latched, by area and device of A."""
+
+    kind: Literal["follow_up"]
+    first: EventMatch
+    then: EventMatch
+    within: Duration = Field(ge=1_000)
+    """B stands in [A, A + within], event time."""
+    silent: Duration = Field(default=30 * 60_000, ge=60_000)
+    """Unknown where the area's devices sent nothing so long before and after A."""
+    allowed: Duration = 48 * 3_600_000
+    """A B that is received so long after A still takes the alarm back."""
+
+
+class RegisterCheckRule(RuleBase):
+    """What the register says of itself (kind `register_check`), judged when it changes and when a date passes."""
+
+    kind: Literal["register_check"]
+    check: Literal["sensor-count", "sensor-error", "calibration-due"]
+    notice: Notice | None = None
+    """calibration-due: a milder colour before the date."""
+    counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
+    """sensor-count: what areas need."""
+    errors: Annotated[list[ErrorBand], Field(max_length=8)] = Field(default_factory=list)
+    """sensor-error: what a certificate may show."""
+
+
 RareRule = CountRule | FollowUpRule | RegisterCheckRule
 """Kinds that plain Python folds (rules/rare)."""
-Rule = Annotated[LimitRule | GapRule | FrozenRule | RareRule, Field(discriminator="kind")]
+SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule
+"""Kinds that the compiled pass folds, series by series (rules/kinds)."""
+Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]

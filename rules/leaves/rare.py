@@ -16,9 +16,10 @@ from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from rules.rareparts import EventMatch
     from rules.records import Event, LogRecord
     from rules.register import Facility
-    from rules.rule import EventMatch, RareRule
+    from rules.rule import RareRule
 
 
 def leaves_of(rule: RareRule) -> list[Leaf]:

@@ -11,9 +11,10 @@ from rules.facts import area_in_force, facts_of_area
 from rules.predicate import holds
 
 if TYPE_CHECKING:
+    from rules.rareparts import EventMatch
     from rules.records import Event, Events
     from rules.register import Facility
-    from rules.rule import EventMatch, Rule
+    from rules.rule import Rule
 
 MAX_SUBJECT = 128
 FUTURE_MS = 5 * 60_000

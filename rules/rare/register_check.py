@@ -20,8 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rules.emission import Emitter
+    from rules.rareparts import SensorCount
     from rules.register import Area, Calibration, Facility, Sensor
-    from rules.rule import RegisterCheckRule, SensorCount
+    from rules.rule import RegisterCheckRule
 
 
 @dataclass(frozen=True, slots=True)

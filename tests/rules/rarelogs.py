@@ -8,9 +8,10 @@ from hypothesis import strategies as st
 
 from rules.changes import alarm_id
 from rules.pack import Bundle, default_bundle, load_bundle
+from rules.rareparts import EventMatch
 from rules.records import Decision, Event, Events, Kind, LogRecord, RegisterRecord, Tick
 from rules.register import Facility
-from rules.rule import CountRule, EventMatch
+from rules.rule import CountRule
 
 BEGIN = 1_772_294_400_000
 FACILITY = "TEST-0001"

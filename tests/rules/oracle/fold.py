@@ -11,8 +11,8 @@ from rules.models import Severity
 from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
 from rules.predicate import matches
 from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import FrozenRule, LimitRule
-from tests.rules.oracle import frozen, limit, rare
+from rules.rule import CumulativeRule, FrozenRule, LimitRule, MeanKineticRule
+from tests.rules.oracle import cumulative, frozen, limit, mean_kinetic, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -23,6 +23,10 @@ COLOURS = [s.value for s in Severity]
 
 def rank(colour):
     return COLOURS.index(colour)
+
+
+def fits(fact, wanted):
+    return fact in wanted if isinstance(wanted, list) else fact == wanted
 
 
 class Watch:
@@ -171,6 +175,8 @@ class Facility:
         )
 
     def proof(self, watch, event):
+        if isinstance(watch.rule, CumulativeRule | MeanKineticRule):
+            return event.value
         if not isinstance(watch.rule, LimitRule):
             return None
         if event.kind == "unknown":
@@ -212,12 +218,17 @@ class Facility:
             if not found:
                 return None
             low, high = found[:2]
-            db = rule.clear.deadband
+            db, opens = rule.clear.deadband, rule.when.consecutive
+            for row in self.bundle.tables[rule.limits.from_].rows if rule.limits.from_ in self.bundle.tables else []:
+                if all(fits(facts[name], wanted) for name, wanted in row.where.items()):
+                    db = db if row.deadband is None else row.deadband
+                    opens = opens if row.consecutive is None else row.consecutive
+                    break
             if isinstance(db, str):
                 db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
             if math.isfinite(high - low):
                 db = min(db, (high - low) / 4)
-            steps = []
+            steps, counted = [], set()
             for s in rule.severity.steps:
                 if s.beyond is None:
                     steps.append(
@@ -229,9 +240,10 @@ class Facility:
                         math.inf if s.beyond.high is None else s.beyond.high,
                     )
                     steps.append(("beyond", bounds, s.for_, s.to.rank))
+                    counted |= {len(steps) - 1} if s.consecutive else set()
             numbers = limit.Limits(
-                low, high, db, rule.limits.inclusive, rule.when.consecutive, rule.when.on_delay, rule.clear.consecutive,
-                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown,
+                low, high, db, rule.limits.inclusive, opens, rule.when.on_delay, rule.clear.consecutive,
+                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown, counted,
             )  # fmt: skip
 
             def known(v, q):
@@ -254,7 +266,34 @@ class Facility:
             return Watch(
                 rule, place, sensor, frozen.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
             )
+        if isinstance(rule, CumulativeRule):
+            return self.total(rule, place, sensor, interval, facility, facts, span)
+        if isinstance(rule, MeanKineticRule):
+            numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
+            return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
         return None
+
+    def knows(self, rule, span):
+        def known(v, q):
+            counted = q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
+            return counted and not math.isnan(v) and span[0] <= v <= span[1]
+
+        return known
+
+    def total(self, rule, place, sensor, interval, facility, facts, span):
+        found = bounds_of(rule, sensor, facts, self.bundle)
+        if not found:
+            return None
+        single = None
+        other = None if rule.idle_while is None else self.bundle.rule(rule.idle_while)
+        if other is not None and matches(other, facility, facts):
+            watch = self.watch(other, place, sensor, interval, facility, facts, span)
+            single = watch and watch.numbers
+        numbers = cumulative.Total(
+            found[0], found[1], rule.limits.inclusive, rule.total, rule.clear_below, rule.window,
+            rule.severity.base.rank, interval, facility.delivery, max(rule.unknown.max, 3 * interval), single,
+        )  # fmt: skip
+        return Watch(rule, place, sensor, cumulative.decide, numbers, self.knows(rule, span))
 
     def readings(self, batch, received):
         content = [list(batch.tags), *(column.tolist() for column in (batch.counts, batch.time, batch.quality))]
