@@ -110,9 +110,9 @@ def _taken(emitter: Emitter, rule: str) -> list[tuple[dict[str, str], Occurrence
         if group.rule == rule:
             found.append(({"area": group.place} if group.place else {}, group.occurrence))
     state.groups = [group for group in state.groups if group.rule != rule]
-    for rule_id, subject in sorted(key for key in state.rare.cases if key[0] == rule):
-        found += [(subject_of(subject), occurrence) for occurrence in state.rare.cases[rule_id, subject].occurrences]
-    state.rare.forget(rule)
+    cases = sorted(state.rare.of(rule).items())
+    found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
+    state.rare.vacate(rule)
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted = NONE, False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from rules import kernels, layout, stored
@@ -15,7 +16,7 @@ from rules.kinds.table import CODES, KINDS
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
-from rules.rare.store import Rare
+from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 
 if TYPE_CHECKING:
@@ -181,8 +182,9 @@ class FacilityState:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
+        rare = self.rare.counts if self.plan is not None and self.plan.rare else {}
         no_room = 0 if self.plan is None else self.plan.no_room
-        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **self.rare.counts}
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **rare}
 
     def snapshot(self, through: int) -> bytes:
         """Return the whole state. Equal states give equal bytes.
@@ -214,7 +216,7 @@ class FacilityState:
                     if rows
                 ),
                 groups=[group.pack() for group in self.groups],
-                rare=self.rare.pack(),
+                rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.LAYOUTS,
@@ -240,7 +242,7 @@ class FacilityState:
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
-        self.rare = Rare.unpack(body.rare)
+        self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
             self.refresh_all()

@@ -8,7 +8,7 @@ from rules.changes import Leaf, Verdict
 from rules.layout import HORIZON_MS
 from rules.rare.match import applies, area_of, digest_of, is_meant, name_of, text_of_field
 from rules.rare.speak import Now, settle
-from rules.rare.store import MAX_FACTS, Fact, text_of
+from rules.rare.store import Fact, text_of
 
 if TYPE_CHECKING:
     from rules.emission import Emitter
@@ -39,8 +39,13 @@ def meet(rule: CountRule, event: Event, batch: str, now: Now, facility: Facility
     edge = newest - rule.within - HORIZON_MS
     if rule.n > 1 and now.at <= edge:
         rare.counts["event_stale"] += 1
+        case.remember(digest)
         return
-    case.facts = [fact for fact in case.facts if fact.counts or fact.t > edge]
+    if rule.n > 1:
+        gone = [fact for fact in case.facts if not fact.counts and fact.t <= edge]
+        for fact in gone:
+            case.remember(fact.digest)
+        case.facts = [fact for fact in case.facts if fact not in gone]
     case.facts.append(Fact(now.at, now.received, digest, batch, text))
     case.facts.sort(key=lambda fact: (fact.t, fact.digest))
     for fact in case.facts:
@@ -49,7 +54,7 @@ def meet(rule: CountRule, event: Event, batch: str, now: Now, facility: Facility
         expr=f"events {event.stream} {event.type}", left=float(number(rule, case, newest, edge)), op=">=",
         right=float(rule.n), verdict=Verdict.TRUE if any(f.counts for f in case.facts) else Verdict.FALSE,
     )  # fmt: skip
-    _bound(rule, case, emitter)
+    bound(rule.id, case, emitter)
     settle(rule, subject, case, [leaf], now, emitter)
 
 
@@ -64,11 +69,11 @@ def reached(rule: CountRule, case: Case, t: int, edge: int) -> bool:
     return number(rule, case, t, edge) >= rule.n
 
 
-def _bound(rule: CountRule, case: Case, emitter: Emitter) -> None:
-    """Keep a case within its bound: the oldest goes, but for the first occasion, which is the alarm's start."""
-    while len(case.facts) > MAX_FACTS:
+def bound(rule: str, case: Case, emitter: Emitter) -> None:
+    """Keep a case within its bounds: the oldest goes, but for the first occasion, which is the alarm's start."""
+    rare = emitter.state.rare
+    while rare.is_full(rule, case):
         first = next((i for i, fact in enumerate(case.facts) if fact.counts), None)
         gone = case.facts.pop(1 if first == 0 else 0)
         case.remember(gone.digest)
-        emitter.state.rare.counts["fact_dropped"] += 1
-    assert rule.n <= MAX_FACTS  # noqa: S101 - soundness refuses others: such a count could never be reached
+        rare.counts["fact_dropped"] += 1

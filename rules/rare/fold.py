@@ -36,8 +36,13 @@ LEVEL = 3
 
 
 def events(state: FacilityState, payload: Events, received: int, emitter: Emitter) -> None:
-    """Fold a batch of events one by one; an id that comes again changes nothing, with other content it is counted."""
+    """Fold a batch of events one by one; an id that comes again changes nothing, with other content it is counted.
+
+    A facility without rules over rare records keeps nothing of them.
+    """
     rare = state.rare
+    if state.plan is None or not state.plan.rare:  # nothing is asked of events: nothing is kept of them
+        return
     seen = rare.batches.meet_digest(payload.batch, digest_of_batch(payload), received)
     rare.counts["event_repeated"] += seen is Seen.REPEATED
     rare.counts["event_conflict"] += seen is Seen.CONFLICT
@@ -47,8 +52,6 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
     for event in payload.events:
         rare.counts["events"] += 1
         rare.counts["event_future"] += event.time > received + FUTURE_MS
-        if state.plan is None:
-            continue
         for rule in state.plan.rare:
             step = partial(
                 _event, state, rule, event, payload.batch, Now(time_of(event, received), received, records), emitter
@@ -74,13 +77,15 @@ def decision(state: FacilityState, payload: Decision, received: int, emitter: Em
     fraud = payload.code == "data-fraud"
     if alarm is None or payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
         return
-    for (rule_id, subject), case in state.rare.cases.items():
-        standing = case.standing
-        rule = emitter.bundle.rule(rule_id)
-        if standing is not None and standing.alarm == alarm and isinstance(rule, LATCHED):
+    for rule in () if state.plan is None else state.plan.rare:
+        if not isinstance(rule, LATCHED):
+            continue
+        for subject, case in state.rare.of(rule.id).items():
+            if case.standing is None or case.standing.alarm != alarm:
+                continue
             read = RecordRead(kind=Kind.DECISION, id=f"{payload.id}/{payload.version}")
             now = Now(received, received, [read])
-            attempt(emitter, rule_id, received, partial(_close, rule, subject, case, payload.code, now, emitter))
+            attempt(emitter, rule.id, received, partial(_close, rule, subject, case, payload.code, now, emitter))
             state.rare.refresh()
             return
 
@@ -97,13 +102,14 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
 
 
 def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
-    """Return what rare rules decide at `due`, as (rule rank, level, subject, -1, place among the cases)."""
+    """Return what rare rules decide at `due`, as (rule rank, level, subject or nothing, -1, -1)."""
     if state.rare.due != due:
         return []
     ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
     found = [
-        (ranks[rule], LEVEL, subject, -1, i)
-        for i, ((rule, subject), case) in enumerate(state.rare.cases.items())
+        (ranks[rule], LEVEL, subject, -1, -1)
+        for rule, cases in state.rare.cases.items()
+        for subject, case in cases.items()
         if case.due == due
     ]
     found += [(ranks[rule], LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
@@ -117,7 +123,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
-        (_, subject), case = list(state.rare.cases.items())[first[4]]
+        subject = first[2]
+        case = state.rare.cases[rule.id][subject]
         case.due = NEVER
         if isinstance(rule, FollowUpRule):
             attempt(emitter, rule.id, due, partial(follow_up.fire, rule, subject, case, Now(due, due), emitter))
@@ -132,11 +139,12 @@ def leave(state: FacilityState, plan: Plan, received: int, why: RecordRead, emit
     for rule_id, rule in before.items():
         if kinds.get(rule_id) == rule.kind:
             continue
-        for key in sorted(key for key in rare.cases if key[0] == rule_id):
-            attempt(
-                emitter, rule_id, received, partial(_abandon, rule, key[1], rare.cases[key], received, why, emitter)
-            )
-        rare.forget(rule_id)
+        for subject, case in sorted(rare.of(rule_id).items()):
+            attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, emitter))
+        rare.vacate(rule_id)
+    areas = {area.id for area in plan.facility.areas}
+    for key in [key for key in rare.areas if key[1] not in areas]:
+        del rare.areas[key]
 
 
 def _abandon(rule: Rule, subject: str, case: Case, received: int, why: RecordRead, emitter: Emitter) -> None:

@@ -8,9 +8,10 @@ from rules.changes import Leaf, Verdict
 from rules.facts import area_in_force
 from rules.instants import format_duration
 from rules.layout import NEVER
+from rules.rare.count import bound
 from rules.rare.match import applies, area_of, device_of, digest_of, is_meant
 from rules.rare.speak import Now, settle
-from rules.rare.store import MAX_FACTS, MAX_PARTNERS, Fact, Heard, subject_of, text_of
+from rules.rare.store import MAX_PARTNERS, Fact, Heard, subject_of, text_of
 
 if TYPE_CHECKING:
     from rules.emission import Emitter
@@ -41,8 +42,9 @@ def meet(rule: FollowUpRule, event: Event, batch: str, now: Now, facility: Facil
     if first is Verdict.TRUE:
         _begin(rule, event, area, batch, now, facility, heard, emitter)
     prefix = text_of({"area": area})[:-1] + ","  # of the texts of all its subjects, which name area and device
-    for subject in sorted(key for of, key in rare.cases if of == rule.id and key.startswith(prefix)):
-        case = rare.cases[rule.id, subject]
+    cases = rare.of(rule.id)
+    for subject in sorted(key for key in cases if key.startswith(prefix)):
+        case = cases[subject]
         met = then is Verdict.TRUE and _answered(rule, case, now)
         came = device and _heard(rule, case, heard, now)
         if met or came:
@@ -76,12 +78,8 @@ def _begin(
     due = max(now.at + rule.within + facility.delivery, now.received)
     case.facts.append(Fact(now.at, now.received, digest, batch, due=due))
     case.facts.sort(key=lambda fact: (fact.t, fact.digest))
-    if len(case.facts) > MAX_FACTS:
-        gone = case.facts.pop(1)  # the first may be the alarm's start
-        case.remember(gone.digest)
-        rare.counts["fact_dropped"] += 1
+    bound(rule.id, case, emitter)
     _due(case)
-    rare.refresh()
 
 
 def _answered(rule: FollowUpRule, case: Case, now: Now) -> bool:
@@ -109,7 +107,6 @@ def _heard(rule: FollowUpRule, case: Case, heard: Heard, now: Now) -> bool:
 
 def _again(rule: FollowUpRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
     _due(case)
-    emitter.state.rare.refresh()
     missed = any(fact.counts for fact in case.facts)
     leaf = Leaf(
         expr=f"{rule.then.stream} {rule.then.type} after {rule.first.type}", left=0.0 if missed else None, op="within",

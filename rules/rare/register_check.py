@@ -13,7 +13,7 @@ from rules.instants import start_of_day
 from rules.layout import NEVER
 from rules.predicate import holds
 from rules.rare.speak import Now, close, open_case, tell
-from rules.rare.store import text_of
+from rules.rare.store import MAX_CHECKED, text_of
 from rules.register import ZONE, Quantity
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def check(rule: RegisterCheckRule, now: Now, emitter: Emitter) -> None:
     state = emitter.state
     rare, plan = state.rare, state.planned
     found = {one.subject: one for one in findings(rule, plan.facility, now.received, state.registered)}
-    standing = {subject for (of, subject), case in rare.cases.items() if of == rule.id and case.standing is not None}
+    standing = {subject for subject, case in rare.of(rule.id).items() if case.standing is not None}
     for subject in sorted(standing | {s for s, one in found.items() if one.verdict is Verdict.TRUE}):
-        case = rare.case(rule.id, subject)
+        case = rare.case(rule.id, subject, MAX_CHECKED)
         if case is None:
             continue
         alarm, one = case.standing, found.get(subject)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, alarm_id
 from rules.layout import HORIZON_MS, NONE
 from rules.occurrence import Occurrence
-from rules.rare.store import MAX_SEEN, subject_of
+from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.wording_rare import message
 
@@ -51,10 +51,9 @@ def open_case(
 ) -> Occurrence:  # fmt: skip
     """Raise the alarm of a case; its id counts earlier uses of the same start."""
     named = subject_of(subject)
-    use = 1 + sum(o.first_start == start for o in case.occurrences)
-    alarm = alarm_id(rule.id, emitter.state.facility, named, start, use)
+    alarm = alarm_id(rule.id, emitter.state.facility, named, start, case.use(start))
     occurrence = Occurrence(alarm, start, start, NONE, sev, sev, now.received)
-    case.occurrences = [*case.occurrences[-MAX_SEEN:], occurrence]
+    case.last = occurrence
     tell(rule, subject, case, occurrence, ChangeKind.RAISED, leaves, now, emitter, late=late)
     return occurrence
 

@@ -13,11 +13,15 @@ from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
 
 MAX_CASES = 2_000
-"""Subjects of rules that a facility's state holds; the one that is longest untouched goes out first, never a standing alarm."""
+"""Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
+MAX_CHECKED = 12_000
+"""Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
 MAX_FACTS = 256
-"""Events that one case keeps."""
+"""Events that one case keeps ..."""
+MAX_ALL_FACTS = 10_000
+"""... and all cases of a rule together, beside the first of each."""
 MAX_SEEN = 64
-"""Digests of closed events that one case knows again, and ended alarms whose start may come again."""
+"""Digests of closed events that one case knows again, and starts of alarms that may come again."""
 MAX_PARTNERS = 64
 """Events B that one area keeps for one rule ..."""
 MAX_RUNS = 32
@@ -28,13 +32,16 @@ COUNTERS = (
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+_Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 PackedFact: TypeAlias = tuple[_At, _At, str, str, str, bool, _At]
-PackedCase: TypeAlias = tuple[str, str, list[PackedFact], list[str], list[Packed], _At]
+PackedCase: TypeAlias = tuple[str, str, list[PackedFact], list[str], Packed | None, list[tuple[_At, _Some]], _At]
 PackedArea: TypeAlias = tuple[str, str, list[_At], list[tuple[_At, _At]]]
-PackedRare: TypeAlias = tuple[PackedBatches, list[int], list[PackedCase], list[PackedArea], list[tuple[str, _At]]]
+PackedRare: TypeAlias = tuple[
+    PackedBatches, list[tuple[str, _Some]], list[PackedCase], list[PackedArea], list[tuple[str, _At]]
+]
 """In a snapshot: batches of events, counters, cases, areas, when each check of the register is due."""
-NOTHING: PackedRare = ((0, [], b"", b""), [0] * len(COUNTERS), [], [], [])
-"""What a snapshot holds that was written before rare records were folded."""
+NOTHING: PackedRare = ((0, [], b"", b""), [], [], [], [])
+"""Where no rule over rare records was ever in force: a snapshot then has no such member."""
 
 
 @dataclass(slots=True)
@@ -64,15 +71,25 @@ class Case:
     """By (event time, digest)."""
     seen: list[str] = field(default_factory=list)
     """Digests of events that were closed or met: one that comes again changes nothing. Newest last."""
-    occurrences: list[Occurrence] = field(default_factory=list)
-    """What was told: the ended ones that came last, and the one that stands."""
+    last: Occurrence | None = None
+    """The alarm that stands, or the one that ended last."""
+    uses: dict[int, int] = field(default_factory=dict)
+    """Start -> how many alarms were raised with it, which enters their ids; the one raised last stands last."""
     due: int = NEVER
     """The next decision by the clock, or, of a check of the register, never."""
 
     @property
     def standing(self) -> Occurrence | None:
         """Return the alarm that stands, or None."""
-        return self.occurrences[-1] if self.occurrences and self.occurrences[-1].active else None
+        return self.last if self.last is not None and self.last.active else None
+
+    def use(self, start: int) -> int:
+        """Return how often an alarm was raised with a start, this time included."""
+        times = self.uses.pop(start, 0) + 1
+        self.uses[start] = times
+        while len(self.uses) > MAX_SEEN:
+            del self.uses[next(iter(self.uses))]
+        return times
 
     def knows(self, digest: str) -> bool:
         """Say whether an event is kept, or was closed not long ago."""
@@ -116,8 +133,8 @@ class Rare:
 
     batches: Batches = field(default_factory=Batches)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
-    cases: dict[tuple[str, str], Case] = field(default_factory=dict)
-    """(rule, subject as text) -> case; the one that was touched last stands last."""
+    cases: dict[str, dict[str, Case]] = field(default_factory=dict)
+    """Rule -> subject as text -> case; the one that was touched last stands last."""
     areas: dict[tuple[str, str], Heard] = field(default_factory=dict)
     """(rule, area) -> what was heard."""
     checked: dict[str, int] = field(default_factory=dict)
@@ -127,29 +144,44 @@ class Rare:
 
     def refresh(self) -> None:
         """Recompute the earliest decision by the clock."""
-        cases = min((case.due for case in self.cases.values()), default=NEVER)
+        cases = min((case.due for of in self.cases.values() for case in of.values()), default=NEVER)
         self.due = min(cases, min(self.checked.values(), default=NEVER))
 
-    def case(self, rule: str, subject: str) -> Case | None:
+    def of(self, rule: str) -> dict[str, Case]:
+        """Return the cases of a rule, by subject."""
+        return self.cases.get(rule, {})
+
+    def case(self, rule: str, subject: str, most: int | None = None) -> Case | None:
         """Return the case of a rule and a subject, touched; a new one if there is room. None: left out, and counted."""
-        key = (rule, subject)
-        case = self.cases.pop(key, None)
+        cases = self.cases.setdefault(rule, {})
+        case = cases.pop(subject, None)
         if case is None:
-            if len(self.cases) >= MAX_CASES:
-                idle = next((k for k, c in self.cases.items() if c.standing is None and c.due == NEVER), None)
+            if len(cases) >= (MAX_CASES if most is None else most):
+                idle = next((k for k, c in cases.items() if c.standing is None and c.due == NEVER), None)
                 if idle is None:
                     self.counts["event_left_out"] += 1
                     return None
-                del self.cases[idle]
+                del cases[idle]
                 self.counts["case_dropped"] += 1
             case = Case()
-        self.cases[key] = case
+        cases[subject] = case
         return case
 
-    def forget(self, rule: str) -> None:
-        """Drop all that is kept for a rule."""
-        for key in [key for key in self.cases if key[0] == rule]:
-            del self.cases[key]
+    def is_full(self, rule: str, case: Case) -> bool:
+        """Say whether a case has to give up an event; the last one that it has stays."""
+        kept = len(case.facts)
+        return kept > 1 and (kept > MAX_FACTS or sum(len(c.facts) for c in self.of(rule).values()) > MAX_ALL_FACTS)
+
+    def vacate(self, rule: str) -> None:
+        """Stop watching for a rule: of its cases stays what tells a later alarm from an earlier one."""
+        kept = {}
+        for subject, case in self.cases.pop(rule, {}).items():
+            for fact in case.facts:
+                case.remember(fact.digest)
+            if case.uses:
+                kept[subject] = Case(seen=case.seen, uses=case.uses)
+        if kept:
+            self.cases[rule] = kept
         for key in [key for key in self.areas if key[0] == rule]:
             del self.areas[key]
         self.checked.pop(rule, None)
@@ -158,23 +190,31 @@ class Rare:
     def pack(self) -> PackedRare:
         """Return the members for a snapshot, in the order in which they are kept."""
         cases = [
-            (rule, subject, [f.pack() for f in c.facts], list(c.seen), [o.pack() for o in c.occurrences], c.due)
-            for (rule, subject), c in self.cases.items()
-        ]
-        areas = [(rule, area, list(h.partners), list(h.runs)) for (rule, area), h in self.areas.items()]
-        return (
-            self.batches.pack(), [self.counts[name] for name in COUNTERS], cases, areas, sorted(self.checked.items())
-        )  # fmt: skip
+            (
+                rule, subject, [f.pack() for f in c.facts], list(c.seen), None if c.last is None else c.last.pack(),
+                list(c.uses.items()), c.due,
+            )
+            for rule, of in sorted(self.cases.items())
+            for subject, c in of.items()
+        ]  # fmt: skip
+        areas = [(rule, area, list(h.partners), list(h.runs)) for (rule, area), h in sorted(self.areas.items())]
+        counts = [(name, number) for name, number in self.counts.items() if number]
+        return (self.batches.pack(), counts, cases, areas, sorted(self.checked.items()))
 
     @classmethod
     def unpack(cls, packed: PackedRare) -> Rare:
-        """Return what packed members say."""
+        """Return what packed members say.
+
+        Raises:
+            ValueError: a case without a subject.
+        """
         batches, counts, cases, areas, checked = packed
-        found = cls(Batches.unpack(batches), dict(zip(COUNTERS, counts, strict=True)))
-        for rule, subject, facts, seen, occurrences, due in cases:
+        found = cls(Batches.unpack(batches), dict.fromkeys(COUNTERS, 0) | dict(counts))
+        for rule, subject, facts, seen, last, uses, due in cases:
             subject_of(subject)  # a snapshot that names no subject is none
-            one = Case([Fact(*row) for row in facts], list(seen), [Occurrence.unpack(o) for o in occurrences], due)
-            found.cases[rule, subject] = one
+            alarm = None if last is None else Occurrence.unpack(last)
+            one = Case([Fact(*row) for row in facts], list(seen), alarm, dict(uses), due)
+            found.cases.setdefault(rule, {})[subject] = one
         for rule, area, partners, runs in areas:
             found.areas[rule, area] = Heard(list(partners), [(begin, end) for begin, end in runs])
         found.checked = dict(checked)
@@ -200,6 +240,6 @@ def subject_of(text: str) -> dict[str, str]:
 
 
 __all__ = [
-    "COUNTERS", "MAX_CASES", "MAX_FACTS", "MAX_PARTNERS", "MAX_RUNS", "MAX_SEEN", "NOTHING", "Case", "Fact", "Heard",
-    "PackedRare", "Rare", "subject_of", "text_of",
+    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_RUNS", "MAX_SEEN", "NOTHING",
+    "Case", "Fact", "Heard", "PackedRare", "Rare", "subject_of", "text_of",
 ]  # fmt: skip

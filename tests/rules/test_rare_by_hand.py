@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from unittest.mock import patch
 
 import msgspec
@@ -14,7 +15,8 @@ from rules.explain import explain
 from rules.migrate import FORMAT
 from rules.pack import Bundle
 from rules.rare import count, store
-from rules.rare.store import MAX_PARTNERS, MAX_RUNS, Heard
+from rules.rare.store import MAX_PARTNERS, MAX_RUNS, Heard, Rare
+from rules.rule import RareRule
 from rules.snapshot import SnapshotError
 from tests.rules import rarelogs
 from tests.rules.byhand import BUNDLE, FACILITY, MINUTE, HandLog, ms, sensor, since
@@ -35,6 +37,11 @@ def power(at, **more):
 
 def horn(at, **more):
     return event(at, "alarm", "device", **{"area": "A1", "fields": {"cause": "power", "state": "on"}, **more})
+
+
+def acted(at, actor="u-1", **fields):
+    said = {"actor": actor, "role": "administrator", "verb": "change"} | fields
+    return event(at, "action", fields=said)
 
 
 def posted(log, at, *happened, batch=None):
@@ -144,13 +151,10 @@ def test_an_alarm_by_an_event_more_than_two_hours_old_is_late():
 def test_three_within_ten_minutes_are_counted_by_event_time_however_they_come():
     bundle = rarelogs.bundle()
 
-    def acted(at):
-        return event(at, "action", fields={"actor": "u-1", "verb": "create"})
-
     for second in (10, 10.001):
         log = begun()
-        posted(log, 30, acted(0 + second), acted(5))
-        posted(log, 31, acted(0.0))
+        posted(log, 30, acted(0 + second, verb="create"), acted(5, verb="create"))
+        posted(log, 31, acted(0.0, verb="create"))
         rows = told(log, "test.three", bundle=bundle)
         assert rows == ([(31, "raised", "three", {"actor": "u-1"}, 10, None)] if second == 10 else [])
 
@@ -218,18 +222,22 @@ def test_a_rule_that_raises_is_put_aside_and_forgets_what_it_kept():
 def test_subjects_are_bounded_standing_alarms_stay_and_what_is_left_out_is_counted(monkeypatch):
     monkeypatch.setattr(store, "MAX_CASES", 2)
     log = begun()
-    posted(log, 5, horn(1), power(1, device="D1"))  # answered: nothing stands here
+    posted(log, 5, event(3, source="S0"))
+    decided(log, 5.5, DISABLED, {"system": "S0"}, 3)
     posted(log, 6, event(4, source="S1"))
-    posted(log, 7, event(5, source="S2"))  # the answered cut goes
+    posted(log, 7, event(5, source="S2"))  # what was closed goes
     posted(log, 8, event(6, source="S3"))  # both stand: left out
+    posted(log, 9, acted(6))  # another rule has room of its own
     engine, changes = engine_of(log)
     counts = engine.counters(0, FACILITY)
     assert (counts["case_dropped"], counts["event_left_out"]) == (1, 1)
-    assert [c.subject for c in changes if c.rule == DISABLED] == [{"system": "S1"}, {"system": "S2"}]
+    raised = [c for c in changes if c.change.value == "raised"]
+    assert [c.subject["system"] for c in raised if c.rule == DISABLED] == ["S0", "S1", "S2"]
+    assert [c.subject for c in raised if c.rule == RIGHTS] == [{"actor": "u-1"}]
 
 
 def test_events_of_a_case_are_bounded_and_the_start_stays(monkeypatch):
-    monkeypatch.setattr(count, "MAX_FACTS", 3)
+    monkeypatch.setattr(store, "MAX_FACTS", 3)
     log = begun()
     for at in range(5, 12):
         posted(log, at, event(at))
@@ -264,11 +272,26 @@ def test_a_whole_number_beyond_those_of_json_ends_no_fold():
     assert [row[1] for row in told(log, DISABLED)] == ["raised"]
 
 
-def test_events_before_the_register_are_counted_and_judge_nothing():
+def test_events_before_the_register_judge_nothing_and_nothing_is_kept_of_them():
     log = posted(HandLog(), 1, event(1))
     log.register(2, sensor("T1"), sensor("T2"), **FIRM)
     assert told(log, DISABLED) == []
-    assert engine_of(log)[0].counters(0, FACILITY)["events"] == 1
+    assert engine_of(log)[0].counters(0, FACILITY)["events"] == 0
+
+
+def test_packs_without_such_rules_leave_nothing_of_events_in_counters_or_snapshot():
+    series = Bundle.of([r for r in BUNDLE.rules if not isinstance(r, RareRule)], BUNDLE.tables.values())
+    quiet, busy = begun(), posted(begun(), 5, event(4), power(4), horn(4))
+    decided(busy, 5, DISABLED, {"system": "LIMS"}, 4)
+    quiet.line(5, "events", {"batch": "e", "events": [event(1)]})
+    bodies = []
+    for log in (quiet, busy):
+        engine, changes = engine_of(log, series)
+        assert [c for c in changes if c.rule == DISABLED] == []
+        assert not set(store.COUNTERS) & set(engine.counters(0, FACILITY))
+        bodies.append(msgspec.msgpack.decode(zlib.decompress(engine.snapshot(0, FACILITY)[36:])))
+    assert "rare" not in bodies[1]
+    assert {name for name in bodies[0] if bodies[0][name] != bodies[1][name]} == {"position"}
 
 
 def test_a_snapshot_from_before_rare_records_is_read_and_one_of_no_sense_is_refused():
@@ -277,11 +300,12 @@ def test_a_snapshot_from_before_rare_records_is_read_and_one_of_no_sense_is_refu
     engine.restore(0, old["facility"], packed(old))
     assert engine.counters(0, old["facility"])["events"] == 0
     assert old["format"] == FORMAT
-    good = body_of()["rare"]
+    good = msgspec.to_builtins(Rare().pack())
+    engine.restore(0, old["facility"], packed(old | {"rare": good}))
     for spoiled in (
-        [*good[:2], [["r", "no json", [], [], [], -1]], *good[3:]],
-        [*good[:2], [["r", '["list"]', [], [], [], -1]], *good[3:]],
-        [good[0], [1], *good[2:]],
+        [*good[:2], [["r", "no json", [], [], None, [], -1]], *good[3:]],
+        [*good[:2], [["r", '["list"]', [], [], None, [], -1]], *good[3:]],
+        [good[0], [["events", 0]], *good[2:]],
         good[:4],
     ):
         with pytest.raises(SnapshotError):
@@ -293,7 +317,7 @@ def test_equal_states_give_equal_bytes_whatever_else_the_process_folded():
     posted(log, 10, event(4), event(9, "heartbeat", "device", area="A1"), power(10))
     one, two = engine_of(log)[0], engine_of(log)[0]
     assert one.snapshot(0, FACILITY) == two.snapshot(0, FACILITY)
-    assert msgspec.to_builtins(one._state(0, FACILITY).rare.pack())[2][0][0] == DISABLED
+    assert msgspec.to_builtins(one._state(0, FACILITY).rare.pack())[2][0][0] == POWER
 
 
 def test_explain_says_that_a_rule_over_events_watches_no_series():

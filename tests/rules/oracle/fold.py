@@ -187,10 +187,13 @@ class Facility:
     def register(self, record, received):
         if record.version <= self.version:
             return
-        assert self.version == -1, "the oracle takes one register a facility"
+        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        if self.rare is None:
+            self.rare = rare.Rare(self, self.bundle, places)
+        elif not all(isinstance(rule, rare.RARE) for rule in self.bundle.rules):
+            raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version = record.version
         facility = record.facility
-        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             self.series[sensor.tag] = Series(interval)
@@ -207,9 +210,7 @@ class Facility:
                     if watch:
                         self.watches.append(watch)
         self.silences = Silences(self, facility, self.bundle, places, received)
-        self.rare = rare.Rare(self, facility, self.bundle, places, received)
-        for rule in self.rare.checks:
-            self.rare.check(rule, received)
+        self.rare.register(facility, received)
 
     def watch(self, rule, place, sensor, interval, facility, facts, span):
         unknown = max(rule.unknown.max, 3 * interval)

@@ -18,17 +18,28 @@ if TYPE_CHECKING:
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
+RARE = (CountRule, FollowUpRule, RegisterCheckRule)
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
 
 @dataclass
 class Past:
-    """One event as it came: its place in the order, event time that counts, receive time, and what it says."""
+    """One event as it came: its place in the order, event time that counts, receive time, and what it says.
+
+    Where it belongs is what the register said of it when it came.
+    """
 
     order: int
     t: int
     received: int
     event: object
+    area: str | None
+    about: dict = field(default_factory=dict)
+    """Rule -> the subject that it counts for, or begins with."""
+    fits: set = field(default_factory=set)
+    """Rules whose predicates its area meets."""
+    due: dict = field(default_factory=dict)
+    """Rule -> when the clock decides on it."""
 
 
 @dataclass
@@ -39,6 +50,7 @@ class Alarm:
     colour: int
     end: int | None = None
     gone: bool = False
+    unknown: bool = False
 
 
 @dataclass
@@ -75,19 +87,40 @@ def local_end(day):
 class Rare:
     """All rules over rare records of one facility."""
 
-    def __init__(self, owner, facility, bundle, places, received):
-        self.owner, self.facility, self.places = owner, facility, places
-        self.registered = received
-        live = [rule for rule in bundle.rules if rule.stage in ("live", "shadow")]
+    def __init__(self, owner, bundle, places):
+        self.owner, self.places = owner, places
+        self.live = [rule for rule in bundle.rules if rule.stage in ("live", "shadow") and isinstance(rule, RARE)]
+        self.rules, self.past, self.batches = [], [], {}
+        self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
+
+    def register(self, facility, received):
+        """Take a version of the register: rules that are no longer for this facility end what stands."""
         ours = {(scope.field, scope.line) for scope in facility.scopes}
-        self.rules = [rule for rule in live if any(s.field == "all" or (s.field, s.line) in ours for s in rule.scopes)]
-        self.past = []
-        self.batches = {}
-        self.decided = set()
-        self.subjects = {}
-        self.checks = [rule for rule in self.rules if isinstance(rule, RegisterCheckRule)]
+        rules = [rule for rule in self.live if any(s.field == "all" or (s.field, s.line) in ours for s in rule.scopes)]
+        for rule in self.rules:
+            if rule not in rules:
+                self.leave(rule, received)
+        for rule in rules:
+            if rule not in self.rules:  # it says nothing of what came before
+                self.since[rule.id] = len(self.past)
+        self.rules, self.facility, self.adopted = rules, facility, received
+        self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
         self.kinds = {area.id: area.kind.value for area in facility.areas}
         self.homes = {device.id: device.area for device in facility.devices}
+        for rule in rules:
+            if isinstance(rule, RegisterCheckRule):
+                self.check(rule, received)
+
+    def leave(self, rule, received):
+        for (rule_id, name), state in sorted(self.subjects.items()):
+            if rule_id != rule.id:
+                continue
+            alarm = state.standing
+            if alarm is not None:
+                alarm.end = max(received, alarm.start)
+                self.say("cleared", rule, json.loads(name), alarm, received, received)
+            if not isinstance(rule, RegisterCheckRule):
+                state.closed |= {past.order for past in self.past if past.about.get(rule.id) == json.loads(name)}
 
     # -- what an event is about -------------------------------------------------------------------------------------
     def area(self, event):
@@ -99,7 +132,7 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event):
+        if not self.fits(rule, event) or isinstance(rule, RegisterCheckRule):
             return None
         if isinstance(rule, CountRule):
             name = event.fields.get(rule.by)
@@ -111,14 +144,19 @@ class Rare:
             return None
         return {"area": area, "device": event.device or event.source}
 
+    def ours(self, rule):
+        """What came since the rule is in force here."""
+        return self.past[self.since[rule.id] :]
+
     def known(self, rule, subject):
-        """The events of a subject, each content once, oldest in the log first."""
+        """The events of a subject, each content once, oldest in the log first; those before the rule only where it spoke."""
+        spoke = bool(self.subjects.setdefault((rule.id, text(subject)), Subject()).alarms)
         found, contents = [], []
-        for past in self.past:
-            if self.about(rule, past.event) == subject and past.event not in contents:
+        for past in self.past if spoke else self.ours(rule):
+            if past.about.get(rule.id) == subject and past.event not in contents:
                 contents.append(past.event)
                 found.append(past)
-        return found
+        return [past for past in found if past.order >= self.since[rule.id]]
 
     # -- conditions -------------------------------------------------------------------------------------------------
     def occasions(self, rule, subject):
@@ -143,10 +181,9 @@ class Rare:
         return list(found.values())
 
     def missed(self, rule, begun):
-        area, answered, heard = self.area(begun.event), False, False
-        due = self.due(rule, begun)
-        for past in self.past:
-            if self.area(past.event) != area:
+        answered, heard, due = False, False, begun.due[rule.id]
+        for past in self.ours(rule):
+            if past.area != begun.area or rule.id not in past.fits:
                 continue
             timely = past.order < begun.order or past.received <= begun.t + rule.allowed
             if timely and begun.t <= past.t <= begun.t + rule.within and says(rule.then, past.event):
@@ -159,35 +196,33 @@ class Rare:
                 heard = True
         return heard and not answered
 
-    def due(self, rule, begun):
-        return max(begun.t + rule.within + self.facility.delivery, begun.received)
-
     # -- steps ------------------------------------------------------------------------------------------------------
     def dues(self, to):
         """What the clock decides up to `to`: (at, place, level, subject, key)."""
         found = []
         for rule in self.rules:
             if isinstance(rule, FollowUpRule):
-                for past in self.past:
-                    subject = self.about(rule, past.event)
+                for past in self.ours(rule):
+                    subject = past.about.get(rule.id)
                     fresh = subject and past in self.known(rule, subject) and (rule.id, past.order) not in self.decided
-                    if fresh and not self.answered_before_due(rule, past) and self.due(rule, past) <= to:
-                        found.append((self.due(rule, past), self.places[rule.id], 3, text(subject), (rule, past)))
+                    if fresh and not self.answered_before_due(rule, past) and past.due[rule.id] <= to:
+                        found.append((past.due[rule.id], self.places[rule.id], 3, text(subject), (rule, past)))
             elif isinstance(rule, RegisterCheckRule):
                 found += [
                     (at, self.places[rule.id], 3, "", (rule, at))
                     for at in self.instants(rule)
-                    if at <= to and (rule.id, at) not in self.decided and at > self.registered
+                    if at <= to and (rule.id, at) not in self.decided and at > self.adopted
                 ]
         return found
 
     def answered_before_due(self, rule, begun):
         return any(
             says(rule.then, past.event)
-            and self.area(past.event) == self.area(begun.event)
+            and past.area == begun.area
+            and rule.id in past.fits
             and begun.t <= past.t <= begun.t + rule.within
             and (past.order < begun.order or past.received <= begun.t + rule.allowed)
-            for past in self.past
+            for past in self.ours(rule)
         )
 
     def decide(self, at, key):
@@ -196,13 +231,15 @@ class Rare:
             self.decided.add((rule.id, what))
             self.check(rule, at)
             return
-        subject = self.about(rule, what.event)
+        subject = what.about[rule.id]
         for past in self.known(rule, subject):  # all that is due at this instant is one decision of the case
-            if self.due(rule, past) <= at:
+            if past.due[rule.id] <= at:
                 self.decided.add((rule.id, past.order))
         self.settle(rule, subject, at, at)
 
     def events(self, payload: Events, received):
+        if not self.rules:
+            return
         content = [event.model_dump() for event in payload.events]
         self.batches = {name: row for name, row in self.batches.items() if row[1] > received - 24 * HOUR}
         if payload.batch in self.batches:
@@ -210,26 +247,38 @@ class Rare:
         self.batches[payload.batch] = (content, received)
         for event in payload.events:
             t = event.time if event.time <= received + 300_000 else received
-            self.past.append(Past(len(self.past), t, received, event))
+            self.past.append(self.place(Past(len(self.past), t, received, event, self.area(event))))
             for rule in self.rules:
                 if isinstance(rule, CountRule):
-                    subject = self.about(rule, event)
+                    subject = self.past[-1].about.get(rule.id)
                     if subject is not None:
                         self.settle(rule, subject, t, received)
                 elif isinstance(rule, FollowUpRule):
-                    subjects = {text(s): s for p in self.past if (s := self.about(rule, p.event)) is not None}
+                    subjects = {text(s): s for p in self.ours(rule) if (s := p.about.get(rule.id)) is not None}
                     for name in sorted(subjects):
                         if subjects[name]["area"] == self.area(event) and self.fits(rule, event):
                             self.settle(rule, subjects[name], t, received)
+
+    def place(self, past):
+        """Note what the register of now makes of an event."""
+        for rule in self.rules:
+            if self.fits(rule, past.event):
+                past.fits.add(rule.id)
+            subject = self.about(rule, past.event)
+            if subject is not None:
+                past.about[rule.id] = subject
+                if isinstance(rule, FollowUpRule):
+                    past.due[rule.id] = max(past.t + rule.within + self.facility.delivery, past.received)
+        return past
 
     def decision(self, payload: Decision, received):
         two = payload.code == "data-fraud" and payload.second not in (None, payload.officer)
         if payload.code not in CLOSING and not two:
             return
         for (rule_id, name), state in self.subjects.items():
-            rule = next(r for r in self.rules if r.id == rule_id)
+            rule = next((r for r in self.rules if r.id == rule_id), None)
             alarm = state.standing
-            if alarm is None or isinstance(rule, RegisterCheckRule):
+            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule):
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
@@ -273,47 +322,71 @@ class Rare:
         return sorted(ends | {end - early for end in ends})
 
     def check(self, rule, at):
-        for name, (start, colour) in sorted(self.warned(rule, at).items()):
+        found = self.warned(rule, at)
+        of_rule = {name: state for (rule_id, name), state in self.subjects.items() if rule_id == rule.id}
+        for name in sorted(
+            {n for n, state in of_rule.items() if state.standing} | {n for n, one in found.items() if one}
+        ):
             state = self.subjects.setdefault((rule.id, name), Subject())
-            alarm = state.standing
+            alarm, subject = state.standing, json.loads(name)
+            if name in found and found[name] is None:
+                if alarm is not None and not alarm.unknown:
+                    alarm.unknown = True
+                    self.say("unknown", rule, subject, alarm, at, at)
+                continue
+            if alarm is not None and alarm.unknown:
+                alarm.unknown = False
+                self.say("known", rule, subject, alarm, at, at)
+            start, colour = found.get(name, (None, None))
+            if alarm is not None and (colour is None or start not in (None, alarm.start)):
+                alarm.end = max(at, alarm.start)
+                self.say("cleared", rule, subject, alarm, at, at)
+                alarm = None
+            if colour is None:
+                continue
             if alarm is None:
-                self.open(rule, json.loads(name), state, at if start is None else start, colour, at, at)
+                self.open(rule, subject, state, at if start is None else start, colour, at, at)
             elif alarm.colour != colour:
                 alarm.colour = colour
-                self.say("stepped", rule, json.loads(name), alarm, at, at)
+                self.say("stepped", rule, subject, alarm, at, at)
 
     def warned(self, rule, at):
-        """Subject -> (start, colour): the register does not change here, so nothing ends."""
+        """Subject -> (start, colour) of what the register says is wrong, None where it does not say."""
         base, found = rule.severity.base.rank, {}
         for sensor in self.facility.sensors:
             name = text({"tag": sensor.tag})
             if rule.check == "calibration-due":
                 if sensor.calibration is None:
-                    found[name] = (self.registered, base)
+                    found[name] = (self.registered[sensor.tag], base)
                     continue
                 end = local_end(sensor.calibration.due)
                 if at >= end:
                     found[name] = (end, base)
                 elif rule.notice is not None and at >= end - rule.notice.before:
                     found[name] = (end, rule.notice.severity.rank)
-            elif rule.check == "sensor-error" and sensor.quantity.value == "temperature" and sensor.calibration:
-                for point in sensor.calibration.points:
+            elif rule.check == "sensor-error" and sensor.quantity.value == "temperature":
+                judged = []
+                for point in sensor.calibration.points if sensor.calibration else []:
                     allowed = [band.error for band in rule.errors if band.low <= point.at <= band.high]
-                    if allowed and abs(point.error) > min(allowed):
-                        found[name] = (local_end(sensor.calibration.done) - 24 * HOUR, base)
+                    judged += [abs(point.error) > min(allowed)] if allowed else []
+                if not judged:
+                    found[name] = None
+                elif any(judged):
+                    found[name] = (local_end(sensor.calibration.done) - 24 * HOUR, base)
         if rule.check == "sensor-count":
             for area in self.facility.areas:
                 sensors = [s for s in self.facility.sensors if s.area == area.id and s.quantity.value == "temperature"]
-                need = self.need(rule, area)
-                if need is not None and len(sensors) < need:
-                    found[text({"area": area.id})] = (None, base)
+                if any(area.kind in entry.kinds for entry in rule.counts):
+                    need = self.need(rule, area)
+                    if need is None or len(sensors) < need:
+                        found[text({"area": area.id})] = None if need is None else (None, base)
         return found
 
     def need(self, rule, area):
         """How many sensors: by adding one after another, not by a formula."""
-        entry = next((entry for entry in rule.counts if area.kind in entry.kinds), None)
-        if entry is None or entry.unit is None:
-            return None if entry is None else entry.least
+        entry = next(entry for entry in rule.counts if area.kind in entry.kinds)
+        if entry.unit is None:
+            return entry.least
         left = area.floor_m2 if entry.of == "floor_m2" else area.volume_m3
         if left is None:
             return None
