@@ -142,6 +142,17 @@ class Engine:
         part.clock = max(part.clock, until_ms)
         return changes
 
+    def state_of(self, facility: str) -> FacilityState:
+        """Return the books of a facility, to read; it stands in one partition.
+
+        Raises:
+            KeyError: no record of it was folded.
+        """
+        for part in self._partitions.values():
+            if facility in part.facilities:
+                return part.facilities[facility]
+        raise KeyError(facility)
+
     def facilities(self, partition: int) -> list[str]:
         """Return the facilities that a partition holds, sorted."""
         return sorted(self._partition(partition).facilities)

@@ -10,8 +10,6 @@ import pytest
 
 from rules.changes import alarm_id
 from rules.engine import Engine
-from rules.errors import ContractError
-from rules.explain import explain
 from rules.migrate import FORMAT
 from rules.pack import Bundle
 from rules.rare import count, store
@@ -318,9 +316,3 @@ def test_equal_states_give_equal_bytes_whatever_else_the_process_folded():
     one, two = engine_of(log)[0], engine_of(log)[0]
     assert one.snapshot(0, FACILITY) == two.snapshot(0, FACILITY)
     assert msgspec.to_builtins(one._state(0, FACILITY).rare.pack())[2][0][0] == POWER
-
-
-def test_explain_says_that_a_rule_over_events_watches_no_series():
-    log = posted(begun(), 5, event(4))
-    with pytest.raises(ContractError, match="watches no series"):
-        explain(log.records(), BUNDLE, DISABLED, at=ms(10))
