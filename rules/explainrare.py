@@ -14,7 +14,7 @@ from rules.explainparts import ROWS, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
-from rules.leaves.rare import Come, answer_of, come, seen_of, subject_of_event, told_of
+from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
 from rules.rare.register_check import findings
@@ -246,8 +246,8 @@ def _events(
     match = rule.events if isinstance(rule, CountRule) else rule.first
     found: dict[str, list[Told]] = {}
     known: dict[str, set[str]] = {}
-    come_all = [one for one, _ in events]
-    for one in come_all:
+    ours = [one for one, facility in events if looks_at(rule, one, facility)]
+    for one, facility in events:
         event = one.event
         if (event.stream, event.type) != (match.stream, match.type):
             continue
@@ -259,15 +259,18 @@ def _events(
             continue
         digest, case = digest_of(event), state.rare.of(rule.id).get(name, Case())
         told = Told(one.t, one.received, one.batch, "not kept", said)
-        if not one.new or digest in known.setdefault(name, set()):
+        before = known.setdefault(name, set())
+        if not one.new or digest in before:
             told.fate = "again"
         elif fact := next((fact for fact in case.facts if fact.digest == digest), None):
             _kept(rule, told, fact)
-        elif isinstance(rule, FollowUpRule) and (by := answer_of(rule, one, come_all)):
+        elif not looks_at(rule, one, facility):
+            pass
+        elif isinstance(rule, FollowUpRule) and (by := answer_of(rule, one, ours)):
             told.fate, told.answer = "answered", by
         elif digest in case.seen:
             told.fate = "done"
-        known[name].add(digest)
+        before.add(digest)
         if isinstance(rule, FollowUpRule):
             told.until = one.t + rule.within
         found.setdefault(name, []).append(told)

@@ -108,11 +108,12 @@ def told_of(
         else:
             yield subject_of_event(rule, one), _begun(rule, one, facility)
     if isinstance(rule, FollowUpRule):
-        ours = [(one, facility) for one, facility in new if _looks_at(rule, one, facility)]
+        ours = [(one, facility) for one, facility in new if looks_at(rule, one, facility)]
         for one, facility in ours:
             subject, due = subject_of_event(rule, one), max(one.t + rule.within + facility.delivery, one.received)
-            if subject is not None and due <= end:
-                yield subject, _followed(rule, one, [other for other, _ in ours], due, end)
+            others = [other for other, _ in ours]
+            if subject is not None and (due <= end or answer_of(rule, one, others) is not None):
+                yield subject, _followed(rule, one, others, due, end)
 
 
 def subject_of_event(rule: CountRule | FollowUpRule, one: Come) -> str | None:
@@ -125,10 +126,10 @@ def subject_of_event(rule: CountRule | FollowUpRule, one: Come) -> str | None:
     return None if one.area is None else text_of({"area": one.area, "device": device_of(one.event)})
 
 
-def _looks_at(rule: FollowUpRule, one: Come, facility: Facility) -> bool:
-    """Say whether a rule looks at the area of an event."""
+def looks_at(rule: CountRule | FollowUpRule, one: Come, facility: Facility) -> bool:
+    """Say whether a rule looks at the place of an event; one that waits for another event needs to know its area."""
     known = one.area is not None and area_in_force(facility, one.area, one.t) is not None
-    return known and applies(rule, facility, one.area, one.t)
+    return (known or isinstance(rule, CountRule)) and applies(rule, facility, one.area, one.t)
 
 
 def answer_of(rule: FollowUpRule, begun: Come, events: Iterable[Come]) -> Come | None:
