@@ -123,9 +123,11 @@ class RareExplanation:
     def agrees(self) -> bool:
         """Say whether what counts, or what the register says, and the alarm are of one mind; they have to be."""
         alarm = self.standing_alarm
+        if self.failed:
+            return True
         if not isinstance(self.rule, RegisterCheckRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
-        verdict = Verdict.FALSE if self.finding is None else self.finding.verdict
+        verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
         if verdict is Verdict.UNKNOWN:
             return alarm is None or alarm.status == "unknown"
         return (verdict is Verdict.TRUE) == (alarm is not None)
@@ -247,7 +249,7 @@ def _events(
     found: dict[str, list[Told]] = {}
     known: dict[str, set[str]] = {}
     ours = [one for one, facility in events if looks_at(rule, one, facility)]
-    for one, facility in events:
+    for one, _ in events:
         event = one.event
         if (event.stream, event.type) != (match.stream, match.type):
             continue
@@ -262,14 +264,8 @@ def _events(
         before = known.setdefault(name, set())
         if not one.new or digest in before:
             told.fate = "again"
-        elif fact := next((fact for fact in case.facts if fact.digest == digest), None):
-            _kept(rule, told, fact)
-        elif not looks_at(rule, one, facility):
-            pass
-        elif isinstance(rule, FollowUpRule) and (by := answer_of(rule, one, ours)):
-            told.fate, told.answer = "answered", by
-        elif digest in case.seen:
-            told.fate = "done"
+        else:
+            _judge(rule, told, one, case, ours)
         before.add(digest)
         if isinstance(rule, FollowUpRule):
             told.until = one.t + rule.within
@@ -281,6 +277,19 @@ def _events(
                 _kept(rule, told, fact)
                 found.setdefault(name, []).insert(0, told)
     return found
+
+
+def _judge(rule: CountRule | FollowUpRule, told: Told, one: Come, case: Case, ours: list[Come]) -> None:
+    """Say what became of an event by the engine's books, or by what answered it; it stays `not kept` where neither knows it."""
+    digest = digest_of(one.event)
+    fact = next((fact for fact in case.facts if fact.digest == digest), None)
+    by = answer_of(rule, one, ours) if isinstance(rule, FollowUpRule) and one in ours else None
+    if fact is not None:
+        _kept(rule, told, fact)
+    elif by is not None:
+        told.fate, told.answer = "answered", by
+    elif digest in case.seen:
+        told.fate = "done"
 
 
 def _kept(rule: CountRule | FollowUpRule, told: Told, fact: Fact) -> None:

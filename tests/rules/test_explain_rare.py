@@ -8,7 +8,7 @@ import json
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from rules.engine import Engine
@@ -22,7 +22,6 @@ from rules.rare import count
 from rules.records import SEMANTICS, Kind, LogRecord, StateRecord
 from rules.rule import FollowUpRule, RareRule
 from rules.ruletest import BEGIN_MS, FACILITY, records_of
-from tests.examples import examples
 from tests.rules.test_rare_properties import ANY, PACKS, QUICK
 
 BUNDLE = default_bundle()
@@ -246,7 +245,7 @@ def test_what_came_with_a_saved_state_is_told_from_its_books():
 
 @pytest.mark.long
 @given(ANY, st.data())
-@settings(QUICK, max_examples=examples(40))
+@QUICK
 def test_of_any_log_at_any_record_it_agrees_with_the_engine_and_can_be_said(drawn, data):
     packs, log = drawn
     cut = data.draw(st.integers(1, len(log)))
