@@ -31,7 +31,7 @@ def meet(rule: CountRule, event: Event, batch: str, now: Now, facility: Facility
     case = rare.case(rule.id, subject)
     if case is None:
         return
-    digest = digest_of(event)
+    cases, digest = rare.cases[rule.id], digest_of(event)
     if case.knows(digest):
         rare.counts["event_duplicate"] += 1
         return
@@ -45,9 +45,9 @@ def meet(rule: CountRule, event: Event, batch: str, now: Now, facility: Facility
         gone = [fact for fact in case.facts if not fact.counts and fact.t <= edge]
         for fact in gone:
             case.remember(fact.digest)
-        case.facts = [fact for fact in case.facts if fact not in gone]
-    case.facts.append(Fact(now.at, now.received, digest, batch, text))
-    case.facts.sort(key=lambda fact: (fact.t, fact.digest))
+        cases.keep(case, [fact for fact in case.facts if fact not in gone])
+    new = Fact(now.at, now.received, digest, batch, text)
+    cases.keep(case, sorted([*case.facts, new], key=lambda fact: (fact.t, fact.digest)))
     for fact in case.facts:
         fact.counts = fact.counts or ((rule.n == 1 or fact.t > edge) and reached(rule, case, fact.t, edge))
     leaf = Leaf(
@@ -72,8 +72,10 @@ def reached(rule: CountRule, case: Case, t: int, edge: int) -> bool:
 def bound(rule: str, case: Case, emitter: Emitter) -> None:
     """Keep a case within its bounds: the oldest goes, but for the first occasion, which is the alarm's start."""
     rare = emitter.state.rare
-    while rare.is_full(rule, case):
+    cases = rare.cases[rule]
+    while cases.is_full(case):
         first = next((i for i, fact in enumerate(case.facts) if fact.counts), None)
-        gone = case.facts.pop(1 if first == 0 else 0)
-        case.remember(gone.digest)
+        at = 1 if first == 0 else 0
+        case.remember(case.facts[at].digest)
+        cases.keep(case, [*case.facts[:at], *case.facts[at + 1 :]])
         rare.counts["fact_dropped"] += 1

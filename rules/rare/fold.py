@@ -98,7 +98,7 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
     for fact in case.facts:
         if fact not in kept:
             case.remember(fact.digest)
-    case.facts = kept
+    emitter.state.rare.cases[rule.id].keep(case, kept)
 
 
 def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:

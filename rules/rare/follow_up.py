@@ -15,7 +15,7 @@ from rules.rare.store import MAX_PARTNERS, Fact, Heard, subject_of, text_of
 
 if TYPE_CHECKING:
     from rules.emission import Emitter
-    from rules.rare.store import Case
+    from rules.rare.store import Case, Cases
     from rules.records import Event
     from rules.register import Facility
     from rules.rule import FollowUpRule
@@ -41,12 +41,14 @@ def meet(rule: FollowUpRule, event: Event, batch: str, now: Now, facility: Facil
             rare.counts["partner_dropped"] += 1
     if first is Verdict.TRUE:
         _begin(rule, event, area, batch, now, facility, heard, emitter)
+    if not device and then is not Verdict.TRUE:
+        return
     prefix = text_of({"area": area})[:-1] + ","  # of the texts of all its subjects, which name area and device
     cases = rare.of(rule.id)
     for subject in sorted(key for key in cases if key.startswith(prefix)):
         case = cases[subject]
-        met = then is Verdict.TRUE and _answered(rule, case, now)
-        came = device and _heard(rule, case, heard, now)
+        met = then is Verdict.TRUE and _answered(rule, cases, case, now)
+        came = device and _heard(rule, cases, case, heard, now)
         if met or came:
             _again(rule, subject, case, now, emitter)
 
@@ -76,22 +78,23 @@ def _begin(
         case.remember(digest)
         return
     due = max(now.at + rule.within + facility.delivery, now.received)
-    case.facts.append(Fact(now.at, now.received, digest, batch, due=due))
-    case.facts.sort(key=lambda fact: (fact.t, fact.digest))
+    new = Fact(now.at, now.received, digest, batch, due=due)
+    rare.cases[rule.id].keep(case, sorted([*case.facts, new], key=lambda fact: (fact.t, fact.digest)))
     bound(rule.id, case, emitter)
     _due(case)
 
 
-def _answered(rule: FollowUpRule, case: Case, now: Now) -> bool:
+def _answered(rule: FollowUpRule, cases: Cases, case: Case, now: Now) -> bool:
     """Drop every A that the B of `now` answers, if it came in the time that is allowed; returns whether there was one."""
     met = [f for f in case.facts if f.t <= now.at <= f.t + rule.within and now.received <= f.t + rule.allowed]
     for fact in met:
         case.remember(fact.digest)
-    case.facts = [fact for fact in case.facts if fact not in met]
+    if met:
+        cases.keep(case, [fact for fact in case.facts if fact not in met])
     return bool(met)
 
 
-def _heard(rule: FollowUpRule, case: Case, heard: Heard, now: Now) -> bool:
+def _heard(rule: FollowUpRule, cases: Cases, case: Case, heard: Heard, now: Now) -> bool:
     """Decide every A that was unknown and can be judged now; what stays unknown longer than is allowed is dropped."""
     came = False
     for fact in case.facts:
@@ -101,11 +104,13 @@ def _heard(rule: FollowUpRule, case: Case, heard: Heard, now: Now) -> bool:
     gone = [f for f in case.facts if f.due == NEVER and not f.counts and now.received > f.t + rule.allowed]
     for fact in gone:
         case.remember(fact.digest)
-    case.facts = [fact for fact in case.facts if fact not in gone]
+    if gone:
+        cases.keep(case, [fact for fact in case.facts if fact not in gone])
     return came
 
 
 def _again(rule: FollowUpRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
+    emitter.state.rare.of(rule.id).busy = False
     _due(case)
     missed = any(fact.counts for fact in case.facts)
     leaf = Leaf(

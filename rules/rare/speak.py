@@ -66,6 +66,7 @@ def close(
     assert standing is not None  # noqa: S101 - asked before
     standing.end, standing.closed = max(now.received, standing.start), now.received
     standing.unknown = False
+    emitter.state.rare.of(rule.id).busy = False
     tell(rule, subject, case, standing, ChangeKind.CLEARED, leaves, now, emitter, by_officer=by_officer)
 
 

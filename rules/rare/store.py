@@ -12,7 +12,7 @@ from rules.batches import Batches, PackedBatches
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
 
-MAX_CASES = 2_000
+MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
 MAX_CHECKED = 12_000
 """Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
@@ -101,6 +101,38 @@ class Case:
         del self.seen[:-MAX_SEEN]
 
 
+class Cases(dict[str, Case]):
+    """The cases of one rule, by subject as text; the one that was touched last stands last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 0
+        """Events that they keep together; follows from them."""
+        self.busy = False
+        """None of them may go out, as far as is known: no case was touched since one was looked for. Follows from them."""
+
+    def keep(self, case: Case, facts: list[Fact]) -> None:
+        """Let a case keep these events from now on."""
+        self.held += len(facts) - len(case.facts)
+        case.facts, self.busy = facts, False
+
+    def make_room(self) -> bool:
+        """Let the case that was untouched for longest and neither stands nor is due go out; False: there is none."""
+        idle = None
+        if not self.busy:
+            idle = next((k for k, c in self.items() if c.standing is None and c.due == NEVER), None)
+        if idle is None:
+            self.busy = True
+            return False
+        self.held -= len(self.pop(idle).facts)
+        return True
+
+    def is_full(self, case: Case) -> bool:
+        """Say whether a case has to give up an event; the last one that it has stays."""
+        kept = len(case.facts)
+        return kept > 1 and (kept > MAX_FACTS or self.held > MAX_ALL_FACTS)
+
+
 @dataclass(slots=True)
 class Heard:
     """What one area's devices sent, for one rule: times of events B, and spans in which something was heard."""
@@ -133,8 +165,8 @@ class Rare:
 
     batches: Batches = field(default_factory=Batches)
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
-    cases: dict[str, dict[str, Case]] = field(default_factory=dict)
-    """Rule -> subject as text -> case; the one that was touched last stands last."""
+    cases: dict[str, Cases] = field(default_factory=dict)
+    """Rule -> its cases."""
     areas: dict[tuple[str, str], Heard] = field(default_factory=dict)
     """(rule, area) -> what was heard."""
     checked: dict[str, int] = field(default_factory=dict)
@@ -147,35 +179,28 @@ class Rare:
         cases = min((case.due for of in self.cases.values() for case in of.values()), default=NEVER)
         self.due = min(cases, min(self.checked.values(), default=NEVER))
 
-    def of(self, rule: str) -> dict[str, Case]:
+    def of(self, rule: str) -> Cases:
         """Return the cases of a rule, by subject."""
-        return self.cases.get(rule, {})
+        return self.cases.get(rule) or Cases()
 
     def case(self, rule: str, subject: str, most: int | None = None) -> Case | None:
         """Return the case of a rule and a subject, touched; a new one if there is room. None: left out, and counted."""
-        cases = self.cases.setdefault(rule, {})
+        cases = self.cases.setdefault(rule, Cases())
         case = cases.pop(subject, None)
         if case is None:
             if len(cases) >= (MAX_CASES if most is None else most):
-                idle = next((k for k, c in cases.items() if c.standing is None and c.due == NEVER), None)
-                if idle is None:
+                if not cases.make_room():
                     self.counts["event_left_out"] += 1
                     return None
-                del cases[idle]
                 self.counts["case_dropped"] += 1
             case = Case()
         cases[subject] = case
         return case
 
-    def is_full(self, rule: str, case: Case) -> bool:
-        """Say whether a case has to give up an event; the last one that it has stays."""
-        kept = len(case.facts)
-        return kept > 1 and (kept > MAX_FACTS or sum(len(c.facts) for c in self.of(rule).values()) > MAX_ALL_FACTS)
-
     def vacate(self, rule: str) -> None:
         """Stop watching for a rule: of its cases stays what tells a later alarm from an earlier one."""
-        kept = {}
-        for subject, case in self.cases.pop(rule, {}).items():
+        kept = Cases()
+        for subject, case in self.cases.pop(rule, Cases()).items():
             for fact in case.facts:
                 case.remember(fact.digest)
             if case.uses:
@@ -214,7 +239,9 @@ class Rare:
             subject_of(subject)  # a snapshot that names no subject is none
             alarm = None if last is None else Occurrence.unpack(last)
             one = Case([Fact(*row) for row in facts], list(seen), alarm, dict(uses), due)
-            found.cases.setdefault(rule, {})[subject] = one
+            of = found.cases.setdefault(rule, Cases())
+            of[subject] = one
+            of.held += len(one.facts)
         for rule, area, partners, runs in areas:
             found.areas[rule, area] = Heard(list(partners), [(begin, end) for begin, end in runs])
         found.checked = dict(checked)
@@ -241,5 +268,5 @@ def subject_of(text: str) -> dict[str, str]:
 
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_RUNS", "MAX_SEEN", "NOTHING",
-    "Case", "Fact", "Heard", "PackedRare", "Rare", "subject_of", "text_of",
+    "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "subject_of", "text_of",
 ]  # fmt: skip

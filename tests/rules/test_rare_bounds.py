@@ -6,13 +6,14 @@ import zlib
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from rules.engine import Engine
 from rules.rare import store
 from rules.records import Events, Kind, LogRecord, RegisterRecord
 from rules.register import Facility
 from rules.rule import RegisterCheckRule
+from tests.examples import examples
 from tests.rules import rarelogs
 from tests.rules.byhand import BUNDLE
 from tests.rules.test_rare_by_hand import POWER
@@ -30,7 +31,7 @@ def within_bounds(engine, facility=rarelogs.FACILITY):
     checks = {rule.id for rule in state.plan.rare if isinstance(rule, RegisterCheckRule)}
     for rule, cases in rare.cases.items():
         assert rule in checks or len(cases) <= store.MAX_CASES
-        assert sum(len(case.facts) for case in cases.values()) <= store.MAX_ALL_FACTS + len(cases)
+        assert cases.held == sum(len(case.facts) for case in cases.values()) <= store.MAX_ALL_FACTS + len(cases)
         for case in cases.values():
             assert len(case.facts) <= store.MAX_FACTS
             assert len(case.seen) <= store.MAX_SEEN
@@ -46,7 +47,7 @@ def within_bounds(engine, facility=rarelogs.FACILITY):
 
 @pytest.mark.long
 @given(ANY)
-@QUICK
+@settings(QUICK, max_examples=examples(50))
 def test_with_bounds_that_are_always_met_nothing_fails_and_a_restart_changes_nothing(drawn):
     packs, log = drawn
     bundle = PACKS[packs]
