@@ -316,3 +316,61 @@ def test_equal_states_give_equal_bytes_whatever_else_the_process_folded():
     one, two = engine_of(log)[0], engine_of(log)[0]
     assert one.snapshot(0, FACILITY) == two.snapshot(0, FACILITY)
     assert msgspec.to_builtins(one._state(0, FACILITY).rare.pack())[2][0][0] == POWER
+
+
+def test_a_rule_that_comes_back_raises_another_alarm_than_the_one_that_ended():
+    """Also where it begins with the same start, and what it had judged before is not judged again."""
+    late = {"done": "2026-02-01", "due": "2027-02-01", "points": [{"at": 5, "error": 0.6}]}
+    log = HandLog().register(0, sensor("T1", calibration=late), sensor("T2"), **FIRM)
+    log.register(10, sensor("T1", calibration=late), sensor("T2"), version=2, areas=STORE)
+    log.register(20, sensor("T1", calibration=late), sensor("T2"), version=3, **FIRM)
+    rule = "register.sensor-error"
+    changes = [c for c in log.changes() if c.rule == rule]
+    assert [(since(c.received), c.change.value) for c in changes] == [(0, "raised"), (10, "cleared"), (20, "raised")]
+    start = changes[0].start
+    assert [c.alarm for c in changes] == [alarm_id(rule, FACILITY, {"tag": "T1"}, start, use) for use in (1, 1, 2)]
+    log = posted(begun(), 5, event(4), batch="e")
+    log.packs(6, Bundle.of([r for r in BUNDLE.rules if r.id != DISABLED], BUNDLE.tables.values()))
+    log.packs(7, BUNDLE)
+    posted(log, 8, event(4), batch="f")
+    posted(log, 9, event(4, fields={"reason": "again"}))
+    changes = [c for c in log.changes() if c.rule == DISABLED]
+    assert [(since(c.received), c.change.value) for c in changes] == [(5, "raised"), (6, "cleared"), (9, "raised")]
+    assert len({c.alarm for c in changes}) == 2
+
+
+def test_a_rule_that_failed_and_is_tried_again_raises_another_alarm():
+    log = begun()
+    posted(log, 5, event(4))
+    posted(log, 6, event(5))
+    log.packs(9, BUNDLE)
+    posted(log, 10, event(4, fields={"reason": "again"}))
+    meet = count.meet
+
+    def broken(rule, happened, *rest):
+        if rule.id == DISABLED and happened.time == ms(5):
+            raise ZeroDivisionError
+        meet(rule, happened, *rest)
+
+    with patch.object(count, "meet", broken):
+        changes = [c for c in log.changes() if c.rule == DISABLED]
+    assert [c.change.value for c in changes] == ["raised", "unknown", "cleared", "raised"]
+    assert [c.alarm for c in changes] == [
+        alarm_id(DISABLED, FACILITY, {"system": "LIMS"}, ms(4), use) for use in (1, 1, 1, 2)
+    ]
+
+
+def test_different_texts_are_counted_where_the_rule_says_so():
+    bundle = rarelogs.bundle()
+    for second, raised in (("t-1", []), ("t-2", [(6, "raised")])):
+        log = begun()
+        posted(log, 5, acted(4, terminal="t-1"))
+        posted(log, 6, acted(5, terminal=second))
+        assert [row[:2] for row in told(log, "test.places", bundle=bundle)] == raised
+
+
+def test_a_cut_that_is_told_when_it_was_long_due_is_decided_when_it_came():
+    log = begun()
+    posted(log, 5, event(4, "heartbeat", "device", area="A1"))
+    posted(log, 60, power(10))
+    assert [(row[0], row[1], row[4]) for row in told(log, POWER, until=100)] == [(60, "raised", 10)]
