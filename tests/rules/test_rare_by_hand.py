@@ -374,3 +374,17 @@ def test_a_cut_that_is_told_when_it_was_long_due_is_decided_when_it_came():
     posted(log, 5, event(4, "heartbeat", "device", area="A1"))
     posted(log, 60, power(10))
     assert [(row[0], row[1], row[4]) for row in told(log, POWER, until=100)] == [(60, "raised", 10)]
+
+
+def test_a_restart_keeps_every_time_at_which_an_area_was_heard():
+    log = begun()
+    posted(log, 1, event(1, "heartbeat", "device", area="A1"))
+    posted(log, 200, event(200, "heartbeat", "device", area="A1"))
+    first = engine_of(log)[0]
+    for at in (20, 100, 190):  # told late; of the second nothing was heard near it
+        engine = Engine(BUNDLE)
+        engine.restore_partition(0, first.partition_state(0))
+        engine.restore(0, FACILITY, first.snapshot(0, FACILITY))
+        (record,) = posted(HandLog(first=10), 201, power(at)).records()
+        changes = [*engine.fold(record), *engine.advance(0, ms(300))]
+        assert [c.change.value for c in changes if c.rule == POWER] == ([] if at == 100 else ["raised"])
