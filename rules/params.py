@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from rules.rule import CumulativeRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 
 DAY_MS = 86_400_000
+UNREGISTERED_INTERVAL_MS = 30 * 60_000
+"""Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
+no two records in a row are taken for a break."""
 
 
 def deadband_width(text: float | str, low: float, high: float) -> float:

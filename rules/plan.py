@@ -6,41 +6,32 @@ Done when the register or the packs change, never per reading.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from rules import layout, ring
-from rules.changes import LimitUsed
-from rules.errors import Fault
-from rules.facts import facts_of, in_force, next_change
+from rules import layout
+from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, LIMIT, MEAN_KINETIC, NONE
-from rules.params import cumulative_param, frozen_param, gap_param, limit_param, mean_kinetic_param
-from rules.predicate import in_scope, matches
-from rules.register import Span
-from rules.rule import CumulativeRule, FrozenRule, GapRule, LimitRule, MeanKineticRule, RareRule
-from rules.tablerow import as_on, one_side, taken_over
+from rules.layout import GAP, NONE
+from rules.predicate import in_scope
+from rules.rule import RareRule
+from rules.watching import Registered, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
 
-    from rules.facts import FactValue
+    from rules.changes import LimitUsed
     from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
 Key = TypeVar("Key")
-UNREGISTERED_INTERVAL_MS = 30 * 60_000
-"""Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
-no two records in a row are taken for a break."""
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4}
-"""Blocks of a series stand in this order: what every row touches comes first."""
 REMEMBERED_ROWS = 1_024
 """Of a batch with more rows the index is not remembered: 8 KiB a facility at most."""
 
@@ -179,9 +170,9 @@ class _Pool:
         self._known: dict[bytes, int] = {}
         self._size = 0
 
-    def place(self, chunk: Words) -> int:
-        """Return where a chunk stands."""
-        key = chunk.tobytes()
+    def place(self, chunk: Words, key: bytes = b"") -> int:
+        """Return where a chunk stands; `key` are its bytes, where they are at hand."""
+        key = key or chunk.tobytes()
         if key not in self._known:
             self._known[key] = self._size
             self.chunks.append(chunk)
@@ -193,116 +184,49 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
-    active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
-    plan.rare = tuple(rule for _, rule in active if isinstance(rule, RareRule) and in_scope(rule, facility))
-    active = [(rank, rule) for rank, rule in active if not isinstance(rule, RareRule)]
+    live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
+    plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    registered = Registered(facility, bundle)
     pool = _Pool()
     blocks: list[Words] = []
     tails: list[Words] = []
     where: list[int] = []
     state = tail = rings = 0
     for slot, sensor in enumerate(plan.sensors):
-        watching, program = _watching(plan, slot, sensor, active, bundle)
+        watched = registered.watched(sensor, received_ms)
         where += [state, tail, rings, 0]
-        blocks.append(layout.SERIES.blank())
+        blocks.append(watched.blank_state)
+        tails.append(watched.blank_tails)
         calls: list[int] = []
         inside, behind = layout.SERIES.words, 0
         made: list[Instance] = []
-        for call, (instance, params) in enumerate(watching):
-            spec = KINDS[instance.kind]
-            at = pool.place(params)
-            calls += [instance.kind, at, inside, behind]
-            placed = replace(
-                instance, call=call, params=at, state=state + inside, tail=tail + behind if spec.again else NONE
+        own = (slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
+        for call, use in enumerate(watched.uses):
+            spec = KINDS[use.kind]
+            at = pool.place(use.params, use.key)
+            calls += [use.kind, at, inside, behind]
+            tail_at = tail + behind if spec.again else NONE
+            placed = Instance(
+                use.kind, use.rule, use.rank, *own, use.low, use.high, use.limits, call, at, state + inside, tail_at
             )
             made.append(placed)
             plan.by_kind[placed.kind].append(placed)
             plan.by_state[placed.state] = placed
-            blocks.append(spec.state.blank())
             inside += spec.state.words
-            if spec.again:
-                tails.append(spec.state.blank())
-                behind += spec.state.words
+            behind += spec.state.words if spec.again else 0
         plan.by_slot.append(made)
-        room = ring.capacity(program["interval"]) + layout.SLACK_ROWS
-        numbers = program | {"ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(made)}
-        where[-1] = pool.place(np.concatenate([layout.PROGRAM.block(numbers), np.array(calls, np.int64)]))
-        state, tail, rings = state + inside, tail + behind, rings + room * layout.ROW_WORDS
+        where[-1] = pool.place(np.concatenate([watched.program, np.array(calls, np.int64)]))
+        state, tail, rings = state + inside, tail + behind, rings + watched.ring_room * layout.ROW_WORDS
     plan.where, plan.ring_words = np.array(where, np.int64), rings
     plan.series_at = plan.where[layout.AT_STATE :: layout.PLACE.words].copy()
     plan.params, plan.blank_state, plan.blank_tails = _joined(pool.chunks), _joined(blocks), _joined(tails)
-    plan.no_room = len(contradictions(facility, bundle))
+    plan.no_room = len(contradictions(registered))
     plan.gap_slots = np.array([one.slot for one in plan.gaps], np.int64)
     plan.gap_at = np.array([one.state for one in plan.gaps], np.int64)
     plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     return plan
-
-
-def _watching(
-    plan: Plan, slot: int, sensor: Sensor, active: list[tuple[int, Rule]], bundle: Bundle
-) -> tuple[list[tuple[Instance, Words]], dict[str, Any]]:
-    """Return the instances on a sensor with their parameters, silences first, and the numbers of its program."""
-    facility = plan.facility
-    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
-    program = {"interval": interval, "delivery": facility.delivery, "range_low": -math.inf, "range_high": math.inf}
-    facts = facts_of(facility, sensor, plan.at)
-    found: list[tuple[Instance, Words]] = []
-    for rank, rule in active:
-        if not matches(rule, facility, facts):
-            continue
-        base = (rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
-        if isinstance(rule, LimitRule):
-            bounds = bounds_of(rule, sensor, facts, bundle)
-            if bounds is None:
-                continue
-            low, high, used = bounds
-            own = as_on(rule, facts, bundle)
-            found.append(
-                (Instance(LIMIT, *base, low, high, used), limit_param(own, low, high, interval, facility.delivery))
-            )
-            if rule.excludes:
-                program["range_low"] = max(low, program["range_low"])
-                program["range_high"] = min(high, program["range_high"])
-        elif isinstance(rule, FrozenRule):
-            found.append((Instance(FROZEN, *base), frozen_param(rule, sensor, interval, facility.delivery)))
-        elif isinstance(rule, CumulativeRule):
-            bounds = bounds_of(rule, sensor, facts, bundle)
-            if bounds is None:
-                continue
-            single = _single(rule, facility, sensor, facts, bundle)
-            numbers = cumulative_param(rule, bounds[0], bounds[1], interval, facility.delivery, single)
-            found.append((Instance(CUMULATIVE, *base, *bounds), numbers))
-        elif isinstance(rule, MeanKineticRule):
-            above = LimitUsed(
-                name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
-            )
-            numbers = mean_kinetic_param(rule, interval, facility.delivery)
-            found.append((Instance(MEAN_KINETIC, *base, high=rule.above, limits=(above,)), numbers))
-        elif isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
-            found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
-    return sorted(found, key=lambda one: ORDER[one[0].kind]), program
-
-
-def single_of(
-    rule: CumulativeRule, facility: Facility, facts: dict[str, FactValue], bundle: Bundle
-) -> LimitRule | None:
-    """Return the rule whose occurrences a cumulative rule leaves out, if it watches the sensor that `facts` describe."""
-    other = None if rule.idle_while is None else bundle.rule(rule.idle_while)
-    watching = isinstance(other, LimitRule) and other.stage in {"live", "shadow"} and matches(other, facility, facts)
-    return other if watching and isinstance(other, LimitRule) else None
-
-
-def _single(
-    rule: CumulativeRule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
-) -> tuple[LimitRule, Words] | None:
-    other = single_of(rule, facility, facts, bundle)
-    bounds = None if other is None else bounds_of(other, sensor, facts, bundle)
-    if other is None or bounds is None:
-        return None
-    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
-    return other, limit_param(as_on(other, facts, bundle), bounds[0], bounds[1], interval, facility.delivery)
 
 
 def _gathered(pairs: Iterable[tuple[Key, int]]) -> dict[Key, npt.NDArray[np.int64]]:
@@ -314,65 +238,3 @@ def _gathered(pairs: Iterable[tuple[Key, int]]) -> dict[Key, npt.NDArray[np.int6
 
 def _joined(chunks: list[Words]) -> Words:
     return np.concatenate(chunks) if chunks else np.zeros(0, np.int64)
-
-
-def bounds_of(
-    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
-) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
-    """Resolve a limit rule's bounds for a sensor; None where they are unknown.
-
-    No limit is registered (U3), or the registered ones leave the rule no room: bounds are never turned inside out.
-    """
-    found = _narrowed(rule, sensor, facts, bundle)
-    return None if found is None or found[0] >= found[1] else found
-
-
-def contradictions(facility: Facility, bundle: Bundle) -> list[Fault]:
-    """Return where registered limits leave a rule no room: whatever is measured there, nothing could be judged."""
-    faults = []
-    for i, sensor in enumerate(facility.sensors):
-        facts = facts_of(facility, sensor, sensor.from_ or 0)
-        for rule in bundle.rules:
-            watching = rule.stage in {"live", "shadow"} and matches(rule, facility, facts)
-            if watching and isinstance(rule, LimitRule | CumulativeRule):
-                found = _narrowed(rule, sensor, facts, bundle)
-                if found is not None and found[0] >= found[1]:
-                    text = f"together with {rule.id} nothing is left between low {found[0]:g} and high {found[1]:g}"
-                    faults.append(Fault(f"/sensors/{i}/limits", "no_room", text))
-    return faults
-
-
-def _narrowed(
-    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
-) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
-    origin, edition = "rule", None
-    span: Span | None
-    taken: dict[str, float] = {}
-    if isinstance(rule.limits.from_, Span):
-        span, edition = rule.limits.from_, f"{rule.id} {rule.version}"
-    elif rule.limits.from_ == "sensor":
-        span, origin = one_side(sensor.limits, rule.limits.side), "register"
-    elif rule.limits.from_ == "range":
-        span, origin = sensor.range, "register range"
-    else:
-        row = bundle.tables[rule.limits.from_].lookup(facts)
-        if row is None:
-            return None
-        span, origin, edition = row.limit, rule.limits.from_, row.edition
-        taken = taken_over(row, sensor)
-    if span is None or (span.low is None and span.high is None):
-        return None
-    low = taken.get("low", -math.inf if span.low is None else span.low)
-    high = taken.get("high", math.inf if span.high is None else span.high)
-    where = {"low": (origin, edition), "high": (origin, edition)} | dict.fromkeys(taken, ("register", None))
-    if rule.limits.narrower and sensor.limits:
-        if sensor.limits.low is not None and sensor.limits.low > low:
-            low, where["low"] = sensor.limits.low, ("register", None)
-        if sensor.limits.high is not None and sensor.limits.high < high:
-            high, where["high"] = sensor.limits.high, ("register", None)
-    used = tuple(
-        LimitUsed(name=name, value=value, unit=sensor.unit, origin=where[name][0], edition=where[name][1])
-        for name, value in (("low", low), ("high", high))
-        if math.isfinite(value)
-    )
-    return low, high, used

@@ -390,7 +390,7 @@ class Custody:
                     if rejected is not None:
                         tenure.reject(rejected)
                 tenure.ward.snapshots = snapshots_of(tenure.ward, self.fold, state, start)
-                await tenure.write_notes()
+                await self._noted(tenure)
                 tenure.begin(start)
                 self._begin_releases(tenure)
                 self.tenures[partition] = tenure
@@ -409,7 +409,7 @@ class Custody:
         """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
         partition = tenure.partition
         tenure.ward = Ward.of(partition, state.notes, bounds[0])
-        found = [self.crumbs.found.pop(slot, None) for slot in (self._slot(partition), partition)]
+        found = [self.crumbs.found.get(slot) for slot in (self._slot(partition), partition)]
         suspect = None
         for offset in found:
             if offset is None or not bounds[0] <= offset < bounds[1]:
@@ -424,6 +424,22 @@ class Custody:
             if raw is not None:
                 suspect = suspect_of(offset, raw.timestamp, raw.key, raw.headers)
         return suspect
+
+    async def _noted(self, tenure: Tenure) -> None:
+        """Write what is known of deaths; only what is written is forgotten here, and a revocation waits for the answer.
+
+        A restore that was cancelled before would lose the death, and one whose transaction went through would count it twice.
+        """
+        writing = asyncio.ensure_future(tenure.write_notes())
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            raise
+        finally:
+            if writing.done() and not writing.cancelled() and writing.exception() is None:
+                for slot in (self._slot(tenure.partition), tenure.partition):
+                    self.crumbs.found.pop(slot, None)
 
     def _slot(self, partition: int) -> int:
         """Return the slot of what is folded anew of a partition, in a thread beside it."""

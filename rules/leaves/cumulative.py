@@ -12,8 +12,9 @@ from rules.kinds.cumulative import PARTS
 from rules.leaves.limit import LimitRun, counts, sides
 from rules.leaves.limit import excluding as excludes
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
-from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
+from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.records import QUALITY_NAMES
+from rules.watching import bounds_of
 from rules.wording import sign
 
 if TYPE_CHECKING:

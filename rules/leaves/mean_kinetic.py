@@ -12,8 +12,7 @@ from rules.kinds.mean_kinetic import DIGITS, MONTHS, begin_of, mean_of, month_of
 from rules.kinds.mean_kinetic import counts as storable
 from rules.leaves.limit import counts, excluding
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
-from rules.params import zone_ms
-from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS, zone_ms
 from rules.records import QUALITY_NAMES
 from rules.wording import sign
 

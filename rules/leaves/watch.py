@@ -15,9 +15,9 @@ from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
-from rules.plan import bounds_of, single_of
 from rules.predicate import holds, in_scope, matches
 from rules.rule import CumulativeRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
     from rules.facts import FactValue

@@ -65,6 +65,8 @@ def area_of(event: Event, facility: Facility) -> str | None:
 
 def applies(rule: Rule, facility: Facility, area: str | None, at_ms: int) -> bool:
     """Say whether a rule's predicates hold for an area (None: the facility alone) with the facts in force at an instant."""
+    if not rule.applies_to:
+        return True
     entry = None if area is None else area_in_force(facility, area, at_ms)
     return holds(rule.applies_to, facts_of_area(facility, entry))
 

@@ -493,6 +493,76 @@ async def test_a_death_while_a_facility_is_folded_anew_is_counted_beside_one_of_
     assert tenure.ward.watch.deaths == {3: 1, 7: 1}
 
 
+@dataclass
+class Notes:
+    """The notes of a tenure: each writing lasts until it is let go, or fails."""
+
+    partition: int = 0
+    written: int = 0
+    fails: bool = False
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def write_notes(self) -> None:
+        self.begun.set()
+        await self.go.wait()
+        if self.fails:
+            raise HaltedError("fenced")
+        self.written += 1
+
+
+async def test_a_death_is_forgotten_only_when_its_note_is_written() -> None:
+    custody, _, _ = owning()
+    custody.crumbs.found = {custody._slot(0): 3, 0: 7, 1: 9}
+    notes = Notes()
+    noted = asyncio.ensure_future(custody._noted(notes))  # type: ignore[arg-type]
+    await notes.begun.wait()
+    assert custody.crumbs.found == {custody._slot(0): 3, 0: 7, 1: 9}
+    notes.go.set()
+    await noted
+    assert (custody.crumbs.found, notes.written) == ({1: 9}, 1)
+
+
+async def test_a_restore_cancelled_while_notes_are_written_waits_and_counts_the_death_once() -> None:
+    custody, _, _ = owning()
+    custody.crumbs.found = {0: 7}
+    notes = Notes()
+    noted = asyncio.ensure_future(custody._noted(notes))  # type: ignore[arg-type]
+    await notes.begun.wait()
+    noted.cancel()
+    await asyncio.sleep(0)
+    assert not noted.done(), "whether it was written is not known yet"
+    notes.go.set()
+    with pytest.raises(asyncio.CancelledError):
+        await noted
+    assert (custody.crumbs.found, notes.written) == ({}, 1)
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_note_that_was_not_written_leaves_the_death_to_the_next_restore(cancelled: bool) -> None:
+    custody, _, _ = owning()
+    custody.crumbs.found = {0: 7}
+    notes = Notes(fails=True)
+    noted = asyncio.ensure_future(custody._noted(notes))  # type: ignore[arg-type]
+    await notes.begun.wait()
+    if cancelled:
+        noted.cancel()
+        await asyncio.sleep(0)
+    notes.go.set()
+    with pytest.raises(asyncio.CancelledError if cancelled else HaltedError):
+        await noted
+    assert custody.crumbs.found == {0: 7}
+
+
+async def test_a_restore_that_ends_before_its_notes_leaves_the_death_to_the_next() -> None:
+    custody, tenure, _ = owning()
+    custody.crumbs.found = {0: 7}
+    for _ in range(2):  # each restore begins with the notes as they were written
+        assert await custody._suspect(tenure, StateRows(0), (0, 9)) is None  # type: ignore[arg-type]
+        assert tenure.ward.watch.deaths == {7: 1}
+    assert custody.crumbs.found == {0: 7}
+
+
 async def test_what_a_start_folds_again_neither_waits_for_a_clock_nor_tells_of_it_again() -> None:
     custody, tenure, _ = owning()
     custody.guard._own_ms = lambda: NOW

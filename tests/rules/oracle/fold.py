@@ -8,10 +8,11 @@ from collections import Counter
 from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.models import Severity
-from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
+from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import CumulativeRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.watching import bounds_of
 from tests.rules.oracle import cumulative, frozen, limit, mean_kinetic, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
