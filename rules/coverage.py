@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rules.changes import Verdict
+from rules.leaves import rare
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of
+from rules.rule import RareRule
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of
 
 if TYPE_CHECKING:
@@ -87,6 +89,9 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         records = records_of(rule, test)
     except (ValidationError, ValueError):
         return []
+    if isinstance(rule, RareRule):
+        end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
+        return list(rare.moments_of(rule, records, end))
     for record in records:
         tracer.fold(record)
     if test.until is not None:

@@ -28,7 +28,19 @@ from rules.models import Strict
 from rules.occurrence import Difference, Folded, differences, prune
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.rare import fold as rare
+from rules.records import (
+    SEMANTICS,
+    Decision,
+    Events,
+    Kind,
+    LogRecord,
+    PacksRecord,
+    Readings,
+    RegisterRecord,
+    StateRecord,
+    Tick,
+)
 from rules.register import Facility
 from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
 from rules.state import FacilityState, Group
@@ -110,6 +122,10 @@ class Engine:
             self._readings(state, payload, received, emitter)
         elif isinstance(payload, RegisterRecord):
             self._register(state, part, payload, received, emitter)
+        elif isinstance(payload, Events):
+            rare.events(state, payload, received, emitter)
+        elif isinstance(payload, Decision):
+            rare.decision(state, payload, received, emitter)
         places.refresh_due(state)
         self._tell(emitter)
         return emitter.changes
@@ -125,6 +141,17 @@ class Engine:
             changes.extend(emitter.changes)
         part.clock = max(part.clock, until_ms)
         return changes
+
+    def state_of(self, facility: str) -> FacilityState:
+        """Return the books of a facility, to read; it stands in one partition.
+
+        Raises:
+            KeyError: no record of it was folded.
+        """
+        for part in self._partitions.values():
+            if facility in part.facilities:
+                return part.facilities[facility]
+        raise KeyError(facility)
 
     def facilities(self, partition: int) -> list[str]:
         """Return the facilities that a partition holds, sorted."""
@@ -335,8 +362,12 @@ class Engine:
                 if state.of(instance, "due") == due
             ]
         candidates.extend(silence.candidates(state, due, emitter))
+        candidates.extend(rare.candidates(state, due, emitter))
         first = min(candidates)
         _, level, _, kind, i = first
+        if level == rare.LEVEL:
+            rare.decide(state, first, due, emitter)
+            return
         if level != silence.TAG:
             rule = emitter.bundle.rules[first[0]].id
             attempt(emitter, rule, due, partial(silence.decide, state, first, due, emitter))
@@ -542,9 +573,11 @@ class Engine:
                         step = partial(emitter.abandon, kind, instance, received, why, vanished=vanished)
                         attempt(emitter, instance.rule.id, received, step)
         silence.abandon_groups(state, plan, received, why, emitter)
+        rare.leave(state, plan, received, why, emitter)
         emitter.bundle = bundle
         carry.adopt(state, plan, received)
         silence.regroup(state, received, emitter)
+        rare.adopt(state, received, why, emitter)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from rules.fitting import RULE_FAILED
 from rules.layout import NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
+from rules.rare.store import subject_of
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -109,6 +110,9 @@ def _taken(emitter: Emitter, rule: str) -> list[tuple[dict[str, str], Occurrence
         if group.rule == rule:
             found.append(({"area": group.place} if group.place else {}, group.occurrence))
     state.groups = [group for group in state.groups if group.rule != rule]
+    cases = sorted(state.rare.of(rule).items())
+    found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
+    state.rare.vacate(rule)
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted = NONE, False

@@ -16,6 +16,8 @@ from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS
 from rules.layout import GAP, NONE
+from rules.predicate import in_scope
+from rules.rule import RareRule
 from rules.watching import Registered, contradictions
 
 if TYPE_CHECKING:
@@ -101,6 +103,8 @@ class Plan:
     """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
+    rare: tuple[RareRule, ...] = ()
+    """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
     _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
     """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
 
@@ -180,6 +184,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
+    live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
+    plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     registered = Registered(facility, bundle)
     pool = _Pool()
     blocks: list[Words] = []

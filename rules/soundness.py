@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.predicate import faults as predicate_faults
+from rules.raresound import rare_faults
 from rules.register import Span
-from rules.rule import CumulativeRule, GapRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, GapRule, LimitRule, MeanKineticRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -62,6 +63,8 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults += _source_faults(rule.limits.from_, tables)
     if isinstance(rule, CumulativeRule | MeanKineticRule) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
+    elif isinstance(rule, RareRule):
+        faults += rare_faults(rule)
     return faults
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from rules import kernels, layout, stored
@@ -15,6 +16,7 @@ from rules.kinds.table import CODES, KINDS
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
+from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ class FacilityState:
     """... and those whose id came again with other content."""
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
+    rare: Rare = field(default_factory=Rare)
+    """Events, decisions and checks of the register (rules/rare)."""
     aside: dict[str, Aside] = field(default_factory=dict)
     """Rules that raised here, by id (rules/failing.py)."""
     words: Words = field(default_factory=_nothing)
@@ -166,6 +170,7 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
+        due = min(due, self.rare.due)
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
@@ -177,8 +182,9 @@ class FacilityState:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
+        rare = self.rare.counts if self.plan is not None and self.plan.rare else {}
         no_room = 0 if self.plan is None else self.plan.no_room
-        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches}
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **rare}
 
     def snapshot(self, through: int) -> bytes:
         """Return the whole state. Equal states give equal bytes.
@@ -210,6 +216,7 @@ class FacilityState:
                     if rows
                 ),
                 groups=[group.pack() for group in self.groups],
+                rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.LAYOUTS,
@@ -235,6 +242,7 @@ class FacilityState:
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
+        self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
             self.refresh_all()

@@ -30,7 +30,7 @@ from rules.params import (
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
-from rules.rule import CumulativeRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -178,7 +178,7 @@ def _watched(sort: _Sort) -> Watched:
             )
             numbers = mean_kinetic_param(rule, interval, sort.delivery)
             found.append(Use(MEAN_KINETIC, rule, rank, numbers, high=rule.above, limits=(above,)))
-        elif sensor.interval is not None or rule.threshold is not None:
+        elif isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
             found.append(Use(GAP, rule, rank, gap_param(rule, interval, sort.delivery)))
     uses = tuple(sorted(found, key=lambda one: ORDER[one.kind]))
     specs = [KINDS[use.kind] for use in uses]

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
-from rules.errors import ContractError
 from rules.facts import facts_of
-from rules.leaves import cumulative, frozen, gap, limit, mean_kinetic
+from rules.leaves import cumulative, frozen, gap, limit, mean_kinetic, rare
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
@@ -31,11 +30,7 @@ WATCHING = frozenset({"live", "shadow"})
 
 
 def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
-    """Return the leaves of a rule of any kind, in the order of its condition.
-
-    Raises:
-        ContractError: a kind without leaves; it cannot be explained, and is not passed over.
-    """
+    """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
         return limit.leaves_of(rule, bundle)
     if isinstance(rule, FrozenRule):
@@ -46,7 +41,7 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
         return cumulative.leaves_of(rule, bundle)
     if isinstance(rule, MeanKineticRule):
         return mean_kinetic.leaves_of(rule, bundle)
-    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+    return rare.leaves_of(rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,15 +58,7 @@ class Watch:
 def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundle) -> Watch:
     """Say whether and how a rule watches a sensor with the facts in force at `at` (ms)."""
     facts = facts_of(facility, sensor, at)
-    wanted = ", ".join(f"{s.field}/{s.line}" for s in rule.scopes)
-    own = ", ".join(f"{s.field}/{s.line}" for s in facility.scopes) or "none"
-    conditions = [
-        Seen("stage", verdict(rule.stage in WATCHING), rule.stage, "in", "live, shadow"),
-        Seen("scope", verdict(in_scope(rule, facility)), own, "in", wanted),
-    ]
-    for name, value in rule.applies_to.items():
-        said = verdict(holds({name: value}, facts))
-        conditions.append(Seen(name, said, text_of(facts.get(name)), "in", text_of(value)))
+    conditions = conditions_of(rule, facility, facts)
     numbers: Numbers | None = None
     if all(c.verdict is Verdict.TRUE for c in conditions):
         numbers = numbers_of(rule, facility, sensor, facts, bundle)
@@ -84,10 +71,24 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
     return Watch(rule, sensor, facts, conditions, numbers)
 
 
+def conditions_of(rule: Rule, facility: Facility, facts: dict[str, FactValue]) -> list[Seen]:
+    """Return stage, scope and predicates of a rule as the facts of a sensor, an area or a facility meet them."""
+    wanted = ", ".join(f"{s.field}/{s.line}" for s in rule.scopes)
+    own = ", ".join(f"{s.field}/{s.line}" for s in facility.scopes) or "none"
+    conditions = [
+        Seen("stage", verdict(rule.stage in WATCHING), rule.stage, "in", "live, shadow"),
+        Seen("scope", verdict(in_scope(rule, facility)), own, "in", wanted),
+    ]
+    for name, value in rule.applies_to.items():
+        said = verdict(holds({name: value}, facts))
+        conditions.append(Seen(name, said, text_of(facts.get(name)), "in", text_of(value)))
+    return conditions
+
+
 def numbers_of(
     rule: Rule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
 ) -> Numbers | None:
-    """Return what a rule that fits compares with; None where the register leaves it unknown."""
+    """Return what a rule that fits compares with; None where the register leaves it unknown, and of rules that watch no series."""
     if isinstance(rule, LimitRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span)
@@ -105,7 +106,7 @@ def numbers_of(
     if isinstance(rule, MeanKineticRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
-    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+    return None
 
 
 def measuring_range(

@@ -37,12 +37,17 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.freeze-cumulative",
         "cold-chain.interval-storage",
         "cold-chain.mkt-year",
+        "cold-chain.power-no-alarm",
         "cold-chain.store-out",
         "cold-chain.warm-10h",
         "cold-chain.warm-cumulative",
+        "data-integrity.audit-disabled",
         "data-integrity.frozen",
+        "data-integrity.full-rights",
         "data-integrity.gap",
         "data-integrity.physical-range",
+        "register.sensor-count",
+        "register.sensor-error",
         "water.toc",
     ]
 

@@ -10,10 +10,10 @@ from rules.facts import facts_of
 from rules.models import Severity
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import PacksRecord, Readings, RegisterRecord, Tick
+from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import CumulativeRule, FrozenRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, frozen, limit, mean_kinetic
+from tests.rules.oracle import cumulative, frozen, limit, mean_kinetic, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -89,6 +89,7 @@ class Facility:
         self.series = {}
         self.watches = []
         self.silences = None
+        self.rare = None
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.batches = []
         self.again = Counter()
@@ -116,6 +117,8 @@ class Facility:
             at, kind, item = due
             if kind == "watch":
                 self.follow(item, at, to)
+            elif kind == "rare":
+                self.rare.decide(at, item)
             else:
                 self.silences.decide(at, item)
         self.clock = to
@@ -130,6 +133,10 @@ class Facility:
             found += [
                 ((at, place, level, subject), "silence", key)
                 for at, place, level, subject, key in self.silences.dues(to)
+            ]
+        if self.rare is not None:
+            found += [
+                ((at, place, level, subject), "rare", key) for at, place, level, subject, key in self.rare.dues(to)
             ]
         if not found:
             return None
@@ -181,10 +188,13 @@ class Facility:
     def register(self, record, received):
         if record.version <= self.version:
             return
-        assert self.version == -1, "the oracle takes one register a facility"
+        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        if self.rare is None:
+            self.rare = rare.Rare(self, self.bundle, places)
+        elif not all(isinstance(rule, rare.RARE) for rule in self.bundle.rules):
+            raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version = record.version
         facility = record.facility
-        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             self.series[sensor.tag] = Series(interval)
@@ -201,6 +211,7 @@ class Facility:
                     if watch:
                         self.watches.append(watch)
         self.silences = Silences(self, facility, self.bundle, places, received)
+        self.rare.register(facility, received)
 
     def watch(self, rule, place, sensor, interval, facility, facts, span):
         unknown = max(rule.unknown.max, 3 * interval)
@@ -412,6 +423,10 @@ def fold(records, bundle, until=None):
             facility.register(payload, received)
         elif isinstance(payload, Readings):
             facility.readings(payload, received)
+        elif isinstance(payload, Events) and facility.rare is not None:
+            facility.rare.events(payload, received)
+        elif isinstance(payload, Decision) and facility.rare is not None:
+            facility.rare.decision(payload, received)
     if until is not None:
         for facility in facilities.values():
             facility.move(until)
