@@ -22,12 +22,14 @@ FACTS: dict[str, type] = {
     "area.shipment_type": str,
     "area.water": str,
     "area.pharmacopoeia": str,
+    "place.kind": str,
+    "place.grade": str,
     "sensor.quantity": str,
     "sensor.unit": str,
     "sensor.pinned": bool,
     "sensor.compensated": bool,
 }
-"""The closed list of facts that `applies_to` and table rows may name, with their types."""
+"""The closed list of facts that `applies_to` and table rows may name, with their types. `place` is the other room of a pressure pair (tables only)."""
 
 
 def in_force(facility: Facility, at_ms: int) -> list[Sensor]:
@@ -45,9 +47,9 @@ def next_change(facility: Facility, at_ms: int) -> int:
     return min((begin for begin in begins if begin > at_ms), default=NEVER_MS)
 
 
-def _area_of(facility: Facility, sensor: Sensor, at_ms: int) -> Area:
-    """Return the entry of the sensor's area in force; before any has begun, the first to come."""
-    entries = sorted((a for a in facility.areas if a.id == sensor.area), key=lambda a: a.from_ or 0)
+def area_in_force(facility: Facility, area_id: str, at_ms: int) -> Area:
+    """Return the entry of an area in force; before any has begun, the first to come."""
+    entries = sorted((a for a in facility.areas if a.id == area_id), key=lambda a: a.from_ or 0)
     begun = [area for area in entries if (area.from_ or 0) <= at_ms]
     return begun[-1] if begun else entries[0]
 
@@ -57,7 +59,7 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
 
     A cryo-tank without a phase is a vapour tank.
     """
-    area = _area_of(facility, sensor, at_ms)
+    area = area_in_force(facility, sensor.area, at_ms)
     phase = area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None)
     return {
         "facility.jurisdiction": facility.jurisdiction,

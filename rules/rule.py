@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen. A new kind adds a class here, a file in `rules/kinds` and an oracle.
+Kinds of this version: limit, gap, frozen, difference. A new kind adds a class here, a file in `rules/kinds` and an oracle.
 """
 
 from __future__ import annotations
@@ -209,4 +209,34 @@ class FrozenRule(RuleBase):
     """Clears after this many different values in a row."""
 
 
-Rule = Annotated[LimitRule | GapRule | FrozenRule, Field(discriminator="kind")]
+class PairLimits(Strict):
+    """Between what a difference must lie, in the unit of its inputs.
+
+    `from`: a literal span, or the name of a table of the bundle. `narrower: register` takes the lower bounds of the cascade
+    and of the pressure-difference sensor where they are stricter.
+    """
+
+    from_: str | Span = Field(alias="from")
+    narrower: Literal["register"] | None = None
+    inclusive: Flag = False
+
+
+class DifferenceRule(RuleBase):
+    """The difference of two values (kind `difference`): pressure pairs, and sensors that measure the same."""
+
+    kind: Literal["difference"]
+    pairs: Literal["cascades", "redundant"]
+    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area."""
+    limits: PairLimits
+    when: OpenWhen = OpenWhen()
+    clear: ClearWhen = ClearWhen()
+    max_age_intervals: Number = Field(default=2.0, ge=1, le=100)
+    """A partner's value older than this many intervals of the slower input makes the difference unknown."""
+
+    @property
+    def excludes(self) -> bool:
+        """Return False: values outside are excluded from no other rule."""
+        return False
+
+
+Rule = Annotated[LimitRule | GapRule | FrozenRule | DifferenceRule, Field(discriminator="kind")]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules import layout
+from rules.kept import INPUTS, Kept
 from rules.kinds.table import KINDS
 from rules.layout import NONE, ROW_T, ROW_WORDS
 from rules.models import Severity
@@ -29,6 +30,9 @@ LAYOUTS: dict[str, Layout] = {
     **{spec.name: spec.state.layout() for spec in KINDS.values()},
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
+LAYOUTS["inputs"] = [("rows", "<i8", [INPUTS])]
+OLD = frozenset({layout.LIMIT, layout.FROZEN, layout.GAP})
+"""Kinds that every snapshot of this format has; those that came later are in it where they have instances."""
 COLOURS = len(Severity)
 
 
@@ -48,11 +52,17 @@ def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
     rows = [ring_rows(plan, state.words, state.rings, slot) for slot in range(len(plan.sensors))]
     found = {"series": ("series", headers), "rings": ("row", np.concatenate(rows) if rows else headers[:0])}
     for kind, instances in plan.by_kind.items():
+        if not instances and kind not in OLD:
+            continue
         spec = KINDS[kind]
         inside = np.arange(spec.state.words)
         found[f"{spec.name}_head"] = (spec.name, state.words[_starts([one.state for one in instances]) + inside])
         if spec.again:
             found[f"{spec.name}_tail"] = (spec.name, state.tails[_starts([one.tail for one in instances]) + inside])
+    if state.kept:
+        inputs = [rows for kept in state.kept for rows in kept.rows]
+        found["pair_rows"] = ("row", np.concatenate(inputs))
+        found["pair_inputs"] = ("inputs", np.array([len(rows) for rows in inputs], np.int64))
     return found
 
 
@@ -88,6 +98,19 @@ def load(state: FacilityState, plan: Plan, body: Body) -> None:
                 blocks = _array(body, name, spec.name, len(places))
                 _judge(body, kind, blocks)
                 target[_starts(places) + inside] = blocks
+    if plan.pairs:
+        _load_pairs(state, plan, body)
+
+
+def _load_pairs(state: FacilityState, plan: Plan, body: Body) -> None:
+    counts = _array(body, "pair_inputs", "inputs", len(plan.pairs))
+    if (counts < 0).any():
+        raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+    rows = _array(body, "pair_rows", "row", int(counts.sum()))
+    parts = np.split(rows, np.cumsum(counts.ravel())[:-1])
+    if any((np.diff(part[:, ROW_T]) <= 0).any() for part in parts):
+        raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+    state.kept = [Kept([part.copy() for part in parts[i : i + INPUTS]]) for i in range(0, len(parts), INPUTS)]
 
 
 def _judge(body: Body, kind: int, blocks: Words) -> None:

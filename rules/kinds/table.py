@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import frozen, gap, limit
-from rules.layout import FROZEN, GAP, LIMIT
+from rules.kinds import difference, frozen, gap, limit
+from rules.layout import DIFFERENCE, FROZEN, GAP, LIMIT
 
 if TYPE_CHECKING:
     from rules.fields import Fields
@@ -28,5 +28,6 @@ KINDS: dict[int, KindSpec] = {
     LIMIT: KindSpec("limit", limit.PARAMS, limit.STATE, again=True),
     FROZEN: KindSpec("frozen", frozen.PARAMS, frozen.STATE, again=True),
     GAP: KindSpec("gap", gap.PARAMS, gap.STATE, again=False),
+    DIFFERENCE: KindSpec("difference", difference.PARAMS, difference.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}

@@ -11,8 +11,8 @@ from rules.models import Severity
 from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
 from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import FrozenRule, LimitRule
-from tests.rules.oracle import frozen, limit
+from rules.rule import DifferenceRule, FrozenRule, LimitRule
+from tests.rules.oracle import difference, frozen, limit
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -31,6 +31,7 @@ class Watch:
     def __init__(self, rule, place, sensor, decide, numbers, known):
         self.rule, self.place, self.tag = rule, place, sensor.tag
         self.decide, self.numbers, self.known = decide, numbers, known
+        self.name, self.subject = sensor.tag, {"tag": sensor.tag}
         self.events = []
         self.said = []
 
@@ -83,6 +84,7 @@ class Facility:
         self.version = -1
         self.series = {}
         self.watches = []
+        self.pairs = []
         self.silences = None
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.batches = []
@@ -111,6 +113,8 @@ class Facility:
             at, kind, item = due
             if kind == "watch":
                 self.follow(item, at, to)
+            elif kind == "pair":
+                item.decide(at, to, self)
             else:
                 self.silences.decide(at, item)
         self.clock = to
@@ -121,6 +125,10 @@ class Facility:
             events = watch.now(self.series[watch.tag], to)
             if len(events) > len(watch.events):
                 found.append(((events[len(watch.events)].received, watch.place, 2, (watch.tag, 0)), "watch", watch))
+        for pair in self.pairs:
+            due = pair.due(to)
+            if due is not None:
+                found.append(((due, pair.place, 2, (pair.name, 0)), "pair", pair))
         if self.silences is not None:
             found += [
                 ((at, place, level, subject), "silence", key)
@@ -153,7 +161,7 @@ class Facility:
         self.say(
             event.kind,
             watch.rule,
-            {"tag": watch.tag},
+            watch.subject,
             said.name,
             event.colour,
             said.start,
@@ -164,7 +172,7 @@ class Facility:
         )
 
     def proof(self, watch, event):
-        if not isinstance(watch.rule, LimitRule):
+        if not isinstance(watch.rule, LimitRule | DifferenceRule):
             return None
         if event.kind == "unknown":
             return None, None, event.peak
@@ -178,6 +186,7 @@ class Facility:
         self.version = record.version
         facility = record.facility
         places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        ranges = {}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             self.series[sensor.tag] = Series(interval)
@@ -187,12 +196,14 @@ class Facility:
                 if isinstance(rule, LimitRule) and rule.excludes and matches(rule, facility, facts):
                     found = bounds_of(rule, sensor, facts, self.bundle)
                     if found:
-                        low, high = found[:2]
+                        low, high = max(low, found[0]), min(high, found[1])
+            ranges[sensor.tag] = (low, high)
             for rule in self.bundle.rules:
                 if matches(rule, facility, facts):
                     watch = self.watch(rule, places[rule.id], sensor, interval, facility, facts, (low, high))
                     if watch:
                         self.watches.append(watch)
+        self.pairs = difference.pairs(self.bundle, facility, ranges, received)
         self.silences = Silences(self, facility, self.bundle, places, received)
 
     def watch(self, rule, place, sensor, interval, facility, facts, span):
@@ -201,28 +212,7 @@ class Facility:
             found = bounds_of(rule, sensor, facts, self.bundle)
             if not found:
                 return None
-            low, high = found[:2]
-            db = rule.clear.deadband
-            if isinstance(db, str):
-                db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
-            if math.isfinite(high - low):
-                db = min(db, (high - low) / 4)
-            steps = []
-            for s in rule.severity.steps:
-                if s.beyond is None:
-                    steps.append(
-                        ("after", s.after if s.after is not None else int(s.after_intervals * interval), 0, s.to.rank)
-                    )
-                else:
-                    bounds = (
-                        -math.inf if s.beyond.low is None else s.beyond.low,
-                        math.inf if s.beyond.high is None else s.beyond.high,
-                    )
-                    steps.append(("beyond", bounds, s.for_, s.to.rank))
-            numbers = limit.Limits(
-                low, high, db, rule.limits.inclusive, rule.when.consecutive, rule.when.on_delay, rule.clear.consecutive,
-                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown,
-            )  # fmt: skip
+            numbers = difference.limits_of(rule, found, interval, facility.delivery)
 
             def known(v, q):
                 if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
@@ -278,6 +268,9 @@ class Facility:
             series.gone += [row[0] for row in series.rows if row not in ring and row[0] not in series.gone]
         if standing == "late":
             told += self.silences.filled(tag, t, series)
+        for pair in self.pairs:
+            if standing in ("order", "late"):
+                pair.receive(tag, t, v, q, received, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
         for watch in self.watches:
             if watch.tag == tag and standing in ("order", "late"):
@@ -306,15 +299,15 @@ class Facility:
         ]
         return rows[-series.cap :]
 
-    def late(self, watch, difference, t, received):
-        _, kind, said, new = difference
-        subject = {"tag": watch.tag}
+    def late(self, watch, found, t, received, *, late=True):
+        _, kind, said, new = found
+        subject = watch.subject
         if said is None:
             uses = 1 + sum(s.name[0] == new[0] for s in watch.said)
             said = Said(new[0], None, new[2], new[3], False, (new[0], uses))
             watch.said.append(said)
             colour = new[3] if new[1] is not None else new[2]
-            self.say("raised", watch.rule, subject, said.name, colour, said.start, None, t, received, late=True)
+            self.say("raised", watch.rule, subject, said.name, colour, said.start, None, t, received, late=late)
             said.unknown = new[4]
             if new[4]:
                 self.say("unknown", watch.rule, subject, said.name, new[2], said.start, None, t, received)
