@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rules.changes import Verdict
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of
-from rules.ruletest import BEGIN_MS, FACILITY, around, records_of
+from rules.ruletest import FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Moment
@@ -89,8 +89,7 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         return []
     for record in records:
         tracer.fold(record)
-    if test.until is not None:
-        tracer.move(BEGIN_MS + test.until)
+    tracer.move(until_of(test, records))
     moments: list[Moment] = []
     for tag in sorted(tracer.lines):
         tracer.finish(tag, moments.append)

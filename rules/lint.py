@@ -9,7 +9,7 @@ from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
-from rules.rule import LimitRule
+from rules.rule import DifferenceRule, LimitRule
 from rules.ruletest import samples
 from rules.salvage import touches
 from rules.soundness import rule_faults, table_faults
@@ -65,13 +65,13 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     )
     faults.extend(_test_faults(rule))
     faults.extend(_step_faults(rule))
-    if isinstance(rule, LimitRule):
+    if isinstance(rule, LimitRule | DifferenceRule):
         faults.extend(_limit_faults(rule, bundle))
     return faults
 
 
 def _source(rule: Rule) -> str:
-    return rule.limits.from_ if isinstance(rule, LimitRule) and isinstance(rule.limits.from_, str) else ""
+    return rule.limits.from_ if isinstance(rule, LimitRule | DifferenceRule) and isinstance(rule.limits.from_, str) else ""
 
 
 def _texts(pointer: str, text: Bilingual) -> list[Fault]:
@@ -113,7 +113,7 @@ def _step_faults(rule: Rule) -> list[Fault]:
             if step.after <= last:
                 faults.append(Fault(f"{at}/after", "unreachable_step", "steps stand in the order of their durations"))
             last = step.after
-        if step.beyond is not None and isinstance(rule, LimitRule) and isinstance(rule.limits.from_, Span):
+        if step.beyond is not None and isinstance(rule, LimitRule | DifferenceRule) and isinstance(rule.limits.from_, Span):
             faults.extend(_beyond_faults(at, rule.limits.from_, step.beyond))
     return faults
 
@@ -126,7 +126,7 @@ def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
     return []
 
 
-def _limit_faults(rule: LimitRule, bundle: Bundle) -> list[Fault]:
+def _limit_faults(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[Fault]:
     faults = []
     source = rule.limits.from_
     wanted = rule.applies_to.get("sensor.quantity", [])

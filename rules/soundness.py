@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rules.errors import Fault
 from rules.predicate import faults as predicate_faults
 from rules.register import Span
-from rules.rule import GapRule, LimitRule
+from rules.rule import DifferenceRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -48,11 +48,11 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
         if sum(given) != 1:
             faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
-        if step.beyond is not None and not isinstance(rule, LimitRule):
-            faults.append(Fault(f"{at}/beyond", "step", "only a limit rule steps by value"))
+        if step.beyond is not None and not isinstance(rule, LimitRule | DifferenceRule):
+            faults.append(Fault(f"{at}/beyond", "step", "only limit and difference rules step by value"))
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
-    if isinstance(rule, LimitRule):
+    if isinstance(rule, LimitRule | DifferenceRule):
         faults += _limit_faults(rule, tables)
     return faults
 
@@ -66,10 +66,11 @@ def table_faults(table: Table) -> list[Fault]:
     ]
 
 
-def _limit_faults(rule: LimitRule, tables: Mapping[str, Table]) -> list[Fault]:
+def _limit_faults(rule: LimitRule | DifferenceRule, tables: Mapping[str, Table]) -> list[Fault]:
     faults = []
     source, deadband = rule.limits.from_, rule.clear.deadband
-    if not isinstance(source, Span) and source not in {"sensor", "range"} and source not in tables:
+    named = {"sensor", "range"} if isinstance(rule, LimitRule) else set()
+    if not isinstance(source, Span) and source not in named and source not in tables:
         faults.append(Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs"))
     if rule.clear.latched:
         faults.append(

@@ -18,7 +18,7 @@ PARAMS = Fields(f"{limit.PARAMS_TEXT} max_age sign:real inputs kept*2")
 MAX_AGE, SIGN, INPUTS, KEPT = PARAMS.starts[-4:]
 
 STATE = Fields(
-    f"{limit.STATE_TEXT} held_t*2=none held:real*2=nan "
+    f"{limit.STATE_TEXT} held_t*2=none held*2:real=nan "
     # newest instant decided and the receive time it counts from; newest row that has left the horizon
     "seen_t=none seen_m=none floor=none "
     # the receive time whose rows wait, and whether one of them was late
