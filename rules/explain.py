@@ -15,6 +15,7 @@ from rules.engine import Engine
 from rules.errors import BadInputError, Fault
 from rules.evaluate import fold_one
 from rules.instants import format_duration, format_instant
+from rules.leaves.difference import PairNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.model import Seen, Standing
@@ -70,9 +71,15 @@ class Explanation:
         return self.line is not None and self.line.watch.numbers is not None
 
     @property
+    def subject(self) -> dict[str, str]:
+        """Return the subject of the alarms explained."""
+        about = {} if self.line is None else self.line.watch.about
+        return about or {"tag": self.tag}
+
+    @property
     def standing_alarm(self) -> Alarm | None:
         """Return the alarm of the series that stands, or None."""
-        own = [a for a in self.alarms if a.subject == {"tag": self.tag} and a.end is None and a.status != "retracted"]
+        own = [a for a in self.alarms if a.subject == self.subject and a.end is None and a.status != "retracted"]
         return own[-1] if own else None
 
     @property
@@ -86,6 +93,8 @@ class Explanation:
         if self.rule is None or numbers is None:
             return []
         own = f"{self.rule.id} {self.rule.version}"
+        if isinstance(numbers, PairNumbers):
+            numbers = numbers.limits
         if isinstance(numbers, LimitNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]
             low, high, watched = numbers.range
@@ -121,7 +130,7 @@ class Explanation:
             "rule": rule or {"id": self.rule_id},
             "packs": self.packs,
             "facility": self.facility,
-            "subject": {"tag": self.tag},
+            "subject": self.subject,
             "at": format_instant(self.at),
             "register": {"version": self.version, "facts": {} if line is None else self.facts()},
             "watched": self.watched,
@@ -222,7 +231,7 @@ def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explan
     line = tracer.lines.get(tag)
     packs = tracer.bundle.sha256
     answer = Explanation(rule, tracer.rule_id, packs, tracer.name, tag, at, tracer.version, line, seeded=tracer.seeded)
-    places: list[dict[str, str]] = [{"tag": tag}, {}]
+    places: list[dict[str, str]] = [answer.subject, {}]
     if line is not None:
         places.append({"area": line.watch.sensor.area})
     own = [c for c in changes if c.rule == tracer.rule_id and c.subject in places]

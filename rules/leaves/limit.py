@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rules.leaves.model import Row, See
     from rules.pack import Bundle
     from rules.register import Sensor
-    from rules.rule import LimitRule, Rule, Step
+    from rules.rule import DifferenceRule, LimitRule, Rule, Step
 
 NEVER_COUNTED = frozenset({Quality.UNCERTAIN, Quality.SET_VALUE, Quality.COMMS})
 COUNTED = frozenset({Quality.GOOD, Quality.OVER_LIMIT})
@@ -35,7 +35,7 @@ def counts(rule: Rule, quality: int) -> bool:
     return quality not in NEVER_COUNTED if rule.marked == "count" else quality in COUNTED
 
 
-def leaves_of(rule: LimitRule, bundle: Bundle) -> list[Leaf]:
+def leaves_of(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[Leaf]:
     """Return the leaves that the rule has, in the order of its condition."""
     opens, clears, unknown = rule.when.consecutive, rule.clear.consecutive, format_duration(rule.unknown.max)
     on, off, width = format_duration(rule.when.on_delay), format_duration(rule.clear.off_delay), rule.clear.deadband
@@ -79,12 +79,12 @@ def _step_words(k: int, step: Step) -> list[tuple[str, str, str]]:
     return found
 
 
-def excluding(rule: LimitRule, bundle: Bundle) -> bool:
+def excluding(rule: LimitRule | DifferenceRule, bundle: Bundle) -> bool:
     """Say whether another rule of the bundle can exclude values from this one."""
     return not rule.excludes and any(getattr(other, "excludes", False) for other in bundle.rules if other.id != rule.id)
 
 
-def _sides(rule: LimitRule, bundle: Bundle) -> tuple[bool, bool]:
+def _sides(rule: LimitRule | DifferenceRule, bundle: Bundle) -> tuple[bool, bool]:
     source = rule.limits.from_
     if isinstance(source, Span):
         spans = [source]
@@ -100,7 +100,7 @@ def _sides(rule: LimitRule, bundle: Bundle) -> tuple[bool, bool]:
 class LimitNumbers:
     """What a limit rule compares with on one series; equal numbers decide equal rows alike."""
 
-    rule: LimitRule
+    rule: LimitRule | DifferenceRule
     low: float
     high: float
     used: tuple[LimitUsed, ...]

@@ -12,15 +12,18 @@ from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
 from rules.facts import in_force, next_change
+from rules.leaves import difference
+from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
-from rules.leaves.watch import Watch, horizon_key, watch
+from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
 from rules.pack import Bundle
 from rules.plan import UNREGISTERED_INTERVAL_MS
 from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.rule import DifferenceRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Moment, See
@@ -34,10 +37,11 @@ RowRun: TypeAlias = LimitRun | FrozenRun
 class Segment:
     """The rows of a series that were decided with the same numbers (None: not watched), from `begin` to `end` (log time, ms)."""
 
-    numbers: LimitNumbers | FrozenNumbers | None
+    numbers: LimitNumbers | FrozenNumbers | PairNumbers | None
     begin: int
     rows: Rows
     end: int | None = None
+    pair: PairRows = field(default_factory=PairRows)
 
 
 @dataclass(slots=True)
@@ -67,6 +71,8 @@ class Tracer:
         self.lines: dict[str, Line] = {}
         self.seeded = False
         """The log begins with a saved state: what came before is not in it."""
+        self._inputs: dict[str, Line] = {}
+        """What is folded of the inputs of pairs, by tag."""
         self._left: dict[str, int] = {}
         self._batches = Batches()
         self._gateway: int | None = None
@@ -132,17 +138,22 @@ class Tracer:
             if numbers is None:
                 run = None
                 continue
-            if isinstance(numbers, LimitNumbers):
+            end = self.clock if segment.end is None else segment.end
+            rows = segment.rows.rows
+            if isinstance(numbers, PairNumbers):
+                run = difference.run_of(run, numbers, see, segment.begin)
+                # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
+                rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
+            elif isinstance(numbers, LimitNumbers):
                 run = _limit_run(run, numbers, see, segment.begin)
             else:
                 run = _frozen_run(run, numbers, see, segment.begin)
             before = segment.begin
-            for row in segment.rows.rows:
+            for row in rows:
                 if row.m > before:
                     run.clock(row.m)
                 run.row(row)
                 before = row.m
-            end = self.clock if segment.end is None else segment.end
             if end > before:
                 run.clock(end)
         return run
@@ -178,6 +189,10 @@ class Tracer:
         rule = self.bundle.rule(self.rule_id)
         if self.facility is None:
             return
+        if isinstance(rule, DifferenceRule):
+            self._adopt_pairs(rule, self.facility, now, old_until)
+            return
+        self._inputs = {}
         sensors = {s.tag: s for s in in_force(self.facility, now)} if rule is not None else {}
         for tag in set(self.lines) - set(sensors):
             newest = self.lines.pop(tag).segments[-1].rows.newest
@@ -206,6 +221,41 @@ class Tracer:
                 line.segments.append(Segment(judged, now, rows))
             line.watch, line.key = watched, key
             self._watch_silence(line, numbers, now)
+
+    def _adopt_pairs(self, rule: DifferenceRule, facility: Facility, now: int, old_until: int) -> None:
+        """Take new facts or packs into force for pairs: their inputs are folded as any series, whatever reads them."""
+        sensors = {sensor.tag: sensor for sensor in in_force(facility, now)}
+        self._inputs = {tag: line for tag, line in self._inputs.items() if tag in sensors}
+        for tag, sensor in sensors.items():
+            key = horizon_key(facility, sensor, self.bundle, now)
+            rows = Rows(sensor.interval or UNREGISTERED_INTERVAL_MS)
+            watched = Watch(rule, sensor, {})
+            line = self._inputs.setdefault(tag, Line(tag, now, watched, key, Door(now), [Segment(None, now, rows)]))
+            if key != line.key:
+                line.segments[-1].rows.begin_again()
+                line.key = key
+        found = watch_pairs(rule, facility, now, self.bundle)
+        self.lines = {name: line for name, line in self.lines.items() if name in found}
+        for name, watched in found.items():
+            numbers = watched.numbers if isinstance(watched.numbers, PairNumbers) else None
+            key = ("pair", None if numbers is None else numbers.key)
+            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS))
+            if name not in self.lines:
+                self.lines[name] = Line(name, now, watched, key, Door(now), [segment])
+            elif key != self.lines[name].key:
+                line = self.lines[name]
+                last = line.segments[-1].pair
+                line.segments[-1].end = old_until
+                segment.pair.floor = max([last.floor, *(row.t for rows in last.inputs for row in rows)])
+                line.segments.append(segment)
+            self.lines[name].watch, self.lines[name].key = watched, key
+
+    def _read_by_pairs(self, tag: str, row: Row) -> None:
+        for line in self.lines.values():
+            numbers = line.watch.numbers
+            for which, own in enumerate(numbers.tags if isinstance(numbers, PairNumbers) else ()):
+                if own == tag and isinstance(numbers, PairNumbers):
+                    line.segments[-1].pair.put(which, row, numbers)
 
     def _watch_silence(self, line: Line, numbers: object, now: int) -> None:
         if not isinstance(numbers, GapNumbers):
@@ -236,7 +286,7 @@ class Tracer:
             return
         begin = 0
         for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
-            line = self.lines.get(tag)
+            line = self._inputs.get(tag) if self._inputs else self.lines.get(tag)
             for i in range(begin, begin + count) if line is not None else ():
                 row = Row(
                     int(payload.time[i]), received, float(payload.value[i]), int(payload.quality[i]), payload.batch
@@ -248,6 +298,8 @@ class Tracer:
         if line is None:
             return
         standing = line.segments[-1].rows.admit(row)
+        if self._inputs and standing in {"order", "late"}:
+            self._read_by_pairs(line.tag, row)
         if standing not in {"order", "late"}:
             line.refused[standing] = line.refused.get(standing, 0) + 1
         elif standing == "order":

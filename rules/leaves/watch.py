@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
 from rules.errors import ContractError
-from rules.facts import facts_of
-from rules.leaves import frozen, gap, limit
+from rules.facts import facts_of, in_force
+from rules.leaves import difference, frozen, gap, limit
+from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.model import Leaf, Seen, verdict
 from rules.plan import bounds_of
 from rules.predicate import holds, in_scope, matches
-from rules.rule import FrozenRule, GapRule, LimitRule
+from rules.pairs import pairs_of
+from rules.rule import DifferenceRule, FrozenRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
     from rules.facts import FactValue
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
-Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers
+Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers | PairNumbers
 WATCHING = frozenset({"live", "shadow"})
 
 
@@ -40,6 +42,8 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
         return frozen.leaves_of(rule)
     if isinstance(rule, GapRule):
         return gap.leaves_of(rule)
+    if isinstance(rule, DifferenceRule):
+        return difference.leaves_of(rule, bundle)
     raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
 
 
@@ -52,6 +56,8 @@ class Watch:
     facts: dict[str, FactValue]
     conditions: list[Seen] = field(default_factory=list)
     numbers: Numbers | None = None
+    about: dict[str, str] = field(default_factory=dict)
+    """The subject of a pair's alarms; empty where it is the sensor's tag."""
 
 
 def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundle) -> Watch:
@@ -76,6 +82,21 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
         elif isinstance(rule, LimitRule):
             conditions.append(Seen("limits", _given(numbers), _limits_text(rule, sensor), "give", "low < high"))
     return Watch(rule, sensor, facts, conditions, numbers)
+
+
+def watch_pairs(rule: DifferenceRule, facility: Facility, at: int, bundle: Bundle) -> dict[str, Watch]:
+    """Return the pairs of a rule with the facts in force at `at` (ms), by name."""
+    found: dict[str, Watch] = {}
+    if rule.stage not in WATCHING or not in_scope(rule, facility):
+        return found
+    for pair in pairs_of(rule, facility, in_force(facility, at), at):
+        ranges = [measuring_range(facility, s, facts_of(facility, s, at), bundle) for s in pair.inputs]
+        numbers = difference.numbers_of(rule, pair, bundle, facility.delivery, ranges)
+        conditions = [Seen(name, Verdict.TRUE, text_of(pair.facts.get(name)), "in", text_of(value))
+                      for name, value in rule.applies_to.items()]  # fmt: skip
+        conditions.append(Seen("limits", _given(numbers), " - ".join(s.tag for s in pair.inputs), "give", "low < high"))
+        found[pair.name] = Watch(rule, pair.inputs[0], pair.facts, conditions, numbers, dict(pair.subject))
+    return found
 
 
 def numbers_of(
