@@ -71,7 +71,9 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
 
 
 def _source(rule: Rule) -> str:
-    return rule.limits.from_ if isinstance(rule, LimitRule | DifferenceRule) and isinstance(rule.limits.from_, str) else ""
+    return (
+        rule.limits.from_ if isinstance(rule, LimitRule | DifferenceRule) and isinstance(rule.limits.from_, str) else ""
+    )
 
 
 def _texts(pointer: str, text: Bilingual) -> list[Fault]:
@@ -113,7 +115,11 @@ def _step_faults(rule: Rule) -> list[Fault]:
             if step.after <= last:
                 faults.append(Fault(f"{at}/after", "unreachable_step", "steps stand in the order of their durations"))
             last = step.after
-        if step.beyond is not None and isinstance(rule, LimitRule | DifferenceRule) and isinstance(rule.limits.from_, Span):
+        if (
+            step.beyond is not None
+            and isinstance(rule, LimitRule | DifferenceRule)
+            and isinstance(rule.limits.from_, Span)
+        ):
             faults.extend(_beyond_faults(at, rule.limits.from_, step.beyond))
     return faults
 

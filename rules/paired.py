@@ -151,8 +151,9 @@ def _again(
     merged = _merged(state, pair, floor)
     for begin, stop in _chunks(merged):
         again.take(folded, room.out[: _fold(state, pair, merged, begin, stop, room.out, tail=False)])
-    n = difference.catch_up(state.planned.params, pair.params, words, state.floats, x, due, room.out, 0)
-    again.take(folded, room.out[:n])
+    if due > state.of(pair, "seen_m"):
+        n = difference.catch_up(state.planned.params, pair.params, words, state.floats, x, due, room.out, 0)
+        again.take(folded, room.out[:n])
     if state.is_muted(pair.rule.id):
         return
     for found in again.compared(state, pair, folded, floor):
@@ -218,13 +219,9 @@ def _fold(
     state: FacilityState, pair: Instance, merged: _Merged, begin: int, stop: int, out: Array, *, tail: bool
 ) -> int:
     plan = state.planned
-    words, reals, x = (
-        (state.tails, state.tail_floats, pair.tail) if tail else (state.words, state.floats, pair.state)
-    )
+    words, reals, x = (state.tails, state.tail_floats, pair.tail) if tail else (state.words, state.floats, pair.state)
     n: int = difference.fold(
         plan.params, plan.reals, pair.params, words, reals, x,
         merged.time, merged.counts, merged.batch, merged.which, merged.value, merged.known, begin, stop, out, 0,
     )  # fmt: skip
     return n
-
-

@@ -258,18 +258,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
         numbers = program | {"ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(made)}
         where[-1] = pool.place(np.concatenate([layout.PROGRAM.block(numbers), np.array(calls, np.int64)]))
         state, tail, rings = state + inside, tail + behind, rings + room * layout.ROW_WORDS
-    for instance, params in _pairs(plan, active, bundle):
-        spec = KINDS[DIFFERENCE]
-        at = pool.place(params)
-        made_pair = replace(instance, params=at, state=state, tail=tail, place=len(plan.pairs))
-        plan.pairs.append(made_pair)
-        plan.by_kind[DIFFERENCE].append(made_pair)
-        plan.by_state[state] = made_pair
-        for which, slot in enumerate(made_pair.slots):
-            plan.inputs.setdefault(slot, []).append((made_pair.place, which))
-        blocks.append(spec.state.blank())
-        tails.append(spec.state.blank())
-        state, tail = state + spec.state.words, tail + spec.state.words
+    _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
     plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))
     plan.where, plan.ring_words = np.array(where, np.int64), rings
     plan.series_at = plan.where[layout.AT_STATE :: layout.PLACE.words].copy()
@@ -314,6 +303,25 @@ def _watching(
         elif sensor.interval is not None or rule.threshold is not None:
             found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
     return sorted(found, key=lambda one: ORDER[one[0].kind]), program
+
+
+def _place_pairs(
+    plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle, pool: _Pool, blocks: list[Words], tails: list[Words],
+    state: int, tail: int,
+) -> None:  # fmt: skip
+    """Put the pairs' blocks behind those of all series: `state` and `tail` words are taken."""
+    for instance, params in _pairs(plan, active, bundle):
+        spec = KINDS[DIFFERENCE]
+        at = pool.place(params)
+        made_pair = replace(instance, params=at, state=state, tail=tail, place=len(plan.pairs))
+        plan.pairs.append(made_pair)
+        plan.by_kind[DIFFERENCE].append(made_pair)
+        plan.by_state[state] = made_pair
+        for which, slot in enumerate(made_pair.slots):
+            plan.inputs.setdefault(slot, []).append((made_pair.place, which))
+        blocks.append(spec.state.blank())
+        tails.append(spec.state.blank())
+        state, tail = state + spec.state.words, tail + spec.state.words
 
 
 def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterable[tuple[Instance, Words]]:

@@ -92,7 +92,9 @@ class PairRows:
 
     def settle(self, now: int, numbers: PairNumbers) -> None:
         """Let the horizon follow what was decided before `now` (log time, ms)."""
-        for moment in sorted({row.received for rows in self.inputs for row in rows if self.trimmed < row.received < now}):
+        for moment in sorted(
+            {row.received for rows in self.inputs for row in rows if self.trimmed < row.received < now}
+        ):
             self.trimmed = moment
             seen = [sorted((r for r in rows if r.received <= moment), key=lambda r: r.t) for rows in self.inputs]
             newest = max(rows[-1].t for rows in seen if rows)

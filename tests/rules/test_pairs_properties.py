@@ -70,7 +70,11 @@ def test_the_random_logs_meet_every_change_of_a_pair():
     """Slow: it counts what three thousand logs of the test before made, and is skipped where that did not run."""
     if not MET:
         pytest.skip("the test of many logs did not run in this process")
-    wanted = {f"{r} {c}" for r in ("low", "reversed", "waiting", "twins") for c in ("raised", "cleared", "retracted", "amended")}
+    wanted = {
+        f"{r} {c}"
+        for r in ("low", "reversed", "waiting", "twins")
+        for c in ("raised", "cleared", "retracted", "amended")
+    }
     wanted |= {"waiting unknown", "waiting known", "reversed stepped", "waiting stepped", "low raised late"}
     assert wanted - MET.keys() == set()
 

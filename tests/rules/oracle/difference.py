@@ -90,7 +90,7 @@ class Pair:
             rows += [row[:3] for row in new]
             rows.sort()
         self.waiting, self.waits = [[] for _ in self.tags], None
-        self.seen = max(seen, max(row[0] for rows in self.rows for row in rows))
+        self.seen = max(seen, *(row[0] for rows in self.rows for row in rows))
         events = self.now(at)
         if first > seen:
             for event in events[len(self.events) :]:
