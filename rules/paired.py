@@ -83,7 +83,7 @@ def receive(
         at = at[order]
         rows = np.empty((at.size, ROW_WORDS), np.int64)
         rows[:, ROW_T], rows[:, ROW_M] = payload.time[at], received
-        rows[:, ROW_BQ] = (batch << QUALITY_BITS) | payload.quality[at]
+        rows[:, ROW_BQ] = (batch << QUALITY_BITS) | payload.quality[at].astype(np.int64)
         rows.view(np.float64)[:, ROW_V] = payload.value[at]
         for pair, which in plan.inputs[slot]:
             _wait(state, plan.pairs[pair], which, rows, were_late[mine][order], received)

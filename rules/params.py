@@ -12,8 +12,8 @@ from rules.register import Span
 
 if TYPE_CHECKING:
     from rules.layout import Words
-    from rules.register import Sensor
     from rules.pairs import Pair
+    from rules.register import Sensor
     from rules.rule import DifferenceRule, FrozenRule, GapRule, LimitRule
 
 DAY_MS = 86_400_000

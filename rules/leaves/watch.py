@@ -15,9 +15,9 @@ from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.model import Leaf, Seen, verdict
+from rules.pairs import pairs_of
 from rules.plan import bounds_of
 from rules.predicate import holds, in_scope, matches
-from rules.pairs import pairs_of
 from rules.rule import DifferenceRule, FrozenRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
