@@ -55,7 +55,7 @@ def test_a_reversal_is_told_at_its_receive_time_and_two_records_are_needed() -> 
 
 
 @pytest.mark.parametrize(("silent_for", "raised"), [(2, True), (3, False)])
-def test_a_partner_counts_for_two_intervals(silent_for: int, raised: bool) -> None:  # noqa: FBT001 - a case
+def test_a_partner_counts_for_two_intervals(silent_for: int, raised: bool) -> None:
     """C's newest row is at minute 0; reversed rows of B stand one minute apart and end `silent_for` minutes after it."""
     log = two().rows(0.5, ("P.B", [0], [30]), ("P.C", [0], [10]))
     for minute in (silent_for - 1, silent_for):
@@ -77,7 +77,7 @@ def test_a_late_row_of_the_partner_takes_back_what_it_made() -> None:
 
 def test_a_row_late_in_its_own_series_raises_late() -> None:
     log = two()
-    log.rows(3.5, ("P.B", [0, 1, 3], [30, 5, 30]), ("P.C", [0, 1, 2, 3], [10, 10, 10, 10]))
+    log.rows(3.5, ("P.B", [0, 1, 3], [30, 5, 30]), ("P.C", [0, 1, 3], [10, 10, 10]))
     log.rows(4.5, ("P.B", [2], [5]))
     (raised,) = [c for c in log.changes(until=5) if c.rule == "cleanroom.pressure-reversed"]
     assert (raised.change.value, raised.late, raised.subject) == ("raised", True, {"area": "B1", "place": "C1"})
@@ -88,9 +88,10 @@ def test_a_day_of_both_rooms_in_one_batch_is_judged_from_its_beginning() -> None
     clean = [5.0 if 60 <= minute < 70 else 30.0 for minute in minutes]
     log = two().rows(1441, ("P.B", minutes, clean), ("P.C", minutes, [10.0] * 1440))
     assert told(log, 1442) == [
-        (1441, "raised", "pressure-low", "orange", 60, None), (1441, "raised", "pressure-reversed", "red", 60, None),
-        (1441, "cleared", "pressure-low", "orange", 60, 70), (1441, "cleared", "pressure-reversed", "red", 60, 70),
-    ]  # fmt: skip
+        (1441, change, rule, colour, 60, end)
+        for rule, colour in (("pressure-low", "orange"), ("pressure-reversed", "red"))
+        for change, end in (("raised", None), ("cleared", 70))
+    ]
 
 
 def test_low_pressure_needs_180_seconds_and_more_than_sixteen_batches_are_told_apart() -> None:
