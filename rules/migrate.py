@@ -199,6 +199,11 @@ _FROZEN_4: Layout = [
 _GAP_4: Layout = [(name, "<i8", []) for name in ("lo", "due", "active", "fresh", "start_t", "raised", "hole", "sev")]
 _LAYOUTS_4: dict[str, Layout] = {
     "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
+    "difference": [
+        *_LIMIT_4, ("held_t", "<i8", [2]), ("held", "<f8", [2]),
+        *[(name, "<i8", []) for name in ("seen_t", "seen_m", "floor", "waits", "late")],
+    ],
+    "inputs": [("rows", "<i8", [2])],
 }  # fmt: skip
 _ARRAYS_4 = (
     ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),

@@ -10,7 +10,7 @@ from rules.changes import Verdict
 from rules.instants import format_duration
 from rules.leaves.limit import counts
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
-from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.records import QUALITY_NAMES
 from rules.wording import sign
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rules.changes import Verdict
 from rules.instants import NEVER_MS, format_duration
 from rules.leaves.model import Leaf, Moment, Seen, Standing, both, verdict
-from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS
 
 if TYPE_CHECKING:
     from rules.leaves.model import Row, See

@@ -21,7 +21,7 @@ from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
 from rules.pack import Bundle
-from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule
 

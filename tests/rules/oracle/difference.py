@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rules.pairs import bounds_of_pair, pairs_of
-from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.rule import DifferenceRule
 from tests.rules.oracle import limit
 from tests.rules.oracle.late import differences, occurrences

@@ -8,7 +8,8 @@ from collections import Counter
 from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.models import Severity
-from rules.plan import UNREGISTERED_INTERVAL_MS, bounds_of
+from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.plan import bounds_of
 from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import DifferenceRule, FrozenRule, LimitRule
