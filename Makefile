@@ -43,7 +43,7 @@ test-full: setup ## make test and the slow suites
 	$(MAKE) --no-print-directory lint types
 	$(PYTEST)
 
-check: setup ## the inner loop: lint, types, units (under 90 s)
+check: setup ## the inner loop: lint, types, units (aim: 90 s)
 	$(MAKE) --no-print-directory lint types units
 
 lint:
@@ -60,14 +60,16 @@ units:
 chaos: setup ## kill everything at random a hundred times, then compare log, alarms, desk and archive; SEED=1, KILLS=100
 	$(BIN)/python -m tests.chaos --kills $(or $(KILLS),100) --seed $(or $(SEED),1)
 
-bench: setup ## measure engine, worker on Kafka, and the whole line to the desk's row; JSON on stdout
+bench: setup ## measure engine, worker on Kafka, and the whole line to the desk's row; JSON on stdout; longer ones: bench/README.md
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.worker
+	$(BIN)/python -m bench.checkpoints
 	$(BIN)/python -m bench.line
 	$(BIN)/python -m bench.gateway_load
 	$(BIN)/python -m bench.guards
 	$(BIN)/python -m bench.takeover
 	$(BIN)/python -m bench.desk_catchup
+	$(BIN)/python -m bench.restore
 
 clean: ## remove the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results

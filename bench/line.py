@@ -33,9 +33,12 @@ ROWS = 5
 RATES = (20, 50, 100)
 """Messages per second; each tenth message raises and clears one alarm."""
 LOUD = 10
-BEHIND_MS = 660_000
-"""How far behind now the data begin: within two intervals and the feed's delivery, and more than all runs post."""
-WINDOW_S = 10.0
+SPACE_MS = 100
+"""Between two rows of a series: at the highest rate a facility's event times then go on as fast as the clock."""
+BEHIND_MS = 60_000
+"""How far behind now the data are: within two intervals and the feed's delivery."""
+SAMPLES = 300
+"""Changes in a window: its p99 is then of three at least."""
 WINDOWS = 5
 JIFFIES = os.sysconf("SC_CLK_TCK")
 
@@ -55,7 +58,7 @@ def facility(number: int) -> dict[str, Any]:
 
 def body(number: int, begin: int, *, loud: bool) -> dict[str, Any]:
     """Return one post; a loud one raises and clears one alarm within its rows."""
-    times = [begin + 1_000 * i for i in range(ROWS)]
+    times = [begin + SPACE_MS * i for i in range(ROWS)]
     quiet = [5.0 + 0.1 * (i % 3) for i in range(ROWS)]
     series = [{"tag": f"CR1.T{i}", "time": times, "value": quiet} for i in range(SERIES)]
     if loud:
@@ -66,14 +69,14 @@ def body(number: int, begin: int, *, loud: bool) -> dict[str, Any]:
 async def pace(url: str, keys: list[str], begins: list[int], rate: int, seconds: float) -> dict[str, float]:
     """Post at a rate; returns the front door's own latencies in ms.
 
-    `begins` has the newest event time of each facility and goes on from run to run: nothing is late, and nobody silent.
+    `begins` has the newest event time of each facility, which goes on with the clock: nothing is late, and nobody silent.
     """
     waits: list[float] = []
     async with httpx.AsyncClient(base_url=url, trust_env=False, limits=httpx.Limits(max_connections=64)) as client:
 
         async def post(number: int) -> None:
             who = number % len(keys)
-            begins[who] += 1_000 * ROWS
+            begins[who] = max(begins[who] + SPACE_MS * ROWS, time.time_ns() // 1_000_000 - BEHIND_MS)
             headers = {"Authorization": f"Bearer {keys[who]}"}
             began = time.perf_counter()
             content = body(time.time_ns(), begins[who], loud=number % LOUD == 0)
@@ -127,7 +130,7 @@ def usage(stage: Stage) -> dict[str, tuple[float, float]]:
 
 def measure(*, quick: bool) -> dict[str, Any]:
     """Run the line and return its figures."""
-    windows, seconds = (1, 4.0) if quick else (WINDOWS, WINDOW_S)
+    windows = 1 if quick else WINDOWS
     with tempfile.TemporaryDirectory() as folder, Stage(Path(folder) / "stage", fresh=True, desk_port=0) as stage:
         now = time.time_ns() // 1_000_000
         firms = RegisterFile.model_validate({"facilities": [facility(i) for i in range(FACILITIES)]})
@@ -137,10 +140,11 @@ def measure(*, quick: bool) -> dict[str, Any]:
                 issue(session, name=f.id, facilities=[f.id], actor="bench", now_ms=now).key for f in firms.facilities
             ]
         known(stage.gateway, keys)
-        begins = [time.time_ns() // 1_000_000 - BEHIND_MS] * len(keys)
+        begins = [0] * len(keys)
         asyncio.run(pace(stage.gateway, keys, begins, 20, 3))  # warm
         found: dict[str, Any] = {}
         for rate in RATES:
+            seconds = 4.0 if quick else SAMPLES * LOUD / 2 / rate
             runs, doors, before = [], [], usage(stage)
             for _ in range(windows):
                 since = time.time_ns() // 1_000_000

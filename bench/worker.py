@@ -24,6 +24,7 @@ import numpy as np
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from bench.engine import SERIES, facility, values
+from bench.figures import end_gently, spreads
 from rules.pack import default_bundle
 from rules.records import Payload, Readings, RegisterRecord
 from streams import admin, topics
@@ -32,7 +33,7 @@ from streams.codec import encode, home_of
 from streams.settings import KafkaSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 PARTITIONS = 4
 FACILITIES = 100
@@ -92,15 +93,17 @@ async def poll(holds: Callable[[], bool], every_s: float = 0.05) -> None:
         await asyncio.sleep(every_s)
 
 
-def spawn(kafka: KafkaSettings, folder: Path, *, chunked: bool = True) -> Process:
-    """Start `offsite worker`."""
+def spawn(
+    kafka: KafkaSettings, folder: Path, *, chunked: bool = True, more: Mapping[str, str] | None = None
+) -> Process:
+    """Start `offsite worker`; `more` are settings by their names in the environment."""
     log = folder / f"worker-{time.monotonic_ns()}.log"
     environment = os.environ | {
         "OFFSITE_KAFKA_BOOTSTRAP": kafka.bootstrap,
         "OFFSITE_KAFKA_PARTITIONS": str(kafka.partitions),
         "OFFSITE_KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
         "OFFSITE_WORKER_CHUNKED": str(chunked).lower(),
-    }
+    } | dict(more or {})  # fmt: skip
     command = [sys.executable, "-m", "monitor", "worker", "--instance", "bench", "--port", "0"]
     with log.open("wb") as out:
         return Process(subprocess.Popen(command, env=environment, stdout=out, stderr=out), log)
@@ -148,13 +151,14 @@ async def send(producer: AIOKafkaProducer, log: str, payload: Payload, number: i
 
 
 async def backlog(
-    bootstrap: str, folder: Path, rows: int, messages: int, name: str, *, chunked: bool
-) -> dict[str, float]:
+    bootstrap: str, folder: Path, rows: int, messages: int, name: str, *, chunked: bool,
+    more: Mapping[str, str] | None = None,
+) -> dict[str, float]:  # fmt: skip
     """Fold a backlog once, from the first reading seen folded to the last."""
     kafka = KafkaSettings(bootstrap=bootstrap, partitions=PARTITIONS, topic_prefix=name)
     admin.create(kafka)
     readings = await append(kafka, rows, messages)
-    worker = spawn(kafka, folder, chunked=chunked)
+    worker = spawn(kafka, folder, chunked=chunked, more=more)
 
     def folded() -> float:
         return worker.figure("offsite_worker_readings_total")
@@ -164,6 +168,7 @@ async def backlog(
     await poll(lambda: folded() >= readings, 0.2)
     elapsed, used, part = time.monotonic() - began, worker.cpu_s() - cpu, readings - first
     memory, state = worker.memory_mb(), worker.figure("offsite_worker_checkpoint_bytes_total")
+    snapshots = worker.figure("offsite_worker_snapshots_total")
     return {
         "readings": readings,
         "readings_per_s": part / elapsed,
@@ -171,6 +176,7 @@ async def backlog(
         "cpu_us_per_reading": used / part * 1e6,
         "memory_mb": memory,
         "state_bytes_written": state,
+        "snapshots_written": snapshots,
         "stop_s": worker.end(),
     }
 
@@ -214,9 +220,9 @@ class Pace:
         return count
 
 
-async def paced(bootstrap: str, folder: Path, seconds: float) -> dict[str, float]:
+async def paced(bootstrap: str, folder: Path, seconds: float, name: str) -> dict[str, float]:
     """See when the changes of a paced load can be read, from the ack of the message that made them."""
-    kafka = KafkaSettings(bootstrap=bootstrap, partitions=PARTITIONS, topic_prefix="paced.")
+    kafka = KafkaSettings(bootstrap=bootstrap, partitions=PARTITIONS, topic_prefix=name)
     admin.create(kafka)
     seen: dict[str, float] = {}
     async with (
@@ -279,7 +285,7 @@ def medians(runs: list[dict[str, float]]) -> dict[str, float]:
 
 
 async def measure(bootstrap: str, folder: Path, *, quick: bool) -> dict[str, Any]:
-    """Run all; quick runs once with a tenth of the messages."""
+    """Run all; quick runs once with a tenth of the messages. The paced rounds give median, least and most."""
     repetitions, share = (1, 10) if quick else (REPETITIONS, 1)
     sizes = []
     for rows, messages, chunked in ((60, 60_000, True), (600, 10_000, True), (60, 30_000, False)):
@@ -288,11 +294,14 @@ async def measure(bootstrap: str, folder: Path, *, quick: bool) -> dict[str, Any
             for i in range(repetitions)
         ]
         sizes.append({"readings_a_message": rows, "chunked": chunked, "messages": messages // share} | medians(runs))
-    return {"backlog": sizes, "paced": await paced(bootstrap, folder, 5 if quick else 30)}
+    seconds = 5 if quick else 30
+    rounds = [await paced(bootstrap, folder, seconds, f"paced{i}.") for i in range(repetitions)]
+    return {"backlog": sizes, "paced": spreads(rounds)}
 
 
 def main() -> None:
     """Print the figures."""
+    end_gently()
     with tempfile.TemporaryDirectory() as folder, EmbeddedBroker(Path(folder) / "broker") as broker:
         figures = asyncio.run(measure(broker.bootstrap, Path(folder), quick="--quick" in sys.argv))
     result = {

@@ -6,6 +6,7 @@ Exit codes: 0 ok, 1 the thing asked for did not hold (a failed check), 2 usage, 
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -94,6 +95,10 @@ def for_terminal(text: str) -> str:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line; an OffsiteError becomes one message and its exit code."""
+    if any(name.upper().startswith("OFFSITE_") for name in os.environ):
+        from monitor.settings import slips  # noqa: PLC0415 - pydantic, which `offsite --help` does not need
+
+        sys.stderr.writelines(f"offsite: {for_terminal(line)}\n" for line in slips(os.environ))
     try:
         app(args=list(argv) if argv is not None else None, prog_name="offsite")
     except OffsiteError as error:

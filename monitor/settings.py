@@ -5,6 +5,7 @@ Binds are loopback by default; secrets are files. `docs/settings.md` is checked 
 
 from __future__ import annotations
 
+import difflib
 import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,6 +20,8 @@ from streams.settings import DEFAULT_PARTITIONS, KafkaSettings
 from streams.worker_settings import WorkerSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from monitor.store.session import Store
 
 
@@ -171,6 +174,32 @@ class ArchiverEnvironment(Environment):
     """Replaced files are deleted after this."""
     lease_s: float = Field(default=15.0, ge=1, le=600)
     stall_s: float = Field(default=60.0, ge=1, le=3600)
+
+
+ELSEWHERE = frozenset({
+    "OFFSITE_BROKER_JAVA_OPTIONS", "OFFSITE_JAVA", "OFFSITE_KERNELS", "OFFSITE_DEMO_BEGAN", "OFFSITE_NAME", "OFFSITE_BIND",
+    "OFFSITE_SECRETS", "OFFSITE_FRONT_SUBNET", "OFFSITE_KAFKA_VOTERS", "OFFSITE_REQUIRE_REAL_PARTS", "OFFSITE_CHAOS",
+})  # fmt: skip
+"""Variables that no model holds: of the embedded broker, the demo, the container files and the tests."""
+SLIPS = 20
+"""Variables that nothing reads, named at most."""
+
+
+def slips(names: Iterable[str]) -> list[str]:
+    """Return a line for each OFFSITE_* variable that nothing reads, with the known one that it is nearest to."""
+    models = (
+        KafkaEnvironment, WorkerEnvironment, GatewayEnvironment, StoreEnvironment, DeskEnvironment, ArchiverEnvironment,
+    )  # fmt: skip
+    known = ELSEWHERE.union(
+        f"{model.model_config['env_prefix']}{name.upper()}" for model in models for name in model.model_fields
+    )
+    # Settings are found whatever their case.
+    unread = sorted(name for name in names if name.upper().startswith("OFFSITE_") and name.upper() not in known)
+    lines = []
+    for name in unread[:SLIPS]:
+        near = difflib.get_close_matches(name.upper(), sorted(known), 1)
+        lines.append(f"nothing reads the variable {name}" + (f"; is {near[0]} meant?" if near else ""))
+    return lines
 
 
 def open_store() -> Store:

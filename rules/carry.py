@@ -9,9 +9,9 @@ import numpy as np
 
 from rules import layout
 from rules.kept import Kept
-from rules.kinds import difference, frozen, gap, limit
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.kinds.table import KINDS
-from rules.layout import DIFFERENCE, GAP, LIMIT, NEVER, NONE
+from rules.layout import CUMULATIVE, DIFFERENCE, GAP, LIMIT, MEAN_KINETIC, NEVER, NONE
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
 
@@ -150,6 +150,8 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
             if not np.array_equal(old, state.planned.block(instance)):
                 if kind in {LIMIT, DIFFERENCE}:
                     _forget_steps(state, instance, old)
+                if kind == CUMULATIVE:
+                    _forget_sums(state, instance, old)
                 _schedule(state, instance, now)
 
 
@@ -186,6 +188,15 @@ def _forget_steps(state: FacilityState, instance: Instance, old: Words) -> None:
             state.words[instance.state + first : instance.state + first + layout.STEPS] = NONE
 
 
+def _forget_sums(state: FacilityState, instance: Instance, old: Words) -> None:
+    """Let the sums begin anew where the window has another length, and the single event where another rule is named."""
+    new = state.planned.block(instance)
+    if old[cumulative.PART] != new[cumulative.PART]:
+        cumulative.empty(state.words, instance.state)
+    if old[cumulative.SINGLE] != new[cumulative.SINGLE]:
+        cumulative.forget_single(state.words, instance.state)
+
+
 def _begin_gap(state: FacilityState, instance: Instance) -> None:
     """Count the silence of a new instance from the series' newest row since its registration, or from that."""
     newest, since = state.of_series("last_t", instance.slot), state.registered[instance.tag]
@@ -203,6 +214,10 @@ def _schedule(state: FacilityState, instance: Instance, now: int) -> None:
         last_t, last_m = state.of(instance, "seen_t"), state.of(instance, "seen_m")
     if instance.kind in {LIMIT, DIFFERENCE}:
         limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
+    elif instance.kind == CUMULATIVE:
+        cumulative.schedule(params, instance.params, words, instance.state, last_m)
+    elif instance.kind == MEAN_KINETIC:
+        mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)
     else:
         frozen.schedule(params, instance.params, words, instance.state, last_m)
     at = instance.state + KINDS[instance.kind].state["due"].start

@@ -16,8 +16,10 @@ from rules.errors import BadInputError, Fault
 from rules.evaluate import fold_one
 from rules.instants import format_duration, format_instant
 from rules.leaves.difference import PairNumbers
+from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
+from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of, text_of
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 
     from rules.alarms import Alarm
     from rules.changes import Change
-    from rules.leaves.frozen import FrozenNumbers
     from rules.leaves.model import Leaf, Moment, Row
     from rules.leaves.trace import Line
     from rules.pack import Bundle
@@ -113,7 +114,17 @@ class Explanation:
                 {"name": name, "value": format_duration(ms), "origin": origins.get(name, "rule"), "edition": own}
                 for name, ms in named
             ]
-        return _frozen_numbers(numbers, own)
+        if isinstance(numbers, FrozenNumbers):
+            return _frozen_numbers(numbers, own)
+        if isinstance(numbers, MeanNumbers):
+            above, clear = numbers.rule.above, numbers.rule.clear_at
+            pairs = [("high", above), ("clear", clear)]
+            return [{"name": n, "value": v, "unit": numbers.unit, "origin": "rule", "edition": own} for n, v in pairs]
+        found = [used.model_dump(exclude_none=True) for used in numbers.used]
+        times = (("total", numbers.rule.total), ("clear", numbers.rule.clear_below), ("window", numbers.rule.window))
+        return found + [
+            {"name": name, "value": format_duration(ms), "origin": "rule", "edition": own} for name, ms in times
+        ]
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value that `offsite rules explain --json` prints, one a series."""
@@ -249,8 +260,9 @@ def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explan
 
     answer.standing = tracer.finish(tag, see)
     now = {leaf.name: leaf for leaf in moments[-1].leaves} if moments else {}
-    if "flat" in last:  # asked once an hour: its last answer stands until then
-        now.setdefault("flat", last["flat"])
+    for name in ("flat", *AT_MONTH_END):  # asked once an hour or a month: the last answer stands until then
+        if name in last:
+            now.setdefault(name, last[name])
     answer.leaves = [(leaf, now.get(leaf.name)) for leaf in leaves_of(rule, tracer.bundle)]
     answer.rows = [m.row for m in moments if m.by == "row" and m.row is not None][-ROWS:]
     return answer

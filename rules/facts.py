@@ -14,6 +14,9 @@ FactValue = str | float | bool | list[str] | None
 FACTS: dict[str, type] = {
     "facility.jurisdiction": str,
     "facility.labels": list,
+    "facility.licences": list,
+    "products.class": list,
+    "products.storage": list,
     "area.kind": str,
     "area.grade": str,
     "area.standard": str,
@@ -24,12 +27,25 @@ FACTS: dict[str, type] = {
     "area.pharmacopoeia": str,
     "place.kind": str,
     "place.grade": str,
+    "area.floor_m2": float,
+    "area.height_m": float,
+    "area.rack_height_m": float,
+    "area.volume_m3": float,
     "sensor.quantity": str,
     "sensor.unit": str,
+    "sensor.interval_s": float,
+    "sensor.resolution": float,
+    "sensor.error": float,
+    "sensor.detection_limit": float,
+    "sensor.sample_m3": float,
+    "sensor.door": str,
+    "sensor.temperature_tag": str,
     "sensor.pinned": bool,
     "sensor.compensated": bool,
 }
-"""The closed list of facts that `applies_to` and table rows may name, with their types. `place` is the other room of a pressure pair (tables only)."""
+"""The closed list of facts that `applies_to` and table rows may name, with their types: text, several texts, number or flag.
+
+`place` is the other room of a pressure pair: only rules of kind `difference` and their tables have it."""
 
 
 def in_force(facility: Facility, at_ms: int) -> list[Sensor]:
@@ -64,6 +80,9 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
     return {
         "facility.jurisdiction": facility.jurisdiction,
         "facility.labels": list(facility.labels),
+        "facility.licences": sorted({licence.kind for licence in facility.licences}),
+        "products.class": sorted({product.class_ for product in facility.products}),
+        "products.storage": sorted({product.storage for product in facility.products}),
         "area.kind": area.kind.value,
         "area.grade": area.grade,
         "area.standard": area.standard,
@@ -72,8 +91,19 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
         "area.shipment_type": area.shipment_type,
         "area.water": area.water,
         "area.pharmacopoeia": area.pharmacopoeia,
+        "area.floor_m2": area.floor_m2,
+        "area.height_m": area.height_m,
+        "area.rack_height_m": area.rack_height_m,
+        "area.volume_m3": area.volume_m3,
         "sensor.quantity": sensor.quantity.value,
         "sensor.unit": sensor.unit,
+        "sensor.interval_s": None if sensor.interval is None else sensor.interval / 1000,
+        "sensor.resolution": sensor.resolution,
+        "sensor.error": sensor.error,
+        "sensor.detection_limit": sensor.detection_limit,
+        "sensor.sample_m3": sensor.sample_m3,
+        "sensor.door": sensor.door,
+        "sensor.temperature_tag": sensor.temperature_tag,
         "sensor.pinned": sensor.pinned,
         "sensor.compensated": sensor.compensated,
     }

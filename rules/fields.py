@@ -87,6 +87,19 @@ class Fields:
             words[field.start : field.start + field.size].view(kind)[:] = values.get(field.name, field.blank)
         return words
 
+    def text(self, prefix: str) -> str:
+        """Return what these fields are read from, each name with `prefix`: so that one block can hold another.
+
+        >>> Fields("phase low:real=nan step_t*4=none").text("a_")
+        'a_phase a_low:real=nan a_step_t*4=none'
+        """
+        words = []
+        for field in self.all:
+            blank = next(name for name, value in _BLANKS.items() if repr(float(value)) == repr(float(field.blank)))
+            size = f"*{field.size}" if field.size > 1 else ""
+            words.append(prefix + field.name + size + (":real" if field.real else "") + (f"={blank}" if blank else ""))
+        return " ".join(words)
+
     def layout(self) -> list[tuple[str, str, list[int]]]:
         """Return name, format and shape of each field, as snapshots keep them."""
         return [(f.name, "<f8" if f.real else "<i8", [] if f.size == 1 else [f.size]) for f in self.all]

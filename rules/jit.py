@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numba
+from numba.types import unliteral
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
 _Function = TypeVar("_Function", bound="Callable[..., Any]")
 
@@ -24,7 +25,7 @@ def _source_hash() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(
-        [*here.glob("kinds/*.py"), here / "kernels.py", here / "ring.py", here / "layout.py", here / "fields.py"]
+        [*here.glob("kinds/*.py"), *(here / f"{name}.py" for name in ("kernels", "ring", "layout", "fields", "jit"))]
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
@@ -36,6 +37,17 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 
 def kernel(function: _Function) -> _Function:
-    """Compile `function` with numba: cached, no fastmath (results must not depend on the machine), no GIL."""
-    compiled: _Function = numba.njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
-    return compiled
+    """Compile `function` with numba: cached, no fastmath (results must not depend on the machine), no GIL.
+
+    A kernel that is called by another one is compiled once for each type of its arguments. numba would do so for every
+    number that stands literally in a call as well (21 times for one step of kind `limit`): half of a first start's
+    compiling, and the compiled fold is no faster for it.
+    """
+    compiled: Any = numba.njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
+    template = compiled.get_call_template
+
+    def plain(args: Sequence[object], kws: Mapping[str, object]) -> object:
+        return template([unliteral(each) for each in args], {name: unliteral(each) for name, each in kws.items()})
+
+    compiled.get_call_template = plain
+    return cast("_Function", compiled)

@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import difference, frozen, gap, limit
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -32,6 +32,7 @@ from rules.layout import (
     CALLS,
     CLASSES,
     CONFLICT,
+    CUMULATIVE,
     DUPLICATE,
     EXT,
     FROZEN,
@@ -46,6 +47,7 @@ from rules.layout import (
     LAST_T,
     LIMIT,
     MARKED,
+    MEAN_KINETIC,
     NEVER,
     NONE,
     QUALITY_BITS,
@@ -160,12 +162,17 @@ def _advance(
     seen, known = np.empty(count), np.empty(count, np.uint8)
     lowest = (np.inf, np.inf, np.inf, np.inf)
     highest = (-np.inf, -np.inf, -np.inf, -np.inf)
+    every, longest, before = (1 << CLASSES) - 1, 0, w[s + TAIL_T]
     for i in range(count):
         k = ring.at(r0, room, head, i)
         v = values[k + ROW_V]
         mask = classes(af, g, v, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
         times[i], batches[i], seen[i], known[i] = rings[k + ROW_T], rings[k + ROW_BQ] >> QUALITY_BITS, v, mask
         lowest, highest = widened(lowest, highest, mask, v)
+        every &= mask
+        if before != NONE:
+            longest = max(longest, times[i] - before)
+        before = times[i]
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
         kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], x0 + a[c + CALL_TAIL]
@@ -173,16 +180,28 @@ def _advance(
             continue
         if kind == LIMIT and limit.idle(a, af, p, tails, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
             continue
+        if kind == CUMULATIVE:
+            bit = a[p + cumulative.ROWS]
+            if (every >> bit) & 1 == 1 and cumulative.idle(
+                a, af, p, tails, x, times[0], longest, lowest[bit], highest[bit]
+            ):
+                k = ring.at(r0, room, head, count - 1)
+                cumulative.glide(a, p, tails, tail_values, x, rings[k + ROW_T], rings[k + ROW_M])
+                continue
+        by_one = kind in (FROZEN, MEAN_KINETIC)
         i = 0
         last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
         while i < count:
             begun = i
             if kind == FROZEN:
                 i = frozen.glide(a, p, tails, tail_values, x, times, batches, seen, known, MARKED, i, count)
+            elif kind == MEAN_KINETIC:
+                bit = a[p + mean_kinetic.ROWS]
+                i = mean_kinetic.glide(a, p, tails, tail_values, x, times, seen, known, bit, i, count)
             if i > begun:
                 k = ring.at(r0, room, head, i - 1)
                 last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-            stop = i + 1 if kind == FROZEN else count
+            stop = i + 1 if by_one else count
             replay(
                 kind, a, af, g, p, tails, tail_values, x,
                 rings, values, r0, room, head, i, min(stop, count), last_t, last_m, scratch, 0,
@@ -216,6 +235,12 @@ def replay(
         if kind == LIMIT:
             n = limit.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
             limit.schedule(a, p, w, x, t, m)
+        elif kind == CUMULATIVE:
+            n = cumulative.step(a, af, p, w, f, x, 0, t, m, v, known, out, n)
+            cumulative.schedule(a, p, w, x, m)
+        elif kind == MEAN_KINETIC:
+            n = mean_kinetic.step(a, p, w, f, x, 0, t, m, v, (known >> a[p + mean_kinetic.ROWS]) & 1 == 1, out, n)
+            mean_kinetic.schedule(a, p, w, x, m)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)
@@ -231,6 +256,12 @@ def catch_up(
     if kind == LIMIT:
         while w[x + limit.DUE] <= clock:
             n = limit.fire(a, p, w, f, x, last_t, last_m, out, n)
+    elif kind == CUMULATIVE:
+        while w[x + cumulative.DUE] <= clock:
+            n = cumulative.fire(a, p, w, f, x, last_t, last_m, out, n)
+    elif kind == MEAN_KINETIC:
+        while w[x + mean_kinetic.DUE] <= clock:
+            n = mean_kinetic.fire(a, p, w, f, x, last_t, last_m, out, n)
     else:
         while w[x + frozen.DUE] <= clock:
             n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)
@@ -293,6 +324,7 @@ def fold_rows(
         late = False
         closed = w[s + EXT] > 0
         count = 0
+        every = (1 << CLASSES) - 1
         lowest = (np.inf, np.inf, np.inf, np.inf)
         highest = (-np.inf, -np.inf, -np.inf, -np.inf)
         while row < total and index[row] == slot and count < most:
@@ -337,6 +369,7 @@ def fold_rows(
             mask = classes(af, g, v, q)
             known[count] = mask
             lowest, highest = widened(lowest, highest, mask, v)
+            every &= mask
             folded[row] = 1
             at[count], times[count], receipts[count], batches[count] = row, t, received, batch
             seen[count] = v
@@ -371,6 +404,26 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = limit.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == CUMULATIVE:
+                    bit = a[p + cumulative.ROWS]
+                    if (every >> bit) & 1 == 1 and cumulative.idle(
+                        a, af, p, w, x, times[0], longest, lowest[bit], highest[bit]
+                    ):
+                        cumulative.glide(a, p, w, f, x, last, received)
+                        continue
+                    for i in range(count):
+                        n = cumulative.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], known[i], out, n)
+                    earliest = min(earliest, cumulative.schedule(a, p, w, x, received))
+                elif a[c + CALL_KIND] == MEAN_KINETIC:
+                    bit = a[p + mean_kinetic.ROWS]
+                    i = 0
+                    while i < count:
+                        i = mean_kinetic.glide(a, p, w, f, x, times, seen, known, bit, i, count)
+                        if i < count:
+                            counts = (known[i] >> bit) & 1 == 1
+                            n = mean_kinetic.step(a, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                            i += 1
+                    earliest = min(earliest, mean_kinetic.schedule(a, p, w, x, received))
                 else:
                     i = 0
                     while i < count:
@@ -477,6 +530,10 @@ def fire(a: Words, places: Words, slot: int, call: int, w: Words, f: Floats, out
         return limit.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     if a[c + CALL_KIND] == FROZEN:
         return frozen.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
+    if a[c + CALL_KIND] == CUMULATIVE:
+        return cumulative.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
+    if a[c + CALL_KIND] == MEAN_KINETIC:
+        return mean_kinetic.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     return gap.fire(a, p, w, x, w[s + EXT], w[s + LAST_T], out, 0)
 
 
@@ -494,6 +551,10 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + limit.DUE])
         elif a[c + CALL_KIND] == FROZEN:
             earliest = min(earliest, w[x + frozen.DUE])
+        elif a[c + CALL_KIND] == CUMULATIVE:
+            earliest = min(earliest, w[x + cumulative.DUE])
+        elif a[c + CALL_KIND] == MEAN_KINETIC:
+            earliest = min(earliest, w[x + mean_kinetic.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
@@ -534,9 +595,11 @@ def warm() -> None:
     where = np.zeros(layout.PLACE.words, np.int64)
     call = layout.CALL.block({"kind": LIMIT, "params": CALLS + CALL_WORDS, "state": layout.SERIES.words})
     program = layout.PROGRAM.block({"ring_cap": 1, "ring_room": 2, "instances": 1})
-    params = np.concatenate([program, call, limit.PARAMS.blank(), frozen.PARAMS.blank(), gap.PARAMS.blank()])
+    params = np.concatenate([program, call, limit.PARAMS.blank(), frozen.PARAMS.blank(), gap.PARAMS.blank(),
+                             cumulative.PARAMS.blank(), mean_kinetic.PARAMS.blank()])  # fmt: skip
     reals = params.view(np.float64)
-    words = np.concatenate([layout.SERIES.blank(), limit.STATE.blank(), frozen.STATE.blank(), gap.STATE.blank()])
+    words = np.concatenate([layout.SERIES.blank(), limit.STATE.blank(), frozen.STATE.blank(), gap.STATE.blank(),
+                            cumulative.STATE.blank(), mean_kinetic.STATE.blank()])  # fmt: skip
     tails = limit.STATE.blank()
     floats, tail_floats = words.view(np.float64), tails.view(np.float64)
     rings = np.zeros(2 * layout.ROW_WORDS, np.int64)
@@ -562,6 +625,10 @@ def warm() -> None:
     gap.recolour(params, of_gap, words, at_gap, 0, 0)
     limit.schedule(params, of_limit, words, at_limit, 0, 0)
     frozen.schedule(params, of_frozen, words, at_frozen, 0)
+    at_sum, of_sum = at_gap + gap.STATE.words, of_gap + gap.PARAMS.words
+    cumulative.schedule(params, of_sum, words, at_sum, 0)
+    at_mean, of_mean = at_sum + cumulative.STATE.words, of_sum + cumulative.PARAMS.words
+    mean_kinetic.schedule(params, of_mean, words, at_mean, 0)
     pair, block = difference.PARAMS.blank(), difference.STATE.blank()
     one_i, one_f = np.zeros(1, np.int64), np.zeros(1)
     known = judge(reals, one_i, one_i, one_f, one_i, 0)

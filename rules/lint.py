@@ -9,10 +9,10 @@ from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
-from rules.rule import DifferenceRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, LimitRule
 from rules.ruletest import samples
 from rules.salvage import touches
-from rules.soundness import rule_faults, table_faults
+from rules.soundness import rule_faults, single_faults, table_faults
 from rules.vocabulary import strangers
 
 if TYPE_CHECKING:
@@ -65,14 +65,17 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     )
     faults.extend(_test_faults(rule))
     faults.extend(_step_faults(rule))
-    if isinstance(rule, LimitRule | DifferenceRule):
+    if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule):
         faults.extend(_limit_faults(rule, bundle))
+    faults.extend(single_faults(rule, bundle.rules))
     return faults
 
 
 def _source(rule: Rule) -> str:
     return (
-        rule.limits.from_ if isinstance(rule, LimitRule | DifferenceRule) and isinstance(rule.limits.from_, str) else ""
+        rule.limits.from_
+        if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule) and isinstance(rule.limits.from_, str)
+        else ""
     )
 
 
@@ -132,7 +135,7 @@ def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
     return []
 
 
-def _limit_faults(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[Fault]:
+def _limit_faults(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> list[Fault]:
     faults = []
     source = rule.limits.from_
     wanted = rule.applies_to.get("sensor.quantity", [])

@@ -197,13 +197,67 @@ _FROZEN_4: Layout = [
     ("low", "<f8", _HOURS), ("high", "<f8", _HOURS), ("known", "<i8", _HOURS),
 ]  # fmt: skip
 _GAP_4: Layout = [(name, "<i8", []) for name in ("lo", "due", "active", "fresh", "start_t", "raised", "hole", "sev")]
+_CUMULATIVE_4: Layout = [
+    ("phase", "<i8", []),
+    ("due", "<i8", []),
+    ("known_t", "<i8", []),
+    ("beyond", "<i8", []),
+    ("last_t", "<i8", []),
+    ("last_m", "<i8", []),
+    ("part", "<i8", []),
+    ("sum_beyond", "<i8", []),
+    ("sum_covered", "<i8", []),
+    ("value", "<f8", []),
+    ("start_t", "<i8", []),
+    ("unknown", "<i8", []),
+    ("sev", "<i8", []),
+    ("before", "<i8", []),
+    ("parts", "<i8", [48]),
+    ("single_phase", "<i8", []),
+    ("single_due", "<i8", []),
+    ("single_known_t", "<i8", []),
+    ("single_value", "<f8", []),
+    ("single_count", "<i8", []),
+    ("single_clear_count", "<i8", []),
+    ("single_start_t", "<i8", []),
+    ("single_start_m", "<i8", []),
+    ("single_start_b", "<i8", []),
+    ("single_peak", "<f8", []),
+    ("single_end_t", "<i8", []),
+    ("single_unknown", "<i8", []),
+    ("single_sev", "<i8", []),
+    ("single_top", "<i8", []),
+    ("single_reached", "<i8", []),
+    ("single_step_t", "<i8", [4]),
+    ("single_step_m", "<i8", [4]),
+]
+_MEAN_KINETIC_4: Layout = [
+    ("phase", "<i8", []),
+    ("due", "<i8", []),
+    ("known_t", "<i8", []),
+    ("seen", "<f8", []),
+    ("rate", "<f8", []),
+    ("month", "<i8", []),
+    ("ends", "<i8", []),
+    ("judged", "<i8", []),
+    ("value", "<f8", []),
+    ("start_t", "<i8", []),
+    ("unknown", "<i8", []),
+    ("sev", "<i8", []),
+    ("weight", "<i8", [12]),
+    ("sum", "<f8", [12]),
+]
+_DIFFERENCE_4: Layout = [
+    *_LIMIT_4,
+    ("held_t", "<i8", [2]),
+    ("held", "<f8", [2]),
+    *[(name, "<i8", []) for name in ("seen_t", "seen_m", "floor", "waits", "late")],
+]
+"""Of kinds that came since format 4 was begun: a snapshot that was written before one came holds nothing of it."""
 _LAYOUTS_4: dict[str, Layout] = {
     "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
-    "difference": [
-        *_LIMIT_4, ("held_t", "<i8", [2]), ("held", "<f8", [2]),
-        *[(name, "<i8", []) for name in ("seen_t", "seen_m", "floor", "waits", "late")],
-    ],
-    "inputs": [("rows", "<i8", [2])],
+    "cumulative": _CUMULATIVE_4, "mean_kinetic": _MEAN_KINETIC_4,
+    "difference": _DIFFERENCE_4, "inputs": [("rows", "<i8", [2])],
 }  # fmt: skip
 _ARRAYS_4 = (
     ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import math
+import zlib
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
-from rules.kinds import difference, frozen, gap, limit
+from rules.instants import start_of_day
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.layout import NONE
-from rules.register import Span
+from rules.register import ZONE, Span
 
 if TYPE_CHECKING:
     from rules.layout import Words
     from rules.pairs import Pair
     from rules.register import Sensor
-    from rules.rule import DifferenceRule, FrozenRule, GapRule, LimitRule
+    from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 
 DAY_MS = 86_400_000
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
@@ -75,6 +78,7 @@ def _limit_values(
             "rows": (0 if rule.excludes else layout.IN_RANGE) | (layout.MARKED if rule.marked == "count" else 0),
             "step_after": _padded(afters, NONE), "step_for": _padded([step.for_ for step in steps], 0),
             "step_sev": _padded([step.to.rank for step in steps], 0),
+            "step_rows": _padded([step.consecutive or 1 for step in steps], 1),
             "step_low": _padded([-math.inf if span.low is None else span.low for span in beyond], -math.inf),
             "step_high": _padded([math.inf if span.high is None else span.high for span in beyond], math.inf),
     }  # fmt: skip
@@ -114,3 +118,38 @@ def gap_param(rule: GapRule, interval: int, delivery: int) -> Words:
             "step_after": _padded(afters, 0), "step_sev": _padded([s.to.rank for s in steps], 0),
         }
     )  # fmt: skip
+
+
+def cumulative_param(
+    rule: CumulativeRule, low: float, high: float, interval: int, delivery: int, single: tuple[LimitRule, Words] | None
+) -> Words:
+    """Return the parameters of a cumulative instance; `single` is the rule of `idle_while` with its own, if it watches the sensor."""
+    more: dict[str, Any] = {}
+    if single is not None:
+        more = {"single": 1 + zlib.crc32(single[0].id.encode()), "single_rule": single[1]}
+    return cumulative.PARAMS.block(
+        {
+            "low": low, "high": high, "inclusive": rule.limits.inclusive,
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "total": rule.total, "below": rule.clear_below, "part": rule.window // cumulative.PARTS,
+            "interval": interval, "delivery": delivery, "unknown_ms": max(rule.unknown.max, 3 * interval),
+            "sev": rule.severity.base.rank, **more,
+        }
+    )  # fmt: skip
+
+
+def mean_kinetic_param(rule: MeanKineticRule, interval: int, delivery: int) -> Words:
+    """Return the parameters of a mean kinetic instance."""
+    return mean_kinetic.PARAMS.block(
+        {
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "above": round(rule.above * mean_kinetic.DIGITS), "clear_at": round(rule.clear_at * mean_kinetic.DIGITS),
+            "interval": interval, "delivery": delivery, "zone": zone_ms(),
+            "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
+def zone_ms() -> int:
+    """Return what the jurisdiction's clock is ahead of UTC; it has no summer time (since 1991)."""
+    return -start_of_day(date(1970, 1, 1), ZONE)

@@ -17,12 +17,21 @@ from rules.errors import Fault
 from rules.facts import facts_of, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS
-from rules.layout import DIFFERENCE, FROZEN, GAP, LIMIT, NONE
+from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, LIMIT, MEAN_KINETIC, NONE
 from rules.pairs import bounds_of_pair, pairs_of
-from rules.params import UNREGISTERED_INTERVAL_MS, difference_param, frozen_param, gap_param, limit_param
+from rules.params import (
+    UNREGISTERED_INTERVAL_MS,
+    cumulative_param,
+    difference_param,
+    frozen_param,
+    gap_param,
+    limit_param,
+    mean_kinetic_param,
+)
 from rules.predicate import in_scope, matches
 from rules.register import Span
-from rules.rule import DifferenceRule, FrozenRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -36,7 +45,7 @@ if TYPE_CHECKING:
     from rules.rule import Rule
 
 Key = TypeVar("Key")
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2}
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4}
 """Blocks of a series stand in this order: what every row touches comes first."""
 REMEMBERED_ROWS = 1_024
 """Of a batch with more rows the index is not remembered: 8 KiB a facility at most."""
@@ -290,8 +299,9 @@ def _watching(
             if bounds is None:
                 continue
             low, high, used = bounds
+            own = as_on(rule, facts, bundle)
             found.append(
-                (Instance(LIMIT, *base, low, high, used), limit_param(rule, low, high, interval, facility.delivery))
+                (Instance(LIMIT, *base, low, high, used), limit_param(own, low, high, interval, facility.delivery))
             )
             if rule.excludes:
                 program["range_low"] = max(low, program["range_low"])
@@ -300,9 +310,42 @@ def _watching(
             found.append((Instance(FROZEN, *base), frozen_param(rule, sensor, interval, facility.delivery)))
         elif isinstance(rule, DifferenceRule):
             continue  # `_pairs`
+        elif isinstance(rule, CumulativeRule):
+            bounds = bounds_of(rule, sensor, facts, bundle)
+            if bounds is None:
+                continue
+            single = _single(rule, facility, sensor, facts, bundle)
+            numbers = cumulative_param(rule, bounds[0], bounds[1], interval, facility.delivery, single)
+            found.append((Instance(CUMULATIVE, *base, *bounds), numbers))
+        elif isinstance(rule, MeanKineticRule):
+            above = LimitUsed(
+                name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
+            )
+            numbers = mean_kinetic_param(rule, interval, facility.delivery)
+            found.append((Instance(MEAN_KINETIC, *base, high=rule.above, limits=(above,)), numbers))
         elif sensor.interval is not None or rule.threshold is not None:
             found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
     return sorted(found, key=lambda one: ORDER[one[0].kind]), program
+
+
+def single_of(
+    rule: CumulativeRule, facility: Facility, facts: dict[str, FactValue], bundle: Bundle
+) -> LimitRule | None:
+    """Return the rule whose occurrences a cumulative rule leaves out, if it watches the sensor that `facts` describe."""
+    other = None if rule.idle_while is None else bundle.rule(rule.idle_while)
+    watching = isinstance(other, LimitRule) and other.stage in {"live", "shadow"} and matches(other, facility, facts)
+    return other if watching and isinstance(other, LimitRule) else None
+
+
+def _single(
+    rule: CumulativeRule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> tuple[LimitRule, Words] | None:
+    other = single_of(rule, facility, facts, bundle)
+    bounds = None if other is None else bounds_of(other, sensor, facts, bundle)
+    if other is None or bounds is None:
+        return None
+    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+    return other, limit_param(as_on(other, facts, bundle), bounds[0], bounds[1], interval, facility.delivery)
 
 
 def _place_pairs(
@@ -333,6 +376,7 @@ def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterab
             bounds = bounds_of_pair(rule, pair, bundle)
             if bounds is None:
                 continue
+            own = as_on(rule, pair.facts, bundle)
             first = pair.inputs[0]
             slots = tuple(plan.slots[sensor.tag] for sensor in pair.inputs)
             yield (
@@ -340,7 +384,7 @@ def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterab
                     DIFFERENCE, rule, rank, slots[0], first.tag, first.area, first.unit, first.quantity, *bounds,
                     slots=slots, name=pair.name, about=pair.subject,
                 ),
-                difference_param(rule, pair, bounds[0], bounds[1], plan.facility.delivery),
+                difference_param(own, pair, bounds[0], bounds[1], plan.facility.delivery),
             )  # fmt: skip
 
 
@@ -356,7 +400,7 @@ def _joined(chunks: list[Words]) -> Words:
 
 
 def bounds_of(
-    rule: LimitRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
 ) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
     """Resolve a limit rule's bounds for a sensor; None where they are unknown.
 
@@ -373,7 +417,7 @@ def contradictions(facility: Facility, bundle: Bundle) -> list[Fault]:
         facts = facts_of(facility, sensor, sensor.from_ or 0)
         for rule in bundle.rules:
             watching = rule.stage in {"live", "shadow"} and matches(rule, facility, facts)
-            if watching and isinstance(rule, LimitRule):
+            if watching and isinstance(rule, LimitRule | CumulativeRule):
                 found = _narrowed(rule, sensor, facts, bundle)
                 if found is not None and found[0] >= found[1]:
                     text = f"together with {rule.id} nothing is left between low {found[0]:g} and high {found[1]:g}"
@@ -382,14 +426,15 @@ def contradictions(facility: Facility, bundle: Bundle) -> list[Fault]:
 
 
 def _narrowed(
-    rule: LimitRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
 ) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
     origin, edition = "rule", None
     span: Span | None
+    taken: dict[str, float] = {}
     if isinstance(rule.limits.from_, Span):
         span, edition = rule.limits.from_, f"{rule.id} {rule.version}"
     elif rule.limits.from_ == "sensor":
-        span, origin = sensor.limits, "register"
+        span, origin = one_side(sensor.limits, rule.limits.side), "register"
     elif rule.limits.from_ == "range":
         span, origin = sensor.range, "register range"
     else:
@@ -397,11 +442,12 @@ def _narrowed(
         if row is None:
             return None
         span, origin, edition = row.limit, rule.limits.from_, row.edition
+        taken = taken_over(row, sensor)
     if span is None or (span.low is None and span.high is None):
         return None
-    low = -math.inf if span.low is None else span.low
-    high = math.inf if span.high is None else span.high
-    where = {"low": (origin, edition), "high": (origin, edition)}
+    low = taken.get("low", -math.inf if span.low is None else span.low)
+    high = taken.get("high", math.inf if span.high is None else span.high)
+    where = {"low": (origin, edition), "high": (origin, edition)} | dict.fromkeys(taken, ("register", None))
     if rule.limits.narrower and sensor.limits:
         if sensor.limits.low is not None and sensor.limits.low > low:
             low, where["low"] = sensor.limits.low, ("register", None)

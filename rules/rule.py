@@ -1,13 +1,13 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, difference. A new kind adds a class here, a file in `rules/kinds` and an oracle.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference. A new kind adds a class here, a file in `rules/kinds` and an oracle.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
@@ -15,7 +15,34 @@ from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, 
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
-Predicate = str | Number | Flag | list[str]
+WINDOW_STEP = 48_000
+"""A sliding window is kept in 48 parts of whole seconds, ms."""
+UNFROZEN: frozenset[Any] = frozenset({"cleanroom", "cold-room", "cool-store", "room-store", "refrigerator"})
+"""Areas that keep no frozen product: only there does a mean kinetic temperature mean anything."""
+
+
+class Among(Strict):
+    """What a rule may want of a fact beside a value: that it is registered or not, or that a number lies in a span.
+
+    Bounds are in the unit of the fact and inside (`min: 300` takes 300). A number that is not registered lies in no span.
+    """
+
+    registered: Flag | None = None
+    min: Number | None = None
+    max: Number | None = None
+
+    def __str__(self) -> str:
+        """Return it as `offsite rules explain` names it.
+
+        >>> str(Among(min=300)), str(Among(registered=False))
+        ('>= 300', 'not registered')
+        """
+        parts = [] if self.registered is None else ["registered" if self.registered else "not registered"]
+        parts += [f"{op} {bound:g}" for op, bound in ((">=", self.min), ("<=", self.max)) if bound is not None]
+        return " and ".join(parts)
+
+
+Predicate = str | Number | Flag | list[str] | Among
 
 
 class LimitSource(Strict):
@@ -23,11 +50,13 @@ class LimitSource(Strict):
 
     `from`: `sensor` (registered limits), `range` (registered measuring range), the name of a table of the bundle
     (looked up by area facts), or a literal span. `narrower: sensor` takes the registered limit where it is stricter.
+    `side`: of what is registered only this bound counts (a level has a minimum; its maximum is another matter).
     `inclusive`: a value equal to the bound is outside ("less than" in the source).
     """
 
     from_: str | Span = Field(alias="from")
     narrower: Literal["sensor"] | None = None
+    side: Literal["low", "high"] | None = None
     inclusive: Flag = False
 
 
@@ -62,6 +91,8 @@ class Step(Strict):
     """As `after`, counted in registered intervals."""
     beyond: Span | None = None
     for_: Duration = Field(default=0, alias="for")
+    consecutive: Whole | None = Field(default=None, ge=2, le=2)
+    """`beyond` with a time: at least two records must lie there, also when the clock decides."""
     to: Severity
 
 
@@ -209,6 +240,54 @@ class FrozenRule(RuleBase):
     """Clears after this many different values in a row."""
 
 
+class CumulativeRule(RuleBase):
+    """Time beyond a limit, summed over a sliding window of event time (kind `cumulative`)."""
+
+    kind: Literal["cumulative"]
+    limits: LimitSource
+    total: Duration = Field(gt=0)
+    """Raised when the sum reaches this."""
+    clear_below: Duration = Field(gt=0)
+    """Cleared when the sum is less than this."""
+    window: Duration = 24 * 60 * 60_000
+    idle_while: RuleId | None = None
+    """A limit rule, also named in `reads`: what lies inside one of its occurrences on the series does not count."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> CumulativeRule:
+        if not self.clear_below <= self.total <= self.window:
+            raise ValueError("clear_below is at most total, and total at most window")
+        if self.window % WINDOW_STEP:
+            raise ValueError("a window is a whole number of 48 s")
+        if self.idle_while is not None and self.idle_while not in self.reads:
+            raise ValueError("the rule of idle_while is also named in reads")
+        return self
+
+
+class MeanKineticRule(RuleBase):
+    """Mean kinetic temperature of the twelve months before a month's end (kind `mean_kinetic`)."""
+
+    kind: Literal["mean_kinetic"]
+    above: Number = Field(ge=-100, le=1_000)
+    """Raised when the mean lies above this, degrees Celsius."""
+    clear_at: Number = Field(ge=-100, le=1_000)
+    """Cleared when the mean is at most this."""
+
+    @model_validator(mode="after")
+    def _unfrozen(self) -> MeanKineticRule:
+        if self.clear_at > self.above:
+            raise ValueError("clear_at is at most above")
+        kinds = self.applies_to.get("area.kind")
+        named = set(kinds if isinstance(kinds, list) else [kinds])
+        if self.applies_to.get("sensor.quantity") not in ("temperature", ["temperature"]):
+            raise ValueError("applies_to names sensor.quantity: temperature")
+        if not named or not named <= UNFROZEN:
+            raise ValueError(
+                f"applies_to names the area.kind, of {', '.join(sorted(UNFROZEN))}: never of frozen product"
+            )
+        return self
+
+
 class PairLimits(Strict):
     """Between what a difference must lie, in the unit of its inputs.
 
@@ -239,4 +318,6 @@ class DifferenceRule(RuleBase):
         return False
 
 
-Rule = Annotated[LimitRule | GapRule | FrozenRule | DifferenceRule, Field(discriminator="kind")]
+Rule = Annotated[
+    LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule, Field(discriminator="kind")
+]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from rules.errors import Fault
 from rules.predicate import faults as predicate_faults
 from rules.register import Span
-from rules.rule import DifferenceRule, GapRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, GapRule, LimitRule, MeanKineticRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -34,7 +34,7 @@ def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]
         twice = sorted(name for name, count in Counter(ids).items() if count > 1)
         faults += [Fault(f"/{what}", "duplicate", f"{name} stands here more than once") for name in twice]
     for i, rule in enumerate(rules):
-        faults += [_below(f"/rules/{i}", fault) for fault in rule_faults(rule, named)]
+        faults += [_below(f"/rules/{i}", fault) for fault in rule_faults(rule, named) + single_faults(rule, rules)]
     for i, table in enumerate(tables):
         faults += [_below(f"/tables/{i}", fault) for fault in table_faults(table)]
     return faults
@@ -50,11 +50,30 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
             faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
         if step.beyond is not None and not isinstance(rule, LimitRule | DifferenceRule):
             faults.append(Fault(f"{at}/beyond", "step", "only limit and difference rules step by value"))
+        if step.consecutive is not None and (step.beyond is None or not step.for_):
+            faults.append(
+                Fault(f"{at}/consecutive", "step", "only a step by value that lasts for a time counts records")
+            )
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, LimitRule | DifferenceRule):
         faults += _limit_faults(rule, tables)
+    if isinstance(rule, CumulativeRule):
+        faults += _source_faults(rule.limits.from_, tables)
+    if isinstance(rule, CumulativeRule | MeanKineticRule) and rule.severity.steps:
+        faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     return faults
+
+
+def single_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
+    """Return why the rule that `idle_while` names cannot be one of single events; one that is not here leaves nothing out."""
+    if not isinstance(rule, CumulativeRule):
+        return []
+    other = next((one for one in others if one.id == rule.idle_while), None)
+    fits = isinstance(other, LimitRule) and not other.excludes and other.marked == rule.marked
+    if other is None or fits:
+        return []
+    return [Fault("/idle_while", "single", f"{other.id} is no limit rule that counts the same rows")]
 
 
 def table_faults(table: Table) -> list[Fault]:
@@ -67,11 +86,20 @@ def table_faults(table: Table) -> list[Fault]:
 
 
 def _limit_faults(rule: LimitRule | DifferenceRule, tables: Mapping[str, Table]) -> list[Fault]:
-    faults = []
-    source, deadband = rule.limits.from_, rule.clear.deadband
-    named = {"sensor", "range"} if isinstance(rule, LimitRule) else set()
-    if not isinstance(source, Span) and source not in named and source not in tables:
-        faults.append(Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs"))
+    deadband = rule.clear.deadband
+    faults = _source_faults(rule.limits.from_, tables, pair=isinstance(rule, DifferenceRule))
+    if isinstance(rule, LimitRule) and rule.limits.side is not None and rule.limits.from_ != "sensor":
+        faults.append(Fault("/limits/side", "side", "only of the sensor's registered limits one side can be taken"))
+    if isinstance(rule, DifferenceRule) and not isinstance(rule.limits.from_, Span) and rule.limits.from_ in tables:
+        faults += [
+            Fault(
+                "/limits/from",
+                "registered",
+                f"row {i} of {rule.limits.from_} takes a sensor's limit; pairs have narrower: register",
+            )
+            for i, row in enumerate(tables[rule.limits.from_].rows)
+            if row.registered
+        ]
     if rule.clear.latched:
         faults.append(
             Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")
@@ -81,6 +109,13 @@ def _limit_faults(rule: LimitRule | DifferenceRule, tables: Mapping[str, Table])
     elif isinstance(deadband, float) and (deadband < 0 or not math.isfinite(deadband)):
         faults.append(Fault("/clear/deadband", "deadband", "zero or more"))
     return faults
+
+
+def _source_faults(source: str | Span, tables: Mapping[str, Table], *, pair: bool = False) -> list[Fault]:
+    registered = set() if pair else {"sensor", "range"}
+    if not isinstance(source, Span) and source not in registered and source not in tables:
+        return [Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs")]
+    return []
 
 
 def _below(pointer: str, fault: Fault) -> Fault:

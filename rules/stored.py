@@ -28,11 +28,9 @@ LAYOUTS: dict[str, Layout] = {
     "series": layout.SERIES.layout(),
     "row": ROW_LAYOUT,
     **{spec.name: spec.state.layout() for spec in KINDS.values()},
+    "inputs": [("rows", "<i8", [INPUTS])],
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
-LAYOUTS["inputs"] = [("rows", "<i8", [INPUTS])]
-OLD = frozenset({layout.LIMIT, layout.FROZEN, layout.GAP})
-"""Kinds that every snapshot of this format has; those that came later are in it where they have instances."""
 COLOURS = len(Severity)
 
 
@@ -52,8 +50,6 @@ def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
     rows = [ring_rows(plan, state.words, state.rings, slot) for slot in range(len(plan.sensors))]
     found = {"series": ("series", headers), "rings": ("row", np.concatenate(rows) if rows else headers[:0])}
     for kind, instances in plan.by_kind.items():
-        if not instances and kind not in OLD:
-            continue
         spec = KINDS[kind]
         inside = np.arange(spec.state.words)
         found[f"{spec.name}_head"] = (spec.name, state.words[_starts([one.state for one in instances]) + inside])

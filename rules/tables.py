@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from rules.models import Bilingual, Strict
+from rules.models import Bilingual, Flag, Number, Strict, Whole
 from rules.predicate import holds
 from rules.register import Span
 from rules.rule import Citation, Predicate
@@ -18,13 +18,20 @@ if TYPE_CHECKING:
 
 
 class TableRow(Strict):
-    """A limit for the sensors whose facts are as in `where`."""
+    """A limit for the sensors whose facts are as in `where`.
+
+    `registered: true`: where the sensor has a registered limit on a side that the row limits, that one stands instead.
+    `deadband` (unit of the row) and `consecutive` stand instead of those of the rule that looks up here.
+    """
 
     where: dict[str, Predicate]
     unit: str
     limit: Span
     edition: str
     status: Literal["cited", "verify", "own"]
+    registered: Flag | None = None
+    deadband: Number | None = Field(default=None, ge=0)
+    consecutive: Whole | None = Field(default=None, ge=1, le=1_000)
 
 
 class Table(Strict):

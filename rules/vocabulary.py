@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-from rules.register import UNITS, Area, Quantity
+from rules.register import UNITS, Area, LicenceKind, Product, ProductClass, Quantity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,6 +33,9 @@ VOCABULARY: dict[str, tuple[str, ...]] = {
     "place.grade": (*_closed(Area.model_fields["grade"].annotation), "none"),
     "sensor.quantity": tuple(Quantity),
     "sensor.unit": tuple(dict.fromkeys(UNITS.values())),
+    "facility.licences": get_args(LicenceKind),
+    "products.class": get_args(ProductClass),
+    "products.storage": _closed(Product.model_fields["storage"].annotation),
 }
 """Fact -> all values that the register can hold."""
 _FORMS = {

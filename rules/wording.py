@@ -9,6 +9,8 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration
 from rules.models import Bilingual
 from rules.rule import DifferenceRule, FrozenRule, GapRule
+from rules.wording_sums import leaf as sum_leaf
+from rules.wording_sums import raised as sum_raised
 
 if TYPE_CHECKING:
     from rules.plan import Instance
@@ -58,13 +60,9 @@ def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
     if kind is not ChangeKind.RAISED:
         en, zh = _ENDINGS[kind]
         return Bilingual(en=f"{tag}: {en}", zh=f"{tag}：{zh}")
-    if isinstance(instance.rule, GapRule):
-        return Bilingual(en=f"{tag}: no record arrives", zh=f"{tag}：未收到记录")
-    if isinstance(instance.rule, FrozenRule):
-        return Bilingual(
-            en=f"{tag}: the value does not move ({value:.10g} {unit})",
-            zh=f"{tag}：数值长时间不变（{value:.10g} {unit}）",
-        )
+    of_kind = _raised_of_kind(instance, value)
+    if of_kind is not None:
+        return of_kind
     bound = None if math.isnan(value) else crossed(instance, value)
     what = ("difference ", "差值 ") if isinstance(instance.rule, DifferenceRule) else ("", "")
     if bound is None:
@@ -75,6 +73,19 @@ def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
         en=f"{tag}: {what[0]}{value:.10g} {unit}, {en} {bound[1]:.10g} {unit}",
         zh=f"{tag}：{what[1]}{value:.10g} {unit}，{zh} {bound[1]:.10g} {unit}",
     )
+
+
+def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
+    """Return the sentence of a raise for the kinds that have one of their own."""
+    tag, unit = instance.tag, sign(instance.unit)
+    if isinstance(instance.rule, GapRule):
+        return Bilingual(en=f"{tag}: no record arrives", zh=f"{tag}：未收到记录")
+    if isinstance(instance.rule, FrozenRule):
+        return Bilingual(
+            en=f"{tag}: the value does not move ({value:.10g} {unit})",
+            zh=f"{tag}：数值长时间不变（{value:.10g} {unit}）",
+        )
+    return sum_raised(instance, value, unit)
 
 
 def _with_ending(sentence: Bilingual, kind: ChangeKind) -> Bilingual:
@@ -106,7 +117,10 @@ def evidence(
     """Return the evidence of a change of one instance: what decided, the value farthest outside, limits, records read."""
     leaves: list[Leaf] = []
     frozen = isinstance(instance.rule, FrozenRule)
-    if isinstance(instance.rule, GapRule):
+    summed = sum_leaf(instance, kind, value, sign(instance.unit))
+    if summed is not None:
+        leaves.append(summed)
+    elif isinstance(instance.rule, GapRule):
         silent = instance.rule.threshold or 0
         wait = (
             f"{instance.rule.factor:g} x interval"

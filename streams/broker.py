@@ -257,10 +257,12 @@ class EmbeddedBroker:
             if port_in_use(self._wanted_port):
                 raise BrokerStartError(f"port {self._wanted_port} is in use")
             meta["port"] = self._wanted_port
-        for name in ("port", "controller"):
+        for name, other in (("port", "controller"), ("controller", "port")):
             known = meta[name]
             if not isinstance(known, int) or known == 0 or port_in_use(known):
                 meta[name] = free_port()
+                while meta[name] == meta[other]:  # nobody listens on that yet either
+                    meta[name] = free_port()
         _put(path, json.dumps(meta))
         self.port = int(str(meta["port"]))
         return meta

@@ -54,6 +54,22 @@ class LogLostError(ContractError):
     )
 
 
+class LogEndLostError(LogLostError):
+    """The log ends before the marker: it lost its end."""
+
+    code: ClassVar[str] = "log_end_lost"
+    action: ClassVar[str] = (
+        "Records that were folded are gone from the log. Stop gateway and workers, delete nothing, and read docs/state.md, "
+        "the part about a log that lost its end."
+    )
+
+
+class LogRegrownError(LogEndLostError):
+    """The log lost its end, and other records have come to stand where folded ones stood."""
+
+    code: ClassVar[str] = "log_regrown"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One record that a transaction sends."""
@@ -81,10 +97,18 @@ class Origin(Strict):
     """The partition there, where it was folded by another engine before; None where the log began."""
 
 
+class Tail(Strict):
+    """The newest record that a partition's changes were published of; the broker's append time tells it from any later one."""
+
+    offset: int = Field(ge=0)
+    received: int
+    """Its append time, ms since the epoch."""
+
+
 class Marker(Strict):
     """Where a partition stands."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     partition: int = Field(ge=0)
     next: int = Field(ge=0)
     """Every change of the records before is published. It never falls."""
@@ -99,6 +123,8 @@ class Marker(Strict):
     """None where an older release has not kept it."""
     rebuilding: dict[FacilityId, int] = Field(default_factory=dict)
     """Facilities that are folded anew -> their changes of the records before this are published."""
+    tail: Tail | None = None
+    """The newest record before `next`: a log that lost its end and grew again holds another one there. None: not known."""
 
 
 def roster_of(facilities: Iterable[str]) -> str:
@@ -152,8 +178,10 @@ def decode_marker(value: bytes, partition: int) -> Marker:
 
 
 def _newest(body: dict[str, Any]) -> dict[str, Any]:
-    """Bring a marker of version 1 forward: it was written with every snapshot, and kept no origin."""
-    return body | {"version": 2, "origin": None} if body["version"] == 1 else body
+    """Bring an older marker forward: version 1 was written with every snapshot and kept no origin, version 2 kept no tail."""
+    if body["version"] == 1:
+        body = body | {"version": 2, "origin": None}
+    return body | {"version": 3} if body["version"] == 2 else body  # noqa: PLR2004
 
 
 def snapshot_rows(topic: str, partition: int, facility: str, snapshot: bytes, part_bytes: int) -> list[Row]:

@@ -28,7 +28,7 @@ from streams.ledger import Ledger
 from streams.quarantine import NOTE_KEY, Ward, suspect_of
 from streams.rejected import ClockNotice
 from streams.release import batches_from, first_at, kept_from, notes_of, record_at, release
-from streams.restore import log_bounds, read_state, restore_partition
+from streams.restore import ensure_not_regrown, log_bounds, read_state, restore_partition
 from streams.tenure import UNPOSITIONED, Tenure
 
 if TYPE_CHECKING:
@@ -373,6 +373,7 @@ class Custody:
             rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
             bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
             changes = await log_bounds(self._clients, self.settings.alarms_topic, missing, self._kinds)
+            await ensure_not_regrown(self._clients, self.settings.log_topic, rows, bounds, self._kinds)
             for partition, tenure in tenures.items():
                 state = rows.pop(partition)
                 suspect = await self._suspect(tenure, state, bounds[partition])

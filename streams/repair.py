@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeVar
 
@@ -22,10 +22,10 @@ from rules.pack import Bundle
 from rules.records import SEMANTICS
 from streams import group
 from streams.admin import BrokerDownError, admin_client
-from streams.checkpoint import Marker, Origin, StateLostError
+from streams.checkpoint import LogRegrownError, Marker, Origin, StateLostError, decode_marker
 from streams.names import LOOK_S, SESSION_SLACK_S
 from streams.refold import Known, Refold
-from streams.restore import log_bounds, read_state
+from streams.restore import ensure_not_regrown, log_bounds, read_state
 from streams.tenure import BATCH_BYTES, REQUEST_BYTES, TAKE_BYTES, TAKE_ROWS, TRANSACTION_TIMEOUT_MS
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ AWAY = (CoordinatorNotAvailableError, NotCoordinatorError, CoordinatorLoadInProg
 COORDINATOR_S, AGAIN_S = 60.0, 0.3
 _log = logging.getLogger("offsite.state")
 Answer = TypeVar("Answer")
-Verdict = Literal["whole", "new", "lost", "semantics"]
+Verdict = Literal["whole", "new", "lost", "semantics", "regrown"]
 
 
 class WorkersRunError(ContractError):
@@ -108,10 +108,18 @@ async def look(settings: WorkerSettings, partitions: Collection[int]) -> list[St
     bounds = await log_bounds(clients, settings.log_topic, partitions)
     alarms = await log_bounds(clients, settings.alarms_topic, partitions)
     committed = await asyncio.to_thread(group_offsets, settings)
-    return [
+    found = [
         _judge(rows[p], committed.get(p), bounds[p][1], published=alarms[p][1] > 0, begins=bounds[p][0])
         for p in sorted(partitions)
     ]
+    for i, standing in enumerate(found):
+        if standing.verdict == "whole":
+            one = {standing.partition: standing.rows}
+            try:
+                await ensure_not_regrown(clients, settings.log_topic, one, bounds)
+            except LogRegrownError as error:
+                found[i] = replace(standing, verdict="regrown", why=str(error))
+    return found
 
 
 def group_offsets(settings: WorkerSettings) -> dict[int, int]:
@@ -240,12 +248,13 @@ async def rebuild(
     for standing in standings:
         if any(name.startswith("quarantine-") for name in standing.rows.notes):
             raise QuarantinedError(f"partition {standing.partition}: a facility is quarantined")
+    silent = await _nothing_told(settings)
     for standing in standings:
         partition = standing.partition
         async with fenced(settings, partition) as producer:
             # Behind the fence: nothing is published by anybody else any more.
             bounds = await log_bounds(settings.kafka.for_aiokafka(), settings.log_topic, [partition])
-            refold = await _folded(settings, standing, fold(), past, saved, passed, bounds[partition][1])
+            refold = await _folded(settings, standing, fold(), past, saved, passed, bounds[partition][1], silent)
             await transact_all(producer, refold.changes(), None)
             await transact_all(producer, refold.state(standing.keys), (settings, partition, refold.done.end))
         tell(refold.done)
@@ -259,6 +268,7 @@ async def _folded(
     saved: Callable[[int], StateRows] | None,
     passed: Collection[tuple[int, int]],
     end: int,
+    silent: bool,  # noqa: FBT001 - one caller
 ) -> Refold:
     partition = standing.partition
     known = await asyncio.to_thread(Known.of, past.published(partition))
@@ -266,17 +276,28 @@ async def _folded(
     if rows is not None and rows.marker is not None:
         refold = Refold(partition, fold, known, settings, end)
         begin = await refold.from_state(rows)
+        behind = decode_marker(rows.marker, partition).next
     else:
         origin, fold = _origin(standing, past, fold)
         refold = Refold(partition, fold, known, settings, end)
-        begin = refold.from_beginning(origin)
-    # Without offsets of the group nobody knows what was told; the topic where it is told lies in the same Kafka.
-    told = end if standing.committed is None else standing.committed
+        begin = behind = refold.from_beginning(origin)
+    told = standing.committed
+    if told is None:
+        # Without offsets of the group nobody knows what was told. The topic where it is told lies in the same Kafka: where nothing
+        # stands there, all of it was lost, and what came behind the backup is told now.
+        told = behind if silent else end
     skipped = {offset for place, offset in passed if place == partition}
     records = past.records(partition, begin, end)
     await asyncio.to_thread(refold.run, records, told=told, passed=skipped)
     refold.finish()
     return refold
+
+
+async def _nothing_told(settings: WorkerSettings) -> bool:
+    """Say whether the topic of what was rejected never held anything: then this is not the Kafka that it was told in."""
+    topic = settings.rejected_topic
+    found = await log_bounds(settings.kafka.for_aiokafka(), topic, range(settings.kafka.partitions))
+    return all(end == 0 for _, end in found.values())
 
 
 def _origin(standing: Standing, past: Past, fold: Fold) -> tuple[Origin, Fold]:

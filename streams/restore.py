@@ -8,15 +8,25 @@ from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
 
+from rules.instants import format_instant
 from rules.pack import Bundle
 from rules.snapshot import SnapshotError
-from streams.checkpoint import LogLostError, Origin, StateLostError, StateRows
+from streams.checkpoint import (
+    LogEndLostError,
+    LogLostError,
+    LogRegrownError,
+    Origin,
+    StateLostError,
+    StateRows,
+    decode_marker,
+)
 from streams.client_kinds import AIOKAFKA
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
     from rules.engine import PartitionState
+    from streams.checkpoint import Tail
     from streams.client_kinds import ClientKinds
     from streams.fold import Fold
 
@@ -55,6 +65,8 @@ class Start:
     packs: frozenset[str] = frozenset()
     """The bundles that the state topic holds."""
     bad: tuple[Bad, ...] = ()
+    tail: Tail | None = None
+    """The newest record before `next_offset`."""
     rebuilding: dict[str, int] = field(default_factory=dict)
     """Facilities whose snapshot is older than `low` -> their changes of the records before this are published."""
 
@@ -118,6 +130,62 @@ async def log_bounds(
     return {place.partition: (begins[place], ends[place]) for place in places}
 
 
+async def ensure_not_regrown(
+    clients: Mapping[str, Any],
+    topic: str,
+    rows: Mapping[int, StateRows],
+    bounds: Mapping[int, tuple[int, int]],
+    kinds: ClientKinds = AIOKAFKA,
+) -> None:
+    """Look whether the log still holds the newest record that each marker says was folded.
+
+    A log that lost its end (its only broker lost power) grows again over the same offsets; bounds alone do not show it. Nothing
+    is said of a record before the log's beginning, which retention took, nor of a marker that cannot be read: others do.
+
+    Raises:
+        LogRegrownError: another record stands there, or none.
+        KafkaError: the log cannot be read.
+    """
+    tails = {partition: tail for partition in sorted(rows) if (tail := _tail_of(rows[partition])) is not None}
+    within = {p: tail for p, tail in tails.items() if bounds[p][0] <= tail.offset < bounds[p][1]}
+    if not within:
+        return
+    consumer = kinds.consumer(**clients, group_id=None, enable_auto_commit=False, isolation_level="read_committed")
+    await consumer.start()
+    try:
+        for partition, tail in within.items():
+            held = await _first_from(consumer, TopicPartition(topic, partition), tail.offset, bounds[partition][1])
+            if held != (tail.offset, tail.received):
+                raise LogRegrownError(_instead(partition, tail, held))
+    finally:
+        await consumer.stop()
+
+
+def _tail_of(rows: StateRows) -> Tail | None:
+    try:
+        return None if rows.marker is None else decode_marker(rows.marker, rows.partition).tail
+    except StateLostError:
+        return None
+
+
+async def _first_from(consumer: Any, place: TopicPartition, offset: int, end: int) -> tuple[int, int] | None:  # noqa: ANN401 - of either kind
+    """Return offset and append time of the first record from an offset on, None if there is none before `end`."""
+    consumer.assign([place])
+    consumer.seek(place, offset)
+    while await consumer.position(place) < end:
+        for record in (await consumer.getmany(place, timeout_ms=POLL_MS)).get(place, []):
+            if record.offset >= offset:
+                return record.offset, record.timestamp
+    return None
+
+
+def _instead(partition: int, tail: Tail, held: tuple[int, int] | None) -> str:
+    was = f"partition {partition}: the record at offset {tail.offset}, appended at {format_instant(tail.received)}, was folded"
+    if held is None or held[0] != tail.offset:
+        return f"{was}; the log holds none there now"
+    return f"{was}; another one stands there now, appended at {format_instant(held[1])}"
+
+
 async def restore_partition(
     fold: Fold,
     rows: StateRows,
@@ -135,7 +203,8 @@ async def restore_partition(
 
     Raises:
         StateLostError: the marker cannot be read, or the rows are not those it counts, or marker and beginning are gone.
-        LogLostError: the log begins after `low`, or ends before the marker.
+        LogLostError: the log begins after `low`.
+        LogEndLostError: it ends before the marker.
     """
     partition, (begin, end) = rows.partition, bounds
     fold.drop(partition)
@@ -147,7 +216,12 @@ async def restore_partition(
             )
         origin = Origin(offset=begin, packs=fold.bundle.sha256)
         return Start(begin, begin, fold.partition_state(partition), marked=False, origin=origin)
-    if not begin <= marker.low <= marker.next <= end:
+    if marker.next > end:
+        raise LogEndLostError(
+            f"partition {partition}: the marker wants offset {marker.low} to {marker.next}, "
+            f"the log holds {begin} to {end}"
+        )
+    if not begin <= marker.low <= marker.next:
         raise LogLostError(
             f"partition {partition}: the marker wants offset {marker.low} to {marker.next}, "
             f"the log holds {begin} to {end}"
@@ -181,5 +255,6 @@ async def restore_partition(
         parts=dict.fromkeys(roster, 1) | rows.parts,
         packs=frozenset(rows.packs),
         bad=tuple(bad),
+        tail=marker.tail,
         rebuilding=dict(marker.rebuilding),
     )

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rules.records import PacksRecord
+    from streams.checkpoint import Tail
     from streams.fold import Fold
     from streams.restore import Start
     from streams.worker_settings import WorkerSettings
@@ -59,6 +60,7 @@ class StateLedger:
         rebuilding: Mapping[str, int],
         *,
         keep_packs: bool = False,
+        tail: Tail | None = None,
     ) -> list[Row]:
         """Return the rows of a checkpoint; the fold's due facilities are clean afterwards.
 
@@ -70,6 +72,7 @@ class StateLedger:
             position: the next offset to fold, and the one before which everything is published.
             rebuilding: facilities without state -> the offset before which their changes are published.
             keep_packs: forget no packs: what is folded of a quarantined facility is older than `low`, and names its own.
+            tail: the newest record before which and with which everything is published.
         """
         at, published = position
         rows: list[Row] = []
@@ -88,6 +91,7 @@ class StateLedger:
             roster=self._roster,
             origin=self._start.origin,
             rebuilding=dict(rebuilding),
+            tail=tail,
         )
         rows.append(self._row(marker_key(self._partition), encode_marker(marker)))
         return rows

@@ -20,7 +20,7 @@ from rules.errors import BadInputError, OffsiteError
 from rules.fitting import change_bytes, fit
 from rules.records import LogRecord, PacksRecord, Rejected
 from rules.snapshot import SnapshotError
-from streams.checkpoint import Row
+from streams.checkpoint import Row, Tail
 from streams.client_kinds import AIOKAFKA
 from streams.history import LogHistory
 from streams.quarantine import Ward, Watch
@@ -102,6 +102,8 @@ class Tenure:
         """The next offset of the log to fold."""
         self.checkpointed = -1
         """Where the fold stood at the last checkpoint, or -1."""
+        self._tail: Tail | None = None
+        """The newest record whose changes are published, or wait to be."""
         self.published = 0
         """Every change of the records before is published, as the marker says: they are not published again."""
         self.last_received = 0
@@ -145,7 +147,7 @@ class Tenure:
     def begin(self, start: Start) -> None:
         """Accept records from where the log has to be read, and publish from now on."""
         self._state = StateLedger(self.partition, self._settings, start, self._clock())
-        self.next, self.published = start.low, start.next_offset
+        self.next, self.published, self._tail = start.low, start.next_offset, start.tail
         self.checkpointed = start.low if start.marked else -1
         self.last_received = max(0, start.state.clock)
         if not start.marked:
@@ -191,6 +193,8 @@ class Tenure:
     def pass_over(self, offset: int, received: int) -> None:
         """Go on behind a record."""
         self.next = offset + 1
+        if offset >= self.published:
+            self._tail = Tail(offset=offset, received=received)
         if received >= self.last_received:
             self.last_received, self._behind = received, False
 
@@ -394,9 +398,10 @@ class Tenure:
         changes = list(self._rows)
         self._rows.clear()
         rebuilding = {} if self._rebuild is None else self._rebuild.published
-        position, keep = (folded, published), bool(self.ward.quarantined)
+        position, keep, tail = (folded, published), bool(self.ward.quarantined), self._tail
         # A quarantined facility is outside the fold; its snapshot stays in the topic as it was, and so do its packs.
-        state = self._state.rows(self.fold, dirty, due, now, position, rebuilding, keep_packs=keep) + self._notes()
+        state = self._state.rows(self.fold, dirty, due, now, position, rebuilding, keep_packs=keep, tail=tail)
+        state += self._notes()
         self._rebuilt.clear()
         # So far nothing was awaited: changes, state and position are of one instant.
         await self._transact([*changes, *state], published)

@@ -21,6 +21,7 @@ from streams import admin, jars, jvm
 from streams.broker import EmbeddedBroker
 from streams.settings import KafkaSettings
 from tests.real_parts import require
+from tests.shared_broker import Broker, BrokerKeeper, shared
 from tests.stores import cluster, connections, postgres_bin
 
 if TYPE_CHECKING:
@@ -94,6 +95,23 @@ def pytest_configure(config: pytest.Config) -> None:
         settings.load_profile("inner")
 
 
+_keepers: list[BrokerKeeper] = []
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell each worker of xdist where the one broker is to be had."""
+    if not _keepers:
+        _keepers.append(BrokerKeeper())
+    node.workerinput["broker"] = _keepers[0].address
+
+
+def pytest_unconfigure() -> None:
+    """End the broker of all workers with the run."""
+    while _keepers:
+        _keepers.pop().close()
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses the broker or PostgreSQL, or takes long, so that `make check` can leave it out."""
     for item in items:
@@ -138,18 +156,24 @@ def _no_store_is_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
-    """One embedded Kafka for the session."""
+def kafka(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[EmbeddedBroker | Broker]:
+    """One embedded Kafka for the session; all workers of a run have the same one (tests/shared_broker.py)."""
     try:
         jars.ensure_jars()
     except PartMissingError as error:
         require(None, f"Kafka ({error})")
+    given = getattr(request.config, "workerinput", None)
+    if given is not None:
+        yield shared(given["broker"])
+        return
     with EmbeddedBroker(tmp_path_factory.mktemp("kafka")) as broker:
         yield broker
 
 
 @pytest.fixture
-def kafka_settings(kafka: EmbeddedBroker) -> KafkaSettings:
+def kafka_settings(kafka: EmbeddedBroker | Broker) -> KafkaSettings:
     """Settings of a test's own topics on the session's broker."""
     value = KafkaSettings(bootstrap=kafka.bootstrap, partitions=3, topic_prefix=f"t{next(_numbers)}-{os.getpid()}.")
     admin.create(value)

@@ -109,7 +109,7 @@ def queue(session: Session, wanted: Filter, rulebook: Rulebook) -> Page:
         BadCursorError: the cursor is not ours.
     """
     conditions = _conditions(wanted, rulebook)
-    total = session.scalar(select(func.count()).select_from(AlarmRow).where(*conditions)) or 0
+    total = count(session, wanted, rulebook)
     seen = _seen()
     due = _due(rulebook)
     rows = select(AlarmRow).where(*conditions)
@@ -128,6 +128,11 @@ def queue(session: Session, wanted: Filter, rulebook: Rulebook) -> Page:
     more = len(found) > wanted.limit
     found = found[: wanted.limit]
     return Page(found, _cursor_of(found[-1], rulebook) if more else None, total)
+
+
+def count(session: Session, wanted: Filter, rulebook: Rulebook) -> int:
+    """Return how many alarms match, wherever a page begins."""
+    return session.scalar(select(func.count()).select_from(AlarmRow).where(*_conditions(wanted, rulebook))) or 0
 
 
 def _seen() -> ColumnElement[int]:

@@ -23,6 +23,7 @@ from monitor.desk import healing
 from monitor.packs import journal
 from monitor.register.store import document, newest, tags_entry
 from monitor.store.outbox import access_entry, add
+from monitor.store.restored import mark_rebuilt
 from monitor.store.tables import FacilityVersion, FeedKey, OutboxLane, OutboxRow
 from rules.canonical import canonical_bytes
 from rules.errors import Fault
@@ -143,6 +144,7 @@ def rebuild_store(
     tell("the feed keys")
     entries, times = _access(kafka)
     with store.writing() as session:
+        mark_rebuilt(session)  # the register is: what is sent again of the keys is a decision of this store
         _keys(session, entries, times, rebuilt, now_ms)
     tell("the changes")
     rebuilt.changes = healing.rebuild(store, ArchivedChanges(store, folder), now_ms)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from sqlalchemy import func, insert, select, text
 
 from monitor.backup.manifest import FILE_MODE, BackupError, copy_file, sync_folder
+from monitor.store.restored import mark_restored
 from monitor.store.schema import METADATA, SchemaError, head, revision_of, upgrade
 from monitor.store.session import Store
 from monitor.store.tables import Lease
@@ -142,6 +143,7 @@ def _load_sqlite(copy: Path, store: Store, *, replace: bool) -> Path | None:
         upgrade(loaded)
         with loaded.writing() as session:
             _forget_leases(session.connection())
+            mark_restored(session.connection())
     finally:
         loaded.close()
     _settle(part)
@@ -176,6 +178,7 @@ def _transfer(source: Store, target: Store, *, replace: bool = False) -> None:
                 _number_on(writing, table)
         if target.dialect == "postgresql":
             _forget_leases(writing)
+            mark_restored(writing)
 
 
 def _full(connection: Connection) -> list[str]:

@@ -17,6 +17,7 @@ from monitor.archive.source import TOPICS
 from monitor.archive.verify import verify as verify_all
 from monitor.commands import archived_changes
 from monitor.settings import ArchiverEnvironment, open_store
+from rules.errors import BadInputError, Fault
 from rules.instants import format_instant
 from rules.models import is_facility_id
 from streams.topics import LOG
@@ -47,6 +48,9 @@ def verify(
     damaged files are closed.
     """
     folder = ArchiverEnvironment().folder
+    if not folder.is_dir():
+        what = "not a folder" if folder.exists() else "no such folder"
+        raise BadInputError("archive", [Fault(f"OFFSITE_ARCHIVER_FOLDER {folder}", "unreadable", what)])
     with open_store() as store:
         report = verify_all(store, folder, _progress)
         if not any(fault.code in DAMAGES for fault in report.faults):

@@ -18,8 +18,9 @@ from rules.canonical import canonical_bytes
 from rules.errors import BadInputError, Fault
 from rules.evaluate import Survey, evaluate, survey
 from rules.instants import parse_instant
+from rules.lint import lint
 from rules.models import is_facility_id
-from rules.pack import load_bundle
+from rules.pack import SHIPPED, load_bundle
 from streams.jsonlines import read_lines, split_lines
 
 if TYPE_CHECKING:
@@ -76,7 +77,9 @@ def _packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle
     try:
         bundle = load_bundle(packs)
     except BadInputError as error:
-        faults += error.faults
+        # The same list as `offsite rules lint` tells: what only it looks for is to be corrected too.
+        folders = [SHIPPED if folder == "default" else Path(folder) for folder in packs]
+        faults += sorted({*error.faults, *lint(folders)})
     try:
         facts = [] if register is None else [entry.logged() for entry in read_register(register).facilities]
     except BadInputError as error:

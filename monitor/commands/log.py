@@ -39,14 +39,19 @@ LISTED = 100
 
 
 class _Rejections:
-    """Takes what cannot be decoded or stands in a foreign partition out of the stream: names the first on stderr, counts all."""
+    """Takes what cannot be decoded or stands in a foreign partition out of the stream: names the first on stderr, counts all.
+
+    `facilities` are those whose records went through.
+    """
 
     def __init__(self) -> None:
         self.count = self.misplaced = 0
+        self.facilities: set[str] = set()
 
     def sift(self, records: Iterable[LogRecord | Rejected]) -> Iterator[LogRecord]:
         for record in records:
             if isinstance(record, LogRecord):
+                self.facilities.add(record.facility)
                 yield record
                 continue
             self.count += 1
@@ -111,6 +116,8 @@ def dump(
     ]
     left_out = f", {' and '.join(parts)} left out" if parts else ""
     sys.stderr.write(f"offsite: {count} lines{left_out}\n")
+    if facility is not None and facility not in rejected.facilities:
+        sys.stderr.write(f"offsite: no record of {facility} was found\n")
 
 
 @app.command()

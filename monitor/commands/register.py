@@ -8,7 +8,7 @@ import sys
 import time
 from io import StringIO
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import typer
 from ruamel.yaml import YAML
@@ -19,6 +19,7 @@ from monitor.register.files import read_register
 from monitor.register.store import Difference, differences, export, import_register
 from monitor.settings import open_store
 from rules.canonical import canonical_bytes
+from rules.errors import BadInputError, Fault
 from rules.faults import printable
 
 LINE = 80
@@ -29,6 +30,13 @@ app = typer.Typer(
 )
 File = Annotated[Path, typer.Argument(help="Register file, YAML or JSON (contracts.md §2).")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
+
+
+class EmptyRegisterError(BadInputError):
+    """Nothing is registered: `import` takes no file without a facility, so none is written."""
+
+    code: ClassVar[str] = "empty_register"
+    action: ClassVar[str] = "Compare OFFSITE_STORE_URL with the store that is meant; nothing was written."
 
 
 @app.command("import")
@@ -56,9 +64,11 @@ def export_register(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Write here instead of stdout.")] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write the whole register with contacts, in the form that `import` takes."""
+    """Write the whole register with contacts, in the form that `import` takes; exit 3 if there is no facility to write."""
     with open_store() as store, store.reading() as session:
         value = export(session)
+    if not value["facilities"]:
+        raise EmptyRegisterError("register", [Fault("facilities", "empty", "no facility is registered in this store")])
     if as_json:
         text = json.dumps(value, ensure_ascii=False, indent=2)
     else:

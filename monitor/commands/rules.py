@@ -1,4 +1,4 @@
-"""`offsite rules`: lint, test, measure, list and show rule packs."""
+"""`offsite rules`: lint, test and measure rule packs; list and show them (rules_list), explain what they did."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from xml.etree import ElementTree as ET
 
 import typer
 
-from monitor.commands import rules_explain
+from monitor.commands import rules_explain, rules_list
 from rules.coverage import coverage as coverage_of
 from rules.coverage import share
 from rules.errors import BadInputError
@@ -24,6 +24,9 @@ Folders = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 app.command("explain")(rules_explain.command)
+app.command("list")(rules_list.list_rules)
+app.command("show")(rules_list.show)
+app.command("catalogue")(rules_list.catalogue)
 
 
 @app.command()
@@ -85,33 +88,6 @@ def coverage(
         # Cut, not rounded: what is not whole must not read as if it were.
         sys.stdout.write(f"{int(total * 10) / 10:g} % of {sum(entry.wanted for entry in found)} verdicts were seen\n")
     raise typer.Exit(1 if fail_under is not None and total < fail_under else 0)
-
-
-@app.command("list")
-def list_rules(folders: Folders = None, as_json: AsJson = False) -> None:
-    """List the rules: id, version, kind, colour, stage, title."""
-    rules = load_bundle(folders or ["default"]).rules
-    if as_json:
-        rows = [
-            {"id": r.id, "version": r.version, "kind": r.kind, "severity": r.severity.base, "stage": r.stage,
-             "title": r.title.model_dump()}
-            for r in rules
-        ]  # fmt: skip
-        sys.stdout.write(json.dumps(rows, ensure_ascii=False, indent=2) + "\n")
-        return
-    for r in rules:
-        sys.stdout.write(
-            f"{r.id:34} {r.version:7} {r.kind:7} {r.severity.base:7} {r.stage:7} {r.title.zh} / {r.title.en}\n"
-        )
-
-
-@app.command()
-def show(rule_id: str, folders: Folders = None) -> None:
-    """Print one rule as JSON, its citations and rationale included."""
-    rule = load_bundle(folders or ["default"]).rule(rule_id)
-    if rule is None:
-        raise typer.BadParameter(f"{rule_id} is not in these packs")
-    sys.stdout.write(rule.model_dump_json(by_alias=True, exclude_none=True, indent=2) + "\n")
 
 
 def junit_xml(outcomes: list[Outcome]) -> bytes:

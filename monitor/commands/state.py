@@ -34,11 +34,11 @@ app = typer.Typer(
 
 @app.command()
 def check(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
-    """Say of each partition whether a worker would start from its state: exit 1 if one is lost or of another engine."""
+    """Say of each partition whether a worker would start from its state: exit 1 if one is lost, of another engine, or of another log."""
     settings = worker_settings()
     admin.ensure_ready(settings.kafka)
     found = asyncio.run(repair.look(settings, range(settings.kafka.partitions)))
-    bad = [standing for standing in found if standing.verdict in {"lost", "semantics"}]
+    bad = [standing for standing in found if standing.verdict in {"lost", "semantics", "regrown"}]
     if as_json:
         rows = [{"partition": s.partition, "verdict": s.verdict, "why": s.why} for s in found]
         sys.stdout.write(json.dumps(rows) + "\n")
@@ -79,9 +79,10 @@ def rebuild(
     saved = None if source is None else _saved(source)
     found = asyncio.run(repair.look(settings, chosen))
     wanted = [s for s in found if s.verdict == "lost" or (everything and s.verdict == "whole")]
-    others = [s for s in found if s.verdict == "semantics"]
+    others = [s for s in found if s.verdict in {"semantics", "regrown"}]
     for standing in others:
-        sys.stderr.write(f"partition {standing.partition}: {standing.why}: see `offsite state upgrade`\n")
+        see = "`offsite state upgrade`" if standing.verdict == "semantics" else "docs/state.md"
+        sys.stderr.write(f"partition {standing.partition}: {standing.why}: see {see}\n")
     if wanted:
         kernels.warm()
     with open_store() as store:
@@ -108,7 +109,7 @@ def upgrade_state() -> None:
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     repair.await_no_workers(settings)
     found = asyncio.run(repair.look(settings, range(settings.kafka.partitions)))
-    lost = [standing for standing in found if standing.verdict == "lost"]
+    lost = [standing for standing in found if standing.verdict in {"lost", "regrown"}]
     wanted = [standing for standing in found if standing.verdict == "semantics"]
     for standing in lost:
         sys.stderr.write(f"partition {standing.partition}: {standing.why}: rebuild it with the release before\n")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from monitor.settings import ArchiverEnvironment, StoreEnvironment, kafka_settings, open_store
+from monitor.store.restored import is_restored
 from monitor.store.schema import downgrade, head, revision_of, upgrade
 from monitor.store.session import Store
 
@@ -24,11 +25,14 @@ def _store() -> Store:
 
 @app.command()
 def check() -> None:
-    """Say which revision the store has and which this release needs; exit 1 if they differ."""
+    """Say which revision the store has and which this release needs; exit 1 if they differ, or if it waits for its rebuild."""
     with _store() as store, store.reading() as session:
         found = revision_of(session.connection())
+        waits = found == head() and is_restored(session)
     sys.stdout.write(f"store at {found or 'nothing'}, this release needs {head()}\n")
-    raise typer.Exit(0 if found == head() else 1)
+    if waits:
+        sys.stdout.write("it came out of a backup and was not rebuilt since: run `offsite store rebuild`\n")
+    raise typer.Exit(0 if found == head() and not waits else 1)
 
 
 @app.command("upgrade")

@@ -152,6 +152,8 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
             found = queries.queue(session, wanted, desk.rulebook)
         except BadCursorError as error:
             raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_filter") from error
+        everything = wanted.model_copy(update={"status": "any", "suppressed": "any", "after": None})
+        others = 0 if found.total else queries.count(session, everything, desk.rulebook)
         names = queries.names(session, {row.facility for row in found.rows})
         covers = queries.covered(session, [row.id for row in found.rows])
         counts, returned = queries.open_counts(session), queries.returned_counts(session)
@@ -162,6 +164,7 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         for row in found.rows
     ]
     query = urlencode(given)
+    wider = given | {"status": "any", "suppressed": "any"}
     first = {key: value for key, value in given.items() if key != "after"}
     return frame | {
         "wanted": wanted,
@@ -174,6 +177,10 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         "here": f"/?{query}" if query else "/",
         "rows_url": f"/queue/rows?{query}" if query else "/queue/rows",
         "first_url": "/?" + urlencode(first) if wanted.after is not None else None,
+        "others": others,
+        "others_url": "/?" + urlencode({key: value for key, value in wider.items() if key != "after"})
+        if others
+        else None,
         "next_url": None if found.next is None else "/?" + urlencode(given | {"after": found.next}),
     }
 

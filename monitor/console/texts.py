@@ -78,6 +78,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     # the queue
     "queue.title": ("报警队列", "Alarm queue"),
     "queue.none": ("没有符合条件的报警。", "No alarm matches."),
+    "queue.others": (
+        "查看全部报警，包括已结束和已归并的",
+        "Show all alarms, also those that ended or stand under another",
+    ),
     "queue.count": ("共 {n} 条", "{n} in all"),
     "queue.first": ("第一页", "First page"),
     "queue.more": ("下一页", "Next page"),
@@ -200,7 +204,9 @@ TEXTS: dict[str, tuple[str, str]] = {
     "origin.register": ("登记的限值", "Registered limits"),
     "origin.register range": ("登记的量程", "Registered measuring range"),
     "origin.rule": ("本规则", "This rule"),
+    "origin.ambient-stores": ("阴凉库与常温库温湿度限度表", "Table of limits of cool and room stores"),
     "origin.cleanroom-particles": ("洁净区悬浮粒子限值表", "Table of cleanroom particle limits"),
+    "origin.cryogenic-storage": ("低温储存温度限值表", "Table of limits of cryogenic stores"),
     "alarm.change": ("变化", "Change"),
     "alarm.message": ("说明", "Message"),
     "alarm.limits": ("限值", "Limits"),

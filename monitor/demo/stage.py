@@ -50,7 +50,11 @@ class People:
 
 
 class StageError(PartMissingError):
-    """A process of the demo does not become ready; the end of its log is in the message."""
+    """A process of the demo does not become ready; its log, and the end of it, are in the message."""
+
+    action: ClassVar[str] = (
+        "Read the log named; `offsite setup` compiles what a first start would wait for. Then run it again."
+    )
 
 
 class FolderError(BadInputError):
@@ -156,12 +160,16 @@ class Stage:
             if time.monotonic() > deadline:
                 child = self.manager.running().get(waiting[0])
                 tail = "" if child is None else child.tail()
-                raise StageError(f"{', '.join(waiting)} not ready within {READY_S:.0f} s:\n{tail}")
+                logs = ", ".join(str(self._log(name)) for name in waiting)
+                raise StageError(f"{', '.join(waiting)} not ready within {READY_S:.0f} s; see {logs}\n{tail}".rstrip())
             time.sleep(0.1)
 
     def _spec(self, name: str) -> Spec:
         url = f"http://127.0.0.1:{self._ports[name]}/readyz"
-        return Spec(name, (name,), url, self.env, self.folder / "logs" / f"{name}.log")
+        return Spec(name, (name,), url, self.env, self._log(name))
+
+    def _log(self, name: str) -> Path:
+        return self.folder / "logs" / f"{name}.log"
 
     def _environment(self) -> dict[str, str]:
         kept = {name: value for name, value in os.environ.items() if not name.startswith("OFFSITE_")}

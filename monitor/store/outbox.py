@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
+from monitor.store.restored import ensure_rebuilt
 from monitor.store.tables import OutboxLane, OutboxRow
 from rules.errors import BadInputError, Fault
 from streams.codec import encode
@@ -55,7 +56,9 @@ def add(session: Session, entries: list[Entry], now_ms: int) -> None:
 
     Raises:
         BadInputError: a value is too large for the topic.
+        NotRebuiltError: the store came out of a backup and does not know the newest versions yet.
     """
+    ensure_rebuilt(session)
     faults = [
         Fault(entry.key, "too_large", f"{len(entry.value)} bytes; a record holds at most {MAX_RECORD}")
         for entry in entries

@@ -32,12 +32,12 @@ from rules.layout import (
 
 PARAMS_TEXT = (
     "low:real=-inf high:real=inf inclusive rows db:real opens clears on_delay off_delay unknown_ms interval delivery sev steps "
-    "step_after*4=none step_low*4:real=-inf step_high*4:real=inf step_for*4 step_sev*4"
+    "step_after*4=none step_low*4:real=-inf step_high*4:real=inf step_for*4 step_sev*4 step_rows*4"
 )
 PARAMS = Fields(PARAMS_TEXT)
 (
     LOW, HIGH, INCLUSIVE, ROWS, DB, OPENS, CLEARS, ON_DELAY, OFF_DELAY, UNKNOWN_MS, INTERVAL, DELIVERY, SEV_BASE, STEP_COUNT,
-    STEP_AFTER, STEP_LOW, STEP_HIGH, STEP_FOR, STEP_SEV,
+    STEP_AFTER, STEP_LOW, STEP_HIGH, STEP_FOR, STEP_SEV, STEP_ROWS,
 ) = PARAMS.starts  # fmt: skip
 
 STATE_TEXT = (
@@ -132,7 +132,7 @@ def _step_due(a: Words, p: int, w: Words, x: int, k: int, last_t: int, last_m: i
     if a[p + STEP_AFTER + k] >= 0:
         if last_t == w[x + START_T]:
             return _in_time(a, p, w[x + START_M] + a[p + STEP_AFTER + k], last_t, last_m)
-    elif w[x + STEP_T + k] != NONE and last_t == w[x + STEP_T + k]:
+    elif a[p + STEP_ROWS + k] < 2 and w[x + STEP_T + k] != NONE and last_t == w[x + STEP_T + k]:
         return _in_time(a, p, w[x + STEP_M + k] + a[p + STEP_FOR + k], last_t, last_m)
     return NEVER
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import difference, frozen, gap, limit
-from rules.layout import DIFFERENCE, FROZEN, GAP, LIMIT
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
+from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, LIMIT, MEAN_KINETIC
 
 if TYPE_CHECKING:
     from rules.fields import Fields
@@ -28,6 +28,8 @@ KINDS: dict[int, KindSpec] = {
     LIMIT: KindSpec("limit", limit.PARAMS, limit.STATE, again=True),
     FROZEN: KindSpec("frozen", frozen.PARAMS, frozen.STATE, again=True),
     GAP: KindSpec("gap", gap.PARAMS, gap.STATE, again=False),
+    CUMULATIVE: KindSpec("cumulative", cumulative.PARAMS, cumulative.STATE, again=True),
+    MEAN_KINETIC: KindSpec("mean_kinetic", mean_kinetic.PARAMS, mean_kinetic.STATE, again=True),
     DIFFERENCE: KindSpec("difference", difference.PARAMS, difference.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 
 from rules.layout import HORIZON_MS
 from rules.leaves import limit
-from rules.leaves.limit import LimitNumbers, LimitRun
+from rules.leaves.limit import LimitNumbers
 from rules.leaves.model import TWO, Leaf, Row, both
 from rules.pairs import bounds_of_pair
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.register import Span
 from rules.ring import capacity
+from rules.tablerow import as_on
 from rules.wording import sign
 
 if TYPE_CHECKING:
-    from rules.leaves.model import See
     from rules.pack import Bundle
     from rules.pairs import Pair
     from rules.rule import DifferenceRule
@@ -64,6 +64,7 @@ def numbers_of(
     if found is None:
         return None
     low, high, used = found
+    rule = as_on(rule, pair.facts, bundle)
     intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
     slower = max(intervals)
     width = deadband_width(rule.clear.deadband, low, high)
@@ -131,13 +132,3 @@ class PairRows:
             return math.nan
         value = held[0].value - held[1].value
         return value if math.isfinite(value) else math.nan
-
-
-def run_of(run: object, numbers: PairNumbers, see: See, begin: int) -> LimitRun:
-    """Return the run that goes on with these numbers from `begin` (log time, ms)."""
-    if not isinstance(run, LimitRun):
-        return LimitRun(numbers.limits, see)
-    if run.numbers.rule.severity.steps != numbers.limits.rule.severity.steps:
-        run.reached, run.running = set(), {}
-    run.numbers, run.floor = numbers.limits, begin
-    return run

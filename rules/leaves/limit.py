@@ -16,6 +16,9 @@ from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.plan import bounds_of
 from rules.records import QUALITY_NAMES, Quality
 from rules.register import Span
+from rules.rule import LimitSource
+from rules.tablerow import Judging, as_on, rows_of
+from rules.tablerow import with_row as rule_with_row
 from rules.wording import sign
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from rules.leaves.model import Row, See
     from rules.pack import Bundle
     from rules.register import Sensor
-    from rules.rule import DifferenceRule, LimitRule, Rule, Step
+    from rules.rule import CumulativeRule, DifferenceRule, LimitRule, Rule, Step
 
 NEVER_COUNTED = frozenset({Quality.UNCERTAIN, Quality.SET_VALUE, Quality.COMMS})
 COUNTED = frozenset({Quality.GOOD, Quality.OVER_LIMIT})
@@ -35,20 +38,21 @@ def counts(rule: Rule, quality: int) -> bool:
     return quality not in NEVER_COUNTED if rule.marked == "count" else quality in COUNTED
 
 
-def leaves_of(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[Leaf]:
+def leaves_of(rule: Judging, bundle: Bundle) -> list[Leaf]:
     """Return the leaves that the rule has, in the order of its condition."""
-    opens, clears, unknown = rule.when.consecutive, rule.clear.consecutive, format_duration(rule.unknown.max)
-    on, off, width = format_duration(rule.when.on_delay), format_duration(rule.clear.off_delay), rule.clear.deadband
-    low, high = _sides(rule, bundle)
+    clears, unknown = rule.clear.consecutive, format_duration(rule.unknown.max)
+    on, off = format_duration(rule.when.on_delay), format_duration(rule.clear.off_delay)
+    opens, width = _each(rule, bundle)
+    low, high = sides(rule, bundle)
     candidates = [
         (True, "reading", "the reading counts: a value of a quality that counts", "读数有效：有数值且质量合格"),
         (excluding(rule, bundle), "range", "the value lies inside the measuring range", "数值在量程之内"),
         (high, "above", "the value lies above the upper limit", "数值高于上限"),
         (low, "below", "the value lies below the lower limit", "数值低于下限"),
-        (opens > 1, "consecutive", f"{opens} records in a row are outside", f"连续 {opens} 条记录超限"),
+        (opens != "1", "consecutive", f"{opens} records in a row are outside", f"连续 {opens} 条记录超限"),
         (rule.when.on_delay, "on_delay", f"outside for {on}", f"超限持续 {on}"),
         *((True, *words) for k, step in enumerate(rule.severity.steps, 1) for words in _step_words(k, step)),
-        (width not in {0.0, "0%"}, "deadband", f"inside by the deadband ({width})", f"回到限值内并越过回差（{width}）"),
+        (width not in {"0.0", "0%"}, "deadband", f"inside by the deadband ({width})", f"回到限值内并越过回差（{width}）"),
         (clears > 1, "clear_consecutive", f"{clears} records in a row are inside", f"连续 {clears} 条记录恢复正常"),
         (rule.clear.off_delay, "off_delay", f"inside for {off}", f"恢复正常持续 {off}"),
         (
@@ -58,6 +62,14 @@ def leaves_of(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[Leaf]:
     ]  # fmt: skip
     two = {"reading", "unknown"}
     return [Leaf(name, both(en, zh), TWO if name in two else ALL) for has, name, en, zh in candidates if has]
+
+
+def _each(rule: Judging, bundle: Bundle) -> tuple[str, str]:
+    """Return how many records open it and the deadband, as text: the values of all rows where a table has its own."""
+    forms = [rule_with_row(rule, row) for row in rows_of(rule, bundle)] or [rule]
+    opens = dict.fromkeys(str(form.when.consecutive) for form in forms)
+    widths = dict.fromkeys(str(form.clear.deadband) for form in forms)
+    return "/".join(opens), "/".join(widths)
 
 
 def _step_words(k: int, step: Step) -> list[tuple[str, str, str]]:
@@ -79,15 +91,20 @@ def _step_words(k: int, step: Step) -> list[tuple[str, str, str]]:
     return found
 
 
-def excluding(rule: LimitRule | DifferenceRule, bundle: Bundle) -> bool:
+def excluding(rule: Rule, bundle: Bundle) -> bool:
     """Say whether another rule of the bundle can exclude values from this one."""
-    return not rule.excludes and any(getattr(other, "excludes", False) for other in bundle.rules if other.id != rule.id)
+    return not getattr(rule, "excludes", False) and any(
+        getattr(other, "excludes", False) for other in bundle.rules if other.id != rule.id
+    )
 
 
-def _sides(rule: LimitRule | DifferenceRule, bundle: Bundle) -> tuple[bool, bool]:
+def sides(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> tuple[bool, bool]:
+    """Say whether the rule can have a lower and an upper limit."""
     source = rule.limits.from_
     if isinstance(source, Span):
         spans = [source]
+    elif isinstance(rule.limits, LimitSource) and rule.limits.side is not None:
+        return rule.limits.side == "low", rule.limits.side == "high"
     elif source in bundle.tables:
         spans = [row.limit for row in bundle.tables[source].rows]
     else:
@@ -145,6 +162,7 @@ def numbers_of(
     if found is None:
         return None
     low, high, used = found
+    rule = as_on(rule, facts, bundle)
     interval = sensor.interval or UNREGISTERED_INTERVAL_MS
     width = deadband_width(rule.clear.deadband, low, high)
     return LimitNumbers(rule, low, high, used, width, interval, delivery, sign(sensor.unit), span)
@@ -335,7 +353,7 @@ class LimitRun:
                 continue
             if step.beyond is None and newest.t == s.start:
                 found.append((max(self.start_m + self.wait(k), at_least), k))
-            elif k in self.running and newest.t == self.running[k][0]:
+            elif not step.consecutive and k in self.running and newest.t == self.running[k][0]:
                 found.append((max(self.running[k][1] + step.for_, at_least), k))
         found = [(due, what) for due, what in found if due <= overdue]
         if s.active and not s.unknown and self.known is not None:

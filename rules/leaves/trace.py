@@ -12,11 +12,12 @@ from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
 from rules.facts import in_force, next_change
-from rules.leaves import difference
+from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.limit import LimitNumbers, LimitRun
+from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
@@ -30,14 +31,15 @@ if TYPE_CHECKING:
     from rules.records import LogRecord
     from rules.register import Facility
 
-RowRun: TypeAlias = LimitRun | FrozenRun
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun
+RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers
 
 
 @dataclass(slots=True)
 class Segment:
     """The rows of a series that were decided with the same numbers (None: not watched), from `begin` to `end` (log time, ms)."""
 
-    numbers: LimitNumbers | FrozenNumbers | PairNumbers | None
+    numbers: RowNumbers | None
     begin: int
     rows: Rows
     end: int | None = None
@@ -141,13 +143,9 @@ class Tracer:
             end = self.clock if segment.end is None else segment.end
             rows = segment.rows.rows
             if isinstance(numbers, PairNumbers):
-                run = difference.run_of(run, numbers, see, segment.begin)
                 # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
-            elif isinstance(numbers, LimitNumbers):
-                run = _limit_run(run, numbers, see, segment.begin)
-            else:
-                run = _frozen_run(run, numbers, see, segment.begin)
+            run = _run(run, numbers, see, segment.begin)
             before = segment.begin
             for row in rows:
                 if row.m > before:
@@ -306,6 +304,24 @@ class Tracer:
             forgiven = line.door.row(row.t, row.received)
             if line.gap is not None:
                 line.gap.row(row, forgiven)
+
+
+def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRun:
+    if isinstance(numbers, PairNumbers):
+        numbers = numbers.limits
+    if isinstance(numbers, LimitNumbers):
+        return _limit_run(run, numbers, see, begin)
+    if isinstance(numbers, FrozenNumbers):
+        return _frozen_run(run, numbers, see, begin)
+    if isinstance(numbers, CumulativeNumbers):
+        if not isinstance(run, CumulativeRun):
+            return CumulativeRun(numbers, see)
+        run.adopt(numbers, begin)
+        return run
+    if not isinstance(run, MeanRun):
+        return MeanRun(numbers, see)
+    run.numbers, run.floor = numbers, begin
+    return run
 
 
 def _limit_run(run: RowRun | None, numbers: LimitNumbers, see: See, begin: int) -> LimitRun:

@@ -9,16 +9,18 @@ from typing import TYPE_CHECKING, TypeAlias
 from rules.changes import Verdict
 from rules.errors import ContractError
 from rules.facts import facts_of, in_force
-from rules.leaves import difference, frozen, gap, limit
+from rules.leaves import cumulative, difference, frozen, gap, limit, mean_kinetic
+from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
+from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
 from rules.pairs import pairs_of
-from rules.plan import bounds_of
+from rules.plan import bounds_of, single_of
 from rules.predicate import holds, in_scope, matches
-from rules.rule import DifferenceRule, FrozenRule, GapRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 
 if TYPE_CHECKING:
     from rules.facts import FactValue
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
-Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers | PairNumbers
+Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers | CumulativeNumbers | MeanNumbers | PairNumbers
 WATCHING = frozenset({"live", "shadow"})
 
 
@@ -42,6 +44,10 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
         return frozen.leaves_of(rule)
     if isinstance(rule, GapRule):
         return gap.leaves_of(rule)
+    if isinstance(rule, CumulativeRule):
+        return cumulative.leaves_of(rule, bundle)
+    if isinstance(rule, MeanKineticRule):
+        return mean_kinetic.leaves_of(rule, bundle)
     if isinstance(rule, DifferenceRule):
         return difference.leaves_of(rule, bundle)
     raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
@@ -79,7 +85,7 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
             conditions.append(
                 Seen("interval", _given(numbers), sensor.interval and float(sensor.interval), "registered", None, "ms")
             )
-        elif isinstance(rule, LimitRule):
+        elif isinstance(rule, LimitRule | CumulativeRule):
             conditions.append(Seen("limits", _given(numbers), _limits_text(rule, sensor), "give", "low < high"))
     return Watch(rule, sensor, facts, conditions, numbers)
 
@@ -110,6 +116,16 @@ def numbers_of(
         return frozen.numbers_of(rule, sensor, facility.delivery)
     if isinstance(rule, GapRule):
         return gap.numbers_of(rule, sensor, facility.delivery)
+    if isinstance(rule, CumulativeRule):
+        span = measuring_range(facility, sensor, facts, bundle)
+        other = single_of(rule, facility, facts, bundle)
+        single = None
+        if other is not None:
+            single = limit.numbers_of(other, sensor, facts, bundle, facility.delivery, span)
+        return cumulative.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, single)
+    if isinstance(rule, MeanKineticRule):
+        span = measuring_range(facility, sensor, facts, bundle)
+        return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
     raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
 
 
@@ -131,7 +147,7 @@ def horizon_key(facility: Facility, sensor: Sensor, bundle: Bundle, at: int) -> 
     facts = facts_of(facility, sensor, at)
     keys: list[object] = [sensor.quantity, measuring_range(facility, sensor, facts, bundle)]
     for rule in bundle.rules:
-        if isinstance(rule, LimitRule | FrozenRule) and rule.stage in WATCHING and matches(rule, facility, facts):
+        if not isinstance(rule, GapRule) and rule.stage in WATCHING and matches(rule, facility, facts):
             numbers = numbers_of(rule, facility, sensor, facts, bundle)
             keys += [] if numbers is None else [(rule.id, numbers.key)]
     return tuple(keys)
@@ -141,7 +157,7 @@ def _given(numbers: Numbers | None) -> Verdict:
     return Verdict.UNKNOWN if numbers is None else Verdict.TRUE
 
 
-def _limits_text(rule: LimitRule, sensor: Sensor) -> str:
+def _limits_text(rule: LimitRule | CumulativeRule, sensor: Sensor) -> str:
     source = rule.limits.from_
     origin = source if isinstance(source, str) else "rule"
     low, high = (sensor.limits.low, sensor.limits.high) if sensor.limits else (None, None)

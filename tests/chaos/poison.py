@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
 from rules.pack import default_bundle
+from rules.records import SEMANTICS
 from streams.topics import LOG
 
 if TYPE_CHECKING:
@@ -47,12 +48,12 @@ def _kind(name: str) -> list[tuple[str, bytes]]:
 
 
 def _packs(sha256: str, noise: bytes) -> bytes:
-    return json.dumps({"sha256": sha256, "semantics": 1, "bundle": "AAAA" + noise.hex()}).encode()
+    return json.dumps({"sha256": sha256, "semantics": SEMANTICS, "bundle": "AAAA" + noise.hex()}).encode()
 
 
 def _state(noise: bytes) -> bytes:
     return json.dumps(
-        {"format": 1, "semantics": 1, "packs": default_bundle().sha256, "clock": "2026-03-01T00:00:00Z", "seq": 3,
+        {"format": 1, "semantics": SEMANTICS, "packs": default_bundle().sha256, "clock": "2026-03-01T00:00:00Z", "seq": 3,
          "snapshot": noise.hex(), "checksum": "0" * 64}
     ).encode()  # fmt: skip
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,8 @@ from rules.alarms import fold_alarms
 from rules.canonical import canonical_bytes
 from rules.evaluate import evaluate
 from rules.instants import format_instant
-from rules.pack import default_bundle
+from rules.pack import SHIPPED, default_bundle
+from rules.records import SEMANTICS
 from streams.jsonlines import format_line
 from tests.coldlog import BEGIN, MINUTE, cold_store, excursion
 
@@ -166,10 +168,11 @@ def test_every_fault_of_the_log_is_told_and_nothing_is_printed(offsite: Offsite,
 
 
 def test_faults_of_lines_behind_a_record_that_cannot_be_folded_are_told_too(offsite: Offsite, log: Path) -> None:
-    packs = (
-        '{"partition":3,"offset":900,"received":"2026-03-01T00:00:00Z","kind":"packs","facility":"",'
-        '"data":{"sha256":"%s","semantics":1,"bundle":"AAAA"}}\n' % ("0" * 64)
-    )
+    line = {
+        "partition": 3, "offset": 900, "received": "2026-03-01T00:00:00Z", "kind": "packs", "facility": "",
+        "data": {"sha256": "0" * 64, "semantics": SEMANTICS, "bundle": "AAAA"},
+    }  # fmt: skip
+    packs = json.dumps(line) + "\n"
     log.write_bytes(log.read_bytes() + packs.encode() + b"{\n")
     code, out, err = offsite.evaluate("--pack", "default", "--log", log)
     assert (code, out) == (3, b"")
@@ -187,6 +190,24 @@ def test_faults_of_packs_and_register_are_told_together(offsite: Offsite, log: P
     assert (code, out) == (3, b"")
     assert "bad.yaml:" in err
     assert "register.yaml:" in err
+
+
+def test_a_bad_pack_is_told_as_by_lint(
+    offsite: Offsite, log: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    pack = tmp_path / "store"
+    shutil.copytree(SHIPPED, pack)
+    rule = min(pack.rglob("*.yaml"), key=lambda path: ("rule/1" not in path.read_text(encoding="utf-8"), path))
+    rule.rename(rule.with_name("elsewhere.yaml"))  # lint alone looks at this
+    (pack / "bad.yaml").write_text("schema: rule/1\nid: 5\n", encoding="utf-8")
+    code, out, err = offsite.evaluate("--pack", pack, "--log", log)
+    assert (code, out) == (3, b"")
+    with pytest.raises(SystemExit):
+        main(["rules", "lint", str(pack)])
+    linted = [line for line in capsysbinary.readouterr().err.decode().splitlines() if ".yaml:" in line]
+    assert any("bad.yaml:" in line for line in linted)
+    assert any("elsewhere.yaml:" in line and " place" in line for line in linted)
+    assert [line for line in err.splitlines() if ".yaml:" in line] == linted
 
 
 @pytest.mark.parametrize("name", ["missing.jsonl", "."])

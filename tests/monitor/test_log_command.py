@@ -98,6 +98,13 @@ def test_one_facility_and_a_time_can_be_cut_out(loaded: Offsite) -> None:
     assert out
 
 
+def test_a_facility_without_any_record_is_said(loaded: Offsite) -> None:
+    code, out, err = loaded.log("dump", "--topic", "back-test", "--facility", "BJ-NOPE")
+    assert (code, out) == (0, [])
+    assert "offsite: no record of BJ-NOPE was found" in err
+    assert "no record" not in loaded.log("dump", "--topic", "back-test", "--facility", "BJ-TWO")[2]
+
+
 def test_a_cut_begins_with_state_and_goes_on_as_the_whole_does(loaded: Offsite) -> None:
     code, out, _ = loaded.log("dump", "--topic", "back-test", "--from", "2026-03-01T00:16:00+08:00")
     assert code == 0

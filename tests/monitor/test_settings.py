@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from monitor import settings
 from monitor.settings import SettingsError, kafka_settings, worker_settings
 from rules.errors import BadInputError
 
+ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = [
     settings.KafkaEnvironment, settings.WorkerEnvironment, settings.GatewayEnvironment, settings.StoreEnvironment,
     settings.DeskEnvironment, settings.ArchiverEnvironment,
@@ -44,6 +48,44 @@ def test_no_value_is_echoed(monkeypatch):
     with pytest.raises(SettingsError) as refused:
         kafka_settings()
     assert "hunter2" not in refused.value.report()
+
+
+def test_a_variable_that_nothing_reads_is_said_with_the_nearest(monkeypatch, capsys):
+    from monitor.cli import main
+
+    for name in (
+        "OFFSITE_KAFKA_BOOTSTRP",
+        "OFFSITE_GATWAY_NAME",
+        "OFFSITE_\x1b[2J",
+        "offsite_desk_port",
+        "OFFSITE_CHAOS",
+    ):
+        monkeypatch.setenv(name, "1")
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    told = capsys.readouterr().err
+    assert "offsite: nothing reads the variable OFFSITE_KAFKA_BOOTSTRP; is OFFSITE_KAFKA_BOOTSTRAP meant?\n" in told
+    assert "offsite: nothing reads the variable OFFSITE_GATWAY_NAME; is OFFSITE_GATEWAY_NAME meant?\n" in told
+    assert told.count("\n") == 3
+    assert "\x1b" not in told
+
+
+def test_every_variable_of_the_tree_is_known():
+    used = set()
+    for pattern in (
+        "monitor/**/*.py",
+        "streams/**/*.py",
+        "deploy/**/*",
+        "docker-compose.yml",
+        "Makefile",
+        "docs/*.md",
+        "README.md",
+    ):
+        for path in ROOT.glob(pattern):
+            if path.is_file() and "static" not in path.parts and "__pycache__" not in path.parts:
+                used |= set(re.findall(r"OFFSITE_[A-Z][A-Z_]*[A-Z]\b(?!_|\*)", path.read_text(encoding="utf-8")))
+    assert len(used) > 50
+    assert settings.slips(used) == []
 
 
 @pytest.mark.parametrize("kind", ENVIRONMENTS, ids=lambda kind: kind.__name__)

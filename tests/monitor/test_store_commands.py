@@ -81,7 +81,21 @@ def test_a_file_with_faults_changes_nothing_and_names_them_all(home, capsys):
     code, out, err = call(capsys, "register", "import", write(home, {"facilities": [facility("A1"), bad]}))
     assert (code, out) == (3, "")
     assert err.count("register.yaml:") >= 3
-    assert json.loads(call(capsys, "register", "export", "--json")[1]) == {"facilities": []}
+    code, out, err = call(capsys, "register", "export", "--json")
+    assert (code, out) == (3, "")
+    assert "no facility is registered" in err
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]])
+def test_an_export_of_nothing_writes_no_file_that_import_would_refuse(home, capsys, form):
+    path = home / "none.yaml"
+    code, _, err = call(capsys, "register", "export", "-o", str(path), *form)
+    assert (code, path.exists()) == (3, False)
+    assert "no facility is registered" in err
+    assert "OFFSITE_STORE_URL" in err
+    call(capsys, "register", "import", write(home, {"facilities": [facility()]}))
+    assert call(capsys, "register", "export", "-o", str(path), *form)[0] == 0
+    assert call(capsys, "register", "import", str(path))[0] == 0
 
 
 def test_keys_are_issued_listed_and_revoked(home, capsys):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rules.records import Kind, LogRecord, Readings, RegisterRecord, Tick
 from rules.register import Facility
+from tests.rules import morerooms
 
 BEGIN = 1_772_294_400_000
 FACILITY = "TEST-0001"
@@ -38,19 +39,29 @@ def readings(rows, batch="b"):
 
 
 def facility(sensors, delivery=60_000, name=FACILITY):
-    """Return a facility with a cold room A1, a tank A2 and these (tag, area, interval s) sensors."""
+    """Return a facility with a cold room A1, a tank A2 and these (tag, area, interval s) sensors; areas of morerooms too."""
+    used = {area for _, area, _ in sensors}
     return Facility.model_validate(
         {
             "id": name,
             "name": {"zh": "测试", "en": "Test"},
             "jurisdiction": "110000",
             "delivery": f"{delivery}ms",
-            "scopes": [{"field": "manufacture", "line": "drug"}],
-            "areas": [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cryo-tank"}],
+            "scopes": [
+                {"field": "manufacture", "line": "drug"},
+                *([{"field": "distribution", "line": "drug"}] if used & {"CS", "RS"} else []),
+            ],
+            "areas": [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cryo-tank"}, *morerooms.areas(used)],
             "sensors": [
                 {
-                    "tag": tag, "area": area, "quantity": "temperature", "unit": "Cel",
-                    "limits": {"low": 2, "high": 8}, "range": {"low": -200, "high": 60},
+                    "tag": tag,
+                    **(
+                        morerooms.measured(area) if area in morerooms.PLACES
+                        else {
+                            "area": area, "quantity": "temperature", "unit": "Cel",
+                            "limits": {"low": 2, "high": 8}, "range": {"low": -200, "high": 60},
+                        }
+                    ),
                     **({"interval": f"{interval}s"} if interval else {}),
                 }
                 for tag, area, interval in sensors
@@ -60,7 +71,9 @@ def facility(sensors, delivery=60_000, name=FACILITY):
 
 
 COLD = [4.9, 5.0, 5.1, 7.4, 7.5, 7.6, 8.0, 8.1, 9.0, 1.9, 2.4, 2.5, 99.0]
-TANK = [-170.0, -157.0, -156.0, -155.0, -154.0, -151.0, -150.0, -149.0, -140.0, 99.0]
+TANK = [-170.0, -157.0, -156.0, -155.0, -154.0, -151.0, -150.0, -149.0, -140.0, -135.0, -134.9, 99.0]
+AREAS = ["A1", "A1", "A2"] * 4 + list(morerooms.PLACES)
+"""Most sensors stand in the cold room and the tank."""
 
 
 @st.composite
@@ -68,7 +81,7 @@ def logs(draw, *, doors=True, late=True):
     """Draw a log of one facility: (facility, [(received, rows or tick role)])."""
     count = draw(st.integers(1, 3))
     sensors = [
-        (f"T{i}", draw(st.sampled_from(["A1", "A1", "A2"])), draw(st.sampled_from([60, 60, 60, 300, 600, 3600, None])))
+        (f"T{i}", draw(st.sampled_from(AREAS)), draw(st.sampled_from([60, 60, 60, 300, 600, 3600, None])))
         for i in range(count)
     ]
     entries = []
@@ -81,12 +94,16 @@ def logs(draw, *, doors=True, late=True):
         kind = draw(st.sampled_from(kinds))
         tag, area, interval = draw(st.sampled_from(sensors))
         step = (interval or 60) * 1000
-        values = COLD if area == "A1" else TANK
+        values = {"A1": COLD, "A2": TANK}.get(area) or morerooms.PLACES[area][2]
         if kind in ("run", "hold"):
             rows = []
             value = draw(st.sampled_from(values))
-            for _ in range(draw(st.integers(1, 12))):
+            steady = draw(st.integers(0, 7)) == 7  # long enough for delays of hours and for values that do not move
+            for _ in range(draw(st.sampled_from([14, 62])) if steady else draw(st.integers(1, 12))):
                 heads[tag] = max(heads[tag] + step, now - step * 2)
+                if steady:
+                    rows.append(Row(tag, heads[tag], value))
+                    continue
                 if draw(st.integers(0, 2)) == 0:
                     value = draw(st.sampled_from(values))
                 q = draw(st.sampled_from([0] * 8 + [2, 3, 6, 8]))

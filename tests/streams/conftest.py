@@ -13,10 +13,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from streams.broker import EmbeddedBroker
+    from tests.shared_broker import Broker
 
 
 @pytest.fixture
-def lab(kafka: EmbeddedBroker, tmp_path: Path) -> Iterator[Lab]:
+def lab(kafka: EmbeddedBroker | Broker, tmp_path: Path) -> Iterator[Lab]:
     """Topics of the test's own on the session's broker, and worker processes that end with it."""
     value = Lab(kafka.bootstrap, tmp_path)
     value.create_topics()

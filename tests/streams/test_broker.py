@@ -224,3 +224,12 @@ def test_jars_and_java_come_from_pypi_without_maven_and_java(tmp_path, monkeypat
     monkeypatch.setattr(jars.shutil, "which", lambda name: None if name in {"mvn", "java"} else real(name))
     assert jars.differences(jars.ensure_jars()) == []
     assert jars.java_version(jars.java()) >= 17
+
+
+def test_the_two_ports_of_a_broker_differ_also_where_the_system_offers_one_twice(tmp_path, monkeypatch):
+    real = free_port()
+    offers = iter([real, real, real, real + 1])
+    monkeypatch.setattr("streams.broker.free_port", lambda: next(offers))
+    (tmp_path / "k").mkdir(mode=0o700)
+    meta = EmbeddedBroker(tmp_path / "k")._choose_ports()
+    assert (meta["port"], meta["controller"]) == (real, real + 1)

@@ -63,7 +63,7 @@ def test_a_marker_is_read_as_it_was_written() -> None:
         (encode_marker(marker()).replace(b'"next":40', b'"next":41'), "checksum"),
         (encode_marker(marker(partition=4)), "belongs to partition 4"),
         (encode_marker(marker(low=41)), "belongs to"),
-        (encode_marker(marker()).replace(b'"version":2', b'"version":3'), "checksum"),
+        (encode_marker(marker()).replace(b'"version":3', b'"version":2'), "checksum"),
     ],
 )
 def test_a_marker_that_is_not_whole_is_refused(value: bytes, says: str) -> None:
@@ -133,8 +133,20 @@ def test_a_roster_of_another_partition_is_refused() -> None:
         StateRows(3).add(roster_key(4), b"[]", ())
 
 
-def test_a_marker_of_the_version_before_is_brought_forward() -> None:
-    body = marker(low=40).model_dump(mode="json", exclude={"origin", "rebuilding"}) | {"version": 1}
+def test_a_marker_of_version_2_names_no_record() -> None:
+    body = marker(low=40).model_dump(mode="json", exclude={"tail"}) | {"version": 2}
+    value = canonical_bytes({"marker": body, "sha256": sha256_hex(body)})
+    assert decode_marker(value, 3) == marker(low=40)
+
+
+def test_a_marker_of_a_version_to_come_is_refused() -> None:
+    body = marker().model_dump(mode="json") | {"version": 4}
+    with pytest.raises(StateLostError, match="cannot be read"):
+        decode_marker(canonical_bytes({"marker": body, "sha256": sha256_hex(body)}), 3)
+
+
+def test_a_marker_of_version_1_is_brought_forward() -> None:
+    body = marker(low=40).model_dump(mode="json", exclude={"origin", "rebuilding", "tail"}) | {"version": 1}
     value = canonical_bytes({"marker": body, "sha256": sha256_hex(body)})
     assert decode_marker(value, 3) == marker(low=40, origin=None)
     rows = rows_of("FAC-1", "FAC-2")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,39 @@ async def test_a_rebuild_ends_when_its_state_can_be_read_and_says_so_if_it_never
     await site.send(story(60, registered=False))
     with pytest.raises(NotVisibleError, match="committed up to"):
         await site.rebuild()
+
+
+async def put_raw(site: Site, topic: str, value: bytes) -> None:
+    producer = AIOKafkaProducer(**site.kafka.for_aiokafka(), acks="all")
+    await producer.start()
+    try:
+        await producer.send_and_wait(topic, value, FIRM.encode(), partition=site.partition)
+    finally:
+        await producer.stop()
+
+
+def rejected(site: Site) -> list[str]:
+    with open_log(site.kafka, site.settings.rejected_topic) as log:
+        return [json.loads(r.value or b"")["code"] for place in log.places for r in log.raw(place)]
+
+
+async def test_in_a_new_kafka_what_cannot_be_folded_is_told(site: Site) -> None:
+    """All of Kafka was lost: no group, no rejections. Who was told of the bytes in the log was told in another one, if at all."""
+    await site.send(story())
+    await put_raw(site, site.settings.log_topic, b"no record")
+    await site.rebuild()
+    before = rejected(site)
+    assert len(before) == 1
+    await site.rebuild()
+    assert rejected(site) == before, "once"
+
+
+async def test_where_others_were_told_in_this_kafka_nothing_is_told_twice(site: Site) -> None:
+    await site.send(story())
+    await put_raw(site, site.settings.log_topic, b"no record")
+    await put_raw(site, site.settings.rejected_topic, b'{"code": "told before"}')
+    await site.rebuild()
+    assert rejected(site) == ["told before"]
 
 
 async def test_where_log_and_changes_differ_or_the_beginning_is_gone_nothing_is_written(site: Site) -> None:

@@ -242,14 +242,15 @@ def test_what_is_counted_as_not_told_is_what_its_filter_lists(store, seed):
 
 
 def test_silence_is_what_the_rules_that_watch_for_it_say(store):
-    assert RULEBOOK.silences == ("cold-chain.interval-storage", "data-integrity.gap")
+    assert RULEBOOK.silences == ("cell-storage.oxygen-silent", "cold-chain.interval-storage", "data-integrity.gap")
     apply(
         store,
         change(1, tag="A").model_copy(update={"rule": "data-integrity.gap"}),
         change(2, tag="B").model_copy(update={"rule": "cold-chain.interval-storage"}),
         change(3, tag="C"),
+        change(4, tag="D").model_copy(update={"rule": "cell-storage.oxygen-silent"}),
     )
-    assert sorted(tags(shown(store, cause="silence"))) == ["A", "B"]
+    assert sorted(tags(shown(store, cause="silence"))) == ["A", "B", "D"]
 
 
 def test_names_are_the_newest_and_a_version_is_parsed_once(store, monkeypatch):

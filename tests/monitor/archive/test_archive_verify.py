@@ -200,6 +200,16 @@ def test_the_command_says_what_it_found_and_its_exit_code_too(archive, offsite):
     assert "records_missing" in out[1]
 
 
+@pytest.mark.usefixtures("archive")
+def test_a_folder_that_is_not_there_is_no_archive_without_faults(offsite, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    for name, why in (("nowhere", "no such folder"), ("file", "not a folder")):
+        monkeypatch.setenv("OFFSITE_ARCHIVER_FOLDER", str(tmp_path / name))
+        code, out, err = offsite("verify")
+        assert (code, out) == (3, [])
+        assert f"OFFSITE_ARCHIVER_FOLDER {tmp_path / name}: unreadable: {why}" in err
+
+
 def test_the_alarm_of_a_damaged_file_is_closed_once_it_is_back(archive, offsite):
     def told():
         with archive.store.reading() as session:

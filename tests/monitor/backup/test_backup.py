@@ -22,6 +22,7 @@ from monitor.backup.storecopy import NotEmptyError
 from monitor.cli import main
 from monitor.register.store import import_register
 from monitor.store.desk_tables import ActionRow, ChangeRow
+from monitor.store.restored import mark_rebuilt
 from monitor.store.schema import SchemaError, downgrade, upgrade
 from monitor.store.session import Store
 from monitor.store.tables import ArchiveChunk, FacilityVersion
@@ -87,6 +88,7 @@ def test_a_restore_gives_every_row_and_every_record_again_on_either_database(off
         assert verify(target, archive).faults == []
         assert done.copied == done.manifest.count - 1
         with target.writing() as session:  # numbers go on behind those that came
+            mark_rebuilt(session)
             session.add(ActionRow(alarm="a", action="acknowledge", revision=1, actor="x", at_ms=1))
             import_register(session, register(facility("SH-WHS-0009")), "u-2", 9_000)
             session.flush()

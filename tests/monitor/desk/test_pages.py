@@ -39,11 +39,11 @@ def either_lab(store, tmp_path):
 
 
 @pytest.fixture
-def full(lab, tmp_path):
+def full(seeded, tmp_path):
     """A desk with the day of a province and an archive."""
-    lab.ids = seeds.day(lab)
-    seeds.readings(lab, tmp_path / "archive")
-    return lab
+    lab = seeded.copied(tmp_path)
+    yield lab
+    lab.store.close()
 
 
 def read(client, path):
@@ -437,6 +437,20 @@ def test_faults_of_the_monitor_are_named_in_words_and_a_new_code_is_shown_as_it_
 def test_an_empty_queue_says_so(lab):
     with lab.signed_in(language="en") as client:
         assert "No alarm matches." in read(client, "/").text
+
+
+@pytest.mark.parametrize(("language", "words"), [("en", "Show all alarms"), ("zh", "查看全部报警")])
+def test_an_empty_queue_points_to_what_it_leaves_out(lab, language, words):
+    with lab.store.writing() as session:
+        apply_batch(session, incoming([change(1), change(2, "suppressed", by="f" * 32)]), NOW)
+    with lab.signed_in(language=language) as client:
+        page = read(client, "/")
+        assert text("queue.none", language) in page.text
+        link = next(a for a in page.all("a") if a.text.startswith(words))
+        assert parse_qs(urlsplit(link["href"]).query) == {"status": ["any"], "suppressed": ["any"]}
+        assert len([row for row in read(client, link["href"]).all("tr") if "data-alarm" in row.attributes]) == 1
+        # A filter stays: of a facility without alarms there is nothing to show.
+        assert words not in read(client, "/?facility=BJ-NONE").text
 
 
 def test_the_pages_are_the_same_on_both_databases(either_lab):

@@ -17,7 +17,7 @@ AT_ONCE = 65_536
 class Pair:
     """One pair: all rows that it has read, and what it has said."""
 
-    def __init__(self, rule, place, pair, bounds, facility, ranges):
+    def __init__(self, rule, place, pair, bounds, facility, ranges, bundle):
         self.rule, self.place, self.name, self.subject = rule, place, pair.name, dict(pair.subject)
         self.tags, self.sign = [sensor.tag for sensor in pair.inputs], pair.sign
         self.ranges = [ranges[tag] for tag in self.tags]
@@ -25,7 +25,7 @@ class Pair:
         self.caps = [max(64, min(1024, -(-HORIZON // i) * 5 // 4 + 8)) for i in intervals]
         slower = max(intervals)
         self.max_age = int(rule.max_age_intervals * slower)
-        self.numbers = limits_of(rule, bounds, slower, facility.delivery)
+        self.numbers = limits_of(rule, bounds, slower, facility.delivery, bundle, pair.facts)
         self.rows = [[] for _ in self.tags]  # (t, received, v or None)
         self.waiting = [[] for _ in self.tags]  # those of the newest receive time, with whether each was late
         self.waits = None
@@ -109,15 +109,24 @@ class Pair:
             self.floor = max([self.floor, *(row[0] for row in rows if row[0] not in kept)])
 
 
-def limits_of(rule, bounds, interval, delivery):
+def fits(fact, wanted):
+    return fact in wanted if isinstance(wanted, list) else fact == wanted
+
+
+def limits_of(rule, bounds, interval, delivery, bundle, facts):
     """Return the numbers of a rule, limit or difference, on one series of values."""
     low, high = bounds[:2]
-    db = rule.clear.deadband
+    db, opens = rule.clear.deadband, rule.when.consecutive
+    for row in bundle.tables[rule.limits.from_].rows if rule.limits.from_ in bundle.tables else []:
+        if all(fits(facts[name], wanted) for name, wanted in row.where.items()):
+            db = db if row.deadband is None else row.deadband
+            opens = opens if row.consecutive is None else row.consecutive
+            break
     if isinstance(db, str):
         db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
     if math.isfinite(high - low):
         db = min(db, (high - low) / 4)
-    steps = []
+    steps, counted = [], set()
     for s in rule.severity.steps:
         if s.beyond is None:
             steps.append(("after", s.after if s.after is not None else int(s.after_intervals * interval), 0, s.to.rank))
@@ -127,9 +136,11 @@ def limits_of(rule, bounds, interval, delivery):
                 math.inf if s.beyond.high is None else s.beyond.high,
             )
             steps.append(("beyond", ends, s.for_, s.to.rank))
+            counted |= {len(steps) - 1} if s.consecutive else set()
     return limit.Limits(
-        low, high, db, rule.limits.inclusive, rule.when.consecutive, rule.when.on_delay, rule.clear.consecutive,
+        low, high, db, rule.limits.inclusive, opens, rule.when.on_delay, rule.clear.consecutive,
         rule.clear.off_delay, rule.severity.base.rank, steps, interval, delivery, max(rule.unknown.max, 3 * interval),
+        counted,
     )  # fmt: skip
 
 
@@ -141,5 +152,5 @@ def pairs(bundle, facility, ranges, now):
             for pair in pairs_of(rule, facility, sorted(facility.sensors, key=lambda s: s.tag), now):
                 bounds = bounds_of_pair(rule, pair, bundle)
                 if bounds is not None:
-                    found.append(Pair(rule, place, pair, bounds, facility, ranges))
+                    found.append(Pair(rule, place, pair, bounds, facility, ranges, bundle))
     return found

@@ -12,8 +12,8 @@ from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.plan import bounds_of
 from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import DifferenceRule, FrozenRule, LimitRule
-from tests.rules.oracle import difference, frozen, limit
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from tests.rules.oracle import cumulative, difference, frozen, limit, mean_kinetic
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -173,6 +173,8 @@ class Facility:
         )
 
     def proof(self, watch, event):
+        if isinstance(watch.rule, CumulativeRule | MeanKineticRule):
+            return event.value
         if not isinstance(watch.rule, LimitRule | DifferenceRule):
             return None
         if event.kind == "unknown":
@@ -213,7 +215,7 @@ class Facility:
             found = bounds_of(rule, sensor, facts, self.bundle)
             if not found:
                 return None
-            numbers = difference.limits_of(rule, found, interval, facility.delivery)
+            numbers = difference.limits_of(rule, found, interval, facility.delivery, self.bundle, facts)
 
             def known(v, q):
                 if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
@@ -235,7 +237,34 @@ class Facility:
             return Watch(
                 rule, place, sensor, frozen.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
             )
+        if isinstance(rule, CumulativeRule):
+            return self.total(rule, place, sensor, interval, facility, facts, span)
+        if isinstance(rule, MeanKineticRule):
+            numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
+            return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
         return None
+
+    def knows(self, rule, span):
+        def known(v, q):
+            counted = q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
+            return counted and not math.isnan(v) and span[0] <= v <= span[1]
+
+        return known
+
+    def total(self, rule, place, sensor, interval, facility, facts, span):
+        found = bounds_of(rule, sensor, facts, self.bundle)
+        if not found:
+            return None
+        single = None
+        other = None if rule.idle_while is None else self.bundle.rule(rule.idle_while)
+        if other is not None and matches(other, facility, facts):
+            watch = self.watch(other, place, sensor, interval, facility, facts, span)
+            single = watch and watch.numbers
+        numbers = cumulative.Total(
+            found[0], found[1], rule.limits.inclusive, rule.total, rule.clear_below, rule.window,
+            rule.severity.base.rank, interval, facility.delivery, max(rule.unknown.max, 3 * interval), single,
+        )  # fmt: skip
+        return Watch(rule, place, sensor, cumulative.decide, numbers, self.knows(rule, span))
 
     def readings(self, batch, received):
         content = [list(batch.tags), *(column.tolist() for column in (batch.counts, batch.time, batch.quality))]

@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 
 from rules.facts import facts_of
-from rules.plan import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.rule import GapRule
 

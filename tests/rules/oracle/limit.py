@@ -40,6 +40,8 @@ class Limits:
     interval: int
     delivery: int
     unknown_ms: int
+    counted: frozenset[int] | set[int] = frozenset()
+    """Steps that want two records: the clock alone, behind the first, does not reach them."""
 
     def outside(self, v, low=None, high=None):
         low = self.low if low is None else low
@@ -102,7 +104,12 @@ class Run:
             due = NOT_DUE
             if kind == "after" and self.newest == self.start:
                 due = self.start_m + what
-            if kind == "beyond" and k in self.running and self.newest == self.running[k][0]:
+            if (
+                kind == "beyond"
+                and k not in numbers.counted
+                and k in self.running
+                and self.newest == self.running[k][0]
+            ):
                 due = self.running[k][1] + wait
             due = max(due, self.newest_m)
             if due <= overdue:
