@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules import layout
-from rules.kept import Kept
+from rules.kept import INPUTS, Kept
 from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.kinds.table import KINDS
 from rules.layout import CUMULATIVE, DIFFERENCE, GAP, LIMIT, MEAN_KINETIC, NEVER, NONE
@@ -120,11 +120,16 @@ def _settle(state: FacilityState) -> None:
 
 
 def _remember(state: FacilityState, before: _Before) -> None:
-    """Keep the newest event time of tags that vanish from the register, of the last ones if there are many."""
+    """Keep the newest event time of tags and pairs that vanish, of the last ones if there are many."""
     for tag, slot in before.plan.slots.items():
         newest = before.of_series("last_t", slot)
         if tag not in state.planned.slots and newest != NONE:
             state.left[tag] = newest
+    stay = {pair.key for pair in state.planned.pairs}
+    for pair in before.plan.pairs:
+        newest = int(max(before.words[pair.state + difference.SEEN_T], before.words[pair.state + difference.FLOOR]))
+        if pair.key not in stay and newest != NONE:
+            state.left[" ".join(pair.key)] = newest
     for tag in list(state.left)[: max(0, len(state.left) - MAX_LEFT)]:
         del state.left[tag]
 
@@ -140,6 +145,8 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 if kind == GAP:
                     _begin_gap(state, instance)
                     _schedule(state, instance, now)
+                if kind == DIFFERENCE:
+                    state.words[instance.state + difference.FLOOR] = state.left.pop(" ".join(instance.key), NONE)
                 continue
             _write(state, instance, before.words[last.state : last.state + size])
             if instance.tail != NONE:
@@ -156,11 +163,20 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
 
 
 def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Instance) -> None:
-    """Let a pair keep the rows of its inputs, or, decided with other numbers, let its horizon end."""
+    """Let a pair keep the rows of its inputs, or, decided with other numbers, let its horizon end.
+
+    Of an input that is another sensor now nothing is held.
+    """
     if before.plan.watch_pair(last) == state.planned.watch_pair(pair):
         state.kept[pair.place] = before.kept[last.place]
         return
     x, size = pair.state, difference.STATE.words
+    blank = difference.STATE.blank()
+    old, new = before.plan.tags_of(last), state.planned.tags_of(pair)
+    for which in range(INPUTS):
+        if old[which : which + 1] != new[which : which + 1]:
+            for first in (difference.HELD_T, difference.HELD):
+                state.words[x + first + which] = blank[first + which]
     state.words[x + difference.FLOOR] = state.words[x + difference.SEEN_T]
     state.tails[pair.tail : pair.tail + size] = state.words[x : x + size]
 

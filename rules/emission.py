@@ -190,7 +190,7 @@ class Emitter:
     def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, vanished: bool) -> None:
         """End the open occurrence of an instance that is no longer watched; `why` is the record that says so.
 
-        A tag that vanishes takes its occurrences along: none of them can come again under the same start.
+        A tag or a pair that vanishes takes its occurrences along: none of them can come again under the same start.
         """
         key = (kind, *instance.key)
         for occurrence in self.state.occurrences.get(key, []):

@@ -533,7 +533,7 @@ class Engine:
             for kind, found in old.by_kind.items():
                 for instance in found:
                     if (kind, *instance.key) not in kept:
-                        vanished = instance.tag not in plan.slots
+                        vanished = bool(instance.slots) or instance.tag not in plan.slots
                         step = partial(emitter.abandon, kind, instance, received, why, vanished=vanished)
                         attempt(emitter, instance.rule.id, received, step)
         silence.abandon_groups(state, plan, received, why, emitter)

@@ -232,9 +232,16 @@ def explain(
         changes += engine.advance(partition, at)
     tracer.move(at)
     watched = [t for t, line in sorted(tracer.lines.items()) if line.watch.numbers is not None]
-    tags = [tag] if tag is not None else watched or sorted(tracer.lines)
+    tags = _named(tracer, tag) if tag is not None else watched or sorted(tracer.lines)
     found = [_explain(tracer, t, at, changes) for t in tags[:SUBJECTS]]
     return found, max(0, len(tags) - SUBJECTS)
+
+
+def _named(tracer: Tracer, tag: str) -> list[str]:
+    """Return the lines that a tag names: its own, or the pairs that read it."""
+    numbers = {name: line.watch.numbers for name, line in tracer.lines.items()}
+    pairs = [name for name, own in sorted(numbers.items()) if isinstance(own, PairNumbers) and tag in own.tags]
+    return pairs or [tag]
 
 
 def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explanation:

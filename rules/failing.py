@@ -64,7 +64,7 @@ def resume(emitter: Emitter, now: int, why: RecordRead) -> set[str]:
         proof = Evidence(records=[why])
         for subject, occurrence in aside.left:
             occurrence.end = max(now, occurrence.start)
-            text = unwatched(next(iter(subject.values()), ""))
+            text = unwatched(" / ".join(subject.values()))
             emitter.emit(_rule(emitter, rule), subject, occurrence, ChangeKind.CLEARED, now, now, text, proof)
         failed = aside.occurrence
         failed.end = max(now, failed.start)
@@ -118,7 +118,7 @@ def _taken(emitter: Emitter, rule: str) -> list[tuple[dict[str, str], Occurrence
 
 
 def _named(subject: dict[str, str]) -> str:
-    return next(iter(subject.values()), "-")
+    return " / ".join(subject.values()) or "-"
 
 
 def _rule(emitter: Emitter, rule: str) -> Rule:

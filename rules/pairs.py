@@ -31,7 +31,7 @@ class Pair:
     subject: tuple[tuple[str, str], ...]
     """Members of the alarm's subject, in order."""
     name: str
-    """What tells it from the other pairs of a rule: tags of its inputs and, for rooms, their ids."""
+    """What tells it from the other pairs of a rule: its subject, whatever its inputs are."""
     inputs: tuple[Sensor, ...]
     sign: float
     """-1 where the one input is measured from the dirtier room's side."""
@@ -62,7 +62,7 @@ def _redundant(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], 
             other = before.get(alike)
             before[alike] = sensor
             if other is not None:
-                yield Pair((("tag", sensor.tag),), f"{sensor.tag} {other.tag}", (sensor, other), 1.0, facts)
+                yield Pair((("tag", sensor.tag),), sensor.tag, (sensor, other), 1.0, facts)
 
 
 def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pair]:
@@ -79,8 +79,7 @@ def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pa
         there = area_in_force(facility, dirtier, at)
         facts = facts_of(facility, inputs[0].model_copy(update={"area": cleaner}), at)
         facts |= {"place.kind": there.kind.value, "place.grade": there.grade or UNGRADED}
-        name = " ".join([*(sensor.tag for sensor in inputs), cleaner, dirtier])
-        yield Pair((("area", cleaner), ("place", dirtier)), name, inputs, sign, facts, low)
+        yield Pair((("area", cleaner), ("place", dirtier)), f"{cleaner} {dirtier}", inputs, sign, facts, low)
 
 
 def _inputs(cleaner: str, dirtier: str, sensors: list[Sensor]) -> tuple[tuple[Sensor, ...], float]:

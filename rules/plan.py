@@ -206,6 +206,10 @@ class Plan:
         program = self.place(slot, layout.AT_PROGRAM)
         return self.params[program + layout.RANGE_LOW : program + layout.RANGE_HIGH + 1].tobytes()
 
+    def tags_of(self, instance: Instance) -> list[str]:
+        """Return the tags of the series that an instance reads."""
+        return [self.sensors[slot].tag for slot in instance.reads]
+
     def watch_pair(self, instance: Instance) -> list[tuple[object, bytes]]:
         """Return what decides a pair again, as `watch` does for a series."""
         own = self.block(instance).tobytes()

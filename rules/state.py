@@ -76,7 +76,10 @@ class FacilityState:
     registered: dict[str, int] = field(default_factory=dict)
     """When each tag came into force: silence is counted from there."""
     left: dict[str, int] = field(default_factory=dict)
-    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again."""
+    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again.
+
+    So with pairs that are no longer watched, by rule and name; no tag has a space.
+    """
     unknown_tags: int = 0
     batches: Batches = field(default_factory=Batches)
     repeated: int = 0

@@ -84,6 +84,13 @@ class PairRows:
     floor: int = -1
     trimmed: int = -1
     """Receive time up to which rows have been let go of."""
+    before: dict[int, Row] = field(default_factory=dict)
+    """What was held of each input before these rows."""
+
+    @property
+    def seen(self) -> int:
+        """Return the newest event time that was read, -1 for none."""
+        return max([self.floor, *(row.t for rows in self.inputs for row in rows)])
 
     def put(self, which: int, row: Row, numbers: PairNumbers) -> None:
         """Take a row that was folded; rows behind the horizon are not read."""
@@ -107,10 +114,17 @@ class PairRows:
 
     def instants(self, numbers: PairNumbers, before: int) -> list[Row]:
         """Return the instants of the rows received before `before` (log time, ms): event time, difference or NaN."""
+        return self._walk(numbers, before)[0]
+
+    def behind(self, numbers: PairNumbers, before: int) -> PairRows:
+        """Return room for the rows behind these, decided with other numbers; `before` as in `instants`."""
+        return PairRows(floor=self.seen, before=self._walk(numbers, before)[1])
+
+    def _walk(self, numbers: PairNumbers, before: int) -> tuple[list[Row], dict[int, Row]]:
         chosen = [[row for row in rows if row.received < before] for rows in self.inputs]
         every = sorted((row for rows in chosen for row in rows), key=lambda row: row.t)
         found: list[Row] = []
-        held: dict[int, Row] = {}
+        held = dict(self.before)
         for t in sorted({row.t for row in every}):
             now = [row for row in every if row.t == t]
             fresh = False
@@ -122,7 +136,7 @@ class PairRows:
             value = self._value(numbers, held, t) if fresh else math.nan
             m = min(row.received for row in every if row.t >= t)
             found.append(replace(now[-1], value=value, quality=0, m=m))
-        return found
+        return found, held
 
     @staticmethod
     def _value(numbers: PairNumbers, held: dict[int, Row], t: int) -> float:

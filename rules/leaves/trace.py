@@ -233,19 +233,20 @@ class Tracer:
                 line.segments[-1].rows.begin_again()
                 line.key = key
         found = watch_pairs(rule, facility, now, self.bundle)
-        self.lines = {name: line for name, line in self.lines.items() if name in found}
+        for name in self.lines.keys() - found.keys():
+            self._left[name] = self.lines.pop(name).segments[-1].pair.seen
         for name, watched in found.items():
             numbers = watched.numbers if isinstance(watched.numbers, PairNumbers) else None
             key = ("pair", None if numbers is None else numbers.key)
             segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS))
             if name not in self.lines:
+                segment.pair.floor = self._left.pop(name, -1)
                 self.lines[name] = Line(name, now, watched, key, Door(now), [segment])
             elif key != self.lines[name].key:
-                line = self.lines[name]
-                last = line.segments[-1].pair
-                line.segments[-1].end = old_until
-                segment.pair.floor = max([last.floor, *(row.t for rows in last.inputs for row in rows)])
-                line.segments.append(segment)
+                last = self.lines[name].segments[-1]
+                last.end = old_until
+                segment.pair = _behind(last, numbers)
+                self.lines[name].segments.append(segment)
             self.lines[name].watch, self.lines[name].key = watched, key
 
     def _read_by_pairs(self, tag: str, row: Row) -> None:
@@ -304,6 +305,16 @@ class Tracer:
             forgiven = line.door.row(row.t, row.received)
             if line.gap is not None:
                 line.gap.row(row, forgiven)
+
+
+def _behind(last: Segment, numbers: PairNumbers | None) -> PairRows:
+    """Return room for a pair's rows behind a segment; what is held of an input that is the same sensor stays so."""
+    if numbers is None or not isinstance(last.numbers, PairNumbers):
+        return PairRows(floor=last.pair.seen)
+    found = last.pair.behind(last.numbers, (last.end or 0) + 1)
+    same = [which for which, tag in enumerate(numbers.tags) if (tag,) == last.numbers.tags[which : which + 1]]
+    found.before = {which: row for which, row in found.before.items() if which in same}
+    return found
 
 
 def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRun:

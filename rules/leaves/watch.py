@@ -147,7 +147,7 @@ def horizon_key(facility: Facility, sensor: Sensor, bundle: Bundle, at: int) -> 
     facts = facts_of(facility, sensor, at)
     keys: list[object] = [sensor.quantity, measuring_range(facility, sensor, facts, bundle)]
     for rule in bundle.rules:
-        if not isinstance(rule, GapRule) and rule.stage in WATCHING and matches(rule, facility, facts):
+        if not isinstance(rule, GapRule | DifferenceRule) and rule.stage in WATCHING and matches(rule, facility, facts):
             numbers = numbers_of(rule, facility, sensor, facts, bundle)
             keys += [] if numbers is None else [(rule.id, numbers.key)]
     return tuple(keys)

@@ -1,4 +1,7 @@
-"""Kind `difference`, for any log: engine and oracle agree; order of series, splits, joins and restarts change nothing."""
+"""Kind `difference`, for any log: engine and oracle agree; order of series, splits, joins, ticks and restarts change nothing.
+
+Long: the oracle decides every pair from all its rows again and again; make check leaves it to make test.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +19,19 @@ from tests.rules import pairlogs
 from tests.rules.oracle.fold import fold
 from tests.rules.test_engine_properties import END, plain, proved, without_records
 
+pytestmark = pytest.mark.long
+
 BUNDLE = pairlogs.BUNDLE
 QUICK = settings(
     max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LONG = settings(QUICK, max_examples=3000)
-MET: Counter[str] = Counter()
-"""Which changes the random logs made, by rule and kind."""
+RULES = [pairlogs.LOW, pairlogs.REVERSED, pairlogs.WAITING, pairlogs.TWINS]
+PAIRS = {rule.id for rule in RULES}
+CHANGES = ("raised", "cleared", "retracted", "amended", "unknown", "known", "raised late")
+MET = {f"{rule.id} {change}" for rule in RULES for change in CHANGES}
+MET |= {f"{rule.id} stepped" for rule in (pairlogs.REVERSED, pairlogs.WAITING)}
+"""What the random logs must make of the pairs of each rule."""
 
 
 def run(log, until=None, engine=None):
@@ -36,6 +45,7 @@ def until_of(log):
 
 
 def agree(drawn):
+    """Compare engine and oracle; returns how often each change of a pair occurred."""
     entity, entries = drawn
     log = plain_logs.records(entity, entries)
     changes = run(log, until_of(log))
@@ -47,8 +57,8 @@ def agree(drawn):
             break
     assert got == wanted
     for change, proof in zip(changes, proofs, strict=True):
-        MET[f"{change.rule.split('-')[-1]} {change.change.value}{' late' * change.late}"] += 1
         assert proof is None or proved(change) == proof
+    return Counter(f"{c.rule} {c.change.value}{' late' * c.late}" for c in changes if c.rule in PAIRS)
 
 
 @given(pairlogs.logs())
@@ -58,25 +68,32 @@ def test_engine_and_oracle_agree(drawn):
 
 
 @pytest.mark.slow
-@given(pairlogs.logs())
-@LONG
-def test_engine_and_oracle_agree_on_many_logs(drawn):
-    """Slow: three thousand logs, each folded by the plain oracle."""
-    agree(drawn)
+@pytest.mark.timeout(3_000)
+def test_engine_and_oracle_agree_on_many_logs_and_these_meet_every_change():
+    """Slow: three thousand logs, each folded by the plain oracle too."""
+    met = Counter()
+
+    @given(pairlogs.logs())
+    @LONG
+    def agrees(drawn):
+        met.update(agree(drawn))
+
+    agrees()
+    print(sorted(met.items()))  # noqa: T201 - read with -s: how often each change was compared
+    assert MET - met.keys() == set()
 
 
-@pytest.mark.slow
-def test_the_random_logs_meet_every_change_of_a_pair():
-    """Slow: it counts what three thousand logs of the test before made, and is skipped where that did not run."""
-    if not MET:
-        pytest.skip("the test of many logs did not run in this process")
-    wanted = {
-        f"{r} {c}"
-        for r in ("low", "reversed", "waiting", "twins")
-        for c in ("raised", "cleared", "retracted", "amended")
-    }
-    wanted |= {"waiting unknown", "waiting known", "reversed stepped", "waiting stepped", "low raised late"}
-    assert wanted - MET.keys() == set()
+def test_the_random_logs_meet_every_change():
+    met = Counter()
+
+    @given(pairlogs.logs())
+    @settings(QUICK, max_examples=300, derandomize=True, database=None)
+    def look(drawn):
+        log = plain_logs.records(*drawn)
+        met.update(f"{c.rule} {c.change.value}{' late' * c.late}" for c in run(log, until_of(log)))
+
+    look()
+    assert MET - met.keys() == set(), met
 
 
 def rows_of(payload):
@@ -117,13 +134,55 @@ def test_splitting_a_batch_and_the_order_of_its_series_change_nothing(drawn, ran
             batch = plain_logs.readings(taken, f"{payload.batch}-{part}")
             split.append(LogRecord(0, len(split), record.received, Kind.READINGS, entity.id, batch))
             part += 1
-    pairs = {rule.id for rule in (pairlogs.LOW, pairlogs.REVERSED, pairlogs.WAITING, pairlogs.TWINS)}
 
     def of_pairs(log):
         changes = without_records(run(log, until_of(whole)))
-        return [change.model_copy(update={"seq": 0}) for change in changes if change.rule in pairs]
+        return [change.model_copy(update={"seq": 0}) for change in changes if change.rule in PAIRS]
 
     assert of_pairs(whole) == of_pairs(split)
+
+
+@given(pairlogs.logs())
+@QUICK
+def test_joining_the_batches_of_one_instant_changes_nothing(drawn):
+    entity, entries = drawn
+    log = plain_logs.records(entity, entries)
+    joined, taken = [log[0]], []
+    for record, after in zip(log[1:], [*log[2:], None], strict=True):
+        readings = isinstance(record.payload, Readings)
+        taken += rows_of(record.payload) if readings else []
+        goes_on = after is not None and isinstance(after.payload, Readings) and after.received == record.received
+        if readings and goes_on:
+            continue
+        payload = plain_logs.readings(taken, f"j{record.offset}") if readings else record.payload
+        joined.append(LogRecord(0, len(joined), record.received, record.kind, record.facility, payload))
+        taken = [] if readings else taken
+
+    def of_pairs(log):
+        changes = without_records(run(log, until_of(joined)))
+        return [change.model_copy(update={"seq": 0}) for change in changes if change.rule in PAIRS]
+
+    assert of_pairs(log) == of_pairs(joined)
+
+
+@given(pairlogs.logs(), st.lists(st.integers(1, 600_000), min_size=1, max_size=5))
+@QUICK
+def test_ticks_make_decisions_come_sooner_and_change_none(drawn, distances):
+    entity, entries = drawn
+    plain_entries, newest = [], plain_logs.BEGIN
+    for received, rows in entries:
+        newest = max(newest, received)
+        if not isinstance(rows, str):
+            plain_entries.append((newest, rows))
+    dense, tick = [], plain_logs.BEGIN
+    for received, rows in plain_entries:
+        while tick < received and len(dense) < 2_000:
+            dense.append((tick, "gateway"))
+            tick += distances[len(dense) % len(distances)]
+        dense.append((received, rows))
+    until = newest + END
+    sparse, often = plain_logs.records(entity, plain_entries), plain_logs.records(entity, dense)
+    assert without_records(run(sparse, until)) == without_records(run(often, until))
 
 
 @given(pairlogs.logs(), st.data())
@@ -132,7 +191,8 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
     entity, entries = drawn
     log = plain_logs.records(entity, entries)
     cut = data.draw(st.integers(1, len(log)))
-    whole = run(log, until_of(log))
+    undisturbed = Engine(BUNDLE)
+    whole = run(log, until_of(log), undisturbed)
     first = Engine(BUNDLE)
     changes = run(log[:cut], engine=first)
     snapshot, marker = first.snapshot(0, entity.id), first.partition_state(0)
@@ -143,3 +203,4 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
     assert run([record for record in log[1:cut] if not isinstance(record.payload, Tick)], engine=second) == []
     changes += run(log[cut:], until_of(log), engine=second)
     assert changes == whole
+    assert second.snapshot(0, entity.id) == undisturbed.snapshot(0, entity.id)

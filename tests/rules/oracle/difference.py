@@ -46,22 +46,24 @@ class Pair:
 
     def instants(self):
         """Return (t, m, difference or None) of every event time, oldest first."""
-        found = []
-        for t in sorted({row[0] for rows in self.rows for row in rows}):
-            m = min(row[1] for rows in self.rows for row in rows if row[0] >= t)
-            held = []
-            fresh = False
-            for rows in self.rows:
-                values = [row for row in rows if row[0] <= t and row[2] is not None]
-                newest = max(values, default=None, key=lambda row: row[0])
-                fresh = fresh or (newest is not None and newest[0] == t)
-                old = newest is None or (len(self.rows) > 1 and t - newest[0] > self.max_age)
-                held.append(None if old else newest[2])
+        rows_at, counts, earliest = {}, {}, math.inf
+        for t, which, m, v in sorted(
+            ((t, i, m, v) for i, rows in enumerate(self.rows) for t, m, v in rows), reverse=True
+        ):
+            rows_at.setdefault(t, []).append((which, v))
+            earliest = min(earliest, m)
+            counts[t] = earliest  # the earliest receive time of a row there or behind it
+        found, held = [], [None] * len(self.tags)
+        for t in sorted(rows_at):
+            fresh = [(which, v) for which, v in rows_at[t] if v is not None]
+            for which, v in fresh:
+                held[which] = (t, v)
+            aged = [row is None or (len(held) > 1 and t - row[0] > self.max_age) for row in held]
             value = None
-            if fresh and None not in held:
-                value = self.sign * held[0] if len(held) == 1 else held[0] - held[1]
+            if fresh and not any(aged):
+                value = self.sign * held[0][1] if len(held) == 1 else held[0][1] - held[1][1]
                 value = value if math.isfinite(value) else None
-            found.append((t, m, value))
+            found.append((t, counts[t], value))
         return found
 
     def now(self, clock):

@@ -57,8 +57,9 @@ class Series:
             return "future"
         if not self.rows or t > self.rows[-1][0]:
             return "order"
-        kept = [row for row in self.rows if row[0] > self.rows[-1][0] - HORIZON]
-        if t <= self.rows[-1][0] - HORIZON or t <= max(self.gone, default=-1):
+        edge = max(self.rows[-1][0] - HORIZON, max(self.gone, default=-1))
+        kept = [row for row in self.rows if row[0] > edge]
+        if t <= edge:
             return "stale"
         for row in self.rows:
             if row[0] == t:
