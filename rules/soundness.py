@@ -43,6 +43,12 @@ def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]
 def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     """Return what keeps a rule from being compiled; pointers are into the rule."""
     faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
+    if not isinstance(rule, DifferenceRule) or rule.pairs != "cascades":
+        faults += [
+            Fault(f"/applies_to/{name}", "predicate", "only a difference rule of pairs: cascades has another room")
+            for name in rule.applies_to
+            if name.startswith("place.")
+        ]
     for i, step in enumerate(rule.severity.steps):
         at = f"/severity/steps/{i}"
         given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
