@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from rules.bounds import contradictions
 from rules.errors import BadInputError, Fault
 from rules.faults import FaultCode, unreadable
 from rules.models import faults_of
-from rules.plan import contradictions
 from rules.register import RegisterFile
 from rules.registerfaults import entry_faults
 from rules.yamlfile import Document, read_yaml

@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rules.bounds import bounds_of
 from rules.changes import Verdict
 from rules.instants import format_duration
 from rules.kinds.cumulative import PARTS
@@ -13,7 +14,6 @@ from rules.leaves.limit import LimitRun, counts, sides
 from rules.leaves.limit import excluding as excludes
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
 from rules.params import UNREGISTERED_INTERVAL_MS
-from rules.plan import bounds_of
 from rules.records import QUALITY_NAMES
 from rules.wording import sign
 

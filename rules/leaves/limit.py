@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from rules.bounds import bounds_of
 from rules.changes import Verdict
 from rules.instants import NEVER_MS, format_duration
 from rules.leaves.model import ALL, TWO, Leaf, Moment, Seen, Standing, both, verdict
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
-from rules.plan import bounds_of
 from rules.records import QUALITY_NAMES, Quality
 from rules.register import Span
 from rules.rule import LimitSource

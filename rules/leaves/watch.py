@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+from rules.bounds import bounds_of, single_of
 from rules.changes import Verdict
 from rules.errors import ContractError
 from rules.facts import facts_of, in_force
@@ -18,7 +19,6 @@ from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
 from rules.pairs import pairs_of
-from rules.plan import bounds_of, single_of
 from rules.predicate import holds, in_scope, matches
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from rules.bounds import bounds_of
 from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.models import Severity
 from rules.params import UNREGISTERED_INTERVAL_MS
-from rules.plan import bounds_of
 from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
