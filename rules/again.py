@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rules import layout
-from rules.layout import FROZEN, NONE
+from rules.layout import DIFFERENCE, LIMIT, NONE
 from rules.occurrence import Difference, Folded, differences, prune
 
 if TYPE_CHECKING:
@@ -17,12 +17,15 @@ if TYPE_CHECKING:
     from rules.plan import Instance
     from rules.state import FacilityState
 
+PEAKED = frozenset({LIMIT, DIFFERENCE})
+"""Kinds that keep the value farthest outside; of others the value that decided is told."""
+
 
 def standing(state: FacilityState, instance: Instance) -> list[Folded]:
     """Return the occurrence that stands where an instance was put back to, or nothing."""
     if state.of(instance, "phase") < layout.ACTIVE:
         return []
-    limited = instance.kind != FROZEN
+    limited = instance.kind in PEAKED
     top = state.of(instance, "top" if limited else "sev")
     value = state.real_of(instance, "peak" if limited else "value")
     return [
@@ -43,7 +46,7 @@ def compared(state: FacilityState, instance: Instance, folded: list[Folded], tai
         folded: its occurrences, from where it was put back to.
         tail_t: the newest event time before that.
     """
-    if instance.kind != FROZEN and folded and folded[-1].end == NONE:
+    if instance.kind in PEAKED and folded and folded[-1].end == NONE:
         folded[-1].peak = state.real_of(instance, "peak")
     key = (instance.kind, *instance.key)
     published = prune(state.occurrences.get(key, []), tail_t)
