@@ -144,6 +144,13 @@ def test_new_numbers_hold_at_once_and_old_rows_stand_as_they_were_decided() -> N
     )
 
 
+def test_the_rows_of_both_inputs_are_there_to_decide_again_behind_such_a_change() -> None:
+    log = both(two(), range(3), 50, 30)
+    log.rows(3.5, ("P.B", [3], [20])).rows(4.5, ("P.B", [4], [20])).packs(4.7, with_rule(version="1.0.1"))
+    log.rows(5.5, ("P.C", [3, 4], [25, 25]))  # B is behind C as it was
+    assert [row[:2] for row in told(log.changes(until=6))] == [(4.5, "raised")]
+
+
 def test_packs_that_change_no_number_leave_the_horizon_alone() -> None:
     renamed = with_rule(version="1.0.1")
     log = both(two(), range(3), 50, 30)
@@ -196,7 +203,7 @@ def test_it_fails_in_a_late_decision_too_and_begins_anew_with_the_next_packs() -
     log = both(two(), range(3), 50, 30)
     log.rows(3.5, ("P.B", [3], [20])).rows(4.5, ("P.B", [4], [20])).rows(5.5, ("P.C", [3, 4], [0, 0])).tick(5.7)
     later = HandLog(first=log.tick(5.8)._next).packs(6.2, BUNDLE)
-    later.rows(6.5, ("P.B", [4.5, 6], [5, 15]), ("P.C", [4.5, 6], [20, 20])).rows(
+    later.rows(6.5, ("P.B", [3.7, 4.5, 6], [5, 5, 15]), ("P.C", [3.7, 4.5, 6], [20, 20, 20])).rows(
         7.5, ("P.B", [7], [15]), ("P.C", [7], [20])
     )
     engine = Engine(BUNDLE)
