@@ -12,7 +12,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 BEGAN := $(shell date +%s)
-.PHONY: help setup demo test test-full check chaos lint types units bench clean
+.PHONY: help setup demo test test-full check chaos lint types units bench bench-engine clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -50,6 +50,7 @@ lint:
 	$(BIN)/ruff check --quiet .
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/codespell
+	$(BIN)/deptry .
 
 types:
 	$(BIN)/mypy
@@ -70,6 +71,9 @@ bench: setup ## measure engine, worker on Kafka, and the whole line to the desk'
 	$(BIN)/python -m bench.takeover
 	$(BIN)/python -m bench.desk_catchup
 	$(BIN)/python -m bench.restore
+
+bench-engine: setup ## the fold alone: the whole pack, 1,000 facilities of 100 series, by kind, late rows, snapshots, the oracle
+	$(BIN)/python -m bench.engine_whole
 
 clean: ## remove the virtual environment and everything that can be made again
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis test-results

@@ -24,7 +24,10 @@ MESSAGES = 100_000
 QUICK = 20_000
 NEVER_S = "600"
 # The longest that the settings allow, and longer than a run.
-OFF = {"OFFSITE_WORKER_CHECKPOINT_S": NEVER_S, "OFFSITE_WORKER_SNAPSHOT_S": NEVER_S}
+OFF = {
+    "OFFSITE_WORKER_CHECKPOINT_S": NEVER_S, "OFFSITE_WORKER_SNAPSHOT_S": NEVER_S,
+    "OFFSITE_WORKER_STALL_TIMEOUT_S": NEVER_S,  # its watchdog ends a worker that writes none
+}  # fmt: skip
 Run = dict[str, float]
 
 

@@ -75,18 +75,59 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
 
     A cryo-tank without a phase is a vapour tank.
     """
-    area = area_in_force(facility, sensor.area, at_ms)
-    phase = area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None)
+    return RegisteredFacts(facility).of(sensor, at_ms)
+
+
+class RegisteredFacts:
+    """The facts of one facility's sensors: what they have in common is looked up once."""
+
+    def __init__(self, facility: Facility) -> None:
+        self._facility: dict[str, FactValue] = {
+            "facility.jurisdiction": facility.jurisdiction,
+            "facility.labels": list(facility.labels),
+            "facility.licences": sorted({licence.kind for licence in facility.licences}),
+            "products.class": sorted({product.class_ for product in facility.products}),
+            "products.storage": sorted({product.storage for product in facility.products}),
+        }
+        self._areas: dict[str, list[Area]] = {}
+        for area in sorted(facility.areas, key=lambda area: area.from_ or 0):
+            self._areas.setdefault(area.id, []).append(area)
+
+    def of(self, sensor: Sensor, at_ms: int) -> dict[str, FactValue]:
+        """Return the facts of a sensor at an instant, in the order of `FACTS`."""
+        return self.around(self.area(sensor, at_ms)) | {
+            "sensor.quantity": sensor.quantity.value,
+            "sensor.unit": sensor.unit,
+            "sensor.interval_s": None if sensor.interval is None else sensor.interval / 1000,
+            "sensor.resolution": sensor.resolution,
+            "sensor.error": sensor.error,
+            "sensor.detection_limit": sensor.detection_limit,
+            "sensor.sample_m3": sensor.sample_m3,
+            "sensor.door": sensor.door,
+            "sensor.temperature_tag": sensor.temperature_tag,
+            "sensor.pinned": sensor.pinned,
+            "sensor.compensated": sensor.compensated,
+        }
+
+    def around(self, area: Area) -> dict[str, FactValue]:
+        """Return the facts of the facility and of one of its areas."""
+        return self._facility | _of_area(area)
+
+    def area(self, sensor: Sensor, at_ms: int) -> Area:
+        """Return the entry of the sensor's area in force; before any has begun, the first to come."""
+        entries = self._areas[sensor.area]
+        if len(entries) == 1:
+            return entries[0]
+        begun = [area for area in entries if (area.from_ or 0) <= at_ms]
+        return begun[-1] if begun else entries[0]
+
+
+def _of_area(area: Area) -> dict[str, FactValue]:
     return {
-        "facility.jurisdiction": facility.jurisdiction,
-        "facility.labels": list(facility.labels),
-        "facility.licences": sorted({licence.kind for licence in facility.licences}),
-        "products.class": sorted({product.class_ for product in facility.products}),
-        "products.storage": sorted({product.storage for product in facility.products}),
         "area.kind": area.kind.value,
         "area.grade": area.grade,
         "area.standard": area.standard,
-        "area.phase": phase,
+        "area.phase": area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None),
         "area.stores": list(area.stores),
         "area.shipment_type": area.shipment_type,
         "area.water": area.water,
@@ -95,15 +136,4 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
         "area.height_m": area.height_m,
         "area.rack_height_m": area.rack_height_m,
         "area.volume_m3": area.volume_m3,
-        "sensor.quantity": sensor.quantity.value,
-        "sensor.unit": sensor.unit,
-        "sensor.interval_s": None if sensor.interval is None else sensor.interval / 1000,
-        "sensor.resolution": sensor.resolution,
-        "sensor.error": sensor.error,
-        "sensor.detection_limit": sensor.detection_limit,
-        "sensor.sample_m3": sensor.sample_m3,
-        "sensor.door": sensor.door,
-        "sensor.temperature_tag": sensor.temperature_tag,
-        "sensor.pinned": sensor.pinned,
-        "sensor.compensated": sensor.compensated,
     }

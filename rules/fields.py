@@ -49,6 +49,9 @@ class Fields:
             name, _, size = body.partition("*")
             self.all += (Field(name, self.words, int(size or 1), real == "real", _BLANKS[blank]),)
         self._named = {field.name: field for field in self.all}
+        self._blank = np.zeros(self.words, np.int64)
+        for field in self.all:
+            self._part(self._blank, field)[:] = field.blank
 
     @property
     def words(self) -> int:
@@ -70,7 +73,7 @@ class Fields:
 
     def blank(self) -> npt.NDArray[np.int64]:
         """Return a block as it is before anything came."""
-        return self.block({})
+        return self._blank.copy()
 
     def block(self, values: Mapping[str, Any]) -> npt.NDArray[np.int64]:
         """Return a block with these values; fields that are not named are blank.
@@ -81,11 +84,15 @@ class Fields:
         strangers = values.keys() - self._named.keys()
         if strangers:
             raise KeyError(sorted(strangers))
-        words = np.zeros(self.words, np.int64)
-        for field in self.all:
-            kind = np.float64 if field.real else np.int64
-            words[field.start : field.start + field.size].view(kind)[:] = values.get(field.name, field.blank)
+        words = self._blank.copy()
+        for name, value in values.items():
+            self._part(words, self._named[name])[:] = value
         return words
+
+    @staticmethod
+    def _part(words: npt.NDArray[np.int64], field: Field) -> npt.NDArray[Any]:
+        part = words[field.start : field.start + field.size]
+        return part.view(np.float64) if field.real else part
 
     def text(self, prefix: str) -> str:
         """Return what these fields are read from, each name with `prefix`: so that one block can hold another.

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numba
 from numba.types import unliteral
@@ -37,17 +37,22 @@ if "NUMBA_CACHE_DIR" not in os.environ:
 
 
 def kernel(function: _Function) -> _Function:
-    """Compile `function` with numba: cached, no fastmath (results must not depend on the machine), no GIL.
+    """Compile `function` with numba: cached, no fastmath (results must not depend on the machine), no GIL."""
+    compiled: _Function = numba.njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
+    return one_form(compiled)
 
-    A kernel that is called by another one is compiled once for each type of its arguments. numba would do so for every
-    number that stands literally in a call as well (21 times for one step of kind `limit`): half of a first start's
-    compiling, and the compiled fold is no faster for it.
+
+def one_form(compiled: _Function) -> _Function:
+    """Let a kernel that others call be compiled once for each type of its arguments.
+
+    numba would do so for every number that stands literally in a call as well (21 times for one step of kind `limit`): half
+    of a first start's compiling, and the compiled fold is no faster for it.
     """
-    compiled: Any = numba.njit(cache=True, fastmath=False, nogil=True, error_model="numpy")(function)
-    template = compiled.get_call_template
+    dispatcher: Any = compiled
+    template = dispatcher.get_call_template
 
     def plain(args: Sequence[object], kws: Mapping[str, object]) -> object:
         return template([unliteral(each) for each in args], {name: unliteral(each) for name, each in kws.items()})
 
-    compiled.get_call_template = plain
-    return cast("_Function", compiled)
+    dispatcher.get_call_template = plain
+    return compiled

@@ -7,45 +7,34 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from rules import layout, ring
-from rules.bounds import bounds_of, contradictions, single_of
-from rules.changes import LimitUsed
-from rules.facts import facts_of, in_force, next_change
+from rules import layout
+from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, LIMIT, MEAN_KINETIC, NONE
+from rules.layout import DIFFERENCE, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
-from rules.params import (
-    UNREGISTERED_INTERVAL_MS,
-    cumulative_param,
-    difference_param,
-    frozen_param,
-    gap_param,
-    limit_param,
-    mean_kinetic_param,
-)
-from rules.predicate import in_scope, matches
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.params import difference_param
+from rules.predicate import in_scope
+from rules.rule import DifferenceRule
 from rules.tablerow import as_on
+from rules.watching import Registered, contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import numpy.typing as npt
 
-    from rules.facts import FactValue
+    from rules.changes import LimitUsed
     from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
 Key = TypeVar("Key")
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4}
-"""Blocks of a series stand in this order: what every row touches comes first."""
 REMEMBERED_ROWS = 1_024
 """Of a batch with more rows the index is not remembered: 8 KiB a facility at most."""
 
@@ -223,9 +212,9 @@ class _Pool:
         self._known: dict[bytes, int] = {}
         self._size = 0
 
-    def place(self, chunk: Words) -> int:
-        """Return where a chunk stands."""
-        key = chunk.tobytes()
+    def place(self, chunk: Words, key: bytes = b"") -> int:
+        """Return where a chunk stands; `key` are its bytes, where they are at hand."""
+        key = key or chunk.tobytes()
         if key not in self._known:
             self._known[key] = self._size
             self.chunks.append(chunk)
@@ -237,109 +226,50 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
-    active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    registered = Registered(facility, bundle)
     pool = _Pool()
     blocks: list[Words] = []
     tails: list[Words] = []
     where: list[int] = []
     state = tail = rings = 0
     for slot, sensor in enumerate(plan.sensors):
-        watching, program = _watching(plan, slot, sensor, active, bundle)
+        watched = registered.watched(sensor, received_ms)
         where += [state, tail, rings, 0]
-        blocks.append(layout.SERIES.blank())
+        blocks.append(watched.blank_state)
+        tails.append(watched.blank_tails)
         calls: list[int] = []
         inside, behind = layout.SERIES.words, 0
         made: list[Instance] = []
-        for call, (instance, params) in enumerate(watching):
-            spec = KINDS[instance.kind]
-            at = pool.place(params)
-            calls += [instance.kind, at, inside, behind]
-            placed = replace(
-                instance, call=call, params=at, state=state + inside, tail=tail + behind if spec.again else NONE
+        own = (slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
+        for call, use in enumerate(watched.uses):
+            spec = KINDS[use.kind]
+            at = pool.place(use.params, use.key)
+            calls += [use.kind, at, inside, behind]
+            tail_at = tail + behind if spec.again else NONE
+            placed = Instance(
+                use.kind, use.rule, use.rank, *own, use.low, use.high, use.limits, call, at, state + inside, tail_at
             )
             made.append(placed)
             plan.by_kind[placed.kind].append(placed)
             plan.by_state[placed.state] = placed
-            blocks.append(spec.state.blank())
             inside += spec.state.words
-            if spec.again:
-                tails.append(spec.state.blank())
-                behind += spec.state.words
+            behind += spec.state.words if spec.again else 0
         plan.by_slot.append(made)
-        room = ring.capacity(program["interval"]) + layout.SLACK_ROWS
-        numbers = program | {"ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(made)}
-        where[-1] = pool.place(np.concatenate([layout.PROGRAM.block(numbers), np.array(calls, np.int64)]))
-        state, tail, rings = state + inside, tail + behind, rings + room * layout.ROW_WORDS
+        where[-1] = pool.place(np.concatenate([watched.program, np.array(calls, np.int64)]))
+        state, tail, rings = state + inside, tail + behind, rings + watched.ring_room * layout.ROW_WORDS
+    active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
     _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
     plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))
     plan.where, plan.ring_words = np.array(where, np.int64), rings
     plan.series_at = plan.where[layout.AT_STATE :: layout.PLACE.words].copy()
     plan.params, plan.blank_state, plan.blank_tails = _joined(pool.chunks), _joined(blocks), _joined(tails)
-    plan.no_room = len(contradictions(facility, bundle))
+    plan.no_room = len(contradictions(registered))
     plan.gap_slots = np.array([one.slot for one in plan.gaps], np.int64)
     plan.gap_at = np.array([one.state for one in plan.gaps], np.int64)
     plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     return plan
-
-
-def _watching(
-    plan: Plan, slot: int, sensor: Sensor, active: list[tuple[int, Rule]], bundle: Bundle
-) -> tuple[list[tuple[Instance, Words]], dict[str, Any]]:
-    """Return the instances on a sensor with their parameters, silences first, and the numbers of its program."""
-    facility = plan.facility
-    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
-    program = {"interval": interval, "delivery": facility.delivery, "range_low": -math.inf, "range_high": math.inf}
-    facts = facts_of(facility, sensor, plan.at)
-    found: list[tuple[Instance, Words]] = []
-    for rank, rule in active:
-        if not matches(rule, facility, facts):
-            continue
-        base = (rule, rank, slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
-        if isinstance(rule, LimitRule):
-            bounds = bounds_of(rule, sensor, facts, bundle)
-            if bounds is None:
-                continue
-            low, high, used = bounds
-            own = as_on(rule, facts, bundle)
-            found.append(
-                (Instance(LIMIT, *base, low, high, used), limit_param(own, low, high, interval, facility.delivery))
-            )
-            if rule.excludes:
-                program["range_low"] = max(low, program["range_low"])
-                program["range_high"] = min(high, program["range_high"])
-        elif isinstance(rule, FrozenRule):
-            found.append((Instance(FROZEN, *base), frozen_param(rule, sensor, interval, facility.delivery)))
-        elif isinstance(rule, DifferenceRule):
-            continue  # `_pairs`
-        elif isinstance(rule, CumulativeRule):
-            bounds = bounds_of(rule, sensor, facts, bundle)
-            if bounds is None:
-                continue
-            single = _single(rule, facility, sensor, facts, bundle)
-            numbers = cumulative_param(rule, bounds[0], bounds[1], interval, facility.delivery, single)
-            found.append((Instance(CUMULATIVE, *base, *bounds), numbers))
-        elif isinstance(rule, MeanKineticRule):
-            above = LimitUsed(
-                name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
-            )
-            numbers = mean_kinetic_param(rule, interval, facility.delivery)
-            found.append((Instance(MEAN_KINETIC, *base, high=rule.above, limits=(above,)), numbers))
-        elif sensor.interval is not None or rule.threshold is not None:
-            found.append((Instance(GAP, *base), gap_param(rule, interval, facility.delivery)))
-    return sorted(found, key=lambda one: ORDER[one[0].kind]), program
-
-
-def _single(
-    rule: CumulativeRule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
-) -> tuple[LimitRule, Words] | None:
-    other = single_of(rule, facility, facts, bundle)
-    bounds = None if other is None else bounds_of(other, sensor, facts, bundle)
-    if other is None or bounds is None:
-        return None
-    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
-    return other, limit_param(as_on(other, facts, bundle), bounds[0], bounds[1], interval, facility.delivery)
 
 
 def _place_pairs(

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from rules.facts import FACTS, FactValue
 from rules.rule import Among
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from rules.register import Facility
+    from rules.register import Facility, Scope
     from rules.rule import Predicate, Rule
+
+
+class Scoped(Protocol):
+    """What has scopes as a facility has."""
+
+    @property
+    def scopes(self) -> Sequence[Scope]:
+        """Return the (field, line) pairs."""
 
 
 def holds(wanted: Mapping[str, Predicate], facts: Mapping[str, FactValue]) -> bool:
@@ -46,7 +54,7 @@ def _lies(fact: FactValue, wanted: Among) -> bool:
     return (wanted.min is None or fact >= wanted.min) and (wanted.max is None or fact <= wanted.max)
 
 
-def in_scope(rule: Rule, facility: Facility) -> bool:
+def in_scope(rule: Rule, facility: Facility | Scoped) -> bool:
     """Say whether one of the rule's (field, line) pairs is the facility's; `all` matches anything."""
     return any(
         (scope.field == "all" or any(scope.field == own.field for own in facility.scopes))
@@ -58,7 +66,7 @@ def in_scope(rule: Rule, facility: Facility) -> bool:
     )
 
 
-def matches(rule: Rule, facility: Facility, facts: Mapping[str, FactValue]) -> bool:
+def matches(rule: Rule, facility: Facility | Scoped, facts: Mapping[str, FactValue]) -> bool:
     """Say whether `rule` watches the sensor that `facts` describe."""
     return in_scope(rule, facility) and holds(rule.applies_to, facts)
 

@@ -1,16 +1,16 @@
-"""YAML text to plain values, with the line and column of every place, so that each fault names where it stands."""
+"""YAML text to plain values, with the line and column of every place, so that each fault names where it stands.
+
+The text is read by libyaml (by PyYAML's own reader where that is missing: the same events), and composed here without recursion:
+no depth can end the process. Plain scalars mean what the core schema of YAML 1.2 says: `on`, `no` and `1:30` are text, and so is a
+day that the calendar has not, which the model names at its place.
+"""
 
 from __future__ import annotations
 
-from io import StringIO
-from typing import Any
+import re
+from typing import Any, Final, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.composer import Composer
-from ruamel.yaml.constructor import RoundTripConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import AliasEvent
+import yaml
 
 from rules.errors import Fault
 
@@ -20,51 +20,57 @@ _OF_A_VALUE = frozenset(
     {"wrong_type", "wrong_form", "out_of_range", "unknown_value", "not_finite", "too_many", "too_few"}
 )
 """Codes that tell of a value that is there: a part of the pointer that is not there names a branch of the model."""
+_PARSER: Final[Any] = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
+_WORDS: Final[dict[str, Any]] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")), **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False), **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+    **{f"{sign}{word}": float(f"{sign}inf") for sign in ("", "+", "-") for word in (".inf", ".Inf", ".INF")},
+}  # fmt: skip
+_WHOLE = re.compile(r"[-+]?[0-9]+\Z", re.ASCII)
+_BASED = re.compile(r"0(?:o[0-7]+|x[0-9a-fA-F]+)\Z", re.ASCII)
+_REAL = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z", re.ASCII)
+_PAIR = re.compile(r"(?<!\\)((?:\\\\)*)\\u(d[89ab][0-9a-f]{2})\\u(d[c-f][0-9a-f]{2})", re.IGNORECASE)
 
 
-class _AliasError(MarkedYAMLError):
-    """An alias stands in the text."""
+class _Place(NamedTuple):
+    """Line and column of an entry, counted from 0, and the places of what stands in it."""
+
+    line: int
+    column: int
+    inner: dict[str, _Place] | list[_Place] | None
 
 
-class _Composer(Composer):
-    """Composes no alias: it hides what a person reviews, and can grow without bound."""
-
-    def compose_node(self, parent: Any, index: Any) -> Any:  # noqa: ANN401 - ruamel's signature
-        if self.parser.check_event(AliasEvent):
-            raise _AliasError(problem_mark=self.parser.peek_event().start_mark)
-        return super().compose_node(parent, index)
+class _Dumper(yaml.SafeDumper):
+    """Quotes what YAML 1.1 would not take for text, and what 1.2 would not."""
 
 
-class _Constructor(RoundTripConstructor):
-    """Leaves dates as the text they are: a day that the calendar has not is the model's to name, at its place."""
+for _form in (_WHOLE, _BASED, _REAL):
+    _Dumper.add_implicit_resolver("tag:yaml.org,2002:float", _form, list("-+.0123456789"))
 
 
-_Constructor.add_constructor("tag:yaml.org,2002:timestamp", RoundTripConstructor.construct_yaml_str)
+def _text_node(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+    """Write a text of several lines with escapes: a line break of any kind is read back as it was."""
+    several = any(each in text for each in "\n\r\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if several else None)
+
+
+_Dumper.add_representer(str, _text_node)
 
 
 class Document:
     """A parsed YAML (or JSON) text: `value` is plain, `where` turns a JSON pointer into `file:line:column`."""
 
-    def __init__(self, name: str, tree: Any) -> None:  # noqa: ANN401 - a YAML tree
+    def __init__(self, name: str, value: Any, tree: _Place | None) -> None:  # noqa: ANN401 - whatever the file holds
         self.name = name
-        self.value = _plain(tree)
-        self._tree = tree
+        self.value = value
+        self._tree = tree or _Place(0, 0, None)
 
     def where(self, pointer: str) -> str:
-        """Return the place of the deepest part of `pointer` that exists."""
-        node, line, column = self._tree, 0, 0
+        """Return the place of the deepest part of `pointer` that exists; a part between that names a branch of a model is none."""
+        node = self._tree
         for part in pointer.split("/")[1:]:
-            key = part.replace("~1", "/").replace("~0", "~")
-            try:
-                if isinstance(node, CommentedMap) and key in node:
-                    line, column = node.lc.key(key)
-                    node = node[key]
-                elif isinstance(node, CommentedSeq) and key.isdigit() and int(key) < len(node):
-                    line, column = node.lc.item(int(key))
-                    node = node[int(key)]
-            except (KeyError, AttributeError, TypeError):
-                break
-        return f"{self.name}:{line + 1}:{column + 1}"
+            node = _entry(node, part) or node
+        return f"{self.name}:{node.line + 1}:{node.column + 1}"
 
     def place(self, fault: Fault) -> Fault:
         """Return the fault with its place instead of its pointer, and the pointer in its detail."""
@@ -76,51 +82,164 @@ class Document:
         parts = fault.pointer.split("/")[1:]
         node, kept = self._tree, []
         for i, part in enumerate(parts):
-            key = part.replace("~1", "/").replace("~0", "~")
-            if isinstance(node, CommentedMap) and key in node:
-                node = node[key]
-            elif isinstance(node, CommentedSeq) and key.isdigit() and int(key) < len(node):
-                node = node[int(key)]
+            found = _entry(node, part)
+            if found is not None:
+                node = found
             elif i < len(parts) - 1 or fault.code in _OF_A_VALUE:
                 continue
             kept.append(part)
         return "/".join(kept)
 
 
+def _entry(node: _Place, part: str) -> _Place | None:
+    """Return what stands at one part of a JSON pointer."""
+    inner = node.inner
+    found: _Place | None = None
+    if isinstance(inner, dict):
+        found = inner.get(part.replace("~1", "/").replace("~0", "~"))
+    elif isinstance(inner, list) and part.isascii() and part.isdigit() and int(part) < len(inner):
+        found = inner[int(part)]
+    return found
+
+
+class _Wrong(Exception):  # noqa: N818 - no error that leaves this file
+    """Something stands in the text that no file of ours may hold."""
+
+    def __init__(self, mark: Any, code: str, detail: str) -> None:  # noqa: ANN401 - PyYAML's mark has no types
+        super().__init__(detail)
+        self.mark, self.code = mark, code
+
+
 def read_yaml(text: str, name: str, max_bytes: int = MAX_BYTES) -> Document | list[Fault]:
     """Parse one document; what is wrong with the text itself comes back as faults.
 
-    Aliases are refused (they hide what a person reviews, and can grow without bound), as are duplicate keys.
+    Aliases are refused (they hide what a person reviews, and can grow without bound), as are duplicate keys, tags, keys that are no
+    scalars, and nesting deeper than `MAX_DEPTH`.
     """
     if len(text.encode()) > max_bytes:
         return [Fault(f"{name}:1:1", "too_large", f"a file holds at most {max_bytes // 1024} KiB")]
     try:
-        parser = YAML(typ="rt")
-        parser.Composer, parser.Constructor = _Composer, _Constructor
-        parser.allow_duplicate_keys = False
-        return Document(name, parser.load(StringIO(text)))
-    except _AliasError as error:
-        mark = error.problem_mark
-        at = f"{name}:{mark.line + 1}:{mark.column + 1}"
-        return [Fault(at, "alias", "aliases are not allowed; write it out")]
-    except MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
-        return [Fault(at, "yaml", str(error.problem or error.context or "not YAML").split("\n")[0])]
-    except (YAMLError, ValueError, RecursionError) as error:
-        return [Fault(f"{name}:1:1", "yaml", str(error).split("\n")[0] or type(error).__name__)]
+        return Document(name, *_composed(text))
+    except _Wrong as error:
+        return [Fault(_at(name, error.mark), error.code, str(error))]
+    except yaml.MarkedYAMLError as error:
+        problem = str(error.problem or error.context or "not YAML").split("\n")[0]
+        return [Fault(_at(name, error.problem_mark or error.context_mark), "yaml", problem)]
+    except yaml.reader.ReaderError as error:
+        before = text[: error.position] if isinstance(error.position, int) else ""
+        at = f"{name}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+        return [Fault(at, "yaml", f"{error.reason}")]
 
 
-def _plain(node: Any, depth: int = 0) -> Any:  # noqa: ANN401 - a YAML tree
-    if depth > MAX_DEPTH:
-        raise ValueError(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(node, dict):
-        return {str(key): _plain(value, depth + 1) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value, depth + 1) for value in node]
-    if isinstance(node, bool) or node is None:
-        return node
-    for kind in (int, float, str):
-        if isinstance(node, kind):
-            return kind(node)
-    return node
+def yaml_text(value: Any) -> str:  # noqa: ANN401 - any plain value
+    """Return plain values (texts, numbers, lists, mappings of texts) as YAML that `read_yaml` reads back as the same."""
+    text: str = yaml.dump(value, Dumper=_Dumper, allow_unicode=True, sort_keys=False, width=120)
+    return text
+
+
+def _at(name: str, mark: Any) -> str:  # noqa: ANN401 - PyYAML's mark has no types
+    return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
+
+
+def _composed(text: str) -> tuple[Any, _Place | None]:
+    """Return the value of the one document, and the places of its entries."""
+    parser = _PARSER(_PAIR.sub(_joined, text))
+    composer = _Composer()
+    try:
+        while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
+            composer.take(event)
+    finally:
+        parser.dispose()
+    if not composer.root:
+        return None, None
+    return composer.root[0], _Place(0, 0, composer.places[0].inner)
+
+
+class _Composer:
+    """The open collections of a text, outermost first, each with the places of its entries."""
+
+    def __init__(self) -> None:
+        self.root: list[Any] = []
+        self.places: list[_Place] = []
+        self._open: list[tuple[Any, Any]] = [(self.root, self.places)]
+        self._keys: list[tuple[str, int, int] | None] = [None]
+        self._documents = 0
+
+    def take(self, event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
+        """Take one event of the text.
+
+        Raises:
+            _Wrong: for what no file of ours may hold.
+        """
+        kind = type(event)
+        if kind is yaml.ScalarEvent:
+            self._scalar(event)
+        elif kind is yaml.MappingStartEvent:
+            self._begin(event, {}, {})
+        elif kind is yaml.SequenceStartEvent:
+            self._begin(event, [], [])
+        elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+            self._open.pop()
+            self._keys.pop()
+        elif kind is yaml.AliasEvent:
+            raise _Wrong(event.start_mark, "alias", "aliases are not allowed; write it out")
+        elif kind is yaml.DocumentStartEvent:
+            self._documents += 1
+            if self._documents > 1:
+                raise _Wrong(event.start_mark, "yaml", "expected a single document in the stream")
+
+    def _scalar(self, event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
+        _untagged(event)
+        values = self._open[-1][0]
+        if not isinstance(values, dict) or self._keys[-1] is not None:
+            self._put(event.value if event.style else _meant(event), None, event.start_mark)
+        elif event.value in values:
+            raise _Wrong(event.start_mark, "yaml", f'found duplicate key "{event.value[:60]}"')
+        else:
+            self._keys[-1] = (event.value, event.start_mark.line, event.start_mark.column)
+
+    def _begin(self, event: Any, values: Any, places: Any) -> None:  # noqa: ANN401 - a tree of any values
+        _untagged(event)
+        if len(self._open) > MAX_DEPTH:
+            raise _Wrong(event.start_mark, "yaml", f"nested deeper than {MAX_DEPTH}")
+        self._put(values, places, event.start_mark)
+        self._open.append((values, places))
+        self._keys.append(None)
+
+    def _put(self, value: Any, inner: Any, mark: Any) -> None:  # noqa: ANN401 - a tree of any values
+        """Put a value and its place into the innermost collection: an entry of a mapping stands where its key does."""
+        values, places = self._open[-1]
+        key = self._keys[-1]
+        if isinstance(values, list):
+            values.append(value)
+            places.append(_Place(mark.line, mark.column, inner))
+        elif key is None:
+            raise _Wrong(mark, "yaml", "a key is no text")
+        else:
+            name, line, column = key
+            values[name], places[name] = value, _Place(line, column, inner)
+            self._keys[-1] = None
+
+
+def _untagged(event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
+    if event.tag is not None:
+        raise _Wrong(event.start_mark, "yaml", f"tags are not allowed: {event.tag[:60]}")
+
+
+def _meant(event: Any) -> Any:  # noqa: ANN401 - PyYAML's event has no types; any plain value
+    """Return what a plain scalar means by the core schema (YAML 1.2.2, 10.3.2)."""
+    text: str = event.value
+    if text in _WORDS:
+        return _WORDS[text]
+    if _WHOLE.match(text) or _BASED.match(text):
+        try:
+            return int(text, 0 if text[1:2] in "ox" and text[1:2] else 10)
+        except ValueError:
+            raise _Wrong(event.start_mark, "yaml", f"a number of {len(text)} digits") from None
+    return float(text) if _REAL.match(text) else text
+
+
+def _joined(pair: re.Match[str]) -> str:
+    """Return a pair of JSON escapes as the one of YAML that it stands for."""
+    high, low = int(pair[2], 16), int(pair[3], 16)
+    return f"{pair[1]}\\U{0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00):08x}"

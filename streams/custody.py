@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka.errors import IllegalStateError
 
+from rules.errors import OffsiteError
 from rules.faults import printable
 from rules.instants import format_instant
 from streams.admission import admit, snapshots_of
@@ -25,7 +26,7 @@ from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
 from streams.history import LogHistory
 from streams.ledger import Ledger
-from streams.quarantine import NOTE_KEY, Ward, suspect_of
+from streams.quarantine import NOTE_KEY, Ward, suspect_in, suspect_of
 from streams.rejected import ClockNotice
 from streams.release import batches_from, first_at, kept_from, notes_of, record_at, release
 from streams.restore import ensure_not_regrown, log_bounds, read_state, restore_partition
@@ -287,7 +288,8 @@ class Custody:
             self._halt(f"no memory to fold {facility} again", error)
         except Exception as error:  # noqa: BLE001 - told to operators; the facility stays as it was
             _log.exception("partition %d: %s is not released", partition, facility)
-            ward.refuse(facility, f"{type(error).__name__}: {error}"[:1000])
+            why = f"{error}; {error.action}" if isinstance(error, OffsiteError) else f"{type(error).__name__}: {error}"
+            ward.refuse(facility, why[:1000])
             tenure.announce()
         finally:
             self.crumbs.leave(partition)
@@ -390,7 +392,7 @@ class Custody:
                     if rejected is not None:
                         tenure.reject(rejected)
                 tenure.ward.snapshots = snapshots_of(tenure.ward, self.fold, state, start)
-                await tenure.write_notes()
+                await self._noted(tenure)
                 tenure.begin(start)
                 self._begin_releases(tenure)
                 self.tenures[partition] = tenure
@@ -409,21 +411,49 @@ class Custody:
         """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
         partition = tenure.partition
         tenure.ward = Ward.of(partition, state.notes, bounds[0])
-        found = [self.crumbs.found.pop(slot, None) for slot in (self._slot(partition), partition)]
+        found = [self.crumbs.found.get(slot) for slot in (self._slot(partition), partition)]
         suspect = None
         for offset in found:
-            if offset is None or not bounds[0] <= offset < bounds[1]:
+            if offset is None or offset >= bounds[1]:
                 continue
             often = tenure.ward.died(offset)
             _log.warning(
                 "partition %d: a worker died while it folded offset %d (%d times)",
                 partition, offset, tenure.ward.watch.deaths.get(offset, 0),
             )  # fmt: skip
-            log = self.settings.log_topic
-            raw = await record_at(self._clients, log, partition, offset, self._kinds) if often else None
-            if raw is not None:
-                suspect = suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+            if often:
+                suspect = await self._whose(partition, offset, bounds[0]) or suspect
         return suspect
+
+    async def _whose(self, partition: int, offset: int, begin: int) -> Suspect | None:
+        """Look up a record: in the log, or in the archive, where a facility was being folded again out of it."""
+        log = self.settings.log_topic
+        if offset >= begin:
+            raw = await record_at(self._clients, log, partition, offset, self._kinds)
+            return None if raw is None else suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+        past = self._history or LogHistory(self.settings.kafka, log)
+        try:
+            found = await asyncio.to_thread(lambda: list(past.records(partition, None, offset, offset + 1)))
+        except OffsiteError as error:
+            _log.warning("partition %d: nobody knows whose record offset %d was: %s", partition, offset, error)
+            return None
+        return suspect_in(found[0]) if found else None
+
+    async def _noted(self, tenure: Tenure) -> None:
+        """Write what is known of deaths; only what is written is forgotten here, and a revocation waits for the answer.
+
+        A restore that was cancelled before would lose the death, and one whose transaction went through would count it twice.
+        """
+        writing = asyncio.ensure_future(tenure.write_notes())
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            raise
+        finally:
+            if writing.done() and not writing.cancelled() and writing.exception() is None:
+                for slot in (self._slot(tenure.partition), tenure.partition):
+                    self.crumbs.found.pop(slot, None)
 
     def _slot(self, partition: int) -> int:
         """Return the slot of what is folded anew of a partition, in a thread beside it."""

@@ -51,7 +51,7 @@ LONG = (
     "tests/streams/test_memory_kills", "tests/streams/test_memory_order", "tests/streams/test_memory_commits",
     "tests/streams/test_worker.py::test_a_wrong_setting", "tests/streams/test_quarantine.py::test_released_from_quarantine",
     "tests/monitor/test_gateway_standing.py::test_the_process_ends", "tests/monitor/desk/test_admission.py::test_a_taken_port",
-    "tests/contracts/test_kafka_python_clients", "tests/monitor/test_gateway_lane",
+    "tests/contracts/test_kafka_python_clients", "tests/monitor/test_gateway_lane", "tests/e2e/test_quarantine_archive",
 )  # fmt: skip
 """Suites that start processes or fold hours: no part of the inner loop."""
 
@@ -71,6 +71,7 @@ FIRST = (
     "tests/e2e/test_front_to_alarm.py", "tests/monitor/desk/browser/test_access.py",
     "tests/monitor/desk/browser/test_long_texts.py", "tests/monitor/desk/test_follower_outages.py",
     "tests/monitor/test_gateway_real.py", "tests/streams/test_worker_kafka.py", "tests/monitor/archive/test_archive_commands.py",
+    "tests/e2e/test_quarantine_archive.py",
 )  # fmt: skip
 """Files of a minute and more begin first: none of them is waited for alone at the end."""
 

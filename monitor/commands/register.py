@@ -6,12 +6,10 @@ import getpass
 import json
 import sys
 import time
-from io import StringIO
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import typer
-from ruamel.yaml import YAML
 
 from monitor.lines import write_lines
 from monitor.packs.shelf import bundle_in_force
@@ -21,6 +19,7 @@ from monitor.settings import open_store
 from rules.canonical import canonical_bytes
 from rules.errors import BadInputError, Fault
 from rules.faults import printable
+from rules.yamlfile import yaml_text
 
 LINE = 80
 """Characters of a value that a line of a terminal shows."""
@@ -69,15 +68,7 @@ def export_register(
         value = export(session)
     if not value["facilities"]:
         raise EmptyRegisterError("register", [Fault("facilities", "empty", "no facility is registered in this store")])
-    if as_json:
-        text = json.dumps(value, ensure_ascii=False, indent=2)
-    else:
-        yaml = YAML()
-        yaml.allow_unicode = True
-        yaml.width = 120
-        out = StringIO()
-        yaml.dump(value, out)
-        text = out.getvalue()
+    text = json.dumps(value, ensure_ascii=False, indent=2) if as_json else yaml_text(value)
     write_lines([line.encode() for line in text.rstrip("\n").split("\n")], output)
 
 

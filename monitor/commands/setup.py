@@ -18,14 +18,22 @@ app = typer.Typer(add_completion=False, help="Fetch Kafka's jars and compile the
 @app.command()
 def command() -> None:
     """Prepare this machine; running it again costs a second."""
-    sys.stderr.write("fetching Kafka's jars ...\n")
+    sys.stderr.write("fetching Kafka's jars, and compiling the kernels ...\n")
+    with ThreadPoolExecutor(1) as beside:
+        broker = beside.submit(_broker)
+        kernels.warm()
+        broker.result()
+
+
+def _broker() -> None:
+    """Fetch the jars and keep Kafka's classes for a quick start.
+
+    Raises:
+        PartMissingError: no jars, or no Java.
+    """
     jars.ensure_jars()
     jars.java()
-    sys.stderr.write("compiling the kernels, and keeping Kafka's classes for a quick start ...\n")
-    with ThreadPoolExecutor(1) as beside:
-        kept = beside.submit(keep_classes)
-        kernels.warm()
-        try:
-            kept.result()
-        except OffsiteError as error:  # brokers start without it, only slower
-            sys.stderr.write(f"Kafka's classes are not kept: {error}\n")
+    try:
+        keep_classes()
+    except OffsiteError as error:  # brokers start without it, only slower
+        sys.stderr.write(f"Kafka's classes are not kept: {error}\n")

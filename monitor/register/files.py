@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from rules.bounds import contradictions
 from rules.errors import BadInputError, Fault
 from rules.faults import FaultCode, unreadable
 from rules.models import faults_of
 from rules.register import RegisterFile
 from rules.registerfaults import entry_faults
+from rules.watching import Registered, contradictions
 from rules.yamlfile import Document, read_yaml
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _contradictions(register: RegisterFile, bundle: Bundle | None) -> list[Fault
     return [
         Fault(f"/facilities/{i}{fault.pointer}", fault.code, fault.detail)
         for i, facility in enumerate(register.facilities)
-        for fault in contradictions(facility, bundle)
+        for fault in contradictions(Registered(facility, bundle))
     ]
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rules.bounds import bounds_of
 from rules.changes import Verdict
 from rules.instants import format_duration
 from rules.kinds.cumulative import PARTS
@@ -15,6 +14,7 @@ from rules.leaves.limit import excluding as excludes
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.records import QUALITY_NAMES
+from rules.watching import bounds_of
 from rules.wording import sign
 
 if TYPE_CHECKING:

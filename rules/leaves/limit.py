@@ -9,7 +9,6 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from rules.bounds import bounds_of
 from rules.changes import Verdict
 from rules.instants import NEVER_MS, format_duration
 from rules.leaves.model import ALL, TWO, Leaf, Moment, Seen, Standing, both, verdict
@@ -19,6 +18,7 @@ from rules.register import Span
 from rules.rule import LimitSource
 from rules.tablerow import Judging, as_on, rows_of
 from rules.tablerow import with_row as rule_with_row
+from rules.watching import bounds_of
 from rules.wording import sign
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
-from rules.bounds import bounds_of, single_of
 from rules.changes import Verdict
 from rules.errors import ContractError
 from rules.facts import facts_of, in_force
@@ -21,6 +20,7 @@ from rules.leaves.model import Leaf, Seen, verdict
 from rules.pairs import pairs_of
 from rules.predicate import holds, in_scope, matches
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
     from rules.facts import FactValue

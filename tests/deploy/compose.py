@@ -8,10 +8,10 @@ import re
 from pathlib import Path
 
 import typer
+import yaml
 from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
-from ruamel.yaml import YAML
 
 from monitor import settings as settings_module
 from monitor.cli import app as cli
@@ -63,7 +63,7 @@ SECRET_NAME = re.compile(r"PASSWORD|SECRET|TOKEN|KEY")
 
 
 def load():
-    return YAML(typ="safe").load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
+    return yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 
 
 def filled(value, given=None):

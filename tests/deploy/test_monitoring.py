@@ -9,7 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from ruamel.yaml import YAML
+import yaml
 
 from monitor.archive.figures import Figures as ArchiverFigures
 from monitor.desk.figures import Figures as DeskFigures
@@ -34,8 +34,8 @@ MATCHER = re.compile(r'(\w+)\s*(=~|!=|!~|=)\s*"([^"]*)"')
 GROUPING = re.compile(r"\b(?:by|on)\s*\(([^)]*)\)")
 
 
-def yaml(*path):
-    return YAML(typ="safe").load(DEPLOY.joinpath(*path).read_text(encoding="utf-8"))
+def deployed(*path):
+    return yaml.safe_load(DEPLOY.joinpath(*path).read_text(encoding="utf-8"))
 
 
 def known():
@@ -73,7 +73,7 @@ def unknown_names(expressions):
 
 
 def rules():
-    return [rule for group in yaml("prometheus", "rules.yml")["groups"] for rule in group["rules"]]
+    return [rule for group in deployed("prometheus", "rules.yml")["groups"] for rule in group["rules"]]
 
 
 def panels():
@@ -148,7 +148,7 @@ def test_every_alert_fires_when_it_should_and_none_when_all_is_well(tmp_path):
 
 def test_a_rule_that_never_fires_and_one_that_fires_for_nothing_are_found(tmp_path):
     # Those of one metric alone: promtool takes seconds for all.
-    cases = YAML(typ="safe").load(Path(__file__).with_name("rules_test.yml").read_text(encoding="utf-8"))
+    cases = yaml.safe_load(Path(__file__).with_name("rules_test.yml").read_text(encoding="utf-8"))
     cases["tests"] = [case for case in cases["tests"] if "outbox_waiting" in json.dumps(case)]
     (tmp_path / "rules_test.yml").write_text(json.dumps(cases), encoding="utf-8")
     text = (DEPLOY / "prometheus" / "rules.yml").read_text(encoding="utf-8")
@@ -180,7 +180,7 @@ def test_amtool_accepts_the_routes_and_each_kind_of_alert_finds_its_receiver(tmp
 
 def targets():
     found = {}
-    for job in yaml("prometheus", "prometheus.yml")["scrape_configs"]:
+    for job in deployed("prometheus", "prometheus.yml")["scrape_configs"]:
         rows = [place for one in job.get("static_configs", []) for place in one["targets"]]
         rows += [f"{name}:{one['port']}" for one in job.get("dns_sd_configs", []) for name in one["names"]]
         found[job["job_name"]] = rows
@@ -197,7 +197,7 @@ def test_every_target_is_a_service_at_its_port_that_prometheus_reaches():
             assert set(services[name]["networks"]) & set(services["prometheus"]["networks"]), row
             assert job == name
     assert set(targets()) == {*PORTS, "prometheus", "alertmanager"}
-    (alerting,) = yaml("prometheus", "prometheus.yml")["alerting"]["alertmanagers"]
+    (alerting,) = deployed("prometheus", "prometheus.yml")["alerting"]["alertmanagers"]
     assert alerting["static_configs"][0]["targets"] == [f"alertmanager:{OTHER_PORTS['alertmanager']}"]
     assert services["desk"]["environment"]["OFFSITE_DESK_ALERTMANAGER"] == "http://alertmanager:9093"
 
@@ -224,12 +224,12 @@ def test_every_process_serves_metrics_and_health(sqlite_store, tmp_path):
 def test_grafana_finds_its_sources_and_its_dashboard():
     services = load()["services"]
     assert services["grafana"]["environment"]["GF_PATHS_PROVISIONING"] == "/deploy/grafana/provisioning"
-    sources = yaml("grafana", "provisioning", "datasources", "offsite.yml")["datasources"]
+    sources = deployed("grafana", "provisioning", "datasources", "offsite.yml")["datasources"]
     for source in sources:
         host, port = source["url"].removeprefix("http://").split(":")
         assert int(port) == OTHER_PORTS[host]
         assert set(services[host]["networks"]) & set(services["grafana"]["networks"])
     assert {panel["datasource"]["uid"] for panel in panels()} == {sources[0]["uid"]}
-    (provider,) = yaml("grafana", "provisioning", "dashboards", "offsite.yml")["providers"]
+    (provider,) = deployed("grafana", "provisioning", "dashboards", "offsite.yml")["providers"]
     inside = provider["options"]["path"].removeprefix("/deploy/grafana/")
     assert list((DEPLOY / "grafana" / inside).glob("*.json"))

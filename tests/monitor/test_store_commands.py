@@ -6,9 +6,9 @@ import json
 import stat
 
 import pytest
-from ruamel.yaml import YAML
 
 from monitor.cli import main
+from rules.yamlfile import yaml_text
 from tests.monitor.register.samples import facility
 
 
@@ -31,8 +31,7 @@ def call(capsys, *arguments):
 
 def write(home, value, name="register.yaml"):
     path = home / name
-    with path.open("w", encoding="utf-8") as out:
-        YAML().dump(value, out)
+    path.write_text(yaml_text(value), encoding="utf-8")
     return str(path)
 
 

@@ -5,34 +5,42 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numba
 import pytest
 
 import rules.jit
-from rules.jit import kernel
+from rules.jit import kernel, one_form
 
 
-@kernel
 def inner(number: int, other: int, times: int = 1) -> int:
     """Stand for a step that is called with a number that is known and with one that is not."""
     return number * 10 + other * times
 
 
-@kernel
 def outer(number: int) -> tuple[int, int, int]:
     """Call the step with literal numbers, with its argument, and by name."""
     return inner(1, 2), inner(number, -1), inner(number, other=3, times=2)
 
 
-def test_a_number_that_stands_in_a_call_makes_no_form_of_its_own() -> None:
-    assert outer(4) == (12, 39, 46)
-    compiled: Any = inner
-    assert len(compiled.signatures) == 2  # with `times` left out, and given
-    assert not [each for each in compiled.signatures if "Literal" in repr(each)]
+def test_a_number_that_stands_in_a_call_makes_no_form_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    step: Any = one_form(numba.njit(inner))
+    monkeypatch.setattr(f"{__name__}.inner", step)
+    assert numba.njit(outer)(4) == (12, 39, 46)
+    assert len(step.signatures) == 2  # with `times` left out, and given
+    assert not [each for each in step.signatures if "Literal" in repr(each)]
 
 
-def test_the_same_function_still_answers_python() -> None:
-    assert inner(1, 2) == 12
-    assert inner(1, 2, times=2) == 14
+def test_numba_alone_makes_a_form_for_each_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    step: Any = numba.njit(inner)  # where this is no longer so, `one_form` has no use
+    monkeypatch.setattr(f"{__name__}.inner", step)
+    assert numba.njit(outer)(4) == (12, 39, 46)
+    assert len(step.signatures) == 3
+
+
+def test_a_kernel_answers_python_too() -> None:
+    step = kernel(inner)
+    assert step(1, 2) == 12
+    assert step(1, 2, times=2) == 14
 
 
 def copied(folder: Path) -> Path:

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from argon2 import Type, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +55,13 @@ def test_an_unknown_account_costs_a_hash_and_never_matches(monkeypatch):
     monkeypatch.setattr(passwords, "_HASHER", Watched())
     assert matches(None, GOOD) is False
     assert asked == [passwords._NOBODY]
+
+
+def test_what_stands_for_an_unknown_account_is_a_whole_hash_of_the_same_cost(stored):
+    assert extract_parameters(passwords._NOBODY) == extract_parameters(stored)
+    # It is compared to the end, and not refused as damaged: that would take no time.
+    with pytest.raises(VerifyMismatchError):
+        passwords._HASHER.verify(passwords._NOBODY, GOOD)
 
 
 @pytest.mark.parametrize("damaged", ["", "plain text", "$argon2id$v=19$m=1,t=1", "$2b$12$" + "a" * 53])

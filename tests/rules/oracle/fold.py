@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from rules.bounds import bounds_of
 from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.models import Severity
@@ -13,6 +12,7 @@ from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.watching import bounds_of
 from tests.rules.oracle import cumulative, difference, frozen, limit, mean_kinetic
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences

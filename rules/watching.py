@@ -1,0 +1,271 @@
+"""Which rules watch a sensor, and with what numbers: decided when the register or the packs change, never per reading.
+
+Sensors that agree in all facts, limits and spans are watched alike, in whatever facility they stand: what was found for one is
+kept for the others. A region of 100,000 series has some hundred sorts of sensors, and a start asks for all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from dataclasses import dataclass
+from operator import itemgetter
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import layout, ring
+from rules.changes import LimitUsed
+from rules.errors import Fault
+from rules.facts import RegisteredFacts
+from rules.kinds.table import KINDS
+from rules.layout import CUMULATIVE, FROZEN, GAP, LIMIT, MEAN_KINETIC
+from rules.params import (
+    UNREGISTERED_INTERVAL_MS,
+    cumulative_param,
+    frozen_param,
+    gap_param,
+    limit_param,
+    mean_kinetic_param,
+)
+from rules.predicate import matches
+from rules.register import Sensor, Span
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.tablerow import as_on, one_side, taken_over
+
+if TYPE_CHECKING:
+    from rules.facts import FactValue
+    from rules.layout import Words
+    from rules.pack import Bundle
+    from rules.predicate import Scoped
+    from rules.register import Facility, Scope
+    from rules.rule import Rule
+
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4}
+"""Blocks of a series stand in this order: what every row touches comes first."""
+SORTS = 4_096
+"""Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
+_OWN = {
+    "tag": "", "area": "", "against": None, "serial": None, "calibration": None, "config_hash": None, "from_": None,
+}  # fmt: skip
+"""What tells a sensor from others of its sort; no rule looks at it."""
+_alike = itemgetter(*(name for name in Sensor.model_fields if name not in _OWN))
+
+
+@dataclass(frozen=True)
+class Use:
+    """One rule on sensors of one sort."""
+
+    kind: int
+    rule: Rule
+    rank: int
+    """The rule's place in the bundle's order by id."""
+    params: Words
+    low: float = -math.inf
+    high: float = math.inf
+    limits: tuple[LimitUsed, ...] = ()
+
+    @functools.cached_property
+    def key(self) -> bytes:
+        """Return the bytes of the parameters."""
+        return self.params.tobytes()
+
+
+@dataclass(frozen=True)
+class Watched:
+    """All that a bundle says of sensors of one sort."""
+
+    uses: tuple[Use, ...]
+    program: Words
+    """PROGRAM, without the calls behind it."""
+    ring_room: int
+    blank_state: Words
+    blank_tails: Words
+    no_room: tuple[str, ...]
+    """Of each rule that the limits leave no room: what stands against what."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Sort:
+    """What decides which rules watch a sensor."""
+
+    bundle: Bundle
+    scopes: tuple[Scope, ...]
+    delivery: int
+    facts: dict[str, FactValue]
+    sensor: Sensor
+    """Without what is its own."""
+
+
+_known: dict[tuple[object, ...], Watched] = {}
+"""What decides -> what was found."""
+
+
+class Registered:
+    """The sensors of one facility as rules see them."""
+
+    def __init__(self, facility: Facility, bundle: Bundle) -> None:
+        self.facility = facility
+        self._bundle = bundle
+        self._facts = RegisteredFacts(facility)
+        self._scopes = tuple(facility.scopes)
+        self._common = (bundle.sha256, self._scopes, facility.delivery)
+        self._around: dict[int, tuple[object, ...]] = {}
+        self._asked: dict[tuple[int, int], Watched] = {}
+
+    def watched(self, sensor: Sensor, at_ms: int) -> Watched:
+        """Return what watches one of the facility's sensors with the facts in force at an instant."""
+        area = self._facts.area(sensor, at_ms)
+        asked = (id(sensor), id(area))
+        if asked in self._asked:
+            return self._asked[asked]
+        around = self._around.get(id(area))
+        if around is None:
+            facts = self._facts.around(area)
+            around = tuple(tuple(value) if isinstance(value, list) else value for value in facts.values())
+            self._around[id(area)] = around
+        key = (*self._common, around, _alike(sensor.__dict__))
+        found = _known.get(key)
+        if found is None:
+            if len(_known) >= SORTS:
+                _known.clear()
+            alike = sensor.model_copy(update=_OWN)
+            facts = self._facts.of(sensor, at_ms)
+            found = _known[key] = _watched(_Sort(self._bundle, self._scopes, self.facility.delivery, facts, alike))
+        self._asked[asked] = found
+        return found
+
+
+def _watched(sort: _Sort) -> Watched:
+    """Return the rules on a sort of sensors with their parameters, silences first, and the numbers of their program."""
+    sensor, facts, bundle = sort.sensor, sort.facts, sort.bundle
+    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+    low_range, high_range = -math.inf, math.inf
+    found: list[Use] = []
+    without: list[str] = []
+    for rank, rule in enumerate(bundle.rules):
+        if rule.stage not in {"live", "shadow"} or not matches(rule, sort, facts):
+            continue
+        if isinstance(rule, LimitRule | CumulativeRule):
+            narrowed = _narrowed(rule, sensor, facts, bundle)
+            if narrowed is None:
+                continue
+            low, high, _ = narrowed
+            if low >= high:
+                without.append(f"together with {rule.id} nothing is left between low {low:g} and high {high:g}")
+                continue
+            if isinstance(rule, CumulativeRule):
+                single = _single(rule, sort)
+                found.append(
+                    Use(
+                        CUMULATIVE,
+                        rule,
+                        rank,
+                        cumulative_param(rule, low, high, interval, sort.delivery, single),
+                        *narrowed,
+                    )
+                )
+                continue
+            own = as_on(rule, facts, bundle)
+            found.append(Use(LIMIT, rule, rank, limit_param(own, low, high, interval, sort.delivery), *narrowed))
+            if rule.excludes:
+                low_range, high_range = max(low, low_range), min(high, high_range)
+        elif isinstance(rule, DifferenceRule):
+            continue  # of a pair of sensors: `rules.plan`
+        elif isinstance(rule, FrozenRule):
+            found.append(Use(FROZEN, rule, rank, frozen_param(rule, sensor, interval, sort.delivery)))
+        elif isinstance(rule, MeanKineticRule):
+            above = LimitUsed(
+                name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
+            )
+            numbers = mean_kinetic_param(rule, interval, sort.delivery)
+            found.append(Use(MEAN_KINETIC, rule, rank, numbers, high=rule.above, limits=(above,)))
+        elif sensor.interval is not None or rule.threshold is not None:
+            found.append(Use(GAP, rule, rank, gap_param(rule, interval, sort.delivery)))
+    uses = tuple(sorted(found, key=lambda one: ORDER[one.kind]))
+    specs = [KINDS[use.kind] for use in uses]
+    room = ring.capacity(interval) + layout.SLACK_ROWS
+    program = {
+        "interval": interval, "delivery": sort.delivery, "range_low": low_range, "range_high": high_range,
+        "ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(uses),
+    }  # fmt: skip
+    return Watched(
+        uses, layout.PROGRAM.block(program), room,
+        np.concatenate([layout.SERIES.blank(), *(spec.state.blank() for spec in specs)]),
+        np.concatenate([np.zeros(0, np.int64), *(spec.state.blank() for spec in specs if spec.again)]),
+        tuple(without),
+    )  # fmt: skip
+
+
+def single_of(
+    rule: CumulativeRule, facility: Facility | Scoped, facts: dict[str, FactValue], bundle: Bundle
+) -> LimitRule | None:
+    """Return the rule whose occurrences a cumulative rule leaves out, if it watches the sensor that `facts` describe."""
+    other = None if rule.idle_while is None else bundle.rule(rule.idle_while)
+    watching = isinstance(other, LimitRule) and other.stage in {"live", "shadow"} and matches(other, facility, facts)
+    return other if watching and isinstance(other, LimitRule) else None
+
+
+def _single(rule: CumulativeRule, sort: _Sort) -> tuple[LimitRule, Words] | None:
+    other = single_of(rule, sort, sort.facts, sort.bundle)
+    bounds = None if other is None else bounds_of(other, sort.sensor, sort.facts, sort.bundle)
+    if other is None or bounds is None:
+        return None
+    interval = sort.sensor.interval or UNREGISTERED_INTERVAL_MS
+    return other, limit_param(as_on(other, sort.facts, sort.bundle), bounds[0], bounds[1], interval, sort.delivery)
+
+
+def bounds_of(
+    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
+    """Resolve a limit rule's bounds for a sensor; None where they are unknown.
+
+    No limit is registered (U3), or the registered ones leave the rule no room: bounds are never turned inside out.
+    """
+    found = _narrowed(rule, sensor, facts, bundle)
+    return None if found is None or found[0] >= found[1] else found
+
+
+def contradictions(registered: Registered) -> list[Fault]:
+    """Return where registered limits leave a rule no room: whatever is measured there, nothing could be judged."""
+    return [
+        Fault(f"/sensors/{i}/limits", "no_room", text)
+        for i, sensor in enumerate(registered.facility.sensors)
+        for text in registered.watched(sensor, sensor.from_ or 0).no_room
+    ]
+
+
+def _narrowed(
+    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
+    origin, edition = "rule", None
+    span: Span | None
+    taken: dict[str, float] = {}
+    if isinstance(rule.limits.from_, Span):
+        span, edition = rule.limits.from_, f"{rule.id} {rule.version}"
+    elif rule.limits.from_ == "sensor":
+        span, origin = one_side(sensor.limits, rule.limits.side), "register"
+    elif rule.limits.from_ == "range":
+        span, origin = sensor.range, "register range"
+    else:
+        row = bundle.tables[rule.limits.from_].lookup(facts)
+        if row is None:
+            return None
+        span, origin, edition = row.limit, rule.limits.from_, row.edition
+        taken = taken_over(row, sensor)
+    if span is None or (span.low is None and span.high is None):
+        return None
+    low = taken.get("low", -math.inf if span.low is None else span.low)
+    high = taken.get("high", math.inf if span.high is None else span.high)
+    where = {"low": (origin, edition), "high": (origin, edition)} | dict.fromkeys(taken, ("register", None))
+    if rule.limits.narrower and sensor.limits:
+        if sensor.limits.low is not None and sensor.limits.low > low:
+            low, where["low"] = sensor.limits.low, ("register", None)
+        if sensor.limits.high is not None and sensor.limits.high < high:
+            high, where["high"] = sensor.limits.high, ("register", None)
+    used = tuple(
+        LimitUsed(name=name, value=value, unit=sensor.unit, origin=where[name][0], edition=where[name][1])
+        for name, value in (("low", low), ("high", high))
+        if math.isfinite(value)
+    )
+    return low, high, used
