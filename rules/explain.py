@@ -17,6 +17,7 @@ from rules.evaluate import fold_one
 from rules.explainparts import ROWS, row_json, rule_json, said_json
 from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
+from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
@@ -71,9 +72,15 @@ class Explanation:
         return self.line is not None and self.line.watch.numbers is not None
 
     @property
+    def subject(self) -> dict[str, str]:
+        """Return the subject of the alarms explained."""
+        about = {} if self.line is None else self.line.watch.about
+        return about or {"tag": self.tag}
+
+    @property
     def standing_alarm(self) -> Alarm | None:
         """Return the alarm of the series that stands, or None."""
-        own = [a for a in self.alarms if a.subject == {"tag": self.tag} and a.end is None and a.status != "retracted"]
+        own = [a for a in self.alarms if a.subject == self.subject and a.end is None and a.status != "retracted"]
         return own[-1] if own else None
 
     @property
@@ -87,6 +94,8 @@ class Explanation:
         if self.rule is None or numbers is None:
             return []
         own = f"{self.rule.id} {self.rule.version}"
+        if isinstance(numbers, PairNumbers):
+            numbers = numbers.limits
         if isinstance(numbers, LimitNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]
             low, high, watched = numbers.range
@@ -125,7 +134,7 @@ class Explanation:
             "rule": rule or {"id": self.rule_id},
             "packs": self.packs,
             "facility": self.facility,
-            "subject": {"tag": self.tag},
+            "subject": self.subject,
             "at": format_instant(self.at),
             "register": {"version": self.version, "facts": {} if line is None else self.facts()},
             "watched": self.watched,
@@ -209,7 +218,7 @@ def explain(
             "subject", [Fault("/subject", "unknown_subject", f"{rule_id} is about series: name one with --tag")]
         )
     watched = [t for t, line in sorted(tracer.lines.items()) if line.watch.numbers is not None]
-    tags = [tag] if tag is not None else watched or sorted(tracer.lines)
+    tags = _named(tracer, tag) if tag is not None else watched or sorted(tracer.lines)
     found = [_explain(tracer, t, at, changes) for t in tags[:SUBJECTS]]
     return found, max(0, len(tags) - SUBJECTS)
 
@@ -238,12 +247,19 @@ def _failed(rule: str, changes: list[Change]) -> bool:
     return any(alarm.end is None for alarm in failures)
 
 
+def _named(tracer: Tracer, tag: str) -> list[str]:
+    """Return the lines that a tag names: its own, or the pairs that read it."""
+    numbers = {name: line.watch.numbers for name, line in tracer.lines.items()}
+    pairs = [name for name, own in sorted(numbers.items()) if isinstance(own, PairNumbers) and tag in own.tags]
+    return pairs or [tag]
+
+
 def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explanation:
     rule = tracer.bundle.rule(tracer.rule_id)
     line = tracer.lines.get(tag)
     packs = tracer.bundle.sha256
     answer = Explanation(rule, tracer.rule_id, packs, tracer.name, tag, at, tracer.version, line, seeded=tracer.seeded)
-    places: list[dict[str, str]] = [{"tag": tag}, {}]
+    places: list[dict[str, str]] = [answer.subject, {}]
     if line is not None:
         places.append({"area": line.watch.sensor.area})
     own = [c for c in changes if c.rule == tracer.rule_id and c.subject in places]

@@ -128,7 +128,7 @@ def answer(e: Explanation, lang: Lang) -> str:  # noqa: PLR0911 - one return a c
 
 def _quiet(e: Explanation, lang: Lang) -> str:
     say = speaker(lang)
-    past = [a for a in e.alarms if a.subject == {"tag": e.tag} and a.end is not None]
+    past = [a for a in e.alarms if a.subject == e.subject and a.end is not None]
     text = (
         say(
             f"; the last alarm ended at {format_instant(past[-1].end or 0)}",

@@ -25,6 +25,8 @@ FACTS: dict[str, type] = {
     "area.shipment_type": str,
     "area.water": str,
     "area.pharmacopoeia": str,
+    "place.kind": str,
+    "place.grade": str,
     "area.floor_m2": float,
     "area.height_m": float,
     "area.rack_height_m": float,
@@ -41,7 +43,9 @@ FACTS: dict[str, type] = {
     "sensor.pinned": bool,
     "sensor.compensated": bool,
 }
-"""The closed list of facts that `applies_to` and table rows may name, with their types: text, several texts, number or flag."""
+"""The closed list of facts that `applies_to` and table rows may name, with their types: text, several texts, number or flag.
+
+`place` is the other room of a pressure pair: only rules of kind `difference` and their tables have it."""
 
 
 def in_force(facility: Facility, at_ms: int) -> list[Sensor]:

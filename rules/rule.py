@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic; of rare records (rules/rare): count, follow_up, register_check.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference; of rare records (rules/rare): count, follow_up, register_check.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 """
 
@@ -328,6 +328,36 @@ class MeanKineticRule(RuleBase):
         return self
 
 
+class PairLimits(Strict):
+    """Between what a difference must lie, in the unit of its inputs.
+
+    `from`: a literal span, or the name of a table of the bundle. `narrower: register` takes the lower bounds of the cascade
+    and of the pressure-difference sensor where they are stricter.
+    """
+
+    from_: str | Span = Field(alias="from")
+    narrower: Literal["register"] | None = None
+    inclusive: Flag = False
+
+
+class DifferenceRule(RuleBase):
+    """The difference of two values (kind `difference`): pressure pairs, and sensors that measure the same."""
+
+    kind: Literal["difference"]
+    pairs: Literal["cascades", "redundant"]
+    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area."""
+    limits: PairLimits
+    when: OpenWhen = OpenWhen()
+    clear: ClearWhen = ClearWhen()
+    max_age_intervals: Number = Field(default=2.0, ge=1, le=100)
+    """A partner's value older than this many intervals of the slower input makes the difference unknown."""
+
+    @property
+    def excludes(self) -> bool:
+        """Return False: values outside are excluded from no other rule."""
+        return False
+
+
 class CountRule(RuleBase):
     """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
 
@@ -371,6 +401,6 @@ class RegisterCheckRule(RuleBase):
 
 RareRule = CountRule | FollowUpRule | RegisterCheckRule
 """Kinds that plain Python folds (rules/rare)."""
-SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule
+SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]

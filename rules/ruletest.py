@@ -173,12 +173,16 @@ def _excluding(bundle: Bundle) -> list[Rule]:
     return [other for other in bundle.rules if isinstance(other, LimitRule) and other.excludes]
 
 
+def until_of(test: RuleTest, records: list[LogRecord]) -> int:
+    """Return to where a test moves the clock: its `until`, at least just behind the last record, so that pairs decide it."""
+    return max(records[-1].received + 1, BEGIN_MS + (test.until or 0))
+
+
 def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
     """Return the changes of `rule` that a test gives; the bundle is `around` it."""
-    engine = Engine(around(rule, bundle))
-    changes = [change for record in records_of(rule, test) for change in engine.fold(record)]
-    if test.until is not None:
-        changes += engine.advance(0, BEGIN_MS + test.until)
+    engine, records = Engine(around(rule, bundle)), records_of(rule, test)
+    changes = [change for record in records for change in engine.fold(record)]
+    changes += engine.advance(0, until_of(test, records))
     return [change for change in changes if change.rule == rule.id]
 
 

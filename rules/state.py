@@ -11,7 +11,8 @@ import numpy as np
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
-from rules.kinds import gap
+from rules.kept import Kept
+from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT
@@ -77,7 +78,10 @@ class FacilityState:
     registered: dict[str, int] = field(default_factory=dict)
     """When each tag came into force: silence is counted from there."""
     left: dict[str, int] = field(default_factory=dict)
-    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again."""
+    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again.
+
+    So with pairs that are no longer watched, by rule and name; no tag has a space.
+    """
     unknown_tags: int = 0
     batches: Batches = field(default_factory=Batches)
     repeated: int = 0
@@ -98,10 +102,12 @@ class FacilityState:
     """The same memory as `words`, as floats; so with the next two."""
     tail_floats: Floats = field(default_factory=_no_floats)
     ring_floats: Floats = field(default_factory=_no_floats)
+    kept: list[Kept] = field(default_factory=list)
+    """What each pair keeps of its inputs."""
     due: Words = field(default_factory=_nothing)
-    """The earliest decision by the clock of each series; follows from the rest, as the next one does."""
+    """The earliest decision by the clock of each series, then of each pair; follows from the rest, as the next one does."""
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
-    """Whether each series is silent."""
+    """Whether each series is silent; a pair never is."""
     next_due: int = NEVER
     floor: int = NONE
     """When registered facts or the front door last changed what is due; a move of time, so in no snapshot."""
@@ -153,16 +159,34 @@ class FacilityState:
         self.rings = np.zeros(plan.ring_words, np.int64)
         self.floats, self.tail_floats = self.words.view(np.float64), self.tails.view(np.float64)
         self.ring_floats = self.rings.view(np.float64)
-        self.due, self.silent = np.full(len(plan.sensors), NEVER), np.zeros(len(plan.sensors), np.uint8)
+        count = len(plan.sensors) + len(plan.pairs)
+        self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
+        self.kept = [Kept() for _ in plan.pairs]
 
     def refresh(self, slot: int) -> None:
         """Note what is due for a series after one of its instances was changed."""
         kernels.refresh(self.planned.params, self.planned.where, slot, self.words, self.due, self.silent)
 
+    def refresh_pair(self, pair: Instance) -> None:
+        """Note what is due for a pair."""
+        x = pair.state
+        due = min(self.words[x + difference.WAITS], self.words[x + difference.STATE["due"].start])
+        self.due[len(self.planned.sensors) + pair.place] = due
+
     def refresh_all(self) -> None:
-        """Note what is due for every series."""
+        """Note what is due for every series and pair."""
         for slot in range(len(self.planned.sensors)):
             self.refresh(slot)
+        for pair in self.planned.pairs:
+            self.refresh_pair(pair)
+
+    def newest_of(self, instance: Instance) -> int:
+        """Return the newest event time that an instance was decided with."""
+        return self.of(instance, "seen_t") if instance.slots else self.of_series("last_t", instance.slot)
+
+    def tail_of(self, instance: Instance) -> int:
+        """Return the newest event time that an instance is not decided again for."""
+        return self.of(instance, "floor") if instance.slots else self.of_series("gone_t", instance.slot)
 
     def refresh_due(self) -> bool:
         """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places).

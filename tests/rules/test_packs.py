@@ -32,6 +32,8 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cleanroom.a-fine",
         "cleanroom.b-particles",
         "cleanroom.c-particles",
+        "cleanroom.pressure-low",
+        "cleanroom.pressure-reversed",
         "cold-chain.ambient-store-out",
         "cold-chain.freeze-60min",
         "cold-chain.freeze-cumulative",
