@@ -2,6 +2,8 @@
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference; of rare records (rules/rare): count, follow_up, register_check.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
+
+Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
 """
 
 from __future__ import annotations
