@@ -85,6 +85,8 @@ class Custody:
         self.wanted: frozenset[int] = frozenset()
         self.wanted_since = monotonic()
         self.restoring_since: float | None = None
+        self.restoring_moved = 0.0
+        """When a restore last got a step further: read the state, or put one more facility back."""
         self.stamp = 0
         """Seeks completed; a fetch carries the count it began with."""
         self.seek: Callable[[Mapping[int, int]], Awaitable[None]] = _no_consumer
@@ -364,7 +366,7 @@ class Custody:
             self.positioned([tenure.partition])
 
     async def _open(self, wanted: frozenset[int], committed: dict[int, int | None]) -> None:
-        self.restoring_since = monotonic()
+        self.restoring_since = self.restoring_moved = monotonic()
         missing = sorted(p for p in wanted if p not in self.tenures)
         tenures: dict[int, Tenure] = {}
         begun: set[int] = set()
@@ -375,6 +377,7 @@ class Custody:
             rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
             bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
             changes = await log_bounds(self._clients, self.settings.alarms_topic, missing, self._kinds)
+            self._moved()
             await ensure_not_regrown(self._clients, self.settings.log_topic, rows, bounds, self._kinds)
             for partition, tenure in tenures.items():
                 state = rows.pop(partition)
@@ -382,7 +385,7 @@ class Custody:
                 away = {*tenure.ward.quarantined, *([suspect.facility] if suspect is not None else [])}
                 start = await restore_partition(
                     self.fold, state, committed.get(partition), bounds[partition], away,
-                    published=changes[partition][1] > 0,
+                    published=changes[partition][1] > 0, moved=self._moved,
                 )  # fmt: skip
                 for facility, standing in tenure.ward.quarantined.items():
                     tenure.ward.tell(standing, "held")
@@ -406,6 +409,9 @@ class Custody:
         self.restoring_since = None
         self._sensor.restored(elapsed, len(missing))
         _log.info("restored partitions %s in %.2f s, %d bytes of state", missing, elapsed, read)
+
+    def _moved(self) -> None:
+        self.restoring_moved = monotonic()
 
     async def _suspect(self, tenure: Tenure, state: StateRows, bounds: tuple[int, int]) -> Suspect | None:
         """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
