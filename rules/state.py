@@ -14,7 +14,7 @@ from rules.batches import Batches
 from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS
-from rules.layout import NEVER, NONE
+from rules.layout import DIFFERENCE, NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
 from rules.rare.store import NOTHING, Rare
@@ -243,7 +243,7 @@ class FacilityState:
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
-                layouts={} if plan is None else stored.LAYOUTS,
+                layouts={} if plan is None else stored.layouts_of(plan),
                 arrays={}
                 if plan is None
                 else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
@@ -279,7 +279,8 @@ def _some(keys: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, s
 
 
 def _keys(plan: Plan | None) -> dict[str, list[tuple[str, str]]]:
-    """Return the instances of each kind, in the order of the arrays."""
-    return (
-        {} if plan is None else {KINDS[kind].name: [one.key for one in found] for kind, found in plan.by_kind.items()}
-    )
+    """Return the instances of each kind, in the order of the arrays; pairs are named where there are any."""
+    if plan is None:
+        return {}
+    kinds = {KINDS[kind].name: found for kind, found in plan.by_kind.items() if found or kind != DIFFERENCE}
+    return {name: [one.key for one in found] for name, found in kinds.items()}

@@ -31,7 +31,13 @@ LAYOUTS: dict[str, Layout] = {
     "inputs": [("rows", "<i8", [INPUTS])],
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
+_OF_PAIRS = frozenset({"difference", "inputs"})
 COLOURS = len(Severity)
+
+
+def layouts_of(plan: Plan) -> dict[str, Layout]:
+    """Return the layouts of a facility's snapshot: without pairs it is that of the release before them, byte for byte."""
+    return LAYOUTS if plan.pairs else {name: LAYOUTS[name] for name in LAYOUTS if name not in _OF_PAIRS}
 
 
 def ring_rows(plan: Plan, words: Words, rings: Words, slot: int) -> Words:
@@ -51,6 +57,8 @@ def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
     found = {"series": ("series", headers), "rings": ("row", np.concatenate(rows) if rows else headers[:0])}
     for kind, instances in plan.by_kind.items():
         spec = KINDS[kind]
+        if spec.name in _OF_PAIRS and not instances:
+            continue
         inside = np.arange(spec.state.words)
         found[f"{spec.name}_head"] = (spec.name, state.words[_starts([one.state for one in instances]) + inside])
         if spec.again:
