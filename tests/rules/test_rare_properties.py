@@ -157,8 +157,10 @@ def kinds_of(log, changes):
             yield change.rule, "cleared by the register"
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(1_500)
 def test_the_random_logs_reach_what_the_rules_can_say():
+    """Slow: 1,500 logs, and what they reach changes only with the strategies of this file and with the rules."""
     seen: Counter[tuple[str, str]] = Counter()
     counted: Counter[str] = Counter()
 
