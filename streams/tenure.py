@@ -421,7 +421,13 @@ class Tenure:
             detail = f"its state cannot be written, and a start folds it anew from offset {self._state.low}: {why}"
             self.reject(
                 Rejected(
-                    self.partition, folded - 1, self.last_received, facility, "state_unwritten", detail[:1000], b""
+                    self.partition,
+                    max(0, folded - 1),
+                    self.last_received,
+                    facility,
+                    "state_unwritten",
+                    detail[:1000],
+                    b"",
                 )
             )
 
