@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.stores import Cluster
 
+# Until all is collected nothing of what is made goes away: looking for it took three seconds of nine, in every process.
+gc.disable()
 # No deadline: a kernel that is compiled or a busy machine is no failure of the code.
 _BUSY = [HealthCheck.too_slow]
 settings.register_profile("dev", deadline=None, suppress_health_check=_BUSY)
@@ -129,6 +132,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
     ranks = {name: rank for rank, name in enumerate(FIRST)}
     items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, among what the tests make, and less often than for a small program."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)
