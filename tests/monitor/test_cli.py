@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
+from monitor import cli
 from monitor.cli import COMMANDS, for_terminal, main
 
 if TYPE_CHECKING:
@@ -87,3 +89,20 @@ def test_a_port_that_cannot_be_is_a_usage_fault(capsys: pytest.CaptureFixture[st
         main([command, "--port", port])
     assert ended.value.code == 2
     assert "--port" in capsys.readouterr().err
+
+
+def test_garbage_is_looked_for_again_once_a_command_is_imported_and_not_among_its_parts() -> None:
+    frozen = gc.get_freeze_count()
+    try:
+        assert cli._imported("monitor.commands.schema").app
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > frozen
+        with pytest.raises(ModuleNotFoundError):
+            cli._imported("monitor.commands.none_of_ours")
+        assert gc.isenabled()
+        gc.disable()
+        assert cli._imported("monitor.commands.schema").app
+        assert not gc.isenabled(), "whoever forbade it is right"
+    finally:
+        gc.enable()
+        gc.unfreeze()
