@@ -21,7 +21,7 @@ from monitor.archive.figures import Figures
 from monitor.archive.lease import LeaseHeldError, Tenancy
 from monitor.archive.pending import Pending
 from monitor.archive.source import LogDroppedError, cluster_id, open_source
-from monitor.archive.takeover import begin
+from monitor.archive.takeover import begin, ensure_not_regrown, resumed
 from monitor.archive.writer import MovedError, Writer
 from monitor.store.session import StoreDownError
 from monitor.store.tables import ArchiveChunk
@@ -121,7 +121,7 @@ class Archiver:
         """Archive until `stop` is set; then what is in hand is archived and the lease released.
 
         Raises:
-            TopicsError, OtherClusterError, LogShorterError: going on would mix or miss something; operators are told.
+            TopicsError, OtherClusterError, LogShorterError, LogRegrownError: going on would mix or miss something; operators are told.
         """
         while not stop.is_set():
             try:
@@ -152,6 +152,9 @@ class Archiver:
         cluster = cluster_id(self._kafka)
         ends = source.ends()
         offsets, lost = begin(self._store, self._tenancy, cluster, ends, self._now())
+        source.seek(offsets)
+        ensure_not_regrown(self._store, self._settings.folder, source, ends)
+        resumed(self._store, self._now())
         source.seek(offsets)
         self._pending = {
             (topic, partition): Pending(cluster, topic, partition, offset, offset)

@@ -219,6 +219,13 @@ def _of(unit: Unit) -> tuple[Any, ...]:
     )
 
 
+def newest(session: Session, topic: str, partition: int) -> Chunk | None:
+    """Return the file that holds the newest archived record of a partition, None if it has none."""
+    here = ArchiveChunk.topic == topic, ArchiveChunk.partition == partition
+    row = session.scalar(select(ArchiveChunk).where(*here).order_by(ArchiveChunk.last_offset.desc()).limit(1))
+    return None if row is None else _chunk(row, min(clusters(session), default=""))
+
+
 def _chunk(row: ArchiveChunk, cluster: str) -> Chunk:
     return Chunk(
         place=Place(cluster, row.topic, row.partition, row.facility, row.hour_ms),

@@ -48,6 +48,16 @@ class LogShorterError(ContractError):
     )
 
 
+class LogRegrownError(ContractError):
+    """A topic lost its end and grew again: other records stand where archived ones stood."""
+
+    code: ClassVar[str] = "log_regrown"
+    action: ClassVar[str] = (
+        "Records that were archived are gone from Kafka. Stop gateway, workers and archiver, delete nothing, and read docs/state.md, "
+        "the part about a log that lost its end."
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Ends:
     """Where a partition begins and ends in Kafka."""
@@ -92,6 +102,28 @@ class Source:
         except OffsetOutOfRangeError as error:
             raise LogDroppedError(f"Kafka has dropped what is to be read next: {error}") from error
         return {self._places[place]: [raw_of(record) for record in batch] for place, batch in found.items()}
+
+    def first_from(self, where: Where, offset: int, end: int) -> RawRecord | None:
+        """Return the first committed record of a partition from an offset on; None if there is none before `end`.
+
+        Every partition has been positioned before (kafka-python's poll gives nothing while one is not), and the position of
+        this one is lost by it: `seek` comes before and after.
+
+        Raises:
+            LogDroppedError: retention has taken the offset meanwhile.
+        """
+        (place,) = (place for place, known in self._places.items() if known == where)
+        others = [other for other in self._places if other != place]
+        self._consumer.pause(*others)
+        try:
+            self._consumer.seek(place, offset)
+            while (self._consumer.position(place, timeout_ms=POSITION_MS) or 0) < end:
+                for record in self.poll(POSITION_MS / 1000).get(where, []):
+                    if record.offset >= offset:
+                        return record
+        finally:
+            self._consumer.resume(*others)
+        return None
 
     def positions(self) -> dict[Where, int]:
         """Return the offset behind what was read of each partition, transaction markers and aborted records included."""

@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import logging
+from collections import deque
 from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import select
 
 from monitor.archive import alarms, index
-from monitor.archive.source import LogShorterError
+from monitor.archive.chunkfile import ChunkDamagedError, open_chunk
+from monitor.archive.source import LogRegrownError, LogShorterError
 from monitor.store.tables import ArchiveSpan, ConsumerOffset
 from rules.errors import ContractError
+from rules.instants import format_instant
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from sqlalchemy.orm import Session
 
+    from monitor.archive.chunkfile import RawRecord
     from monitor.archive.lease import Tenancy
-    from monitor.archive.source import Ends, Where
+    from monitor.archive.source import Ends, Source, Where
     from monitor.store.session import Store
+
+log = logging.getLogger("offsite.archiver")
 
 
 class OtherClusterError(ContractError):
@@ -61,8 +70,50 @@ def begin(
             elif stored[where] < end.begin:
                 lost[where] = end.begin - stored[where]
                 _skip(session, where, stored[where], end.begin, now_ms)
-        alarms.close_all(session, alarms.STOPPED, now_ms)
     return offsets, lost
+
+
+def ensure_not_regrown(store: Store, folder: Path, source: Source, ends: dict[Where, Ends]) -> None:
+    """Look whether Kafka still holds the newest archived record of each partition, byte for byte.
+
+    A topic that lost its end (its only broker lost power) grows again over the same offsets; bounds alone do not show it. Nothing
+    is said of a record that retention took, nor of one in a file that cannot be read: `offsite archive verify` tells of that.
+
+    Raises:
+        LogRegrownError: another record stands there, or none.
+        LogDroppedError: retention took it just now.
+    """
+    for where, end in sorted(ends.items()):
+        with store.reading() as session:
+            chunk = index.newest(session, *where)
+        if chunk is None or not end.begin <= chunk.last_offset < end.end:
+            continue
+        try:
+            ((kept, _),) = deque(open_chunk(folder, chunk), maxlen=1)
+        except ChunkDamagedError as error:
+            log.warning("%s/%d: its newest archived record cannot be compared with Kafka's: %s", *where, error)
+            continue
+        held = source.first_from(where, chunk.last_offset, end.end)
+        if held != kept:
+            raise LogRegrownError(_instead(where, kept, held))
+
+
+def resumed(store: Store, now_ms: int) -> None:
+    """Close what operators were told of an archiver that stopped: nothing stands against going on."""
+    with store.writing() as session:
+        alarms.close_all(session, alarms.STOPPED, now_ms)
+
+
+def _instead(where: Where, kept: RawRecord, held: RawRecord | None) -> str:
+    topic, partition = where
+    was = f"{topic}/{partition}: the record at offset {kept.offset}, appended at {_at(kept)}, was archived"
+    if held is None or held.offset != kept.offset:
+        return f"{was}; Kafka holds none there now"
+    return f"{was}; another one stands there now, appended at {_at(held)}"
+
+
+def _at(record: RawRecord) -> str:
+    return format_instant(record.timestamp) if record.hour_ms else f"{record.timestamp} ms"
 
 
 def _new(session: Session, cluster: str, where: Where, offset: int) -> None:

@@ -19,11 +19,12 @@ from monitor.archive.chunkfile import ALL, RawRecord, raw_of
 from monitor.archive.index import Selection
 from monitor.archive.merge import UnitReader
 from monitor.archive.reader import ArchiveReader
-from monitor.archive.source import LogShorterError
+from monitor.archive.source import LogRegrownError, LogShorterError
 from monitor.archive.takeover import OtherClusterError
 from monitor.archive.verify import verify
 from monitor.store.desk_tables import OperatorAlarm
 from monitor.store.tables import ArchiveChunk, ArchiveWaste, ConsumerOffset
+from streams import admin
 from streams.dump import open_log
 from streams.topics import ALARMS, LOG
 from tests.coldlog import excursion
@@ -261,6 +262,57 @@ def test_offsets_of_another_cluster_and_a_shorter_log_are_refused(store, kafka_s
             row.next_offset = next(span.end for span in index.spans(session, LOG) if span.partition == row.partition)
     with archiving(store, kafka_settings, folder):
         until("the alarms are closed", lambda: not open_alarms(store))
+
+
+def grown_again(kafka, records):
+    """Lose the log and let it grow again, over the same offsets and beyond."""
+    topic = kafka.topic(LOG)
+    with admin.admin_client(kafka) as client:
+        client.delete_topics([topic])
+        until("the topic is gone", lambda: topic not in client.list_topics())
+    admin.create(kafka)
+    with producing(kafka) as producer:
+        send(producer, topic, records)
+
+
+def test_a_log_that_lost_its_end_and_grew_again_is_refused_and_nothing_of_it_is_archived(store, kafka_settings, folder):
+    records = excursion("BJ-SIX", partition=0).records
+    with producing(kafka_settings) as producer:
+        send(producer, kafka_settings.topic(LOG), records[:4])
+    with archiving(store, kafka_settings, folder):
+        until("archive of all", lambda: archived(store, kafka_settings))
+    before = in_archive(store, folder, LOG)
+    newest = max(raw.offset for _, raw in before)
+    grown_again(kafka_settings, [*records[:5], *records])
+    for _ in range(2):
+        with archiving(store, kafka_settings, folder) as worker:
+            (error,) = until("refusal", lambda worker=worker: worker.failed)
+        assert isinstance(error, LogRegrownError)
+        assert error.exit_code == 4
+        assert f"log/0: the record at offset {newest}" in str(error).replace(LOG, "log")
+        assert "another one stands there now" in str(error)
+        (alarm,) = open_alarms(store)
+        assert (alarm.code, alarm.subject, str(error)) == ("archive_stopped", "log_regrown", alarm.detail)
+    assert in_archive(store, folder, LOG) == before
+
+
+def test_the_newest_record_is_compared_at_every_start_and_one_that_cannot_be_read_stops_nothing(
+    store, kafka_settings, folder, caplog
+):
+    records = excursion("BJ-SIX", partition=0).records
+    with producing(kafka_settings) as producer:
+        send(producer, kafka_settings.topic(LOG), records[:4])
+        with archiving(store, kafka_settings, folder):
+            until("archive of all", lambda: archived(store, kafka_settings))
+        with store.reading() as session:
+            chunk = index.newest(session, LOG, 0)
+        assert chunk.last_offset == 3
+        (folder / chunk.path).write_bytes(b"?")
+        send(producer, kafka_settings.topic(LOG), records[4:])
+    with archiving(store, kafka_settings, folder) as worker:
+        until("archive of the rest", lambda: archived(store, kafka_settings))
+    assert worker.failed == []
+    assert "cannot be compared with Kafka's" in caplog.text
 
 
 def open_alarms(store):
