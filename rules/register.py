@@ -162,6 +162,10 @@ class Product(Strict):
     storage: Literal["cold", "cool", "room", "frozen", "cryogenic"]
 
 
+_QUANTITIES, _AREA_KINDS = frozenset(Quantity), frozenset(AreaKind)
+"""Made once: a restore looks at a hundred thousand sensors."""
+
+
 def area_faults(kind: object, grade: object, standard: object, phase: object) -> list[Fault]:
     """Return what does not go with an area's kind, of plain values too; pointers begin at the area."""
     faults = []
@@ -177,7 +181,7 @@ def area_faults(kind: object, grade: object, standard: object, phase: object) ->
 
 def sensor_faults(quantity: object, unit: object, against: object) -> list[Fault]:
     """Return what does not go with a sensor's quantity, of plain values too; pointers begin at the sensor."""
-    if not isinstance(quantity, str) or quantity not in set(Quantity):
+    if not isinstance(quantity, str) or quantity not in _QUANTITIES:
         return []
     faults = []
     wanted = UNITS[Quantity(quantity)]
@@ -190,7 +194,7 @@ def sensor_faults(quantity: object, unit: object, against: object) -> list[Fault
 
 
 def _is_kind_but(kind: object, one: AreaKind) -> bool:
-    return isinstance(kind, str) and kind != one and kind in set(AreaKind)
+    return isinstance(kind, str) and kind != one and kind in _AREA_KINDS
 
 
 def _refuse(faults: list[Fault]) -> None:

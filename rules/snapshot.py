@@ -79,6 +79,15 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
 
 
+class _Format(msgspec.Struct):
+    """The member that says how the others are to be read."""
+
+    format: int | None = None
+
+
+_FORMATS, _BODIES = msgspec.msgpack.Decoder(_Format), msgspec.msgpack.Decoder(Body)
+
+
 def sealed(body: Body) -> bytes:
     """Return the snapshot of a body. Equal bodies give equal bytes.
 
@@ -104,9 +113,10 @@ def open_snapshot(snapshot: bytes) -> tuple[Body, bool]:
     if hashlib.sha256(packed).digest() != snapshot[4:36]:
         raise SnapshotError("a snapshot's checksum does not fit")
     try:
-        body = msgspec.msgpack.decode(_unpacked(packed))
-        newest = migrated(body)
-        return msgspec.convert(newest, Body), newest is not body
+        raw = _unpacked(packed)
+        if _FORMATS.decode(raw).format == FORMAT:
+            return _BODIES.decode(raw), False
+        return msgspec.convert(migrated(msgspec.msgpack.decode(raw)), Body), True
     except MigrationError as error:
         raise SnapshotError(str(error)) from error
     except (zlib.error, msgspec.MsgspecError, RecursionError) as error:

@@ -18,6 +18,7 @@ from aiokafka.errors import IllegalStateError
 from rules.errors import OffsiteError
 from rules.faults import printable
 from rules.instants import format_instant
+from streams import garbage
 from streams.admission import admit, snapshots_of
 from streams.checkpoint import LogLostError
 from streams.client_kinds import AIOKAFKA
@@ -172,6 +173,7 @@ class Custody:
                 self.guard.forget(tenure.partition)
                 self.fold.drop(tenure.partition)
             if tenures:
+                garbage.given_up()
                 _log.info("released partitions %s", sorted(tenure.partition for tenure in tenures))
 
     async def take(self, partition: int, records: Sequence[RawRecord], stamp: int) -> None:
@@ -374,32 +376,35 @@ class Custody:
             tenures |= {p: self._tenure(p) for p in missing}
             # The fence comes first: only behind it is the state at rest, and its end the end.
             await asyncio.gather(*(tenure.fence() for tenure in tenures.values()))
-            rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
-            bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
-            changes = await log_bounds(self._clients, self.settings.alarms_topic, missing, self._kinds)
-            self._moved()
-            await ensure_not_regrown(self._clients, self.settings.log_topic, rows, bounds, self._kinds)
-            for partition, tenure in tenures.items():
-                state = rows.pop(partition)
-                suspect = await self._suspect(tenure, state, bounds[partition])
-                away = {*tenure.ward.quarantined, *([suspect.facility] if suspect is not None else [])}
-                start = await restore_partition(
-                    self.fold, state, committed.get(partition), bounds[partition], away,
-                    published=changes[partition][1] > 0, moved=self._moved,
-                )  # fmt: skip
-                for facility, standing in tenure.ward.quarantined.items():
-                    tenure.ward.tell(standing, "held")
-                    _log.warning("partition %d: %s is quarantined since offset %d", partition, facility, standing.begin)
-                if suspect is not None:
-                    rejected = admit(tenure.ward, suspect, self.fold, state, start)
-                    if rejected is not None:
-                        tenure.reject(rejected)
-                tenure.ward.snapshots = snapshots_of(tenure.ward, self.fold, state, start)
-                await self._noted(tenure)
-                tenure.begin(start)
-                self._begin_releases(tenure)
-                self.tenures[partition] = tenure
-                begun.add(partition)
+            with garbage.much_is_made():
+                rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
+                bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
+                changes = await log_bounds(self._clients, self.settings.alarms_topic, missing, self._kinds)
+                self._moved()
+                await ensure_not_regrown(self._clients, self.settings.log_topic, rows, bounds, self._kinds)
+                for partition, tenure in tenures.items():
+                    state = rows.pop(partition)
+                    suspect = await self._suspect(tenure, state, bounds[partition])
+                    away = {*tenure.ward.quarantined, *([suspect.facility] if suspect is not None else [])}
+                    start = await restore_partition(
+                        self.fold, state, committed.get(partition), bounds[partition], away,
+                        published=changes[partition][1] > 0, moved=self._moved,
+                    )  # fmt: skip
+                    for facility, standing in tenure.ward.quarantined.items():
+                        tenure.ward.tell(standing, "held")
+                        _log.warning(
+                            "partition %d: %s is quarantined since offset %d", partition, facility, standing.begin
+                        )
+                    if suspect is not None:
+                        rejected = admit(tenure.ward, suspect, self.fold, state, start)
+                        if rejected is not None:
+                            tenure.reject(rejected)
+                    tenure.ward.snapshots = snapshots_of(tenure.ward, self.fold, state, start)
+                    await self._noted(tenure)
+                    tenure.begin(start)
+                    self._begin_releases(tenure)
+                    self.tenures[partition] = tenure
+                    begun.add(partition)
         except asyncio.CancelledError:
             await asyncio.gather(*(t.close() for p, t in tenures.items() if p not in begun), return_exceptions=True)
             raise

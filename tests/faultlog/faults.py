@@ -1,0 +1,262 @@
+"""More than forty faults, a firm each, and the alarms that must come of them, derived by hand from the catalogue.
+
+A row stands every five minutes and comes in the post of its ten minutes, half a minute behind the last row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rules.changes import alarm_id
+from tests.faultlog.plant import MAKER, WHOLESALER, Expected, Firm, Sensor, Span
+from tests.rules.byhand import ms
+
+OUT, RANGE, GAP, FROZEN = (
+    "cold-chain.store-out",
+    "data-integrity.physical-range",
+    "data-integrity.gap",
+    "data-integrity.frozen",
+)
+STORAGE, WARM, COLD = "cold-chain.interval-storage", "cold-chain.warm-10h", "cold-chain.freeze-60min"
+WARM_SUM, COLD_SUM, AMBIENT = (
+    "cold-chain.warm-cumulative",
+    "cold-chain.freeze-cumulative",
+    "cold-chain.ambient-store-out",
+)
+VAPOUR, GLASS, NITROGEN = "cell-storage.vapour-high", "cell-storage.glass-transition", "cell-storage.ln2-low"
+OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent", "water.toc"
+LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
+DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
+COUNT, ERROR = "register.sensor-count", "register.sensor-error"
+
+VACCINES = {"id": "A1", "kind": "cold-room", "floor_m2": 60, "stores": ["vaccine"]}
+OTHERS = VACCINES | {"stores": ["chemical"]}
+LOOP = {"id": "A1", "kind": "water-loop"}
+D1, D2 = ({"id": name, "kind": "cleanroom", "grade": "D", "standard": "cn-gmp-2010"} for name in ("A1", "A2"))
+B1, C1 = ({"id": f"{grade}1", "kind": "cleanroom", "grade": grade, "standard": "cn-gmp-2010"} for grade in "BC")
+TANK = {"id": "A1", "kind": "cryo-tank", "phase": "vapour"}
+T1 = Sensor("T1", "A1", 5.0)
+WIRED = Sensor("T1", "A1", 5.0, facts={"range": {"low": -40, "high": 60}})
+WATER = Sensor("TOC", "A1", 300.0, 20.0, "toc")
+VAPOURS = Sensor("T1", "A1", -180.0, 1.0)
+AIR = Sensor("O2", "A1", 20.9, 0.05, "oxygen")
+DP = Sensor("DP", "B1", 15.0, 0.5, "pressure-difference", {"against": "C1"})
+
+
+def event(at: float, kind: str, stream: str = "audit", **more: Any) -> dict[str, Any]:
+    """Return an event."""
+    return {"stream": stream, "type": kind, "time": ms(at), "source": "LIMS", **more}
+
+
+def posted(at: float, *events: dict[str, Any]) -> tuple[float, str, dict[str, Any]]:
+    """Return a post of events, half a minute behind the instant."""
+    return at + 0.5, "events", {"batch": f"e{at}", "events": list(events)}
+
+
+def cold_room(fault: str, *spans: Span, expected: list[Expected], sensor: Sensor = T1, **more: Any) -> Firm:
+    """Return a firm with a cold room in which no vaccines are kept."""
+    return Firm(fault, [OTHERS], [sensor], list(spans), expected, **more)
+
+
+def lines_at(facility: str) -> list[tuple[float, str, dict[str, Any]]]:
+    """Return the decision that closes the alarm of a switched-off audit trail at a firm."""
+    alarm = alarm_id(DISABLED, facility, {"system": "LIMS"}, ms(600))
+    said = {
+        "id": "D-1",
+        "version": 1,
+        "subject": {"alarm": alarm},
+        "code": "close-latched",
+        "officer": "o-1",
+        "revision_seen": 1,
+    }
+    return [posted(600, event(600, "audit-disabled")), (700.5, "decision", said | {"reason_sha256": "0" * 64})]
+
+
+def power(at: float) -> dict[str, Any]:
+    """Return a cut of the power of area A1."""
+    return event(at, "power", "device", area="A1", device="UPS", fields={"state": "lost"})
+
+
+def horn(at: float) -> dict[str, Any]:
+    """Return the alarm on the spot that follows a cut."""
+    return event(at, "alarm", "device", area="A1", fields={"cause": "power", "state": "on"})
+
+
+TEN_HOURS = [(300 + 100 * n, 360 + 100 * n) for n in range(10)]
+HALF_HOURS = [(1_100, 1_125), (1_200, 1_225), (1_300, 1_325)]
+
+STORES = [
+    cold_room("warm for twenty minutes", Span("T1", 600, 620, 9.0), expected=[Expected(OUT, "T1", "orange", 600, 620)]),
+    cold_room("cold for a quarter", Span("T1", 600, 615, 1.0), expected=[Expected(OUT, "T1", "orange", 600, 615)]),
+    cold_room("two records at 8.1", Span("T1", 600, 610, 8.1, 0.0), expected=[Expected(OUT, "T1", "orange", 600, 610)]),
+    cold_room("one record out", Span("T1", 600, 605, 15.0), expected=[]),
+    cold_room("8.0 is inside", Span("T1", 600, 620, 8.0, 0.0), expected=[]),
+    cold_room(
+        "7.7 is inside the deadband and clears nothing", Span("T1", 600, 610, 9.0), Span("T1", 610, 640, 7.7, 0.1),
+        expected=[Expected(OUT, "T1", "orange", 600, 640)],
+    ),
+    cold_room(
+        "the registered range is narrower", Span("T1", 600, 620, 6.5), sensor=Sensor("T1", "A1", 4.5, facts={"limits": {"low": 3, "high": 6}}),
+        expected=[Expected(OUT, "T1", "orange", 600, 620)],
+    ),
+    Firm(
+        "vaccines warm for eleven hours", [VACCINES], [T1], [Span("T1", 300, 960, 9.0)],
+        [Expected(OUT, "T1", "orange", 300, 960), Expected(WARM, "T1", "red", 300, 960)],
+    ),
+    cold_room(
+        "ten hours in one day, an hour each", *(Span("T1", *hour, 9.0) for hour in TEN_HOURS),
+        expected=[*(Expected(OUT, "T1", "orange", *hour) for hour in TEN_HOURS), Expected(WARM_SUM, "T1", "orange", 1_260, None, "active")],
+    ),
+    Firm(
+        "vaccines frozen for a hundred minutes", [VACCINES], [T1], [Span("T1", 600, 700, -1.0)],
+        [Expected(OUT, "T1", "orange", 600, 700), Expected(COLD, "T1", "red", 600, 700)],
+    ),
+    Firm(
+        "vaccines frozen three times", [VACCINES], [T1], [Span("T1", *time, -1.0) for time in HALF_HOURS],
+        [*(Expected(OUT, "T1", "orange", *time) for time in HALF_HOURS), Expected(COLD_SUM, "T1", "orange", 1_310, None, "active")],
+    ),
+    Firm(
+        "a cool store at 21 degrees", [{"id": "A1", "kind": "cool-store"}], [Sensor("T1", "A1", 15.0)], [Span("T1", 600, 630, 21.5)],
+        [Expected(AMBIENT, "T1", "yellow", 600, 630)], scopes=WHOLESALER,
+    ),  # how many sensors it needs is unknown: the register gives no floor
+    Firm(
+        "a damp store", [{"id": "A1", "kind": "room-store", "floor_m2": 200}],
+        [Sensor("H1", "A1", 55.0, 2.0, "humidity"), Sensor("T1", "A1", 20.0), Sensor("T2", "A1", 20.0)], [Span("H1", 600, 630, 80.0)],
+        [Expected(AMBIENT, "H1", "yellow", 600, 630)], scopes=WHOLESALER,
+    ),
+    Firm(
+        "a dry store", [{"id": "A1", "kind": "room-store", "floor_m2": 200}],
+        [Sensor("H1", "A1", 55.0, 2.0, "humidity"), Sensor("T1", "A1", 20.0), Sensor("T2", "A1", 20.0)], [Span("H1", 600, 630, 30.0)],
+        [Expected(AMBIENT, "H1", "yellow", 600, 630)], scopes=WHOLESALER,
+    ),
+    cold_room(
+        "the limits become narrower", Span("T1", 500, 800, 7.0), later=[(702, [Sensor("T1", "A1", 5.0, facts={"limits": {"low": 2, "high": 6}})])],
+        expected=[Expected(OUT, "T1", "orange", 700, 800)],
+    ),
+    cold_room(
+        "a sensor is taken out of the register while it is warm", Span("T1", 600, 1_800, 9.0), later=[(702, [])],
+        expected=[Expected(OUT, "T1", "orange", 600, 702)],
+    ),
+]  # fmt: skip
+
+QUALITY = [
+    cold_room(
+        "a broken wire", Span("T1", 600, 615, 850.0), sensor=WIRED, expected=[Expected(RANGE, "T1", "yellow", 600, 615)]
+    ),
+    cold_room("warm, but the sensor itself is not sure", Span("T1", 600, 660, 9.0, quality="set_value"), expected=[]),
+    cold_room(
+        "unknown for half an hour while it is warm",
+        Span("T1", 600, 620, 9.0),
+        Span("T1", 620, 650, 9.0, quality="fault"),
+        Span("T1", 650, 660, 9.0),
+        expected=[Expected(OUT, "T1", "orange", 600, 660)],
+    ),
+    Firm(
+        "a value that does not move",
+        [LOOP],
+        [WATER],
+        [Span("TOC", 600, 720, 300.0, 0.0)],
+        [Expected(FROZEN, "TOC", "yellow", 600, 720)],
+    ),
+    Firm("a value that does not move for fifty minutes", [LOOP], [WATER], [Span("TOC", 600, 650, 300.0, 0.0)], []),
+]
+
+SILENCE = [
+    Firm("one series is silent", [LOOP], [WATER], [Span("TOC", 600, 640, None)], [Expected(GAP, "TOC", "yellow", 600, 640)]),
+    Firm("one row is missing", [LOOP], [WATER], [Span("TOC", 605, 610, None)], []),
+    cold_room(
+        "a store's record is silent for fifty minutes", Span("T1", 600, 650, None),
+        expected=[Expected(GAP, "T1", "yellow", 600, 650), Expected(STORAGE, "T1", "yellow", 600, 650)],
+    ),
+    Firm(
+        "the air of a cryogenic room is not measured", [{"id": "A1", "kind": "cryo-room"}], [AIR], [Span("O2", 600, 640, None)],
+        [Expected(OXYGEN_GAP, "O2", "red", 600, 640), Expected(GAP, "O2", "yellow", 600, 640)],
+    ),
+    Firm(
+        "an area is silent", [D1, D2], [Sensor("T1", "A1", 20.0), Sensor("T2", "A1", 20.0), Sensor("T3", "A2", 20.0)],
+        [Span("T1", 600, 650, None), Span("T2", 600, 650, None)],
+        [Expected(GAP, "@A1", "yellow", 600, 650), *(Expected(GAP, tag, "yellow", 600, 650, suppressed=True) for tag in ("T1", "T2"))],
+    ),
+    Firm(
+        "the whole feed is silent", [D1, D2], [Sensor("T1", "A1", 20.0), Sensor("T3", "A2", 20.0)],
+        [Span("T1", 600, 650, None), Span("T3", 600, 650, None)],
+        [Expected(GAP, "*", "yellow", 600, 650), *(Expected(GAP, tag, "yellow", 600, 650, suppressed=True) for tag in ("T1", "T3"))],
+    ),
+    Firm(
+        "a silent series sends later what it had kept", [LOOP], [WATER], [Span("TOC", 600, 650, 300.0, sent=655.5)],
+        [Expected(GAP, "TOC", "yellow", 600, 640, "retracted")],  # up to the first row that is not overdue itself
+    ),
+    cold_room(
+        "an excursion comes late", Span("T1", 600, 620, 9.0, sent=690.5),
+        expected=[Expected(GAP, "T1", "blue", 600, 620, "retracted"), Expected(OUT, "T1", "orange", 600, 620, late=True)],
+    ),
+    cold_room(
+        "a late row between two takes an alarm back", Span("T1", 600, 605, 9.0), Span("T1", 605, 610, 5.0, sent=690.5), Span("T1", 610, 615, 9.0),
+        expected=[Expected(OUT, "T1", "orange", 600, 615, "retracted")],
+    ),
+]  # fmt: skip
+
+ROOMS = [
+    Firm("a tank warms up", [TANK], [VAPOURS], [Span("T1", 600, 630, -152.0)], [Expected(VAPOUR, "T1", "yellow", 600, 630)]),
+    Firm("a tank warms up more", [TANK], [VAPOURS], [Span("T1", 600, 630, -145.0)], [Expected(VAPOUR, "T1", "orange", 600, 630)]),
+    Firm(
+        "a tank above the glass transition", [TANK], [VAPOURS], [Span("T1", 600, 620, -120.0)],
+        [Expected(VAPOUR, "T1", "orange", 600, 620), Expected(GLASS, "T1", "red", 600, 620)],
+    ),
+    Firm(
+        "little nitrogen is left", [TANK], [Sensor("L1", "A1", 60.0, 2.0, "ln2-level", {"limits": {"low": 30, "high": 100}})],
+        [Span("L1", 600, 620, 25.0)], [Expected(NITROGEN, "L1", "red", 600, 620)],
+    ),
+    Firm("nitrogen in the room", [{"id": "A1", "kind": "cryo-room"}], [AIR], [Span("O2", 600, 605, 18.0)], [Expected(OXYGEN, "O2", "red", 600, 605)]),
+    Firm(
+        "particles over the open product", [D1 | {"grade": "A"}], [Sensor("P", "A1", 800.0, 100.0, "particles-0.5")],
+        [Span("P", 600, 610, 3_700.0)], [Expected("cleanroom.a-fine", "P", "red", 600, 610)],
+    ),
+    Firm(
+        "coarse particles in grade B", [B1], [Sensor("P", "B1", 500.0, 100.0, "particles-5.0")],
+        [Span("P", 600, 620, 3_100.0)], [Expected("cleanroom.b-particles", "P", "orange", 600, 620)],
+    ),
+    Firm(
+        "particles in grade C", [C1], [Sensor("P", "C1", 9e5, 1e5, "particles-0.5")],
+        [Span("P", 600, 620, 4e6)], [Expected("cleanroom.c-particles", "P", "yellow", 600, 620)],
+    ),
+    Firm("pressure too low", [B1, C1], [DP], [Span("DP", 600, 620, 8.0)], [Expected(LOW, "@B1>C1", "orange", 600, 620)]),
+    Firm("pressure low for one record", [B1, C1], [DP], [Span("DP", 600, 605, 8.0)], []),
+    Firm(
+        "pressure reversed", [B1, C1], [DP], [Span("DP", 600, 610, -3.0)],
+        [Expected(LOW, "@B1>C1", "orange", 600, 610), Expected(REVERSED, "@B1>C1", "red", 600, 610)],
+    ),
+    Firm(
+        "two pressures come too near", [B1, C1], [Sensor("PB", "B1", 30.0, 0.5, "pressure"), Sensor("PC", "C1", 15.0, 0.5, "pressure")],
+        [Span("PB", 600, 620, 21.0)], [Expected(LOW, "@B1>C1", "orange", 600, 620)], facts={"cascades": [{"cleaner": "B1", "dirtier": "C1", "low": 10}]},
+    ),
+    Firm("organic carbon in the water", [LOOP], [WATER], [Span("TOC", 600, 615, 600.0)], [Expected(TOC, "TOC", "orange", 600, 615)]),
+]  # fmt: skip
+
+CLEAN = {"id": "A1", "kind": "cold-room", "floor_m2": 60, "stores": ["chemical"]}
+PAIR = [T1, Sensor("T2", "A1", 5.0)]
+RECORDS = [
+    Firm("the audit trail is switched off", [LOOP], [WATER], [], [Expected(DISABLED, "LIMS", "red", 600, None, "active")],
+         lines=[posted(600, event(600, "audit-disabled"))]),
+    Firm("an administrator deletes data", [LOOP], [WATER], [], [Expected(RIGHTS, "u-1", "orange", 600, None, "active")],
+         lines=[posted(600, event(600, "action", fields={"actor": "u-1", "role": "administrator", "verb": "delete"}))]),
+    Firm("an analyst changes data", [LOOP], [WATER], [], [],
+         lines=[posted(600, event(600, "action", fields={"actor": "u-1", "role": "analyst", "verb": "change"}))]),
+    Firm("the power fails and nobody is warned", [CLEAN], PAIR, [], [Expected(POWER, "UPS", "orange", 600, None, "active")], scopes=WHOLESALER,
+         lines=[posted(600, power(600)), posted(610, event(605, "heartbeat", "device", area="A1", device="UPS"))]),
+    Firm("the power fails and the alarm sounds", [CLEAN], PAIR, [], [], scopes=WHOLESALER, lines=[posted(600, power(600), horn(603))]),
+    Firm("too few sensors", [CLEAN | {"floor_m2": 250}], PAIR, [], [Expected(COUNT, "@A1", "yellow", -1, None, "active")], scopes=WHOLESALER),
+    Firm(
+        "a sensor that shows too little", [CLEAN],
+        [PAIR[0], Sensor("T2", "A1", 5.0, facts={"calibration": {"done": "2026-02-01", "due": "2027-02-01", "points": [{"at": 5, "error": -0.8}]}})],
+        [], [Expected(ERROR, "T2", "yellow", -28 * 1_440, None, "active")], scopes=WHOLESALER,
+    ),
+]  # fmt: skip
+
+FIRMS = {f"FAULT-{n:02}": firm for n, firm in enumerate([*STORES, *QUALITY, *SILENCE, *ROOMS, *RECORDS], 1)}
+CLOSED_BY_DECISION = "FAULT-90"
+FIRMS[CLOSED_BY_DECISION] = Firm(
+    "an audit trail that was off, and an officer has looked at it", [LOOP], [WATER], [], [Expected(DISABLED, "LIMS", "red", 600, 700.5)],
+    lines=lines_at(CLOSED_BY_DECISION), scopes=MAKER,
+)  # fmt: skip
+FIRMS["FAULT-91"] = Firm("nothing", [VACCINES, LOOP | {"id": "A2"}], [T1, Sensor("TOC", "A2", 300.0, 20.0, "toc")])

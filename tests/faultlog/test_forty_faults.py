@@ -1,0 +1,75 @@
+"""`offsite evaluate` over a log with more than forty faults gives exactly the alarms that were derived by hand, and no other."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from monitor.cli import main
+from rules.alarms import fold_alarms
+from rules.instants import format_instant
+from rules.pack import default_bundle
+from tests.faultlog.faults import FIRMS
+from tests.faultlog.plant import END, Expected, log_of
+from tests.rules.byhand import ms, since
+
+ELSEWHERE = {"cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py"}
+"""Rules that no fault of this log concerns, and where they are tried."""
+
+
+def place_of(subject):
+    if "place" in subject:
+        return f"@{subject['area']}>{subject['place']}"
+    plain = next((subject[member] for member in ("tag", "device", "system", "actor") if member in subject), None)
+    return plain or ("@" + subject["area"] if "area" in subject else "*")
+
+
+def stands(alarm):
+    return Expected(
+        alarm.rule, place_of(alarm.subject), alarm.severity.value, since(alarm.start), since(alarm.end), alarm.status,
+        late=alarm.late, suppressed=alarm.suppressed_by is not None,
+    )  # fmt: skip
+
+
+def key(one):
+    return one.start, one.rule, one.place
+
+
+@pytest.fixture(scope="module")
+def log():
+    return log_of(FIRMS)
+
+
+@pytest.fixture(scope="module")
+def found(log):
+    by_firm = {name: [] for name in FIRMS}
+    for alarm in fold_alarms(log.changes(until=END)):
+        by_firm[alarm.facility].append(stands(alarm))
+    return by_firm
+
+
+@pytest.mark.parametrize("name", FIRMS)
+def test_what_is_told_of_a_firm_is_what_was_derived(found, name):
+    firm = FIRMS[name]
+    assert sorted(found[name], key=key) == sorted(firm.expected, key=key), firm.fault
+
+
+def test_the_log_has_more_than_forty_faults_and_each_rule_meets_one():
+    faulty = [firm.fault for firm in FIRMS.values() if firm.expected]
+    assert len(set(faulty)) == len(faulty) > 40
+    assert len(FIRMS) - len(faulty) >= 8, "and firms of which nothing must be told"
+    told = {alarm.rule for firm in FIRMS.values() for alarm in firm.expected}
+    assert {rule.id for rule in default_bundle().rules} - told == set(ELSEWHERE)
+
+
+def test_the_command_gives_the_same_of_the_same_log(log, tmp_path, capsys):
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(log.lines), encoding="utf-8")
+    with pytest.raises(SystemExit) as ended:
+        main(["evaluate", "--pack", "default", "--log", str(path), "--until", format_instant(ms(END)), "--alarms"])
+    assert ended.value.code in {0, None}
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    wanted = [alarm.to_json() for alarm in fold_alarms(log.changes(until=END))]
+    assert rows == json.loads(json.dumps(wanted))
+    assert len(rows) == sum(len(firm.expected) for firm in FIRMS.values())
