@@ -59,6 +59,13 @@ def adopt(state: FacilityState, plan: Plan, received: int) -> None:
     _done(state)
 
 
+def put_back(state: FacilityState, plan: Plan, received: int) -> None:
+    """Take the plan of a snapshot whose arrays are loaded next: nothing is carried over, begun or scheduled."""
+    state.take(plan)
+    state.registered = {tag: state.registered.get(tag, received) for tag in sorted(plan.slots)}
+    state.left = {tag: newest for tag, newest in state.left.items() if tag not in plan.slots}
+
+
 def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
     """Let rules that were put aside begin anew, as if they had just come; the horizon of their series ends."""
     if state.plan is None or not rules:

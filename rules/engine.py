@@ -204,7 +204,7 @@ class Engine:
         state.registered, state.left = dict(body.registered), dict(body.left)
         if body.register is not None and body.adopted is not None:
             plan = compile_plan(Facility.model_validate_json(body.register), bundle, body.adopted)
-            carry.adopt(state, plan, body.clock)
+            carry.put_back(state, plan, body.clock)
         state.load(body)
         places.refresh_due(state)
         return state

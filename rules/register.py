@@ -162,8 +162,7 @@ class Product(Strict):
     storage: Literal["cold", "cool", "room", "frozen", "cryogenic"]
 
 
-_QUANTITIES, _AREA_KINDS = frozenset(Quantity), frozenset(AreaKind)
-"""Made once: a restore looks at a hundred thousand sensors."""
+_QUANTITIES, _AREA_KINDS = frozenset(Quantity), frozenset(AreaKind)  # made once: a restore looks at 100,000 sensors
 
 
 def area_faults(kind: object, grade: object, standard: object, phase: object) -> list[Fault]:

@@ -83,14 +83,13 @@ def load(state: FacilityState, plan: Plan, body: Body) -> None:
         raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
     state.words[plan.series_at[:, None] + np.arange(layout.SERIES.words)] = headers
     rows = _array(body, "rings", "row", int(lengths.sum()))
-    begin = 0
-    for slot, length in enumerate(lengths.tolist()):
+    ends = np.cumsum(lengths)
+    back = np.flatnonzero(np.diff(rows[:, ROW_T]) <= 0) + 1
+    if not np.isin(back, ends).all():  # within a ring time goes on; from one ring to the next it may go back
+        raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+    for slot, (length, end) in enumerate(zip(lengths.tolist(), ends.tolist(), strict=True)):
         ring = plan.place(slot, layout.AT_RING)
-        mine = rows[begin : begin + length]
-        if (np.diff(mine[:, ROW_T]) <= 0).any():
-            raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
-        state.rings[ring : ring + mine.size] = mine.ravel()
-        begin += length
+        state.rings[ring : ring + length * ROW_WORDS] = rows[end - length : end].ravel()
     for kind, instances in plan.by_kind.items():
         spec = KINDS[kind]
         inside = np.arange(spec.state.words)

@@ -298,7 +298,7 @@ def test_a_snapshot_from_before_rare_records_is_read_and_one_of_no_sense_is_refu
     engine.restore(0, old["facility"], packed(old))
     assert engine.counters(0, old["facility"])["events"] == 0
     assert old["format"] == FORMAT
-    good = msgspec.to_builtins(Rare().pack())
+    good = msgspec.to_builtins(Rare().pack(), builtin_types=(bytes,))
     engine.restore(0, old["facility"], packed(old | {"rare": good}))
     for spoiled in (
         [*good[:2], [["r", "no json", [], [], None, [], -1]], *good[3:]],
