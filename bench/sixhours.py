@@ -316,6 +316,8 @@ async def measure(bootstrap: str, folder: Path, shape: Shape) -> dict[str, Any]:
         try:
             await poll(lambda: worker.figure("offsite_worker_readings_total") >= readings, 0.5)
             full = {"resident_mb": round(worker.memory_mb()), "cpu_s": worker.cpu_s()}
+            # All is dirty now: more than SIGTERM's seconds can write. The cadence writes it.
+            await asyncio.sleep(settings.snapshot_every_s + 3 * settings.checkpoint_every_s)
             full["stop_s"] = round(worker.end(), 2)
             written = await write_hours(settings, shape)
             written["settled_after_s"] = round(await settle(folder), 1) if shape.settle else None

@@ -45,14 +45,17 @@ class Batches:
 
     def meet(self, payload: Readings, received: int) -> Seen:
         """Take notice of a batch; one that is new gets the number `next - 1`."""
+        return self.meet_digest(payload.batch, digest_of(payload), received)
+
+    def meet_digest(self, batch: str, digest: bytes, received: int) -> Seen:
+        """Take notice of a batch by its id and the digest of what it holds."""
         while self._rows and (len(self._rows) >= KEPT or self._rows[0][2] <= received - KEPT_MS):
             del self._digests[self._rows.popleft()[0]]
-        digest = digest_of(payload)
-        known = self._digests.get(payload.batch)
+        known = self._digests.get(batch)
         if known is not None:
             return Seen.REPEATED if known == digest else Seen.CONFLICT
-        self._rows.append((payload.batch, digest, received))
-        self._digests[payload.batch] = digest
+        self._rows.append((batch, digest, received))
+        self._digests[batch] = digest
         self.next += 1
         return Seen.NEW
 

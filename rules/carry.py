@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules import layout
-from rules.kinds import cumulative, frozen, gap, limit, mean_kinetic
+from rules.kept import INPUTS, Kept
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, GAP, LIMIT, MEAN_KINETIC, NEVER, NONE
+from rules.layout import CUMULATIVE, DIFFERENCE, GAP, LIMIT, MEAN_KINETIC, NEVER, NONE
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
 
@@ -30,6 +31,7 @@ class _Before:
     words: Words
     tails: Words
     rings: Words
+    kept: list[Kept]
 
     def of_series(self, name: str, slot: int) -> int:
         """Return a field of one series' header."""
@@ -38,7 +40,7 @@ class _Before:
 
 def adopt(state: FacilityState, plan: Plan, received: int) -> None:
     """Take a new plan; what stays registered keeps its state, by rule and tag."""
-    before = None if state.plan is None else _Before(state.plan, state.words, state.tails, state.rings)
+    before = None if state.plan is None else _Before(state.plan, state.words, state.tails, state.rings, state.kept)
     state.take(plan)
     for tag, slot in plan.slots.items():
         since = state.registered.setdefault(tag, received)
@@ -64,6 +66,9 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
     for kind, instances in state.plan.by_kind.items():
         for instance in instances:
             if instance.rule.id not in rules:
+                continue
+            if kind == DIFFERENCE:
+                _let_pair_begin(state, instance)
                 continue
             _give_up_ring(state, instance.slot)
             _write(state, instance, KINDS[kind].state.blank())
@@ -115,11 +120,16 @@ def _settle(state: FacilityState) -> None:
 
 
 def _remember(state: FacilityState, before: _Before) -> None:
-    """Keep the newest event time of tags that vanish from the register, of the last ones if there are many."""
+    """Keep the newest event time of tags and pairs that vanish, of the last ones if there are many."""
     for tag, slot in before.plan.slots.items():
         newest = before.of_series("last_t", slot)
         if tag not in state.planned.slots and newest != NONE:
             state.left[tag] = newest
+    stay = {pair.key for pair in state.planned.pairs}
+    for pair in before.plan.pairs:
+        newest = int(max(before.words[pair.state + difference.SEEN_T], before.words[pair.state + difference.FLOOR]))
+        if pair.key not in stay and newest != NONE:
+            state.left[" ".join(pair.key)] = newest
     for tag in list(state.left)[: max(0, len(state.left) - MAX_LEFT)]:
         del state.left[tag]
 
@@ -135,17 +145,49 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 if kind == GAP:
                     _begin_gap(state, instance)
                     _schedule(state, instance, now)
+                if kind == DIFFERENCE:
+                    state.words[instance.state + difference.FLOOR] = state.left.pop(" ".join(instance.key), NONE)
                 continue
             _write(state, instance, before.words[last.state : last.state + size])
             if instance.tail != NONE:
                 state.tails[instance.tail : instance.tail + size] = before.tails[last.tail : last.tail + size]
+            if kind == DIFFERENCE:
+                _carry_pair(state, instance, before, last)
             old = before.plan.block(last)
             if not np.array_equal(old, state.planned.block(instance)):
-                if kind == LIMIT:
+                if kind in {LIMIT, DIFFERENCE}:
                     _forget_steps(state, instance, old)
                 if kind == CUMULATIVE:
                     _forget_sums(state, instance, old)
                 _schedule(state, instance, now)
+
+
+def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Instance) -> None:
+    """Let a pair keep the rows of its inputs, or, decided with other numbers, let its horizon end.
+
+    Of an input that is another sensor now nothing is held.
+    """
+    if before.plan.watch_pair(last) == state.planned.watch_pair(pair):
+        state.kept[pair.place] = before.kept[last.place]
+        return
+    x, size = pair.state, difference.STATE.words
+    blank = difference.STATE.blank()
+    old, new = before.plan.tags_of(last), state.planned.tags_of(pair)
+    for which in range(INPUTS):
+        if old[which : which + 1] != new[which : which + 1]:
+            for first in (difference.HELD_T, difference.HELD):
+                state.words[x + first + which] = blank[first + which]
+    state.words[x + difference.FLOOR] = state.words[x + difference.SEEN_T]
+    state.tails[pair.tail : pair.tail + size] = state.words[x : x + size]
+
+
+def _let_pair_begin(state: FacilityState, pair: Instance) -> None:
+    """Let a pair begin anew with what comes from here on."""
+    seen = state.of(pair, "seen_t")
+    state.kept[pair.place] = Kept()
+    for words, x in ((state.words, pair.state), (state.tails, pair.tail)):
+        words[x : x + difference.STATE.words] = difference.STATE.blank()
+        words[x + difference.FLOOR] = seen
 
 
 def _write(state: FacilityState, instance: Instance, block: Words) -> None:
@@ -184,7 +226,9 @@ def _schedule(state: FacilityState, instance: Instance, now: int) -> None:
         gap.schedule(params, instance.params, words, instance.state, state.of_series("ext", slot), now)
         return
     last_t, last_m = state.of_series("last_t", slot), state.of_series("last_m", slot)
-    if instance.kind == LIMIT:
+    if instance.kind == DIFFERENCE:
+        last_t, last_m = state.of(instance, "seen_t"), state.of(instance, "seen_m")
+    if instance.kind in {LIMIT, DIFFERENCE}:
         limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
     elif instance.kind == CUMULATIVE:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rules.changes import Verdict
+from rules.leaves import rare
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of
-from rules.ruletest import BEGIN_MS, FACILITY, around, records_of
+from rules.rule import RareRule
+from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Moment
@@ -87,10 +89,12 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         records = records_of(rule, test)
     except (ValidationError, ValueError):
         return []
+    if isinstance(rule, RareRule):
+        end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
+        return list(rare.moments_of(rule, records, end))
     for record in records:
         tracer.fold(record)
-    if test.until is not None:
-        tracer.move(BEGIN_MS + test.until)
+    tracer.move(until_of(test, records))
     moments: list[Moment] = []
     for tag in sorted(tracer.lines):
         tracer.finish(tag, moments.append)

@@ -145,16 +145,17 @@ class Emitter:
         return occurrence
 
     def late(
-        self, kind: int, instance: Instance, difference: Difference, at: int, received: int, records: list[RecordRead]
-    ) -> None:
-        """Book and emit one difference that a late row made."""
+        self, kind: int, instance: Instance, difference: Difference, at: int, received: int, records: list[RecordRead],
+        *, late: bool = True,
+    ) -> None:  # fmt: skip
+        """Book and emit one difference that a late row made, or (not `late`) a partner's row that came in a later record."""
         new, occurrence = difference.new, difference.old
         value, peak, first = (_NAN, _NAN, NONE) if new is None else (new.value, new.peak, new.first)
         if occurrence is None:
             assert new is not None  # noqa: S101 - a raise has its new occurrence
             occurrence = self.open(kind, instance, new.start, new.top if new.end != NONE else new.sev, new.opened)
             self._of_instance(
-                instance, occurrence, ChangeKind.RAISED, at, received, value, records, late=True, peak=peak, first=first
+                instance, occurrence, ChangeKind.RAISED, at, received, value, records, late=late, peak=peak, first=first
             )
             occurrence.sev, occurrence.top, occurrence.unknown = new.sev, new.top, new.unknown
             if new.unknown:
@@ -189,16 +190,16 @@ class Emitter:
     def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, vanished: bool) -> None:
         """End the open occurrence of an instance that is no longer watched; `why` is the record that says so.
 
-        A tag that vanishes takes its occurrences along: none of them can come again under the same start.
+        A tag or a pair that vanishes takes its occurrences along: none of them can come again under the same start.
         """
         key = (kind, *instance.key)
         for occurrence in self.state.occurrences.get(key, []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
-                occurrence.closed = self.state.of_series("last_t", instance.slot)
+                occurrence.closed = self.state.newest_of(instance)
                 self.emit(
-                    instance.rule, {"tag": instance.tag}, occurrence, ChangeKind.CLEARED, received, received,
-                    unwatched(instance.tag), Evidence(limits=list(instance.limits), records=[why]),
+                    instance.rule, instance.subject, occurrence, ChangeKind.CLEARED, received, received,
+                    unwatched(instance.label), Evidence(limits=list(instance.limits), records=[why]),
                 )  # fmt: skip
         if vanished:  # behind the changes: what fails on the way must still be known
             self.state.occurrences.pop(key, None)
@@ -206,10 +207,10 @@ class Emitter:
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
         key = (kind, *instance.key)
-        tail = self.state.of_series("gone_t", instance.slot)
+        tail = self.state.tail_of(instance)
         rows = prune(self.state.occurrences.get(key, []), tail)
         use = 1 + sum(o.first_start == start for o in rows)
-        alarm = alarm_id(instance.rule.id, self.state.facility, {"tag": instance.tag}, start, use)
+        alarm = alarm_id(instance.rule.id, self.state.facility, instance.subject, start, use)
         occurrence = Occurrence(alarm, start, start, NONE, sev, sev, opened)
         self.state.occurrences[key] = [*rows, occurrence]
         return occurrence
@@ -234,9 +235,9 @@ class Emitter:
         records: list[RecordRead], *, late: bool = False, by: str | None = None, into: str | None = None,
         peak: float = _NAN, first: int = NONE,
     ) -> None:  # fmt: skip
-        read = self.read_of(np.array([instance.slot]), first, records)
+        read = self.read_of(np.array(instance.reads), first, records)
         self.emit(
-            instance.rule, {"tag": instance.tag}, occurrence, kind, at, received,
+            instance.rule, instance.subject, occurrence, kind, at, received,
             message(instance, kind, value), evidence(instance, kind, value, peak, read, into), late=late, by=by,
         )  # fmt: skip
 

@@ -8,7 +8,6 @@ the record, rows one by one; kernels decide, `rules.emission` makes changes, `ru
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,19 +15,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import carry, kernels, layout, places, silence
+from rules import again, carry, kernels, paired, places, silence
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.failing import attempt, resume
 from rules.kinds.table import KINDS
-from rules.layout import GAP, LIMIT, NONE
+from rules.layout import GAP, NONE
 from rules.models import Strict
-from rules.occurrence import Difference, Folded, differences, prune
+from rules.occurrence import Difference
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.records import SEMANTICS, Kind, LogRecord, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.rare import fold as rare
+from rules.records import (
+    SEMANTICS,
+    Decision,
+    Events,
+    Kind,
+    LogRecord,
+    PacksRecord,
+    Readings,
+    RegisterRecord,
+    StateRecord,
+    Tick,
+)
 from rules.register import Facility
 from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
 from rules.state import FacilityState, Group
@@ -110,6 +121,10 @@ class Engine:
             self._readings(state, payload, received, emitter)
         elif isinstance(payload, RegisterRecord):
             self._register(state, part, payload, received, emitter)
+        elif isinstance(payload, Events):
+            rare.events(state, payload, received, emitter)
+        elif isinstance(payload, Decision):
+            rare.decision(state, payload, received, emitter)
         places.refresh_due(state)
         self._tell(emitter)
         return emitter.changes
@@ -125,6 +140,17 @@ class Engine:
             changes.extend(emitter.changes)
         part.clock = max(part.clock, until_ms)
         return changes
+
+    def state_of(self, facility: str) -> FacilityState:
+        """Return the books of a facility, to read; it stands in one partition.
+
+        Raises:
+            KeyError: no record of it was folded.
+        """
+        for part in self._partitions.values():
+            if facility in part.facilities:
+                return part.facilities[facility]
+        raise KeyError(facility)
 
     def facilities(self, partition: int) -> list[str]:
         """Return the facilities that a partition holds, sorted."""
@@ -329,19 +355,30 @@ class Engine:
         due = state.next_due
         candidates: list[tuple[int, int, str, int, int]] = []
         for slot in np.flatnonzero(state.due == due).tolist():
+            if slot >= len(plan.sensors):
+                pair = plan.pairs[slot - len(plan.sensors)]
+                candidates.append((pair.rank, silence.TAG, pair.key[1], pair.kind, pair.state))
+                continue
             candidates += [
                 (instance.rank, silence.TAG, instance.tag, instance.kind, instance.state)
                 for instance in plan.by_slot[slot]
                 if state.of(instance, "due") == due
             ]
         candidates.extend(silence.candidates(state, due, emitter))
+        candidates.extend(rare.candidates(state, due, emitter))
         first = min(candidates)
         _, level, _, kind, i = first
+        if level == rare.LEVEL:
+            rare.decide(state, first, due, emitter)
+            return
         if level != silence.TAG:
             rule = emitter.bundle.rules[first[0]].id
             attempt(emitter, rule, due, partial(silence.decide, state, first, due, emitter))
             return
         instance = plan.by_state[i]
+        if instance.slots:
+            paired.decide(state, instance, emitter, self._room)
+            return
         n = kernels.fire(
             plan.params, plan.where, instance.slot, instance.call, state.words, state.floats, self._room.out
         )  # fmt: skip
@@ -368,6 +405,7 @@ class Engine:
         state.unknown_tags += unknown
         begin, total = 0, int(payload.time.size)
         folded = np.zeros(total, np.uint8)
+        were_late: list[int] = []
         while begin < total:
             room = self._room
             stopped, why, n = kernels.fold_rows(
@@ -386,9 +424,12 @@ class Engine:
             if why == kernels.STOPPED:
                 late = self._late(state, int(index[stopped]), payload, stopped, received)
                 folded[stopped] = late is not None
+                were_late.append(stopped)
                 ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
                 self._emit_row(state, stopped, [], ends, payload, received, emitter, late or [])
                 begin = stopped + 1
+        if plan.pairs:
+            paired.receive(state, plan, index, folded, were_late, payload, received)
 
     def _apply_rows(
         self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]],
@@ -481,31 +522,14 @@ class Engine:
             plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
             state.rings, state.ring_floats, size, self._room.scratch,
         )  # fmt: skip
-        folded: list[Folded] = []
-        if state.of(instance, "phase") >= layout.ACTIVE:
-            limited = kind == LIMIT
-            top = state.of(instance, "top" if limited else "sev")
-            value = state.real_of(instance, "peak" if limited else "value")
-            folded.append(
-                Folded(
-                    state.of(instance, "start_t"), NONE, state.of(instance, "sev"), top, NONE, NONE,
-                    bool(state.of(instance, "unknown")), value, value if limited else math.nan,
-                    state.of(instance, "start_b") if limited else NONE,
-                )
-            )  # fmt: skip
+        folded = again.standing(state, instance)
         n = kernels.refold(
             plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.rings, state.ring_floats,
             begin, clock, out,
         )  # fmt: skip
-        for row in out[:n]:
-            _fold_transition(folded, row)
-        if kind == LIMIT and folded and folded[-1].end == NONE:
-            folded[-1].peak = state.real_of(instance, "peak")
-        tail_t = state.of_series("gone_t", slot)
-        published = prune(state.occurrences.get((kind, *instance.key), []), tail_t)
-        state.occurrences[kind, *instance.key] = published
-        open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
-        return [_Late(instance.rank, kind, instance, difference) for difference in differences(open_ones, folded)]
+        again.take(folded, out[:n])
+        found = again.compared(state, instance, folded, state.tail_of(instance))
+        return [_Late(instance.rank, kind, instance, difference) for difference in found]
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter
@@ -525,6 +549,8 @@ class Engine:
 
     def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
         """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
+        for pair in paired.waiting(state):
+            paired.decide(state, pair, emitter, self._room)
         plan = compile_plan(facility, bundle, received)
         old = state.plan
         packs = bundle.sha256 != emitter.bundle.sha256
@@ -538,13 +564,15 @@ class Engine:
             for kind, found in old.by_kind.items():
                 for instance in found:
                     if (kind, *instance.key) not in kept:
-                        vanished = instance.tag not in plan.slots
+                        vanished = bool(instance.slots) or instance.tag not in plan.slots
                         step = partial(emitter.abandon, kind, instance, received, why, vanished=vanished)
                         attempt(emitter, instance.rule.id, received, step)
         silence.abandon_groups(state, plan, received, why, emitter)
+        rare.leave(state, plan, received, why, emitter)
         emitter.bundle = bundle
         carry.adopt(state, plan, received)
         silence.regroup(state, received, emitter)
+        rare.adopt(state, received, why, emitter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -553,25 +581,3 @@ class _Late:
     kind: int
     instance: Instance
     difference: Difference
-
-
-def _fold_transition(folded: list[Folded], row: np.void) -> None:
-    code, decided = int(row["code"]), int(row["decided"])
-    if code == layout.RAISED:
-        sev = int(row["sev"])
-        folded.append(
-            Folded(
-                int(row["start"]), NONE, sev, sev, decided, NONE, unknown=False, value=float(row["value"]),
-                peak=float(row["peak"]), first=int(row["first"]),
-            )
-        )  # fmt: skip
-        return
-    last = folded[-1]
-    last.peak = float(row["peak"])
-    if code == layout.STEPPED:
-        last.sev = int(row["sev"])
-        last.top = max(last.top, last.sev)
-    elif code in (layout.UNKNOWN, layout.KNOWN):
-        last.unknown = code == layout.UNKNOWN
-    else:
-        last.end, last.closed, last.closing = int(row["end"]), decided, float(row["value"])

@@ -14,7 +14,10 @@ from rules.alarms import fold_alarms
 from rules.engine import Engine
 from rules.errors import BadInputError, Fault
 from rules.evaluate import fold_one
+from rules.explainparts import ROWS, row_json, rule_json, said_json
+from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
+from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
@@ -22,7 +25,7 @@ from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of, text_of
-from rules.records import QUALITY_NAMES
+from rules.rule import RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,8 +38,6 @@ if TYPE_CHECKING:
     from rules.records import LogRecord
     from rules.rule import Rule
 
-ROWS = 12
-"""The newest rows that an explanation names."""
 SUBJECTS = 20
 """The most series that one answer explains."""
 FAILED = "register.rule-failed"
@@ -71,9 +72,15 @@ class Explanation:
         return self.line is not None and self.line.watch.numbers is not None
 
     @property
+    def subject(self) -> dict[str, str]:
+        """Return the subject of the alarms explained."""
+        about = {} if self.line is None else self.line.watch.about
+        return about or {"tag": self.tag}
+
+    @property
     def standing_alarm(self) -> Alarm | None:
         """Return the alarm of the series that stands, or None."""
-        own = [a for a in self.alarms if a.subject == {"tag": self.tag} and a.end is None and a.status != "retracted"]
+        own = [a for a in self.alarms if a.subject == self.subject and a.end is None and a.status != "retracted"]
         return own[-1] if own else None
 
     @property
@@ -87,6 +94,8 @@ class Explanation:
         if self.rule is None or numbers is None:
             return []
         own = f"{self.rule.id} {self.rule.version}"
+        if isinstance(numbers, PairNumbers):
+            numbers = numbers.limits
         if isinstance(numbers, LimitNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]
             low, high, watched = numbers.range
@@ -120,25 +129,18 @@ class Explanation:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON value that `offsite rules explain --json` prints, one a series."""
         line = self.line
-        rule = None
-        if self.rule is not None:
-            rule = self.rule.model_dump(
-                mode="json",
-                by_alias=True,
-                exclude_none=True,
-                include={"id", "version", "title", "kind", "stage", "cites"},
-            )
+        rule = None if self.rule is None else rule_json(self.rule)
         return {
             "rule": rule or {"id": self.rule_id},
             "packs": self.packs,
             "facility": self.facility,
-            "subject": {"tag": self.tag},
+            "subject": self.subject,
             "at": format_instant(self.at),
             "register": {"version": self.version, "facts": {} if line is None else self.facts()},
             "watched": self.watched,
-            "conditions": [] if line is None else [_said(c) for c in line.watch.conditions],
+            "conditions": [] if line is None else [said_json(c) for c in line.watch.conditions],
             "limits": self.numbers(),
-            "leaves": [{"says": leaf.words.model_dump(), **_said(seen, leaf.name)} for leaf, seen in self.leaves],
+            "leaves": [{"says": leaf.words.model_dump(), **said_json(seen, leaf.name)} for leaf, seen in self.leaves],
             "state": {
                 "phase": self.standing.phase,
                 "start": None if self.standing.start is None else format_instant(self.standing.start),
@@ -177,32 +179,18 @@ def _frozen_numbers(numbers: FrozenNumbers, own: str) -> list[dict[str, Any]]:
     return found
 
 
-def row_json(row: Row) -> dict[str, Any]:
-    """Return a row with its event and receive times; `late` where something newer had already come."""
-    return {
-        "event": format_instant(row.t), "received": format_instant(row.received), "batch": row.batch,
-        "value": None if math.isnan(row.value) else row.value, "quality": QUALITY_NAMES[row.quality],
-        "late": row.m != row.received,
-    }  # fmt: skip
-
-
-def _said(seen: Seen | None, name: str = "") -> dict[str, Any]:
-    if seen is None:
-        return {"leaf": name, "verdict": None}
-    value = {"leaf": seen.name, "verdict": seen.verdict.value, "left": seen.left, "op": seen.op, "right": seen.right}
-    return {**value, "unit": seen.unit} if seen.unit else value
-
-
 def explain(
     records: Iterable[LogRecord], bundle: Bundle, rule_id: str, *, at: int,
-    facility: str | None = None, tag: str | None = None, ignore_pack_records: bool = False,
-) -> tuple[list[Explanation], int]:  # fmt: skip
-    """Return why `rule_id` spoke, or did not, of each series at `at` (log time, ms), and how many series were left out.
+    facility: str | None = None, tag: str | None = None, subject: str | None = None, ignore_pack_records: bool = False,
+) -> tuple[list[Explanation] | list[RareExplanation], int]:  # fmt: skip
+    """Return why `rule_id` spoke, or did not, of each subject at `at` (log time, ms), and how many subjects were left out.
 
-    Records received after `at` are not read. Without `tag`: the series that the rule watches, or if there is none all.
+    Records received after `at` are not read. Without `tag`: the series that the rule watches, or if there is none all; without
+    `subject`: all that a rule over events or the register was asked of. `subject` is one word of it: a system, an area, a device.
 
     Raises:
-        BadInputError: the log does not say which facility is meant, or does not hold it; or what `evaluate` raises.
+        BadInputError: the log does not say which facility is meant, or does not hold it; there is no such subject; or what
+            `evaluate` raises.
     """
     log = [
         record for record in records if record.received <= at and record.facility in {"", facility or record.facility}
@@ -222,10 +210,48 @@ def explain(
     for partition in sorted({record.partition for record in log}):
         changes += engine.advance(partition, at)
     tracer.move(at)
+    rule = tracer.bundle.rule(rule_id)
+    if isinstance(rule, RareRule):
+        return _rare(rule, log, engine, tracer, changes, at, subject if tag is None else tag)
+    if subject is not None:
+        raise BadInputError(
+            "subject", [Fault("/subject", "unknown_subject", f"{rule_id} is about series: name one with --tag")]
+        )
     watched = [t for t, line in sorted(tracer.lines.items()) if line.watch.numbers is not None]
-    tags = [tag] if tag is not None else watched or sorted(tracer.lines)
+    tags = _named(tracer, tag) if tag is not None else watched or sorted(tracer.lines)
     found = [_explain(tracer, t, at, changes) for t in tags[:SUBJECTS]]
     return found, max(0, len(tags) - SUBJECTS)
+
+
+def _rare(
+    rule: RareRule, log: list[LogRecord], engine: Engine, tracer: Tracer, changes: list[Change], at: int, subject: str | None
+) -> tuple[list[RareExplanation], int]:  # fmt: skip
+    state = engine.state_of(tracer.name)
+    if state.plan is None:
+        raise BadInputError("log", [Fault("/facility", "unknown_facility", "its register had not come until then")])
+    own = fold_alarms(c for c in changes if c.rule == rule.id)
+    found = explain_rare(
+        rule, log, tracer.bundle, state, own, at, failed=_failed(rule.id, changes), seeded=tracer.seeded
+    )
+    if subject is not None:
+        found = [one for one in found if subject in one.subject.values()]
+        if not found:
+            raise BadInputError(
+                "subject", [Fault("/subject", "unknown_subject", f"{rule.id} was asked nothing of {subject}")]
+            )
+    return found[:SUBJECTS], max(0, len(found) - SUBJECTS)
+
+
+def _failed(rule: str, changes: list[Change]) -> bool:
+    failures = fold_alarms(c for c in changes if c.rule == FAILED and c.subject == {"system": rule})
+    return any(alarm.end is None for alarm in failures)
+
+
+def _named(tracer: Tracer, tag: str) -> list[str]:
+    """Return the lines that a tag names: its own, or the pairs that read it."""
+    numbers = {name: line.watch.numbers for name, line in tracer.lines.items()}
+    pairs = [name for name, own in sorted(numbers.items()) if isinstance(own, PairNumbers) and tag in own.tags]
+    return pairs or [tag]
 
 
 def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explanation:
@@ -233,13 +259,12 @@ def _explain(tracer: Tracer, tag: str, at: int, changes: list[Change]) -> Explan
     line = tracer.lines.get(tag)
     packs = tracer.bundle.sha256
     answer = Explanation(rule, tracer.rule_id, packs, tracer.name, tag, at, tracer.version, line, seeded=tracer.seeded)
-    places: list[dict[str, str]] = [{"tag": tag}, {}]
+    places: list[dict[str, str]] = [answer.subject, {}]
     if line is not None:
         places.append({"area": line.watch.sensor.area})
     own = [c for c in changes if c.rule == tracer.rule_id and c.subject in places]
     answer.alarms = fold_alarms(own)
-    failures = fold_alarms(c for c in changes if c.rule == FAILED and c.subject == {"system": tracer.rule_id})
-    answer.failed = any(alarm.end is None for alarm in failures)
+    answer.failed = _failed(tracer.rule_id, changes)
     if line is None or rule is None or not answer.watched:
         return answer
     moments: deque[Moment] = deque(maxlen=4 * ROWS)

@@ -67,7 +67,7 @@ def lines(e: Explanation, lang: Lang) -> list[str]:
     found.append(f"  {say('facts of register version', '登记事实，版本')} {e.version}:")
     found.append("    " + ", ".join(f"{name} = {value}" for name, value in e.facts().items()))
     found.append(f"  {say('does the rule watch it', '规则是否适用')}:")
-    found += [_leaf(c, c.name, lang) for c in e.line.watch.conditions]
+    found += [leaf_line(c, c.name, lang) for c in e.line.watch.conditions]
     if not e.watched:
         return [*found, *_cites(e, lang)]
     found.append(f"  {say('numbers in force', '现行数值')}:")
@@ -80,7 +80,7 @@ def lines(e: Explanation, lang: Lang) -> list[str]:
     for leaf, seen in e.leaves:
         words = f"{leaf.name}: {said(leaf.words, lang)}"
         found.append(
-            _leaf(seen, words, lang) if seen else f"    -        {words} ({say('not asked now', '当前不适用')})"
+            leaf_line(seen, words, lang) if seen else f"    -        {words} ({say('not asked now', '当前不适用')})"
         )
     found.append(f"  {say('state', '状态')}: {say(*PHASES[e.standing.phase])}{_progress(e, lang)}")
     found.append(
@@ -128,7 +128,7 @@ def answer(e: Explanation, lang: Lang) -> str:  # noqa: PLR0911 - one return a c
 
 def _quiet(e: Explanation, lang: Lang) -> str:
     say = speaker(lang)
-    past = [a for a in e.alarms if a.subject == {"tag": e.tag} and a.end is not None]
+    past = [a for a in e.alarms if a.subject == e.subject and a.end is not None]
     text = (
         say(
             f"; the last alarm ended at {format_instant(past[-1].end or 0)}",
@@ -161,7 +161,8 @@ def _progress(e: Explanation, lang: Lang) -> str:
     return f" ({', '.join(parts)})" if parts else ""
 
 
-def _leaf(seen: Seen, words: str, lang: Lang) -> str:
+def leaf_line(seen: Seen, words: str, lang: Lang) -> str:
+    """Return a leaf with its verdict and operands."""
     mark = speaker(lang)(*SIGNS[seen.verdict])
     if seen.left is None and seen.right is None:
         return f"    {mark:8} {words}"

@@ -25,6 +25,8 @@ FACTS: dict[str, type] = {
     "area.shipment_type": str,
     "area.water": str,
     "area.pharmacopoeia": str,
+    "place.kind": str,
+    "place.grade": str,
     "area.floor_m2": float,
     "area.height_m": float,
     "area.rack_height_m": float,
@@ -41,7 +43,9 @@ FACTS: dict[str, type] = {
     "sensor.pinned": bool,
     "sensor.compensated": bool,
 }
-"""The closed list of facts that `applies_to` and table rows may name, with their types: text, several texts, number or flag."""
+"""The closed list of facts that `applies_to` and table rows may name, with their types: text, several texts, number or flag.
+
+`place` is the other room of a pressure pair: only rules of kind `difference` and their tables have it."""
 
 
 def in_force(facility: Facility, at_ms: int) -> list[Sensor]:
@@ -57,6 +61,18 @@ def next_change(facility: Facility, at_ms: int) -> int:
     """Return the next instant at which a registered fact of a sensor or an area comes into force (NEVER_MS: none)."""
     begins = [sensor.from_ or 0 for sensor in facility.sensors] + [area.from_ or 0 for area in facility.areas]
     return min((begin for begin in begins if begin > at_ms), default=NEVER_MS)
+
+
+def area_in_force(facility: Facility, area_id: str, at_ms: int) -> Area | None:
+    """Return the entry of an area in force; before any has begun, the first to come; None: no such area."""
+    entries = sorted((a for a in facility.areas if a.id == area_id), key=lambda a: a.from_ or 0)
+    begun = [area for area in entries if (area.from_ or 0) <= at_ms]
+    return begun[-1] if begun else entries[0] if entries else None
+
+
+def facts_of_area(facility: Facility, area: Area | None) -> dict[str, FactValue]:
+    """Return the facts of a facility and one of its areas; without an area those of the facility."""
+    return RegisteredFacts(facility).around(area)
 
 
 def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[str, FactValue]:
@@ -98,9 +114,9 @@ class RegisteredFacts:
             "sensor.compensated": sensor.compensated,
         }
 
-    def around(self, area: Area) -> dict[str, FactValue]:
-        """Return the facts of the facility and of one of its areas."""
-        return self._facility | _of_area(area)
+    def around(self, area: Area | None) -> dict[str, FactValue]:
+        """Return the facts of the facility and of one of its areas, or of the facility alone."""
+        return self._facility | ({} if area is None else _of_area(area))
 
     def area(self, sensor: Sensor, at_ms: int) -> Area:
         """Return the entry of the sensor's area in force; before any has begun, the first to come."""

@@ -18,6 +18,7 @@ from rules.fitting import RULE_FAILED
 from rules.layout import NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
+from rules.rare.store import subject_of
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def resume(emitter: Emitter, now: int, why: RecordRead) -> set[str]:
         proof = Evidence(records=[why])
         for subject, occurrence in aside.left:
             occurrence.end = max(now, occurrence.start)
-            text = unwatched(next(iter(subject.values()), ""))
+            text = unwatched(" / ".join(subject.values()))
             emitter.emit(_rule(emitter, rule), subject, occurrence, ChangeKind.CLEARED, now, now, text, proof)
         failed = aside.occurrence
         failed.end = max(now, failed.start)
@@ -103,12 +104,17 @@ def _taken(emitter: Emitter, rule: str) -> list[tuple[dict[str, str], Occurrence
     """Take the rule's books out of the state; returns what was told as open, whatever the failed step made of it."""
     state = emitter.state
     found: list[tuple[dict[str, str], Occurrence]] = []
+    pairs = {} if state.plan is None else {(one.kind, *one.key): one.subject for one in state.plan.pairs}
     for key in sorted(key for key in state.occurrences if key[1] == rule):
-        found += [({"tag": key[2]}, occurrence) for occurrence in state.occurrences.pop(key)]
+        subject = pairs.get(key, {"tag": key[2]})
+        found += [(subject, occurrence) for occurrence in state.occurrences.pop(key)]
     for group in sorted(state.groups, key=lambda group: group.place):
         if group.rule == rule:
             found.append(({"area": group.place} if group.place else {}, group.occurrence))
     state.groups = [group for group in state.groups if group.rule != rule]
+    cases = sorted(state.rare.of(rule).items())
+    found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
+    state.rare.vacate(rule)
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted = NONE, False
@@ -116,7 +122,7 @@ def _taken(emitter: Emitter, rule: str) -> list[tuple[dict[str, str], Occurrence
 
 
 def _named(subject: dict[str, str]) -> str:
-    return next(iter(subject.values()), "-")
+    return " / ".join(subject.values()) or "-"
 
 
 def _rule(emitter: Emitter, rule: str) -> Rule:

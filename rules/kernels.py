@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, frozen, gap, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -119,6 +119,15 @@ def classes(af: Floats, g: int, v: float, q: int) -> int:
         found = 1 << MARKED
     if af[g + RANGE_LOW] <= v <= af[g + RANGE_HIGH]:
         found |= found << IN_RANGE
+    return found
+
+
+@kernel
+def judge(af: Floats, programs: Words, which: Words, value: Floats, quality: Words, bit: int) -> Words:
+    """Return 1 for each row of a class, else 0; `programs` of the series, and which of them each row is of."""
+    found = np.zeros(value.shape[0], np.int64)
+    for i in range(value.shape[0]):
+        found[i] = (classes(af, programs[which[i]], value[i], quality[i]) >> bit) & 1
     return found
 
 
@@ -620,3 +629,10 @@ def warm() -> None:
     cumulative.schedule(params, of_sum, words, at_sum, 0)
     at_mean, of_mean = at_sum + cumulative.STATE.words, of_sum + cumulative.PARAMS.words
     mean_kinetic.schedule(params, of_mean, words, at_mean, 0)
+    pair, block = difference.PARAMS.blank(), difference.STATE.blank()
+    one_i, one_f = np.zeros(1, np.int64), np.zeros(1)
+    known = judge(reals, one_i, one_i, one_f, one_i, 0)
+    difference.fold(pair, pair.view(np.float64), 0, block, block.view(np.float64), 0,
+                    one_i, one_i, one_i, one_i, one_f, known, 0, 1, room.out, 0)  # fmt: skip
+    difference.catch_up(pair, 0, block, block.view(np.float64), 0, 0, room.out, 0)
+    limit.fire(pair, 0, block, block.view(np.float64), 0, 0, 0, room.out, 0)

@@ -9,7 +9,7 @@ from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
-from rules.rule import CumulativeRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, LimitRule
 from rules.ruletest import samples
 from rules.salvage import touches
 from rules.soundness import rule_faults, single_faults, table_faults
@@ -65,7 +65,7 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     )
     faults.extend(_test_faults(rule))
     faults.extend(_step_faults(rule))
-    if isinstance(rule, LimitRule | CumulativeRule):
+    if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule):
         faults.extend(_limit_faults(rule, bundle))
     faults.extend(single_faults(rule, bundle.rules))
     return faults
@@ -73,7 +73,9 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
 
 def _source(rule: Rule) -> str:
     return (
-        rule.limits.from_ if isinstance(rule, LimitRule | CumulativeRule) and isinstance(rule.limits.from_, str) else ""
+        rule.limits.from_
+        if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule) and isinstance(rule.limits.from_, str)
+        else ""
     )
 
 
@@ -116,7 +118,11 @@ def _step_faults(rule: Rule) -> list[Fault]:
             if step.after <= last:
                 faults.append(Fault(f"{at}/after", "unreachable_step", "steps stand in the order of their durations"))
             last = step.after
-        if step.beyond is not None and isinstance(rule, LimitRule) and isinstance(rule.limits.from_, Span):
+        if (
+            step.beyond is not None
+            and isinstance(rule, LimitRule | DifferenceRule)
+            and isinstance(rule.limits.from_, Span)
+        ):
             faults.extend(_beyond_faults(at, rule.limits.from_, step.beyond))
     return faults
 
@@ -129,7 +135,7 @@ def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
     return []
 
 
-def _limit_faults(rule: LimitRule | CumulativeRule, bundle: Bundle) -> list[Fault]:
+def _limit_faults(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> list[Fault]:
     faults = []
     source = rule.limits.from_
     wanted = rule.applies_to.get("sensor.quantity", [])

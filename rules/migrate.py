@@ -247,10 +247,17 @@ _MEAN_KINETIC_4: Layout = [
     ("weight", "<i8", [12]),
     ("sum", "<f8", [12]),
 ]
-"""Of kinds that came while format 4 was open: snapshots that were written before hold none of them."""
+_DIFFERENCE_4: Layout = [
+    *_LIMIT_4,
+    ("held_t", "<i8", [2]),
+    ("held", "<f8", [2]),
+    *[(name, "<i8", []) for name in ("seen_t", "seen_m", "floor", "waits", "late")],
+]
+"""Of kinds that came since format 4 was begun: a snapshot that was written before one came holds nothing of it."""
 _LAYOUTS_4: dict[str, Layout] = {
     "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
     "cumulative": _CUMULATIVE_4, "mean_kinetic": _MEAN_KINETIC_4,
+    "difference": _DIFFERENCE_4, "inputs": [("rows", "<i8", [2])],
 }  # fmt: skip
 _ARRAYS_4 = (
     ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),

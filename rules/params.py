@@ -7,16 +7,17 @@ import zlib
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from rules import layout
+from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, frozen, gap, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
 if TYPE_CHECKING:
     from rules.layout import Words
+    from rules.pairs import Pair
     from rules.register import Sensor
-    from rules.rule import CumulativeRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+    from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 
 DAY_MS = 86_400_000
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
@@ -40,6 +41,26 @@ def deadband_width(text: float | str, low: float, high: float) -> float:
 
 def limit_param(rule: LimitRule, low: float, high: float, interval: int, delivery: int) -> Words:
     """Return the parameters of a limit instance."""
+    return limit.PARAMS.block(_limit_values(rule, low, high, interval, delivery))
+
+
+def difference_param(rule: DifferenceRule, pair: Pair, low: float, high: float, delivery: int) -> Words:
+    """Return the parameters of a pair."""
+    intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
+    slower = max(intervals)
+    kept = [ring.capacity(interval) for interval in intervals]
+    return difference.PARAMS.block(
+        _limit_values(rule, low, high, slower, delivery)
+        | {
+            "max_age": int(rule.max_age_intervals * slower), "sign": pair.sign, "inputs": len(kept),
+            "kept": [*kept, *[0] * (2 - len(kept))],
+        }
+    )  # fmt: skip
+
+
+def _limit_values(
+    rule: LimitRule | DifferenceRule, low: float, high: float, interval: int, delivery: int
+) -> dict[str, Any]:
     steps = rule.severity.steps
     afters = [
         step.after if step.after is not None
@@ -48,8 +69,7 @@ def limit_param(rule: LimitRule, low: float, high: float, interval: int, deliver
         for step in steps
     ]  # fmt: skip
     beyond = [step.beyond or Span() for step in steps]
-    return limit.PARAMS.block(
-        {
+    return {
             "low": low, "high": high, "db": deadband_width(rule.clear.deadband, low, high),
             "on_delay": rule.when.on_delay, "off_delay": rule.clear.off_delay,
             "unknown_ms": max(rule.unknown.max, 3 * interval), "interval": interval, "delivery": delivery,
@@ -61,8 +81,7 @@ def limit_param(rule: LimitRule, low: float, high: float, interval: int, deliver
             "step_rows": _padded([step.consecutive or 1 for step in steps], 1),
             "step_low": _padded([-math.inf if span.low is None else span.low for span in beyond], -math.inf),
             "step_high": _padded([math.inf if span.high is None else span.high for span in beyond], math.inf),
-        }
-    )  # fmt: skip
+    }  # fmt: skip
 
 
 def _padded(values: list[Any], rest: float) -> list[Any]:

@@ -6,7 +6,7 @@ Done when the register or the packs change, never per reading.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -15,7 +15,12 @@ from rules import layout
 from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS
-from rules.layout import GAP, NONE
+from rules.layout import DIFFERENCE, GAP, NONE
+from rules.pairs import bounds_of_pair, pairs_of
+from rules.params import difference_param
+from rules.predicate import in_scope
+from rules.rule import DifferenceRule, RareRule
+from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
 
 if TYPE_CHECKING:
@@ -58,11 +63,34 @@ class Instance:
     """... its block in the facility's state ..."""
     tail: int = NONE
     """... and in its tails; NONE where late rows do not decide it again."""
+    slots: tuple[int, ...] = ()
+    """The series that it reads, where these are not its own alone (a pair) ..."""
+    name: str = ""
+    """... what tells it from others of its rule then ..."""
+    about: tuple[tuple[str, str], ...] = ()
+    """... and its subject."""
+    place: int = NONE
+    """Its place among the pairs of the plan."""
 
     @property
     def key(self) -> tuple[str, str]:
         """Identity across recompilations."""
-        return (self.rule.id, self.tag)
+        return (self.rule.id, self.name or self.tag)
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """Return the subject of its alarms."""
+        return dict(self.about) or {"tag": self.tag}
+
+    @property
+    def label(self) -> str:
+        """Return how people are told of it."""
+        return " / ".join(value for _, value in self.about) or self.tag
+
+    @property
+    def reads(self) -> tuple[int, ...]:
+        """Return the slots of the series that it reads."""
+        return self.slots or (self.slot,)
 
 
 @dataclass(slots=True)
@@ -101,6 +129,14 @@ class Plan:
     """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
+    rare: tuple[RareRule, ...] = ()
+    """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    pairs: list[Instance] = field(default_factory=list)
+    """Instances that read more than a row at a time (rules/paired.py); their blocks stand behind those of all series."""
+    inputs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
+    """Slot -> (pair, which of its inputs it is)."""
+    paired: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
+    """Whether a pair reads each series; behind them, for unknown tags, no."""
     _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
     """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
 
@@ -151,11 +187,23 @@ class Plan:
     def watch(self, tag: str) -> list[tuple[str, bytes]]:
         """Return what decides a tag again when rows come late, and with what numbers; equal lists decide equal rows alike."""
         slot = self.slots[tag]
-        program = self.place(slot, layout.AT_PROGRAM)
-        span = self.params[program + layout.RANGE_LOW : program + layout.RANGE_HIGH + 1].tobytes()
         again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
         found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
-        return [(self.sensors[slot].quantity, span), *found]
+        return [(self.sensors[slot].quantity, self.span(slot)), *found]
+
+    def span(self, slot: int) -> bytes:
+        """Return the measuring range of a series: rows outside of it are not known."""
+        program = self.place(slot, layout.AT_PROGRAM)
+        return self.params[program + layout.RANGE_LOW : program + layout.RANGE_HIGH + 1].tobytes()
+
+    def tags_of(self, instance: Instance) -> list[str]:
+        """Return the tags of the series that an instance reads."""
+        return [self.sensors[slot].tag for slot in instance.reads]
+
+    def watch_pair(self, instance: Instance) -> list[tuple[object, bytes]]:
+        """Return what decides a pair again, as `watch` does for a series."""
+        own = self.block(instance).tobytes()
+        return [(self.sensors[slot].tag, own + self.span(slot)) for slot in instance.slots]
 
 
 class _Pool:
@@ -180,6 +228,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
+    live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
+    plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     registered = Registered(facility, bundle)
     pool = _Pool()
     blocks: list[Words] = []
@@ -211,6 +261,9 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
         plan.by_slot.append(made)
         where[-1] = pool.place(np.concatenate([watched.program, np.array(calls, np.int64)]))
         state, tail, rings = state + inside, tail + behind, rings + watched.ring_room * layout.ROW_WORDS
+    active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
+    plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))
     plan.where, plan.ring_words = np.array(where, np.int64), rings
     plan.series_at = plan.where[layout.AT_STATE :: layout.PLACE.words].copy()
     plan.params, plan.blank_state, plan.blank_tails = _joined(pool.chunks), _joined(blocks), _joined(tails)
@@ -221,6 +274,46 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     return plan
+
+
+def _place_pairs(
+    plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle, pool: _Pool, blocks: list[Words], tails: list[Words],
+    state: int, tail: int,
+) -> None:  # fmt: skip
+    """Put the pairs' blocks behind those of all series: `state` and `tail` words are taken."""
+    for instance, params in _pairs(plan, active, bundle):
+        spec = KINDS[DIFFERENCE]
+        at = pool.place(params)
+        made_pair = replace(instance, params=at, state=state, tail=tail, place=len(plan.pairs))
+        plan.pairs.append(made_pair)
+        plan.by_kind[DIFFERENCE].append(made_pair)
+        plan.by_state[state] = made_pair
+        for which, slot in enumerate(made_pair.slots):
+            plan.inputs.setdefault(slot, []).append((made_pair.place, which))
+        blocks.append(spec.state.blank())
+        tails.append(spec.state.blank())
+        state, tail = state + spec.state.words, tail + spec.state.words
+
+
+def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterable[tuple[Instance, Words]]:
+    """Yield the pairs of a facility with their parameters."""
+    for rank, rule in active:
+        if not isinstance(rule, DifferenceRule) or not in_scope(rule, plan.facility):
+            continue
+        for pair in pairs_of(rule, plan.facility, plan.sensors, plan.at):
+            bounds = bounds_of_pair(rule, pair, bundle)
+            if bounds is None:
+                continue
+            own = as_on(rule, pair.facts, bundle)
+            first = pair.inputs[0]
+            slots = tuple(plan.slots[sensor.tag] for sensor in pair.inputs)
+            yield (
+                Instance(
+                    DIFFERENCE, rule, rank, slots[0], first.tag, first.area, first.unit, first.quantity, *bounds,
+                    slots=slots, name=pair.name, about=pair.subject,
+                ),
+                difference_param(own, pair, bounds[0], bounds[1], plan.facility.delivery),
+            )  # fmt: skip
 
 
 def _gathered(pairs: Iterable[tuple[Key, int]]) -> dict[Key, npt.NDArray[np.int64]]:

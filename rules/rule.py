@@ -1,6 +1,9 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic. A new kind adds a class here, a file in `rules/kinds` and an oracle.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference; of rare records (rules/rare): count, follow_up, register_check.
+A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
+
+Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from pydantic import Field, model_validator
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -160,12 +164,50 @@ class TestSeries(Strict):
     values: str
 
 
+class TestEvent(Strict):
+    """An event of a test; `at` is its event time, and it is received `after` that (`1s` unless said otherwise)."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    after: Duration = 1_000
+    stream: EventStream
+    type: EventType
+    source: Identifier = "PLC-1"
+    area: Identifier | None = None
+    device: Identifier | None = None
+    fields: dict[Identifier, Any] = Field(default_factory=dict)
+
+
+class TestRegister(Strict):
+    """Another register version that is received at `at`: partial facts as in `register`."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    register_: dict[str, Any] = Field(alias="register")
+
+
+class TestDecision(Strict):
+    """An officer's decision, received at `at`, on the rule's alarm of this subject and start."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    subject: dict[str, str]
+    start: Duration
+    code: Identifier = "close-latched"
+
+
 class RuleTest(Strict):
     """A test inside a rule file; `register` holds partial facts that complete a standard facility."""
 
     name: str = Field(min_length=1)
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
-    series: dict[str, TestSeries]
+    series: dict[str, TestSeries] = Field(default_factory=dict)
+    events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
+    later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
+    decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
     until: Duration | None = None
     """Move the clock to here after the last row (front door open)."""
     expect: list[Expectation]
@@ -288,4 +330,79 @@ class MeanKineticRule(RuleBase):
         return self
 
 
-Rule = Annotated[LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule, Field(discriminator="kind")]
+class PairLimits(Strict):
+    """Between what a difference must lie, in the unit of its inputs.
+
+    `from`: a literal span, or the name of a table of the bundle. `narrower: register` takes the lower bounds of the cascade
+    and of the pressure-difference sensor where they are stricter.
+    """
+
+    from_: str | Span = Field(alias="from")
+    narrower: Literal["register"] | None = None
+    inclusive: Flag = False
+
+
+class DifferenceRule(RuleBase):
+    """The difference of two values (kind `difference`): pressure pairs, and sensors that measure the same."""
+
+    kind: Literal["difference"]
+    pairs: Literal["cascades", "redundant"]
+    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area."""
+    limits: PairLimits
+    when: OpenWhen = OpenWhen()
+    clear: ClearWhen = ClearWhen()
+    max_age_intervals: Number = Field(default=2.0, ge=1, le=100)
+    """A partner's value older than this many intervals of the slower input makes the difference unknown."""
+
+    @property
+    def excludes(self) -> bool:
+        """Return False: values outside are excluded from no other rule."""
+        return False
+
+
+class CountRule(RuleBase):
+    """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
+
+    kind: Literal["count"]
+    events: EventMatch
+    by: Literal["system", "actor", "asset"]
+    """The field that names the subject; `system` falls back on the event's source."""
+    n: Whole = Field(default=1, ge=1, le=1_000)
+    within: Duration = 0
+    """Of one event none is needed; `n` above 1 needs one."""
+    distinct: Identifier | None = None
+    """Count the different texts of this field, not the events."""
+
+
+class FollowUpRule(RuleBase):
+    """An event A that no event B of the same area follows in time (kind `follow_up`); latched, by area and device of A."""
+
+    kind: Literal["follow_up"]
+    first: EventMatch
+    then: EventMatch
+    within: Duration = Field(ge=1_000)
+    """B stands in [A, A + within], event time."""
+    silent: Duration = Field(default=30 * 60_000, ge=60_000)
+    """Unknown where the area's devices sent nothing so long before and after A."""
+    allowed: Duration = 48 * 3_600_000
+    """A B that is received so long after A still takes the alarm back."""
+
+
+class RegisterCheckRule(RuleBase):
+    """What the register says of itself (kind `register_check`), judged when it changes and when a date passes."""
+
+    kind: Literal["register_check"]
+    check: Literal["sensor-count", "sensor-error", "calibration-due"]
+    notice: Notice | None = None
+    """calibration-due: a milder colour before the date."""
+    counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
+    """sensor-count: what areas need."""
+    errors: Annotated[list[ErrorBand], Field(max_length=8)] = Field(default_factory=list)
+    """sensor-error: what a certificate may show."""
+
+
+RareRule = CountRule | FollowUpRule | RegisterCheckRule
+"""Kinds that plain Python folds (rules/rare)."""
+SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule
+"""Kinds that the compiled pass folds, series by series (rules/kinds)."""
+Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]

@@ -7,23 +7,24 @@ time; `until` then moves the clock with the front door open.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pydantic import ValidationError
 
+from rules.changes import alarm_id
 from rules.engine import Engine
 from rules.instants import format_duration, parse_instant
 from rules.models import faults_of
 from rules.pack import Bundle, default_bundle
-from rules.records import Kind, LogRecord, Quality, Readings, RegisterRecord
+from rules.records import Decision, Event, Events, Kind, LogRecord, Payload, Quality, Readings, RegisterRecord
 from rules.register import UNITS, Facility, Quantity
 from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
-    from rules.rule import Expectation, Rule, RuleTest
+    from rules.rule import Expectation, Rule, RuleTest, TestEvent
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
 FACILITY = "TEST-0001"
@@ -102,7 +103,40 @@ def facility_of(rule: Rule, test: RuleTest) -> Facility:
 
 
 def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
-    """Return the log of a test: the register, then one record a sampling instant."""
+    """Return the log of a test: the register, then one record a sampling instant; what else it names stands between, by receive time.
+
+    Of one instant rows stand first, then events, registers and decisions, each kind as written.
+    """
+    log = _rows_of(rule, test)
+    extra: list[tuple[int, Kind, Payload]] = [
+        (one.at + one.after, Kind.EVENTS, _event_of(i, one)) for i, one in enumerate(test.events)
+    ]
+    for i, later in enumerate(test.later, 1):
+        whole = test.model_copy(update={"register_": later.register_})
+        extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole))))
+    for i, closed in enumerate(test.decisions):
+        alarm = alarm_id(rule.id, FACILITY, closed.subject, BEGIN_MS + closed.start)
+        said = Decision.model_validate(
+            {
+                "id": f"D-{i}", "version": 1, "subject": {"alarm": alarm}, "code": closed.code, "officer": "o-1",
+                "revision_seen": 0, "reason_sha256": "0" * 64,
+            }
+        )  # fmt: skip
+        extra.append((closed.at, Kind.DECISION, said))
+    if not extra:
+        return log
+    log += [LogRecord(0, 0, BEGIN_MS + at, kind, FACILITY, payload) for at, kind, payload in extra]
+    ordered = [log[0], *sorted(log[1:], key=lambda record: record.received)]
+    return [replace(record, offset=offset) for offset, record in enumerate(ordered)]
+
+
+def _event_of(number: int, one: TestEvent) -> Events:
+    given = one.model_dump(mode="json", exclude={"at", "after"}, exclude_none=True)
+    event = Event.model_validate(given | {"time": BEGIN_MS + one.at})
+    return Events(batch=f"e{number}", events=[event])
+
+
+def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     register = RegisterRecord(version=0, facility=facility_of(rule, test))
     log = [LogRecord(0, 0, BEGIN_MS, Kind.REGISTER, FACILITY, register)]
     rows: dict[int, list[tuple[str, float, Quality]]] = {}
@@ -139,12 +173,16 @@ def _excluding(bundle: Bundle) -> list[Rule]:
     return [other for other in bundle.rules if isinstance(other, LimitRule) and other.excludes]
 
 
+def until_of(test: RuleTest, records: list[LogRecord]) -> int:
+    """Return to where a test moves the clock: its `until`, at least just behind the last record, so that pairs decide it."""
+    return max(records[-1].received + 1, BEGIN_MS + (test.until or 0))
+
+
 def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
     """Return the changes of `rule` that a test gives; the bundle is `around` it."""
-    engine = Engine(around(rule, bundle))
-    changes = [change for record in records_of(rule, test) for change in engine.fold(record)]
-    if test.until is not None:
-        changes += engine.advance(0, BEGIN_MS + test.until)
+    engine, records = Engine(around(rule, bundle)), records_of(rule, test)
+    changes = [change for record in records for change in engine.fold(record)]
+    changes += engine.advance(0, until_of(test, records))
     return [change for change in changes if change.rule == rule.id]
 
 

@@ -325,7 +325,8 @@ def _next_use(state: FacilityState, rule_id: str, place: str, start: int) -> int
         return 1
     if not had[-1].use:
         alarm, subject, uses = had[-1].occurrence.alarm, _subject(place), range(1, state.seq + 1)
-        had[-1].use = next(use for use in uses if alarm_id(rule_id, state.facility, subject, start, use) == alarm)
+        taken = (use for use in uses if alarm_id(rule_id, state.facility, subject, start, use) == alarm)
+        had[-1].use = next(taken, len(had))
     return had[-1].use + 1
 
 

@@ -16,6 +16,7 @@ from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.occurrence import Packed
+from rules.rare.store import PackedRare
 
 if TYPE_CHECKING:
     from rules.records import StateRecord
@@ -74,6 +75,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Layout -> fields: name, format, shape. A migrator finds a field by its name."""
     arrays: dict[str, tuple[str, bytes]]
     """Array -> its layout and its rows."""
+    rare: PackedRare | msgspec.UnsetType = msgspec.UNSET
+    """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
 
 
 def sealed(body: Body) -> bytes:

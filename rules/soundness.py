@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.predicate import faults as predicate_faults
+from rules.raresound import rare_faults
 from rules.register import Span
-from rules.rule import CumulativeRule, GapRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, GapRule, LimitRule, MeanKineticRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -43,25 +44,33 @@ def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]
 def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     """Return what keeps a rule from being compiled; pointers are into the rule."""
     faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
+    if not isinstance(rule, DifferenceRule) or rule.pairs != "cascades":
+        faults += [
+            Fault(f"/applies_to/{name}", "predicate", "only a difference rule of pairs: cascades has another room")
+            for name in rule.applies_to
+            if name.startswith("place.")
+        ]
     for i, step in enumerate(rule.severity.steps):
         at = f"/severity/steps/{i}"
         given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
         if sum(given) != 1:
             faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
-        if step.beyond is not None and not isinstance(rule, LimitRule):
-            faults.append(Fault(f"{at}/beyond", "step", "only a limit rule steps by value"))
+        if step.beyond is not None and not isinstance(rule, LimitRule | DifferenceRule):
+            faults.append(Fault(f"{at}/beyond", "step", "only limit and difference rules step by value"))
         if step.consecutive is not None and (step.beyond is None or not step.for_):
             faults.append(
                 Fault(f"{at}/consecutive", "step", "only a step by value that lasts for a time counts records")
             )
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
-    if isinstance(rule, LimitRule):
+    if isinstance(rule, LimitRule | DifferenceRule):
         faults += _limit_faults(rule, tables)
     if isinstance(rule, CumulativeRule):
         faults += _source_faults(rule.limits.from_, tables)
     if isinstance(rule, CumulativeRule | MeanKineticRule) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
+    elif isinstance(rule, RareRule):
+        faults += rare_faults(rule)
     return faults
 
 
@@ -85,11 +94,21 @@ def table_faults(table: Table) -> list[Fault]:
     ]
 
 
-def _limit_faults(rule: LimitRule, tables: Mapping[str, Table]) -> list[Fault]:
+def _limit_faults(rule: LimitRule | DifferenceRule, tables: Mapping[str, Table]) -> list[Fault]:
     deadband = rule.clear.deadband
-    faults = _source_faults(rule.limits.from_, tables)
-    if rule.limits.side is not None and rule.limits.from_ != "sensor":
+    faults = _source_faults(rule.limits.from_, tables, pair=isinstance(rule, DifferenceRule))
+    if isinstance(rule, LimitRule) and rule.limits.side is not None and rule.limits.from_ != "sensor":
         faults.append(Fault("/limits/side", "side", "only of the sensor's registered limits one side can be taken"))
+    if isinstance(rule, DifferenceRule) and not isinstance(rule.limits.from_, Span) and rule.limits.from_ in tables:
+        faults += [
+            Fault(
+                "/limits/from",
+                "registered",
+                f"row {i} of {rule.limits.from_} takes a sensor's limit; pairs have narrower: register",
+            )
+            for i, row in enumerate(tables[rule.limits.from_].rows)
+            if row.registered
+        ]
     if rule.clear.latched:
         faults.append(
             Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")
@@ -101,8 +120,9 @@ def _limit_faults(rule: LimitRule, tables: Mapping[str, Table]) -> list[Fault]:
     return faults
 
 
-def _source_faults(source: str | Span, tables: Mapping[str, Table]) -> list[Fault]:
-    if not isinstance(source, Span) and source not in {"sensor", "range"} and source not in tables:
+def _source_faults(source: str | Span, tables: Mapping[str, Table], *, pair: bool = False) -> list[Fault]:
+    registered = set() if pair else {"sensor", "range"}
+    if not isinstance(source, Span) and source not in registered and source not in tables:
         return [Fault("/limits/from", "unknown_table", f"{source} is not a table of these packs")]
     return []
 

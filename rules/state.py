@@ -5,16 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
-from rules.kinds import gap
+from rules.kept import Kept
+from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS
-from rules.layout import NEVER, NONE
+from rules.layout import DIFFERENCE, NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
+from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 
 if TYPE_CHECKING:
@@ -77,7 +80,10 @@ class FacilityState:
     registered: dict[str, int] = field(default_factory=dict)
     """When each tag came into force: silence is counted from there."""
     left: dict[str, int] = field(default_factory=dict)
-    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again."""
+    """Newest event time of tags that are no longer registered: should one return, what was folded is not folded again.
+
+    So with pairs that are no longer watched, by rule and name; no tag has a space.
+    """
     unknown_tags: int = 0
     batches: Batches = field(default_factory=Batches)
     repeated: int = 0
@@ -86,6 +92,8 @@ class FacilityState:
     """... and those whose id came again with other content."""
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
     groups: list[Group] = field(default_factory=list)
+    rare: Rare = field(default_factory=Rare)
+    """Events, decisions and checks of the register (rules/rare)."""
     aside: dict[str, Aside] = field(default_factory=dict)
     """Rules that raised here, by id (rules/failing.py)."""
     words: Words = field(default_factory=_nothing)
@@ -96,10 +104,12 @@ class FacilityState:
     """The same memory as `words`, as floats; so with the next two."""
     tail_floats: Floats = field(default_factory=_no_floats)
     ring_floats: Floats = field(default_factory=_no_floats)
+    kept: list[Kept] = field(default_factory=list)
+    """What each pair keeps of its inputs."""
     due: Words = field(default_factory=_nothing)
-    """The earliest decision by the clock of each series; follows from the rest, as the next one does."""
+    """The earliest decision by the clock of each series, then of each pair; follows from the rest, as the next one does."""
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
-    """Whether each series is silent."""
+    """Whether each series is silent; a pair never is."""
     next_due: int = NEVER
     floor: int = NONE
     """When registered facts or the front door last changed what is due; a move of time, so in no snapshot."""
@@ -151,16 +161,34 @@ class FacilityState:
         self.rings = np.zeros(plan.ring_words, np.int64)
         self.floats, self.tail_floats = self.words.view(np.float64), self.tails.view(np.float64)
         self.ring_floats = self.rings.view(np.float64)
-        self.due, self.silent = np.full(len(plan.sensors), NEVER), np.zeros(len(plan.sensors), np.uint8)
+        count = len(plan.sensors) + len(plan.pairs)
+        self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
+        self.kept = [Kept() for _ in plan.pairs]
 
     def refresh(self, slot: int) -> None:
         """Note what is due for a series after one of its instances was changed."""
         kernels.refresh(self.planned.params, self.planned.where, slot, self.words, self.due, self.silent)
 
+    def refresh_pair(self, pair: Instance) -> None:
+        """Note what is due for a pair."""
+        x = pair.state
+        due = min(self.words[x + difference.WAITS], self.words[x + difference.STATE["due"].start])
+        self.due[len(self.planned.sensors) + pair.place] = due
+
     def refresh_all(self) -> None:
-        """Note what is due for every series."""
+        """Note what is due for every series and pair."""
         for slot in range(len(self.planned.sensors)):
             self.refresh(slot)
+        for pair in self.planned.pairs:
+            self.refresh_pair(pair)
+
+    def newest_of(self, instance: Instance) -> int:
+        """Return the newest event time that an instance was decided with."""
+        return self.of(instance, "seen_t") if instance.slots else self.of_series("last_t", instance.slot)
+
+    def tail_of(self, instance: Instance) -> int:
+        """Return the newest event time that an instance is not decided again for."""
+        return self.of(instance, "floor") if instance.slots else self.of_series("gone_t", instance.slot)
 
     def refresh_due(self) -> bool:
         """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places).
@@ -168,6 +196,7 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
+        due = min(due, self.rare.due)
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
@@ -179,8 +208,9 @@ class FacilityState:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
+        rare = self.rare.counts if self.plan is not None and self.plan.rare else {}
         no_room = 0 if self.plan is None else self.plan.no_room
-        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches}
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **rare}
 
     def snapshot(self, through: int) -> bytes:
         """Return the whole state. Equal states give equal bytes.
@@ -212,9 +242,10 @@ class FacilityState:
                     if rows
                 ),
                 groups=[group.pack() for group in self.groups],
+                rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
-                layouts={} if plan is None else stored.LAYOUTS,
+                layouts={} if plan is None else stored.layouts_of(plan),
                 arrays={}
                 if plan is None
                 else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
@@ -237,6 +268,7 @@ class FacilityState:
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
+        self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
             self.refresh_all()
@@ -249,7 +281,8 @@ def _some(keys: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, s
 
 
 def _keys(plan: Plan | None) -> dict[str, list[tuple[str, str]]]:
-    """Return the instances of each kind, in the order of the arrays."""
-    return (
-        {} if plan is None else {KINDS[kind].name: [one.key for one in found] for kind, found in plan.by_kind.items()}
-    )
+    """Return the instances of each kind, in the order of the arrays; pairs are named where there are any."""
+    if plan is None:
+        return {}
+    kinds = {KINDS[kind].name: found for kind, found in plan.by_kind.items() if found or kind != DIFFERENCE}
+    return {name: [one.key for one in found] for name, found in kinds.items()}

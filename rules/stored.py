@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules import layout
+from rules.kept import INPUTS, Kept
 from rules.kinds.table import KINDS
 from rules.layout import NONE, ROW_T, ROW_WORDS
 from rules.models import Severity
@@ -27,9 +28,16 @@ LAYOUTS: dict[str, Layout] = {
     "series": layout.SERIES.layout(),
     "row": ROW_LAYOUT,
     **{spec.name: spec.state.layout() for spec in KINDS.values()},
+    "inputs": [("rows", "<i8", [INPUTS])],
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
+_OF_PAIRS = frozenset({"difference", "inputs"})
 COLOURS = len(Severity)
+
+
+def layouts_of(plan: Plan) -> dict[str, Layout]:
+    """Return the layouts of a facility's snapshot: without pairs it is that of the release before them, byte for byte."""
+    return LAYOUTS if plan.pairs else {name: LAYOUTS[name] for name in LAYOUTS if name not in _OF_PAIRS}
 
 
 def ring_rows(plan: Plan, words: Words, rings: Words, slot: int) -> Words:
@@ -49,10 +57,16 @@ def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
     found = {"series": ("series", headers), "rings": ("row", np.concatenate(rows) if rows else headers[:0])}
     for kind, instances in plan.by_kind.items():
         spec = KINDS[kind]
+        if spec.name in _OF_PAIRS and not instances:
+            continue
         inside = np.arange(spec.state.words)
         found[f"{spec.name}_head"] = (spec.name, state.words[_starts([one.state for one in instances]) + inside])
         if spec.again:
             found[f"{spec.name}_tail"] = (spec.name, state.tails[_starts([one.tail for one in instances]) + inside])
+    if state.kept:
+        inputs = [rows for kept in state.kept for rows in kept.rows]
+        found["pair_rows"] = ("row", np.concatenate(inputs))
+        found["pair_inputs"] = ("inputs", np.array([len(rows) for rows in inputs], np.int64))
     return found
 
 
@@ -88,6 +102,19 @@ def load(state: FacilityState, plan: Plan, body: Body) -> None:
                 blocks = _array(body, name, spec.name, len(places))
                 _judge(body, kind, blocks)
                 target[_starts(places) + inside] = blocks
+    if plan.pairs:
+        _load_pairs(state, plan, body)
+
+
+def _load_pairs(state: FacilityState, plan: Plan, body: Body) -> None:
+    counts = _array(body, "pair_inputs", "inputs", len(plan.pairs))
+    if (counts < 0).any():
+        raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+    rows = _array(body, "pair_rows", "row", int(counts.sum()))
+    parts = np.split(rows, np.cumsum(counts.ravel())[:-1])
+    if any((np.diff(part[:, ROW_T]) <= 0).any() for part in parts):
+        raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
+    state.kept = [Kept([part.copy() for part in parts[i : i + INPUTS]]) for i in range(0, len(parts), INPUTS)]
 
 
 def _judge(body: Body, kind: int, blocks: Words) -> None:

@@ -1,8 +1,8 @@
-"""A limit rule as it stands for one sensor: what the row of its table says beside the limit."""
+"""A limit rule as it stands for one sensor, or a difference rule for one pair: what the row of its table says beside the limit."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -10,17 +10,19 @@ if TYPE_CHECKING:
     from rules.facts import FactValue
     from rules.pack import Bundle
     from rules.register import Sensor, Span
-    from rules.rule import LimitRule
+    from rules.rule import DifferenceRule, LimitRule
     from rules.tables import TableRow
 
+Judging = TypeVar("Judging", "LimitRule", "DifferenceRule")
 
-def rows_of(rule: LimitRule, bundle: Bundle) -> list[TableRow]:
+
+def rows_of(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[TableRow]:
     """Return the rows of the rule's table; none if it has no table."""
     table = bundle.tables.get(rule.limits.from_) if isinstance(rule.limits.from_, str) else None
     return [] if table is None else table.rows
 
 
-def as_on(rule: LimitRule, facts: Mapping[str, FactValue], bundle: Bundle) -> LimitRule:
+def as_on(rule: Judging, facts: Mapping[str, FactValue], bundle: Bundle) -> Judging:
     """Return the rule with the deadband and the count of records of the row that fits `facts`, if it has its own."""
     if not rows_of(rule, bundle):
         return rule
@@ -28,7 +30,7 @@ def as_on(rule: LimitRule, facts: Mapping[str, FactValue], bundle: Bundle) -> Li
     return rule if row is None else with_row(rule, row)
 
 
-def with_row(rule: LimitRule, row: TableRow) -> LimitRule:
+def with_row(rule: Judging, row: TableRow) -> Judging:
     """Return the rule with what a row of its table gives instead of the rule's own."""
     clear, when = rule.clear, rule.when
     if row.deadband is not None:

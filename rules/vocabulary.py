@@ -29,6 +29,8 @@ _NEAR = 0.5
 _AREA_FACTS = ("kind", "grade", "standard", "phase", "stores", "shipment_type", "water", "pharmacopoeia")
 VOCABULARY: dict[str, tuple[str, ...]] = {
     **{f"area.{name}": _closed(Area.model_fields[name].annotation) for name in _AREA_FACTS},
+    "place.kind": _closed(Area.model_fields["kind"].annotation),
+    "place.grade": (*_closed(Area.model_fields["grade"].annotation), "none"),
     "sensor.quantity": tuple(Quantity),
     "sensor.unit": tuple(dict.fromkeys(UNITS.values())),
     "facility.licences": get_args(LicenceKind),

@@ -30,7 +30,7 @@ from rules.params import (
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
-from rules.rule import CumulativeRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -170,6 +170,8 @@ def _watched(sort: _Sort) -> Watched:
             found.append(Use(LIMIT, rule, rank, limit_param(own, low, high, interval, sort.delivery), *narrowed))
             if rule.excludes:
                 low_range, high_range = max(low, low_range), min(high, high_range)
+        elif isinstance(rule, DifferenceRule):
+            continue  # of a pair of sensors: `rules.plan`
         elif isinstance(rule, FrozenRule):
             found.append(Use(FROZEN, rule, rank, frozen_param(rule, sensor, interval, sort.delivery)))
         elif isinstance(rule, MeanKineticRule):
@@ -178,7 +180,7 @@ def _watched(sort: _Sort) -> Watched:
             )
             numbers = mean_kinetic_param(rule, interval, sort.delivery)
             found.append(Use(MEAN_KINETIC, rule, rank, numbers, high=rule.above, limits=(above,)))
-        elif sensor.interval is not None or rule.threshold is not None:
+        elif isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
             found.append(Use(GAP, rule, rank, gap_param(rule, interval, sort.delivery)))
     uses = tuple(sorted(found, key=lambda one: ORDER[one.kind]))
     specs = [KINDS[use.kind] for use in uses]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration
 from rules.models import Bilingual
-from rules.rule import FrozenRule, GapRule
+from rules.rule import DifferenceRule, FrozenRule, GapRule
 from rules.wording_sums import leaf as sum_leaf
 from rules.wording_sums import raised as sum_raised
 
@@ -52,7 +52,7 @@ def crossed(instance: Instance, value: float) -> tuple[str, float] | None:
 
 def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
     """Return one sentence in both languages; names of places come from the register as text."""
-    tag, unit = instance.tag, sign(instance.unit)
+    tag, unit = instance.label, sign(instance.unit)
     if (
         kind is ChangeKind.STEPPED
     ):  # who reads only the newest sentence must know what is wrong, not only that it is worse
@@ -64,13 +64,14 @@ def message(instance: Instance, kind: ChangeKind, value: float) -> Bilingual:
     if of_kind is not None:
         return of_kind
     bound = None if math.isnan(value) else crossed(instance, value)
+    what = ("difference ", "差值 ") if isinstance(instance.rule, DifferenceRule) else ("", "")
     if bound is None:
-        return Bilingual(en=f"{tag}: outside its limits", zh=f"{tag}：超出限值")
+        return Bilingual(en=f"{tag}: {what[0]}outside its limits", zh=f"{tag}：{what[1]}超出限值")
     above = bound[0].startswith(">")
     en, zh = ("above", "高于上限") if above else ("below", "低于下限")
     return Bilingual(
-        en=f"{tag}: {value:.10g} {unit}, {en} {bound[1]:.10g} {unit}",
-        zh=f"{tag}：{value:.10g} {unit}，{zh} {bound[1]:.10g} {unit}",
+        en=f"{tag}: {what[0]}{value:.10g} {unit}, {en} {bound[1]:.10g} {unit}",
+        zh=f"{tag}：{what[1]}{value:.10g} {unit}，{zh} {bound[1]:.10g} {unit}",
     )
 
 
@@ -130,12 +131,16 @@ def evidence(
         leaves.append(Leaf(expr=f"silence of {instance.tag}", left=None, op=">", right=wait, verdict=verdict))
     elif kind is ChangeKind.UNKNOWN:
         leaves.append(
-            Leaf(expr=instance.tag, left=None, op="in", right="limits", unit=instance.unit, verdict=Verdict.UNKNOWN)
+            Leaf(expr=_expr(instance), left=None, op="in", right="limits", unit=instance.unit, verdict=Verdict.UNKNOWN)
         )
     elif not math.isnan(value):
         leaves.append(_movement(instance, kind, value) if frozen else _value_leaf(instance, value, peak))
     farthest = None if math.isnan(peak) else peak
     return Evidence(leaves=leaves, limits=list(instance.limits), records=records, into=into, peak=farthest)
+
+
+def _expr(instance: Instance) -> str:
+    return f"difference {instance.label}" if isinstance(instance.rule, DifferenceRule) else instance.tag
 
 
 def _movement(instance: Instance, kind: ChangeKind, value: float) -> Leaf:
@@ -154,4 +159,4 @@ def _value_leaf(instance: Instance, value: float, peak: float) -> Leaf:
     if bound is None:
         high = math.isfinite(instance.high)
         bound = (">", instance.high) if high else ("<", instance.low)
-    return Leaf(expr=instance.tag, left=value, op=bound[0], right=bound[1], unit=instance.unit, verdict=verdict)
+    return Leaf(expr=_expr(instance), left=value, op=bound[0], right=bound[1], unit=instance.unit, verdict=verdict)

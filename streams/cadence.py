@@ -78,6 +78,10 @@ class Cadence:
             self._boundaries.popleft()
         self.looked_s = now
 
+    def oldest_first(self, names: Iterable[str]) -> list[str]:
+        """Return facilities in the order in which their snapshots let `low` move on."""
+        return sorted(names, key=lambda name: (self._uncovered.get(name, self._boundaries[-1].offset), name))
+
     @property
     def low(self) -> Boundary:
         """Where a start begins to read: no record before it is needed."""

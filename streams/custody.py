@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from aiokafka.errors import IllegalStateError
 
+from rules.errors import OffsiteError
 from rules.faults import printable
 from rules.instants import format_instant
 from streams.admission import admit, snapshots_of
@@ -25,7 +26,7 @@ from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
 from streams.history import LogHistory
 from streams.ledger import Ledger
-from streams.quarantine import NOTE_KEY, Ward, suspect_of
+from streams.quarantine import NOTE_KEY, Ward, suspect_in, suspect_of
 from streams.rejected import ClockNotice
 from streams.release import batches_from, first_at, kept_from, notes_of, record_at, release
 from streams.restore import ensure_not_regrown, log_bounds, read_state, restore_partition
@@ -84,6 +85,8 @@ class Custody:
         self.wanted: frozenset[int] = frozenset()
         self.wanted_since = monotonic()
         self.restoring_since: float | None = None
+        self.restoring_moved = 0.0
+        """When a restore last got a step further: read the state, or put one more facility back."""
         self.stamp = 0
         """Seeks completed; a fetch carries the count it began with."""
         self.seek: Callable[[Mapping[int, int]], Awaitable[None]] = _no_consumer
@@ -287,7 +290,8 @@ class Custody:
             self._halt(f"no memory to fold {facility} again", error)
         except Exception as error:  # noqa: BLE001 - told to operators; the facility stays as it was
             _log.exception("partition %d: %s is not released", partition, facility)
-            ward.refuse(facility, f"{type(error).__name__}: {error}"[:1000])
+            why = f"{error}; {error.action}" if isinstance(error, OffsiteError) else f"{type(error).__name__}: {error}"
+            ward.refuse(facility, why[:1000])
             tenure.announce()
         finally:
             self.crumbs.leave(partition)
@@ -362,7 +366,7 @@ class Custody:
             self.positioned([tenure.partition])
 
     async def _open(self, wanted: frozenset[int], committed: dict[int, int | None]) -> None:
-        self.restoring_since = monotonic()
+        self.restoring_since = self.restoring_moved = monotonic()
         missing = sorted(p for p in wanted if p not in self.tenures)
         tenures: dict[int, Tenure] = {}
         begun: set[int] = set()
@@ -373,6 +377,7 @@ class Custody:
             rows, read = await read_state(self._clients, self.settings.state_topic, missing, self._kinds)
             bounds = await log_bounds(self._clients, self.settings.log_topic, missing, self._kinds)
             changes = await log_bounds(self._clients, self.settings.alarms_topic, missing, self._kinds)
+            self._moved()
             await ensure_not_regrown(self._clients, self.settings.log_topic, rows, bounds, self._kinds)
             for partition, tenure in tenures.items():
                 state = rows.pop(partition)
@@ -380,7 +385,7 @@ class Custody:
                 away = {*tenure.ward.quarantined, *([suspect.facility] if suspect is not None else [])}
                 start = await restore_partition(
                     self.fold, state, committed.get(partition), bounds[partition], away,
-                    published=changes[partition][1] > 0,
+                    published=changes[partition][1] > 0, moved=self._moved,
                 )  # fmt: skip
                 for facility, standing in tenure.ward.quarantined.items():
                     tenure.ward.tell(standing, "held")
@@ -405,6 +410,9 @@ class Custody:
         self._sensor.restored(elapsed, len(missing))
         _log.info("restored partitions %s in %.2f s, %d bytes of state", missing, elapsed, read)
 
+    def _moved(self) -> None:
+        self.restoring_moved = monotonic()
+
     async def _suspect(self, tenure: Tenure, state: StateRows, bounds: tuple[int, int]) -> Suspect | None:
         """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
         partition = tenure.partition
@@ -412,18 +420,30 @@ class Custody:
         found = [self.crumbs.found.get(slot) for slot in (self._slot(partition), partition)]
         suspect = None
         for offset in found:
-            if offset is None or not bounds[0] <= offset < bounds[1]:
+            if offset is None or offset >= bounds[1]:
                 continue
             often = tenure.ward.died(offset)
             _log.warning(
                 "partition %d: a worker died while it folded offset %d (%d times)",
                 partition, offset, tenure.ward.watch.deaths.get(offset, 0),
             )  # fmt: skip
-            log = self.settings.log_topic
-            raw = await record_at(self._clients, log, partition, offset, self._kinds) if often else None
-            if raw is not None:
-                suspect = suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+            if often:
+                suspect = await self._whose(partition, offset, bounds[0]) or suspect
         return suspect
+
+    async def _whose(self, partition: int, offset: int, begin: int) -> Suspect | None:
+        """Look up a record: in the log, or in the archive, where a facility was being folded again out of it."""
+        log = self.settings.log_topic
+        if offset >= begin:
+            raw = await record_at(self._clients, log, partition, offset, self._kinds)
+            return None if raw is None else suspect_of(offset, raw.timestamp, raw.key, raw.headers)
+        past = self._history or LogHistory(self.settings.kafka, log)
+        try:
+            found = await asyncio.to_thread(lambda: list(past.records(partition, None, offset, offset + 1)))
+        except OffsiteError as error:
+            _log.warning("partition %d: nobody knows whose record offset %d was: %s", partition, offset, error)
+            return None
+        return suspect_in(found[0]) if found else None
 
     async def _noted(self, tenure: Tenure) -> None:
         """Write what is known of deaths; only what is written is forgotten here, and a revocation waits for the answer.

@@ -88,16 +88,20 @@ class LogHistory:
         with self._archive() as archive:
             held = [(first, behind) for number, first, behind in archive.places if number == partition]
             if not any(first <= begin and end <= behind for first, behind in held):
-                raise HistoryLostError(f"{wanted}, and the archive holds {held}")
+                raise HistoryLostError(f"{wanted}, and the archive holds {_offsets(held)}")
             lost = [(b, e) for number, b, e in archive.gaps() if number == partition and b < end and begin < e]
             if lost:
-                raise HistoryLostError(f"{wanted}, and the archive lacks {lost}")
+                raise HistoryLostError(f"{wanted}, and the archive lacks {_offsets(lost)}")
             one = next(iter(facilities)) if facilities is not None and len(facilities) == 1 else None
             for record in archive.records(facility=one, partition=partition, from_offset=begin):
                 if record.offset >= end:
                     break
                 if concerns(record, facilities):
                     yield record
+
+
+def _offsets(stretches: list[tuple[int, int]]) -> str:
+    return ", ".join(f"{first} to {behind - 1}" for first, behind in stretches if first < behind) or "none of them"
 
 
 def concerns(record: Any, facilities: frozenset[str] | None) -> bool:  # noqa: ANN401 - LogRecord or Rejected

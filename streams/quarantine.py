@@ -28,7 +28,7 @@ from rules.engine import PartitionState
 from rules.errors import ContractError
 from rules.instants import Instant
 from rules.models import FacilityId, Strict, is_facility_id
-from rules.records import Rejected
+from rules.records import LogRecord, Rejected
 from streams.codec import SHARED
 from streams.rejected import QuarantineNotice
 
@@ -122,6 +122,13 @@ class Suspect:
     """Empty where it belongs to no facility."""
 
 
+def suspect_in(record: LogRecord | Rejected) -> Suspect:
+    """Return whose record it is that came out of the archive."""
+    shared = isinstance(record, LogRecord) and record.kind in SHARED
+    facility = "" if shared or not is_facility_id(record.facility) else record.facility
+    return Suspect(record.offset, record.received, facility)
+
+
 def suspect_of(
     offset: int, received: int, key: bytes | None, headers: Sequence[tuple[str, bytes | None]] | None
 ) -> Suspect:
@@ -137,6 +144,8 @@ class Ward:
 
     partition: int
     watch: Watch
+    low: int = 0
+    """The log begins here: no record before comes again, but for a facility that is folded out of the archive."""
     quarantined: dict[str, Quarantine] = field(default_factory=dict)
     released: dict[str, Release] = field(default_factory=dict)
     snapshots: dict[str, bytes] = field(default_factory=dict)
@@ -151,20 +160,15 @@ class Ward:
 
     @classmethod
     def of(cls, partition: int, notes: Mapping[str, bytes], low: int) -> Ward:
-        """Return what the state topic says; deaths of records that are folded by now are forgotten.
+        """Return what the state topic says.
+
+        Deaths at records before `low` are kept too: what the log has dropped may kill once more, out of the archive.
 
         Raises:
             NoteError: a row cannot be read.
         """
         written = notes.get(f"watch-p{partition}")
-        watch = Watch(partition=partition) if written is None else decode_note(Watch, written)
-        watch = watch.model_copy(
-            update={
-                "deaths": {at: count for at, count in watch.deaths.items() if at >= low or count >= DEATHS},
-                "skipped": [at for at in watch.skipped if at >= low],
-            }
-        )
-        ward = cls(partition, watch)
+        ward = cls(partition, Watch(partition=partition) if written is None else decode_note(Watch, written), low)
         for key, value in notes.items():
             name, _, facility = key.partition("-")
             if name == "quarantine":
@@ -175,7 +179,7 @@ class Ward:
     @property
     def active(self) -> bool:
         """Whether any record is to be looked at before it is folded."""
-        return bool(self.quarantined or self.watch.skipped)
+        return bool(self.quarantined) or max(self.watch.skipped, default=-1) >= self.low
 
     def hear(self, notes: Mapping[str, bytes]) -> None:
         """Take the wishes among rows; one that cannot be read is no wish: whoever wrote it must not stop the partition."""
@@ -201,10 +205,10 @@ class Ward:
 
     def died(self, offset: int) -> bool:
         """Count a death; True if the record has killed often enough."""
-        deaths = {**self.watch.deaths, offset: self.watch.deaths.get(offset, 0) + 1}
-        kept = dict(sorted(deaths.items())[-REMEMBERED:])
-        self._watch(deaths=kept)
-        return kept.get(offset, 0) >= DEATHS
+        count = self.watch.deaths.get(offset, 0) + 1
+        others = sorted((at, often) for at, often in self.watch.deaths.items() if at != offset)
+        self._watch(deaths={**dict(others[1 - REMEMBERED :]), offset: count})
+        return count >= DEATHS
 
     def admit(
         self, suspect: Suspect, begin: int, base: PartitionState, published: int = 0, source: Source = "snapshot"

@@ -23,7 +23,7 @@ from streams.checkpoint import (
 from streams.client_kinds import AIOKAFKA
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
 
     from rules.engine import PartitionState
     from streams.checkpoint import Tail
@@ -194,12 +194,14 @@ async def restore_partition(
     without: Container[str] = (),
     *,
     published: bool = False,
+    moved: Callable[[], None] = lambda: None,
 ) -> Start:
     """Put the fold back to the marker; a partition without one begins where its log begins.
 
     A facility whose snapshot is no good is named in `bad`, and the fold does not know it. Facilities in `without` are
     quarantined: they stay as their snapshot says, outside the fold, and are not folded anew either. `published` says that the
     partition has changes: then it may begin without a marker only where its log begins at 0, and gives the same ones again.
+    `moved` is called behind every facility: how long all of them take says nothing of whether it goes on.
 
     Raises:
         StateLostError: the marker cannot be read, or the rows are not those it counts, or marker and beginning are gone.
@@ -244,6 +246,7 @@ async def restore_partition(
             fold.restore(partition, facility, snapshot)
         except SnapshotError as error:
             bad.append(Bad(facility, str(error), marker.next, snapshot))
+        moved()
         if i % YIELD_EVERY == YIELD_EVERY - 1:
             await asyncio.sleep(0)
     return Start(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 REJECTED_CODES = (
     "schema_version", "unknown_kind", "bad_key", "too_large", "bad_timestamp", "too_deep", "columns", "contract",
-    "undecodable", "bad_packs", "bad_state", "killed", "other",
+    "undecodable", "bad_packs", "bad_state", "state_unwritten", "killed", "other",
 )  # fmt: skip
 DROPPED = ("early", "repeated", "before-seek", "held")
 CLOCK = get_args(ClockState)

@@ -18,7 +18,7 @@ from streams.checkpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from rules.records import PacksRecord
     from streams.checkpoint import Tail
@@ -41,6 +41,10 @@ class StateLedger:
         """The bundles that the topic holds."""
         self._new_bundles: dict[str, bytes] = {}
         self._roster = ""
+        self.written = 0
+        """How many snapshots the newest checkpoint holds."""
+        self.unwritten: dict[str, str] = {}
+        """The facilities whose state the newest checkpoint could not write -> why."""
 
     def remember(self, packs: PacksRecord) -> None:
         """Let the next checkpoint write packs that came into force: snapshots and marker will name them."""
@@ -49,6 +53,11 @@ class StateLedger:
     def due(self, dirty: list[str], now: float) -> list[str]:
         """Return those of the dirty facilities whose snapshot is due."""
         return self._cadence.due(dirty, now)
+
+    @property
+    def low(self) -> int:
+        """Return the offset from which a start folds."""
+        return self._cadence.low.offset
 
     def rows(
         self,
@@ -61,8 +70,11 @@ class StateLedger:
         *,
         keep_packs: bool = False,
         tail: Tail | None = None,
+        has_time: Callable[[], bool] = lambda: True,
     ) -> list[Row]:
-        """Return the rows of a checkpoint; the fold's due facilities are clean afterwards.
+        """Return the rows of a checkpoint; the fold's due facilities are clean afterwards, but for those that are `unwritten`.
+
+        These stay as they stand in the topic, `low` stays before what is not covered, and the cadence asks again.
 
         Args:
             fold: the state.
@@ -73,13 +85,25 @@ class StateLedger:
             rebuilding: facilities without state -> the offset before which their changes are published.
             keep_packs: forget no packs: what is folded of a quarantined facility is older than `low`, and names its own.
             tail: the newest record before which and with which everything is published.
+            has_time: whether there is time for one more snapshot; what is left stays uncovered, the newest changes first.
         """
         at, published = position
         rows: list[Row] = []
-        for facility in due:
-            rows += self._snapshot(facility, fold.snapshot(self._partition, facility))
+        written: list[str] = []
+        self.unwritten = {}
+        for facility in self._cadence.oldest_first(due):
+            if not has_time():
+                break
+            try:
+                snapshot = fold.snapshot(self._partition, facility)
+            except Exception as error:  # noqa: BLE001 - one facility's state must not end the others' publication
+                self.unwritten[facility] = f"{type(error).__name__}: {error}"
+                continue
+            rows += self._snapshot(facility, snapshot)
             fold.clean(self._partition, facility)
-        self._cadence.note(at, fold.partition_state(self._partition), dirty, due, now)
+            written.append(facility)
+        self.written = len(written)
+        self._cadence.note(at, fold.partition_state(self._partition), dirty, written, now)
         rows += [*self._packs(keep=keep_packs), *self._names()]
         low = self._cadence.low
         marker = Marker(

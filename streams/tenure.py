@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -53,7 +54,8 @@ TAKE_ROWS = 5_000
 TAKE_BYTES = 8 * 1024 * 1024
 """What one transaction of changes carries at most."""
 
-
+STOP_SHARE = 0.5
+"""Of the seconds of a stop, what goes into making snapshots; the rest is for the broker's answers and for the other parts of it."""
 RETRY_S, LONGEST_RETRY_S = 5.0, 300.0
 """Between two attempts to fold facilities anew; the second while it fails again and again."""
 CATCH_UP_S = 0.05
@@ -121,6 +123,7 @@ class Tenure:
         self._settings, self._ledger, self._sensor, self._halt, self._note = settings, ledger, sensor, halt, note
         self._rows: deque[Row] = deque()
         self._clock = monotonic
+        self._stop_by = inf
         self._history = history or LogHistory(settings.kafka, settings.log_topic)
         self._rebuild: Rebuild | None = None
         self._rebuilding: asyncio.Task[None] | None = None
@@ -253,6 +256,7 @@ class Tenure:
     async def close(self) -> None:
         """Take no more records, write the final checkpoint, close the producer."""
         self.accepts = False
+        self._stop_by = monotonic() + STOP_SHARE * self._settings.stop_timeout_s
         self._closing = True
         self._wake.set()
         if self._rebuild is not None and self._rebuilding is not None:
@@ -385,7 +389,8 @@ class Tenure:
         """Write state, marker and group offset in one transaction, with the changes that are still pending.
 
         Args:
-            final: write the snapshot of every dirty facility, not only of those that are due.
+            final: write the snapshot of every dirty facility, not only of those that are due, as far as there is time:
+                a start folds the rest anew, and a stop that takes longer would be ended by force.
         """
         begun = monotonic()
         dirty = sorted({*self.fold.dirty(self.partition), *self._rebuilt})
@@ -400,14 +405,31 @@ class Tenure:
         rebuilding = {} if self._rebuild is None else self._rebuild.published
         position, keep, tail = (folded, published), bool(self.ward.quarantined), self._tail
         # A quarantined facility is outside the fold; its snapshot stays in the topic as it was, and so do its packs.
-        state = self._state.rows(self.fold, dirty, due, now, position, rebuilding, keep_packs=keep, tail=tail)
+        has_time = (lambda: monotonic() < self._stop_by) if final else (lambda: True)
+        state = self._state.rows(
+            self.fold, dirty, due, now, position, rebuilding, keep_packs=keep, tail=tail, has_time=has_time
+        )
         state += self._notes()
         self._rebuilt.clear()
         # So far nothing was awaited: changes, state and position are of one instant.
         await self._transact([*changes, *state], published)
         self._ledger.settle(changes)
         self.checkpointed, self.published = folded, published
-        self._sensor.checkpointed(monotonic() - begun, len(due), sum(row.size for row in state))
+        self._sensor.checkpointed(monotonic() - begun, self._state.written, sum(row.size for row in state))
+        for facility, why in self._state.unwritten.items():
+            _log.error("partition %d: the state of %s cannot be written: %s", self.partition, facility, why)
+            detail = f"its state cannot be written, and a start folds it anew from offset {self._state.low}: {why}"
+            self.reject(
+                Rejected(
+                    self.partition,
+                    max(0, folded - 1),
+                    self.last_received,
+                    facility,
+                    "state_unwritten",
+                    detail[:1000],
+                    b"",
+                )
+            )
 
     async def _transact(self, rows: list[Row], position: int | None) -> None:
         self.in_flight_since = begun = monotonic()

@@ -134,7 +134,7 @@ class Watchdog:
             since = max(self._idle_since, self._standing.confirmed or 0.0)
             judge(f"no partition is assigned ({self._standing.why})", now - since, settings.assignment_timeout_s)
         if custody.restoring_since is not None:
-            judge("restoring", now - custody.restoring_since, settings.recovery_timeout_s)
+            judge("restoring does not go on", now - custody.restoring_moved, settings.recovery_timeout_s)
         elif custody.wanted and not custody.restored:
             judge("assigned and not restored", now - custody.wanted_since, settings.recovery_timeout_s)
         tenures = dict(custody.tenures)

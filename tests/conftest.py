@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import os
 import shutil
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.stores import Cluster
 
+# Until all is collected nothing of what is made goes away: looking for it took three seconds of nine, in every process.
+gc.disable()
 # No deadline: a kernel that is compiled or a busy machine is no failure of the code.
 _BUSY = [HealthCheck.too_slow]
 settings.register_profile("dev", deadline=None, suppress_health_check=_BUSY)
@@ -51,7 +54,7 @@ LONG = (
     "tests/streams/test_memory_kills", "tests/streams/test_memory_order", "tests/streams/test_memory_commits",
     "tests/streams/test_worker.py::test_a_wrong_setting", "tests/streams/test_quarantine.py::test_released_from_quarantine",
     "tests/monitor/test_gateway_standing.py::test_the_process_ends", "tests/monitor/desk/test_admission.py::test_a_taken_port",
-    "tests/contracts/test_kafka_python_clients", "tests/monitor/test_gateway_lane",
+    "tests/contracts/test_kafka_python_clients", "tests/monitor/test_gateway_lane", "tests/e2e/test_quarantine_archive",
 )  # fmt: skip
 """Suites that start processes or fold hours: no part of the inner loop."""
 
@@ -71,6 +74,7 @@ FIRST = (
     "tests/e2e/test_front_to_alarm.py", "tests/monitor/desk/browser/test_access.py",
     "tests/monitor/desk/browser/test_long_texts.py", "tests/monitor/desk/test_follower_outages.py",
     "tests/monitor/test_gateway_real.py", "tests/streams/test_worker_kafka.py", "tests/monitor/archive/test_archive_commands.py",
+    "tests/e2e/test_quarantine_archive.py",
 )  # fmt: skip
 """Files of a minute and more begin first: none of them is waited for alone at the end."""
 
@@ -128,6 +132,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
     ranks = {name: rank for rank, name in enumerate(FIRST)}
     items.sort(key=lambda item: ranks.get(item.nodeid.partition("::")[0], len(FIRST)))
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage again, among what the tests make, and less often than for a small program."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    gc.enable()
 
 
 @pytest.fixture(scope="module", autouse=True)

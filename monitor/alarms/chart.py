@@ -12,8 +12,8 @@ from rules.changes import Evidence
 from rules.models import Strict
 from rules.params import deadband_width
 from rules.records import QUALITY_NAMES
-from rules.register import Facility
-from rules.rule import LimitRule
+from rules.register import Facility, Quantity
+from rules.rule import DifferenceRule, LimitRule
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +29,7 @@ INTERVALS_AROUND = 60
 LEAST_AROUND_MS = 10 * 60_000
 MOST_AROUND_MS = 6 * 3_600_000
 LONGEST_MS = 48 * 3_600_000
+PRESSURES = frozenset({Quantity.PRESSURE, Quantity.PRESSURE_DIFFERENCE})
 
 
 class Line(Strict):
@@ -119,6 +120,9 @@ def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int, rule: Rule
 def _sensors(facility: Facility, subject: dict[str, str]) -> list[Sensor]:
     if "tag" in subject:
         return [sensor for sensor in facility.sensors if sensor.tag == subject["tag"]]
+    if "place" in subject:  # two rooms and the pressure between them
+        rooms = set(subject.values())
+        return [sensor for sensor in facility.sensors if sensor.area in rooms and sensor.quantity in PRESSURES]
     if "area" in subject:
         return [sensor for sensor in facility.sensors if sensor.area == subject["area"]]
     return list(facility.sensors)
@@ -141,9 +145,14 @@ def _lines(sensor: Sensor, evidence: Evidence, rule: Rule | None) -> list[Line]:
     if not found and sensor.limits is not None:
         registered = {"low": sensor.limits.low, "high": sensor.limits.high}
         found = [(name, value, "register", None) for name, value in registered.items() if value is not None]
+    if isinstance(
+        rule, DifferenceRule
+    ):  # the limits are those of a difference: only a sensor that measures it has them
+        measured = rule.pairs == "cascades" and sensor.quantity is Quantity.PRESSURE_DIFFERENCE
+        found = found if measured else []
     values = {name: value for name, value, _, _ in found}
     low, high = values.get("low", -math.inf), values.get("high", math.inf)
-    width = deadband_width(rule.clear.deadband, low, high) if isinstance(rule, LimitRule) else 0.0
+    width = deadband_width(rule.clear.deadband, low, high) if isinstance(rule, LimitRule | DifferenceRule) else 0.0
     return [
         Line(
             name="low" if name == "low" else "high", value=value, origin=origin, edition=edition,

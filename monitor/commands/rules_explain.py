@@ -11,6 +11,8 @@ import typer
 
 from rules.errors import BadInputError, Fault
 from rules.explain import explain
+from rules.explainrare import RareExplanation
+from rules.explainraretext import rare_lines
 from rules.explaintext import lines
 from rules.instants import parse_instant
 from rules.models import is_facility_id, is_tag
@@ -24,6 +26,12 @@ def command(
     at: Annotated[str, typer.Option("--at", help="Instant of the log, by receive time (RFC 3339).")],
     facility: Annotated[str | None, typer.Option("--facility", help="Needed if the log holds several.")] = None,
     tag: Annotated[str | None, typer.Option("--tag", help="Only this series; else all that the rule watches.")] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(
+            "--subject", help="Of a rule over events or the register only this system, actor, area or device."
+        ),
+    ] = None,
     pack: Annotated[
         list[str] | None, typer.Option("--pack", help="As for `offsite evaluate`; default: default.")
     ] = None,
@@ -45,7 +53,7 @@ def command(
         with log.open("rb") as source:
             found, left_out = explain(
                 read_lines(split_lines(source), log.name), bundle, rule_id,
-                at=instant, facility=facility, tag=tag, ignore_pack_records=ignore_pack_records,
+                at=instant, facility=facility, tag=tag, subject=subject, ignore_pack_records=ignore_pack_records,
             )  # fmt: skip
     except OSError as error:
         raise BadInputError("log", [Fault(str(log), "unreadable", error.strerror or str(error))]) from error
@@ -56,6 +64,10 @@ def command(
         sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
         return
     for entry in found:
-        sys.stdout.write("\n".join(lines(entry, lang)) + "\n\n")
+        text = rare_lines(entry, lang) if isinstance(entry, RareExplanation) else lines(entry, lang)
+        sys.stdout.write("\n".join(text) + "\n\n")
     if left_out:
-        sys.stdout.write(f"{left_out} more series; name one with --tag\n")
+        rare = isinstance(found[0], RareExplanation)
+        sys.stdout.write(
+            f"{left_out} more {'subjects; name one with --subject' if rare else 'series; name one with --tag'}\n"
+        )

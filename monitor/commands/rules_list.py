@@ -49,7 +49,7 @@ def list_rules(
         return
     for r in rules:
         sys.stdout.write(
-            f"{r.id:34} {r.version:7} {r.kind:7} {r.severity.base:7} {r.stage:7} {r.title.zh} / {r.title.en}\n"
+            f"{r.id:34} {r.version:7} {r.kind:14} {r.severity.base:7} {r.stage:7} {r.title.zh} / {r.title.en}\n"
         )
 
 

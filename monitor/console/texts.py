@@ -206,6 +206,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "origin.rule": ("本规则", "This rule"),
     "origin.ambient-stores": ("阴凉库与常温库温湿度限度表", "Table of limits of cool and room stores"),
     "origin.cleanroom-particles": ("洁净区悬浮粒子限值表", "Table of cleanroom particle limits"),
+    "origin.cleanroom-pressure": ("洁净区压差限值表", "Table of cleanroom pressure differences"),
     "origin.cryogenic-storage": ("低温储存温度限值表", "Table of limits of cryogenic stores"),
     "alarm.change": ("变化", "Change"),
     "alarm.message": ("说明", "Message"),

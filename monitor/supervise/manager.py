@@ -192,7 +192,12 @@ class Manager:
             self._tell("crash-loop", one.spec.name, str(Failure(one.spec.name, code, loop, tail)))
         pause = LONGEST_PAUSE_S if one.looping else min(FIRST_PAUSE_S * 2**one.pauses, LONGEST_PAUSE_S)
         one.due, one.pauses, one.restarts = now + pause, one.pauses + 1, one.restarts + 1
-        self._tell("ended", one.spec.name, f"code {code}, started again in {pause:g} s")
+        said = tail.strip().rpartition("\n")[2].strip()
+        self._tell(
+            "ended",
+            one.spec.name,
+            f"code {code}, started again in {pause:g} s" + (f"; it said: {said}" if said else ""),
+        )
 
     def _probe_for_ever(self, ended: threading.Event) -> None:
         while not ended.wait(PROBE_EVERY_S):

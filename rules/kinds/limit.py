@@ -30,19 +30,21 @@ from rules.layout import (
     Words,
 )
 
-PARAMS = Fields(
+PARAMS_TEXT = (
     "low:real=-inf high:real=inf inclusive rows db:real opens clears on_delay off_delay unknown_ms interval delivery sev steps "
     "step_after*4=none step_low*4:real=-inf step_high*4:real=inf step_for*4 step_sev*4 step_rows*4"
 )
+PARAMS = Fields(PARAMS_TEXT)
 (
     LOW, HIGH, INCLUSIVE, ROWS, DB, OPENS, CLEARS, ON_DELAY, OFF_DELAY, UNKNOWN_MS, INTERVAL, DELIVERY, SEV_BASE, STEP_COUNT,
     STEP_AFTER, STEP_LOW, STEP_HIGH, STEP_FOR, STEP_SEV, STEP_ROWS,
 ) = PARAMS.starts  # fmt: skip
 
-STATE = Fields(
+STATE_TEXT = (
     "phase due=never known_t=none value:real=nan count clear_count start_t=none start_m=none "
     "start_b=none peak:real end_t=none unknown sev top reached step_t*4=none step_m*4=none"
 )
+STATE = Fields(STATE_TEXT)
 (
     PHASE, DUE, KNOWN_T, VALUE, COUNT, CLEAR_COUNT, START_T, START_M,
     START_B, PEAK, END_T, SILENT, SEV, TOP, REACHED, STEP_T, STEP_M,

@@ -15,7 +15,8 @@ from rules.leaves.model import ALL, TWO, Leaf, Moment, Seen, Standing, both, ver
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.records import QUALITY_NAMES, Quality
 from rules.register import Span
-from rules.tablerow import as_on, rows_of
+from rules.rule import LimitSource
+from rules.tablerow import Judging, as_on, rows_of
 from rules.tablerow import with_row as rule_with_row
 from rules.watching import bounds_of
 from rules.wording import sign
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from rules.leaves.model import Row, See
     from rules.pack import Bundle
     from rules.register import Sensor
-    from rules.rule import CumulativeRule, LimitRule, Rule, Step
+    from rules.rule import CumulativeRule, DifferenceRule, LimitRule, Rule, Step
 
 NEVER_COUNTED = frozenset({Quality.UNCERTAIN, Quality.SET_VALUE, Quality.COMMS})
 COUNTED = frozenset({Quality.GOOD, Quality.OVER_LIMIT})
@@ -37,7 +38,7 @@ def counts(rule: Rule, quality: int) -> bool:
     return quality not in NEVER_COUNTED if rule.marked == "count" else quality in COUNTED
 
 
-def leaves_of(rule: LimitRule, bundle: Bundle) -> list[Leaf]:
+def leaves_of(rule: Judging, bundle: Bundle) -> list[Leaf]:
     """Return the leaves that the rule has, in the order of its condition."""
     clears, unknown = rule.clear.consecutive, format_duration(rule.unknown.max)
     on, off = format_duration(rule.when.on_delay), format_duration(rule.clear.off_delay)
@@ -63,7 +64,7 @@ def leaves_of(rule: LimitRule, bundle: Bundle) -> list[Leaf]:
     return [Leaf(name, both(en, zh), TWO if name in two else ALL) for has, name, en, zh in candidates if has]
 
 
-def _each(rule: LimitRule, bundle: Bundle) -> tuple[str, str]:
+def _each(rule: Judging, bundle: Bundle) -> tuple[str, str]:
     """Return how many records open it and the deadband, as text: the values of all rows where a table has its own."""
     forms = [rule_with_row(rule, row) for row in rows_of(rule, bundle)] or [rule]
     opens = dict.fromkeys(str(form.when.consecutive) for form in forms)
@@ -97,12 +98,12 @@ def excluding(rule: Rule, bundle: Bundle) -> bool:
     )
 
 
-def sides(rule: LimitRule | CumulativeRule, bundle: Bundle) -> tuple[bool, bool]:
+def sides(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> tuple[bool, bool]:
     """Say whether the rule can have a lower and an upper limit."""
     source = rule.limits.from_
     if isinstance(source, Span):
         spans = [source]
-    elif rule.limits.side is not None:
+    elif isinstance(rule.limits, LimitSource) and rule.limits.side is not None:
         return rule.limits.side == "low", rule.limits.side == "high"
     elif source in bundle.tables:
         spans = [row.limit for row in bundle.tables[source].rows]
@@ -116,7 +117,7 @@ def sides(rule: LimitRule | CumulativeRule, bundle: Bundle) -> tuple[bool, bool]
 class LimitNumbers:
     """What a limit rule compares with on one series; equal numbers decide equal rows alike."""
 
-    rule: LimitRule
+    rule: LimitRule | DifferenceRule
     low: float
     high: float
     used: tuple[LimitUsed, ...]

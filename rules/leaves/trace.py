@@ -13,16 +13,18 @@ from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
 from rules.facts import in_force, next_change
 from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
+from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
-from rules.leaves.watch import Watch, horizon_key, watch
+from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.rule import DifferenceRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Moment, See
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
     from rules.register import Facility
 
 RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun
-RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers
+RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers
 
 
 @dataclass(slots=True)
@@ -41,6 +43,7 @@ class Segment:
     begin: int
     rows: Rows
     end: int | None = None
+    pair: PairRows = field(default_factory=PairRows)
 
 
 @dataclass(slots=True)
@@ -70,6 +73,8 @@ class Tracer:
         self.lines: dict[str, Line] = {}
         self.seeded = False
         """The log begins with a saved state: what came before is not in it."""
+        self._inputs: dict[str, Line] = {}
+        """What is folded of the inputs of pairs, by tag."""
         self._left: dict[str, int] = {}
         self._batches = Batches()
         self._gateway: int | None = None
@@ -135,14 +140,18 @@ class Tracer:
             if numbers is None:
                 run = None
                 continue
+            end = self.clock if segment.end is None else segment.end
+            rows = segment.rows.rows
+            if isinstance(numbers, PairNumbers):
+                # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
+                rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = _run(run, numbers, see, segment.begin)
             before = segment.begin
-            for row in segment.rows.rows:
+            for row in rows:
                 if row.m > before:
                     run.clock(row.m)
                 run.row(row)
                 before = row.m
-            end = self.clock if segment.end is None else segment.end
             if end > before:
                 run.clock(end)
         return run
@@ -178,6 +187,10 @@ class Tracer:
         rule = self.bundle.rule(self.rule_id)
         if self.facility is None:
             return
+        if isinstance(rule, DifferenceRule):
+            self._adopt_pairs(rule, self.facility, now, old_until)
+            return
+        self._inputs = {}
         sensors = {s.tag: s for s in in_force(self.facility, now)} if rule is not None else {}
         for tag in set(self.lines) - set(sensors):
             newest = self.lines.pop(tag).segments[-1].rows.newest
@@ -206,6 +219,42 @@ class Tracer:
                 line.segments.append(Segment(judged, now, rows))
             line.watch, line.key = watched, key
             self._watch_silence(line, numbers, now)
+
+    def _adopt_pairs(self, rule: DifferenceRule, facility: Facility, now: int, old_until: int) -> None:
+        """Take new facts or packs into force for pairs: their inputs are folded as any series, whatever reads them."""
+        sensors = {sensor.tag: sensor for sensor in in_force(facility, now)}
+        self._inputs = {tag: line for tag, line in self._inputs.items() if tag in sensors}
+        for tag, sensor in sensors.items():
+            key = horizon_key(facility, sensor, self.bundle, now)
+            rows = Rows(sensor.interval or UNREGISTERED_INTERVAL_MS)
+            watched = Watch(rule, sensor, {})
+            line = self._inputs.setdefault(tag, Line(tag, now, watched, key, Door(now), [Segment(None, now, rows)]))
+            if key != line.key:
+                line.segments[-1].rows.begin_again()
+                line.key = key
+        found = watch_pairs(rule, facility, now, self.bundle)
+        for name in self.lines.keys() - found.keys():
+            self._left[name] = self.lines.pop(name).segments[-1].pair.seen
+        for name, watched in found.items():
+            numbers = watched.numbers if isinstance(watched.numbers, PairNumbers) else None
+            key = ("pair", None if numbers is None else numbers.key)
+            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS))
+            if name not in self.lines:
+                segment.pair.floor = self._left.pop(name, -1)
+                self.lines[name] = Line(name, now, watched, key, Door(now), [segment])
+            elif key != self.lines[name].key:
+                last = self.lines[name].segments[-1]
+                last.end = old_until
+                segment.pair = _behind(last, numbers)
+                self.lines[name].segments.append(segment)
+            self.lines[name].watch, self.lines[name].key = watched, key
+
+    def _read_by_pairs(self, tag: str, row: Row) -> None:
+        for line in self.lines.values():
+            numbers = line.watch.numbers
+            for which, own in enumerate(numbers.tags if isinstance(numbers, PairNumbers) else ()):
+                if own == tag and isinstance(numbers, PairNumbers):
+                    line.segments[-1].pair.put(which, row, numbers)
 
     def _watch_silence(self, line: Line, numbers: object, now: int) -> None:
         if not isinstance(numbers, GapNumbers):
@@ -236,7 +285,7 @@ class Tracer:
             return
         begin = 0
         for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
-            line = self.lines.get(tag)
+            line = self._inputs.get(tag) if self._inputs else self.lines.get(tag)
             for i in range(begin, begin + count) if line is not None else ():
                 row = Row(
                     int(payload.time[i]), received, float(payload.value[i]), int(payload.quality[i]), payload.batch
@@ -248,6 +297,8 @@ class Tracer:
         if line is None:
             return
         standing = line.segments[-1].rows.admit(row)
+        if self._inputs and standing in {"order", "late"}:
+            self._read_by_pairs(line.tag, row)
         if standing not in {"order", "late"}:
             line.refused[standing] = line.refused.get(standing, 0) + 1
         elif standing == "order":
@@ -256,7 +307,19 @@ class Tracer:
                 line.gap.row(row, forgiven)
 
 
+def _behind(last: Segment, numbers: PairNumbers | None) -> PairRows:
+    """Return room for a pair's rows behind a segment; what is held of an input that is the same sensor stays so."""
+    if numbers is None or not isinstance(last.numbers, PairNumbers):
+        return PairRows(floor=last.pair.seen)
+    found = last.pair.behind(last.numbers, (last.end or 0) + 1)
+    same = [which for which, tag in enumerate(numbers.tags) if (tag,) == last.numbers.tags[which : which + 1]]
+    found.before = {which: row for which, row in found.before.items() if which in same}
+    return found
+
+
 def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRun:
+    if isinstance(numbers, PairNumbers):
+        numbers = numbers.limits
     if isinstance(numbers, LimitNumbers):
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):

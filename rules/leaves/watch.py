@@ -7,17 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
-from rules.errors import ContractError
-from rules.facts import facts_of
-from rules.leaves import cumulative, frozen, gap, limit, mean_kinetic
+from rules.facts import facts_of, in_force
+from rules.leaves import cumulative, difference, frozen, gap, limit, mean_kinetic, rare
 from rules.leaves.cumulative import CumulativeNumbers
+from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
+from rules.pairs import pairs_of
 from rules.predicate import holds, in_scope, matches
-from rules.rule import CumulativeRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
@@ -26,27 +27,23 @@ if TYPE_CHECKING:
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
-Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers | CumulativeNumbers | MeanNumbers
+Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers | CumulativeNumbers | MeanNumbers | PairNumbers
 WATCHING = frozenset({"live", "shadow"})
 
 
 def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
-    """Return the leaves of a rule of any kind, in the order of its condition.
-
-    Raises:
-        ContractError: a kind without leaves; it cannot be explained, and is not passed over.
-    """
+    """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
         return limit.leaves_of(rule, bundle)
-    if isinstance(rule, FrozenRule):
-        return frozen.leaves_of(rule)
-    if isinstance(rule, GapRule):
-        return gap.leaves_of(rule)
+    if isinstance(rule, FrozenRule | GapRule):
+        return frozen.leaves_of(rule) if isinstance(rule, FrozenRule) else gap.leaves_of(rule)
     if isinstance(rule, CumulativeRule):
         return cumulative.leaves_of(rule, bundle)
     if isinstance(rule, MeanKineticRule):
         return mean_kinetic.leaves_of(rule, bundle)
-    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+    if isinstance(rule, DifferenceRule):
+        return difference.leaves_of(rule, bundle)
+    return rare.leaves_of(rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +55,14 @@ class Watch:
     facts: dict[str, FactValue]
     conditions: list[Seen] = field(default_factory=list)
     numbers: Numbers | None = None
+    about: dict[str, str] = field(default_factory=dict)
+    """The subject of a pair's alarms; empty where it is the sensor's tag."""
 
 
 def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundle) -> Watch:
     """Say whether and how a rule watches a sensor with the facts in force at `at` (ms)."""
     facts = facts_of(facility, sensor, at)
-    wanted = ", ".join(f"{s.field}/{s.line}" for s in rule.scopes)
-    own = ", ".join(f"{s.field}/{s.line}" for s in facility.scopes) or "none"
-    conditions = [
-        Seen("stage", verdict(rule.stage in WATCHING), rule.stage, "in", "live, shadow"),
-        Seen("scope", verdict(in_scope(rule, facility)), own, "in", wanted),
-    ]
-    for name, value in rule.applies_to.items():
-        said = verdict(holds({name: value}, facts))
-        conditions.append(Seen(name, said, text_of(facts.get(name)), "in", text_of(value)))
+    conditions = conditions_of(rule, facility, facts)
     numbers: Numbers | None = None
     if all(c.verdict is Verdict.TRUE for c in conditions):
         numbers = numbers_of(rule, facility, sensor, facts, bundle)
@@ -84,10 +75,39 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
     return Watch(rule, sensor, facts, conditions, numbers)
 
 
+def conditions_of(rule: Rule, facility: Facility, facts: dict[str, FactValue]) -> list[Seen]:
+    """Return stage, scope and predicates of a rule as the facts of a sensor, an area or a facility meet them."""
+    wanted = ", ".join(f"{s.field}/{s.line}" for s in rule.scopes)
+    own = ", ".join(f"{s.field}/{s.line}" for s in facility.scopes) or "none"
+    conditions = [
+        Seen("stage", verdict(rule.stage in WATCHING), rule.stage, "in", "live, shadow"),
+        Seen("scope", verdict(in_scope(rule, facility)), own, "in", wanted),
+    ]
+    for name, value in rule.applies_to.items():
+        said = verdict(holds({name: value}, facts))
+        conditions.append(Seen(name, said, text_of(facts.get(name)), "in", text_of(value)))
+    return conditions
+
+
+def watch_pairs(rule: DifferenceRule, facility: Facility, at: int, bundle: Bundle) -> dict[str, Watch]:
+    """Return the pairs of a rule with the facts in force at `at` (ms), by name."""
+    found: dict[str, Watch] = {}
+    if rule.stage not in WATCHING or not in_scope(rule, facility):
+        return found
+    for pair in pairs_of(rule, facility, in_force(facility, at), at):
+        ranges = [measuring_range(facility, s, facts_of(facility, s, at), bundle) for s in pair.inputs]
+        numbers = difference.numbers_of(rule, pair, bundle, facility.delivery, ranges)
+        conditions = [Seen(name, Verdict.TRUE, text_of(pair.facts.get(name)), "in", text_of(value))
+                      for name, value in rule.applies_to.items()]  # fmt: skip
+        conditions.append(Seen("limits", _given(numbers), " - ".join(s.tag for s in pair.inputs), "give", "low < high"))
+        found[pair.name] = Watch(rule, pair.inputs[0], pair.facts, conditions, numbers, dict(pair.subject))
+    return found
+
+
 def numbers_of(
     rule: Rule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
 ) -> Numbers | None:
-    """Return what a rule that fits compares with; None where the register leaves it unknown."""
+    """Return what a rule that fits compares with; None where the register leaves it unknown, and of rules that watch no series."""
     if isinstance(rule, LimitRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span)
@@ -105,7 +125,7 @@ def numbers_of(
     if isinstance(rule, MeanKineticRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
-    raise ContractError(f"{rule.id}: the leaves of kind {rule.kind} are not written")
+    return None
 
 
 def measuring_range(
@@ -126,7 +146,7 @@ def horizon_key(facility: Facility, sensor: Sensor, bundle: Bundle, at: int) -> 
     facts = facts_of(facility, sensor, at)
     keys: list[object] = [sensor.quantity, measuring_range(facility, sensor, facts, bundle)]
     for rule in bundle.rules:
-        if not isinstance(rule, GapRule) and rule.stage in WATCHING and matches(rule, facility, facts):
+        if not isinstance(rule, GapRule | DifferenceRule) and rule.stage in WATCHING and matches(rule, facility, facts):
             numbers = numbers_of(rule, facility, sensor, facts, bundle)
             keys += [] if numbers is None else [(rule.id, numbers.key)]
     return tuple(keys)

@@ -135,3 +135,25 @@ def test_an_unknown_rule_is_a_usage_error_and_an_unknown_tag_is_said(tmp_path):
     assert ask(path, MINUTE, rule="cold-chain.nothing").exit_code == 2
     done = ask(path, MINUTE, "--tag", "T9", "--lang", "en", "--facility", FACILITY)
     assert "no such tag is in force in the register" in done.output
+
+
+LOW = "cleanroom.pressure-low"
+
+
+@pytest.mark.parametrize("tag", [[], ["--tag", "P.B"], ["--tag", "P.C"]])
+def test_a_pair_is_explained_by_its_rooms_whichever_of_its_sensors_is_named(tmp_path, tag):
+    path = dump(tmp_path, LOW, "two pressures; their difference")
+    value = told(path, 6 * MINUTE + 30_000, *tag, rule=LOW)
+    assert value["subject"] == {"area": "B1", "place": "C1"}
+    assert (value["state"]["phase"], value["alarms"][0]["status"]) == ("active", "active")
+    below = leaf(value, "below")
+    assert (below["verdict"], below["left"], below["right"]) == ("true", 9, 10)
+    assert {(u["name"], u["value"], u["origin"]) for u in value["limits"]} == {("low", 10, "cleanroom-pressure")}
+    text = ask(path, 6 * MINUTE + 30_000, *tag, "--lang", "en", rule=LOW).output
+    assert "it fired" in text
+
+
+def test_a_tag_that_no_pair_reads_is_not_watched(tmp_path):
+    path = dump(tmp_path, LOW, "two pressures; their difference")
+    value = told(path, 6 * MINUTE + 30_000, "--tag", "P.X", rule=LOW)
+    assert not value["watched"]

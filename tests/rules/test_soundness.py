@@ -79,7 +79,22 @@ def a_deadband_below_nothing(content: dict[str, Any]) -> None:
     rule(content, "cold-chain.store-out")["clear"]["deadband"] = -1.0
 
 
+def a_pair_between_registered_limits(content: dict[str, Any]) -> None:
+    rule(content, "cleanroom.pressure-low")["limits"]["from"] = "sensor"
+
+
+def a_pair_by_a_row_of_registered_limits(content: dict[str, Any]) -> None:
+    next(table for table in content["tables"] if table["id"] == "cleanroom-pressure")["rows"][1]["registered"] = True
+
+
+def a_sensor_in_two_rooms(content: dict[str, Any]) -> None:
+    rule(content, "cold-chain.store-out")["applies_to"] = {"place.kind": "cleanroom"}
+
+
 BREAKS = {
+    a_pair_between_registered_limits: ("unknown_table", "limits/from"),
+    a_pair_by_a_row_of_registered_limits: ("registered", "limits/from"),
+    a_sensor_in_two_rooms: ("predicate", "applies_to/place.kind"),
     limits_from_nowhere: ("unknown_table", "limits/from"),
     a_table_taken_out: ("unknown_table", "limits/from"),
     silence_said_twice: ("silence", "factor"),

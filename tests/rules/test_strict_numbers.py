@@ -117,6 +117,8 @@ def numbers_of(schema: Any, path: str = "") -> Iterator[tuple[str, bool]]:
     """Yield the path of every number and flag below a core schema, and whether it is strict."""
     if isinstance(schema, dict):
         kind = schema.get("type")
+        if isinstance(kind, dict):  # the members of a model, one of which is called `type`
+            kind = None
         if kind == "function-before":  # reads its own form: a duration, an instant, a day
             return
         if kind in {"int", "float", "bool"}:

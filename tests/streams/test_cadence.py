@@ -302,7 +302,11 @@ async def check(log: list[LogRecord], steps: list[Step], new_fold: Callable[[], 
     await tenure.close()
     # And what the final checkpoint left is the same once more.
     again = new_fold()
-    start = await restore_partition(again, broker.state(SETTINGS.state_topic), broker.offset, (0, len(log)))
+    steps: list[int] = []
+    start = await restore_partition(
+        again, broker.state(SETTINGS.state_topic), broker.offset, (0, len(log)), moved=lambda: steps.append(1)
+    )
+    assert len(steps) == len(start.parts), "each facility is a step"
     assert (start.low, start.next_offset, start.bad) == (len(log), len(log), ())
     assert {n: again.snapshot(0, n) for n in again.facilities(0)} == {
         n: straight.snapshot(0, n) for n in fold.facilities(0)

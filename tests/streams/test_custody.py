@@ -13,12 +13,13 @@ from aiokafka.errors import IllegalStateError
 from aiokafka.partitioner import DefaultPartitioner
 
 from rules.engine import PartitionState
-from rules.records import RegisterRecord, Tick
+from rules.records import RegisterRecord, Rejected, Tick
 from streams import custody as module
 from streams.checkpoint import LogLostError, StateRows
 from streams.codec import encode, home_of
 from streams.custody import Custody
-from streams.quarantine import Quarantine, Ward, Watch
+from streams.history import HistoryLostError
+from streams.quarantine import Quarantine, Suspect, Ward, Watch
 from streams.sensor import Sensor
 from streams.settings import KafkaSettings
 from streams.worker_settings import WorkerSettings
@@ -26,7 +27,9 @@ from tests.coldlog import cold_store
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    from rules.records import LogRecord
 
 
 class HaltedError(Exception):
@@ -491,6 +494,45 @@ async def test_a_death_while_a_facility_is_folded_anew_is_counted_beside_one_of_
     monkeypatch.setattr(module, "record_at", no_record)
     assert await custody._suspect(tenure, StateRows(0), (0, 9)) is None  # type: ignore[arg-type]
     assert tenure.ward.watch.deaths == {3: 1, 7: 1}
+
+
+@dataclass
+class Past:
+    """Log and archive, where they hold what is asked for."""
+
+    held: list[LogRecord | Rejected]
+    asked: list[Any] = field(default_factory=list)
+
+    def records(
+        self, partition: int, facilities: frozenset[str] | None, begin: int, end: int
+    ) -> Iterator[LogRecord | Rejected]:
+        self.asked.append((partition, facilities, begin, end))
+        if not self.held:
+            raise HistoryLostError("no archive is at hand")
+        yield from self.held
+
+
+@pytest.mark.parametrize("slot", ["partition", "beside"])
+@pytest.mark.parametrize("archived", [True, False], ids=["archived", "not-archived"])
+async def test_a_record_that_kills_out_of_the_archive_is_found_out_there(slot: str, archived: bool) -> None:
+    custody, tenure, _ = owning()
+    place = 0 if slot == "partition" else custody._slot(0)
+    past = Past([Rejected(0, 3, 1, "FAC-0", "undecodable", "", b"")] if archived else [])
+    custody.crumbs.found, custody._history = {place: 3}, past
+    notes: dict[str, bytes] = {}
+    for deaths in (1, 2, 3):
+        suspect = await custody._suspect(tenure, StateRows(0, notes=notes), (5, 9))  # type: ignore[arg-type]
+        assert suspect == (Suspect(3, 1, "FAC-0") if deaths == 3 and archived else None)
+        assert tenure.ward.watch.deaths == {3: deaths}
+        notes = {key.decode(): value for key, value in tenure.ward.take_due() if value is not None}
+    assert past.asked == [(0, None, 3, 4)]
+
+
+async def test_a_crumb_behind_the_end_of_the_log_is_of_another_log() -> None:
+    custody, tenure, _ = owning()
+    custody.crumbs.found = {0: 9}
+    assert await custody._suspect(tenure, StateRows(0), (5, 9)) is None  # type: ignore[arg-type]
+    assert tenure.ward.watch.deaths == {}
 
 
 @dataclass

@@ -107,11 +107,11 @@ def test_several_facilities_are_read_in_one_go(log: StubLog) -> None:
     ("archive", "says"),
     [
         (None, "no archive is at hand"),
-        (StubArchive([]), "the archive holds"),
-        (StubArchive([(0, 2, 25)]), "the archive holds"),
-        (StubArchive([(0, 0, 10)]), "the archive holds"),
-        (StubArchive([(1, 0, 25)]), "the archive holds"),
-        (StubArchive([(0, 0, 25)], lost=[(0, 5, 6)]), "the archive lacks"),
+        (StubArchive([]), "the archive holds none of them"),
+        (StubArchive([(0, 2, 25)]), "the archive holds 2 to 24"),
+        (StubArchive([(0, 0, 10)]), "the archive holds 0 to 9"),
+        (StubArchive([(1, 0, 25)]), "the archive holds none of them"),
+        (StubArchive([(0, 0, 25)], lost=[(0, 5, 6), (0, 8, 10)]), "the archive lacks 5 to 5, 8 to 9"),
     ],
 )
 def test_what_is_nowhere_is_said(log: StubLog, archive: StubArchive | None, says: str) -> None:

@@ -41,6 +41,20 @@ def test_what_never_comes_is_no_hang() -> None:
         simulate(scene())
 
 
+def test_whoever_never_waits_does_not_hold_the_time_of_the_others() -> None:
+    async def scene() -> None:
+        async def turns() -> None:
+            while True:  # noqa: ASYNC110 - that is what it is about
+                await asyncio.sleep(0)
+
+        turning = asyncio.create_task(turns())
+        await asyncio.sleep(0.05)
+        assert BEGIN_S + 0.05 <= running().now < BEGIN_S + 0.07
+        turning.cancel()
+
+    simulate(scene())
+
+
 def test_a_thread_is_really_waited_for() -> None:
     async def scene() -> None:
         release = threading.Event()

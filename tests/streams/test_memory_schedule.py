@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from aiokafka.errors import KafkaTimeoutError
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rules.engine import Engine
@@ -114,7 +114,15 @@ async def whole(here: Scene, plan: list[tuple[object, ...]], feed: Callable[[int
     await here.agree()
 
 
+RESTORE_REFUSED: list[tuple[object, ...]] = [
+    ("wait", 1.9), ("wait", 0.3906471061298026), ("lose", 0), ("away", 0.012), ("clock", -1297), ("clock", 400),
+    ("wait", 2.5834195674671383), ("refuse", "init", False), ("pause", "w2", 47), ("rebalance",),
+]  # fmt: skip
+"""Faust's fetcher turned without an end in the worker whose restore had failed, and no time passed for the other."""
+
+
 @settings(max_examples=15)
+@example(seed=58254, chunked=False, plan=RESTORE_REFUSED)
 @given(seed=st.integers(0, 1 << 16), chunked=st.booleans(), plan=PLAN)
 def test_any_schedule_of_faults_gives_what_the_log_gives(
     seed: int, chunked: bool, plan: list[tuple[object, ...]]

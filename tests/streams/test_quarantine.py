@@ -33,6 +33,7 @@ from streams.quarantine import (
     Watch,
     decode_note,
     encode_note,
+    suspect_in,
     suspect_of,
 )
 from streams.rejected import QuarantineNotice, UnreadRecord, read_rejected
@@ -100,19 +101,48 @@ def test_the_third_death_at_one_record_is_enough_and_deaths_elsewhere_are_not() 
         notes = written(ward, notes)
 
 
-def test_deaths_at_records_that_are_folded_by_now_are_forgotten() -> None:
+def test_deaths_at_records_that_the_log_has_dropped_count_on() -> None:
     ward = empty()
     ward.died(17)
     ward.died(17)
     later = empty(written(ward), low=18)
-    assert not later.died(17)
+    assert later.died(17), "it killed out of the archive"
 
 
-def test_only_the_newest_deaths_are_remembered() -> None:
+def test_only_the_newest_deaths_are_remembered_and_the_last_one() -> None:
     ward = empty()
     for offset in range(1_000):
         ward.died(offset)
     assert min(ward.watch.deaths) == 900
+    assert [ward.died(17) for _ in range(DEATHS)] == [False, False, True]
+    assert (len(ward.watch.deaths), sorted(ward.watch.deaths)[1]) == (100, 901)
+
+
+def test_what_was_passed_over_stays_so_out_of_the_archive_and_is_not_looked_for_in_the_log() -> None:
+    ward = empty()
+    assert ward.admit(Suspect(9, 1, ""), 5, BASE) is not None
+    notes = written(ward)
+    assert empty(notes, low=9).active
+    heir = empty(notes, low=10)
+    assert (heir.active, heir.watch.skipped) == (False, [9])
+
+
+@pytest.mark.parametrize(
+    ("record", "facility"),
+    [
+        (LogRecord(3, 9, 1, Kind.TICK, "FAC-0", Tick(by="t", role="worker", now=1)), ""),
+        (
+            LogRecord(
+                3, 9, 1, Kind.REGISTER, "FAC-0", RegisterRecord(version=1, facility=logs.facility([("T0", "A1", 60)]))
+            ),
+            "FAC-0",
+        ),
+        (Rejected(3, 9, 1, "FAC-0", "undecodable", "", b""), "FAC-0"),
+        (Rejected(3, 9, 1, "no such id", "undecodable", "", b""), ""),
+    ],
+)
+def test_whose_a_record_out_of_the_archive_is(record: LogRecord | Rejected, facility: str) -> None:
+    assert suspect_in(record) == Suspect(9, 1, facility)
 
 
 def test_whoever_owns_the_partition_next_honours_the_quarantine() -> None:

@@ -11,8 +11,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from kafka import TopicPartition as KafkaPartition
 
+from streams import admin
+from streams.history import HistoryLostError
 from streams.rejected import QuarantineNotice, read_rejected
+from tests.monitor.archive.running import archived, archiving
 from tests.streams.lab import ROOT, deduplicate, offline
 from tests.streams.test_worker_kills import producer_of
 from tests.streams.toy import ToyFold
@@ -20,6 +24,8 @@ from tests.streams.toy import ToyFold
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from monitor.store.session import Store
+    from rules.records import LogRecord, Rejected
     from tests.streams.lab import Lab, Worker
 
 KILLER, SICK = "b17", "FAC-1"
@@ -111,6 +117,65 @@ async def test_a_release_that_kills_again_is_refused_after_one_death(lab: Lab, t
     await lab.until("the release is refused", lambda: told(lab, "refused"), 120)
     await lab.caught_up(120)
     await ended(still)
+
+
+def drop(lab: Lab, partition: int, before: int) -> None:
+    """Let a partition of the log begin later, as its retention would."""
+    with admin.admin_client(lab.kafka) as client:
+        client.delete_records({KafkaPartition(lab.base.log_topic, partition): before})
+
+
+async def archive(lab: Lab, store: Store, folder: Path) -> dict[str, Any]:
+    """Run an archiver until all that Kafka holds now is archived, and end it; returns what lets a worker read the archive."""
+    with archiving(store, lab.kafka, folder):
+        await lab.until("all is archived", lambda: asyncio.to_thread(archived, store, lab.kafka), 120)
+    return {"archive": [store.engine.url.render_as_string(hide_password=False), str(folder)]}
+
+
+async def given(lab: Lab, dropped: list[LogRecord | Rejected]) -> dict[str, list[dict[str, Any]]]:
+    """Return what the offline fold gives of the log with what it held before it was dropped, by stream."""
+    whole = {(record.partition, record.offset): record for record in [*dropped, *await lab.log()]}
+    return offline([whole[place] for place in sorted(whole)], ToyFold())
+
+
+async def test_a_release_of_what_neither_log_nor_archive_holds_is_refused_and_says_what_is_missing(
+    lab: Lab, tmp_path: Path, sqlite_store: Store
+) -> None:
+    lab.settings |= {"folder": tmp_path / "crumbs", "release_every_s": 1.0, "tick_every_s": 600.0}
+    async with producer_of(lab) as producer:
+        await lab.feed(producer, 40)
+    deadly = {"die_on": KILLER}
+    await dies(lab, deadly, 3)
+    held = await archive(lab, sqlite_store, tmp_path / "archive")
+    until = (await lab.ends())[1]
+    living = lab.spawn(fold=held)
+    async with producer_of(lab) as producer:
+        await lab.feed(producer, 40)
+    await lab.caught_up(120)
+    whole = await lab.log()
+    begin = (await lab.ends())[1]
+    await asyncio.to_thread(drop, lab, 1, begin)  # before the archiver, which was down, has seen it
+    await archive(lab, sqlite_store, tmp_path / "archive")
+    before = [row for row in await lab.changes() if row["stream"] == SICK]
+
+    asked = await asyncio.to_thread(offsite, lab, "quarantine", "release", SICK, "--wait", "110")
+    assert (asked.returncode, "did not come off" in asked.stderr) == (4, True), asked.stderr
+    (why,) = [notice.detail for notice in await notices(lab) if notice.state == "refused"]
+    assert f"the archive lacks {until} to {begin - 1}" in why
+    assert HistoryLostError.action in why
+
+    async with producer_of(lab) as producer:
+        await lab.feed(producer, 40)
+    await lab.caught_up(120)
+    expected = await given(lab, whole)
+    repeats, seen = deduplicate(await lab.changes())
+    assert {name: rows for name, rows in seen.items() if name != SICK} == {
+        name: rows for name, rows in expected.items() if name != SICK
+    }
+    assert [row for row in await lab.changes() if row["stream"] == SICK] == before
+    assert seen.get(SICK, []) == expected[SICK][: len(seen.get(SICK, []))]
+    assert "offsite_worker_quarantined 1.0" in living.probe("/metrics")[1]
+    assert (repeats, living.process.poll()) == (0, None)
 
 
 @pytest.mark.slow

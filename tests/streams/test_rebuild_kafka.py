@@ -12,13 +12,17 @@ import pytest
 from rules.engine import Engine
 from rules.pack import default_bundle
 from streams.history import HistoryLostError, LogHistory
+from tests.streams.lab import judge
+from tests.streams.test_quarantine_kafka import archive, drop, given
 from tests.streams.test_worker_kafka import wait_for_exit
 from tests.streams.test_worker_kills import feed_engine, producer_of
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    from monitor.store.session import Store
     from streams.fold import Fold
     from tests.streams.lab import Lab
 
@@ -75,6 +79,27 @@ async def test_broken_and_missing_snapshots_are_folded_anew_and_equal_the_offlin
     await seeded(lab, 16)
     await lab.agree(ToyFold)
     assert "folded anew" not in third.text()
+    assert await bad_states(lab) == ["FAC-0", "FAC-4"]
+
+
+async def test_what_the_log_has_dropped_is_folded_anew_out_of_the_archive(
+    lab: Lab, tmp_path: Path, sqlite_store: Store
+) -> None:
+    lab.settings["tick_every_s"] = 600.0
+    await seeded(lab)
+    worker = lab.spawn()
+    await lab.caught_up()
+    await stop(worker)
+    held = await archive(lab, sqlite_store, tmp_path / "archive")
+    dropped, end = await lab.log(), (await lab.ends())[0]
+    await asyncio.to_thread(drop, lab, 0, end)
+    await spoil(lab, {b"FAC-0": b"no snapshot at all", b"FAC-4": None})
+    heir = lab.spawn("w2", fold=held)
+    await seeded(lab, 40)
+    await lab.until("they are in", lambda: "partition 0: folded anew" in heir.text(), 120)
+    await lab.caught_up()
+    assert min(record.offset for record in await lab.log() if record.partition == 0) == end
+    assert judge(await lab.changes(), await given(lab, dropped)) == 0
     assert await bad_states(lab) == ["FAC-0", "FAC-4"]
 
 

@@ -34,6 +34,7 @@ class StubCustody:
     wanted: frozenset[int] = frozenset({0})
     wanted_since: float = BEGIN
     restoring_since: float | None = None
+    restoring_moved: float = BEGIN
     tenures: dict[int, Place] = field(default_factory=dict)
 
     @property
@@ -186,6 +187,16 @@ def test_a_restore_is_bounded() -> None:
     assert not scene.dog.ready
     with pytest.raises(HaltedError, match="restoring"):
         scene.pass_time(30)
+
+
+def test_a_restore_that_takes_long_and_goes_on_is_left_to_it() -> None:
+    scene = Scene(custody=StubCustody(restoring_since=BEGIN))
+    for _ in range(20):
+        scene.pass_time(30)
+        scene.custody.restoring_moved += 30
+        assert scene.dog.faults == []
+    with pytest.raises(HaltedError, match="restoring does not go on"):
+        scene.pass_time(70)
 
 
 def test_assigned_and_never_restored_is_the_end() -> None:

@@ -8,7 +8,16 @@ import logging
 import os
 import sys
 import time
-from typing import Any
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from monitor.archive.reader import ArchiveReader
+    from streams.history import History
+    from streams.worker_settings import WorkerSettings
 
 
 def main() -> None:
@@ -17,11 +26,12 @@ def main() -> None:
     from streams.worker import run
     from streams.worker_settings import WorkerSettings
 
-    options = json.loads(fold_json)
+    options, settings = json.loads(fold_json), WorkerSettings.model_validate_json(settings_json)
     if place := options.pop("place", ""):
         be_elsewhere(place, heedless=options.pop("heedless", False))
     if what := options.pop("broken", ""):
         BREAK[what]()
+    history = archive_of(settings, *place) if (place := options.pop("archive", None)) else None
     if options.pop("real", False):
         from rules.engine import Engine
         from rules.pack import default_bundle
@@ -31,7 +41,24 @@ def main() -> None:
         from tests.streams.toy import ToyFold
 
         fold = ToyFold(**options)
-    run(WorkerSettings.model_validate_json(settings_json), fold)
+    run(settings, fold, history)
+
+
+def archive_of(settings: WorkerSettings, url: str, folder: str) -> History:
+    """Return log and archive, as `offsite worker` reads them."""
+    from monitor.archive.reader import ArchiveReader
+    from monitor.store.session import Store
+    from streams.history import LogHistory
+
+    @contextmanager
+    def opened() -> Iterator[ArchiveReader]:
+        store = Store(url)
+        try:
+            yield ArchiveReader(store, Path(folder))
+        finally:
+            store.close()
+
+    return LogHistory(settings.kafka, settings.log_topic, opened)
 
 
 def block_the_loop() -> None:

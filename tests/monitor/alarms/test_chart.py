@@ -66,6 +66,14 @@ def test_the_subject_says_which_tags_are_drawn(lab, subject, tags):
     assert all(series.time == [] for series in found.series)
 
 
+def test_of_two_rooms_the_pressures_of_both_are_drawn(lab):
+    gauge = sensor("DP", "CR2", quantity="pressure-difference", unit="Pa", against="CR1")
+    rooms = [sensor("P1", quantity="pressure", unit="Pa"), sensor("P2", "CR2", quantity="pressure", unit="Pa")]
+    other = sensor("P3", "CR3", quantity="pressure", unit="Pa")
+    found = chart(lab, {"area": "CR1", "place": "CR2"}, sensor("T1"), gauge, *rooms, other)
+    assert [series.tag for series in found.series] == ["DP", "P1", "P2"]
+
+
 def test_more_tags_than_can_be_read_are_counted_not_drawn(lab):
     found = chart(lab, {}, *(sensor(f"T{n}") for n in range(MAX_TAGS + 3)))
     assert (len(found.series), found.tags_left_out) == (MAX_TAGS, 3)
@@ -123,6 +131,17 @@ def test_lines_are_the_limits_that_were_used_else_the_registered_ones_and_where_
     given, evidence, rule, wanted
 ):
     assert [(line.name, line.value, line.origin, line.clears_at) for line in _lines(given, evidence, rule)] == wanted
+
+
+@pytest.mark.parametrize(
+    ("quantity", "more", "wanted"),
+    [("pressure-difference", {"against": "CR2"}, [("low", 10.0, 11.0)]), ("pressure", {}, [])],
+)
+def test_limits_of_a_difference_are_no_lines_of_a_pressure(quantity, more, wanted):
+    given = Sensor.model_validate(sensor("P1", quantity=quantity, unit="Pa", **more))
+    used = Evidence(limits=[LimitUsed(name="low", value=10.0, unit="Pa", origin="cleanroom-pressure")])
+    found = _lines(given, used, RULEBOOK.rule("cleanroom.pressure-low"))
+    assert [(line.name, line.value, line.clears_at) for line in found] == wanted
 
 
 def test_a_line_names_its_edition():

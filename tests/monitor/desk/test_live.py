@@ -183,6 +183,7 @@ def test_a_session_that_ends_ends_its_stream(lab, monkeypatch):
     from monitor.api import stream
 
     monkeypatch.setattr(stream, "KEEPALIVE_S", 0.1)
+    monkeypatch.setattr(stream, "CHECK_S", 0.2)
     lab.user()
     with served(lab) as url, httpx.Client(base_url=url, trust_env=False) as client:
         client.post("/v1/session", json={"name": "li.lei", "password": PASSWORD})

@@ -10,10 +10,10 @@ from rules.facts import facts_of
 from rules.models import Severity
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import CumulativeRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, frozen, limit, mean_kinetic
+from tests.rules.oracle import cumulative, difference, frozen, limit, mean_kinetic, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -26,16 +26,13 @@ def rank(colour):
     return COLOURS.index(colour)
 
 
-def fits(fact, wanted):
-    return fact in wanted if isinstance(wanted, list) else fact == wanted
-
-
 class Watch:
     """One limit or frozen rule on one series."""
 
     def __init__(self, rule, place, sensor, decide, numbers, known):
         self.rule, self.place, self.tag = rule, place, sensor.tag
         self.decide, self.numbers, self.known = decide, numbers, known
+        self.name, self.subject = sensor.tag, {"tag": sensor.tag}
         self.events = []
         self.said = []
 
@@ -60,8 +57,9 @@ class Series:
             return "future"
         if not self.rows or t > self.rows[-1][0]:
             return "order"
-        kept = [row for row in self.rows if row[0] > self.rows[-1][0] - HORIZON]
-        if t <= self.rows[-1][0] - HORIZON or t <= max(self.gone, default=-1):
+        edge = max(self.rows[-1][0] - HORIZON, max(self.gone, default=-1))
+        kept = [row for row in self.rows if row[0] > edge]
+        if t <= edge:
             return "stale"
         for row in self.rows:
             if row[0] == t:
@@ -88,7 +86,9 @@ class Facility:
         self.version = -1
         self.series = {}
         self.watches = []
+        self.pairs = []
         self.silences = None
+        self.rare = None
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.batches = []
         self.again = Counter()
@@ -116,6 +116,10 @@ class Facility:
             at, kind, item = due
             if kind == "watch":
                 self.follow(item, at, to)
+            elif kind == "rare":
+                self.rare.decide(at, item)
+            elif kind == "pair":
+                item.decide(at, to, self)
             else:
                 self.silences.decide(at, item)
         self.clock = to
@@ -126,10 +130,18 @@ class Facility:
             events = watch.now(self.series[watch.tag], to)
             if len(events) > len(watch.events):
                 found.append(((events[len(watch.events)].received, watch.place, 2, (watch.tag, 0)), "watch", watch))
+        for pair in self.pairs:
+            due = pair.due(to)
+            if due is not None:
+                found.append(((due, pair.place, 2, (pair.name, 0)), "pair", pair))
         if self.silences is not None:
             found += [
                 ((at, place, level, subject), "silence", key)
                 for at, place, level, subject, key in self.silences.dues(to)
+            ]
+        if self.rare is not None:
+            found += [
+                ((at, place, level, subject), "rare", key) for at, place, level, subject, key in self.rare.dues(to)
             ]
         if not found:
             return None
@@ -158,7 +170,7 @@ class Facility:
         self.say(
             event.kind,
             watch.rule,
-            {"tag": watch.tag},
+            watch.subject,
             said.name,
             event.colour,
             said.start,
@@ -171,7 +183,7 @@ class Facility:
     def proof(self, watch, event):
         if isinstance(watch.rule, CumulativeRule | MeanKineticRule):
             return event.value
-        if not isinstance(watch.rule, LimitRule):
+        if not isinstance(watch.rule, LimitRule | DifferenceRule):
             return None
         if event.kind == "unknown":
             return None, None, event.peak
@@ -181,10 +193,14 @@ class Facility:
     def register(self, record, received):
         if record.version <= self.version:
             return
-        assert self.version == -1, "the oracle takes one register a facility"
+        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        if self.rare is None:
+            self.rare = rare.Rare(self, self.bundle, places)
+        elif not all(isinstance(rule, rare.RARE) for rule in self.bundle.rules):
+            raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version = record.version
         facility = record.facility
-        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        ranges = {}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             self.series[sensor.tag] = Series(interval)
@@ -194,13 +210,16 @@ class Facility:
                 if isinstance(rule, LimitRule) and rule.excludes and matches(rule, facility, facts):
                     found = bounds_of(rule, sensor, facts, self.bundle)
                     if found:
-                        low, high = found[:2]
+                        low, high = max(low, found[0]), min(high, found[1])
+            ranges[sensor.tag] = (low, high)
             for rule in self.bundle.rules:
                 if matches(rule, facility, facts):
                     watch = self.watch(rule, places[rule.id], sensor, interval, facility, facts, (low, high))
                     if watch:
                         self.watches.append(watch)
+        self.pairs = difference.pairs(self.bundle, facility, ranges, received)
         self.silences = Silences(self, facility, self.bundle, places, received)
+        self.rare.register(facility, received)
 
     def watch(self, rule, place, sensor, interval, facility, facts, span):
         unknown = max(rule.unknown.max, 3 * interval)
@@ -208,34 +227,7 @@ class Facility:
             found = bounds_of(rule, sensor, facts, self.bundle)
             if not found:
                 return None
-            low, high = found[:2]
-            db, opens = rule.clear.deadband, rule.when.consecutive
-            for row in self.bundle.tables[rule.limits.from_].rows if rule.limits.from_ in self.bundle.tables else []:
-                if all(fits(facts[name], wanted) for name, wanted in row.where.items()):
-                    db = db if row.deadband is None else row.deadband
-                    opens = opens if row.consecutive is None else row.consecutive
-                    break
-            if isinstance(db, str):
-                db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
-            if math.isfinite(high - low):
-                db = min(db, (high - low) / 4)
-            steps, counted = [], set()
-            for s in rule.severity.steps:
-                if s.beyond is None:
-                    steps.append(
-                        ("after", s.after if s.after is not None else int(s.after_intervals * interval), 0, s.to.rank)
-                    )
-                else:
-                    bounds = (
-                        -math.inf if s.beyond.low is None else s.beyond.low,
-                        math.inf if s.beyond.high is None else s.beyond.high,
-                    )
-                    steps.append(("beyond", bounds, s.for_, s.to.rank))
-                    counted |= {len(steps) - 1} if s.consecutive else set()
-            numbers = limit.Limits(
-                low, high, db, rule.limits.inclusive, opens, rule.when.on_delay, rule.clear.consecutive,
-                rule.clear.off_delay, rule.severity.base.rank, steps, interval, facility.delivery, unknown, counted,
-            )  # fmt: skip
+            numbers = difference.limits_of(rule, found, interval, facility.delivery, self.bundle, facts)
 
             def known(v, q):
                 if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
@@ -318,6 +310,9 @@ class Facility:
             series.gone += [row[0] for row in series.rows if row not in ring and row[0] not in series.gone]
         if standing == "late":
             told += self.silences.filled(tag, t, series)
+        for pair in self.pairs:
+            if standing in ("order", "late"):
+                pair.receive(tag, t, v, q, received, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
         for watch in self.watches:
             if watch.tag == tag and standing in ("order", "late"):
@@ -346,15 +341,15 @@ class Facility:
         ]
         return rows[-series.cap :]
 
-    def late(self, watch, difference, t, received):
-        _, kind, said, new = difference
-        subject = {"tag": watch.tag}
+    def late(self, watch, found, t, received, *, late=True):
+        _, kind, said, new = found
+        subject = watch.subject
         if said is None:
             uses = 1 + sum(s.name[0] == new[0] for s in watch.said)
             said = Said(new[0], None, new[2], new[3], False, (new[0], uses))
             watch.said.append(said)
             colour = new[3] if new[1] is not None else new[2]
-            self.say("raised", watch.rule, subject, said.name, colour, said.start, None, t, received, late=True)
+            self.say("raised", watch.rule, subject, said.name, colour, said.start, None, t, received, late=late)
             said.unknown = new[4]
             if new[4]:
                 self.say("unknown", watch.rule, subject, said.name, new[2], said.start, None, t, received)
@@ -412,6 +407,10 @@ def fold(records, bundle, until=None):
             facility.register(payload, received)
         elif isinstance(payload, Readings):
             facility.readings(payload, received)
+        elif isinstance(payload, Events) and facility.rare is not None:
+            facility.rare.events(payload, received)
+        elif isinstance(payload, Decision) and facility.rare is not None:
+            facility.rare.decision(payload, received)
     if until is not None:
         for facility in facilities.values():
             facility.move(until)

@@ -1,0 +1,83 @@
+"""Deciding an instance again: what its refold says, compared with what was published (docs/engine-semantics.md, "Late rows")."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rules import layout
+from rules.layout import DIFFERENCE, LIMIT, NONE
+from rules.occurrence import Difference, Folded, differences, prune
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+
+    from rules.plan import Instance
+    from rules.state import FacilityState
+
+PEAKED = frozenset({LIMIT, DIFFERENCE})
+"""Kinds that keep the value farthest outside; of others the value that decided is told."""
+
+
+def standing(state: FacilityState, instance: Instance) -> list[Folded]:
+    """Return the occurrence that stands where an instance was put back to, or nothing."""
+    if state.of(instance, "phase") < layout.ACTIVE:
+        return []
+    limited = instance.kind in PEAKED
+    top = state.of(instance, "top" if limited else "sev")
+    value = state.real_of(instance, "peak" if limited else "value")
+    return [
+        Folded(
+            state.of(instance, "start_t"), NONE, state.of(instance, "sev"), top, NONE, NONE,
+            bool(state.of(instance, "unknown")), value, value if limited else math.nan,
+            state.of(instance, "start_b") if limited else NONE,
+        )
+    ]  # fmt: skip
+
+
+def compared(state: FacilityState, instance: Instance, folded: list[Folded], tail_t: int) -> list[Difference]:
+    """Return what turns the published occurrences into those of the refold.
+
+    Args:
+        state: of the facility.
+        instance: with its state as the refold left it.
+        folded: its occurrences, from where it was put back to.
+        tail_t: the newest event time before that.
+    """
+    if instance.kind in PEAKED and folded and folded[-1].end == NONE:
+        folded[-1].peak = state.real_of(instance, "peak")
+    key = (instance.kind, *instance.key)
+    published = prune(state.occurrences.get(key, []), tail_t)
+    state.occurrences[key] = published
+    open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
+    return differences(open_ones, folded)
+
+
+def take(folded: list[Folded], rows: Iterable[np.void]) -> None:
+    """Take transitions of a refold, in their order."""
+    for row in rows:
+        _take(folded, row)
+
+
+def _take(folded: list[Folded], row: np.void) -> None:
+    code, decided = int(row["code"]), int(row["decided"])
+    if code == layout.RAISED:
+        sev = int(row["sev"])
+        folded.append(
+            Folded(
+                int(row["start"]), NONE, sev, sev, decided, NONE, unknown=False, value=float(row["value"]),
+                peak=float(row["peak"]), first=int(row["first"]),
+            )
+        )  # fmt: skip
+        return
+    last = folded[-1]
+    last.peak = float(row["peak"])
+    if code == layout.STEPPED:
+        last.sev = int(row["sev"])
+        last.top = max(last.top, last.sev)
+    elif code in (layout.UNKNOWN, layout.KNOWN):
+        last.unknown = code == layout.UNKNOWN
+    else:
+        last.end, last.closed, last.closing = int(row["end"]), decided, float(row["value"])

@@ -1,0 +1,301 @@
+"""Why a rule over rare records spoke of a subject at an instant, or why it did not (`offsite rules explain`).
+
+Which events counted and what is awaited, the engine's own books say; the leaves and what answered an event are plainly read
+from the log beside them (`rules.leaves.rare`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rules.changes import Verdict
+from rules.explainparts import ROWS, rule_json, said_json
+from rules.facts import area_in_force, facts_of, facts_of_area, in_force
+from rules.instants import format_duration, format_instant
+from rules.layout import NEVER
+from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
+from rules.leaves.watch import conditions_of, leaves_of, text_of
+from rules.rare.match import digest_of
+from rules.rare.register_check import findings
+from rules.rare.store import Case, subject_of
+from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+
+if TYPE_CHECKING:
+    from rules.alarms import Alarm
+    from rules.leaves.model import Leaf, Seen
+    from rules.pack import Bundle
+    from rules.rare.register_check import Finding
+    from rules.rare.store import Fact
+    from rules.records import LogRecord
+    from rules.register import Facility
+    from rules.rule import RareRule
+    from rules.state import FacilityState
+
+FATES = {
+    "occasion": ("counts: the condition holds since it", "计入：条件自此成立"),
+    "counted": ("counted, not enough of them", "已计数，次数不足"),
+    "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
+    "answered": ("followed in time", "已按时出现后续事件"),
+    "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
+    "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
+    "again": ("it had come before", "重复事件"),
+    "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
+    "not meant": ("not meant by the rule", "不属规则所指"),
+}
+
+
+@dataclass(slots=True)
+class Told:
+    """One event that a rule asked about, and what became of it."""
+
+    t: int
+    received: int
+    batch: str
+    fate: str
+    event: dict[str, Any] = field(default_factory=dict)
+    """Stream, type, source and the fields that the rule asks for; nothing where it came before the log, with a saved state."""
+    until: int | None = None
+    """What should follow is awaited up to this event time ..."""
+    decided: int | None = None
+    """... and decided at this log time."""
+    answer: Come | None = None
+    """The event that followed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value for `--json`."""
+        times = {"until": self.until, "decided": self.decided}
+        found: dict[str, Any] = {
+            "event": format_instant(self.t), "received": format_instant(self.received), "batch": self.batch,
+            "fate": self.fate, **self.event,
+            **{name: format_instant(at) for name, at in times.items() if at is not None},
+        }  # fmt: skip
+        if self.answer is not None:
+            by = self.answer
+            found["answer"] = {
+                "event": format_instant(by.t), "received": format_instant(by.received), "batch": by.batch
+            }  # fmt: skip
+        return found
+
+
+@dataclass(slots=True)
+class RareExplanation:
+    """One rule and one subject of a facility at an instant (log time, ms); without a subject: nothing came that it is about."""
+
+    rule: RareRule
+    packs: str
+    facility: str
+    subject: dict[str, str]
+    at: int
+    version: int
+    conditions: list[Seen]
+    facts: dict[str, Any]
+    leaves: list[tuple[Leaf, Seen | None]]
+    alarms: list[Alarm]
+    events: list[Told] = field(default_factory=list)
+    finding: Finding | None = None
+    """What a check of the register finds: the fact that differs, with what it should be."""
+    failed: bool = False
+    seeded: bool = False
+
+    @property
+    def watched(self) -> bool:
+        """Say whether the rule is for the facility and the subject."""
+        return all(seen.verdict is Verdict.TRUE for seen in self.conditions)
+
+    @property
+    def standing_alarm(self) -> Alarm | None:
+        """Return the alarm that stands, or None."""
+        own = [alarm for alarm in self.alarms if alarm.end is None and alarm.status != "retracted"]
+        return own[-1] if own else None
+
+    @property
+    def awaited(self) -> Told | None:
+        """Return what is decided next, or None."""
+        return min((told for told in self.events if told.decided), key=lambda told: told.decided or 0, default=None)
+
+    @property
+    def phase(self) -> str:
+        """Say where the condition stands."""
+        return "active" if self.standing_alarm is not None else "pending" if self.awaited is not None else "normal"
+
+    @property
+    def agrees(self) -> bool:
+        """Say whether what counts, or what the register says, and the alarm are of one mind; they have to be."""
+        alarm = self.standing_alarm
+        if self.failed:
+            return True
+        if not isinstance(self.rule, RegisterCheckRule):
+            return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
+        verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
+        if verdict is Verdict.UNKNOWN:
+            return alarm is None or alarm.status == "unknown"
+        return (verdict is Verdict.TRUE) == (alarm is not None)
+
+    def numbers(self) -> list[dict[str, Any]]:
+        """Return the times and counts of the rule."""
+        rule = self.rule
+        found: list[tuple[str, Any]] = []
+        if isinstance(rule, CountRule):
+            found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else [])]
+        elif isinstance(rule, FollowUpRule):
+            found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
+        elif rule.notice is not None:
+            found = [("notice", rule.notice.before)]
+        own = f"{rule.id} {rule.version}"
+        return [
+            {"name": name, "value": v if name == "n" else format_duration(v), "origin": "rule", "edition": own}
+            for name, v in found
+        ]
+
+    def differs(self) -> dict[str, Any] | None:
+        """Return the fact of the register that a check looked at, what it should be, and when a date changes the answer."""
+        if self.finding is None:
+            return None
+        leaf = self.finding.leaf.model_dump(mode="json", exclude_none=True)
+        change = self.finding.change
+        return leaf if change == NEVER else leaf | {"changes": format_instant(change)}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON value that `offsite rules explain --json` prints, one a subject."""
+        alarm = self.standing_alarm
+        return {
+            "rule": rule_json(self.rule),
+            "packs": self.packs,
+            "facility": self.facility,
+            "subject": self.subject,
+            "at": format_instant(self.at),
+            "register": {"version": self.version, "facts": self.facts},
+            "watched": self.watched,
+            "conditions": [said_json(seen) for seen in self.conditions],
+            "limits": self.numbers(),
+            "leaves": [{"says": leaf.words.model_dump(), **said_json(seen, leaf.name)} for leaf, seen in self.leaves],
+            "state": {
+                "phase": self.phase,
+                "start": None if alarm is None else format_instant(alarm.start),
+                "unknown": alarm is not None and alarm.status == "unknown",
+                "counts": {"occasions": sum(told.fate == "occasion" for told in self.events)},
+            },
+            "alarms": [one.to_json() for one in self.alarms],
+            "events": [told.to_json() for told in self.events[-ROWS:]],
+            "differs": self.differs(),
+            "failed": self.failed,
+            "from_saved_state": self.seeded,
+            "agrees_with_engine": self.agrees,
+        }
+
+
+def explain_rare(
+    rule: RareRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, alarms: list[Alarm], at: int,
+    *, failed: bool, seeded: bool,
+) -> list[RareExplanation]:  # fmt: skip
+    """Return what a rule says of each subject at `at` (log time, ms); those of which an alarm stands come first.
+
+    Args:
+        rule: in force at `at`.
+        log: records of the facility up to `at`.
+        bundle: in force at `at`.
+        state: of the facility at `at`.
+        alarms: of the rule, oldest first.
+        at: log time, ms.
+        failed: the rule raised here and was put aside.
+        seeded: the log begins with a saved state.
+    """
+    facility = state.planned.facility
+    found: dict[str, list[Told]] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    checked: dict[str, Finding] = {}
+    if isinstance(rule, RegisterCheckRule):
+        checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
+    else:
+        events = come(log)
+        found = _events(rule, events, state)
+        for whose, moment in told_of(rule, events, at):
+            leaves.setdefault(whose or "", {}).update((seen.name, seen) for seen in moment.leaves)
+    books = state.rare.of(rule.id)
+    names = {*found, *checked, *books} - {""}
+    result = []
+    for name in sorted(names) or [""]:
+        subject = subject_of(name) if name else {}
+        facts = _facts(facility, subject, at)
+        one = RareExplanation(
+            rule, bundle.sha256, state.facility, subject, at, state.version, conditions_of(rule, facility, facts),
+            {fact: text_of(value) for fact, value in facts.items() if value not in (None, [])},
+            [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
+            failed=failed, seeded=seeded,
+        )  # fmt: skip
+        seen = leaves.get(name, {})
+        if isinstance(rule, RegisterCheckRule) and one.finding is not None:
+            seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
+        one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
+        result.append(one)
+    return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
+
+
+def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, Any]:
+    """Return the facts in force of a subject's sensor or area, else those of the facility."""
+    for sensor in in_force(facility, at):
+        if sensor.tag == subject.get("tag"):
+            return facts_of(facility, sensor, at)
+    area = subject.get("area")
+    return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
+
+
+def _events(
+    rule: CountRule | FollowUpRule, events: list[tuple[Come, Facility]], state: FacilityState
+) -> dict[str, list[Told]]:
+    """Return what became of the events that a rule asked about, by subject; those of none that were no case under an empty name."""
+    match = rule.events if isinstance(rule, CountRule) else rule.first
+    found: dict[str, list[Told]] = {}
+    known: dict[str, set[str]] = {}
+    ours = [one for one, facility in events if looks_at(rule, one, facility)]
+    for one, _ in events:
+        event = one.event
+        if (event.stream, event.type) != (match.stream, match.type):
+            continue
+        said: dict[str, Any] = {"stream": event.stream, "type": event.type, "source": event.source}
+        said |= {name: value for name, value in event.fields.items() if name in match.where}
+        name = subject_of_event(rule, one)
+        if name is None:
+            found.setdefault("", []).append(Told(one.t, one.received, one.batch, "not meant", said))
+            continue
+        digest, case = digest_of(event), state.rare.of(rule.id).get(name, Case())
+        told = Told(one.t, one.received, one.batch, "not kept", said)
+        before = known.setdefault(name, set())
+        if not one.new or digest in before:
+            told.fate = "again"
+        else:
+            _judge(rule, told, one, case, ours)
+        before.add(digest)
+        if isinstance(rule, FollowUpRule):
+            told.until = one.t + rule.within
+        found.setdefault(name, []).append(told)
+    for name, case in state.rare.of(rule.id).items():
+        for fact in case.facts:
+            if fact.digest not in known.get(name, set()):
+                told = Told(fact.t, fact.received, fact.batch, "not kept")
+                _kept(rule, told, fact)
+                found.setdefault(name, []).insert(0, told)
+    return found
+
+
+def _judge(rule: CountRule | FollowUpRule, told: Told, one: Come, case: Case, ours: list[Come]) -> None:
+    """Say what became of an event by the engine's books, or by what answered it; it stays `not kept` where neither knows it."""
+    digest = digest_of(one.event)
+    fact = next((fact for fact in case.facts if fact.digest == digest), None)
+    by = answer_of(rule, one, ours) if isinstance(rule, FollowUpRule) and one in ours else None
+    if fact is not None:
+        _kept(rule, told, fact)
+    elif by is not None:
+        told.fate, told.answer = "answered", by
+    elif digest in case.seen:
+        told.fate = "done"
+
+
+def _kept(rule: CountRule | FollowUpRule, told: Told, fact: Fact) -> None:
+    """Say what an event that is kept stands for."""
+    told.fate = "occasion" if fact.counts else "counted" if isinstance(rule, CountRule) else "unheard"
+    if fact.due != NEVER:
+        told.fate, told.decided = "awaited", fact.due
+    if isinstance(rule, FollowUpRule):
+        told.until = fact.t + rule.within

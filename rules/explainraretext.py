@@ -1,0 +1,141 @@
+"""An explanation of a rule over rare records as people read it, in Chinese, English or both."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.changes import Verdict
+from rules.explainparts import ROWS
+from rules.explainrare import FATES
+from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
+from rules.instants import format_instant
+from rules.rule import RegisterCheckRule
+
+if TYPE_CHECKING:
+    from rules.explainrare import RareExplanation, Told
+    from rules.explaintext import Lang
+
+LATCHED = ("; it stands until an officer's decision", "；须由监管人员决定关闭")
+
+
+def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
+    """Return an explanation line by line."""
+    say = speaker(lang)
+    subject = ", ".join(f"{name}={value}" for name, value in e.subject.items()) or "-"
+    found = [
+        f"{e.rule.id} {e.rule.version}  {said(e.rule.title, lang)} [{e.rule.kind}, {e.rule.stage}]",
+        f"  {say('facility', '单位')} {e.facility}, {say('subject', '对象')} {subject}, {say('at', '时刻')} {format_instant(e.at)}",
+        f"  => {rare_answer(e, lang)}",
+        f"  {say('facts of register version', '登记事实，版本')} {e.version}:",
+        "    " + ", ".join(f"{name} = {value}" for name, value in e.facts.items()),
+        f"  {say('does the rule watch it', '规则是否适用')}:",
+        *(leaf_line(seen, seen.name, lang) for seen in e.conditions),
+    ]
+    numbers = e.numbers()
+    if numbers:
+        found.append(f"  {say('numbers in force', '现行数值')}:")
+        found += [f"    {one['name']} = {one['value']} <- {one['origin']}, {one['edition']}" for one in numbers]
+    found.append(f"  {say('leaves', '条件')}:")
+    for leaf, seen in e.leaves:
+        words = f"{leaf.name}: {said(leaf.words, lang)}"
+        asked = say("not asked now", "当前不适用")
+        found.append(leaf_line(seen, words, lang) if seen else f"    -        {words} ({asked})")
+    found.append(f"  {say('state', '状态')}: {say(*PHASES[e.phase])}")
+    if isinstance(e.rule, RegisterCheckRule):
+        found += _differs(e, lang)
+    else:
+        found.append(f"  {say('events (event time, receive time, batch)', '事件（事件时间、接收时间、批次）')}:")
+        for told in e.events[-ROWS:]:
+            found += _event(told, lang)
+        if len(e.events) > ROWS:
+            more = len(e.events) - ROWS
+            found.append("    " + say(f"and {more} before these", f"此前另有 {more} 条"))
+    return [*found, f"  {say('citations', '依据')}:", *(f"    {citation_line(c, lang)}" for c in e.rule.cites)]
+
+
+def rare_answer(e: RareExplanation, lang: Lang) -> str:
+    """Return the one sentence that answers: did it fire, and why or why not."""
+    say = speaker(lang)
+    if e.failed:
+        return say("the rule failed here and is switched off", "规则在该单位运行出错，已停用")
+    alarm = e.standing_alarm
+    if not e.agrees:
+        return say("what counts disagrees with the engine: report this", "计入的记录与引擎不一致，请报告")
+    if alarm is not None:
+        since, colour = format_instant(alarm.start), alarm.current
+        en, zh = f"it fired: {colour} since {since}", f"已报警：{COLOURS[colour]}，始于 {since}"
+        if alarm.status == "unknown":
+            en, zh = en + "; unknown by now", zh + "；目前状态未知"
+        if not isinstance(e.rule, RegisterCheckRule):
+            en, zh = en + LATCHED[0], zh + LATCHED[1]
+        return say(en, zh)
+    if not e.watched:
+        unmet = [c for c in e.conditions if c.verdict is not Verdict.TRUE]
+        names = "; ".join(f"{c.name}: {c.left} {c.op} {c.right or ''}".rstrip() for c in unmet)
+        return say(f"not watched, because: {names}", f"不监测，原因：{names}")
+    en, zh = _quiet(e)
+    return say("it did not fire" + en, "未报警" + zh)
+
+
+def _quiet(e: RareExplanation) -> tuple[str, str]:
+    told = e.awaited
+    if told is not None:
+        until, due = format_instant(told.until or 0), format_instant(told.decided or 0)
+        return (f"; awaited until {until}, decided at {due}", f"；等待至 {until}，于 {due} 判定")
+    if e.alarms:
+        last = e.alarms[-1]
+        if last.status == "retracted":
+            return ("; the last alarm was taken back", "；上次报警已撤回")
+        end = format_instant(last.end or 0)
+        return (f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
+    if not e.subject and not isinstance(e.rule, RegisterCheckRule):
+        return ("; no event came that it means", "；未收到规则所指的事件")
+    if e.finding is not None and e.finding.verdict is Verdict.UNKNOWN:
+        return ("; the register does not say enough", "；登记信息不足，无法判断")
+    return "", ""
+
+
+def _event(told: Told, lang: Lang) -> list[str]:
+    say = speaker(lang)
+    what = " ".join(str(value) for name, value in told.event.items() if name in {"stream", "type"}) or "-"
+    said_of_it = ", ".join(f"{n} = {v}" for n, v in told.event.items() if n not in {"stream", "type"})
+    said_of_it = f" ({said_of_it})" if said_of_it else ""
+    found = [
+        f"    {format_instant(told.t)}  {what}{said_of_it}  <- {format_instant(told.received)}  {told.batch}",
+        f"      {say(*FATES[told.fate])}",
+    ]
+    if told.until is not None:
+        until = format_instant(told.until)
+        due = (
+            ""
+            if told.decided is None
+            else say(f", decided at {format_instant(told.decided)}", f"，于 {format_instant(told.decided)} 判定")
+        )
+        found.append("      " + say(f"awaited until {until}", f"等待至 {until}") + due)
+    if told.answer is not None:
+        by = told.answer
+        when = f"{format_instant(by.t)} <- {format_instant(by.received)}  {by.batch}"
+        found.append(f"      {say('followed by', '后续事件')} {by.event.stream} {by.event.type} {when}")
+    return found
+
+
+def _differs(e: RareExplanation, lang: Lang) -> list[str]:
+    say = speaker(lang)
+    leaf = e.differs()
+    if leaf is None:
+        return [f"  {say('the register has no such thing any more', '登记中已无此项')}"]
+    name = {
+        "true": ("the fact that differs", "不符的登记事实"),
+        "false": ("the fact as it should be", "符合要求的登记事实"),
+    }
+    words = name.get(leaf["verdict"], ("the fact that is missing", "缺少的登记事实"))
+    unit = f" {leaf['unit']}" if "unit" in leaf else ""
+    values = f"{_plain(leaf.get('left'))} {leaf['op']} {_plain(leaf.get('right'))}".rstrip()
+    found = [f"  {say(*words)}: {leaf['expr']}: {values}{unit}"]
+    if "changes" in leaf:
+        found.append("  " + say(f"a date changes it at {leaf['changes']}", f"到 {leaf['changes']} 因日期而改变"))
+    return found
+
+
+def _plain(value: object) -> str:
+    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)

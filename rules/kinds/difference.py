@@ -1,0 +1,80 @@
+"""Kind `difference`: the difference of two inputs, or a measured one, outside its limits (docs/engine-semantics.md, "difference").
+
+The values of a pair make one series of instants, and that is judged as a limit is: parameters and state begin with those of
+`rules.kinds.limit`, whose kernels decide. What is added are the values held of each input, and what the pair has read.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rules.fields import Fields
+from rules.jit import kernel
+from rules.kinds import limit
+from rules.layout import MAX_ROWS, NONE, Array, Floats, Words
+
+PARAMS = Fields(f"{limit.PARAMS_TEXT} max_age sign:real inputs kept*2")
+"""`sign`: of the first input, where it is the only one; `kept`: how many rows of each input are kept at most."""
+MAX_AGE, SIGN, INPUTS, KEPT = PARAMS.starts[-4:]
+
+STATE = Fields(
+    f"{limit.STATE_TEXT} held_t*2=none held*2:real=nan "
+    # newest instant decided and the receive time it counts from; newest row that has left the horizon
+    "seen_t=none seen_m=none floor=none "
+    # the receive time whose rows wait, and whether one of them was late
+    "waits=never late"
+)
+HELD_T, HELD, SEEN_T, SEEN_M, FLOOR, WAITS, LATE = STATE.starts[-7:]
+AT_ONCE = 65_536
+"""Rows of one input that are read at one receive time at most."""
+assert MAX_ROWS <= AT_ONCE, "what is kept is read"  # noqa: S101 - the two numbers stand in different files
+
+
+@kernel
+def value_at(a: Words, af: Floats, p: int, w: Words, f: Floats, x: int, t: int) -> float:
+    """Return the difference of the values held at an instant; NaN where one is missing, too old, or it is not finite."""
+    if a[p + INPUTS] == 1:
+        return af[p + SIGN] * f[x + HELD]
+    for which in range(2):
+        if w[x + HELD_T + which] == NONE or t - w[x + HELD_T + which] > a[p + MAX_AGE]:
+            return math.nan
+    found = f[x + HELD] - f[x + HELD + 1]
+    return found if math.isfinite(found) else math.nan
+
+
+@kernel
+def fold(
+    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
+    time: Words, received: Words, batch: Words, which: Words, value: Floats, known: Words, begin: int, stop: int,
+    out: Array, n: int,
+) -> int:  # fmt: skip
+    """Fold rows [begin, stop) of both inputs, in event order, and what the clock decided between them; equal times are one instant.
+
+    `received` is the instant from which each row counts. Newest instant and its receive time are kept in the state.
+    """
+    i = begin
+    while i < stop:
+        t, m = time[i], received[i]
+        if w[x + SEEN_T] != NONE and m > w[x + SEEN_M]:
+            n = catch_up(a, p, w, f, x, m, out, n)
+        counts = False
+        while i < stop and time[i] == t:
+            if known[i] != 0:
+                counts = True
+                w[x + HELD_T + which[i]] = t
+                f[x + HELD + which[i]] = value[i]
+            i += 1
+        found = value_at(a, af, p, w, f, x, t) if counts else math.nan
+        n = limit.step(a, af, p, w, f, x, 0, t, m, batch[i - 1], found, not math.isnan(found), out, n)
+        limit.schedule(a, p, w, x, t, m)
+        w[x + SEEN_T] = t
+        w[x + SEEN_M] = m
+    return n
+
+
+@kernel
+def catch_up(a: Words, p: int, w: Words, f: Floats, x: int, clock: int, out: Array, n: int) -> int:
+    """Take every decision by the clock that is due by an instant."""
+    while w[x + limit.DUE] <= clock:
+        n = limit.fire(a, p, w, f, x, w[x + SEEN_T], w[x + SEEN_M], out, n)
+    return n

@@ -1,0 +1,227 @@
+"""Pairs: instances that read two series, decided when the clock leaves a receive time (docs/engine-semantics.md, "difference").
+
+What a pair reads stands apart from the rings of its series: the rows of each input inside its own horizon, by event time.
+A batch brings rows of one series after another, and one receive time may bring several batches; so rows wait here until
+nothing of their receive time can come any more, and only then are both inputs merged and folded by event time.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import again, kernels
+from rules.failing import attempt
+from rules.kinds import difference, limit
+from rules.kinds.table import KINDS
+from rules.layout import (
+    AT_PROGRAM,
+    HORIZON_MS,
+    NEVER,
+    NONE,
+    QUALITY_BITS,
+    ROW_BQ,
+    ROW_M,
+    ROW_T,
+    ROW_V,
+    ROW_WORDS,
+    Array,
+    Codes,
+    Floats,
+    Words,
+)
+
+if TYPE_CHECKING:
+    from rules.emission import Emitter
+    from rules.occurrence import Folded
+    from rules.plan import Instance, Plan
+    from rules.records import Readings
+    from rules.state import FacilityState
+
+CHUNK = 512
+"""Rows that are folded in one call: what they say has room in `kernels.Room.out`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """Rows of both inputs by event time, column by column; `counts` is the instant from which each counts."""
+
+    time: Words
+    received: Words
+    counts: Words
+    batch: Words
+    which: Words
+    value: Floats
+    known: Words
+
+
+def receive(
+    state: FacilityState, plan: Plan, index: Words, folded: Codes, late: list[int], payload: Readings, received: int
+) -> None:
+    """Let the rows of a batch that were folded wait for the pairs that read their series.
+
+    Args:
+        state: of the facility.
+        plan: its plan.
+        index: the slot of each row's series, -1 for an unknown tag.
+        folded: 1 for each row that was folded.
+        late: which of the rows were late, in order.
+        payload: the batch.
+        received: its receive time, ms.
+    """
+    chosen = np.flatnonzero(plan.paired[index] & (folded != 0))
+    slots = index[chosen]
+    were_late = np.isin(chosen, late)
+    batch = state.batches.next - 1
+    for slot in np.unique(slots).tolist():
+        mine = slots == slot
+        at = chosen[mine]
+        order = np.argsort(payload.time[at], kind="stable")
+        at = at[order]
+        rows = np.empty((at.size, ROW_WORDS), np.int64)
+        rows[:, ROW_T], rows[:, ROW_M] = payload.time[at], received
+        rows[:, ROW_BQ] = (batch << QUALITY_BITS) | payload.quality[at].astype(np.int64)
+        rows.view(np.float64)[:, ROW_V] = payload.value[at]
+        for pair, which in plan.inputs[slot]:
+            _wait(state, plan.pairs[pair], which, rows, were_late[mine][order], received)
+
+
+def _wait(state: FacilityState, pair: Instance, which: int, rows: Words, late: Codes, received: int) -> None:
+    words, x = state.words, pair.state
+    inside = rows[:, ROW_T] > words[x + difference.FLOOR]
+    if not inside.any():
+        return
+    state.kept[pair.place].put(which, rows[inside])
+    words[x + difference.WAITS] = received
+    words[x + difference.LATE] |= int(late[inside].any())
+    state.refresh_pair(pair)
+
+
+def waiting(state: FacilityState) -> list[Instance]:
+    """Return the pairs that have rows waiting, by rule and subject."""
+    plan = state.plan
+    pairs = [] if plan is None else [one for one in plan.pairs if state.of(one, "waits") != NEVER]
+    return sorted(pairs, key=lambda one: (one.rank, one.key[1]))
+
+
+def decide(state: FacilityState, pair: Instance, emitter: Emitter, room: kernels.Room) -> None:
+    """Take the decision that is due for a pair: over the rows that wait, or one by the clock alone."""
+    words, x, due = state.words, pair.state, state.of(pair, "waits")
+    if due == NEVER:
+        due = state.of(pair, "due")
+        n = limit.fire(
+            state.planned.params, pair.params, words, state.floats, x,
+            words[x + difference.SEEN_T], words[x + difference.SEEN_M], room.out, 0,
+        )  # fmt: skip
+        state.refresh_pair(pair)
+        _say(pair, emitter, room, n, due)
+        return
+    late = bool(words[x + difference.LATE])
+    words[x + difference.WAITS], words[x + difference.LATE] = NEVER, 0
+    seen = int(words[x + difference.SEEN_T])
+    first = state.kept[pair.place].first_of(due)
+    if first > seen:
+        merged = _merged(state, pair, seen)
+        for begin, stop in _chunks(merged):
+            n = _fold(state, pair, merged, begin, stop, room.out, tail=False)
+            _say(pair, emitter, room, n, due)
+    else:
+        _again(state, pair, emitter, room, due, first, late=late)
+    _trim(state, pair, room)
+    state.refresh_pair(pair)
+
+
+def _say(pair: Instance, emitter: Emitter, room: kernels.Room, n: int, due: int) -> None:
+    for transition in emitter.read(room.out, n):
+        attempt(emitter, pair.rule.id, due, partial(emitter.apply, pair.kind, pair, transition, []))
+
+
+def _again(
+    state: FacilityState, pair: Instance, emitter: Emitter, room: kernels.Room, due: int, first: int, *, late: bool
+) -> None:
+    """Decide a pair again from its floor and say what is different."""
+    size, words, x = KINDS[pair.kind].state.words, state.words, pair.state
+    floor = int(words[x + difference.FLOOR])
+    words[x : x + size] = state.tails[pair.tail : pair.tail + size]
+    words[x + difference.FLOOR], words[x + difference.WAITS], words[x + difference.LATE] = floor, NEVER, 0
+    folded: list[Folded] = again.standing(state, pair)
+    merged = _merged(state, pair, floor)
+    for begin, stop in _chunks(merged):
+        again.take(folded, room.out[: _fold(state, pair, merged, begin, stop, room.out, tail=False)])
+    if due > state.of(pair, "seen_m"):
+        n = difference.catch_up(state.planned.params, pair.params, words, state.floats, x, due, room.out, 0)
+        again.take(folded, room.out[:n])
+    if state.is_muted(pair.rule.id):
+        return
+    for found in again.compared(state, pair, folded, floor):
+        step = partial(emitter.late, pair.kind, pair, found, first, due, [], late=late)
+        attempt(emitter, pair.rule.id, due, step)
+
+
+def _trim(state: FacilityState, pair: Instance, room: kernels.Room) -> None:
+    """Let rows leave that are behind the pair's horizon; its tail moves over them."""
+    words, x, kept = state.words, pair.state, state.kept[pair.place]
+    most = state.planned.params[pair.params + difference.KEPT : pair.params + difference.KEPT + 2]
+    edge = int(words[x + difference.SEEN_T]) - HORIZON_MS
+    floor = before = int(words[x + difference.FLOOR])
+    for rows, cap in zip(kept.rows, most.tolist(), strict=True):
+        left = max(int((rows[:, ROW_T] <= edge).sum()), len(rows) - cap)
+        if left > 0:
+            floor = max(floor, int(rows[left - 1, ROW_T]))
+    if floor == before:
+        return
+    merged = _merged(state, pair, NONE)
+    end = int(np.searchsorted(merged.time, floor, "right"))
+    for begin, stop in _chunks(merged, end):
+        _fold(state, pair, merged, begin, stop, room.scratch, tail=True)
+    words[x + difference.FLOOR] = floor
+    kept.drop(floor)
+
+
+def _chunks(merged: _Merged, end: int | None = None) -> list[tuple[int, int]]:
+    """Return (begin, stop) of parts of the rows that may be folded in one call: no instant is cut in two."""
+    time = merged.time
+    end = time.size if end is None else end
+    found, begin = [], 0
+    while begin < end:
+        stop = min(begin + CHUNK, end)
+        while stop < end and time[stop] == time[stop - 1]:
+            stop += 1
+        found.append((begin, stop))
+        begin = stop
+    return found
+
+
+def _merged(state: FacilityState, pair: Instance, behind: int) -> _Merged:
+    """Return the kept rows of both inputs that are newer than `behind` (event time)."""
+    rows = state.kept[pair.place].rows
+    if behind != NONE:
+        rows = [one[np.searchsorted(one[:, ROW_T], behind, "right") :] for one in rows]
+    both = np.concatenate(rows)
+    which = np.repeat(np.arange(2), [len(one) for one in rows])
+    order = np.argsort(both[:, ROW_T], kind="stable")
+    both, which = both[order], which[order]
+    value = both.view(np.float64)[:, ROW_V].copy()
+    quality = both[:, ROW_BQ] & ((1 << QUALITY_BITS) - 1)
+    plan = state.planned
+    programs = np.array([plan.place(slot, AT_PROGRAM) for slot in (*pair.slots, pair.slots[0])[:2]], np.int64)
+    rows_of = int(plan.params[pair.params + limit.PARAMS["rows"].start])
+    known = kernels.judge(plan.reals, programs, which, value, quality, rows_of)
+    received = both[:, ROW_M].copy()
+    counts = np.ascontiguousarray(np.minimum.accumulate(received[::-1])[::-1])
+    return _Merged(both[:, ROW_T].copy(), received, counts, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known)
+
+
+def _fold(
+    state: FacilityState, pair: Instance, merged: _Merged, begin: int, stop: int, out: Array, *, tail: bool
+) -> int:
+    plan = state.planned
+    words, reals, x = (state.tails, state.tail_floats, pair.tail) if tail else (state.words, state.floats, pair.state)
+    n: int = difference.fold(
+        plan.params, plan.reals, pair.params, words, reals, x,
+        merged.time, merged.counts, merged.batch, merged.which, merged.value, merged.known, begin, stop, out, 0,
+    )  # fmt: skip
+    return n

@@ -1,0 +1,123 @@
+"""Which pairs of a facility a difference rule watches, and between what limits; decided when the register or the packs change."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rules.changes import LimitUsed
+from rules.facts import area_in_force, facts_of
+from rules.predicate import matches
+from rules.register import Quantity, Span
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.facts import FactValue
+    from rules.pack import Bundle
+    from rules.register import Facility, Sensor
+    from rules.rule import DifferenceRule
+
+UNGRADED = "none"
+"""The fact `place.grade` of a room without a grade."""
+Bounds = tuple[float, float, tuple[LimitUsed, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One input or two, whose difference is judged."""
+
+    subject: tuple[tuple[str, str], ...]
+    """Members of the alarm's subject, in order."""
+    name: str
+    """What tells it from the other pairs of a rule: its subject, whatever its inputs are."""
+    inputs: tuple[Sensor, ...]
+    sign: float
+    """-1 where the one input is measured from the dirtier room's side."""
+    facts: dict[str, FactValue]
+    cascade_low: float | None = None
+    """By how much (Pa) the register says the cleaner room must lead."""
+
+
+def pairs_of(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at: int) -> list[Pair]:
+    """Return the pairs of a rule with the facts in force at `at` (ms), ordered by name.
+
+    Args:
+        rule: of kind difference.
+        facility: as registered.
+        sensors: those in force, by tag.
+        at: the instant.
+    """
+    found = _redundant(rule, facility, sensors, at) if rule.pairs == "redundant" else _cascades(facility, sensors, at)
+    return sorted((pair for pair in found if matches(rule, facility, pair.facts)), key=lambda pair: pair.name)
+
+
+def _redundant(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pair]:
+    before: dict[tuple[str, Quantity, str | None], Sensor] = {}
+    for sensor in sensors:
+        facts = facts_of(facility, sensor, at)
+        if matches(rule, facility, facts):
+            alike = (sensor.area, sensor.quantity, sensor.against)
+            other = before.get(alike)
+            before[alike] = sensor
+            if other is not None:
+                yield Pair((("tag", sensor.tag),), sensor.tag, (sensor, other), 1.0, facts)
+
+
+def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pair]:
+    rooms: dict[tuple[str, str], float | None] = {}
+    for one in facility.cascades:
+        rooms[one.cleaner, one.dirtier] = max(one.low, rooms.get((one.cleaner, one.dirtier)) or 0.0)
+    for sensor in sensors:
+        if sensor.against is not None and (sensor.against, sensor.area) not in rooms:
+            rooms.setdefault((sensor.area, sensor.against), None)
+    for (cleaner, dirtier), low in rooms.items():
+        inputs, sign = _inputs(cleaner, dirtier, sensors)
+        there = area_in_force(facility, dirtier, at)
+        if not inputs or there is None:
+            continue
+        facts = facts_of(facility, inputs[0].model_copy(update={"area": cleaner}), at)
+        facts |= {"place.kind": there.kind.value, "place.grade": there.grade or UNGRADED}
+        yield Pair((("area", cleaner), ("place", dirtier)), f"{cleaner} {dirtier}", inputs, sign, facts, low)
+
+
+def _inputs(cleaner: str, dirtier: str, sensors: list[Sensor]) -> tuple[tuple[Sensor, ...], float]:
+    """Return the inputs of two rooms and the sign of the first: one pressure difference, or else two pressures."""
+    between = {(cleaner, dirtier): 1.0, (dirtier, cleaner): -1.0}
+    for sensor in sensors:
+        sign = between.get((sensor.area, sensor.against or ""))
+        if sign is not None:
+            return (sensor,), sign
+    found = [
+        next((s for s in sensors if s.quantity is Quantity.PRESSURE and s.area == room), None)
+        for room in (cleaner, dirtier)
+    ]
+    return tuple(s for s in found if s is not None) if all(found) else (), 1.0
+
+
+def bounds_of_pair(rule: DifferenceRule, pair: Pair, bundle: Bundle) -> Bounds | None:
+    """Resolve the limits of a pair; None where they are unknown or leave no room."""
+    source, edition = rule.limits.from_, f"{rule.id} {rule.version}"
+    origin = "rule"
+    if isinstance(source, Span):
+        span = source
+    else:
+        row = bundle.tables[source].lookup(pair.facts)
+        if row is None:
+            return None
+        span, origin, edition = row.limit, source, row.edition
+    low = -math.inf if span.low is None else span.low
+    high = math.inf if span.high is None else span.high
+    used = {
+        name: LimitUsed(name=name, value=value, unit=pair.inputs[0].unit, origin=origin, edition=edition)
+        for name, value in (("low", low), ("high", high))
+        if math.isfinite(value)
+    }
+    if rule.limits.narrower:
+        own = pair.inputs[0].limits if len(pair.inputs) == 1 and pair.sign > 0 else None
+        for value in (pair.cascade_low, None if own is None else own.low):
+            if value is not None and value > low:
+                low = value
+                used["low"] = LimitUsed(name="low", value=value, unit=pair.inputs[0].unit, origin="register")
+    return (low, high, tuple(used.values())) if low < high and used else None

@@ -1,0 +1,166 @@
+"""Rare records in the fold: events, decisions, and what falls due; one rule's step at a time, in the order of rules (ADR 0033)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rules.batches import Seen
+from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
+from rules.failing import attempt
+from rules.instants import format_instant
+from rules.layout import NEVER
+from rules.rare import count, follow_up, register_check
+from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
+from rules.rare.speak import Now, close
+from rules.rare.store import subject_of
+from rules.records import Kind
+from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.wording import unwatched
+
+if TYPE_CHECKING:
+    from rules.emission import Emitter
+    from rules.plan import Plan
+    from rules.rare.store import Case
+    from rules.records import Decision, Event, Events
+    from rules.rule import Rule
+    from rules.state import FacilityState
+
+CLOSING = frozenset(
+    {"false-alarm", "equipment-fault", "marked-state", "breach", "data-fraud", "duplicate", "close-latched"}
+)
+"""Codes of a decision that end a latched alarm (settled.md)."""
+LATCHED = (CountRule, FollowUpRule)
+LEVEL = 3
+"""Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
+
+
+def events(state: FacilityState, payload: Events, received: int, emitter: Emitter) -> None:
+    """Fold a batch of events one by one; an id that comes again changes nothing, with other content it is counted.
+
+    A facility without rules over rare records keeps nothing of them.
+    """
+    rare = state.rare
+    if state.plan is None or not state.plan.rare:  # nothing is asked of events: nothing is kept of them
+        return
+    seen = rare.batches.meet_digest(payload.batch, digest_of_batch(payload), received)
+    rare.counts["event_repeated"] += seen is Seen.REPEATED
+    rare.counts["event_conflict"] += seen is Seen.CONFLICT
+    if seen is not Seen.NEW:
+        return
+    records = [RecordRead(kind=Kind.EVENTS, id=payload.batch)]
+    for event in payload.events:
+        rare.counts["events"] += 1
+        rare.counts["event_future"] += event.time > received + FUTURE_MS
+        for rule in state.plan.rare:
+            step = partial(
+                _event, state, rule, event, payload.batch, Now(time_of(event, received), received, records), emitter
+            )
+            attempt(emitter, rule.id, received, step)
+    rare.refresh()
+
+
+def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
+    assert state.plan is not None  # noqa: S101 - rules come with a plan
+    if isinstance(rule, CountRule):
+        count.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, FollowUpRule):
+        follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
+
+
+def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
+    """Let an officer's decision end the latched alarm that it names; any other decision has no effect here.
+
+    `data-fraud` needs a second officer (settled.md): without one it closes nothing.
+    """
+    alarm = payload.subject.get("alarm")
+    fraud = payload.code == "data-fraud"
+    if alarm is None or payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
+        return
+    for rule in () if state.plan is None else state.plan.rare:
+        if not isinstance(rule, LATCHED):
+            continue
+        for subject, case in state.rare.of(rule.id).items():
+            if case.standing is None or case.standing.alarm != alarm:
+                continue
+            read = RecordRead(kind=Kind.DECISION, id=f"{payload.id}/{payload.version}")
+            now = Now(received, received, [read])
+            attempt(emitter, rule.id, received, partial(_close, rule, subject, case, payload.code, now, emitter))
+            state.rare.refresh()
+            return
+
+
+def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: Emitter) -> None:
+    leaf = Leaf(expr="decision", left=code, op="closes", right=format_instant(now.received), verdict=Verdict.FALSE)
+    close(rule, subject, case, [leaf], now, emitter, by_officer=True)
+    # Counting begins anew, and what had come is known again. An A that is still to be decided, or is unknown, stays.
+    kept = [fact for fact in case.facts if isinstance(rule, FollowUpRule) and not fact.counts]
+    for fact in case.facts:
+        if fact not in kept:
+            case.remember(fact.digest)
+    emitter.state.rare.cases[rule.id].keep(case, kept)
+
+
+def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
+    """Return what rare rules decide at `due`, as (rule rank, level, subject or nothing, -1, -1)."""
+    if state.rare.due != due:
+        return []
+    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+    found = [
+        (ranks[rule], LEVEL, subject, -1, -1)
+        for rule, cases in state.rare.cases.items()
+        for subject, case in cases.items()
+        if case.due == due
+    ]
+    found += [(ranks[rule], LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
+    return found
+
+
+def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
+    """Take one decision by the clock."""
+    rule = emitter.bundle.rules[first[0]]
+    if isinstance(rule, RegisterCheckRule):
+        state.rare.checked.pop(rule.id, None)
+        attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
+    else:
+        subject = first[2]
+        case = state.rare.cases[rule.id][subject]
+        case.due = NEVER
+        if isinstance(rule, FollowUpRule):
+            attempt(emitter, rule.id, due, partial(follow_up.fire, rule, subject, case, Now(due, due), emitter))
+    state.rare.refresh()
+
+
+def leave(state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter) -> None:
+    """End what a new plan no longer watches; the packs of before are still in force."""
+    rare = state.rare
+    kinds = {rule.id: rule.kind for rule in plan.rare}
+    before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
+    for rule_id, rule in before.items():
+        if kinds.get(rule_id) == rule.kind:
+            continue
+        for subject, case in sorted(rare.of(rule_id).items()):
+            attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, emitter))
+        rare.vacate(rule_id)
+    areas = {area.id for area in plan.facility.areas}
+    for key in [key for key in rare.areas if key[1] not in areas]:
+        del rare.areas[key]
+
+
+def _abandon(rule: Rule, subject: str, case: Case, received: int, why: RecordRead, emitter: Emitter) -> None:
+    standing = case.standing
+    if standing is None:
+        return
+    named = subject_of(subject)
+    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
+    text, proof = unwatched(" ".join(named.values())), Evidence(records=[why])
+    emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
+
+
+def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
+    """Judge the register by the rules that check it, now that a new plan is in force."""
+    for rule in state.planned.rare:
+        if isinstance(rule, RegisterCheckRule):
+            now = Now(received, received, [why])
+            attempt(emitter, rule.id, received, partial(register_check.check, rule, now, emitter))
+    state.rare.refresh()

@@ -1,0 +1,86 @@
+"""How a case of a rare rule becomes changes: it stands while it has an occasion, since the earliest, until it is closed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, alarm_id
+from rules.layout import HORIZON_MS, NONE
+from rules.occurrence import Occurrence
+from rules.rare.store import subject_of
+from rules.records import Kind
+from rules.wording_rare import message
+
+if TYPE_CHECKING:
+    from rules.emission import Emitter
+    from rules.rare.store import Case
+    from rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """When something is decided: `at` is the event time of the deciding fact, `received` the log time, both ms."""
+
+    at: int
+    received: int
+    records: list[RecordRead] = field(default_factory=list)
+
+
+def settle(rule: Rule, subject: str, case: Case, leaves: list[Leaf], now: Now, emitter: Emitter) -> None:
+    """Tell what a case's occasions make of its alarm: raised, amended to an earlier or later start, or retracted."""
+    occasions = [fact for fact in case.facts if fact.counts]
+    standing = case.standing
+    if standing is None:
+        if occasions:
+            first = occasions[0]
+            late = first.t + HORIZON_MS < first.received
+            open_case(rule, subject, case, first.t, rule.severity.base.rank, leaves, now, emitter, late=late)
+        return
+    if not occasions:
+        standing.retracted = True
+        tell(rule, subject, case, standing, ChangeKind.RETRACTED, leaves, now, emitter)
+    elif occasions[0].t != standing.start:
+        standing.start = occasions[0].t
+        tell(rule, subject, case, standing, ChangeKind.AMENDED, leaves, now, emitter)
+
+
+def open_case(
+    rule: Rule, subject: str, case: Case, start: int, sev: int, leaves: list[Leaf], now: Now, emitter: Emitter,
+    *, late: bool = False,
+) -> Occurrence:  # fmt: skip
+    """Raise the alarm of a case; its id counts earlier uses of the same start."""
+    named = subject_of(subject)
+    alarm = alarm_id(rule.id, emitter.state.facility, named, start, case.use(start))
+    occurrence = Occurrence(alarm, start, start, NONE, sev, sev, now.received)
+    case.last = occurrence
+    tell(rule, subject, case, occurrence, ChangeKind.RAISED, leaves, now, emitter, late=late)
+    return occurrence
+
+
+def close(
+    rule: Rule, subject: str, case: Case, leaves: list[Leaf], now: Now, emitter: Emitter, *, by_officer: bool = False
+) -> None:
+    """End the alarm of a case that stands."""
+    standing = case.standing
+    assert standing is not None  # noqa: S101 - asked before
+    standing.end, standing.closed = max(now.received, standing.start), now.received
+    standing.unknown = False
+    emitter.state.rare.of(rule.id).busy = False
+    tell(rule, subject, case, standing, ChangeKind.CLEARED, leaves, now, emitter, by_officer=by_officer)
+
+
+def tell(
+    rule: Rule, subject: str, case: Case, occurrence: Occurrence, kind: ChangeKind, leaves: list[Leaf], now: Now,
+    emitter: Emitter, *, late: bool = False, by_officer: bool = False,
+) -> None:  # fmt: skip
+    """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
+    named = subject_of(subject)
+    first = [RecordRead(kind=Kind.EVENTS, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
+    register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
+    found = [*first, *now.records, register]
+    records = [read for i, read in enumerate(found) if read not in found[:i]]
+    times = sum(fact.counts for fact in case.facts)
+    proof = Evidence(leaves=leaves, records=records, recurrence=times if times > 1 else None)
+    text = message(rule, named, kind, by_officer=by_officer)
+    emitter.emit(rule, named, occurrence, kind, now.at, now.received, text, proof, late=late)

@@ -1,0 +1,272 @@
+"""What the fold keeps of rare records for a facility: bounded, in the snapshot, the same bytes after a restart (ADR 0033)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Annotated, TypeAlias
+
+import msgspec
+
+from rules.batches import Batches, PackedBatches
+from rules.layout import NEVER, NONE
+from rules.occurrence import Occurrence, Packed
+
+MAX_CASES = 500
+"""Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
+MAX_CHECKED = 12_000
+"""Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
+MAX_FACTS = 256
+"""Events that one case keeps ..."""
+MAX_ALL_FACTS = 10_000
+"""... and all cases of a rule together, beside the first of each."""
+MAX_SEEN = 64
+"""Digests of closed events that one case knows again, and starts of alarms that may come again."""
+MAX_PARTNERS = 64
+"""Events B that one area keeps for one rule ..."""
+MAX_RUNS = 32
+"""... and times at which its devices were heard."""
+COUNTERS = (
+    "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
+    "case_dropped", "fact_dropped", "partner_dropped",
+)  # fmt: skip
+
+_At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+_Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+PackedFact: TypeAlias = tuple[_At, _At, str, str, str, bool, _At]
+PackedCase: TypeAlias = tuple[str, str, list[PackedFact], list[str], Packed | None, list[tuple[_At, _Some]], _At]
+PackedArea: TypeAlias = tuple[str, str, list[_At], list[tuple[_At, _At]]]
+PackedRare: TypeAlias = tuple[
+    PackedBatches, list[tuple[str, _Some]], list[PackedCase], list[PackedArea], list[tuple[str, _At]]
+]
+"""In a snapshot: batches of events, counters, cases, areas, when each check of the register is due."""
+NOTHING: PackedRare = ((0, [], b"", b""), [], [], [], [])
+"""Where no rule over rare records was ever in force: a snapshot then has no such member."""
+
+
+@dataclass(slots=True)
+class Fact:
+    """One event that a case keeps: event and receive time (ms), digest, batch, the counted text, whether it is an occasion."""
+
+    t: int
+    received: int
+    digest: str
+    batch: str
+    text: str = ""
+    counts: bool = False
+    """The condition holds since this event: an occasion. The alarm stands while there is one, since the earliest."""
+    due: int = NEVER
+    """When the clock decides on it."""
+
+    def pack(self) -> PackedFact:
+        """Return the members for a snapshot."""
+        return (self.t, self.received, self.digest, self.batch, self.text, self.counts, self.due)
+
+
+@dataclass(slots=True)
+class Case:
+    """One rule on one subject."""
+
+    facts: list[Fact] = field(default_factory=list)
+    """By (event time, digest)."""
+    seen: list[str] = field(default_factory=list)
+    """Digests of events that were closed or met: one that comes again changes nothing. Newest last."""
+    last: Occurrence | None = None
+    """The alarm that stands, or the one that ended last."""
+    uses: dict[int, int] = field(default_factory=dict)
+    """Start -> how many alarms were raised with it, which enters their ids; the one raised last stands last."""
+    due: int = NEVER
+    """The next decision by the clock, or, of a check of the register, never."""
+
+    @property
+    def standing(self) -> Occurrence | None:
+        """Return the alarm that stands, or None."""
+        return self.last if self.last is not None and self.last.active else None
+
+    def use(self, start: int) -> int:
+        """Return how often an alarm was raised with a start, this time included."""
+        times = self.uses.pop(start, 0) + 1
+        self.uses[start] = times
+        while len(self.uses) > MAX_SEEN:
+            del self.uses[next(iter(self.uses))]
+        return times
+
+    def knows(self, digest: str) -> bool:
+        """Say whether an event is kept, or was closed not long ago."""
+        return digest in self.seen or any(fact.digest == digest for fact in self.facts)
+
+    def remember(self, digest: str) -> None:
+        """Note the digest of an event that is done with."""
+        self.seen.append(digest)
+        del self.seen[:-MAX_SEEN]
+
+
+class Cases(dict[str, Case]):
+    """The cases of one rule, by subject as text; the one that was touched last stands last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held = 0
+        """Events that they keep together; follows from them."""
+        self.busy = False
+        """None of them may go out, as far as is known: no case was touched since one was looked for. Follows from them."""
+
+    def keep(self, case: Case, facts: list[Fact]) -> None:
+        """Let a case keep these events from now on."""
+        self.held += len(facts) - len(case.facts)
+        case.facts, self.busy = facts, False
+
+    def make_room(self) -> bool:
+        """Let the case that was untouched for longest and neither stands nor is due go out; False: there is none."""
+        idle = None
+        if not self.busy:
+            idle = next((k for k, c in self.items() if c.standing is None and c.due == NEVER), None)
+        if idle is None:
+            self.busy = True
+            return False
+        self.held -= len(self.pop(idle).facts)
+        return True
+
+    def is_full(self, case: Case) -> bool:
+        """Say whether a case has to give up an event; the last one that it has stays."""
+        kept = len(case.facts)
+        return kept > 1 and (kept > MAX_FACTS or self.held > MAX_ALL_FACTS)
+
+
+@dataclass(slots=True)
+class Heard:
+    """What one area's devices sent, for one rule: times of events B, and spans in which something was heard."""
+
+    partners: list[int] = field(default_factory=list)
+    runs: list[tuple[int, int]] = field(default_factory=list)
+
+    def hear(self, t: int, silent: int) -> None:
+        """Note that something was heard at `t`; what lies no more than twice `silent` apart is one span.
+
+        So `was_heard` is exact: no instant inside of a span is farther than `silent` from what was heard.
+        """
+        low = high = t
+        rest = []
+        for begin, end in self.runs:
+            if begin - 2 * silent <= t <= end + 2 * silent:
+                low, high = min(low, begin), max(high, end)
+            else:
+                rest.append((begin, end))
+        self.runs = sorted([*rest, (low, high)])[-MAX_RUNS:]
+
+    def was_heard(self, t: int, silent: int) -> bool:
+        """Say whether something was heard from `silent` before `t` to `silent` after it."""
+        return any(begin <= t + silent and end >= t - silent for begin, end in self.runs)
+
+
+@dataclass(slots=True)
+class Rare:
+    """Everything that is kept of rare records."""
+
+    batches: Batches = field(default_factory=Batches)
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+    cases: dict[str, Cases] = field(default_factory=dict)
+    """Rule -> its cases."""
+    areas: dict[tuple[str, str], Heard] = field(default_factory=dict)
+    """(rule, area) -> what was heard."""
+    checked: dict[str, int] = field(default_factory=dict)
+    """Rule that checks the register -> when a registered date changes its answer next."""
+    due: int = NEVER
+    """The earliest decision by the clock; follows from the rest (`refresh`)."""
+
+    def refresh(self) -> None:
+        """Recompute the earliest decision by the clock."""
+        cases = min((case.due for of in self.cases.values() for case in of.values()), default=NEVER)
+        self.due = min(cases, min(self.checked.values(), default=NEVER))
+
+    def of(self, rule: str) -> Cases:
+        """Return the cases of a rule, by subject."""
+        return self.cases.get(rule) or Cases()
+
+    def case(self, rule: str, subject: str, most: int | None = None) -> Case | None:
+        """Return the case of a rule and a subject, touched; a new one if there is room. None: left out, and counted."""
+        cases = self.cases.setdefault(rule, Cases())
+        case = cases.pop(subject, None)
+        if case is None:
+            if len(cases) >= (MAX_CASES if most is None else most):
+                if not cases.make_room():
+                    self.counts["event_left_out"] += 1
+                    return None
+                self.counts["case_dropped"] += 1
+            case = Case()
+        cases[subject] = case
+        return case
+
+    def vacate(self, rule: str) -> None:
+        """Stop watching for a rule: of its cases stays what tells a later alarm from an earlier one."""
+        kept = Cases()
+        for subject, case in self.cases.pop(rule, Cases()).items():
+            for fact in case.facts:
+                case.remember(fact.digest)
+            if case.uses:
+                kept[subject] = Case(seen=case.seen, uses=case.uses)
+        if kept:
+            self.cases[rule] = kept
+        for key in [key for key in self.areas if key[0] == rule]:
+            del self.areas[key]
+        self.checked.pop(rule, None)
+        self.refresh()
+
+    def pack(self) -> PackedRare:
+        """Return the members for a snapshot, in the order in which they are kept."""
+        cases = [
+            (
+                rule, subject, [f.pack() for f in c.facts], list(c.seen), None if c.last is None else c.last.pack(),
+                list(c.uses.items()), c.due,
+            )
+            for rule, of in sorted(self.cases.items())
+            for subject, c in of.items()
+        ]  # fmt: skip
+        areas = [(rule, area, list(h.partners), list(h.runs)) for (rule, area), h in sorted(self.areas.items())]
+        counts = [(name, number) for name, number in self.counts.items() if number]
+        return (self.batches.pack(), counts, cases, areas, sorted(self.checked.items()))
+
+    @classmethod
+    def unpack(cls, packed: PackedRare) -> Rare:
+        """Return what packed members say.
+
+        Raises:
+            ValueError: a case without a subject.
+        """
+        batches, counts, cases, areas, checked = packed
+        found = cls(Batches.unpack(batches), dict.fromkeys(COUNTERS, 0) | dict(counts))
+        for rule, subject, facts, seen, last, uses, due in cases:
+            subject_of(subject)  # a snapshot that names no subject is none
+            alarm = None if last is None else Occurrence.unpack(last)
+            one = Case([Fact(*row) for row in facts], list(seen), alarm, dict(uses), due)
+            of = found.cases.setdefault(rule, Cases())
+            of[subject] = one
+            of.held += len(one.facts)
+        for rule, area, partners, runs in areas:
+            found.areas[rule, area] = Heard(list(partners), [(begin, end) for begin, end in runs])
+        found.checked = dict(checked)
+        found.refresh()
+        return found
+
+
+def text_of(subject: dict[str, str]) -> str:
+    """Return a subject as the text that keys its case.
+
+    >>> text_of({"system": "LIMS-1"})
+    '{"system": "LIMS-1"}'
+    """
+    return json.dumps(subject, ensure_ascii=False, sort_keys=True)
+
+
+def subject_of(text: str) -> dict[str, str]:
+    """Return the subject of a case's key."""
+    found = json.loads(text)
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ValueError("no subject of a case")
+    return found
+
+
+__all__ = [
+    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_RUNS", "MAX_SEEN", "NOTHING",
+    "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "subject_of", "text_of",
+]  # fmt: skip

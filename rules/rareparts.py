@@ -1,0 +1,60 @@
+"""Parts of the models of rules over rare records: which events are meant, and what a register must hold (see `rules.rule`)."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from rules.instants import Duration
+from rules.models import Flag, Identifier, Number, Severity, Strict, Whole
+from rules.register import AreaKind
+
+EventStream = Literal["device", "audit", "lab", "trace"]
+EventType = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+
+
+class EventMatch(Strict):
+    """Which events are meant: stream, type, and what some of their fields hold (one of the words, or a list of them)."""
+
+    stream: EventStream
+    type: EventType
+    where: Annotated[dict[Identifier, str | list[str]], Field(max_length=8)] = Field(default_factory=dict)
+    """A field that is missing, or holds no text, makes it unknown whether the event is meant."""
+
+
+class Notice(Strict):
+    """A milder colour that speaks before the instant at which something is due."""
+
+    before: Duration
+    severity: Severity
+
+
+class Rack(Strict):
+    """From this rack height on, or above it: so many sensors per unit begun."""
+
+    height_m: Number = Field(gt=0)
+    inclusive: Flag = False
+    per_unit: Whole = Field(ge=1, le=100)
+
+
+class SensorCount(Strict):
+    """How many temperature sensors areas of these kinds need (GSP annex; limits.md §2.2).
+
+    `least` up to the first `unit` (m2 of floor, m3 of a vehicle), one more for each further one that is begun; without a unit
+    `least` is all. `racks`: from the first rack height (m) that holds, so many per unit begun, at least `least`.
+    """
+
+    kinds: Annotated[list[AreaKind], Field(min_length=1, max_length=16)]
+    least: Whole = Field(ge=1, le=100)
+    unit: Number | None = Field(default=None, gt=0)
+    of: Literal["floor_m2", "volume_m3"] = "floor_m2"
+    racks: Annotated[list[Rack], Field(max_length=4)] = Field(default_factory=list)
+
+
+class ErrorBand(Strict):
+    """The largest error of a sensor at reference values from `low` to `high`; where two bands meet the stricter holds."""
+
+    low: Number
+    high: Number
+    error: Number = Field(gt=0)

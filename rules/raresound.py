@@ -1,0 +1,54 @@
+"""What a rule over rare records needs beyond its model (see `rules.soundness`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.errors import Fault
+from rules.rare.store import MAX_FACTS
+from rules.rule import CountRule, RegisterCheckRule
+
+if TYPE_CHECKING:
+    from rules.rule import RareRule
+
+_NEEDS = {"sensor-count": "counts", "sensor-error": "errors", "calibration-due": "notice"}
+
+
+def rare_faults(rule: RareRule) -> list[Fault]:
+    """Return what is wrong with a rule; pointers are into the rule."""
+    faults = []
+    if rule.severity.steps:
+        faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
+    by_area = not isinstance(rule, RegisterCheckRule) or rule.check == "sensor-count"
+    told = "it looks at areas: it knows facts of these and of the facility"
+    strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
+    faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
+    if isinstance(rule, CountRule):
+        if rule.n > MAX_FACTS:
+            faults.append(Fault("/n", "count", f"at most {MAX_FACTS} events are kept of one subject"))
+        if rule.n > 1 and rule.within == 0:
+            faults.append(Fault("/within", "count", "a count above 1 needs a time"))
+        if rule.n == 1 and rule.distinct is not None:
+            faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
+    if isinstance(rule, RegisterCheckRule):
+        faults += _check_faults(rule)
+    return faults
+
+
+def _check_faults(rule: RegisterCheckRule) -> list[Fault]:
+    faults = []
+    for check, name in _NEEDS.items():
+        given = bool(getattr(rule, name))
+        if check != rule.check and given:
+            faults.append(Fault(f"/{name}", "check", f"{name} belongs to {check}"))
+        elif check == rule.check and not given and name != "notice":
+            faults.append(Fault(f"/{name}", "check", f"{check} needs {name}"))
+    if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
+        faults.append(Fault("/notice/severity", "check", "a notice is milder than what it announces"))
+    for i, band in enumerate(rule.errors):
+        if band.low >= band.high:
+            faults.append(Fault(f"/errors/{i}/high", "check", "low lies below high"))
+    kinds = [kind for need in rule.counts for kind in need.kinds]
+    twice = sorted({kind.value for kind in kinds if kinds.count(kind) > 1})
+    faults += [Fault("/counts", "check", f"{kind} stands in two of them") for kind in twice]
+    return faults

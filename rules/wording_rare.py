@@ -1,0 +1,31 @@
+"""Messages of rules over rare records: who it is about, and what the rule's title says, in both languages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.changes import ChangeKind
+from rules.models import Bilingual
+
+if TYPE_CHECKING:
+    from rules.rule import Rule
+
+_ENDINGS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.STEPPED: ("colour changed", "等级变更"),
+    ChangeKind.UNKNOWN: ("a registered fact is missing, the condition is unknown", "缺少登记信息，状态未知"),
+    ChangeKind.KNOWN: ("the registered fact is there again", "登记信息已补齐"),
+    ChangeKind.CLEARED: ("settled by a newer fact", "已由新的事实消除"),
+    ChangeKind.RETRACTED: ("what was missed has come, it never held", "缺失的记录已补到，该报警不成立"),
+    ChangeKind.AMENDED: ("its start moved by what came late", "迟到的记录修正了开始时间"),
+}
+_CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
+
+
+def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer: bool = False) -> Bilingual:
+    """Return one sentence in both languages; ids of subjects stand as they are."""
+    name = " ".join(value for _, value in sorted(subject.items())) or "-"
+    title = rule.title
+    if kind is ChangeKind.RAISED:
+        return Bilingual(en=f"{name}: {title.en}", zh=f"{name}：{title.zh}")
+    en, zh = _CLOSED if by_officer else _ENDINGS[kind]
+    return Bilingual(en=f"{name}: {title.en}; {en}", zh=f"{name}：{title.zh}；{zh}")

@@ -1,0 +1,158 @@
+"""Kind `difference`, from scratch: the rows of both inputs make one series of instants, and that is judged as a limit is."""
+
+from __future__ import annotations
+
+import math
+
+from rules.pairs import bounds_of_pair, pairs_of
+from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.rule import DifferenceRule
+from tests.rules.oracle import limit
+from tests.rules.oracle.late import differences, occurrences
+
+HORIZON = 2 * 3_600_000
+AT_ONCE = 65_536
+
+
+class Pair:
+    """One pair: all rows that it has read, and what it has said."""
+
+    def __init__(self, rule, place, pair, bounds, facility, ranges, bundle):
+        self.rule, self.place, self.name, self.subject = rule, place, pair.name, dict(pair.subject)
+        self.tags, self.sign = [sensor.tag for sensor in pair.inputs], pair.sign
+        self.ranges = [ranges[tag] for tag in self.tags]
+        intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
+        self.caps = [max(64, min(1024, -(-HORIZON // i) * 5 // 4 + 8)) for i in intervals]
+        slower = max(intervals)
+        self.max_age = int(rule.max_age_intervals * slower)
+        self.numbers = limits_of(rule, bounds, slower, facility.delivery, bundle, pair.facts)
+        self.rows = [[] for _ in self.tags]  # (t, received, v or None)
+        self.waiting = [[] for _ in self.tags]  # those of the newest receive time, with whether each was late
+        self.waits = None
+        self.floor, self.seen = -1, -1
+        self.events, self.said = [], []
+
+    def known(self, which, v, q):
+        low, high = self.ranges[which]
+        if math.isnan(v) or not low <= v <= high:
+            return False
+        return q not in (1, 5, 8) if self.rule.marked == "count" else q in (0, 2)
+
+    def receive(self, tag, t, v, q, received, *, late):
+        for which, own in enumerate(self.tags):
+            if own == tag and t > self.floor:
+                self.waits = received
+                self.waiting[which].append((t, received, v if self.known(which, v, q) else None, late))
+
+    def instants(self):
+        """Return (t, m, difference or None) of every event time, oldest first."""
+        rows_at, counts, earliest = {}, {}, math.inf
+        for t, which, m, v in sorted(
+            ((t, i, m, v) for i, rows in enumerate(self.rows) for t, m, v in rows), reverse=True
+        ):
+            rows_at.setdefault(t, []).append((which, v))
+            earliest = min(earliest, m)
+            counts[t] = earliest  # the earliest receive time of a row there or behind it
+        found, held = [], [None] * len(self.tags)
+        for t in sorted(rows_at):
+            fresh = [(which, v) for which, v in rows_at[t] if v is not None]
+            for which, v in fresh:
+                held[which] = (t, v)
+            aged = [row is None or (len(held) > 1 and t - row[0] > self.max_age) for row in held]
+            value = None
+            if fresh and not any(aged):
+                value = self.sign * held[0][1] if len(held) == 1 else held[0][1] - held[1][1]
+                value = value if math.isfinite(value) else None
+            found.append((t, counts[t], value))
+        return found
+
+    def now(self, clock):
+        return limit.decide(self.numbers, self.instants(), clock)
+
+    def due(self, to):
+        """Return when the next decision is due, at most `to`."""
+        if self.waits is not None:
+            return self.waits
+        events = self.now(to)
+        return events[len(self.events)].received if len(events) > len(self.events) else None
+
+    def decide(self, at, to, facility):
+        if self.waits is None:
+            new = [event for event in self.now(to)[len(self.events) :] if event.received == at]
+            for event in new:
+                facility.publish(self, event)
+            self.events = self.events + new
+            return
+        assert at == self.waits
+        waiting = [sorted(rows)[-AT_ONCE:] for rows in self.waiting]
+        late = any(row[3] for rows in self.waiting for row in rows)
+        first = min(row[0] for rows in waiting for row in rows)
+        seen = self.seen
+        for rows, new in zip(self.rows, waiting, strict=True):
+            rows += [row[:3] for row in new]
+            rows.sort()
+        self.waiting, self.waits = [[] for _ in self.tags], None
+        self.seen = max(seen, *(row[0] for rows in self.rows for row in rows))
+        events = self.now(at)
+        if first > seen:
+            for event in events[len(self.events) :]:
+                facility.publish(self, event)
+        else:
+            for found in differences(self.said, occurrences(events)):
+                facility.late(self, found, first, at, late=late)
+        self.events = events
+        self.leave()
+
+    def leave(self):
+        """Note the newest row that has left the horizon."""
+        for rows, cap in zip(self.rows, self.caps, strict=True):
+            inside = [row for row in rows if row[0] > max(self.floor, self.seen - HORIZON)][-cap:]
+            kept = {row[0] for row in inside}
+            self.floor = max([self.floor, *(row[0] for row in rows if row[0] not in kept)])
+
+
+def fits(fact, wanted):
+    return fact in wanted if isinstance(wanted, list) else fact == wanted
+
+
+def limits_of(rule, bounds, interval, delivery, bundle, facts):
+    """Return the numbers of a rule, limit or difference, on one series of values."""
+    low, high = bounds[:2]
+    db, opens = rule.clear.deadband, rule.when.consecutive
+    for row in bundle.tables[rule.limits.from_].rows if rule.limits.from_ in bundle.tables else []:
+        if all(fits(facts[name], wanted) for name, wanted in row.where.items()):
+            db = db if row.deadband is None else row.deadband
+            opens = opens if row.consecutive is None else row.consecutive
+            break
+    if isinstance(db, str):
+        db = abs(high if math.isfinite(high) else low) * float(db[:-1]) / 100
+    if math.isfinite(high - low):
+        db = min(db, (high - low) / 4)
+    steps, counted = [], set()
+    for s in rule.severity.steps:
+        if s.beyond is None:
+            steps.append(("after", s.after if s.after is not None else int(s.after_intervals * interval), 0, s.to.rank))
+        else:
+            ends = (
+                -math.inf if s.beyond.low is None else s.beyond.low,
+                math.inf if s.beyond.high is None else s.beyond.high,
+            )
+            steps.append(("beyond", ends, s.for_, s.to.rank))
+            counted |= {len(steps) - 1} if s.consecutive else set()
+    return limit.Limits(
+        low, high, db, rule.limits.inclusive, opens, rule.when.on_delay, rule.clear.consecutive,
+        rule.clear.off_delay, rule.severity.base.rank, steps, interval, delivery, max(rule.unknown.max, 3 * interval),
+        counted,
+    )  # fmt: skip
+
+
+def pairs(bundle, facility, ranges, now):
+    """Return the pairs of a facility; `ranges` are (low, high) of what is not excluded, by tag."""
+    found = []
+    for place, rule in enumerate(bundle.rules):
+        if isinstance(rule, DifferenceRule):
+            for pair in pairs_of(rule, facility, sorted(facility.sensors, key=lambda s: s.tag), now):
+                bounds = bounds_of_pair(rule, pair, bundle)
+                if bounds is not None:
+                    found.append(Pair(rule, place, pair, bounds, facility, ranges, bundle))
+    return found

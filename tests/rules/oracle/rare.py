@@ -1,0 +1,402 @@
+"""Rare records, plainly: the whole history is kept, and after every step each condition is asked of all of it again.
+
+The engine keeps a bounded memory per subject and moves it on; here nothing is ever forgotten or moved on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from rules.changes import alarm_id
+from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+
+if TYPE_CHECKING:
+    from rules.records import Decision, Events
+
+CHINA = timezone(timedelta(hours=8))
+HOUR = 3_600_000
+RARE = (CountRule, FollowUpRule, RegisterCheckRule)
+CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
+
+
+@dataclass
+class Past:
+    """One event as it came: its place in the order, event time that counts, receive time, and what it says.
+
+    Where it belongs is what the register said of it when it came.
+    """
+
+    order: int
+    t: int
+    received: int
+    event: object
+    area: str | None
+    about: dict = field(default_factory=dict)
+    """Rule -> the subject that it counts for, or begins with."""
+    fits: set = field(default_factory=set)
+    """Rules whose predicates its area meets."""
+    due: dict = field(default_factory=dict)
+    """Rule -> when the clock decides on it."""
+
+
+@dataclass
+class Alarm:
+    start: int
+    first: int
+    use: int
+    colour: int
+    end: int | None = None
+    gone: bool = False
+    unknown: bool = False
+
+
+@dataclass
+class Subject:
+    alarms: list = field(default_factory=list)
+    closed: set = field(default_factory=set)
+    """Orders of events that an officer's decision is done with."""
+
+    @property
+    def standing(self):
+        last = self.alarms[-1] if self.alarms else None
+        return last if last is not None and last.end is None and not last.gone else None
+
+
+def text(subject):
+    return json.dumps(subject, sort_keys=True)
+
+
+def says(match, event):
+    """Whether an event is meant; a field that is no text never is."""
+    if (event.stream, event.type) != (match.stream, match.type):
+        return False
+    for name, words in match.where.items():
+        if event.fields.get(name) not in ([words] if isinstance(words, str) else words):
+            return False
+    return True
+
+
+def local_end(day):
+    year, month, number = (int(part) for part in day.split("-"))
+    return int((datetime(year, month, number, tzinfo=CHINA) + timedelta(days=1)).timestamp() * 1000)
+
+
+class Rare:
+    """All rules over rare records of one facility."""
+
+    def __init__(self, owner, bundle, places):
+        self.owner, self.places = owner, places
+        self.live = [rule for rule in bundle.rules if rule.stage in ("live", "shadow") and isinstance(rule, RARE)]
+        self.rules, self.past, self.batches = [], [], {}
+        self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
+
+    def register(self, facility, received):
+        """Take a version of the register: rules that are no longer for this facility end what stands."""
+        ours = {(scope.field, scope.line) for scope in facility.scopes}
+        rules = [rule for rule in self.live if any(s.field == "all" or (s.field, s.line) in ours for s in rule.scopes)]
+        for rule in self.rules:
+            if rule not in rules:
+                self.leave(rule, received)
+        for rule in rules:
+            if rule not in self.rules:  # it says nothing of what came before
+                self.since[rule.id] = len(self.past)
+        self.rules, self.facility, self.adopted = rules, facility, received
+        self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
+        self.kinds = {area.id: area.kind.value for area in facility.areas}
+        self.homes = {device.id: device.area for device in facility.devices}
+        for rule in rules:
+            if isinstance(rule, RegisterCheckRule):
+                self.check(rule, received)
+
+    def leave(self, rule, received):
+        for (rule_id, name), state in sorted(self.subjects.items()):
+            if rule_id != rule.id:
+                continue
+            alarm = state.standing
+            if alarm is not None:
+                alarm.end = max(received, alarm.start)
+                self.say("cleared", rule, json.loads(name), alarm, received, received)
+            if not isinstance(rule, RegisterCheckRule):
+                state.closed |= {past.order for past in self.past if past.about.get(rule.id) == json.loads(name)}
+
+    # -- what an event is about -------------------------------------------------------------------------------------
+    def area(self, event):
+        return event.area or self.homes.get(event.device or event.source)
+
+    def fits(self, rule, event):
+        wanted = rule.applies_to.get("area.kind")
+        return wanted is None or self.kinds.get(self.area(event)) in wanted
+
+    def about(self, rule, event):
+        """The subject of an event that the rule counts, or begins with."""
+        if not self.fits(rule, event) or isinstance(rule, RegisterCheckRule):
+            return None
+        if isinstance(rule, CountRule):
+            name = event.fields.get(rule.by)
+            name = name if isinstance(name, str) and name else (event.source if rule.by == "system" else None)
+            told = rule.distinct is None or isinstance(event.fields.get(rule.distinct), str)
+            return {rule.by: name} if name and told and says(rule.events, event) else None
+        area = self.area(event)
+        if area not in self.kinds or not says(rule.first, event):
+            return None
+        return {"area": area, "device": event.device or event.source}
+
+    def ours(self, rule):
+        """What came since the rule is in force here."""
+        return self.past[self.since[rule.id] :]
+
+    def known(self, rule, subject):
+        """The events of a subject, each content once, oldest in the log first; those before the rule only where it spoke."""
+        spoke = bool(self.subjects.setdefault((rule.id, text(subject)), Subject()).alarms)
+        found, contents = [], []
+        for past in self.past if spoke else self.ours(rule):
+            if past.about.get(rule.id) == subject and past.event not in contents:
+                contents.append(past.event)
+                found.append(past)
+        return [past for past in found if past.order >= self.since[rule.id]]
+
+    # -- conditions -------------------------------------------------------------------------------------------------
+    def occasions(self, rule, subject):
+        state = self.subjects.setdefault((rule.id, text(subject)), Subject())
+        mine = [past for past in self.known(rule, subject) if past.order not in state.closed]
+        if isinstance(rule, CountRule):
+            return self.counted(rule, mine)
+        return [past for past in mine if (rule.id, past.order) in self.decided and self.missed(rule, past)]
+
+    def counted(self, rule, mine):
+        if rule.n == 1:
+            return mine
+        found = {}
+        for i in range(1, len(mine) + 1):  # as it was after each event
+            edge = max(past.t for past in mine[:i]) - rule.within - 2 * HOUR
+            young = [past for past in mine[:i] if past.t > edge]
+            for past in young:
+                inside = [p for p in young if past.t - rule.within <= p.t <= past.t]
+                many = len(inside) if rule.distinct is None else len({p.event.fields[rule.distinct] for p in inside})
+                if many >= rule.n:
+                    found[past.order] = past
+        return list(found.values())
+
+    def missed(self, rule, begun):
+        answered, heard, due = False, False, begun.due[rule.id]
+        for past in self.ours(rule):
+            if past.area != begun.area or rule.id not in past.fits:
+                continue
+            timely = past.order < begun.order or past.received <= begun.t + rule.allowed
+            if timely and begun.t <= past.t <= begun.t + rule.within and says(rule.then, past.event):
+                answered = True
+            other = past.event.stream == "device" and past.event.type != rule.first.type
+            # What is due at the instant at which A came is decided behind all that came at that instant.
+            before = past.received < due or past.received == due == begun.received
+            before = before or past.received <= begun.t + rule.allowed
+            if other and before and abs(past.t - begun.t) <= rule.silent:
+                heard = True
+        return heard and not answered
+
+    # -- steps ------------------------------------------------------------------------------------------------------
+    def dues(self, to):
+        """What the clock decides up to `to`: (at, place, level, subject, key)."""
+        found = []
+        for rule in self.rules:
+            if isinstance(rule, FollowUpRule):
+                for past in self.ours(rule):
+                    subject = past.about.get(rule.id)
+                    fresh = subject and past in self.known(rule, subject) and (rule.id, past.order) not in self.decided
+                    if fresh and not self.answered_before_due(rule, past) and past.due[rule.id] <= to:
+                        found.append((past.due[rule.id], self.places[rule.id], 3, text(subject), (rule, past)))
+            elif isinstance(rule, RegisterCheckRule):
+                found += [
+                    (at, self.places[rule.id], 3, "", (rule, at))
+                    for at in self.instants(rule)
+                    if at <= to and (rule.id, at) not in self.decided and at > self.adopted
+                ]
+        return found
+
+    def answered_before_due(self, rule, begun):
+        return any(
+            says(rule.then, past.event)
+            and past.area == begun.area
+            and rule.id in past.fits
+            and begun.t <= past.t <= begun.t + rule.within
+            and (past.order < begun.order or past.received <= begun.t + rule.allowed)
+            for past in self.ours(rule)
+        )
+
+    def decide(self, at, key):
+        rule, what = key
+        if isinstance(rule, RegisterCheckRule):
+            self.decided.add((rule.id, what))
+            self.check(rule, at)
+            return
+        subject = what.about[rule.id]
+        for past in self.known(rule, subject):  # all that is due at this instant is one decision of the case
+            if past.due[rule.id] <= at:
+                self.decided.add((rule.id, past.order))
+        self.settle(rule, subject, at, at)
+
+    def events(self, payload: Events, received):
+        if not self.rules:
+            return
+        content = [event.model_dump() for event in payload.events]
+        self.batches = {name: row for name, row in self.batches.items() if row[1] > received - 24 * HOUR}
+        if payload.batch in self.batches:
+            return
+        self.batches[payload.batch] = (content, received)
+        for event in payload.events:
+            t = event.time if event.time <= received + 300_000 else received
+            self.past.append(self.place(Past(len(self.past), t, received, event, self.area(event))))
+            for rule in self.rules:
+                if isinstance(rule, CountRule):
+                    subject = self.past[-1].about.get(rule.id)
+                    if subject is not None:
+                        self.settle(rule, subject, t, received)
+                elif isinstance(rule, FollowUpRule):
+                    subjects = {text(s): s for p in self.ours(rule) if (s := p.about.get(rule.id)) is not None}
+                    for name in sorted(subjects):
+                        if subjects[name]["area"] == self.area(event) and self.fits(rule, event):
+                            self.settle(rule, subjects[name], t, received)
+
+    def place(self, past):
+        """Note what the register of now makes of an event."""
+        for rule in self.rules:
+            if self.fits(rule, past.event):
+                past.fits.add(rule.id)
+            subject = self.about(rule, past.event)
+            if subject is not None:
+                past.about[rule.id] = subject
+                if isinstance(rule, FollowUpRule):
+                    past.due[rule.id] = max(past.t + rule.within + self.facility.delivery, past.received)
+        return past
+
+    def decision(self, payload: Decision, received):
+        two = payload.code == "data-fraud" and payload.second not in (None, payload.officer)
+        if payload.code not in CLOSING and not two:
+            return
+        for (rule_id, name), state in self.subjects.items():
+            rule = next((r for r in self.rules if r.id == rule_id), None)
+            alarm = state.standing
+            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule):
+                continue
+            subject = json.loads(name)
+            if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
+                done = self.known(rule, subject) if isinstance(rule, CountRule) else self.occasions(rule, subject)
+                state.closed |= {past.order for past in done}
+                alarm.end = max(received, alarm.start)
+                self.say("cleared", rule, subject, alarm, received, received)
+
+    def settle(self, rule, subject, at, received):
+        state = self.subjects.setdefault((rule.id, text(subject)), Subject())
+        now = self.occasions(rule, subject)
+        alarm = state.standing
+        if alarm is None and now:
+            first = min(now, key=lambda past: (past.t, past.order))
+            late = first.t + 2 * HOUR < first.received
+            self.open(rule, subject, state, first.t, rule.severity.base.rank, at, received, late=late)
+        elif alarm is not None and not now:
+            alarm.gone = True
+            self.say("retracted", rule, subject, alarm, at, received)
+        elif alarm is not None and min(past.t for past in now) != alarm.start:
+            alarm.start = min(past.t for past in now)
+            self.say("amended", rule, subject, alarm, at, received)
+
+    def open(self, rule, subject, state, start, colour, at, received, *, late=False):
+        use = 1 + sum(alarm.first == start for alarm in state.alarms)
+        alarm = Alarm(start, start, use, colour)
+        state.alarms.append(alarm)
+        self.say("raised", rule, subject, alarm, at, received, late=late)
+
+    def say(self, kind, rule, subject, alarm, at, received, *, late=False):
+        name = (alarm.first, alarm.use)
+        self.owner.say(kind, rule, subject, name, alarm.colour, alarm.start, alarm.end, at, received, late=late)
+
+    # -- the register -----------------------------------------------------------------------------------------------
+    def instants(self, rule):
+        """When a date changes what the register says."""
+        if rule.check != "calibration-due":
+            return []
+        ends = {local_end(s.calibration.due) for s in self.facility.sensors if s.calibration is not None}
+        early = rule.notice.before if rule.notice is not None else 0
+        return sorted(ends | {end - early for end in ends})
+
+    def check(self, rule, at):
+        found = self.warned(rule, at)
+        of_rule = {name: state for (rule_id, name), state in self.subjects.items() if rule_id == rule.id}
+        for name in sorted(
+            {n for n, state in of_rule.items() if state.standing} | {n for n, one in found.items() if one}
+        ):
+            state = self.subjects.setdefault((rule.id, name), Subject())
+            alarm, subject = state.standing, json.loads(name)
+            if name in found and found[name] is None:
+                if alarm is not None and not alarm.unknown:
+                    alarm.unknown = True
+                    self.say("unknown", rule, subject, alarm, at, at)
+                continue
+            if alarm is not None and alarm.unknown:
+                alarm.unknown = False
+                self.say("known", rule, subject, alarm, at, at)
+            start, colour = found.get(name, (None, None))
+            if alarm is not None and (colour is None or start not in (None, alarm.start)):
+                alarm.end = max(at, alarm.start)
+                self.say("cleared", rule, subject, alarm, at, at)
+                alarm = None
+            if colour is None:
+                continue
+            if alarm is None:
+                self.open(rule, subject, state, at if start is None else start, colour, at, at)
+            elif alarm.colour != colour:
+                alarm.colour = colour
+                self.say("stepped", rule, subject, alarm, at, at)
+
+    def warned(self, rule, at):
+        """Subject -> (start, colour) of what the register says is wrong, None where it does not say."""
+        base, found = rule.severity.base.rank, {}
+        for sensor in self.facility.sensors:
+            name = text({"tag": sensor.tag})
+            if rule.check == "calibration-due":
+                if sensor.calibration is None:
+                    found[name] = (self.registered[sensor.tag], base)
+                    continue
+                end = local_end(sensor.calibration.due)
+                if at >= end:
+                    found[name] = (end, base)
+                elif rule.notice is not None and at >= end - rule.notice.before:
+                    found[name] = (end, rule.notice.severity.rank)
+            elif rule.check == "sensor-error" and sensor.quantity.value == "temperature":
+                judged = []
+                for point in sensor.calibration.points if sensor.calibration else []:
+                    allowed = [band.error for band in rule.errors if band.low <= point.at <= band.high]
+                    judged += [abs(point.error) > min(allowed)] if allowed else []
+                if not judged:
+                    found[name] = None
+                elif any(judged):
+                    found[name] = (local_end(sensor.calibration.done) - 24 * HOUR, base)
+        if rule.check == "sensor-count":
+            for area in self.facility.areas:
+                sensors = [s for s in self.facility.sensors if s.area == area.id and s.quantity.value == "temperature"]
+                if any(area.kind in entry.kinds for entry in rule.counts):
+                    need = self.need(rule, area)
+                    if need is None or len(sensors) < need:
+                        found[text({"area": area.id})] = None if need is None else (None, base)
+        return found
+
+    def need(self, rule, area):
+        """How many sensors: by adding one after another, not by a formula."""
+        entry = next(entry for entry in rule.counts if area.kind in entry.kinds)
+        if entry.unit is None:
+            return entry.least
+        left = area.floor_m2 if entry.of == "floor_m2" else area.volume_m3
+        if left is None:
+            return None
+        tall = [r for r in entry.racks if area.rack_height_m and area.rack_height_m > r.height_m - 1e-9 * r.inclusive]
+        many = 0
+        if tall:
+            while left > 0:
+                many, left = many + max(r.per_unit for r in tall), left - entry.unit
+            return max(many, entry.least)
+        many, left = entry.least, left - entry.unit
+        while left > 0:
+            many, left = many + 1, left - entry.unit
+        return many
