@@ -304,7 +304,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
             covered.append((plan.gaps[i], occurrence))
     below = [g for g in state.groups if not place and g.place and g.rule == rule_id and g.occurrence.active]
     named = [g.occurrence.alarm for g in below] + [o.alarm for _, o in covered]
-    state.groups.append(group)
+    state.groups = [*state.groups, group]
     _emit(group, ChangeKind.RAISED, due, due, emitter, [], named)
     for lower in below:
         lower.occurrence.by = alarm
@@ -403,7 +403,7 @@ def _drop_old(state: FacilityState, plan: Plan) -> None:
     # A rule that comes back counts from the newest row of a series, or from its registration, whatever its numbers are then.
     oldest = min(max(state.of_series("last_t", slot), state.registered[tag]) for tag, slot in plan.slots.items())
     open_ones = _undecided(state, plan)
-    watched = places.watched(plan)
+    watched = {pair for pair in places.watched(plan) if not state.is_muted(pair[0])}  # what is put aside comes back
     kept: set[int] = set()
     newer: set[tuple[str, str, int]] = set()
     waiting = away = 0
