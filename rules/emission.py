@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,11 +11,13 @@ import numpy as np
 from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
 from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
-from rules.occurrence import Difference, Occurrence, prune
+from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
 from rules.wording import evidence, message, unwatched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import numpy.typing as npt
 
     from rules.changes import Stage
@@ -91,6 +94,7 @@ class Emitter:
         self._source: Source | None = None
         self._told: list[tuple[Occurrence, Told]] = []
         """For each change: whose it was, and what had been told of it before."""
+        self._undo: list[tuple[int, Callable[[], None]]] = []
 
     @property
     def reads(self) -> list[RecordRead]:
@@ -106,8 +110,14 @@ class Emitter:
             self._source = Source(partition=self._place[0], offset=self._place[1])
         return self._source
 
+    def on_take_back(self, undo: Callable[[], None]) -> None:
+        """Let `undo` be called should the change that comes next be taken back."""
+        self._undo.append((len(self.changes), undo))
+
     def take_back(self, mark: int, seq: int) -> None:
         """Take back the changes behind the first `mark`, and the sequence to `seq`."""
+        while self._undo and self._undo[-1][0] >= mark:
+            self._undo.pop()[1]()
         for occurrence, told in reversed(self._told[mark:]):
             occurrence.told = told
         del self.changes[mark:], self._told[mark:]
@@ -187,13 +197,9 @@ class Emitter:
         if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
             occurrence.unknown = new.unknown
 
-    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, vanished: bool) -> None:
-        """End the open occurrence of an instance that is no longer watched; `why` is the record that says so.
-
-        A tag or a pair that vanishes takes its occurrences along: none of them can come again under the same start.
-        """
-        key = (kind, *instance.key)
-        for occurrence in self.state.occurrences.get(key, []):
+    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead) -> None:
+        """End the open occurrence of an instance that is no longer watched; `why` is the record that says so."""
+        for occurrence in self.state.occurrences.get((kind, *instance.key), []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
                 occurrence.closed = self.state.newest_of(instance)
@@ -201,17 +207,15 @@ class Emitter:
                     instance.rule, instance.subject, occurrence, ChangeKind.CLEARED, received, received,
                     unwatched(instance.label), Evidence(limits=list(instance.limits), records=[why]),
                 )  # fmt: skip
-        if vanished:  # behind the changes: what fails on the way must still be known
-            self.state.occurrences.pop(key, None)
 
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
         key = (kind, *instance.key)
         tail = self.state.tail_of(instance)
         rows = prune(self.state.occurrences.get(key, []), tail)
-        use = 1 + sum(o.first_start == start for o in rows)
-        alarm = alarm_id(instance.rule.id, self.state.facility, instance.subject, start, use)
-        occurrence = Occurrence(alarm, start, start, NONE, sev, sev, opened)
+        alarm_of = partial(alarm_id, instance.rule.id, self.state.facility, instance.subject, start)
+        use = next_use([o.alarm for o in rows if o.first_start == start], alarm_of, self.state.seq)
+        occurrence = Occurrence(alarm_of(use), start, start, NONE, sev, sev, opened)
         self.state.occurrences[key] = [*rows, occurrence]
         return occurrence
 

@@ -543,14 +543,18 @@ class Engine:
         state.packs = bundle.sha256
         if state.plan is None:
             return
+        self._decide_waiting(state, emitter)  # before a rule begins anew that was not listened to
         begin = resume(emitter, received, RecordRead(kind=Kind.PACKS, id=bundle.sha256))
         self._adopt(state, state.plan.facility, bundle, received, emitter)
         carry.begin_again(state, begin, received)
 
-    def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
-        """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
+    def _decide_waiting(self, state: FacilityState, emitter: Emitter) -> None:
         for pair in paired.waiting(state):
             paired.decide(state, pair, emitter, self._room)
+
+    def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
+        """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
+        self._decide_waiting(state, emitter)
         plan = compile_plan(facility, bundle, received)
         old = state.plan
         packs = bundle.sha256 != emitter.bundle.sha256
@@ -564,11 +568,15 @@ class Engine:
             for kind, found in old.by_kind.items():
                 for instance in found:
                     if (kind, *instance.key) not in kept:
-                        vanished = bool(instance.slots) or instance.tag not in plan.slots
-                        step = partial(emitter.abandon, kind, instance, received, why, vanished=vanished)
+                        step = partial(emitter.abandon, kind, instance, received, why)
                         attempt(emitter, instance.rule.id, received, step)
+                        if instance.slots or instance.tag not in plan.slots:
+                            # It takes its occurrences along: none of them can come again under the same start.
+                            state.occurrences.pop((kind, *instance.key), None)
         silence.abandon_groups(state, plan, received, why, emitter)
         rare.leave(state, plan, received, why, emitter)
+        if packs:  # a rule that raised when it left does not come with the next packs
+            resume(emitter, received, why, stay={rule.id for rule in bundle.rules})
         emitter.bundle = bundle
         carry.adopt(state, plan, received)
         silence.regroup(state, received, emitter)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 
 from rules.changes import ChangeKind
 from rules.layout import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Time: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, lt=1 << 62)]
 Colour: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
@@ -120,6 +123,21 @@ class Difference:
     old: Occurrence | None
     new: Folded | None
     into: str | None = None
+
+
+def next_use(had: list[str], alarm_of: Callable[[int], str], most: int) -> int:
+    """Return the use of a start that enters the next id: one more than the highest that ids with this start tell.
+
+    Args:
+        had: ids with this start that are still known.
+        alarm_of: the id of a use.
+        most: no use was higher: each was raised with a change of its own.
+    """
+    left, use = set(had), 0
+    while left and use < most:
+        use += 1
+        left.discard(alarm_of(use))
+    return 1 + (len(had) if left else use)
 
 
 def prune(occurrences: list[Occurrence], tail_t: int) -> list[Occurrence]:

@@ -37,6 +37,15 @@ def next_rise(state: FacilityState) -> int:
     return min((at for pair in pairs if (at := rises(state, plan, *pair)) is not None), default=NEVER)
 
 
+def watched(plan: Plan) -> set[tuple[str, str]]:
+    """Return (rule, place) of the silences that a plan groups."""
+    return {
+        (rule, place)
+        for (rule, place), members in plan.silent.items()
+        if plan.gap_param("area" if place else "facility", members[:1])[0]
+    }
+
+
 def rises(state: FacilityState, plan: Plan, rule_id: str, place: str) -> int | None:
     """Return when a place falls silent as a whole if nothing more comes, None if it cannot (docs/engine-semantics.md)."""
     if state.is_muted(rule_id):

@@ -212,17 +212,18 @@ def _colour(group: Group, rule: GapRule, plan: Plan, at: int) -> int:
 
 
 def abandon_groups(state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """End the groups whose series a new plan no longer watches; `why` is the record that says so."""
-    watched = {
-        (instance.rule.id, place)
-        for i, instance in enumerate(plan.gaps)
-        for what, place in (("facility", ""), ("area", instance.area))
-        if plan.gap_param(what, np.array([i]))[0]
-    }
+    """End the groups whose series a new plan no longer watches; `why` is the record that says so.
+
+    Nothing is said of them again. They are remembered because their start may come again, should the rule or the place.
+    """
+    watched = places.watched(plan)
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if group.occurrence.active and (group.rule, group.place) not in watched:
             attempt(emitter, group.rule, received, partial(_abandon, group, received, why, emitter))
-    state.groups = [g for g in state.groups if (g.rule, g.place) in watched]
+    for group in state.groups:
+        if (group.rule, group.place) not in watched:
+            group.due = group.release = NEVER
+            group.occurrence.children = {}
 
 
 def _abandon(group: Group, received: int, why: RecordRead, emitter: Emitter) -> None:
@@ -238,8 +239,8 @@ def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
     plan = state.plan
     assert plan is not None  # noqa: S101 - called after a plan was adopted
     for group in state.groups:
-        group.interval = int(plan.gap_param("interval", plan.silent[group.rule, group.place]).min())
-        if group.occurrence.active:
+        if group.occurrence.active:  # of those that have ended the plan may not have the place, nor the packs the rule
+            group.interval = int(plan.gap_param("interval", plan.silent[group.rule, group.place]).min())
             _schedule(state, group, _rule(group.rule, emitter), received)
     free(state, received, emitter)
     state.floor = received
@@ -291,10 +292,10 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
         if lo + after + plan.facility.delivery <= due:
             sev = max(sev, rank)
     _drop_old(state, plan)
-    use = 1 + sum((g.rule, g.place, g.occurrence.first_start) == (rule_id, place, start) for g in state.groups)
+    use = _next_use(state, rule_id, place, start)
     alarm = alarm_id(rule_id, state.facility, _subject(place), start, use)
     newest = int(state.column("last_t").max())
-    group = Group(rule_id, place, Occurrence(alarm, start, start, NONE, sev, sev, newest), lo, interval, due)
+    group = Group(rule_id, place, Occurrence(alarm, start, start, NONE, sev, sev, newest), lo, interval, due, use=use)
     _schedule(state, group, rule, due)
     covered: list[tuple[Instance, Occurrence]] = []
     for i in members:
@@ -303,7 +304,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
             covered.append((plan.gaps[i], occurrence))
     below = [g for g in state.groups if not place and g.place and g.rule == rule_id and g.occurrence.active]
     named = [g.occurrence.alarm for g in below] + [o.alarm for _, o in covered]
-    state.groups.append(group)
+    state.groups = [*state.groups, group]
     _emit(group, ChangeKind.RAISED, due, due, emitter, [], named)
     for lower in below:
         lower.occurrence.by = alarm
@@ -311,6 +312,22 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
         _emit(lower, ChangeKind.SUPPRESSED, due, due, emitter, [], by=alarm)
     for instance, occurrence in covered:
         _suppress(group, instance, occurrence, due, emitter)
+
+
+def _next_use(state: FacilityState, rule_id: str, place: str, start: int) -> int:
+    """Return the use of a start that enters the next id: one more than that of the newest group that had it.
+
+    Not all that had it are remembered. After a restart the newest one's id tells which use that was: one of 1, 2, ... `seq`, as
+    each was raised with a change of its own.
+    """
+    had = [g for g in state.groups if (g.rule, g.place, g.occurrence.first_start) == (rule_id, place, start)]
+    if not had:
+        return 1
+    if not had[-1].use:
+        alarm, subject, uses = had[-1].occurrence.alarm, _subject(place), range(1, state.seq + 1)
+        taken = (use for use in uses if alarm_id(rule_id, state.facility, subject, start, use) == alarm)
+        had[-1].use = next(taken, len(had))
+    return had[-1].use + 1
 
 
 def _suppress(group: Group, instance: Instance, occurrence: Occurrence, due: int, emitter: Emitter) -> None:
@@ -376,22 +393,35 @@ def _drop_old(state: FacilityState, plan: Plan) -> None:
     """Forget groups that nothing can retract any more and whose start (and so whose id) cannot come again.
 
     Late data reach so far behind the newest row. A group is retracted once all that it suppressed is, so it is kept while each
-    of these is retracted or may still be.
+    of these is retracted or may still be. Of those that nothing can retract the newest of its start tells the next use.
     """
     edge = int(state.column("last_t").max()) - HORIZON_MS
     every = np.arange(len(plan.gaps))
     ahead = set((state.gap_column("lo") + plan.gap_param("pace", every)).tolist())
     # A place takes the start of a tag it is left with.
     ahead |= set(state.gap_column("start_t")[state.gap_column("active") == 1].tolist())
+    # A rule that comes back counts from the newest row of a series, or from its registration, whatever its numbers are then.
+    oldest = min(max(state.of_series("last_t", slot), state.registered[tag]) for tag, slot in plan.slots.items())
     open_ones = _undecided(state, plan)
+    watched = {pair for pair in places.watched(plan) if not state.is_muted(pair[0])}  # what is put aside comes back
     kept: set[int] = set()
-    waiting = 0
+    newer: set[tuple[str, str, int]] = set()
+    waiting = away = 0
     # The areas before the facility that may hang on them, newest first.
     for i in sorted(range(len(state.groups)), key=lambda i: (not state.groups[i].place, -i)):
         group = state.groups[i]
         occurrence = group.occurrence
+        same = (group.rule, group.place, occurrence.first_start)
+        held = occurrence.active or group.release != NEVER or bool(occurrence.children)
+        if not held and same in newer:
+            continue
+        newer.add(same)
         stays = occurrence.active or group.release != NEVER or occurrence.end > edge or occurrence.first_start in ahead
-        if not occurrence.retracted and all(gone or alarm in open_ones for alarm, gone in occurrence.children.items()):
+        if not stays and same[:2] not in watched and occurrence.first_start > oldest:
+            stays = away < WAITING
+            away += 1
+        can_go = held and not occurrence.retracted
+        if can_go and all(gone or alarm in open_ones for alarm, gone in occurrence.children.items()):
             waits = not occurrence.active and bool(occurrence.children)
             if stays or waiting < WAITING:
                 open_ones.add(occurrence.alarm)

@@ -50,6 +50,8 @@ class Group:
     """The next step by the clock."""
     release: int = NEVER
     """When, after its end, what is still silent is released."""
+    use: int = 0
+    """How often its start was taken, with this time; 0 where it is not known. It follows from the alarm's id."""
 
     def pack(self) -> PackedGroup:
         """Return the members for a snapshot."""

@@ -87,7 +87,9 @@ def command(
     """Run until SIGTERM, then end all within five seconds. One JSON line on stdout per start and end of a process.
 
     Ends with a process's own code where starting it again cannot help: 2 or 3. One that ends five times within two minutes
-    is told as a crash-loop and tried every half minute; the others go on. One that answers no probe for a minute is killed.
+    is told as a crash-loop and tried every half minute; the others go on. One that ends with 4 (a part is missing) so often, or
+    for two minutes, is told as waiting, and as recovered when it has run for a minute. One that answers no probe for a minute
+    is killed.
     """
     if logs is not None:
         logs.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,9 @@ Ending with 2 or 3 (usage, bad input) is final: everything is ended, and the cod
 started the manager (systemd, a person) sees it. A crash loop is five endings within two minutes of which none followed a
 minute's run. Whoever watches a demo is told of it at once, as of bad input. In an installation one process that fails must not
 close the front door, nor hide what the desk knows: a looping one is told, and tried every half minute, while the others work.
-Ending with 4 (a part is missing or down) is waiting in this manner, however often, and no loop.
+Ending with 4 (a part is missing or down) is waiting in this manner, however often, and no loop. One that has ended so five times
+within two minutes, or that has waited for two minutes without running for one, is told to be waiting; once, with the last words
+of its log. When it then runs for a minute, that is told, too.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ LONGEST_PAUSE_S = 30.0
 SETTLED_S = 60.0
 LOOP_ENDINGS = 5
 LOOP_S = 120.0
+WAITING_S = 120.0
 STOP_S = 5.0
 FINAL_CODES = frozenset({2, 3})
 MISSING_CODE = 4
@@ -51,6 +54,12 @@ class Watched:
     endings: list[float] = field(default_factory=list)
     restarts: int = 0
     looping: bool = False
+    missed: list[float] = field(default_factory=list)
+    """When it ended with 4 since it last ran for a minute: the first time, and those within the time of a loop."""
+    waiting: bool = False
+    code: int = 0
+    words: str = ""
+    """With what it ended last, and the last words of its log then."""
     unanswered: int | None = None
     """Probes without an answer since the last one that had one; None until it has answered once."""
 
@@ -86,7 +95,8 @@ class Manager:
 
         Args:
             specs: of the processes.
-            tell: hears of every event: kind (started, ended, crash-loop, frozen, gave-up, stopped), name, detail.
+            tell: hears of every event: kind (started, ended, crash-loop, waiting, recovered, frozen, gave-up, stopped), name,
+                detail.
             give_up: end everything at a crash loop, too.
             clock: in seconds.
             start: starts a process.
@@ -121,6 +131,9 @@ class Manager:
                 self._ended(one, code, now)
                 if self.failure is not None:
                     return
+            elif now - one.started >= SETTLED_S:
+                self._settled(one)
+            self._look_at_waiting(one, now)
 
     def end(self) -> None:
         """End every process: SIGTERM to all at once, SIGKILL to what is left after five seconds."""
@@ -157,6 +170,10 @@ class Manager:
         """Return the names of processes in a crash loop."""
         return [name for name, one in self._watched.items() if one.looping]
 
+    def waiting(self) -> list[str]:
+        """Return the names of processes that wait for a part that is missing or down."""
+        return [name for name, one in self._watched.items() if one.waiting]
+
     def running(self) -> dict[str, Child]:
         """Return what runs, by name."""
         with self._lock:
@@ -176,9 +193,13 @@ class Manager:
         child = one.child
         tail = child.tail() if child is not None else ""
         if now - one.started >= SETTLED_S:
+            self._settled(one)
             one.pauses, one.endings, one.looping = 0, [], False
         one.endings = [at for at in one.endings if now - at < LOOP_S]
-        if code != MISSING_CODE:
+        one.code, one.words = code, tail.strip().rpartition("\n")[2].strip()
+        if code == MISSING_CODE:
+            one.missed = [*one.missed[:1], *(at for at in one.missed[1:] if now - at < LOOP_S), now]
+        else:
             one.endings.append(now)
         loop = len(one.endings) >= LOOP_ENDINGS
         with self._lock:
@@ -192,13 +213,28 @@ class Manager:
             self._tell("crash-loop", one.spec.name, str(Failure(one.spec.name, code, loop, tail)))
         pause = LONGEST_PAUSE_S if one.looping else min(FIRST_PAUSE_S * 2**one.pauses, LONGEST_PAUSE_S)
         one.due, one.pauses, one.restarts = now + pause, one.pauses + 1, one.restarts + 1
-        said = tail.strip().rpartition("\n")[2].strip()
-        self._tell(
-            "ended",
-            one.spec.name,
-            f"code {code}, started again in {pause:g} s" + (f"; it said: {said}" if said else ""),
-        )
+        self._tell("ended", one.spec.name, f"code {code}, started again in {pause:g} s{_said(one)}")
+
+    def _settled(self, one: Watched) -> None:
+        """Note that a process has run for a minute: nothing is missing."""
+        was, one.missed, one.waiting = one.waiting, [], False
+        if was:
+            self._tell("recovered", one.spec.name, f"it has run for {SETTLED_S:g} s")
+
+    def _look_at_waiting(self, one: Watched, now: float) -> None:
+        """Tell once of a process that waits; `missed` ends with its minute's run."""
+        if one.waiting or not one.missed:
+            return
+        often = sum(now - at < LOOP_S for at in one.missed) >= LOOP_ENDINGS
+        if often or (one.code == MISSING_CODE and now - one.missed[0] >= WAITING_S):
+            one.waiting = True
+            how = f"code {MISSING_CODE} since {now - one.missed[0]:.0f} s: a part is missing or down"
+            self._tell("waiting", one.spec.name, how + _said(one))
 
     def _probe_for_ever(self, ended: threading.Event) -> None:
         while not ended.wait(PROBE_EVERY_S):
             self.probe()
+
+
+def _said(one: Watched) -> str:
+    return f"; it said: {one.words}" if one.words else ""

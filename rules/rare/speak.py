@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, alarm_id
@@ -51,6 +52,7 @@ def open_case(
 ) -> Occurrence:  # fmt: skip
     """Raise the alarm of a case; its id counts earlier uses of the same start."""
     named = subject_of(subject)
+    emitter.on_take_back(partial(case.put_back, dict(case.uses), case.last))
     alarm = alarm_id(rule.id, emitter.state.facility, named, start, case.use(start))
     occurrence = Occurrence(alarm, start, start, NONE, sev, sev, now.received)
     case.last = occurrence

@@ -91,6 +91,10 @@ class Case:
             del self.uses[next(iter(self.uses))]
         return times
 
+    def put_back(self, uses: dict[int, int], last: Occurrence | None) -> None:
+        """Put back how often starts were used, and the alarm before: the one that had come was never told."""
+        self.uses, self.last = uses, last
+
     def knows(self, digest: str) -> bool:
         """Say whether an event is kept, or was closed not long ago."""
         return digest in self.seen or any(fact.digest == digest for fact in self.facts)

@@ -1,7 +1,7 @@
-"""State of format 4 as the release before rare records wrote it: it goes on under this one, byte for byte.
+"""State of format 4 as the release before rare records (engine semantics 2) wrote it: it goes on under this one, byte for byte.
 
 `golden/format-4.release.json` was written by that release: its packs, the state after the first 123 records of `golden/log.jsonl`,
-and digests of the changes of the rest and of the state at the end.
+and digests of the changes of the rest and of the state at the end. It is taken over as `offsite state upgrade` does.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import Any
 import pytest
 
 from rules.engine import Engine, PartitionState
+from rules.errors import ContractError
 from rules.fitting import change_bytes, fit
 from rules.pack import Bundle, default_bundle
 from rules.records import Events, Kind, LogRecord, PacksRecord
 from rules.snapshot import open_snapshot
+from streams.checkpoint import Marker, decode_marker, roster_of
 from streams.jsonlines import parse_line
+from streams.refold import Known, Refold
+from tests.streams.test_tenure import SETTINGS
 
 GOLDEN = Path(__file__).parent / "golden"
 CUT = 123
@@ -32,10 +36,25 @@ def released() -> dict[str, Any]:
     return found
 
 
+def upgraded(engine: Engine, state: PartitionState) -> PartitionState:
+    """Return it as `offsite state upgrade` leaves it, after a graceful stop of the release."""
+    names = ["OLD-0001", "OLD-0002", "OLD-0003"]
+    marker = Marker(
+        partition=0, next=CUT, low=CUT, state=state, facilities=len(names), roster=roster_of(names), origin=None
+    )
+    return decode_marker(Refold(0, engine, Known(), SETTINGS, CUT).adopt(marker), 0).state
+
+
+def test_it_waits_for_its_upgrade(released: dict[str, Any]) -> None:
+    engine = Engine(Bundle.from_record(PacksRecord.model_validate(released["packs"])))
+    with pytest.raises(ContractError, match="semantics 2, not 3"):
+        engine.restore_partition(0, PartitionState.model_validate(released["partition"]))
+
+
 def engine_of(released: dict[str, Any]) -> Engine:
     bundle = Bundle.from_record(PacksRecord.model_validate(released["packs"]))
     engine = Engine(bundle)
-    engine.restore_partition(0, PartitionState.model_validate(released["partition"]))
+    engine.restore_partition(0, upgraded(engine, PartitionState.model_validate(released["partition"])))
     for name, snapshot in released["snapshots"].items():
         engine.restore(0, name, base64.b64decode(snapshot))
     return engine

@@ -21,6 +21,7 @@ from monitor.supervise.manager import (
     LOOP_ENDINGS,
     MISSING_CODE,
     SETTLED_S,
+    WAITING_S,
     Manager,
 )  # fmt: skip
 from streams.broker import free_port
@@ -146,6 +147,111 @@ def test_a_part_that_is_missing_is_waited_for_and_is_no_crash_loop(give_up):
     assert last == pytest.approx(LONGEST_PAUSE_S, abs=0.15)
     assert lab.manager.failure is None
     assert lab.manager.looping() == []
+
+
+def told(lab, *kinds):
+    return [event[:2] for event in lab.events if event[0] in kinds]
+
+
+def test_what_ends_with_4_as_often_as_a_crash_loop_needs_is_told_once_to_be_waiting():
+    lab = Lab("worker", "gateway", give_up=False)
+    lab.manager.turn()
+    for _ in range(LOOP_ENDINGS - 1):
+        lab.end("worker", MISSING_CODE)
+        assert lab.manager.waiting() == []
+        lab.starts_after("worker")
+    for _ in range(LOOP_ENDINGS):
+        lab.end("worker", MISSING_CODE)
+        assert lab.manager.waiting() == ["worker"]
+        lab.starts_after("worker")
+    assert told(lab, "waiting", "recovered", "crash-loop") == [("waiting", "worker")]
+    assert next(event[2] for event in lab.events if event[0] == "waiting") == (
+        "code 4 since 8 s: a part is missing or down; it said: last words"
+    )
+
+
+def test_what_ends_with_4_seldom_but_never_runs_for_a_minute_is_told_after_two_minutes_of_it():
+    """Each time it runs for 50 s, so that fewer than five endings lie within two minutes."""
+    lab = Lab("desk")
+    lab.manager.turn()
+    lab.now += 50
+    lab.end("desk", MISSING_CODE)
+    begun = lab.now
+    while lab.manager.waiting() == []:
+        assert lab.now - begun <= WAITING_S
+        lab.now += 0.5
+        lab.manager.turn()
+        child = lab.children["desk"][-1]
+        if child.process.code is None and lab.now - lab.manager._watched["desk"].started >= 50:
+            lab.end("desk", MISSING_CODE)
+    assert lab.now - begun == pytest.approx(WAITING_S, abs=0.5)
+    assert told(lab, "waiting") == [("waiting", "desk")]
+
+
+def test_what_waited_is_told_to_have_recovered_once_it_has_run_for_a_minute_and_may_wait_again():
+    lab = Lab("worker")
+    lab.manager.turn()
+    for _ in range(2):
+        for _ in range(LOOP_ENDINGS):
+            lab.end("worker", MISSING_CODE)
+            lab.starts_after("worker")
+        begun = lab.now
+        while lab.manager.waiting():
+            assert lab.now - begun <= SETTLED_S
+            lab.now += 0.5
+            lab.manager.turn()
+        assert lab.now - begun == pytest.approx(SETTLED_S, abs=1)
+        lab.now += 500
+        lab.manager.turn()
+    assert told(lab, "waiting", "recovered") == [("waiting", "worker"), ("recovered", "worker")] * 2
+
+
+@pytest.mark.parametrize("code", [0, 70, -9])
+def test_what_ends_otherwise_is_not_waiting(code):
+    lab = Lab("worker", give_up=False)
+    lab.manager.turn()
+    for _ in range(2 * LOOP_ENDINGS):
+        lab.end("worker", code)
+        lab.starts_after("worker")
+    assert lab.manager.waiting() == []
+    assert told(lab, "waiting", "recovered") == []
+
+
+def test_what_ended_with_4_once_and_then_otherwise_is_not_waiting():
+    lab = Lab("worker", give_up=False)
+    lab.manager.turn()
+    lab.end("worker", MISSING_CODE)
+    for _ in range(2 * LOOP_ENDINGS):
+        lab.starts_after("worker")
+        lab.now += 50
+        lab.end("worker", 70)
+    assert told(lab, "waiting") == []
+
+
+def test_a_part_that_was_away_for_a_moment_is_no_waiting():
+    """It ends with 4 once in five minutes, and runs well between: however often."""
+    lab = Lab("worker")
+    lab.manager.turn()
+    for _ in range(2 * LOOP_ENDINGS):
+        lab.end("worker", MISSING_CODE)
+        lab.starts_after("worker")
+        for _ in range(30):
+            lab.now += 10
+            lab.manager.turn()
+    assert told(lab, "waiting", "recovered") == []
+    assert lab.manager._watched["worker"].missed == []
+
+
+def test_a_process_whose_minute_nobody_looked_at_has_recovered_when_it_ends():
+    lab = Lab("worker")
+    lab.manager.turn()
+    for _ in range(LOOP_ENDINGS):
+        lab.end("worker", MISSING_CODE)
+        lab.starts_after("worker")
+    lab.now += SETTLED_S
+    lab.end("worker", MISSING_CODE)
+    assert told(lab, "waiting", "recovered") == [("waiting", "worker"), ("recovered", "worker")]
+    assert lab.manager.waiting() == []
 
 
 def test_a_process_that_stops_answering_is_killed_and_started_again():
