@@ -46,7 +46,7 @@ _numbers = itertools.count(1)
 
 
 LONG = (
-    "tests/deploy/", "tests/monitor/supervise/", "tests/monitor/test_simulate_", "tests/monitor/test_evaluate_command",
+    "tests/deploy/", "tests/faultlog/", "tests/monitor/supervise/", "tests/monitor/test_simulate_", "tests/monitor/test_evaluate_command",
     "tests/monitor/desk/test_threads", "tests/monitor/archive/test_archive_property", "tests/monitor/test_run_command",
     "tests/monitor/backup/test_backup", "tests/monitor/desk/test_follower_outages", "tests/monitor/demo/test_folder",
     "tests/monitor/archive/test_archive_reindex", "tests/monitor/test_gateway_connections", "tests/monitor/desk/test_stream",
