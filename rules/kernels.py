@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -43,6 +43,7 @@ from rules.layout import (
     HORIZON_MS,
     IN_RANGE,
     INSTANCES,
+    JUMP,
     LAST_M,
     LAST_T,
     LIMIT,
@@ -188,6 +189,11 @@ def _advance(
                 k = ring.at(r0, room, head, count - 1)
                 cumulative.glide(a, p, tails, tail_values, x, rings[k + ROW_T], rings[k + ROW_M])
                 continue
+        if kind == JUMP:
+            bit = a[p + limit.ROWS]
+            if (every >> bit) & 1 == 1 and jump.idle(a, af, p, tails, tail_values, x, lowest[bit], highest[bit]):
+                jump.hold(tails, tail_values, x, times[count - 1], seen[count - 1])
+                continue
         by_one = kind in (FROZEN, MEAN_KINETIC)
         i = 0
         last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
@@ -241,6 +247,9 @@ def replay(
         elif kind == MEAN_KINETIC:
             n = mean_kinetic.step(a, p, w, f, x, 0, t, m, v, (known >> a[p + mean_kinetic.ROWS]) & 1 == 1, out, n)
             mean_kinetic.schedule(a, p, w, x, m)
+        elif kind == JUMP:
+            n = jump.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
+            limit.schedule(a, p, w, x, t, m)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)
@@ -262,6 +271,9 @@ def catch_up(
     elif kind == MEAN_KINETIC:
         while w[x + mean_kinetic.DUE] <= clock:
             n = mean_kinetic.fire(a, p, w, f, x, last_t, last_m, out, n)
+    elif kind == JUMP:
+        while w[x + limit.DUE] <= clock:
+            n = jump.fire(a, p, w, f, x, last_t, last_m, out, n)
     else:
         while w[x + frozen.DUE] <= clock:
             n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)
@@ -424,6 +436,15 @@ def fold_rows(
                             n = mean_kinetic.step(a, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                             i += 1
                     earliest = min(earliest, mean_kinetic.schedule(a, p, w, x, received))
+                elif a[c + CALL_KIND] == JUMP:
+                    bit = a[p + limit.ROWS]
+                    if (every >> bit) & 1 == 1 and jump.idle(a, af, p, w, f, x, lowest[bit], highest[bit]):
+                        jump.hold(w, f, x, last, seen[count - 1])
+                        continue
+                    for i in range(count):
+                        counts = (known[i] >> bit) & 1 == 1
+                        n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                    earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
                 else:
                     i = 0
                     while i < count:
@@ -534,6 +555,8 @@ def fire(a: Words, places: Words, slot: int, call: int, w: Words, f: Floats, out
         return cumulative.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     if a[c + CALL_KIND] == MEAN_KINETIC:
         return mean_kinetic.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
+    if a[c + CALL_KIND] == JUMP:
+        return jump.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     return gap.fire(a, p, w, x, w[s + EXT], w[s + LAST_T], out, 0)
 
 
@@ -547,7 +570,7 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
         x = s + a[c + CALL_STATE]
-        if a[c + CALL_KIND] == LIMIT:
+        if a[c + CALL_KIND] == LIMIT or a[c + CALL_KIND] == JUMP:
             earliest = min(earliest, w[x + limit.DUE])
         elif a[c + CALL_KIND] == FROZEN:
             earliest = min(earliest, w[x + frozen.DUE])

@@ -87,7 +87,7 @@ OUT = np.dtype(
 """One transition of one instance, in the order of decision; Python makes changes of it."""
 
 LIMIT, FROZEN, GAP = 0, 1, 2
-CUMULATIVE, MEAN_KINETIC, DIFFERENCE = 3, 4, 5
+CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP = 3, 4, 5, 6
 RAISED, STEPPED, UNKNOWN, KNOWN, CLEARED, RETRACTED = 0, 1, 2, 3, 4, 5
 NORMAL, PENDING, ACTIVE, CLEARING = 0, 1, 2, 3
 IN_RANGE, MARKED = 1, 2

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference; of rare records (rules/rare): count, follow_up, register_check.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -360,6 +360,43 @@ class DifferenceRule(RuleBase):
         return False
 
 
+class ChangeLimits(Strict):
+    """Between what the change from one record to the next must lie, in the unit of the sensor: `low` of a fall is below zero."""
+
+    from_: Span = Field(alias="from")
+    inclusive: Flag = False
+
+    @model_validator(mode="after")
+    def _about_zero(self) -> ChangeLimits:
+        low, high = self.from_.low, self.from_.high
+        if low is None and high is None:
+            raise ValueError("from gives low, high or both")
+        if (low is not None and low >= 0) or (high is not None and high <= 0):
+            raise ValueError("low lies below zero and high above it: a value that stays has not jumped")
+        return self
+
+    @property
+    def narrower(self) -> None:
+        """Return None: the register says nothing of changes."""
+        return
+
+
+class JumpRule(RuleBase):
+    """A value that changes much from one record to the next (kind `jump`)."""
+
+    kind: Literal["jump"]
+    limits: ChangeLimits
+    when: OpenWhen = OpenWhen()
+    """How many such changes in a row; none lasts, so there is no `on_delay`."""
+    clear: ClearWhen = ClearWhen()
+    """Records in a row that change little."""
+
+    @property
+    def excludes(self) -> bool:
+        """Return False: values behind a jump are excluded from no other rule."""
+        return False
+
+
 class CountRule(RuleBase):
     """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
 
@@ -403,6 +440,6 @@ class RegisterCheckRule(RuleBase):
 
 RareRule = CountRule | FollowUpRule | RegisterCheckRule
 """Kinds that plain Python folds (rules/rare)."""
-SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule
+SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]

@@ -197,6 +197,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "leaf.silence": ("{tag} 未收到记录的时间", "Time without a record of {tag}"),
     "leaf.rows": ("收到的记录数", "Records received"),
     "leaf.movement": ("{tag} 的变化", "Movement of {tag}"),
+    "leaf.change": ("{tag} 相邻记录的变化", "Change of {tag} from one record to the next"),
     "leaf.limits": ("限值范围", "limits"),
     "leaf.intervals": ("{n} × 登记的采集间隔", "{n} × registered interval"),
     "silence.feed": ("整个单位的数据中断", "The whole feed is silent"),

@@ -159,7 +159,8 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
     }  # fmt: skip
 
 
-_SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement"}
+_SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
+           "change of ": "leaf.change"}  # fmt: skip
 _SIGNS = {">=": "≥", "<=": "≤", "in": "∈"}
 
 

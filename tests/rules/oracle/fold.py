@@ -11,9 +11,9 @@ from rules.models import Severity
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, difference, frozen, limit, mean_kinetic, rare
+from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -183,7 +183,7 @@ class Facility:
     def proof(self, watch, event):
         if isinstance(watch.rule, CumulativeRule | MeanKineticRule):
             return event.value
-        if not isinstance(watch.rule, LimitRule | DifferenceRule):
+        if not isinstance(watch.rule, LimitRule | DifferenceRule | JumpRule):
             return None
         if event.kind == "unknown":
             return None, None, event.peak
@@ -251,9 +251,15 @@ class Facility:
             )
         if isinstance(rule, CumulativeRule):
             return self.total(rule, place, sensor, interval, facility, facts, span)
+        return self.more(rule, place, sensor, interval, facility, span)
+
+    def more(self, rule, place, sensor, interval, facility, span):
         if isinstance(rule, MeanKineticRule):
             numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
             return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
+        if isinstance(rule, JumpRule):
+            numbers = jump.Jumps(rule, interval, facility.delivery, max(rule.unknown.max, 3 * interval))
+            return Watch(rule, place, sensor, jump.decide, numbers, self.knows(rule, span))
         return None
 
     def knows(self, rule, span):
