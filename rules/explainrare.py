@@ -14,16 +14,20 @@ from rules.explainparts import ROWS, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
+from rules.leaves.oddrows import rows_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
 from rules.rare.register_check import findings
+from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.rare.store import text_of as text_of_subject
+from rules.rule import CountRule, FollowUpRule, RegisterCheckRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
     from rules.leaves.model import Leaf, Seen
+    from rules.leaves.oddrows import Odd
     from rules.pack import Bundle
     from rules.rare.register_check import Finding
     from rules.rare.store import Fact
@@ -140,7 +144,7 @@ class RareExplanation:
             found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else [])]
         elif isinstance(rule, FollowUpRule):
             found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
-        elif rule.notice is not None:
+        elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
             found = [("notice", rule.notice.before)]
         own = f"{rule.id} {rule.version}"
         return [
@@ -207,6 +211,11 @@ def explain_rare(
     checked: dict[str, Finding] = {}
     if isinstance(rule, RegisterCheckRule):
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
+    elif isinstance(rule, RowRule):
+        rows = rows_of(rule, log, bundle)
+        found = _rows(rule, rows, state)
+        for odd in rows:
+            leaves.setdefault(text_of_subject({"tag": odd.tag}), {}).update((seen.name, seen) for seen in odd.leaves)
     else:
         events = come(log)
         found = _events(rule, events, state)
@@ -239,6 +248,28 @@ def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, An
             return facts_of(facility, sensor, at)
     area = subject.get("area")
     return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
+
+
+def _rows(rule: RowRule, rows: list[Odd], state: FacilityState) -> dict[str, list[Told]]:
+    """Return what became of the rows that are occasions, by subject."""
+    found: dict[str, list[Told]] = {}
+    for odd in rows:
+        if not odd.occasion:
+            continue
+        name, digest = text_of_subject({"tag": odd.tag}), digest_of_row(odd.row.t, odd.row.value)
+        case = state.rare.of(rule.id).get(name, Case())
+        mine = found.setdefault(name, [])
+        said: dict[str, Any] = {"stream": "readings", "type": odd.tag, "value": odd.row.value}
+        said |= {} if odd.stood is None else {"stood": odd.stood.value}
+        told = Told(odd.row.t, odd.row.received, odd.row.batch, "not kept", said)
+        if any((one.t, one.event["value"]) == (told.t, odd.row.value) for one in mine):
+            told.fate = "again"
+        elif any(fact.digest == digest for fact in case.facts):
+            told.fate = "occasion"
+        elif digest in case.seen:
+            told.fate = "done"
+        mine.append(told)
+    return found
 
 
 def _events(

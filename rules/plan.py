@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
-    from rules.rule import Rule
+    from rules.rule import RowRule, Rule
 
 Key = TypeVar("Key")
 REMEMBERED_ROWS = 1_024
@@ -131,6 +131,8 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
+    """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     pairs: list[Instance] = field(default_factory=list)
     """Instances that read more than a row at a time (rules/paired.py); their blocks stand behind those of all series."""
     inputs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -239,6 +241,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     for slot, sensor in enumerate(plan.sensors):
         watched = registered.watched(sensor, received_ms)
         where += [state, tail, rings, 0]
+        if watched.odd:
+            plan.odd[slot] = watched.odd
         blocks.append(watched.blank_state)
         tails.append(watched.blank_tails)
         calls: list[int] = []

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import CountRule, RegisterCheckRule
+from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -19,7 +19,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_area = not isinstance(rule, RegisterCheckRule) or rule.check == "sensor-count"
+    by_area = isinstance(rule, CountRule | FollowUpRule) or getattr(rule, "check", None) == "sensor-count"
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -179,6 +179,17 @@ class TestEvent(Strict):
     fields: dict[Identifier, Any] = Field(default_factory=dict)
 
 
+class TestRow(Strict):
+    """A row of a test in a batch of its own: event time, when it is received (1 s later unless said otherwise), a sample as in `series`."""
+
+    __test__ = False  # not a pytest class
+
+    tag: Identifier
+    at: Duration
+    received: Duration | None = None
+    value: Annotated[str, Field(max_length=32)]
+
+
 class TestRegister(Strict):
     """Another register version that is received at `at`: partial facts as in `register`."""
 
@@ -205,6 +216,7 @@ class RuleTest(Strict):
     name: str = Field(min_length=1)
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
     series: dict[str, TestSeries] = Field(default_factory=dict)
+    rows: Annotated[list[TestRow], Field(max_length=1_000)] = Field(default_factory=list)
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
     later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
     decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
@@ -438,7 +450,18 @@ class RegisterCheckRule(RuleBase):
     """sensor-error: what a certificate may show."""
 
 
-RareRule = CountRule | FollowUpRule | RegisterCheckRule
+class ConflictRule(RuleBase):
+    """A reading that comes again with another value (kind `conflict`), by sensor; latched: an officer's decision ends it.
+
+    Same sensor and event time, and a value that differs as the sensor shows it (`resolution` of the register, if it has one).
+    """
+
+    kind: Literal["conflict"]
+
+
+RowRule = ConflictRule
+"""Those of them that look at rows of series (rules/rare/rows.py)."""
+RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""

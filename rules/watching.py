@@ -31,7 +31,7 @@ from rules.params import (
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
-from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule, RowRule
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -82,6 +82,8 @@ class Watched:
     ring_room: int
     blank_state: Words
     blank_tails: Words
+    odd: tuple[tuple[int, RowRule], ...]
+    """Rules of plain Python that look at rows, with their places in the bundle's order."""
     no_room: tuple[str, ...]
     """Of each rule that the limits leave no room: what stands against what."""
 
@@ -195,8 +197,17 @@ def _watched(sort: _Sort) -> Watched:
         uses, layout.PROGRAM.block(program), room,
         np.concatenate([layout.SERIES.blank(), *(spec.state.blank() for spec in specs)]),
         np.concatenate([np.zeros(0, np.int64), *(spec.state.blank() for spec in specs if spec.again)]),
-        tuple(without),
+        _odd(sort), tuple(without),
     )  # fmt: skip
+
+
+def _odd(sort: _Sort) -> tuple[tuple[int, RowRule], ...]:
+    """Return the rules of plain Python that look at rows of such sensors."""
+    return tuple(
+        (rank, rule)
+        for rank, rule in enumerate(sort.bundle.rules)
+        if isinstance(rule, RowRule) and rule.stage in {"live", "shadow"} and matches(rule, sort, sort.facts)
+    )
 
 
 def changes_of(rule: JumpRule, unit: str) -> tuple[float, float, tuple[LimitUsed, ...]]:

@@ -27,6 +27,7 @@ ZH: dict[str, str] = {
     "Limit and two records of mechanical freezers, deadband (own)": "机械冷冻箱的限值与两条记录、回差（本系统规定）",
     "MHRA GxP data integrity guidance": "英国 MHRA GxP 数据完整性指南",
     "OSHA oxygen-deficiency figure": "美国 OSHA 缺氧限值",
+    "The registered resolution, else any difference; records inside the horizon of two hours (own)": "按登记分辨率，未登记时任何差异；限两小时窗口内的记录（本系统规定）",
     "One minute of grace and the 60-minute step (own)": "1 分钟宽限与 60 分钟升级（本系统规定）",
     "Published storage temperatures of cryopreserved cells (reference cryo)": "冻存细胞储存温度的公开资料",
     "Published storage temperatures of vapour-phase liquid nitrogen (reference cryo)": "气相液氮储存温度的公开资料",
@@ -72,6 +73,7 @@ ZH: dict[str, str] = {
     "a minimum difference at all times": "任何时候保持最低压差",
     "a record at least every 30 minutes in storage": "储存期间至少每 30 分钟记录一次",
     "above +8 °C for 10 h as a single event": "单次事件：高于 +8 °C 持续 10 小时",
+    "an original value that was replaced as a finding": "原始数值被替换被列为缺陷",
     "an audit trail that was switched off as a finding": "关闭审计追踪被列为缺陷",
     "audit trails stay on": "审计追踪须保持开启",
     "clear_at, coverage": "解除值、覆盖率",
@@ -102,6 +104,7 @@ ZH: dict[str, str] = {
     "time_to_respond": "响应时间",
     "users of data with administrator rights as a finding": "数据使用者拥有管理员权限被列为缺陷",
     "warning, delays": "预警与延时",
+    "what counts as another value": "何为不同数值",
     "within, silent, allowed": "时限、无信号时间、允许延迟",
 }
 

@@ -198,6 +198,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "leaf.rows": ("收到的记录数", "Records received"),
     "leaf.movement": ("{tag} 的变化", "Movement of {tag}"),
     "leaf.change": ("{tag} 相邻记录的变化", "Change of {tag} from one record to the next"),
+    "leaf.second": ("{tag} 同一时刻的另一数值", "Another value of {tag} for one event time"),
     "leaf.limits": ("限值范围", "limits"),
     "leaf.intervals": ("{n} × 登记的采集间隔", "{n} × registered interval"),
     "silence.feed": ("整个单位的数据中断", "The whole feed is silent"),

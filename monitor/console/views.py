@@ -160,8 +160,8 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
 
 
 _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
-           "change of ": "leaf.change"}  # fmt: skip
-_SIGNS = {">=": "≥", "<=": "≤", "in": "∈"}
+           "change of ": "leaf.change", "second value of ": "leaf.second"}  # fmt: skip
+_SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 
 
 def table_rows(series: Series, chart: Chart) -> list[int]:

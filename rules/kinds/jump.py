@@ -40,14 +40,6 @@ def hold(w: Words, f: Floats, x: int, t: int, value: float) -> None:
 
 
 @kernel
-def _own(out: Array, begin: int, n: int) -> int:
-    """Sign transitions that the kernels of limits have written."""
-    for i in range(begin, n):
-        out[i]["kind"] = JUMP
-    return n
-
-
-@kernel
 def step(
     a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
     row: int, t: int, m: int, b: int, value: float, known: bool, out: Array, n: int,
@@ -59,13 +51,9 @@ def step(
             change = rounded(value - f[x + HELD])
         hold(w, f, x, t, value)
     told = limit.step(a, af, p, w, f, x, row, t, m, b, change, not math.isnan(change), out, n)
-    return _own(out, n, told)
-
-
-@kernel
-def fire(a: Words, p: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, out: Array, n: int) -> int:
-    """Take the decision that is due: `unknown`."""
-    return _own(out, n, limit.fire(a, p, w, f, x, last_t, last_m, out, n))
+    for i in range(n, told):
+        out[i]["kind"] = JUMP
+    return told
 
 
 @kernel

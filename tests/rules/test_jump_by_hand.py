@@ -42,7 +42,7 @@ def told(hand: HandLog, bundle: Bundle | None = None, until: float | None = None
     [
         ([5, 8], False, False), ([5, 8.000001], False, True), ([5, 2], False, False), ([5, 1.999999], False, True),
         ([5, 8], True, True), ([5, 2], True, True), ([5, 7.999999], True, False),
-        ([5.1, 8.1], False, False), ([4.6, 1.6], False, False), ([8.2, 5.2], False, False),
+        ([5.3, 8.3], False, False), ([4.6, 1.6], False, False), ([8.2, 5.2], False, False),
         ([5, 7, 9, 11], False, False),
     ],
 )  # fmt: skip
@@ -111,6 +111,14 @@ def test_a_late_record_between_two_takes_the_jump_back() -> None:
 def test_a_late_record_can_make_a_jump_of_its_own() -> None:
     hand = HandLog().register(-1, sensor()).rows(2, ("T1", [0, 1.5], [5, 5])).rows(3, ("T1", [1], [9]))
     assert [(c.change.value, c.late, since(c.start)) for c in changes(hand)] == [("raised", True, 1)]
+
+
+def test_what_has_left_the_horizon_is_still_what_the_next_record_is_compared_with() -> None:
+    """Hourly records; when the ring of 96 is full, 32 leave it, and the next one is that which leapt: a late record decides from there."""
+    bundle = watching(clear={"consecutive": 1000})
+    hand = HandLog().register(-1, sensor(interval="1h")).live("T1", 0, [5] * 32 + [9] * 65, every=60)
+    hand.rows(96 * 60 + 1, ("T1", [96 * 60 - 30], [9]))
+    assert told(hand, bundle) == [("raised", 32 * 60, None, 32 * 60)]
 
 
 def test_words_and_evidence_tell_the_change_and_the_largest_one() -> None:

@@ -303,6 +303,7 @@ class Facility:
         series = self.series.get(tag)
         if series is None:
             return
+        stood = next((row[2:] for row in series.rows if row[0] == t), None)
         standing = series.admit(t, v, received)
         series.counts[standing] += 1
         if standing == "future":
@@ -320,6 +321,7 @@ class Facility:
             if standing in ("order", "late"):
                 pair.receive(tag, t, v, q, received, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
+        parts += self.rare.row(tag, t, (v, q), received, standing, stood)
         for watch in self.watches:
             if watch.tag == tag and standing in ("order", "late"):
                 events = watch.now(series, received)

@@ -6,19 +6,21 @@ The engine keeps a bounded memory per subject and moves it on; here nothing is e
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from rules.changes import alarm_id
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import ConflictRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
-RARE = (CountRule, FollowUpRule, RegisterCheckRule)
+ROWS = (ConflictRule,)
+RARE = (CountRule, FollowUpRule, RegisterCheckRule, *ROWS)
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
 
@@ -40,6 +42,16 @@ class Past:
     """Rules whose predicates its area meets."""
     due: dict = field(default_factory=dict)
     """Rule -> when the clock decides on it."""
+
+
+@dataclass(frozen=True)
+class RowEvent:
+    """A row of a series that a rule is about; two of one time and value are the same."""
+
+    t: int
+    value: str
+    stream: str = ""
+    type: str = ""
 
 
 @dataclass
@@ -132,7 +144,7 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event) or isinstance(rule, RegisterCheckRule):
+        if not self.fits(rule, event) or isinstance(rule, (RegisterCheckRule, *ROWS)):
             return None
         if isinstance(rule, CountRule):
             name = event.fields.get(rule.by)
@@ -162,12 +174,12 @@ class Rare:
     def occasions(self, rule, subject):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())
         mine = [past for past in self.known(rule, subject) if past.order not in state.closed]
-        if isinstance(rule, CountRule):
+        if isinstance(rule, (CountRule, *ROWS)):
             return self.counted(rule, mine)
         return [past for past in mine if (rule.id, past.order) in self.decided and self.missed(rule, past)]
 
     def counted(self, rule, mine):
-        if rule.n == 1:
+        if isinstance(rule, ROWS) or rule.n == 1:
             return mine
         found = {}
         for i in range(1, len(mine) + 1):  # as it was after each event
@@ -282,10 +294,37 @@ class Rare:
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
-                done = self.known(rule, subject) if isinstance(rule, CountRule) else self.occasions(rule, subject)
+                done = (
+                    self.known(rule, subject) if isinstance(rule, (CountRule, *ROWS)) else self.occasions(rule, subject)
+                )
                 state.closed |= {past.order for past in done}
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, subject, alarm, received, received)
+
+    # -- rows -------------------------------------------------------------------------------------------------------
+    def row(self, tag, t, row, received, standing, stood):
+        """What the rules over rows say of one: (place, level, order, act); `row` and `stood` are (value, quality)."""
+        found = []
+        for rule in self.rules:
+            if isinstance(rule, ConflictRule) and standing == "conflict" and self.another(tag, row, stood):
+                found.append(
+                    (self.places[rule.id], 3, 0, lambda rule=rule: self.odd(rule, tag, t, t, row[0], received))
+                )
+        return found
+
+    def another(self, tag, row, stood):
+        """Whether the sensor shows two values, both of a quality that is a record's."""
+        if any(math.isnan(v) or q in (1, 5, 8) for v, q in (row, stood)):
+            return False
+        step = next(s.resolution for s in self.facility.sensors if s.tag == tag)
+        if step is None or not all(math.isfinite(v / step) for v, _ in (row, stood)):
+            return True
+        return round(row[0] / step) != round(stood[0] / step)
+
+    def odd(self, rule, tag, start, at, value, received):
+        past = Past(len(self.past), start, received, RowEvent(at, repr(value)), None, {rule.id: {"tag": tag}})
+        self.past.append(past)
+        self.settle(rule, {"tag": tag}, at, received)
 
     def settle(self, rule, subject, at, received):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())
