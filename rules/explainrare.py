@@ -22,7 +22,7 @@ from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule, RowRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
@@ -144,6 +144,8 @@ class RareExplanation:
             found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else [])]
         elif isinstance(rule, FollowUpRule):
             found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
+        elif isinstance(rule, ClockRule):
+            found = [*([] if rule.ahead is None else [("ahead", rule.ahead)]), ("behind", rule.behind)]
         elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
             found = [("notice", rule.notice.before)]
         own = f"{rule.id} {rule.version}"

@@ -19,7 +19,7 @@ from rules.layout import DIFFERENCE, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
-from rules.rule import DifferenceRule, RareRule
+from rules.rule import ClockRule, DifferenceRule, RareRule
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
 
@@ -133,6 +133,10 @@ class Plan:
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
+    odd_ahead: int = layout.NEVER
+    """A row farther ahead of its receive time than this is asked about, ms ..."""
+    odd_behind: int = layout.NEVER
+    """... and one farther behind it than this."""
     pairs: list[Instance] = field(default_factory=list)
     """Instances that read more than a row at a time (rules/paired.py); their blocks stand behind those of all series."""
     inputs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -232,6 +236,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()
     blocks: list[Words] = []
@@ -278,6 +283,14 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     return plan
+
+
+def _note_times(plan: Plan) -> None:
+    """Note which times of rows a rule asks about."""
+    for rule in plan.rare:
+        if isinstance(rule, ClockRule) and rule.check == "event-time":
+            plan.odd_ahead = min(plan.odd_ahead, layout.NEVER if rule.ahead is None else rule.ahead)
+            plan.odd_behind = min(plan.odd_behind, rule.behind)
 
 
 def _place_pairs(

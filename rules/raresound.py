@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -30,6 +30,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/within", "count", "a count above 1 needs a time"))
         if rule.n == 1 and rule.distinct is not None:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
+    if isinstance(rule, ClockRule) and (rule.ahead is None) == (rule.check == "event-time"):
+        faults.append(Fault("/ahead", "check", "event-time needs ahead, and it belongs to no other check"))
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
     return faults

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict, clock.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -459,7 +459,19 @@ class ConflictRule(RuleBase):
     kind: Literal["conflict"]
 
 
-RowRule = ConflictRule
+class ClockRule(RuleBase):
+    """Event times that cannot be, or that come too late to be judged (kind `clock`), by sensor; latched."""
+
+    kind: Literal["clock"]
+    check: Literal["event-time", "late-evidence"]
+    """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old."""
+    ahead: Duration | None = Field(default=None, ge=60_000)
+    """event-time: farther ahead of the receive time than this."""
+    behind: Duration = Field(default=10 * 24 * 3_600_000, ge=2 * 3_600_000)
+    """event-time: farther behind it than this; late-evidence: at most so far."""
+
+
+RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py)."""
 RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule
 """Kinds that plain Python folds (rules/rare)."""

@@ -160,7 +160,7 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
 
 
 _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
-           "change of ": "leaf.change", "second value of ": "leaf.second"}  # fmt: skip
+           "change of ": "leaf.change", "second value of ": "leaf.second", "time ahead of ": "leaf.ahead", "age of ": "leaf.age"}  # fmt: skip
 _SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 
 

@@ -1,4 +1,4 @@
-"""Rows that rules of plain Python ask about: kind `conflict`. What such a row is, the compiled pass and its counters say.
+"""Rows that rules of plain Python ask about: kinds `conflict` and `clock`. What such a row is, the compiled pass and its counters say.
 
 A row is asked about in its place: what it makes is told between the changes of its neighbours, however rows are batched.
 """
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from rules.changes import Leaf, RecordRead, Verdict
-from rules.layout import ROW_CONFLICT
+from rules.instants import format_instant
+from rules.layout import ROW_CONFLICT, ROW_FOLDED, ROW_STALE
 from rules.rare.count import bound
 from rules.rare.speak import Now, settle
 from rules.rare.store import MAX_CHECKED, MAX_ROWS, Fact, text_of
 from rules.records import Kind
+from rules.rule import ClockRule, ConflictRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,10 @@ class OddRow:
     received: int
     value: float
     batch: str
+    fate: int
+    """What became of it (rules/layout.py)."""
+    stood: float
+    """Of a conflict the value that stands, else NaN."""
 
 
 def asked(plan: Plan, rows: int) -> Floats:
@@ -71,41 +77,62 @@ def steps(
     found: dict[int, list[Step]] = {}
     if not plan.odd:
         return found
-    for row in (begin + np.flatnonzero(folded[begin:stop] == ROW_CONFLICT)).tolist():
-        slot, t, value, stood = int(index[row]), int(payload.time[row]), float(payload.value[row]), float(first[row])
-        sensor = plan.sensors[slot]
+    age = received - payload.time[begin:stop]
+    which = (folded[begin:stop] > ROW_FOLDED) | (age > plan.odd_behind) | (age < -plan.odd_ahead)
+    for row in (begin + np.flatnonzero(which)).tolist():
+        slot = int(index[row])
         for rank, rule in plan.odd.get(slot, ()):
-            if differs(value, stood, sensor.resolution) is Verdict.TRUE:
-                odd = OddRow(sensor, t, received, value, payload.batch)
-                leaf = partial(_second, odd, stood)
-                found.setdefault(row, []).append((rank, rule.id, partial(meet, rule, odd, t, leaf, emitter)))
+            odd = OddRow(
+                plan.sensors[slot], int(payload.time[row]), received, float(payload.value[row]), payload.batch,
+                int(folded[row]), float(first[row]) if folded[row] == ROW_CONFLICT else math.nan,
+            )  # fmt: skip
+            if is_occasion(rule, odd):
+                found.setdefault(row, []).append((rank, rule.id, partial(meet, rule, odd, emitter)))
     return found
 
 
-def meet(rule: RowRule, odd: OddRow, start: int, leaf: Callable[[], Leaf], emitter: Emitter) -> None:
-    """Take a row that is an occasion, since `start` (ms)."""
+def is_occasion(rule: RowRule, odd: OddRow) -> bool:
+    """Say whether a rule means a row."""
+    if isinstance(rule, ConflictRule):
+        conflict = odd.fate == ROW_CONFLICT
+        return conflict and differs(odd.value, odd.stood, odd.sensor.resolution) is Verdict.TRUE
+    age = odd.received - odd.t
+    if rule.check == "late-evidence":
+        return odd.fate == ROW_STALE and age <= rule.behind
+    return age > rule.behind or -age > (rule.ahead or 0)
+
+
+def start_of(rule: RowRule, odd: OddRow) -> int:
+    """Return since when an alarm of a row stands, ms: of times that cannot be, when it came (settled.md)."""
+    return odd.received if isinstance(rule, ClockRule) and rule.check == "event-time" else odd.t
+
+
+def meet(rule: RowRule, odd: OddRow, emitter: Emitter) -> None:
+    """Take a row that is an occasion."""
     rare = emitter.state.rare
     subject = text_of({"tag": odd.sensor.tag})
     case = rare.case(rule.id, subject, MAX_CHECKED)
-    fact = Fact(start, odd.received, digest_of(odd.t, odd.value), odd.batch, counts=True)
+    fact = Fact(start_of(rule, odd), odd.received, digest_of(odd.t, odd.value), odd.batch, counts=True)
     if case is None or case.knows(fact.digest):
         return
     rare.cases[rule.id].keep(case, sorted([*case.facts, fact], key=lambda one: (one.t, one.digest)))
     bound(rule.id, case, emitter, MAX_ROWS)
     records = [RecordRead(kind=Kind.READINGS, id=odd.batch)]
-    settle(rule, subject, case, [leaf()], Now(odd.t, odd.received, records), emitter)
+    settle(rule, subject, case, [_leaf(rule, odd)], Now(odd.t, odd.received, records), emitter)
 
 
-def _second(odd: OddRow, stood: float) -> Leaf:
-    sensor = odd.sensor
-    return Leaf(
-        expr=f"second value of {sensor.tag}",
-        left=odd.value,
-        op="!=",
-        right=stood,
-        unit=sensor.unit,
-        verdict=Verdict.TRUE,
-    )
+def _leaf(rule: RowRule, odd: OddRow) -> Leaf:
+    tag, age = odd.sensor.tag, float(odd.received - odd.t)
+    if isinstance(rule, ConflictRule):
+        unit, expr = odd.sensor.unit, f"second value of {tag}"
+        return Leaf(expr=expr, left=odd.value, op="!=", right=odd.stood, unit=unit, verdict=Verdict.TRUE)
+    if rule.check == "late-evidence":
+        when = format_instant(odd.t)
+        return Leaf(expr=f"event time of {tag}", left=when, op="<=", right="horizon", verdict=Verdict.TRUE)
+    if age < 0:
+        expr, ahead = f"time ahead of {tag}", float(rule.ahead or 0)
+        return Leaf(expr=expr, left=-age, op=">", right=ahead, unit="ms", verdict=Verdict.TRUE)
+    return Leaf(expr=f"age of {tag}", left=age, op=">", right=float(rule.behind), unit="ms", verdict=Verdict.TRUE)
 
 
 def differs(value: float, first: float, resolution: float | None) -> Verdict:

@@ -1,4 +1,4 @@
-"""Kinds over rows (`conflict`), for any log: engine, oracle and leaves agree; splits and restarts change nothing."""
+"""Kinds over rows (`conflict`, `clock`), for any log: engine, oracle and leaves agree; splits and restarts change nothing."""
 
 from __future__ import annotations
 
@@ -125,4 +125,5 @@ def test_the_random_logs_reach_every_transition():
     look()
     for name in ROWS:
         kinds = {kind for rule, kind in found if rule == name}
-        assert kinds >= {"raised", "amended", "cleared"}, (name, found)
+        wanted = {"raised", "cleared"} | (set() if name == "data-integrity.event-time" else {"amended", "raised late"})
+        assert kinds >= wanted, (name, found)

@@ -306,7 +306,10 @@ class Facility:
         stood = next((row[2:] for row in series.rows if row[0] == t), None)
         standing = series.admit(t, v, received)
         series.counts[standing] += 1
+        odd = self.rare.row(tag, t, (v, q), received, standing, stood)
         if standing == "future":
+            for _, _, _, act in sorted(odd, key=lambda part: part[:3]):
+                act()
             return
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing in ("order", "late"):
@@ -321,7 +324,7 @@ class Facility:
             if standing in ("order", "late"):
                 pair.receive(tag, t, v, q, received, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
-        parts += self.rare.row(tag, t, (v, q), received, standing, stood)
+        parts += odd
         for watch in self.watches:
             if watch.tag == tag and standing in ("order", "late"):
                 events = watch.now(series, received)

@@ -12,14 +12,14 @@ from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING
 
 from rules.changes import alarm_id
-from rules.rule import ConflictRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
-ROWS = (ConflictRule,)
+ROWS = (ConflictRule, ClockRule)
 RARE = (CountRule, FollowUpRule, RegisterCheckRule, *ROWS)
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
@@ -310,7 +310,16 @@ class Rare:
                 found.append(
                     (self.places[rule.id], 3, 0, lambda rule=rule: self.odd(rule, tag, t, t, row[0], received))
                 )
+            if isinstance(rule, ClockRule) and self.odd_time(rule, t, received, standing):
+                start = t if rule.check == "late-evidence" else received
+                act = lambda rule=rule, start=start: self.odd(rule, tag, start, t, row[0], received)  # noqa: E731
+                found.append((self.places[rule.id], 3, 0, act))
         return found
+
+    def odd_time(self, rule, t, received, standing):
+        if rule.check == "late-evidence":
+            return standing == "stale" and t >= received - rule.behind
+        return t > received + rule.ahead or t < received - rule.behind
 
     def another(self, tag, row, stood):
         """Whether the sensor shows two values, both of a quality that is a record's."""
