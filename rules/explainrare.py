@@ -216,8 +216,9 @@ def explain_rare(
     elif isinstance(rule, RowRule):
         rows = rows_of(rule, log, bundle)
         found = _rows(rule, rows, state)
-        for odd in rows:
-            leaves.setdefault(text_of_subject({"tag": odd.tag}), {}).update((seen.name, seen) for seen in odd.leaves)
+        # Of the newest row that is an occasion; where there is none, of the newest.
+        for odd in sorted(rows, key=lambda odd: odd.occasion):
+            leaves[text_of_subject({"tag": odd.tag})] = {seen.name: seen for seen in odd.leaves}
     else:
         events = come(log)
         found = _events(rule, events, state)

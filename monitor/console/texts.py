@@ -198,6 +198,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "leaf.rows": ("收到的记录数", "Records received"),
     "leaf.movement": ("{tag} 的变化", "Movement of {tag}"),
     "leaf.change": ("{tag} 相邻记录的变化", "Change of {tag} from one record to the next"),
+    "leaf.time": ("{tag} 读数的时间", "Event time of {tag}"),
+    "leaf.horizon": ("在线窗口（最新读数前 2 小时）", "the horizon, two hours before the newest reading"),
     "leaf.ahead": ("{tag} 的时间超前于接收时间", "How far the time of {tag} lies ahead of its receipt"),
     "leaf.age": ("{tag} 接收时已过的时间", "Age of {tag} on receipt"),
     "leaf.second": ("{tag} 同一时刻的另一数值", "Another value of {tag} for one event time"),

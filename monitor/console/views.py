@@ -147,7 +147,7 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
             words = text(key, language, tag=words.removeprefix(begins))
             break
     if isinstance(right, str):
-        right = text("leaf.limits", language) if right == "limits" else right
+        right = text(f"leaf.{right}", language) if right in {"limits", "horizon"} else right
         number, _, rest = right.partition(" x ")
         right = text("leaf.intervals", language, n=number) if rest == "interval" else right
     # A silence whose last reading is not archived has no value on its left, nor has a value that is not known; a dash there
@@ -160,7 +160,8 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
 
 
 _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
-           "change of ": "leaf.change", "second value of ": "leaf.second", "time ahead of ": "leaf.ahead", "age of ": "leaf.age"}  # fmt: skip
+           "change of ": "leaf.change", "second value of ": "leaf.second", "time ahead of ": "leaf.ahead", "age of ": "leaf.age",
+           "event time of ": "leaf.time"}  # fmt: skip
 _SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 
 

@@ -42,7 +42,7 @@ def leaves_of(rule: RowRule) -> list[Leaf]:
     return [
         Leaf(
             "ahead",
-            both(f"its event time lies more than {near} ahead of its receipt", f"事件时间比接收时间早报超过 {near}"),
+            both(f"its event time lies more than {near} ahead of its receipt", f"事件时间超前接收时间 {near} 以上"),
             TWO,
         ),
         Leaf("behind", both(f"it came more than {far} behind its event time", f"晚到超过 {far}"), TWO),

@@ -8,6 +8,8 @@ import pytest
 
 from rules.changes import Verdict
 from rules.engine import Engine
+from rules.explain import explain
+from rules.explainraretext import rare_lines
 from rules.rare import store
 from rules.rare.rows import differs
 from rules.soundness import bundle_faults
@@ -156,3 +158,19 @@ def test_a_facility_may_have_as_many_alarms_as_it_has_sensors() -> None:
     hand = HandLog().register(-1, *(sensor(tag=tag) for tag in tags))
     hand.rows(10, *((tag, [0], [5]) for tag in tags)).rows(11, *((tag, [0], [6]) for tag in tags))
     assert len(told(hand.changes())) == len(tags)
+
+
+def test_an_explanation_names_the_rows_both_values_and_what_became_of_them() -> None:
+    hand = log().rows(20, ("T1", [1], [9.9])).rows(21, ("T1", [1, 3], [9.9, 5]))
+    (told_of,), more = explain(hand.records(), BUNDLE, RULE, at=ms(30))
+    assert (told_of.subject, told_of.phase, told_of.agrees, more) == ({"tag": "T1"}, "active", True, 0)
+    assert [(one.event["value"], one.event["stood"], one.fate) for one in told_of.events] == [
+        (9.9, 5.1, "occasion"), (9.9, 5.1, "again"),
+    ]  # fmt: skip
+    assert [(leaf.name, seen.verdict.value) for leaf, seen in told_of.leaves if seen] == [
+        ("again", "true"),
+        ("other", "true"),
+    ]
+    assert "readings T1 (value = 9.9, stood = 5.1)" in "\n".join(rare_lines(told_of, "en"))
+    (quiet,), _ = explain(hand.records(), BUNDLE, RULE, at=ms(15))
+    assert (quiet.phase, quiet.events) == ("normal", [])
