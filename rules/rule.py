@@ -8,14 +8,14 @@ Above 400 lines on purpose: a rule file is one of these models, and a person rea
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import Field, model_validator
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount, Worse
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -460,21 +460,38 @@ class ConflictRule(RuleBase):
 
 
 class ClockRule(RuleBase):
-    """Event times that cannot be, or that come too late to be judged (kind `clock`), by sensor; latched."""
+    """Times that cannot be, or that come too late to be judged, by sensor and latched; a device's clock that is off (kind `clock`)."""
 
     kind: Literal["clock"]
-    check: Literal["event-time", "late-evidence"]
-    """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old."""
+    check: Literal["event-time", "late-evidence", "offset"]
+    """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old.
+    `offset`: the time that a device's heartbeats tell against the receive time."""
     ahead: Duration | None = Field(default=None, ge=60_000)
     """event-time: farther ahead of the receive time than this."""
     behind: Duration = Field(default=10 * 24 * 3_600_000, ge=2 * 3_600_000)
     """event-time: farther behind it than this; late-evidence: at most so far."""
+    beats: Whole = Field(default=5, ge=1, le=25)
+    """offset: how many heartbeats are judged together."""
+    beyond: Duration | None = Field(default=None, ge=1_000)
+    """offset: their median is farther off than this ..."""
+    drift: Duration | None = Field(default=None, ge=1_000)
+    """... or it moves by more than this a day, fitted over a week."""
+    clear_below: Duration | None = Field(default=None, ge=1_000)
+    """offset: cleared when each of them is less off than this, and it does not drift."""
+    worse: Worse | None = None
+    silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
+    """offset: an alarm is unknown so long after the newest heartbeat."""
 
 
 RowRule = ConflictRule | ClockRule
-"""Those of them that look at rows of series (rules/rare/rows.py)."""
+"""Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
 RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
+
+
+def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
+    """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
+    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check == "offset")

@@ -31,7 +31,7 @@ from rules.params import (
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
-from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule, RowRule
+from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule, looks_at_rows
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from rules.pack import Bundle
     from rules.predicate import Scoped
     from rules.register import Facility, Scope
-    from rules.rule import Rule
+    from rules.rule import RowRule, Rule
 
 ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5}
 """Blocks of a series stand in this order: what every row touches comes first."""
@@ -206,7 +206,7 @@ def _odd(sort: _Sort) -> tuple[tuple[int, RowRule], ...]:
     return tuple(
         (rank, rule)
         for rank, rule in enumerate(sort.bundle.rules)
-        if isinstance(rule, RowRule) and rule.stage in {"live", "shadow"} and matches(rule, sort, sort.facts)
+        if looks_at_rows(rule) and rule.stage in {"live", "shadow"} and matches(rule, sort, sort.facts)
     )
 
 
