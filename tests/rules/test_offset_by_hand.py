@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rules.engine import Engine
+from rules.layout import NEVER
 from rules.rare.offset import SLOTS, drift_of, offset_of
 from rules.rare.store import Fact
 from rules.records import Event
@@ -121,6 +122,7 @@ def test_a_month_of_heartbeats_stays_bounded() -> None:
         engine.fold(record)
     (case,) = engine.state_of(FACILITY).rare.of(RULE).values()
     assert SLOTS <= len(case.facts) <= SLOTS + 5
+    assert case.due == NEVER, "where nothing stands nothing is due, and the case may go out"
 
 
 @pytest.mark.parametrize(
