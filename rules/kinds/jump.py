@@ -64,6 +64,6 @@ def idle(a: Words, af: Floats, p: int, w: Words, f: Floats, x: int, low: float, 
     if w[x + HELD_T] != NONE:
         low, high = min(low, f[x + HELD]), max(high, f[x + HELD])
     most = rounded(high - low)
-    # Not (>=): what is not finite is looked at row by row.
+    # A width that is not finite is NaN, and no comparison with it holds: such rows are looked at one by one.
     allowed = min(af[p + limit.HIGH], -af[p + limit.LOW])
     return most < allowed if a[p + limit.INCLUSIVE] else most <= allowed
