@@ -9,9 +9,9 @@ import numpy as np
 
 from rules import layout
 from rules.kept import INPUTS, Kept
-from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, DIFFERENCE, GAP, LIMIT, MEAN_KINETIC, NEVER, NONE
+from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
 
@@ -160,6 +160,9 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 state.tails[instance.tail : instance.tail + size] = before.tails[last.tail : last.tail + size]
             if kind == DIFFERENCE:
                 _carry_pair(state, instance, before, last)
+            if kind == JUMP and last.quantity != instance.quantity:
+                # What another quantity was is nothing that this one has jumped from; the horizon has ended.
+                state.words[instance.state + jump.HELD_T] = NONE
             old = before.plan.block(last)
             if not np.array_equal(old, state.planned.block(instance)):
                 if kind in {LIMIT, DIFFERENCE}:
@@ -235,7 +238,7 @@ def _schedule(state: FacilityState, instance: Instance, now: int) -> None:
     last_t, last_m = state.of_series("last_t", slot), state.of_series("last_m", slot)
     if instance.kind == DIFFERENCE:
         last_t, last_m = state.of(instance, "seen_t"), state.of(instance, "seen_m")
-    if instance.kind in {LIMIT, DIFFERENCE}:
+    if instance.kind in {LIMIT, DIFFERENCE, JUMP}:
         limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
     elif instance.kind == CUMULATIVE:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)

@@ -91,7 +91,7 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         return []
     if isinstance(rule, RareRule):
         end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
-        return list(rare.moments_of(rule, records, end))
+        return list(rare.moments_of(rule, records, bundle, end))
     for record in records:
         tracer.fold(record)
     tracer.move(until_of(test, records))

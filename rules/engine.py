@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import again, carry, kernels, paired, places, silence
+from rules import again, carry, kernels, layout, paired, places, silence
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
@@ -28,6 +28,7 @@ from rules.occurrence import Difference
 from rules.pack import Bundle
 from rules.plan import compile_plan
 from rules.rare import fold as rare
+from rules.rare import rows as odd_rows
 from rules.records import (
     SEMANTICS,
     Decision,
@@ -404,7 +405,7 @@ class Engine:
         index, unknown = plan.index_of(payload.tags, payload.counts)
         state.unknown_tags += unknown
         begin, total = 0, int(payload.time.size)
-        folded = np.zeros(total, np.uint8)
+        folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
         were_late: list[int] = []
         while begin < total:
             room = self._room
@@ -412,39 +413,42 @@ class Engine:
                 begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
                 plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
                 state.rings, state.ring_floats, state.due, state.silent,
-                room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded,
+                room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded, first,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
                 continue
-            if n or state.groups:
+            odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
+            if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
-                self._apply_rows(state, emitter.read(self._room.out, n), ends, payload, received, emitter)
+                self._apply_rows(state, emitter.read(self._room.out, n), ends, odd, payload, received, emitter)
             begin = stopped
             if why == kernels.STOPPED:
                 late = self._late(state, int(index[stopped]), payload, stopped, received)
-                folded[stopped] = late is not None
+                folded[stopped] = layout.ROW_STALE if late is None else layout.ROW_FOLDED
                 were_late.append(stopped)
                 ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
-                self._emit_row(state, stopped, [], ends, payload, received, emitter, late or [])
+                odd = odd_rows.steps(plan, payload, index, folded, first, stopped, stopped + 1, received, emitter)
+                told = odd.get(stopped, [])
+                self._emit_row(state, stopped, [], ends, told, payload, received, emitter, late or [])
                 begin = stopped + 1
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
 
     def _apply_rows(
-        self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]],
+        self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]], odd: dict[int, list[odd_rows.Step]],
         payload: Readings, received: int, emitter: Emitter,
     ) -> None:  # fmt: skip
         """Apply what the kernel decided, row by row, in the order of rules within a row."""
         by_row: dict[int, list[Transition]] = {}
         for transition in transitions:
             by_row.setdefault(transition.row, []).append(transition)
-        for row in sorted(by_row.keys() | ends.keys()):
-            self._emit_row(state, row, by_row.get(row, []), ends, payload, received, emitter, [])
+        for row in sorted(by_row.keys() | ends.keys() | odd.keys()):
+            self._emit_row(state, row, by_row.get(row, []), ends, odd.get(row, []), payload, received, emitter, [])
 
     def _emit_row(
         self, state: FacilityState, row: int, transitions: list[Transition], ends: dict[int, list[Group]],
-        payload: Readings, received: int, emitter: Emitter, late: list[_Late],
+        odd: list[odd_rows.Step], payload: Readings, received: int, emitter: Emitter, late: list[_Late],
     ) -> None:  # fmt: skip
         """Emit the changes of one row: groups end, transitions, differences of late data; by (rule, level)."""
         plan = state.plan
@@ -457,8 +461,13 @@ class Engine:
         for i, transition in enumerate(transitions):
             steps.append((plan.by_state[transition.inst].rank, silence.TAG, i))
         steps.extend((entry.rank, silence.TAG, len(transitions) + i) for i, entry in enumerate(late))
+        steps.extend((entry[0], rare.LEVEL, i) for i, entry in enumerate(odd))
         for _, lvl, i in sorted(steps, key=lambda s: (s[0], s[1], s[2] if s[2] >= 0 else -s[2])):
             step: Callable[[], object]
+            if lvl == rare.LEVEL:
+                _, rule, step = odd[i]
+                attempt(emitter, rule, received, step)
+                continue
             if lvl != silence.TAG:
                 group = groups[-1 - i]
                 kind, rule = GAP, group.rule

@@ -20,6 +20,7 @@ from rules.instants import format_duration, format_instant
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
+from rules.leaves.jump import JumpNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
@@ -94,7 +95,7 @@ class Explanation:
         if self.rule is None or numbers is None:
             return []
         own = f"{self.rule.id} {self.rule.version}"
-        if isinstance(numbers, PairNumbers):
+        if isinstance(numbers, PairNumbers | JumpNumbers):
             numbers = numbers.limits
         if isinstance(numbers, LimitNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]

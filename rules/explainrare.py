@@ -14,17 +14,25 @@ from rules.explainparts import ROWS, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
+from rules.leaves.oddrows import rows_of
+from rules.leaves.offset import beats_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
+from rules.rare.offset import judged
 from rules.rare.register_check import findings
+from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.rare.store import text_of as text_of_subject
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
     from rules.leaves.model import Leaf, Seen
+    from rules.leaves.oddrows import Odd
+    from rules.leaves.offset import Beat
     from rules.pack import Bundle
+    from rules.rare.offset import Judged
     from rules.rare.register_check import Finding
     from rules.rare.store import Fact
     from rules.records import LogRecord
@@ -38,6 +46,7 @@ FATES = {
     "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
     "answered": ("followed in time", "已按时出现后续事件"),
     "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
+    "heard": ("kept: what it tells of the clock counts", "已保留：其时钟偏差计入判定"),
     "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
     "again": ("it had come before", "重复事件"),
     "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
@@ -95,6 +104,8 @@ class RareExplanation:
     events: list[Told] = field(default_factory=list)
     finding: Finding | None = None
     """What a check of the register finds: the fact that differs, with what it should be."""
+    judged: Judged | None = None
+    """What the heartbeats that are kept of a device say."""
     failed: bool = False
     seeded: bool = False
 
@@ -125,6 +136,8 @@ class RareExplanation:
         alarm = self.standing_alarm
         if self.failed:
             return True
+        if isinstance(self.rule, ClockRule) and self.rule.check == "offset":
+            return alarm is None if self.judged is None else not (self.judged.calm if alarm else self.judged.holds)
         if not isinstance(self.rule, RegisterCheckRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
         verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
@@ -140,7 +153,10 @@ class RareExplanation:
             found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else [])]
         elif isinstance(rule, FollowUpRule):
             found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
-        elif rule.notice is not None:
+        elif isinstance(rule, ClockRule):
+            names = ("beyond", "drift", "clear_below", "silent") if rule.check == "offset" else ("ahead", "behind")
+            found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
+        elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
             found = [("notice", rule.notice.before)]
         own = f"{rule.id} {rule.version}"
         return [
@@ -207,6 +223,14 @@ def explain_rare(
     checked: dict[str, Finding] = {}
     if isinstance(rule, RegisterCheckRule):
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
+    elif isinstance(rule, ClockRule) and rule.check == "offset":
+        found, leaves = _beats(rule, beats_of(rule, come(log)), state)
+    elif isinstance(rule, RowRule):
+        rows = rows_of(rule, log, bundle)
+        found = _rows(rule, rows, state)
+        # Of the newest row that is an occasion; where there is none, of the newest.
+        for odd in sorted(rows, key=lambda odd: odd.occasion):
+            leaves[text_of_subject({"tag": odd.tag})] = {seen.name: seen for seen in odd.leaves}
     else:
         events = come(log)
         found = _events(rule, events, state)
@@ -224,6 +248,8 @@ def explain_rare(
             [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
             failed=failed, seeded=seeded,
         )  # fmt: skip
+        if isinstance(rule, ClockRule) and rule.check == "offset" and name in books and books[name].facts:
+            one.judged = judged(rule, books[name].facts)
         seen = leaves.get(name, {})
         if isinstance(rule, RegisterCheckRule) and one.finding is not None:
             seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
@@ -239,6 +265,45 @@ def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, An
             return facts_of(facility, sensor, at)
     area = subject.get("area")
     return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
+
+
+def _beats(
+    rule: ClockRule, beats: list[Beat], state: FacilityState
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    """Return what became of heartbeats, and the leaves behind the newest, by subject."""
+    found: dict[str, list[Told]] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    for beat in beats:
+        name, one = text_of_subject({"device": beat.device}), beat.come
+        kept = any(fact.digest == digest_of(one.event) for fact in state.rare.of(rule.id).get(name, Case()).facts)
+        said: dict[str, Any] = {"stream": "device", "type": "heartbeat", "source": one.event.source}
+        said["device_time"] = one.event.fields.get("device_time")
+        fate = "again" if beat.again else "heard" if kept else "not kept"
+        found.setdefault(name, []).append(Told(one.t, one.received, one.batch, fate, said))
+        leaves[name] = {seen.name: seen for seen in beat.moment.leaves}
+    return found, leaves
+
+
+def _rows(rule: RowRule, rows: list[Odd], state: FacilityState) -> dict[str, list[Told]]:
+    """Return what became of the rows that are occasions, by subject."""
+    found: dict[str, list[Told]] = {}
+    for odd in rows:
+        if not odd.occasion:
+            continue
+        name, digest = text_of_subject({"tag": odd.tag}), digest_of_row(odd.row.t, odd.row.value)
+        case = state.rare.of(rule.id).get(name, Case())
+        mine = found.setdefault(name, [])
+        said: dict[str, Any] = {"stream": "readings", "type": odd.tag, "value": odd.row.value}
+        said |= {} if odd.stood is None else {"stood": odd.stood.value}
+        told = Told(odd.row.t, odd.row.received, odd.row.batch, "not kept", said)
+        if any((one.t, one.event["value"]) == (told.t, odd.row.value) for one in mine):
+            told.fate = "again"
+        elif any(fact.digest == digest for fact in case.facts):
+            told.fate = "occasion"
+        elif digest in case.seen:
+            told.fate = "done"
+        mine.append(told)
+    return found
 
 
 def _events(

@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -43,6 +43,7 @@ from rules.layout import (
     HORIZON_MS,
     IN_RANGE,
     INSTANCES,
+    JUMP,
     LAST_M,
     LAST_T,
     LIMIT,
@@ -59,7 +60,10 @@ from rules.layout import (
     RING_LEN,
     RING_ROOM,
     ROW_BQ,
+    ROW_CONFLICT,
+    ROW_FOLDED,
     ROW_M,
+    ROW_STALE,
     ROW_T,
     ROW_V,
     ROWS,
@@ -188,6 +192,11 @@ def _advance(
                 k = ring.at(r0, room, head, count - 1)
                 cumulative.glide(a, p, tails, tail_values, x, rings[k + ROW_T], rings[k + ROW_M])
                 continue
+        if kind == JUMP:
+            bit = a[p + limit.ROWS]
+            if (every >> bit) & 1 == 1 and jump.idle(a, af, p, tails, tail_values, x, lowest[bit], highest[bit]):
+                jump.hold(tails, tail_values, x, times[count - 1], seen[count - 1])
+                continue
         by_one = kind in (FROZEN, MEAN_KINETIC)
         i = 0
         last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
@@ -241,6 +250,9 @@ def replay(
         elif kind == MEAN_KINETIC:
             n = mean_kinetic.step(a, p, w, f, x, 0, t, m, v, (known >> a[p + mean_kinetic.ROWS]) & 1 == 1, out, n)
             mean_kinetic.schedule(a, p, w, x, m)
+        elif kind == JUMP:
+            n = jump.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
+            limit.schedule(a, p, w, x, t, m)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)
@@ -253,7 +265,7 @@ def catch_up(
     kind: int, a: Words, p: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, clock: int, out: Array, n: int
 ) -> int:
     """Take every decision of an instance that is due by an instant of the clock."""
-    if kind == LIMIT:
+    if kind in (LIMIT, JUMP):
         while w[x + limit.DUE] <= clock:
             n = limit.fire(a, p, w, f, x, last_t, last_m, out, n)
     elif kind == CUMULATIVE:
@@ -287,12 +299,12 @@ def fold_rows(
     a: Words, af: Floats, places: Words, w: Words, f: Floats, tails: Words, tail_values: Floats,
     rings: Words, values: Floats, due: Words, silent: Codes,
     run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
-    out: Array, scratch: Array, folded: Codes,
+    out: Array, scratch: Array, folded: Codes, first: Floats,
 ) -> tuple[int, int, int]:  # fmt: skip
     """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
 
-    `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to 1 for rows
-    that were. `run` (place in the batch, event and receive times, batch of each),
+    `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to
+    what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
     `seen` (values), `known`, `forgiven` and `behind` are room for a run of rows.
     """
     n = 0
@@ -338,6 +350,7 @@ def fold_rows(
                 gone(a, g, w, s, rings, r0)
                 if t <= w[s + GONE_T] or t <= last - HORIZON_MS:
                     w[s + STALE] += 1
+                    folded[row] = ROW_STALE
                     row += 1
                     continue
                 k = ring.at(r0, room, w[s + RING_HEAD], ring.place(w, s, rings, r0, room, t))
@@ -347,6 +360,11 @@ def fold_rows(
                         w[s + DUPLICATE] += 1
                     else:
                         w[s + CONFLICT] += 1
+                        folded[row] = ROW_CONFLICT
+                        if first.shape[0] > 0:
+                            was = classes(af, g, held, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
+                            both = was & classes(af, g, v, int(quality[row]))
+                            first[row] = held if (both >> MARKED) & 1 == 1 else math.nan
                     row += 1
                     continue
                 late = True
@@ -370,7 +388,7 @@ def fold_rows(
             known[count] = mask
             lowest, highest = widened(lowest, highest, mask, v)
             every &= mask
-            folded[row] = 1
+            folded[row] = ROW_FOLDED
             at[count], times[count], receipts[count], batches[count] = row, t, received, batch
             seen[count] = v
             count += 1
@@ -424,6 +442,15 @@ def fold_rows(
                             n = mean_kinetic.step(a, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                             i += 1
                     earliest = min(earliest, mean_kinetic.schedule(a, p, w, x, received))
+                elif a[c + CALL_KIND] == JUMP:
+                    bit = a[p + limit.ROWS]
+                    if (every >> bit) & 1 == 1 and jump.idle(a, af, p, w, f, x, lowest[bit], highest[bit]):
+                        jump.hold(w, f, x, last, seen[count - 1])
+                        continue
+                    for i in range(count):
+                        counts = (known[i] >> bit) & 1 == 1
+                        n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                    earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
                 else:
                     i = 0
                     while i < count:
@@ -526,7 +553,7 @@ def fire(a: Words, places: Words, slot: int, call: int, w: Words, f: Floats, out
     s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
     c = g + CALLS + CALL_WORDS * call
     p, x = a[c + CALL_PARAMS], s + a[c + CALL_STATE]
-    if a[c + CALL_KIND] == LIMIT:
+    if a[c + CALL_KIND] == LIMIT or a[c + CALL_KIND] == JUMP:
         return limit.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     if a[c + CALL_KIND] == FROZEN:
         return frozen.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
@@ -547,7 +574,7 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
         x = s + a[c + CALL_STATE]
-        if a[c + CALL_KIND] == LIMIT:
+        if a[c + CALL_KIND] == LIMIT or a[c + CALL_KIND] == JUMP:
             earliest = min(earliest, w[x + limit.DUE])
         elif a[c + CALL_KIND] == FROZEN:
             earliest = min(earliest, w[x + frozen.DUE])
@@ -607,7 +634,7 @@ def warm() -> None:
     due, silent = np.full(1, NEVER), np.zeros(1, np.uint8)
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
-              due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c)  # fmt: skip
+              due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f)  # fmt: skip
     insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, room.scratch)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)

@@ -62,6 +62,8 @@ CALL = Fields("kind params state tail")
 CALL_KIND, CALL_PARAMS, CALL_STATE, CALL_TAIL = CALL.starts
 CALLS, CALL_WORDS = PROGRAM.words, CALL.words
 
+ROW_FOLDED, ROW_CONFLICT, ROW_STALE = 1, 2, 3
+"""What became of a row of a batch, where a rule may ask: folded; not, for another value of its event time was; not, for it is too old."""
 ROW_T, ROW_M, ROW_BQ, ROW_V = 0, 1, 2, 3
 ROW_WORDS = 4
 """A row of a ring: event time, receive time, batch and quality in one word, value."""
@@ -87,7 +89,7 @@ OUT = np.dtype(
 """One transition of one instance, in the order of decision; Python makes changes of it."""
 
 LIMIT, FROZEN, GAP = 0, 1, 2
-CUMULATIVE, MEAN_KINETIC, DIFFERENCE = 3, 4, 5
+CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP = 3, 4, 5, 6
 RAISED, STEPPED, UNKNOWN, KNOWN, CLEARED, RETRACTED = 0, 1, 2, 3, 4, 5
 NORMAL, PENDING, ACTIVE, CLEARING = 0, 1, 2, 3
 IN_RANGE, MARKED = 1, 2

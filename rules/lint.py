@@ -9,7 +9,7 @@ from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
-from rules.rule import CumulativeRule, DifferenceRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule
 from rules.ruletest import samples
 from rules.salvage import touches
 from rules.soundness import rule_faults, single_faults, table_faults
@@ -65,7 +65,7 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     )
     faults.extend(_test_faults(rule))
     faults.extend(_step_faults(rule))
-    if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule):
+    if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule | JumpRule):
         faults.extend(_limit_faults(rule, bundle))
     faults.extend(single_faults(rule, bundle.rules))
     return faults
@@ -135,7 +135,7 @@ def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
     return []
 
 
-def _limit_faults(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> list[Fault]:
+def _limit_faults(rule: LimitRule | CumulativeRule | DifferenceRule | JumpRule, bundle: Bundle) -> list[Fault]:
     faults = []
     source = rule.limits.from_
     wanted = rule.applies_to.get("sensor.quantity", [])

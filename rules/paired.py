@@ -24,6 +24,7 @@ from rules.layout import (
     NONE,
     QUALITY_BITS,
     ROW_BQ,
+    ROW_FOLDED,
     ROW_M,
     ROW_T,
     ROW_V,
@@ -67,12 +68,12 @@ def receive(
         state: of the facility.
         plan: its plan.
         index: the slot of each row's series, -1 for an unknown tag.
-        folded: 1 for each row that was folded.
+        folded: what became of each row (rules/layout.py).
         late: which of the rows were late, in order.
         payload: the batch.
         received: its receive time, ms.
     """
-    chosen = np.flatnonzero(plan.paired[index] & (folded != 0))
+    chosen = np.flatnonzero(plan.paired[index] & (folded == ROW_FOLDED))
     slots = index[chosen]
     were_late = np.isin(chosen, late)
     batch = state.batches.next - 1

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rules.layout import Words
     from rules.pairs import Pair
     from rules.register import Sensor
-    from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+    from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
 
 DAY_MS = 86_400_000
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
@@ -58,8 +58,15 @@ def difference_param(rule: DifferenceRule, pair: Pair, low: float, high: float, 
     )  # fmt: skip
 
 
+def jump_param(rule: JumpRule, interval: int, delivery: int) -> Words:
+    """Return the parameters of a jump instance."""
+    span = rule.limits.from_
+    low, high = -math.inf if span.low is None else span.low, math.inf if span.high is None else span.high
+    return jump.PARAMS.block(_limit_values(rule, low, high, interval, delivery))
+
+
 def _limit_values(
-    rule: LimitRule | DifferenceRule, low: float, high: float, interval: int, delivery: int
+    rule: LimitRule | DifferenceRule | JumpRule, low: float, high: float, interval: int, delivery: int
 ) -> dict[str, Any]:
     steps = rule.severity.steps
     afters = [

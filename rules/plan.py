@@ -21,7 +21,7 @@ from rules.layout import DIFFERENCE, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
-from rules.rule import DifferenceRule, RareRule, Rule
+from rules.rule import ClockRule, DifferenceRule, RareRule, Rule
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
 
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
+    from rules.rule import RowRule
 
 Key = TypeVar("Key")
 REMEMBERED_ROWS = 1_024
@@ -130,6 +131,12 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
+    """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
+    odd_ahead: int = layout.NEVER
+    """A row farther ahead of its receive time than this is asked about, ms ..."""
+    odd_behind: int = layout.NEVER
+    """... and one farther behind it than this."""
     pairs: list[Instance] = field(default_factory=list)
     """Instances that read more than a row at a time (rules/paired.py); their blocks stand behind those of all series."""
     inputs: dict[int, list[tuple[int, int]]] = field(default_factory=dict)
@@ -229,6 +236,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()
     blocks: list[Words] = []
@@ -238,6 +246,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     for slot, sensor in enumerate(plan.sensors):
         watched = registered.watched(sensor, received_ms)
         where += [state, tail, rings, 0]
+        if watched.odd:
+            plan.odd[slot] = watched.odd
         blocks.append(watched.blank_state)
         tails.append(watched.blank_tails)
         calls: list[int] = []
@@ -273,6 +283,14 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     return plan
+
+
+def _note_times(plan: Plan) -> None:
+    """Note which times of rows a rule asks about."""
+    for rule in plan.rare:
+        if isinstance(rule, ClockRule) and rule.check == "event-time":
+            plan.odd_ahead = min(plan.odd_ahead, layout.NEVER if rule.ahead is None else rule.ahead)
+            plan.odd_behind = min(plan.odd_behind, rule.behind)
 
 
 def _place_pairs(

@@ -30,6 +30,13 @@ class Notice(Strict):
     severity: Severity
 
 
+class Worse(Strict):
+    """A stronger colour, from a larger offset on."""
+
+    beyond: Duration
+    severity: Severity
+
+
 class Rack(Strict):
     """From this rack height on, or above it: so many sensors per unit begun."""
 

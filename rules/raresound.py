@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import CountRule, RegisterCheckRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -19,7 +19,11 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_area = not isinstance(rule, RegisterCheckRule) or rule.check == "sensor-count"
+    by_area = (
+        isinstance(rule, CountRule | FollowUpRule)
+        or getattr(rule, "check", None) == "offset"
+        or getattr(rule, "check", None) == "sensor-count"
+    )
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -30,8 +34,30 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/within", "count", "a count above 1 needs a time"))
         if rule.n == 1 and rule.distinct is not None:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
+    if isinstance(rule, ClockRule):
+        faults += _clock_faults(rule)
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
+    return faults
+
+
+def _clock_faults(rule: ClockRule) -> list[Fault]:
+    faults = []
+    if (rule.ahead is None) == (rule.check == "event-time"):
+        faults.append(Fault("/ahead", "check", "event-time needs ahead, and it belongs to no other check"))
+    wrong = [name for name in ("beyond", "clear_below") if (getattr(rule, name) is None) == (rule.check == "offset")]
+    faults += [Fault(f"/{name}", "check", f"offset needs {name}, and it belongs to no other check") for name in wrong]
+    if rule.check != "offset":
+        strange = [name for name in ("drift", "worse") if getattr(rule, name) is not None]
+        faults += [Fault(f"/{name}", "check", f"{name} belongs to offset") for name in strange]
+    if rule.beats % 2 == 0:
+        faults.append(Fault("/beats", "check", "of an even number there is no median"))
+    if rule.beyond is not None and rule.clear_below is not None and rule.clear_below > rule.beyond:
+        faults.append(Fault("/clear_below", "check", "at most beyond"))
+    if rule.worse is not None and (
+        rule.worse.beyond <= (rule.beyond or 0) or rule.worse.severity.rank <= rule.severity.base.rank
+    ):
+        faults.append(Fault("/worse", "check", "a stronger colour, from a larger offset on"))
     return faults
 
 

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference; of rare records (rules/rare): count, follow_up, register_check.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict, clock.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -8,14 +8,14 @@ Above 400 lines on purpose: a rule file is one of these models, and a person rea
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import Field, model_validator
 
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount, Worse
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -179,6 +179,17 @@ class TestEvent(Strict):
     fields: dict[Identifier, Any] = Field(default_factory=dict)
 
 
+class TestRow(Strict):
+    """A row of a test in a batch of its own: event time, when it is received (1 s later unless said otherwise), a sample as in `series`."""
+
+    __test__ = False  # not a pytest class
+
+    tag: Identifier
+    at: Duration
+    received: Duration | None = None
+    value: Annotated[str, Field(max_length=32)]
+
+
 class TestRegister(Strict):
     """Another register version that is received at `at`: partial facts as in `register`."""
 
@@ -205,6 +216,7 @@ class RuleTest(Strict):
     name: str = Field(min_length=1)
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
     series: dict[str, TestSeries] = Field(default_factory=dict)
+    rows: Annotated[list[TestRow], Field(max_length=1_000)] = Field(default_factory=list)
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
     later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
     decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
@@ -360,6 +372,43 @@ class DifferenceRule(RuleBase):
         return False
 
 
+class ChangeLimits(Strict):
+    """Between what the change from one record to the next must lie, in the unit of the sensor: `low` of a fall is below zero."""
+
+    from_: Span = Field(alias="from")
+    inclusive: Flag = False
+
+    @model_validator(mode="after")
+    def _about_zero(self) -> ChangeLimits:
+        low, high = self.from_.low, self.from_.high
+        if low is None and high is None:
+            raise ValueError("from gives low, high or both")
+        if (low is not None and low >= 0) or (high is not None and high <= 0):
+            raise ValueError("low lies below zero and high above it: a value that stays has not jumped")
+        return self
+
+    @property
+    def narrower(self) -> None:
+        """Return None: the register says nothing of changes."""
+        return
+
+
+class JumpRule(RuleBase):
+    """A value that changes much from one record to the next (kind `jump`)."""
+
+    kind: Literal["jump"]
+    limits: ChangeLimits
+    when: OpenWhen = OpenWhen()
+    """How many such changes in a row; none lasts, so there is no `on_delay`."""
+    clear: ClearWhen = ClearWhen()
+    """Records in a row that change little."""
+
+    @property
+    def excludes(self) -> bool:
+        """Return False: values behind a jump are excluded from no other rule."""
+        return False
+
+
 class CountRule(RuleBase):
     """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
 
@@ -401,8 +450,48 @@ class RegisterCheckRule(RuleBase):
     """sensor-error: what a certificate may show."""
 
 
-RareRule = CountRule | FollowUpRule | RegisterCheckRule
+class ConflictRule(RuleBase):
+    """A reading that comes again with another value (kind `conflict`), by sensor; latched: an officer's decision ends it.
+
+    Same sensor and event time, and a value that differs as the sensor shows it (`resolution` of the register, if it has one).
+    """
+
+    kind: Literal["conflict"]
+
+
+class ClockRule(RuleBase):
+    """Times that cannot be, or that come too late to be judged, by sensor and latched; a device's clock that is off (kind `clock`)."""
+
+    kind: Literal["clock"]
+    check: Literal["event-time", "late-evidence", "offset"]
+    """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old.
+    `offset`: the time that a device's heartbeats tell against the receive time."""
+    ahead: Duration | None = Field(default=None, ge=60_000)
+    """event-time: farther ahead of the receive time than this."""
+    behind: Duration = Field(default=10 * 24 * 3_600_000, ge=2 * 3_600_000)
+    """event-time: farther behind it than this; late-evidence: at most so far."""
+    beats: Whole = Field(default=5, ge=1, le=25)
+    """offset: how many heartbeats are judged together."""
+    beyond: Duration | None = Field(default=None, ge=1_000)
+    """offset: their median is farther off than this ..."""
+    drift: Duration | None = Field(default=None, ge=1_000)
+    """... or it moves by more than this a day, fitted over a week."""
+    clear_below: Duration | None = Field(default=None, ge=1_000)
+    """offset: cleared when each of them is less off than this, and it does not drift."""
+    worse: Worse | None = None
+    silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
+    """offset: an alarm is unknown so long after the newest heartbeat."""
+
+
+RowRule = ConflictRule | ClockRule
+"""Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
+RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule
 """Kinds that plain Python folds (rules/rare)."""
-SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule
+SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
+
+
+def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
+    """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
+    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check == "offset")

@@ -24,7 +24,7 @@ from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
-    from rules.rule import Expectation, Rule, RuleTest, TestEvent
+    from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestRow
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
 FACILITY = "TEST-0001"
@@ -107,7 +107,7 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
 
     Of one instant rows stand first, then events, registers and decisions, each kind as written.
     """
-    log = _rows_of(rule, test)
+    log = [*_rows_of(rule, test), *(_row_of(i, one) for i, one in enumerate(test.rows))]
     extra: list[tuple[int, Kind, Payload]] = [
         (one.at + one.after, Kind.EVENTS, _event_of(i, one)) for i, one in enumerate(test.events)
     ]
@@ -123,11 +123,24 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
             }
         )  # fmt: skip
         extra.append((closed.at, Kind.DECISION, said))
-    if not extra:
+    if not extra and not test.rows:
         return log
     log += [LogRecord(0, 0, BEGIN_MS + at, kind, FACILITY, payload) for at, kind, payload in extra]
     ordered = [log[0], *sorted(log[1:], key=lambda record: record.received)]
     return [replace(record, offset=offset) for offset, record in enumerate(ordered)]
+
+
+def _row_of(number: int, one: TestRow) -> LogRecord:
+    (sample,) = samples(one.value)
+    if sample is None:
+        raise ValueError("a row of a test has a value")
+    value, quality = sample
+    payload = Readings(
+        batch=f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([BEGIN_MS + one.at], np.int64),
+        value=np.array([value]), quality=np.array([quality], np.uint8),
+    )  # fmt: skip
+    received = BEGIN_MS + (one.at + LATENCY_MS if one.received is None else one.received)
+    return LogRecord(0, 0, received, Kind.READINGS, FACILITY, payload)
 
 
 def _event_of(number: int, one: TestEvent) -> Events:

@@ -52,7 +52,7 @@ def first_rows(
         members = np.zeros(len(plan.sensors), dtype=bool)
         members[plan.places[group.place]] = True
         # A row that was folded has a series; the index of others, -1, is never looked at.
-        hits = np.flatnonzero((folded[begin:stop] == 1) & members[index[begin:stop]])
+        hits = np.flatnonzero((folded[begin:stop] == layout.ROW_FOLDED) & members[index[begin:stop]])
         if hits.size:
             ends.setdefault(begin + int(hits[0]), []).append(group)
     return ends

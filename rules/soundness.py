@@ -15,7 +15,7 @@ from rules.errors import Fault
 from rules.predicate import faults as predicate_faults
 from rules.raresound import rare_faults
 from rules.register import Span
-from rules.rule import CumulativeRule, DifferenceRule, GapRule, LimitRule, MeanKineticRule, RareRule
+from rules.rule import CumulativeRule, DifferenceRule, GapRule, JumpRule, LimitRule, MeanKineticRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -63,11 +63,13 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
             )
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
-    if isinstance(rule, LimitRule | DifferenceRule):
+    if isinstance(rule, LimitRule | DifferenceRule | JumpRule):
         faults += _limit_faults(rule, tables)
+    if isinstance(rule, JumpRule) and rule.when.on_delay:
+        faults.append(Fault("/when/on_delay", "delay", "a jump does not last: count records instead"))
     if isinstance(rule, CumulativeRule):
         faults += _source_faults(rule.limits.from_, tables)
-    if isinstance(rule, CumulativeRule | MeanKineticRule) and rule.severity.steps:
+    if isinstance(rule, CumulativeRule | MeanKineticRule | JumpRule) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
         faults += rare_faults(rule)
@@ -94,7 +96,7 @@ def table_faults(table: Table) -> list[Fault]:
     ]
 
 
-def _limit_faults(rule: LimitRule | DifferenceRule, tables: Mapping[str, Table]) -> list[Fault]:
+def _limit_faults(rule: LimitRule | DifferenceRule | JumpRule, tables: Mapping[str, Table]) -> list[Fault]:
     deadband = rule.clear.deadband
     faults = _source_faults(rule.limits.from_, tables, pair=isinstance(rule, DifferenceRule))
     if isinstance(rule, LimitRule) and rule.limits.side is not None and rule.limits.from_ != "sensor":

@@ -14,7 +14,7 @@ from rules.batches import Batches
 from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS
-from rules.layout import DIFFERENCE, NEVER, NONE
+from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
 from rules.rare.store import NOTHING, Rare
@@ -281,8 +281,10 @@ def _some(keys: dict[str, list[tuple[str, str]]]) -> dict[str, list[tuple[str, s
 
 
 def _keys(plan: Plan | None) -> dict[str, list[tuple[str, str]]]:
-    """Return the instances of each kind, in the order of the arrays; pairs are named where there are any."""
+    """Return the instances of each kind, in the order of the arrays; of some kinds only where there are any."""
     if plan is None:
         return {}
-    kinds = {KINDS[kind].name: found for kind, found in plan.by_kind.items() if found or kind != DIFFERENCE}
+    kinds = {
+        KINDS[kind].name: found for kind, found in plan.by_kind.items() if found or kind not in stored.ONLY_WHERE_USED
+    }
     return {name: [one.key for one in found] for name, found in kinds.items()}

@@ -12,7 +12,7 @@ import numpy as np
 from rules import layout
 from rules.kept import INPUTS, Kept
 from rules.kinds.table import KINDS
-from rules.layout import NONE, ROW_T, ROW_WORDS
+from rules.layout import DIFFERENCE, JUMP, NONE, ROW_T, ROW_WORDS
 from rules.models import Severity
 from rules.snapshot import SnapshotError
 
@@ -31,13 +31,16 @@ LAYOUTS: dict[str, Layout] = {
     "inputs": [("rows", "<i8", [INPUTS])],
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
-_OF_PAIRS = frozenset({"difference", "inputs"})
+ONLY_WHERE_USED = frozenset({DIFFERENCE, JUMP})
+"""Kinds that a snapshot names only where it holds some: without them it is that of the release before them, byte for byte."""
 COLOURS = len(Severity)
 
 
 def layouts_of(plan: Plan) -> dict[str, Layout]:
-    """Return the layouts of a facility's snapshot: without pairs it is that of the release before them, byte for byte."""
-    return LAYOUTS if plan.pairs else {name: LAYOUTS[name] for name in LAYOUTS if name not in _OF_PAIRS}
+    """Return the layouts of a facility's snapshot: those of `ONLY_WHERE_USED` only where there are some."""
+    unused = {KINDS[kind].name for kind in ONLY_WHERE_USED if not plan.by_kind[kind]}
+    unused |= set() if plan.pairs else {"inputs"}
+    return {name: fields for name, fields in LAYOUTS.items() if name not in unused}
 
 
 def ring_rows(plan: Plan, words: Words, rings: Words, slot: int) -> Words:
@@ -57,7 +60,7 @@ def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
     found = {"series": ("series", headers), "rings": ("row", np.concatenate(rows) if rows else headers[:0])}
     for kind, instances in plan.by_kind.items():
         spec = KINDS[kind]
-        if spec.name in _OF_PAIRS and not instances:
+        if kind in ONLY_WHERE_USED and not instances:
             continue
         inside = np.arange(spec.state.words)
         found[f"{spec.name}_head"] = (spec.name, state.words[_starts([one.state for one in instances]) + inside])

@@ -10,13 +10,13 @@ if TYPE_CHECKING:
     from rules.facts import FactValue
     from rules.pack import Bundle
     from rules.register import Sensor, Span
-    from rules.rule import DifferenceRule, LimitRule
+    from rules.rule import DifferenceRule, JumpRule, LimitRule
     from rules.tables import TableRow
 
-Judging = TypeVar("Judging", "LimitRule", "DifferenceRule")
+Judging = TypeVar("Judging", "LimitRule", "DifferenceRule", "JumpRule")
 
 
-def rows_of(rule: LimitRule | DifferenceRule, bundle: Bundle) -> list[TableRow]:
+def rows_of(rule: LimitRule | DifferenceRule | JumpRule, bundle: Bundle) -> list[TableRow]:
     """Return the rows of the rule's table; none if it has no table."""
     table = bundle.tables.get(rule.limits.from_) if isinstance(rule.limits.from_, str) else None
     return [] if table is None else table.rows

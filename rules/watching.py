@@ -19,18 +19,19 @@ from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, LIMIT, MEAN_KINETIC
+from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
     frozen_param,
     gap_param,
+    jump_param,
     limit_param,
     mean_kinetic_param,
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule, looks_at_rows
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -39,9 +40,9 @@ if TYPE_CHECKING:
     from rules.pack import Bundle
     from rules.predicate import Scoped
     from rules.register import Facility, Scope
-    from rules.rule import Rule
+    from rules.rule import RowRule, Rule
 
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4}
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5}
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
 """Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
@@ -81,6 +82,8 @@ class Watched:
     ring_room: int
     blank_state: Words
     blank_tails: Words
+    odd: tuple[tuple[int, RowRule], ...]
+    """Rules of plain Python that look at rows, with their places in the bundle's order."""
     no_room: tuple[str, ...]
     """Of each rule that the limits leave no room: what stands against what."""
 
@@ -170,8 +173,6 @@ def _watched(sort: _Sort) -> Watched:
             found.append(Use(LIMIT, rule, rank, limit_param(own, low, high, interval, sort.delivery), *narrowed))
             if rule.excludes:
                 low_range, high_range = max(low, low_range), min(high, high_range)
-        elif isinstance(rule, DifferenceRule):
-            continue  # of a pair of sensors: `rules.plan`
         elif isinstance(rule, FrozenRule):
             found.append(Use(FROZEN, rule, rank, frozen_param(rule, sensor, interval, sort.delivery)))
         elif isinstance(rule, MeanKineticRule):
@@ -180,6 +181,9 @@ def _watched(sort: _Sort) -> Watched:
             )
             numbers = mean_kinetic_param(rule, interval, sort.delivery)
             found.append(Use(MEAN_KINETIC, rule, rank, numbers, high=rule.above, limits=(above,)))
+        elif isinstance(rule, JumpRule):
+            low, high, used = changes_of(rule, sensor.unit)
+            found.append(Use(JUMP, rule, rank, jump_param(rule, interval, sort.delivery), low, high, used))
         elif isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
             found.append(Use(GAP, rule, rank, gap_param(rule, interval, sort.delivery)))
     uses = tuple(sorted(found, key=lambda one: ORDER[one.kind]))
@@ -193,8 +197,29 @@ def _watched(sort: _Sort) -> Watched:
         uses, layout.PROGRAM.block(program), room,
         np.concatenate([layout.SERIES.blank(), *(spec.state.blank() for spec in specs)]),
         np.concatenate([np.zeros(0, np.int64), *(spec.state.blank() for spec in specs if spec.again)]),
-        tuple(without),
+        _odd(sort), tuple(without),
     )  # fmt: skip
+
+
+def _odd(sort: _Sort) -> tuple[tuple[int, RowRule], ...]:
+    """Return the rules of plain Python that look at rows of such sensors."""
+    return tuple(
+        (rank, rule)
+        for rank, rule in enumerate(sort.bundle.rules)
+        if looks_at_rows(rule) and rule.stage in {"live", "shadow"} and matches(rule, sort, sort.facts)
+    )
+
+
+def changes_of(rule: JumpRule, unit: str) -> tuple[float, float, tuple[LimitUsed, ...]]:
+    """Return between what the change from one record to the next must lie, and what evidence says of it."""
+    span = rule.limits.from_
+    bounds = (("change low", span.low), ("change high", span.high))
+    used = tuple(
+        LimitUsed(name=name, value=value, unit=unit, origin="rule", edition=f"{rule.id} {rule.version}")
+        for name, value in bounds
+        if value is not None
+    )
+    return -math.inf if span.low is None else span.low, math.inf if span.high is None else span.high, used
 
 
 def single_of(

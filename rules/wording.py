@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration
 from rules.models import Bilingual
-from rules.rule import DifferenceRule, FrozenRule, GapRule
+from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.wording_sums import leaf as sum_leaf
 from rules.wording_sums import raised as sum_raised
 
@@ -85,6 +85,13 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
             en=f"{tag}: the value does not move ({value:.10g} {unit})",
             zh=f"{tag}：数值长时间不变（{value:.10g} {unit}）",
         )
+    if isinstance(instance.rule, JumpRule):
+        bound = crossed(instance, value)
+        than = "" if bound is None else f" ({bound[0]} {bound[1]:+.10g} {unit})"
+        return Bilingual(
+            en=f"{tag}: changed by {value:+.10g} {unit} from one record to the next{than}",
+            zh=f"{tag}：相邻两条记录之间变化 {value:+.10g} {unit}{than.replace(' (', '（').replace(')', '）')}",
+        )
     return sum_raised(instance, value, unit)
 
 
@@ -140,6 +147,8 @@ def evidence(
 
 
 def _expr(instance: Instance) -> str:
+    if isinstance(instance.rule, JumpRule):
+        return f"change of {instance.tag}"
     return f"difference {instance.label}" if isinstance(instance.rule, DifferenceRule) else instance.tag
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
+from rules.rule import ClockRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -18,6 +19,11 @@ _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.RETRACTED: ("what was missed has come, it never held", "缺失的记录已补到，该报警不成立"),
     ChangeKind.AMENDED: ("its start moved by what came late", "迟到的记录修正了开始时间"),
 }
+_OF_CLOCKS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("no heartbeat any more, the condition is unknown", "不再收到心跳，状态未知"),
+    ChangeKind.KNOWN: ("heartbeats are back", "心跳已恢复"),
+    ChangeKind.CLEARED: ("the clock agrees again", "时钟已恢复一致"),
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -27,5 +33,6 @@ def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer
     title = rule.title
     if kind is ChangeKind.RAISED:
         return Bilingual(en=f"{name}: {title.en}", zh=f"{name}：{title.zh}")
-    en, zh = _CLOSED if by_officer else _ENDINGS[kind]
+    endings = _ENDINGS | _OF_CLOCKS if isinstance(rule, ClockRule) else _ENDINGS
+    en, zh = _CLOSED if by_officer else endings[kind]
     return Bilingual(en=f"{name}: {title.en}; {en}", zh=f"{name}：{title.zh}；{zh}")

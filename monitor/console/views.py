@@ -147,7 +147,7 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
             words = text(key, language, tag=words.removeprefix(begins))
             break
     if isinstance(right, str):
-        right = text("leaf.limits", language) if right == "limits" else right
+        right = text(_BOUNDS[right], language) if right in _BOUNDS else right
         number, _, rest = right.partition(" x ")
         right = text("leaf.intervals", language, n=number) if rest == "interval" else right
     # A silence whose last reading is not archived has no value on its left, nor has a value that is not known; a dash there
@@ -159,8 +159,12 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
     }  # fmt: skip
 
 
-_SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement"}
-_SIGNS = {">=": "≥", "<=": "≤", "in": "∈"}
+_SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
+           "change of ": "leaf.change", "second value of ": "leaf.second", "time ahead of ": "leaf.ahead", "age of ": "leaf.age",
+           "event time of ": "leaf.time",
+           "clock offset, median of ": "leaf.offset", "clock drift a day": "leaf.drift", "clock of the device": "leaf.clock"}  # fmt: skip
+_BOUNDS = {"limits": "leaf.limits", "horizon": "leaf.horizon"}
+_SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 
 
 def table_rows(series: Series, chart: Chart) -> list[int]:

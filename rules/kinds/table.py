@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import cumulative, difference, frozen, gap, limit, mean_kinetic
-from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, LIMIT, MEAN_KINETIC
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC
 
 if TYPE_CHECKING:
     from rules.fields import Fields
@@ -31,5 +31,6 @@ KINDS: dict[int, KindSpec] = {
     CUMULATIVE: KindSpec("cumulative", cumulative.PARAMS, cumulative.STATE, again=True),
     MEAN_KINETIC: KindSpec("mean_kinetic", mean_kinetic.PARAMS, mean_kinetic.STATE, again=True),
     DIFFERENCE: KindSpec("difference", difference.PARAMS, difference.STATE, again=True),
+    JUMP: KindSpec("jump", jump.PARAMS, jump.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rules.leaves.model import Row, See
     from rules.pack import Bundle
     from rules.register import Sensor
-    from rules.rule import CumulativeRule, DifferenceRule, LimitRule, Rule, Step
+    from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, Rule, Step
 
 NEVER_COUNTED = frozenset({Quality.UNCERTAIN, Quality.SET_VALUE, Quality.COMMS})
 COUNTED = frozenset({Quality.GOOD, Quality.OVER_LIMIT})
@@ -98,7 +98,7 @@ def excluding(rule: Rule, bundle: Bundle) -> bool:
     )
 
 
-def sides(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> tuple[bool, bool]:
+def sides(rule: LimitRule | CumulativeRule | DifferenceRule | JumpRule, bundle: Bundle) -> tuple[bool, bool]:
     """Say whether the rule can have a lower and an upper limit."""
     source = rule.limits.from_
     if isinstance(source, Span):
@@ -117,7 +117,7 @@ def sides(rule: LimitRule | CumulativeRule | DifferenceRule, bundle: Bundle) -> 
 class LimitNumbers:
     """What a limit rule compares with on one series; equal numbers decide equal rows alike."""
 
-    rule: LimitRule | DifferenceRule
+    rule: LimitRule | DifferenceRule | JumpRule
     low: float
     high: float
     used: tuple[LimitUsed, ...]

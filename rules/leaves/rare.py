@@ -10,16 +10,18 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
+from rules.leaves import oddrows, offset
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RowRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from rules.pack import Bundle
     from rules.rare.register_check import Finding
     from rules.rareparts import EventMatch
     from rules.records import Event, LogRecord
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
 
 def leaves_of(rule: RareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
+    if isinstance(rule, RowRule):
+        heard = isinstance(rule, ClockRule) and rule.check == "offset"
+        return offset.leaves_of(rule) if heard else oddrows.leaves_of(rule)
     if isinstance(rule, CountRule):
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")
@@ -88,10 +93,16 @@ def come(log: Iterable[LogRecord]) -> list[tuple[Come, Facility]]:
     return found
 
 
-def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+def moments_of(rule: RareRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
     """Return what the leaves were at every record of one facility, and at `end` (log time, ms)."""
     if isinstance(rule, RegisterCheckRule):
         yield from _registers(rule, log, end)
+        return
+    if isinstance(rule, ClockRule) and rule.check == "offset":
+        yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
+        return
+    if isinstance(rule, RowRule):
+        yield from (odd.moment for odd in oddrows.rows_of(rule, log, bundle))
         return
     for _, moment in told_of(rule, come(log), end):
         yield moment

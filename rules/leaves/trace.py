@@ -16,6 +16,7 @@ from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
+from rules.leaves.jump import JumpNumbers, JumpRun
 from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.model import Row, Standing
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from rules.register import Facility
 
 RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun
-RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers
+RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers
 
 
 @dataclass(slots=True)
@@ -320,7 +321,7 @@ def _behind(last: Segment, numbers: PairNumbers | None) -> PairRows:
 def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRun:
     if isinstance(numbers, PairNumbers):
         numbers = numbers.limits
-    if isinstance(numbers, LimitNumbers):
+    if isinstance(numbers, LimitNumbers | JumpNumbers):
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
@@ -335,8 +336,13 @@ def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRu
     return run
 
 
-def _limit_run(run: RowRun | None, numbers: LimitNumbers, see: See, begin: int) -> LimitRun:
-    if not isinstance(run, LimitRun):
+def _limit_run(run: RowRun | None, numbers: LimitNumbers | JumpNumbers, see: See, begin: int) -> LimitRun:
+    if isinstance(numbers, JumpNumbers):
+        if not isinstance(run, JumpRun):
+            run = JumpRun(numbers.limits, see)
+        run.adopt(numbers, begin)
+        return run
+    if not isinstance(run, LimitRun) or isinstance(run, JumpRun):
         return LimitRun(numbers, see)
     if run.numbers.rule.severity.steps != numbers.rule.severity.steps:
         run.reached, run.running = set(), {}

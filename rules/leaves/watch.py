@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
 from rules.facts import facts_of, in_force
-from rules.leaves import cumulative, difference, frozen, gap, limit, mean_kinetic, rare
+from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
+from rules.leaves.jump import JumpNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
 from rules.pairs import pairs_of
 from rules.predicate import holds, in_scope, matches
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
     from rules.register import Facility, Sensor
     from rules.rule import Rule
 
-Numbers: TypeAlias = LimitNumbers | FrozenNumbers | GapNumbers | CumulativeNumbers | MeanNumbers | PairNumbers
+Numbers: TypeAlias = (
+    LimitNumbers | FrozenNumbers | GapNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers
+)
 WATCHING = frozenset({"live", "shadow"})
 
 
@@ -41,8 +44,8 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
         return cumulative.leaves_of(rule, bundle)
     if isinstance(rule, MeanKineticRule):
         return mean_kinetic.leaves_of(rule, bundle)
-    if isinstance(rule, DifferenceRule):
-        return difference.leaves_of(rule, bundle)
+    if isinstance(rule, DifferenceRule | JumpRule):
+        return jump.leaves_of(rule, bundle) if isinstance(rule, JumpRule) else difference.leaves_of(rule, bundle)
     return rare.leaves_of(rule)
 
 
@@ -111,10 +114,9 @@ def numbers_of(
     if isinstance(rule, LimitRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span)
-    if isinstance(rule, FrozenRule):
-        return frozen.numbers_of(rule, sensor, facility.delivery)
-    if isinstance(rule, GapRule):
-        return gap.numbers_of(rule, sensor, facility.delivery)
+    if isinstance(rule, FrozenRule | GapRule):
+        found = gap.numbers_of(rule, sensor, facility.delivery) if isinstance(rule, GapRule) else None
+        return frozen.numbers_of(rule, sensor, facility.delivery) if isinstance(rule, FrozenRule) else found
     if isinstance(rule, CumulativeRule):
         span = measuring_range(facility, sensor, facts, bundle)
         other = single_of(rule, facility, facts, bundle)
@@ -125,6 +127,8 @@ def numbers_of(
     if isinstance(rule, MeanKineticRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
+    if isinstance(rule, JumpRule):
+        return jump.numbers_of(rule, sensor, facility.delivery, measuring_range(facility, sensor, facts, bundle))
     return None
 
 

@@ -69,11 +69,11 @@ def reached(rule: CountRule, case: Case, t: int, edge: int) -> bool:
     return number(rule, case, t, edge) >= rule.n
 
 
-def bound(rule: str, case: Case, emitter: Emitter) -> None:
+def bound(rule: str, case: Case, emitter: Emitter, most: int | None = None) -> None:
     """Keep a case within its bounds: the oldest goes, but for the first occasion, which is the alarm's start."""
     rare = emitter.state.rare
     cases = rare.cases[rule]
-    while cases.is_full(case):
+    while cases.is_full(case, most):
         first = next((i for i, fact in enumerate(case.facts) if fact.counts), None)
         at = 1 if first == 0 else 0
         case.remember(case.facts[at].digest)

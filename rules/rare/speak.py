@@ -11,6 +11,7 @@ from rules.layout import HORIZON_MS, NONE
 from rules.occurrence import Occurrence
 from rules.rare.store import subject_of
 from rules.records import Kind
+from rules.rule import looks_at_rows
 from rules.wording_rare import message
 
 if TYPE_CHECKING:
@@ -78,7 +79,8 @@ def tell(
 ) -> None:  # fmt: skip
     """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
     named = subject_of(subject)
-    first = [RecordRead(kind=Kind.EVENTS, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
+    of = Kind.READINGS if looks_at_rows(rule) else Kind.EVENTS
+    first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
     found = [*first, *now.records, register]
     records = [read for i, read in enumerate(found) if read not in found[:i]]

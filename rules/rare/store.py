@@ -18,6 +18,8 @@ MAX_CHECKED = 12_000
 """Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
 MAX_FACTS = 256
 """Events that one case keeps ..."""
+MAX_ROWS = 32
+"""... or rows, of which a series may have many ..."""
 MAX_ALL_FACTS = 10_000
 """... and all cases of a rule together, beside the first of each."""
 MAX_SEEN = 64
@@ -131,10 +133,10 @@ class Cases(dict[str, Case]):
         self.held -= len(self.pop(idle).facts)
         return True
 
-    def is_full(self, case: Case) -> bool:
+    def is_full(self, case: Case, most: int | None = None) -> bool:
         """Say whether a case has to give up an event; the last one that it has stays."""
         kept = len(case.facts)
-        return kept > 1 and (kept > MAX_FACTS or self.held > MAX_ALL_FACTS)
+        return kept > 1 and (kept > (MAX_FACTS if most is None else most) or self.held > MAX_ALL_FACTS)
 
 
 @dataclass(slots=True)
@@ -271,6 +273,6 @@ def subject_of(text: str) -> dict[str, str]:
 
 
 __all__ = [
-    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_RUNS", "MAX_SEEN", "NOTHING",
+    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "subject_of", "text_of",
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from rules.changes import alarm_id
+from rules.instants import format_instant
 from tests.faultlog.plant import MAKER, WHOLESALER, Expected, Firm, Sensor, Span
 from tests.rules.byhand import ms
 
@@ -28,6 +29,9 @@ OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR = "register.sensor-count", "register.sensor-error"
+OTHER, TIME, LATE, OFFSET = (
+    f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
+)
 
 VACCINES = {"id": "A1", "kind": "cold-room", "floor_m2": 60, "stores": ["vaccine"]}
 OTHERS = VACCINES | {"stores": ["chemical"]}
@@ -70,6 +74,16 @@ def lines_at(facility: str) -> list[tuple[float, str, dict[str, Any]]]:
         "revision_seen": 1,
     }
     return [posted(600, event(600, "audit-disabled")), (700.5, "decision", said | {"reason_sha256": "0" * 64})]
+
+
+def row(at: float, tag: str, minute: int, value: float) -> tuple[float, str, dict[str, Any]]:
+    """Return a post of one row."""
+    return at, "readings", {"batch": f"r{at}", "series": [{"tag": tag, "time": [ms(minute)], "value": [value]}]}
+
+
+def heartbeat(at: float, ahead: float) -> tuple[float, str, dict[str, Any]]:
+    """Return a post of a device whose clock is ahead by so many minutes."""
+    return posted(at, event(at, "heartbeat", "device", fields={"device_time": format_instant(ms(at + ahead))}))
 
 
 def power(at: float) -> dict[str, Any]:
@@ -245,6 +259,15 @@ RECORDS = [
     Firm("the power fails and nobody is warned", [CLEAN], PAIR, [], [Expected(POWER, "UPS", "orange", 600, None, "active")], scopes=WHOLESALER,
          lines=[posted(600, power(600)), posted(610, event(605, "heartbeat", "device", area="A1", device="UPS"))]),
     Firm("the power fails and the alarm sounds", [CLEAN], PAIR, [], [], scopes=WHOLESALER, lines=[posted(600, power(600), horn(603))]),
+    Firm("a value that was sent is sent otherwise", [LOOP], [WATER], [], [Expected(OTHER, "TOC", "red", 600, None, "active")],
+         lines=[row(620.25, "TOC", 600, 310.0)]),
+    Firm("a row of the future", [LOOP], [WATER], [], [Expected(TIME, "TOC", "orange", 610.25, None, "active")],
+         lines=[row(610.25, "TOC", 625, 301.0)]),
+    Firm("a row comes three hours late", [LOOP], [WATER], [Span("TOC", 300, 305, 300.0, sent=500.25)],
+         [Expected(LATE, "TOC", "blue", 300, None, "active", late=True)]),
+    Firm("a device's clock is three minutes ahead", [LOOP], [WATER], [], [Expected(OFFSET, "LIMS", "yellow", 640.5, None, "active")],
+         lines=[heartbeat(600 + 10 * n, 3) for n in range(5)]),
+    Firm("a device's clock is two minutes ahead", [LOOP], [WATER], [], [], lines=[heartbeat(600 + 10 * n, 2) for n in range(5)]),
     Firm("too few sensors", [CLEAN | {"floor_m2": 250}], PAIR, [], [Expected(COUNT, "@A1", "yellow", -1, None, "active")], scopes=WHOLESALER),
     Firm(
         "a sensor that shows too little", [CLEAN],

@@ -11,9 +11,9 @@ from rules.models import Severity
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, difference, frozen, limit, mean_kinetic, rare
+from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -183,7 +183,7 @@ class Facility:
     def proof(self, watch, event):
         if isinstance(watch.rule, CumulativeRule | MeanKineticRule):
             return event.value
-        if not isinstance(watch.rule, LimitRule | DifferenceRule):
+        if not isinstance(watch.rule, LimitRule | DifferenceRule | JumpRule):
             return None
         if event.kind == "unknown":
             return None, None, event.peak
@@ -251,9 +251,15 @@ class Facility:
             )
         if isinstance(rule, CumulativeRule):
             return self.total(rule, place, sensor, interval, facility, facts, span)
+        return self.more(rule, place, sensor, interval, facility, span)
+
+    def more(self, rule, place, sensor, interval, facility, span):
         if isinstance(rule, MeanKineticRule):
             numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
             return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
+        if isinstance(rule, JumpRule):
+            numbers = jump.Jumps(rule, interval, facility.delivery, max(rule.unknown.max, 3 * interval))
+            return Watch(rule, place, sensor, jump.decide, numbers, self.knows(rule, span))
         return None
 
     def knows(self, rule, span):
@@ -297,9 +303,13 @@ class Facility:
         series = self.series.get(tag)
         if series is None:
             return
+        stood = next((row[2:] for row in series.rows if row[0] == t), None)
         standing = series.admit(t, v, received)
         series.counts[standing] += 1
+        odd = self.rare.row(tag, t, (v, q), received, standing, stood)
         if standing == "future":
+            for _, _, _, act in sorted(odd, key=lambda part: part[:3]):
+                act()
             return
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing in ("order", "late"):
@@ -314,6 +324,7 @@ class Facility:
             if standing in ("order", "late"):
                 pair.receive(tag, t, v, q, received, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
+        parts += odd
         for watch in self.watches:
             if watch.tag == tag and standing in ("order", "late"):
                 events = watch.now(series, received)

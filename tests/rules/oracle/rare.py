@@ -6,19 +6,23 @@ The engine keeps a bounded memory per subject and moves it on; here nothing is e
 from __future__ import annotations
 
 import json
+import math
+import statistics
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
 from rules.changes import alarm_id
-from rules.rule import CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
-RARE = (CountRule, FollowUpRule, RegisterCheckRule)
+ROWS = (ConflictRule, ClockRule)
+RARE = (CountRule, FollowUpRule, RegisterCheckRule, *ROWS)
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
 
@@ -42,6 +46,16 @@ class Past:
     """Rule -> when the clock decides on it."""
 
 
+@dataclass(frozen=True)
+class RowEvent:
+    """A row of a series that a rule is about; two of one time and value are the same."""
+
+    t: int
+    value: str
+    stream: str = ""
+    type: str = ""
+
+
 @dataclass
 class Alarm:
     start: int
@@ -63,6 +77,25 @@ class Subject:
     def standing(self):
         last = self.alarms[-1] if self.alarms else None
         return last if last is not None and last.end is None and not last.gone else None
+
+
+def heard(rule):
+    """Whether a rule listens to heartbeats."""
+    return isinstance(rule, ClockRule) and rule.check == "offset"
+
+
+def device_time(event):
+    """The time that a heartbeat tells, None where it is none or tells none."""
+    value = event.fields.get("device_time")
+    if (event.stream, event.type) != ("device", "heartbeat") or isinstance(value, bool):
+        return None
+    if isinstance(value, int):
+        return value
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
+    return None if moment is None or moment.tzinfo is None else round(moment.timestamp() * 1000)
 
 
 def text(subject):
@@ -132,7 +165,11 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event) or isinstance(rule, RegisterCheckRule):
+        if not self.fits(rule, event):
+            return None
+        if heard(rule):
+            return None if device_time(event) is None else {"device": event.device or event.source}
+        if isinstance(rule, (RegisterCheckRule, *ROWS)):
             return None
         if isinstance(rule, CountRule):
             name = event.fields.get(rule.by)
@@ -162,12 +199,12 @@ class Rare:
     def occasions(self, rule, subject):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())
         mine = [past for past in self.known(rule, subject) if past.order not in state.closed]
-        if isinstance(rule, CountRule):
+        if isinstance(rule, (CountRule, *ROWS)):
             return self.counted(rule, mine)
         return [past for past in mine if (rule.id, past.order) in self.decided and self.missed(rule, past)]
 
     def counted(self, rule, mine):
-        if rule.n == 1:
+        if isinstance(rule, ROWS) or rule.n == 1:
             return mine
         found = {}
         for i in range(1, len(mine) + 1):  # as it was after each event
@@ -207,6 +244,13 @@ class Rare:
                     fresh = subject and past in self.known(rule, subject) and (rule.id, past.order) not in self.decided
                     if fresh and not self.answered_before_due(rule, past) and past.due[rule.id] <= to:
                         found.append((past.due[rule.id], self.places[rule.id], 3, text(subject), (rule, past)))
+            elif heard(rule):
+                for (rule_id, name), state in self.subjects.items():
+                    alarm = state.standing
+                    if rule_id == rule.id and alarm is not None and not alarm.unknown:
+                        due = self.known(rule, json.loads(name))[-1].received + rule.silent
+                        if due <= to:
+                            found.append((due, self.places[rule.id], 3, name, (rule, name)))
             elif isinstance(rule, RegisterCheckRule):
                 found += [
                     (at, self.places[rule.id], 3, "", (rule, at))
@@ -227,6 +271,11 @@ class Rare:
 
     def decide(self, at, key):
         rule, what = key
+        if heard(rule):
+            alarm = self.subjects[rule.id, what].standing
+            alarm.unknown = True
+            self.say("unknown", rule, json.loads(what), alarm, at, at)
+            return
         if isinstance(rule, RegisterCheckRule):
             self.decided.add((rule.id, what))
             self.check(rule, at)
@@ -253,6 +302,8 @@ class Rare:
                     subject = self.past[-1].about.get(rule.id)
                     if subject is not None:
                         self.settle(rule, subject, t, received)
+                elif heard(rule):
+                    self.beat(rule, self.past[-1])
                 elif isinstance(rule, FollowUpRule):
                     subjects = {text(s): s for p in self.ours(rule) if (s := p.about.get(rule.id)) is not None}
                     for name in sorted(subjects):
@@ -278,14 +329,94 @@ class Rare:
         for (rule_id, name), state in self.subjects.items():
             rule = next((r for r in self.rules if r.id == rule_id), None)
             alarm = state.standing
-            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule):
+            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule):
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
-                done = self.known(rule, subject) if isinstance(rule, CountRule) else self.occasions(rule, subject)
+                done = (
+                    self.known(rule, subject) if isinstance(rule, (CountRule, *ROWS)) else self.occasions(rule, subject)
+                )
                 state.closed |= {past.order for past in done}
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, subject, alarm, received, received)
+
+    # -- heartbeats -------------------------------------------------------------------------------------------------
+    def beat(self, rule, past):
+        """What a heartbeat makes of its device's alarm."""
+        subject = past.about.get(rule.id)
+        if subject is None or past not in self.known(rule, subject):
+            return
+        all_ = [(one.received, device_time(one.event) - one.received) for one in self.known(rule, subject)]
+        newest = [offset for _, offset in all_[-rule.beats :]]
+        median = statistics.median(newest) if len(newest) == rule.beats else None
+        fast = rule.drift is not None and self.drifts(rule, all_)
+        holds = fast or (median is not None and abs(median) > rule.beyond)
+        calm = median is not None and max(abs(offset) for offset in newest) < rule.clear_below and not fast
+        colour = rule.severity.base.rank
+        if rule.worse is not None and median is not None and abs(median) > rule.worse.beyond:
+            colour = rule.worse.severity.rank
+        state = self.subjects[rule.id, text(subject)]
+        alarm, at, received = state.standing, past.t, past.received
+        if alarm is not None and alarm.unknown:
+            alarm.unknown = False
+            self.say("known", rule, subject, alarm, at, received)
+        if alarm is None and holds:
+            self.open(rule, subject, state, received, colour, at, received)
+        elif alarm is not None and calm:
+            alarm.end = max(received, alarm.start)
+            self.say("cleared", rule, subject, alarm, at, received)
+        elif alarm is not None and alarm.colour != colour:
+            alarm.colour = colour
+            self.say("stepped", rule, subject, alarm, at, received)
+
+    def drifts(self, rule, all_):
+        """Whether the line through the first heartbeat of every six hours of a week is too steep."""
+        slot = 6 * HOUR
+        first = {}
+        for received, offset in all_:
+            if received // slot > all_[-1][0] // slot - 28:
+                first.setdefault(received // slot, (received, offset))
+        points = list(first.values())
+        if points[-1][0] - points[0][0] < 126 * HOUR:  # three quarters of a week
+            return False
+        x0 = Fraction(sum(x for x, _ in points), len(points))
+        y0 = Fraction(sum(y for _, y in points), len(points))
+        slope = sum((x - x0) * (y - y0) for x, y in points) / sum((x - x0) ** 2 for x, _ in points)
+        return abs(slope) * 24 * HOUR > rule.drift
+
+    # -- rows -------------------------------------------------------------------------------------------------------
+    def row(self, tag, t, row, received, standing, stood):
+        """What the rules over rows say of one: (place, level, order, act); `row` and `stood` are (value, quality)."""
+        found = []
+        for rule in self.rules:
+            if isinstance(rule, ConflictRule) and standing == "conflict" and self.another(tag, row, stood):
+                found.append(
+                    (self.places[rule.id], 3, 0, lambda rule=rule: self.odd(rule, tag, t, t, row[0], received))
+                )
+            if isinstance(rule, ClockRule) and not heard(rule) and self.odd_time(rule, t, received, standing):
+                start = t if rule.check == "late-evidence" else received
+                act = lambda rule=rule, start=start: self.odd(rule, tag, start, t, row[0], received)  # noqa: E731
+                found.append((self.places[rule.id], 3, 0, act))
+        return found
+
+    def odd_time(self, rule, t, received, standing):
+        if rule.check == "late-evidence":
+            return standing == "stale" and t >= received - rule.behind
+        return t > received + rule.ahead or t < received - rule.behind
+
+    def another(self, tag, row, stood):
+        """Whether the sensor shows two values, both of a quality that is a record's."""
+        if any(math.isnan(v) or q in (1, 5, 8) for v, q in (row, stood)):
+            return False
+        step = next(s.resolution for s in self.facility.sensors if s.tag == tag)
+        if step is None or not all(math.isfinite(v / step) for v, _ in (row, stood)):
+            return True
+        return round(row[0] / step) != round(stood[0] / step)
+
+    def odd(self, rule, tag, start, at, value, received):
+        past = Past(len(self.past), start, received, RowEvent(at, repr(value)), None, {rule.id: {"tag": tag}})
+        self.past.append(past)
+        self.settle(rule, {"tag": tag}, at, received)
 
     def settle(self, rule, subject, at, received):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())

@@ -1,0 +1,153 @@
+"""Rows that rules of plain Python ask about: kinds `conflict` and `clock`. What such a row is, the compiled pass and its counters say.
+
+A row is asked about in its place: what it makes is told between the changes of its neighbours, however rows are batched.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from rules.changes import Leaf, RecordRead, Verdict
+from rules.instants import format_instant
+from rules.layout import ROW_CONFLICT, ROW_FOLDED, ROW_STALE
+from rules.rare.count import bound
+from rules.rare.speak import Now, settle
+from rules.rare.store import MAX_CHECKED, MAX_ROWS, Fact, text_of
+from rules.records import Kind
+from rules.rule import ClockRule, ConflictRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy.typing as npt
+
+    from rules.emission import Emitter
+    from rules.layout import Codes, Floats
+    from rules.plan import Plan
+    from rules.records import Readings
+    from rules.register import Sensor
+    from rules.rule import RowRule
+
+Step: TypeAlias = tuple[int, str, "Callable[[], object]"]
+"""A rule's place in the order of rules, its id, and what it does."""
+
+
+@dataclass(frozen=True, slots=True)
+class OddRow:
+    """A row that a rule asks about: event and receive time (ms), value, batch."""
+
+    sensor: Sensor
+    t: int
+    received: int
+    value: float
+    batch: str
+    fate: int
+    """What became of it (rules/layout.py)."""
+    stood: float
+    """Of a conflict the value that stands, else NaN."""
+
+
+def asked(plan: Plan, rows: int) -> Floats:
+    """Return room for the values that the rows of a batch come again with; none where no rule asks."""
+    return np.empty(rows if plan.odd else 0)
+
+
+def steps(
+    plan: Plan, payload: Readings, index: npt.NDArray[np.int64], folded: Codes, first: Floats, begin: int, stop: int,
+    received: int, emitter: Emitter,
+) -> dict[int, list[Step]]:  # fmt: skip
+    """Return what rules have to say of the rows [begin, stop), by row.
+
+    Args:
+        plan: of the facility.
+        payload: the batch.
+        index: the slot of each row's series, -1 for an unknown tag.
+        folded: what became of each row.
+        first: of a row that is a conflict, the value that stands; NaN where one of both is no record.
+        begin: the first row.
+        stop: behind the last.
+        received: the receive time, ms.
+        emitter: of the record.
+    """
+    found: dict[int, list[Step]] = {}
+    if not plan.odd:
+        return found
+    age = received - payload.time[begin:stop]
+    which = (folded[begin:stop] > ROW_FOLDED) | (age > plan.odd_behind) | (age < -plan.odd_ahead)
+    for row in (begin + np.flatnonzero(which)).tolist():
+        slot = int(index[row])
+        for rank, rule in plan.odd.get(slot, ()):
+            odd = OddRow(
+                plan.sensors[slot], int(payload.time[row]), received, float(payload.value[row]), payload.batch,
+                int(folded[row]), float(first[row]) if folded[row] == ROW_CONFLICT else math.nan,
+            )  # fmt: skip
+            if is_occasion(rule, odd):
+                found.setdefault(row, []).append((rank, rule.id, partial(meet, rule, odd, emitter)))
+    return found
+
+
+def is_occasion(rule: RowRule, odd: OddRow) -> bool:
+    """Say whether a rule means a row."""
+    if isinstance(rule, ConflictRule):
+        conflict = odd.fate == ROW_CONFLICT
+        return conflict and differs(odd.value, odd.stood, odd.sensor.resolution) is Verdict.TRUE
+    age = odd.received - odd.t
+    if rule.check == "late-evidence":
+        return odd.fate == ROW_STALE and age <= rule.behind
+    return age > rule.behind or -age > (rule.ahead or 0)
+
+
+def start_of(rule: RowRule, odd: OddRow) -> int:
+    """Return since when an alarm of a row stands, ms: of times that cannot be, when it came (settled.md)."""
+    return odd.received if isinstance(rule, ClockRule) and rule.check == "event-time" else odd.t
+
+
+def meet(rule: RowRule, odd: OddRow, emitter: Emitter) -> None:
+    """Take a row that is an occasion."""
+    rare = emitter.state.rare
+    subject = text_of({"tag": odd.sensor.tag})
+    case = rare.case(rule.id, subject, MAX_CHECKED)
+    fact = Fact(start_of(rule, odd), odd.received, digest_of(odd.t, odd.value), odd.batch, counts=True)
+    if case is None or case.knows(fact.digest):
+        return
+    rare.cases[rule.id].keep(case, sorted([*case.facts, fact], key=lambda one: (one.t, one.digest)))
+    bound(rule.id, case, emitter, MAX_ROWS)
+    records = [RecordRead(kind=Kind.READINGS, id=odd.batch)]
+    settle(rule, subject, case, [_leaf(rule, odd)], Now(odd.t, odd.received, records), emitter)
+
+
+def _leaf(rule: RowRule, odd: OddRow) -> Leaf:
+    tag, age = odd.sensor.tag, float(odd.received - odd.t)
+    if isinstance(rule, ConflictRule):
+        unit, expr = odd.sensor.unit, f"second value of {tag}"
+        return Leaf(expr=expr, left=odd.value, op="!=", right=odd.stood, unit=unit, verdict=Verdict.TRUE)
+    if rule.check == "late-evidence":
+        when = format_instant(odd.t)
+        return Leaf(expr=f"event time of {tag}", left=when, op="<=", right="horizon", verdict=Verdict.TRUE)
+    if age < 0:
+        expr, ahead = f"time ahead of {tag}", float(rule.ahead or 0)
+        return Leaf(expr=expr, left=-age, op=">", right=ahead, unit="ms", verdict=Verdict.TRUE)
+    return Leaf(expr=f"age of {tag}", left=age, op=">", right=float(rule.behind), unit="ms", verdict=Verdict.TRUE)
+
+
+def differs(value: float, first: float, resolution: float | None) -> Verdict:
+    """Say whether two values differ as the sensor shows them; unknown where one is no record.
+
+    >>> differs(5.04, 5.01, 0.1).value, differs(5.06, 5.01, 0.1).value, differs(5.01, 5.0, None).value
+    ('false', 'true', 'true')
+    """
+    if not (math.isfinite(value) and math.isfinite(first)):
+        return Verdict.UNKNOWN
+    if resolution is not None and math.isfinite(value / resolution) and math.isfinite(first / resolution):
+        return Verdict.TRUE if round(value / resolution) != round(first / resolution) else Verdict.FALSE
+    return Verdict.TRUE if value != first else Verdict.FALSE
+
+
+def digest_of(t: int, value: float) -> str:
+    """Return what tells a row of a series from others: one that is posted again is the same."""
+    return f"{t} {value!r}"

@@ -1,0 +1,138 @@
+"""Kind `clock` by hand, in minutes: times that cannot be, and rows that come too late to be judged."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rules.engine import Engine
+from rules.pack import Bundle
+from rules.soundness import bundle_faults
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, place, sensor, since
+
+if TYPE_CHECKING:
+    from rules.changes import Change
+
+TIMES, LATE = "data-integrity.event-time", "data-integrity.late-evidence"
+DAY = 1440
+MS = 1 / 60_000
+
+
+def told(changes: list[Change], rule: str = TIMES) -> list[tuple[Any, ...]]:
+    return [
+        (c.change.value, place(c.subject), since(c.start), since(c.at), since(c.received), c.late)
+        for c in changes
+        if c.rule == rule
+    ]
+
+
+def log(**measures: Any) -> HandLog:
+    return HandLog().register(-1, sensor(**measures)).rows(3, ("T1", [0, 1, 2], [5, 5, 5]))
+
+
+@pytest.mark.parametrize(("at", "raised"), [(15, False), (15 + MS, True), (5 * DAY, True)])
+def test_more_than_five_minutes_ahead_of_its_receipt(at: float, raised: bool) -> None:
+    """It stands since it came; the row itself is folded by no rule."""
+    found = told(log().rows(10, ("T1", [at], [99])).changes())
+    assert found == ([("raised", "T1", 10, round(at, 5), 10, False)] if raised else [])
+
+
+@pytest.mark.parametrize(("age", "raised"), [(10 * DAY, False), (10 * DAY + MS, True)])
+def test_more_than_ten_days_behind_its_receipt(age: float, raised: bool) -> None:
+    """Also rows that are folded in order: a series that begins with old readings."""
+    hand = HandLog().register(-1, sensor()).rows(age, ("T1", [0], [5]))
+    assert [row[:3] for row in told(hand.changes())] == ([("raised", "T1", round(age, 5))] if raised else [])
+    assert told(hand.changes(), LATE) == []
+
+
+def test_one_batch_raises_it_once_and_a_later_one_does_not_move_its_start() -> None:
+    hand = log().rows(10, ("T1", [20, 21, 22], [5, 5, 5])).rows(11, ("T1", [30], [5]))
+    assert told(hand.changes()) == [("raised", "T1", 10, 20, 10, False)]
+
+
+def test_a_null_and_a_marked_row_have_a_time_too() -> None:
+    for value in ((None, "comms"), (5, "maintenance"), (5, "uncertain")):
+        assert len(told(log().rows(10, ("T1", [20], [value])).changes())) == 1
+
+
+def test_the_evidence_names_the_distance_and_what_is_allowed() -> None:
+    ahead, behind = (
+        next(c for c in hand.changes() if c.rule == TIMES).evidence
+        for hand in (
+            log().rows(10, ("T1", [20], [5])),
+            HandLog().register(-1, sensor()).rows(11 * DAY, ("T1", [0], [5])),
+        )
+    )
+    (leaf,) = ahead.leaves
+    assert (leaf.expr, leaf.left, leaf.op, leaf.right) == ("time ahead of T1", 600_000.0, ">", 300_000.0)
+    (leaf,) = behind.leaves
+    assert (leaf.expr, leaf.left, leaf.right) == ("age of T1", 11 * DAY * 60_000.0, 10 * DAY * 60_000.0)
+    assert [read.kind for read in behind.records] == ["readings", "register"]
+
+
+def test_what_is_folded_and_raises_is_told_by_rule_within_its_row() -> None:
+    """One row, eleven days old, is the second outside: `store-out` and `event-time`, by id."""
+    hand = HandLog().register(-1, sensor()).rows(11 * DAY, ("T1", [0, 1, 2], [9, 9, 9]))
+    rules = {"cold-chain.store-out", TIMES}
+    assert [c.rule for c in hand.changes() if c.rule in rules] == [TIMES, "cold-chain.store-out"]
+
+
+def test_tags_that_nobody_registered_have_no_alarm() -> None:
+    assert told(log().rows(10, ("NOPE", [99], [5])).changes()) == []
+
+
+# -- late evidence -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("at", "raised"), [(180, True), (180 + MS, False)])
+def test_two_hours_behind_the_newest_reading_it_is_too_late(at: float, raised: bool) -> None:
+    hand = HandLog().register(-1, sensor()).rows(300, ("T1", [100, 300], [5, 5])).rows(301, ("T1", [at], [5]))
+    assert [row[:3] for row in told(hand.changes(), LATE)] == ([("raised", "T1", at)] if raised else [])
+
+
+def test_it_begins_with_the_earliest_row_and_is_said_to_be_late() -> None:
+    hand = HandLog().register(-1, sensor()).rows(300, ("T1", [300], [5])).rows(301, ("T1", [100, 90, 110], [5, 5, 5]))
+    assert told(hand.changes(), LATE) == [
+        ("raised", "T1", 100, 100, 301, True), ("amended", "T1", 90, 90, 301, False),
+    ]  # fmt: skip
+
+
+def test_behind_ten_days_it_is_only_the_other_rule() -> None:
+    hand = HandLog().register(-1, sensor()).rows(11 * DAY, ("T1", [11 * DAY], [5]))
+    hand.rows(11 * DAY + 1, ("T1", [DAY + 1 - MS, DAY + 1], [5, 5]))
+    changes = hand.changes()
+    assert [row[2] for row in told(changes, LATE)] == [DAY + 1]
+    assert [row[3] for row in told(changes)] == [round(DAY + 1 - MS, 5)]
+
+
+def test_rows_that_a_register_made_too_old_are_late_evidence_too() -> None:
+    """Another registered limit ends the horizon of the series: what comes behind its newest row is not judged again."""
+    hand = log(limits={"low": 2, "high": 8})
+    hand.register(4, sensor(limits={"low": 2, "high": 7}), version=2).rows(5, ("T1", [1.5], [5]))
+    assert [row[:3] for row in told(hand.changes(), LATE)] == [("raised", "T1", 1.5)]
+
+
+def test_a_day_that_was_stored_is_one_alarm_with_32_rows_kept() -> None:
+    hand = HandLog().register(-1, sensor()).rows(DAY, ("T1", [DAY], [5]))
+    minutes = list(range(1200))
+    hand.rows(DAY + 1, ("T1", minutes, [5.0] * 1200))
+    engine = Engine(BUNDLE)
+    changes = [change for record in hand.records() for change in engine.fold(record)]
+    assert [row[:3] for row in told(changes, LATE)] == [("raised", "T1", 0)]
+    (case,) = engine.state_of(FACILITY).rare.of(LATE).values()
+    assert len(case.facts) == 32
+
+
+@pytest.mark.parametrize(("rule", "members"), [(TIMES, {"ahead": None}), (LATE, {"ahead": 300_000})])
+def test_ahead_belongs_to_event_time_alone(rule: str, members: dict[str, Any]) -> None:
+    own = BUNDLE.rule(rule)
+    assert own is not None
+    assert [f.pointer for f in bundle_faults([own.model_copy(update=members)], [])] == ["/rules/0/ahead"]
+
+
+def test_a_rule_with_its_own_numbers_goes_by_them() -> None:
+    own = BUNDLE.rule(TIMES)
+    assert own is not None
+    strict = own.model_copy(update={"ahead": 60_000, "behind": 2 * 3_600_000})
+    packs = Bundle.of([strict], [])
+    assert [row[3] for row in told(log().rows(10, ("T1", [11, 11 + MS], [5, 5])).changes(bundle=packs))] == [11.00002]
+    assert [row[3] for row in told(log().rows(123.5, ("T1", [3, 4], [5, 5])).changes(bundle=packs))] == [3]
