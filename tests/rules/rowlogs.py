@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rules.engine import Engine
 from rules.pack import Bundle, default_bundle
 from rules.records import Decision, Kind, LogRecord
-from rules.rule import RowRule
+from rules.rule import looks_at_rows
 from tests.rules import logs
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
@@ -24,13 +24,13 @@ OTHERS = {
 def bundle():
     """Return the shipped rules over rows, and one or two of other kinds."""
     whole = default_bundle()
-    own = {rule.id for rule in whole.rules if isinstance(rule, RowRule)}
+    own = {rule.id for rule in whole.rules if looks_at_rows(rule)}
     return whole.only(own | OTHERS)
 
 
 def names(packs: Bundle):
     """Return the ids of its rules over rows."""
-    return tuple(rule.id for rule in packs.rules if isinstance(rule, RowRule))
+    return tuple(rule.id for rule in packs.rules if looks_at_rows(rule))
 
 
 @st.composite

@@ -13,7 +13,7 @@ from monitor.archive import index
 from monitor.archive.archiver import Archiver, ArchiverSettings
 from monitor.archive.chunkfile import HOUR_MS, RawRecord
 from monitor.archive.lease import LeaseHeldError
-from monitor.archive.source import TOPICS, Ends
+from monitor.archive.source import TOPICS, Ends, LogRegrownError
 from monitor.archive.writer import MovedError
 from monitor.commands.archiver import BEHIND, _not_ready
 from monitor.store.desk_tables import OperatorAlarm
@@ -47,6 +47,7 @@ class Source:
         self.places = [(topic, partition) for topic in TOPICS for partition in range(2)]
         self.next = dict.fromkeys(self.places, 0)
         self.coming = {}
+        self.held = {}
         self.more = 0
         self.sought = None
 
@@ -54,6 +55,7 @@ class Source:
         for _ in range(count):
             record = RawRecord(self.next[topic, partition], at, 1, b"BJ-ONE", headers, bytes(size))
             self.coming.setdefault((topic, partition), []).append(record)
+            self.held.setdefault((topic, partition), []).append(record)
             self.next[topic, partition] += 1
 
     def marker(self, partition, topic=LOG):
@@ -71,6 +73,9 @@ class Source:
 
     def seek(self, offsets):
         self.sought = dict(offsets)
+
+    def first_from(self, where, offset, end):
+        return next((record for record in self.held.get(where, []) if offset <= record.offset < end), None)
 
 
 @pytest.fixture
@@ -313,6 +318,9 @@ def test_it_goes_on_where_the_store_says(source, go, worker):
     worker._begin(source)
     assert source.sought == {(LOG, 0): 3, (LOG, 1): 1, (ALARMS, 0): 0, (ALARMS, 1): 0}
     assert worker.waiting is None
+    source.held[LOG, 0].pop()
+    with pytest.raises(LogRegrownError, match="Kafka holds none there now"):
+        worker._begin(source)
 
 
 @pytest.mark.parametrize(
