@@ -602,15 +602,19 @@ def next_due(due: Words, silent: Codes) -> tuple[int, bool]:
 
 @kernel
 def largest_step(a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int) -> int:
-    """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows)."""
+    """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows).
+
+    Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
+    """
     place = slot * 4
     s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
+    edge = w[s + LAST_T] - HORIZON_MS
     largest = 0
     before = low
-    for i in range(w[s + RING_LEN]):
+    for i in range(max(0, w[s + RING_LEN] - a[g + RING_CAP]), w[s + RING_LEN]):
         t = rings[ring.at(r0, room, head, i) + ROW_T]
-        if low < t <= high:
+        if t > edge and low < t <= high:
             largest = max(largest, t - before)
             before = t
     return max(largest, high - before)

@@ -79,3 +79,18 @@ def test_back_fill_takes_back_a_silence_that_a_rule_faster_than_the_register_fou
     assert story(log.changes(), "interval-storage")[-1] == (
         60.2, "retracted", "interval-storage", "T1", "yellow", 30, 60,
     )  # fmt: skip
+
+
+def test_rows_that_a_batch_itself_pushes_out_of_the_horizon_close_no_silence() -> None:
+    times = [140, *range(25, 140, 5), 155, 150, 145]  # 155 leaves 40 and what is newer within two hours
+    wanted = [(30 + 1, "raised", "T1"), (160, "cleared", "T1")]
+
+    def told(*batches: list[int]) -> list[tuple[object, ...]]:
+        log = HandLog().register(-1, sensor(interval="5m")).live("T1", 0, WAVE[:5], every=5)
+        for part in batches:
+            log.rows(160, ("T1", part, [WAVE[minute // 5] for minute in part]))
+        return [s[:2] + s[3:4] for s in story(log.changes(until=161), "gap") if s[1] not in {"stepped"}]
+
+    assert told(times) == wanted
+    assert told(*([time] for time in times)) == wanted
+    assert told(times[:-2], times[-2:]) == wanted
