@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_aside: list[bool] = []
+
 
 @contextmanager
 def much_is_made() -> Iterator[None]:
@@ -25,9 +27,12 @@ def much_is_made() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+        _aside.append(True)
         gc.enable()
 
 
 def given_up() -> None:
-    """Look among everything again: what was made is not needed any more."""
-    gc.unfreeze()
+    """Look among everything again, where `much_is_made` has put something aside: it is not needed any more."""
+    if _aside:
+        _aside.clear()
+        gc.unfreeze()

@@ -172,9 +172,13 @@ def _remains() -> Iterator[None]:
     """Clear away what killed processes leave without a word: coroutines that nobody came to await are part of being killed."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
-        gc.freeze()  # what was there before is not looked through
+        gc.collect()
+        gc.freeze()  # what was there before is not looked through, here or later
+        searching = gc.isenabled()
+        gc.disable()  # nor what is made here, before the end
         try:
             yield
         finally:
             gc.collect()
-            gc.unfreeze()
+            if searching:
+                gc.enable()

@@ -97,7 +97,8 @@ def test_a_published_limit_judges_what_comes_after_and_leaves_what_was_before(ka
         assert "/limits/from/high: 8.0 -> 7.0" in out
         firm.post(*[(9.0, 7.5)] * 3)  # the same values, and 7.5 is outside 2 to 7
         raised = until(lambda: [c for c in of_rule(kafka_settings) if c.subject == {"tag": "T2"}], 60)
-        assert [(c.change, c.version, c.packs) for c in raised] == [("raised", "1.1.0", new)]
+        assert raised[0].change == "raised"  # on a machine that stands still for minutes it may be `unknown` next
+        assert {(c.version, c.packs) for c in raised} == {("1.1.0", new)}
         assert raised[0].start == firm.begin + 60_000 * 7  # nothing that was decided before is decided again
         assert [limit.value for limit in raised[0].evidence.limits if limit.value in {7.0, 8.0}] == [7.0]
         worker.send_signal(signal.SIGKILL)

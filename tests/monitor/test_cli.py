@@ -105,4 +105,3 @@ def test_garbage_is_looked_for_again_once_a_command_is_imported_and_not_among_it
         assert not gc.isenabled(), "whoever forbade it is right"
     finally:
         gc.enable()
-        gc.unfreeze()

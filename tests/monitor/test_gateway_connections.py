@@ -149,7 +149,8 @@ async def test_what_is_no_http_is_told_so_and_nothing_is_logged(caplog):
             answer = await exchange(gateway, b"\x16\x03\x01\x02\x00 hello\r\n\r\n")
             assert (answer.status, answer.json["code"]) == (400, "malformed")
         assert gateway.closed("malformed") == 3
-    assert caplog.text == ""
+    # Another test's client of Kafka may still end in a thread of its own.
+    assert [record for record in caplog.records if not record.name.startswith("kafka.")] == []
 
 
 async def test_requests_sent_far_ahead_close_the_connection():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def _as_before() -> Iterator[None]:
     yield
     gc.enable()
-    gc.unfreeze()
+    gc.freeze()
 
 
 def test_what_is_made_stays_unsearched_until_it_is_given_up() -> None:
@@ -42,10 +42,14 @@ def test_an_error_inside_leaves_the_search_on() -> None:
 
 def test_whoever_has_switched_it_off_finds_it_off() -> None:
     gc.disable()
+    before = gc.get_freeze_count()
     with garbage.much_is_made():
-        pass
+        made = [[i] for i in range(1_000)]
     assert not gc.isenabled()
-    assert gc.get_freeze_count() == 0
+    assert (gc.get_freeze_count(), len(made)) == (before, 1_000)
+    gc.freeze()
+    garbage.given_up()
+    assert gc.get_freeze_count() >= before, "nothing of it was put aside here"
 
 
 def test_a_worker_restores_without_a_search_and_searches_everything_once_it_has_given_up(
@@ -54,6 +58,7 @@ def test_a_worker_restores_without_a_search_and_searches_everything_once_it_has_
     seen: list[tuple[str, bool]] = []
 
     async def scene() -> None:
+        gc.enable()  # a simulation looks for garbage at its end alone
         here = Scene(1)
         await here.add("w1")
         here.feed(20)
