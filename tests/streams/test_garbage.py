@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 def _as_before() -> Iterator[None]:
     yield
     gc.enable()
+    garbage.given_up()
     gc.freeze()
 
 
