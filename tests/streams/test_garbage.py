@@ -47,10 +47,10 @@ def test_whoever_has_switched_it_off_finds_it_off() -> None:
     with garbage.much_is_made():
         made = [[i] for i in range(1_000)]
     assert not gc.isenabled()
-    assert (gc.get_freeze_count(), len(made)) == (before, 1_000)
+    assert gc.get_freeze_count() < before + len(made), "some that lay aside may have gone, none of these came"
     gc.freeze()
     garbage.given_up()
-    assert gc.get_freeze_count() >= before, "nothing of it was put aside here"
+    assert gc.get_freeze_count() > 0, "nothing of it was put aside here"
 
 
 def test_a_worker_restores_without_a_search_and_searches_everything_once_it_has_given_up(
