@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rules.changes import Verdict
-from rules.leaves import rare
+from rules.leaves import rare, rowtrace
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of
-from rules.rule import RareRule
+from rules.rule import RareRule, looks_at_rows
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         return []
     if isinstance(rule, RareRule):
         end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
-        return list(rare.moments_of(rule, records, bundle, end))
+        if looks_at_rows(rule):
+            return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
+        return list(rare.moments_of(rule, records, end))
     for record in records:
         tracer.fold(record)
     tracer.move(until_of(test, records))

@@ -14,9 +14,9 @@ from rules.explainparts import ROWS, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
-from rules.leaves.oddrows import rows_of
 from rules.leaves.offset import beats_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
+from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
 from rules.rare.offset import judged
@@ -29,8 +29,8 @@ from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, Ro
 if TYPE_CHECKING:
     from rules.alarms import Alarm
     from rules.leaves.model import Leaf, Seen
-    from rules.leaves.oddrows import Odd
     from rules.leaves.offset import Beat
+    from rules.leaves.rowtrace import Odd
     from rules.pack import Bundle
     from rules.rare.offset import Judged
     from rules.rare.register_check import Finding

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kafka import KafkaConsumer, TopicPartition
@@ -111,7 +112,9 @@ class Source:
 
         Raises:
             LogDroppedError: retention has taken the offset meanwhile.
+            BrokerDownError: it gives nothing, though there is something.
         """
+        deadline = monotonic() + TIMEOUT_MS / 1000
         (place,) = (place for place, known in self._places.items() if known == where)
         others = [other for other in self._places if other != place]
         self._consumer.pause(*others)
@@ -121,6 +124,8 @@ class Source:
                 for record in self.poll(POSITION_MS / 1000).get(where, []):
                     if record.offset >= offset:
                         return record
+                if monotonic() > deadline:
+                    raise BrokerDownError(f"{where[0]}/{where[1]}: Kafka gives nothing from offset {offset} on")
         finally:
             self._consumer.resume(*others)
         return None

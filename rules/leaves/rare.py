@@ -21,7 +21,6 @@ from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, Ro
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from rules.pack import Bundle
     from rules.rare.register_check import Finding
     from rules.rareparts import EventMatch
     from rules.records import Event, LogRecord
@@ -93,19 +92,17 @@ def come(log: Iterable[LogRecord]) -> list[tuple[Come, Facility]]:
     return found
 
 
-def moments_of(rule: RareRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
-    """Return what the leaves were at every record of one facility, and at `end` (log time, ms)."""
+def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+    """Return what the leaves were at every record of one facility, and at `end` (log time, ms); rows: `rules.leaves.rowtrace`."""
     if isinstance(rule, RegisterCheckRule):
         yield from _registers(rule, log, end)
         return
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
         return
-    if isinstance(rule, RowRule):
-        yield from (odd.moment for odd in oddrows.rows_of(rule, log, bundle))
-        return
-    for _, moment in told_of(rule, come(log), end):
-        yield moment
+    if isinstance(rule, CountRule | FollowUpRule):
+        for _, moment in told_of(rule, come(log), end):
+            yield moment
 
 
 def told_of(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import re
 import subprocess
 import sys
@@ -27,6 +28,33 @@ def test_imports_go_one_way_and_rules_is_pure():
     tool = Path(sys.executable).with_name("lint-imports")
     done = subprocess.run([str(tool), "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout
+
+
+def modules_named(node):
+    """Modules that an import names, or may name: `from a import b` may mean the module a.b."""
+    if isinstance(node, ast.Import):
+        return {name.name for name in node.names}
+    return {node.module or ""} | {f"{node.module}.{name.name}" for name in node.names}
+
+
+def test_any_module_may_be_the_first_that_is_imported():
+    """No two files import one another at their top, be it by way of others: else it depends on who comes first."""
+    names = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in SOURCES if path.stem != "__init__"
+    }
+    graph = {
+        module: {
+            name
+            for node in ast.parse(path.read_text(encoding="utf-8")).body
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in modules_named(node) & names.keys()
+        }
+        for module, path in names.items()
+    }
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
 
 
 def test_no_file_is_too_long_without_a_reason():

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from rules.changes import Verdict
 from rules.engine import Engine
 from rules.leaves.watch import leaves_of
-from rules.records import Tick
 from tests.examples import examples
 from tests.rules import jumplogs, logs
 from tests.rules.leaves.test_leaves_agree import compare, said
 from tests.rules.oracle.fold import fold
+from tests.rules.restarts import restarted
 from tests.rules.test_engine_properties import END, plain, proved, without_records
 from tests.rules.test_sums_properties import split
 
@@ -81,16 +81,7 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
     log = logs.records(entity, entries)
     cut = data.draw(st.integers(1, len(log)))
     until = max(r.received for r in log) + END
-    first = Engine(BUNDLE)
-    changes = run(log[:cut], engine=first)
-    snapshot, marker = first.snapshot(0, entity.id), first.partition_state(0)
-    second = Engine(BUNDLE)
-    second.restore_partition(0, marker)
-    second.restore(0, entity.id, snapshot)
-    assert second.snapshot(0, entity.id) == snapshot
-    repeated = [record for record in log[1:cut] if not isinstance(record.payload, Tick)]
-    assert run(repeated, engine=second) == []
-    assert changes + run(log[cut:], until, engine=second) == run(log, until)
+    restarted(BUNDLE, entity.id, log, cut, until)
 
 
 @given(jumplogs.leaps())

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from rules.changes import Verdict
 from rules.engine import Engine
 from rules.explain import explain
-from rules.leaves.oddrows import rows_of
+from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import leaves_of
-from rules.records import Tick
 from tests.examples import examples
 from tests.rules import logs, rowlogs
 from tests.rules.oracle.fold import fold
+from tests.rules.restarts import restarted
 from tests.rules.test_engine_properties import END, plain, proved, without_records
 from tests.rules.test_sums_properties import split
 
@@ -86,19 +86,7 @@ def test_splitting_batches_of_one_instant_changes_nothing(drawn, random):
 def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
     entity, log = drawn
     cut = data.draw(st.integers(1, len(log)))
-    whole = Engine(BUNDLE)
-    wanted = run(log, until_of(log), whole)
-    first = Engine(BUNDLE)
-    changes = run(log[:cut], engine=first)
-    snapshot, marker = first.snapshot(0, entity.id), first.partition_state(0)
-    second = Engine(BUNDLE)
-    second.restore_partition(0, marker)
-    second.restore(0, entity.id, snapshot)
-    assert second.snapshot(0, entity.id) == snapshot
-    repeated = [record for record in log[1:cut] if not isinstance(record.payload, Tick)]
-    assert run(repeated, engine=second) == []
-    assert changes + run(log[cut:], until_of(log), engine=second) == wanted
-    assert second.snapshot(0, entity.id) == whole.snapshot(0, entity.id)
+    restarted(BUNDLE, entity.id, log, cut, until_of(log))
 
 
 @given(rowlogs.closed(BUNDLE))

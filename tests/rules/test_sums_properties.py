@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from rules.engine import Engine
-from rules.records import LogRecord, Readings, Tick
+from rules.records import LogRecord, Readings
 from tests.examples import examples
 from tests.rules import logs, sums
 from tests.rules.oracle.fold import fold
+from tests.rules.restarts import restarted
 from tests.rules.test_engine_properties import plain, without_records
 
 pytestmark = pytest.mark.long
@@ -131,16 +132,7 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(strategy):
         log = logs.records(entity, entries)
         cut = data.draw(st.integers(1, len(log)))
         until = max(r.received for r in log) + END
-        first = Engine(BUNDLE)
-        changes = run(log[:cut], engine=first)
-        snapshot, marker = first.snapshot(0, entity.id), first.partition_state(0)
-        second = Engine(BUNDLE)
-        second.restore_partition(0, marker)
-        second.restore(0, entity.id, snapshot)
-        assert second.snapshot(0, entity.id) == snapshot
-        repeated = [record for record in log[1:cut] if not isinstance(record.payload, Tick)]
-        assert run(repeated, engine=second) == []
-        assert changes + run(log[cut:], until, engine=second) == run(log, until)
+        restarted(BUNDLE, entity.id, log, cut, until)
 
     changes_nothing()
 
