@@ -43,20 +43,18 @@ class Fields:
     def __init__(self, text: str) -> None:
         """Read `name`, `name*size`, `name:real`, each with `=blank` behind it if it is not 0."""
         self.all: tuple[Field, ...] = ()
+        self.words = 0
+        """How many words a block takes."""
         for word in text.split():
             body, _, blank = word.partition("=")
             body, _, real = body.partition(":")
             name, _, size = body.partition("*")
             self.all += (Field(name, self.words, int(size or 1), real == "real", _BLANKS[blank]),)
+            self.words += int(size or 1)
         self._named = {field.name: field for field in self.all}
         self._blank = np.zeros(self.words, np.int64)
         for field in self.all:
             self._part(self._blank, field)[:] = field.blank
-
-    @property
-    def words(self) -> int:
-        """Return how many words a block takes."""
-        return self.all[-1].start + self.all[-1].size if self.all else 0
 
     @property
     def starts(self) -> tuple[int, ...]:

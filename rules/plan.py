@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
     from rules.rule import RowRule
+    from rules.watching import Use, Watched
 
 Key = TypeVar("Key")
 REMEMBERED_ROWS = 1_024
@@ -230,6 +231,30 @@ class _Pool:
         return self._known[key]
 
 
+@dataclass(frozen=True, slots=True)
+class _Sorted:
+    """What sensors of one sort have in common in one plan."""
+
+    uses: list[tuple[Use, int, int, int]]
+    """Each with the place of its parameters, of its block within the series' state, and within its tails (NONE: not there)."""
+    program: int
+    """The place of the program with its calls."""
+
+
+def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
+    calls: list[int] = []
+    uses: list[tuple[Use, int, int, int]] = []
+    inside, behind = layout.SERIES.words, 0
+    for use in watched.uses:
+        spec = KINDS[use.kind]
+        at = pool.place(use.params, use.key)
+        calls += [use.kind, at, inside, behind]
+        uses.append((use, at, inside, behind if spec.again else NONE))
+        inside += spec.state.words
+        behind += spec.state.words if spec.again else 0
+    return _Sorted(uses, pool.place(np.concatenate([watched.program, np.array(calls, np.int64)])))
+
+
 def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
     plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
@@ -243,33 +268,31 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     tails: list[Words] = []
     where: list[int] = []
     state = tail = rings = 0
+    sorts: dict[int, _Sorted] = {}
     for slot, sensor in enumerate(plan.sensors):
         watched = registered.watched(sensor, received_ms)
-        where += [state, tail, rings, 0]
+        alike = sorts.get(id(watched))
+        if alike is None:
+            alike = sorts[id(watched)] = _sorted(watched, pool)
+        where += [state, tail, rings, alike.program]
         if watched.odd:
             plan.odd[slot] = watched.odd
         blocks.append(watched.blank_state)
         tails.append(watched.blank_tails)
-        calls: list[int] = []
-        inside, behind = layout.SERIES.words, 0
         made: list[Instance] = []
-        own = (slot, sensor.tag, sensor.area, sensor.unit, sensor.quantity)
-        for call, use in enumerate(watched.uses):
-            spec = KINDS[use.kind]
-            at = pool.place(use.params, use.key)
-            calls += [use.kind, at, inside, behind]
-            tail_at = tail + behind if spec.again else NONE
+        tag, area, unit, quantity = sensor.tag, sensor.area, sensor.unit, sensor.quantity
+        for call, (use, at, inside, behind) in enumerate(alike.uses):
+            kind, x = use.kind, state + inside
             placed = Instance(
-                use.kind, use.rule, use.rank, *own, use.low, use.high, use.limits, call, at, state + inside, tail_at
-            )
+                kind, use.rule, use.rank, slot, tag, area, unit, quantity, use.low, use.high, use.limits, call, at, x,
+                NONE if behind == NONE else tail + behind,
+            )  # fmt: skip
             made.append(placed)
-            plan.by_kind[placed.kind].append(placed)
-            plan.by_state[placed.state] = placed
-            inside += spec.state.words
-            behind += spec.state.words if spec.again else 0
+            plan.by_kind[kind].append(placed)
+            plan.by_state[x] = placed
         plan.by_slot.append(made)
-        where[-1] = pool.place(np.concatenate([watched.program, np.array(calls, np.int64)]))
-        state, tail, rings = state + inside, tail + behind, rings + watched.ring_room * layout.ROW_WORDS
+        state, tail = state + watched.blank_state.size, tail + watched.blank_tails.size
+        rings += watched.ring_room * layout.ROW_WORDS
     active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
     _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
     plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))

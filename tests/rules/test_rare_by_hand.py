@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
 from unittest.mock import patch
 
 import msgspec
@@ -15,7 +14,7 @@ from rules.pack import Bundle
 from rules.rare import count, store
 from rules.rare.store import MAX_PARTNERS, MAX_RUNS, Heard, Rare
 from rules.rule import RareRule
-from rules.snapshot import SnapshotError
+from rules.snapshot import SnapshotError, unpacked
 from tests.rules import rarelogs
 from tests.rules.byhand import BUNDLE, FACILITY, MINUTE, HandLog, ms, sensor, since
 from tests.rules.test_snapshot import body_of, packed
@@ -287,7 +286,7 @@ def test_packs_without_such_rules_leave_nothing_of_events_in_counters_or_snapsho
         engine, changes = engine_of(log, series)
         assert [c for c in changes if c.rule == DISABLED] == []
         assert not set(store.COUNTERS) & set(engine.counters(0, FACILITY))
-        bodies.append(msgspec.msgpack.decode(zlib.decompress(engine.snapshot(0, FACILITY)[36:])))
+        bodies.append(msgspec.msgpack.decode(unpacked(engine.snapshot(0, FACILITY))))
     assert "rare" not in bodies[1]
     assert {name for name in bodies[0] if bodies[0][name] != bodies[1][name]} == {"position"}
 

@@ -6,11 +6,12 @@ import base64
 import hashlib
 import tracemalloc
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
 import pytest
+import zstandard
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -20,10 +21,13 @@ from rules.kinds import gap
 from rules.migrate import FORMAT, MigrationError, describe, migrated, recast
 from rules.pack import default_bundle
 from rules.records import SEMANTICS, Kind, LogRecord, StateRecord, Tick
-from rules.snapshot import SnapshotError, open_snapshot, sealed
+from rules.snapshot import SnapshotError, open_snapshot, sealed, unpacked
 from rules.stored import LAYOUTS
 from tests.examples import examples
 from tests.rules import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 BUNDLE = default_bundle()
 ENTITY = logs.facility([("T0", "A1", 60), ("T1", "A2", 300)])
@@ -42,16 +46,19 @@ STATE = engine_with_state()
 BYTES = STATE.snapshot(0, ENTITY.id)
 
 
+ZSTD, ZLIB = b"OFS2", b"OFS1"
+
+
 def packed(body: Any) -> bytes:
-    return framed(zlib.compress(msgspec.msgpack.encode(body)))
+    return framed(zstandard.compress(msgspec.msgpack.encode(body)))
 
 
-def framed(squeezed: bytes) -> bytes:
-    return b"OFS1" + hashlib.sha256(squeezed).digest() + squeezed
+def framed(squeezed: bytes, magic: bytes = ZSTD) -> bytes:
+    return magic + hashlib.sha256(squeezed).digest() + squeezed
 
 
 def body_of(data: bytes = BYTES) -> dict[str, Any]:
-    return dict(msgspec.msgpack.decode(zlib.decompress(data[36:])))
+    return dict(msgspec.msgpack.decode(unpacked(data)))
 
 
 def restored(data: bytes) -> Engine:
@@ -112,6 +119,31 @@ def test_a_snapshot_that_is_cut_off_is_seen(length: int) -> None:
         restored(framed(BYTES[36 : max(36, length)]))
 
 
+OLDER = framed(zlib.compress(unpacked(BYTES), 1), ZLIB)
+"""The same snapshot as it was packed before."""
+
+
+def test_a_snapshot_that_zlib_packed_is_read_and_written_anew_by_zstd() -> None:
+    assert OLDER[:4] != BYTES[:4] == ZSTD
+    assert restored(OLDER).snapshot(0, ENTITY.id) == BYTES
+
+
+@QUICK
+@given(st.integers(36, len(OLDER) - 1))
+def test_of_what_zlib_packed_a_cut_is_seen_too(length: int) -> None:
+    with pytest.raises(SnapshotError):
+        restored(framed(OLDER[36:length], ZLIB))
+
+
+@pytest.mark.parametrize(
+    ("squeezed", "magic"),
+    [(BYTES[36:], ZLIB), (OLDER[36:], ZSTD), (OLDER[36:] + b"x", ZLIB), (BYTES[36:], b"OFS0"), (BYTES[36:], b"OFS3")],
+)
+def test_what_another_packer_made_or_goes_on_behind_its_end_is_refused(squeezed: bytes, magic: bytes) -> None:
+    with pytest.raises(SnapshotError):
+        restored(framed(squeezed, magic))
+
+
 def changed(**members: Any) -> bytes:
     return packed(body_of() | members)
 
@@ -122,9 +154,9 @@ def changed(**members: Any) -> bytes:
         packed([]),
         packed("no body"),
         packed({"format": "3"}),
-        framed(b"not zlib"),
-        framed(zlib.compress(b"\xc1")),
-        framed(zlib.compress(msgspec.msgpack.encode(body_of())) + b"x"),
+        framed(b"not zstd"),
+        framed(zstandard.compress(b"\xc1")),
+        framed(zstandard.compress(msgspec.msgpack.encode(body_of())) + b"x"),
         changed(format=FORMAT + 1),
         changed(format=1),
         changed(facility="ELSE-0001"),
@@ -151,14 +183,37 @@ def test_whole_bytes_with_a_wrong_content_are_refused_and_change_nothing(data: b
     assert engine.snapshot(0, ENTITY.id) == BYTES
 
 
-def test_a_bomb_takes_no_more_memory_than_a_snapshot_may(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshot, "MAX_BODY_BYTES", 1 << 20)
+def zlib_bomb() -> bytes:
     squeezer = zlib.compressobj(9)
-    bomb = b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(256)) + squeezer.flush()
+    return framed(b"".join(squeezer.compress(bytes(1 << 20)) for _ in range(256)) + squeezer.flush(), ZLIB)
+
+
+def zstd_bomb(told: bytes) -> bytes:
+    """Return a frame of 256 MiB whose header says another size, or none."""
+    frame = zstandard.compress(bytes(256 << 20))
+    at, said = frame.index((256 << 20).to_bytes(4, "little")), (256 << 20).to_bytes(4, "little")
+    return framed(frame[:at] + told + frame[at + len(said) :])
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        zlib_bomb,
+        lambda: zstd_bomb((256 << 20).to_bytes(4, "little")),
+        lambda: zstd_bomb((1 << 19).to_bytes(4, "little")),
+        lambda: framed(zstandard.ZstdCompressor(write_content_size=False).compress(bytes(256 << 20))),
+    ],
+    ids=["zlib", "zstd", "a false size", "no size"],
+)
+def test_a_bomb_takes_no_more_memory_than_a_snapshot_may(
+    monkeypatch: pytest.MonkeyPatch, bomb: Callable[[], bytes]
+) -> None:
+    monkeypatch.setattr(snapshot, "MAX_BODY_BYTES", 1 << 20)
+    data = bomb()
     tracemalloc.start()
     try:
-        with pytest.raises(SnapshotError, match="unpacks to more than"):
-            open_snapshot(framed(bomb))
+        with pytest.raises(SnapshotError, match=r"unpacks to more than|cannot be read"):
+            open_snapshot(data)
         assert tracemalloc.get_traced_memory()[1] < 8 << 20
     finally:
         tracemalloc.stop()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ from rules.errors import ContractError
 from rules.fitting import change_bytes, fit
 from rules.migrate import _ARRAYS_2, _KINDS_2, _LAYOUTS_2
 from rules.pack import Bundle, default_bundle
-from rules.snapshot import Body, open_snapshot
+from rules.snapshot import Body, open_snapshot, unpacked
 from streams.checkpoint import Origin, StateRows, decode_marker
 from streams.jsonlines import parse_line
 from streams.refold import Known, Refold
@@ -74,9 +73,7 @@ def old_bodies(version: int) -> dict[str, dict[str, Any]]:
     state = StateRows(0)
     for row in rows_of(version):
         state.add(*row)
-    return {
-        name: msgspec.msgpack.decode(zlib.decompress(state.snapshot(name)[36:])) for name in ("OLD-0001", "OLD-0002")
-    }
+    return {name: msgspec.msgpack.decode(unpacked(state.snapshot(name))) for name in ("OLD-0001", "OLD-0002")}
 
 
 SAME = ("facility", "version", "clock", "seq", "position", "packs", "register", "adopted", "registered", "left",
@@ -86,7 +83,7 @@ SAME = ("facility", "version", "clock", "seq", "position", "packs", "register", 
 @pytest.mark.parametrize("version", FORMATS)
 def test_the_golden_rows_are_what_they_are_called(version: int) -> None:
     (value,) = [value for key, value, _ in rows_of(version) if key == b"OLD-0001"]
-    assert msgspec.msgpack.decode(zlib.decompress(value[36:]))["format"] == version
+    assert msgspec.msgpack.decode(unpacked(value))["format"] == version
     assert open_snapshot(value)[1], "it was migrated"
 
 
