@@ -39,8 +39,8 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # Brokers of tests live for seconds: what the second compiler makes of them is not worth its time.
 os.environ.setdefault(jvm.VARIABLE, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-INNER_LOOP = 30
-"""Examples of a property in `make check`, in percent of those that `make test` and `make test-full` try."""
+INNER_LOOP, USUAL = 25, 50
+"""Examples of a property in `make check` and in `make test`, in percent of those that `make test-full` tries."""
 
 _numbers = itertools.count(1)
 
@@ -55,8 +55,14 @@ LONG = (
     "tests/streams/test_worker.py::test_a_wrong_setting", "tests/streams/test_quarantine.py::test_released_from_quarantine",
     "tests/monitor/test_gateway_standing.py::test_the_process_ends", "tests/monitor/desk/test_admission.py::test_a_taken_port",
     "tests/contracts/test_kafka_python_clients", "tests/monitor/test_gateway_lane", "tests/e2e/test_quarantine_archive",
+    "tests/rules/test_jump_properties.py::test_the_random_logs", "tests/rules/test_rows_properties.py::test_the_random_logs",
+    "tests/rules/test_jump_properties.py::test_an_alarm_stands", "tests/rules/leaves/test_leaves_agree",
+    "tests/rules/test_coverage.py::test_the_shipped_packs", "tests/rules/test_coverage.py::test_every_test_of_the_shipped",
+    "tests/streams/test_rule_failures.py::test_what_is_published", "tests/streams/test_garbage.py::test_a_worker",
+    "tests/rules/test_conflict_by_hand.py::test_a_facility_may_have", "tests/rules/test_watching.py::test_what_was_found",
+    "tests/rules/test_failing_by_hand.py::test_a_rule_that_fails_again", "tests/monitor/packs/test_seen_by_others",
 )  # fmt: skip
-"""Suites that start processes or fold hours: no part of the inner loop."""
+"""Suites that start processes, fold hours or take a second of CPU and more a test: no part of the inner loop."""
 
 
 ONE_DATABASE = {
@@ -93,10 +99,12 @@ def _other_language(item: pytest.Item, parameters: dict[str, object]) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Let properties take fewer examples where long tests are left out: in the inner loop alone (tests/examples.py)."""
-    if "not long" in config.option.markexpr:
-        settings.register_profile("inner", settings.default, max_examples=INNER_LOOP)
-        settings.load_profile("inner")
+    """Let properties take fewer examples where slow suites are left out, and fewer yet in the inner loop (tests/examples.py)."""
+    asked = config.option.markexpr
+    share = INNER_LOOP if "not long" in asked else USUAL if "not slow" in asked else None
+    if share is not None:
+        settings.register_profile("fewer", settings.default, max_examples=share)
+        settings.load_profile("fewer")
 
 
 _keepers: list[BrokerKeeper] = []

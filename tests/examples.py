@@ -1,11 +1,11 @@
-"""How many examples a property takes: all in `make test`, a share in the inner loop (tests/conftest.py)."""
+"""How many examples a property takes: all in `make test-full`, a share in `make test` and in the inner loop (tests/conftest.py)."""
 
 from __future__ import annotations
 
 from hypothesis import settings
 
 WHOLE = 100
-"""Hypothesis' own number, of which the inner loop's profile takes its share."""
+"""Hypothesis' own number, of which the profiles take their shares."""
 
 
 def examples(number: int) -> int:

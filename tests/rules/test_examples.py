@@ -1,4 +1,4 @@
-"""The inner loop takes a share of the examples of each property, every other run takes all."""
+"""`make test` takes a share of the examples of each property, the inner loop a smaller one, every other run takes all."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.conftest import INNER_LOOP, pytest_configure
+from tests.conftest import INNER_LOOP, USUAL, pytest_configure
 from tests.examples import examples
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ class Asked:
 @pytest.mark.usefixtures("profile")
 @pytest.mark.parametrize(
     ("markexpr", "share"),
-    [("", 100), ("slow", 100), ("long", 100), ("not slow", 100), ("not slow and not kafka and not long", INNER_LOOP)],
+    [("", 100), ("slow", 100), ("long", 100), ("not slow", USUAL), ("not slow and not kafka and not long", INNER_LOOP)],
 )
-def test_only_the_inner_loop_takes_fewer(markexpr: str, share: int) -> None:
+def test_only_what_leaves_out_slow_suites_takes_fewer(markexpr: str, share: int) -> None:
     pytest_configure(Asked(markexpr))  # type: ignore[arg-type]  # all that is asked of a configuration
     assert (examples(100), examples(1)) == (share, 1)
     assert examples(3000) == 30 * share
