@@ -12,6 +12,7 @@ from rules.kept import INPUTS, Kept
 from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
 from rules.kinds.table import KINDS
 from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE
+from rules.ring import behind
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
 
@@ -96,8 +97,12 @@ def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: in
     for name in CARRIED:
         state.put(name, slot, before.of_series(name, old_slot))
     rows = ring_rows(before.plan, before.words, before.rings, old_slot)
-    edge = max(before.of_series("gone_t", old_slot), before.of_series("last_t", old_slot) - layout.HORIZON_MS)
-    inside = min(int((rows[:, layout.ROW_T] > edge).sum()), before.plan.number(old_slot, "ring_cap"))
+    times, gone = rows[:, layout.ROW_T], before.of_series("gone_t", old_slot)
+    left = max(behind(times, layout.REACH * before.plan.number(old_slot, "interval")), int((times <= gone).sum()))
+    inside = min(len(rows) - left, before.plan.number(old_slot, "ring_cap"))
+    if inside < len(rows):
+        # What has left by the old numbers does not come back by new ones.
+        state.put("gone_t", slot, max(gone, int(times[len(rows) - inside - 1])))
     if not same or inside > state.planned.number(slot, "ring_cap"):
         # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
         _give_up_ring(state, slot)

@@ -6,14 +6,16 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rules.layout import HORIZON_MS
+import numpy as np
+
+from rules.layout import REACH
 from rules.leaves import limit
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.model import TWO, Leaf, Row, both
 from rules.pairs import bounds_of_pair
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.register import Span
-from rules.ring import capacity
+from rules.ring import behind, capacity
 from rules.tablerow import as_on
 from rules.wording import sign
 
@@ -105,12 +107,13 @@ class PairRows:
         ):
             self.trimmed = moment
             seen = [sorted((r for r in rows if r.received <= moment), key=lambda r: r.t) for rows in self.inputs]
-            newest = max(rows[-1].t for rows in seen if rows)
-            edge = max(self.floor, newest - HORIZON_MS)
+            times = np.array(sorted({row.t for rows in seen for row in rows if row.t > self.floor}), np.int64)
+            left = behind(times, REACH * numbers.limits.interval)
+            edge = int(times[left - 1]) if left else self.floor
             for rows, most in zip(seen, numbers.kept, strict=False):
                 inside = [row for row in rows if row.t > edge][-most:]
-                left = [row.t for row in rows if not inside or row.t < inside[0].t]
-                self.floor = max([self.floor, *left])
+                gone = [row.t for row in rows if not inside or row.t < inside[0].t]
+                self.floor = max([self.floor, *gone])
 
     def instants(self, numbers: PairNumbers, before: int) -> list[Row]:
         """Return the instants of the rows received before `before` (log time, ms): event time, difference or NaN."""

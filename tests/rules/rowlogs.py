@@ -47,10 +47,10 @@ def entries(draw):
     head = dict.fromkeys(tags, now)
     for _ in range(draw(st.integers(3, 14))):
         tag = random.choice(tags)
-        kind = random.choice(["live", "live", "live", "again", "again", "old", "ahead", "late", "wait"])
+        kind = random.choice(["live", "live", "live", "again", "again", "old", "ahead", "late", "wait", "dense"])
         rows = []
-        if kind == "live":
-            for _ in range(random.choice([1, 2, 5, 20])):
+        if kind in ("live", "dense"):  # behind two dense hours older rows are stale
+            for _ in range(2 * HOUR // (interval * 1_000) + 2 if kind == "dense" else random.choice([1, 2, 5, 20])):
                 head[tag] += interval * 1_000 * random.choice([1, 1, 1, 2])
                 rows.append(
                     logs.Row(tag, head[tag], random.choice([5.0, 5.1, 7.6]), random.choice([0] * 6 + [1, 3, 6]))
