@@ -410,7 +410,7 @@ class Engine:
         room = self._room
         room.quiet(len(plan.sensors))
         while begin < total:
-            stopped, why, n, lates = kernels.fold_rows(
+            stopped, why, n, late_rows = kernels.fold_rows(
                 begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
                 plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
                 state.rings, state.ring_floats, state.due, state.silent,
@@ -420,7 +420,7 @@ class Engine:
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
                 continue
-            if lates:
+            if late_rows:
                 calmly = np.flatnonzero(folded == layout.ROW_LATE)
                 folded[calmly] = layout.ROW_FOLDED
                 were_late.extend(calmly.tolist())

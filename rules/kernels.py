@@ -424,7 +424,7 @@ def fold_rows(
     what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
     `seen` (values), `known`, `forgiven` and `behind` are room for a run of rows.
     """
-    n = lates = 0
+    n = late_rows = 0
     row = begin
     total = time.shape[0]
     at, times, receipts, batches = run[0], run[1], run[2], run[3]
@@ -445,7 +445,7 @@ def fold_rows(
         if calls > 0:
             most = min(most, (out.shape[0] - n) // (PER_ROW * calls))
         if most == 0:
-            return row, FULL, n, lates
+            return row, FULL, n, late_rows
         # What the run means for the series.
         room = a[g + RING_ROOM]
         last = w[s + LAST_T]
@@ -585,7 +585,7 @@ def fold_rows(
             silent[slot] = 0 if quiet else 1
         if late:
             if n > 0 or calm[slot] == 0 or not holes[slot, HOLE_LOW] < time[row] < holes[slot, HOLE_HIGH]:
-                return row, STOPPED, n, lates
+                return row, STOPPED, n, late_rows
             if not insert_late(
                 a, af, places, slot, w, tails, tail_values, rings, values, time[row], batch, value[row], int(quality[row]), scratch
             ):  # fmt: skip
@@ -601,12 +601,12 @@ def fold_rows(
                 allowed >= 0
                 and largest_step(a, places, slot, w, rings, holes[slot, HOLE_BEGIN], holes[slot, HOLE_END]) <= allowed
             ):
-                return row, PLACED, n, lates
+                return row, PLACED, n, late_rows
             refresh(a, places, slot, w, due, silent)
             folded[row] = ROW_LATE
-            lates += 1
+            late_rows += 1
             row += 1
-    return total, DONE, n, lates
+    return total, DONE, n, late_rows
 
 
 @kernel
