@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from rules.pairs import Pair
     from rules.register import Sensor
     from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+    from rules.scale import Step
 
 DAY_MS = 86_400_000
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
@@ -44,16 +45,22 @@ def limit_param(rule: LimitRule, low: float, high: float, interval: int, deliver
     return limit.PARAMS.block(_limit_values(rule, low, high, interval, delivery))
 
 
-def difference_param(rule: DifferenceRule, pair: Pair, low: float, high: float, delivery: int) -> Words:
+def difference_param(
+    rule: DifferenceRule, pair: Pair, low: float, high: float, delivery: int, scale: tuple[Step, ...] = ()
+) -> Words:
     """Return the parameters of a pair."""
     intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
     slower = max(intervals)
     kept = [ring.capacity(interval) for interval in intervals]
+    columns = {
+        "from": [step.begin for step in scale], "below": [step.below for step in scale], "high": [step.high for step in scale],
+    }  # fmt: skip
     return difference.PARAMS.block(
         _limit_values(rule, low, high, slower, delivery)
         | {
             "max_age": int(rule.max_age_intervals * slower), "sign": pair.sign, "inputs": len(kept),
-            "kept": [*kept, *[0] * (2 - len(kept))],
+            "kept": [*kept, *[0] * (2 - len(kept))], "scale": len(scale),
+            **{f"scale_{name}": [*column, *[0.0] * (difference.ROWS - len(scale))] for name, column in columns.items()},
         }
     )  # fmt: skip
 

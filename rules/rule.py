@@ -358,8 +358,9 @@ class DifferenceRule(RuleBase):
     """The difference of two values (kind `difference`): pressure pairs, and sensors that measure the same."""
 
     kind: Literal["difference"]
-    pairs: Literal["cascades", "redundant"]
-    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area."""
+    pairs: Literal["cascades", "redundant", "by-temperature"]
+    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area; `by-temperature`: a sensor and
+    the first temperature of its area, by tag: how far it is above the row of the table that is for that temperature (`at`)."""
     limits: PairLimits
     when: OpenWhen = OpenWhen()
     clear: ClearWhen = ClearWhen()

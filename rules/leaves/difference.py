@@ -16,6 +16,7 @@ from rules.pairs import bounds_of_pair
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.register import Span
 from rules.ring import behind, capacity
+from rules.scale import Step, limit_at, scale_of
 from rules.tablerow import as_on
 from rules.wording import sign
 
@@ -51,11 +52,12 @@ class PairNumbers:
     ranges: tuple[tuple[float, float], ...]
     max_age: int
     kept: tuple[int, ...]
+    scale: tuple[Step, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """Return what decides: equal keys decide equal rows alike."""
-        return (self.limits.key, self.tags, self.sign, self.ranges, self.max_age, self.kept)
+        return (self.limits.key, self.tags, self.sign, self.ranges, self.max_age, self.kept, self.scale)
 
 
 def numbers_of(
@@ -75,6 +77,7 @@ def numbers_of(
     return PairNumbers(
         numbers, tuple(sensor.tag for sensor in pair.inputs), pair.sign, tuple(r[:2] for r in ranges),
         int(rule.max_age_intervals * slower), tuple(capacity(interval) for interval in intervals),
+        scale_of(rule, pair.facts, bundle),
     )  # fmt: skip
 
 
@@ -147,5 +150,8 @@ class PairRows:
             return numbers.sign * held[0].value
         if len(held) < len(numbers.tags) or any(t - row.t > numbers.max_age for row in held.values()):
             return math.nan
+        if numbers.scale:
+            over = held[0].value - limit_at(numbers.scale, held[1].value)
+            return round(over * 1e6) / 1e6 if math.isfinite(over) else math.nan
         value = held[0].value - held[1].value
         return value if math.isfinite(value) else math.nan

@@ -54,6 +54,8 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.physical-range",
         "register.sensor-count",
         "register.sensor-error",
+        "water.chp-conductivity",
+        "water.stage1",
         "water.toc",
     ]
 

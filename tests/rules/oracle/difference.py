@@ -25,6 +25,10 @@ class Pair:
         self.caps = [max(64, min(1024, -(-HORIZON // i) * 5 // 4 + 8)) for i in intervals]
         slower = max(intervals)
         self.reach = 2 * slower
+        self.steps = []
+        if rule.pairs == "by-temperature":
+            rows = bundle.tables[rule.limits.from_].rows
+            self.steps = [row for row in rows if all(fits(pair.facts[name], want) for name, want in row.where.items())]
         self.max_age = int(rule.max_age_intervals * slower)
         self.numbers = limits_of(rule, bounds, slower, facility.delivery, bundle, pair.facts)
         self.rows = [[] for _ in self.tags]  # (t, received, v or None)
@@ -62,10 +66,20 @@ class Pair:
             aged = [row is None or (len(held) > 1 and t - row[0] > self.max_age) for row in held]
             value = None
             if fresh and not any(aged):
-                value = self.sign * held[0][1] if len(held) == 1 else held[0][1] - held[1][1]
-                value = value if math.isfinite(value) else None
+                value = self.value(*(v for _, v in held))
             found.append((t, counts[t], value))
         return found
+
+    def value(self, first, second=None):
+        if self.steps:
+            limits = [
+                row.limit.high
+                for row in self.steps
+                if row.at.begin <= second and (second < row.at.below if row.at.to is None else second <= row.at.to)
+            ]
+            return round((first - limits[0]) * 1e6) / 1e6 if limits else None
+        value = self.sign * first if second is None else first - second
+        return value if math.isfinite(value) else None
 
     def now(self, clock):
         return limit.decide(self.numbers, self.instants(), clock)
