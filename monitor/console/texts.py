@@ -217,7 +217,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "origin.cleanroom-particles": ("洁净区悬浮粒子限值表", "Table of cleanroom particle limits"),
     "origin.cleanroom-pressure": ("洁净区压差限值表", "Table of cleanroom pressure differences"),
     "origin.cryogenic-storage": ("低温储存温度限值表", "Table of limits of cryogenic stores"),
-    "origin.water-conductivity-chp": ("中国药典制药用水电导率限值表", "Table of conductivity by temperature, Chinese Pharmacopoeia"),
+    "origin.water-conductivity-chp": (
+        "中国药典制药用水电导率限值表",
+        "Table of conductivity by temperature, Chinese Pharmacopoeia",
+    ),
     "origin.water-stage1": ("USP <645> 第一步电导率限值表", "Table of conductivity by temperature, USP <645> stage 1"),
     "alarm.change": ("变化", "Change"),
     "alarm.message": ("说明", "Message"),
