@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -55,6 +55,7 @@ from rules.layout import (
     RANGE_HIGH,
     RANGE_LOW,
     RECV,
+    REPEAT_DAY,
     RING_CAP,
     RING_HEAD,
     RING_LEN,
@@ -180,7 +181,7 @@ def _advance(
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
         kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], x0 + a[c + CALL_TAIL]
-        if kind == GAP:
+        if kind in (GAP, REPEAT_DAY):
             continue
         if kind == LIMIT and limit.idle(a, af, p, tails, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
             continue
@@ -451,6 +452,13 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == REPEAT_DAY:
+                    if last < w[x + repeat_day.WAKE]:
+                        continue
+                    for i in range(count):
+                        if times[i] >= w[x + repeat_day.WAKE]:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = repeat_day.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 else:
                     i = 0
                     while i < count:
@@ -494,6 +502,18 @@ def insert_late(
         _advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
     ring.insert(w, s, rings, values, r0, room, ring.place(w, s, rings, r0, room, t), t, b, v, q)
     return True
+
+
+@kernel
+def admit(
+    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, t: int, v: float, q: int
+) -> None:  # fmt: skip
+    """Let an instance that is not decided again take a late row: what it keeps does not depend on the order of rows."""
+    place = slot * 4
+    s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
+    c = g + CALLS + CALL_WORDS * call
+    if (classes(af, g, v, q) >> MARKED) & 1 == 1:
+        repeat_day.put(a, af, a[c + CALL_PARAMS], w, f, s + a[c + CALL_STATE], t, v)
 
 
 @kernel
@@ -582,6 +602,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + cumulative.DUE])
         elif a[c + CALL_KIND] == MEAN_KINETIC:
             earliest = min(earliest, w[x + mean_kinetic.DUE])
+        elif a[c + CALL_KIND] == REPEAT_DAY:
+            earliest = min(earliest, w[x + repeat_day.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
