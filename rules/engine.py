@@ -27,6 +27,7 @@ from rules.models import Strict
 from rules.occurrence import Difference
 from rules.pack import Bundle
 from rules.plan import compile_plan
+from rules.rare import days
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -427,7 +428,8 @@ class Engine:
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
             if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
-                self._apply_rows(state, emitter.read(self._room.out, n), ends, odd, payload, received, emitter)
+                told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)
+                self._apply_rows(state, told, ends, odd, payload, received, emitter)
             begin = stopped
             if why in {kernels.STOPPED, kernels.PLACED}:
                 slot = int(index[stopped])
@@ -441,8 +443,7 @@ class Engine:
                 were_late.append(stopped)
                 ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
                 odd = odd_rows.steps(plan, payload, index, folded, first, stopped, stopped + 1, received, emitter)
-                told = odd.get(stopped, [])
-                self._emit_row(state, stopped, [], ends, told, payload, received, emitter, late or [])
+                self._emit_row(state, stopped, [], ends, odd.get(stopped, []), payload, received, emitter, late or [])
                 begin = stopped + 1
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
@@ -518,6 +519,12 @@ class Engine:
         for instance in plan.by_slot[slot]:
             if KINDS[instance.kind].again:
                 found.extend(self._again(state, instance, received))
+                continue
+            if instance.kind != GAP:
+                kernels.admit(
+                    plan.params, plan.reals, plan.where, slot, instance.call, state.words, state.floats,
+                    t, float(payload.value[row]), int(payload.quality[row]),
+                )  # fmt: skip
                 continue
             pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
             for occurrence in state.occurrences.get((GAP, *instance.key), []):

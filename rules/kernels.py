@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.layout import (
     ACTIVE,
     AT_PROGRAM,
@@ -58,6 +58,7 @@ from rules.layout import (
     RANGE_LOW,
     REACH,
     RECV,
+    REPEAT_DAY,
     RING_CAP,
     RING_HEAD,
     RING_LEN,
@@ -263,7 +264,7 @@ def _advance(
     )  # fmt: skip
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
-        if a[c + CALL_KIND] != GAP:
+        if a[c + CALL_KIND] not in (GAP, REPEAT_DAY):
             _pass(
                 count, a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], tails, tail_values, x0 + a[c + CALL_TAIL],
                 w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, scratch,
@@ -325,7 +326,7 @@ def _decided_again(
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
         kind, p = a[c + CALL_KIND], a[c + CALL_PARAMS]
-        if kind == GAP:
+        if kind in (GAP, REPEAT_DAY):
             continue
         x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
         for i in range(_words(kind)):
@@ -570,6 +571,13 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == REPEAT_DAY:
+                    if last < w[x + repeat_day.WAKE]:
+                        continue
+                    for i in range(count):
+                        if times[i] >= w[x + repeat_day.WAKE]:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = repeat_day.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 else:
                     i = 0
                     while i < count:
@@ -602,6 +610,8 @@ def fold_rows(
                 and largest_step(a, places, slot, w, rings, holes[slot, HOLE_BEGIN], holes[slot, HOLE_END]) <= allowed
             ):
                 return row, PLACED, n, late_rows
+            for j in range(calls):
+                admit(a, af, places, slot, j, w, f, time[row], value[row], int(quality[row]))
             refresh(a, places, slot, w, due, silent)
             folded[row] = ROW_LATE
             late_rows += 1
@@ -634,6 +644,18 @@ def insert_late(
         _advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
     ring.insert(w, s, rings, values, r0, room, ring.place(w, s, rings, r0, room, t), t, b, v, q)
     return True
+
+
+@kernel
+def admit(
+    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, t: int, v: float, q: int
+) -> None:  # fmt: skip
+    """Let an instance that is not decided again take a late row: what it keeps does not depend on the order of rows."""
+    place = slot * 4
+    s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
+    c = g + CALLS + CALL_WORDS * call
+    if a[c + CALL_KIND] == REPEAT_DAY and (classes(af, g, v, q) >> MARKED) & 1 == 1:
+        repeat_day.put(a, af, a[c + CALL_PARAMS], w, f, s + a[c + CALL_STATE], t, v)
 
 
 @kernel
@@ -722,6 +744,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + cumulative.DUE])
         elif a[c + CALL_KIND] == MEAN_KINETIC:
             earliest = min(earliest, w[x + mean_kinetic.DUE])
+        elif a[c + CALL_KIND] == REPEAT_DAY:
+            earliest = min(earliest, w[x + repeat_day.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from rules.layout import Words
     from rules.pairs import Pair
     from rules.register import Sensor
-    from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+    from rules.rule import (
+        CumulativeRule,
+        DifferenceRule,
+        FrozenRule,
+        GapRule,
+        JumpRule,
+        LimitRule,
+        MeanKineticRule,
+        RepeatDayRule,
+    )
     from rules.scale import Step
 
 DAY_MS = 86_400_000
@@ -160,6 +169,19 @@ def mean_kinetic_param(rule: MeanKineticRule, interval: int, delivery: int) -> W
             "above": round(rule.above * mean_kinetic.DIGITS), "clear_at": round(rule.clear_at * mean_kinetic.DIGITS),
             "interval": interval, "delivery": delivery, "zone": zone_ms(),
             "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
+def repeat_day_param(rule: RepeatDayRule, sensor: Sensor, interval: int) -> Words:
+    """Return the parameters of a repeat_day instance."""
+    lags = [lag // DAY_MS for lag in rule.lags]
+    return repeat_day.PARAMS.block(
+        {
+            "interval": interval, "zone": zone_ms(), "stride": repeat_day.stride_of(interval),
+            "slots": repeat_day.slots_of(interval), "resolution": sensor.resolution or 0.0,
+            "lags": [*lags, *[0] * (repeat_day.LAGS - len(lags))], "share": round(1_000 * rule.share),
+            "pairs": rule.pairs, "distinct": rule.distinct, "chance": round(1_000 * rule.chance),
         }
     )  # fmt: skip
 

@@ -77,12 +77,12 @@ def entries(draw):
 
 
 @st.composite
-def closed(draw, packs):
-    """Draw a log in which officers close some of the alarms that stand."""
-    entity, found = draw(entries())
+def closed(draw, packs, of=None, own=None):
+    """Draw a log (of `of`, else of `entries`) in which officers close some of the alarms of `own` rules that stand."""
+    entity, found = draw(entries() if of is None else of)
     log = logs.records(entity, found)
     engine, whole, standing = Engine(packs), [], {}
-    own = names(packs)
+    own = own or names(packs)
     for i, record in enumerate(log):
         whole.append(record)
         for change in engine.fold(record):
