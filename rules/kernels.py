@@ -19,7 +19,6 @@ from rules import layout, ring
 from rules.jit import kernel
 from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.layout import (
-    ACTIVE,
     AT_PROGRAM,
     AT_RING,
     AT_STATE,
@@ -290,23 +289,14 @@ def _words(kind: int) -> int:
 
 
 @kernel
-def _stands(kind: int, w: Words, x: int) -> bool:
-    """Say whether an instance has an alarm that stands."""
-    if kind in (LIMIT, JUMP):
-        return w[x + limit.PHASE] >= ACTIVE
-    if kind == CUMULATIVE:
-        return w[x + cumulative.PHASE] >= ACTIVE
-    return w[x + (mean_kinetic.PHASE if kind == MEAN_KINETIC else frozen.PHASE)] >= ACTIVE
-
-
-@kernel
 def _decided_again(
     a: Words, af: Floats, places: Words, slot: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
     clock: int, out: Array,
 ) -> bool:  # fmt: skip
-    """Decide every instance of a series again from the tails; True if none of them says or holds anything.
+    """Decide every instance of a calm series again from the tails; True if none of them says anything.
 
-    Where one does, what has been decided here is not to be used: Python decides again from the tails.
+    None has an alarm that stands there: it would be published, and the series not calm. Where one says something, what has been
+    decided here is not to be used: Python decides again from the tails.
     """
     place = slot * 4
     s, x0, r0, g = (
@@ -331,8 +321,6 @@ def _decided_again(
         x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
         for i in range(_words(kind)):
             w[x + i] = tails[y + i]
-        if _stands(kind, w, x):
-            return False
         n = _pass(
             count, kind, a, af, g, p, w, f, x,
             w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, out,

@@ -199,3 +199,29 @@ def test_where_a_stored_row_says_something_python_decides() -> None:
         found = [change for record in hand.records() for change in engine.fold(record)]
     assert told(found) == EXCURSION
     assert 0 < len(seen) < 200 * len(BUNDLE.rules)
+
+
+def test_a_published_alarm_that_a_late_row_takes_back_is_taken_back() -> None:
+    """Warm at minutes 10 and 11; a row between them, which was not warm, comes later: no two records in a row were."""
+    hand = rows(HandLog().register(-1, sensor()), 20, range(20), range(10, 12))
+    hand.rows(21, ("T1", [5.5, 10.5, 15.5], [5.1, 5.2, 5.3]))
+    assert [row[0] for row in told(hand.changes())] == ["raised", "cleared", "retracted"]
+
+
+def test_an_alarm_of_the_same_batch_is_taken_back_too() -> None:
+    """One batch: a late row of no account, two warm ones, and one between them."""
+    hand = rows(HandLog().register(-1, sensor()), 9, range(10))
+    hand.rows(13, ("T1", [5.5, 10, 11, 10.5, 12, 13], [5.1, 9.1, 9.2, 5.2, 5.3, 5.4]))
+    assert [row[0] for row in told(hand.changes())] == ["raised", "retracted"]
+
+
+def test_a_silence_within_the_ring_that_is_filled_is_taken_back() -> None:
+    """Forty minutes, in batches of ten: that of the third leaves no hole longer than 31 minutes."""
+    hand = silent(50)
+    for first in range(10, 50, 10):
+        rows(hand, 60, range(first, first + 10))
+    assert [c.change.value for c in hand.changes() if c.rule == "cold-chain.interval-storage"] == [
+        "raised",
+        "cleared",
+        "retracted",
+    ]
