@@ -59,6 +59,11 @@ class Rows:
         if self.newest is not None:
             self.floor = self.newest
 
+    def parted(self) -> tuple[list[Row], list[Row]]:
+        """Return the rows before the horizon, and those inside of it."""
+        first = self._first()
+        return self.rows[:first], self.rows[first:]
+
     def _first(self) -> int:
         """Return the place of the ring's oldest row."""
         edge = self.floor if self.newest is None else max(self.newest - HORIZON_MS, self.floor)
