@@ -238,3 +238,22 @@ def test_decided_again_an_alarm_that_comes_back_with_its_start_has_another_id() 
     changes = [c for c in cold([9], 3, log).changes() if c.rule == STORE]
     assert told(changes) == [(at(2), "raised", 1, None), (2.5, "retracted", 1, None), (at(3), "raised", 1, None)]
     assert len({c.alarm for c in changes}) == 2
+
+
+def test_decided_again_the_clock_speaks_between_the_rows_with_the_new_numbers() -> None:
+    """Outside at minute 1, inside at 4. The horizon begins behind minute 1, by a change of another rule at 1.5.
+
+    After ten minutes outside nothing is told. After two it is: by the clock, at 3, before the record of minute 4 came.
+    """
+    rule = BUNDLE.rule(STORE)
+    assert isinstance(rule, LimitRule)
+    slow = rule.when.model_copy(update={"consecutive": 1, "on_delay": 600_000})
+    quick = rule.when.model_copy(update={"consecutive": 1, "on_delay": 120_000})
+    first = with_rule(when=slow)
+    second = with_rule("data-integrity.frozen", identical=13, base=first)
+    third = with_rule(when=quick, base=second, migration="re-evaluate")
+    log = cold([5, 9]).packs(1.5, second).live("T1", 4, [5]).packs(5, third)
+    assert told(log.live("T1", 5.5, [5, 5]).changes(bundle=first)) == [
+        (5, "raised", 1, None),
+        (at(6.5), "cleared", 1, 4),
+    ]
