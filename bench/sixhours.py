@@ -152,13 +152,14 @@ class Load:
         await self.append(number % self.shape.facilities, batch(f"q{number}", self.shape.series, 1, at, value))
 
     async def loud(self, number: int) -> None:
-        """Raise the alarm of one facility, or clear it the next time round."""
+        """Raise the alarm of one facility, or clear it the next time round; one raises while its neighbour clears."""
         turn, who = divmod(number, self.shape.facilities)
-        value = np.array([9.0, 9.0] if turn % 2 == 0 else [5.0, 5.0, 5.0])
+        raises = (turn + who) % 2 == 0
+        value = np.array([9.0, 9.0] if raises else [5.0, 5.0, 5.0])
         begin = max(time.time_ns() // 1_000_000, self.newest.get(who, 0) + 1_000)
         at = begin + 1_000 * np.arange(value.size, dtype=np.int64)
         self.newest[who] = int(at[-1])
-        if turn % 2 == 0:
+        if raises:
             self.sent[f"l{number}"] = time.monotonic()
         await self.append(who, batch(f"l{number}", 1, 0, at, value))
 

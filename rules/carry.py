@@ -9,9 +9,10 @@ import numpy as np
 
 from rules import layout
 from rules.kept import INPUTS, Kept
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE
+from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE, REPEAT_DAY
+from rules.ring import behind
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
 
@@ -97,8 +98,12 @@ def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: in
     for name in CARRIED:
         state.put(name, slot, before.of_series(name, old_slot))
     rows = ring_rows(before.plan, before.words, before.rings, old_slot)
-    edge = max(before.of_series("gone_t", old_slot), before.of_series("last_t", old_slot) - layout.HORIZON_MS)
-    inside = min(int((rows[:, layout.ROW_T] > edge).sum()), before.plan.number(old_slot, "ring_cap"))
+    times, gone = rows[:, layout.ROW_T], before.of_series("gone_t", old_slot)
+    left = max(behind(times, layout.REACH * before.plan.number(old_slot, "interval")), int((times <= gone).sum()))
+    inside = min(len(rows) - left, before.plan.number(old_slot, "ring_cap"))
+    if inside < len(rows):
+        # What has left by the old numbers does not come back by new ones.
+        state.put("gone_t", slot, max(gone, int(times[len(rows) - inside - 1])))
     if not same or inside > state.planned.number(slot, "ring_cap"):
         # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
         _give_up_ring(state, slot)
@@ -161,16 +166,32 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 state.tails[instance.tail : instance.tail + size] = before.tails[last.tail : last.tail + size]
             if kind == DIFFERENCE:
                 _carry_pair(state, instance, before, last)
-            if kind == JUMP and last.quantity != instance.quantity:
-                # What another quantity was is nothing that this one has jumped from; the horizon has ended.
-                state.words[instance.state + jump.HELD_T] = NONE
+            if last.quantity != instance.quantity:
+                _forget_quantity(state, instance)
             old = before.plan.block(last)
             if not np.array_equal(old, state.planned.block(instance)):
-                if kind in {LIMIT, DIFFERENCE}:
-                    forget_steps(state, instance, old)
-                if kind == CUMULATIVE:
-                    _forget_sums(state, instance, old)
+                _forget(state, instance, old)
                 schedule(state, instance, now)
+
+
+def _forget_quantity(state: FacilityState, instance: Instance) -> None:
+    """Let go of what another quantity was: this one has not jumped from it, nor does it repeat it; the horizon has ended."""
+    if instance.kind == JUMP:
+        state.words[instance.state + jump.HELD_T] = NONE
+    elif instance.kind == REPEAT_DAY:
+        _write(state, instance, repeat_day.STATE.blank())
+
+
+def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
+    """Let go of what was kept for other numbers; `old` are the parameters as they were."""
+    if instance.kind in {LIMIT, DIFFERENCE}:
+        forget_steps(state, instance, old)
+    elif instance.kind == CUMULATIVE:
+        _forget_sums(state, instance, old)
+    elif instance.kind == REPEAT_DAY:
+        kept = slice(0, repeat_day.LAG)  # what entries are made by; the rest only judges them
+        if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
+            _write(state, instance, repeat_day.STATE.blank())
 
 
 def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Instance) -> None:
@@ -250,6 +271,8 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
     elif instance.kind == CUMULATIVE:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
+    elif instance.kind == REPEAT_DAY:
+        return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)
     else:

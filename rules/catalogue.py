@@ -149,7 +149,9 @@ def _table(table: Table) -> str:
     rows = []
     for row in table.rows:
         where = "; ".join(f"{name}: {text_of(value)}" for name, value in row.where.items())
-        more = row.model_dump(mode="json", exclude_none=True, include={"registered", "deadband", "consecutive"})
+        more = row.model_dump(
+            mode="json", by_alias=True, exclude_none=True, include={"at", "registered", "deadband", "consecutive"}
+        )
         limit = row.limit.model_dump(exclude_none=True)
         cells = (where, _plain(limit), row.unit, _plain(more) if more else "", row.edition, row.status)
         rows.append("| " + " | ".join(cells) + " |")

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from rules.changes import Verdict
-from rules.leaves import rare, rowtrace
+from rules.leaves import days, rare, rowtrace
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of
-from rules.rule import RareRule, looks_at_rows
+from rules.rule import RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
         if looks_at_rows(rule):
             return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
+        if isinstance(rule, RepeatDayRule):
+            return [day.moment for day in days.days_of(rule, records, bundle)]
         return list(rare.moments_of(rule, records, end))
     for record in records:
         tracer.fold(record)

@@ -28,6 +28,7 @@ from rules.models import Strict
 from rules.occurrence import Difference
 from rules.pack import Bundle
 from rules.plan import compile_plan
+from rules.rare import days
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -408,30 +409,42 @@ class Engine:
         begin, total = 0, int(payload.time.size)
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
         were_late: list[int] = []
+        room = self._room
+        room.quiet(len(plan.sensors))
         while begin < total:
-            room = self._room
-            stopped, why, n = kernels.fold_rows(
+            stopped, why, n, late_rows = kernels.fold_rows(
                 begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
                 plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
                 state.rings, state.ring_floats, state.due, state.silent,
                 room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded, first,
+                room.calm, room.holes,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
                 continue
+            if late_rows:
+                calmly = np.flatnonzero(folded == layout.ROW_LATE)
+                folded[calmly] = layout.ROW_FOLDED
+                were_late.extend(calmly.tolist())
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
             if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
-                self._apply_rows(state, emitter.read(self._room.out, n), ends, odd, payload, received, emitter)
+                told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)
+                self._apply_rows(state, told, ends, odd, payload, received, emitter)
             begin = stopped
-            if why == kernels.STOPPED:
-                late = self._late(state, int(index[stopped]), payload, stopped, received)
+            if why in {kernels.STOPPED, kernels.PLACED}:
+                slot = int(index[stopped])
+                room.calm[slot] = why == kernels.STOPPED and again.is_calm(
+                    state, slot, int(payload.time[stopped]), room.holes[slot]
+                )
+                if room.calm[slot]:  # compiled code takes the row
+                    continue
+                late = self._late(state, slot, payload, stopped, received, placed=why == kernels.PLACED)
                 folded[stopped] = layout.ROW_STALE if late is None else layout.ROW_FOLDED
                 were_late.append(stopped)
                 ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
                 odd = odd_rows.steps(plan, payload, index, folded, first, stopped, stopped + 1, received, emitter)
-                told = odd.get(stopped, [])
-                self._emit_row(state, stopped, [], ends, told, payload, received, emitter, late or [])
+                self._emit_row(state, stopped, [], ends, odd.get(stopped, []), payload, received, emitter, late or [])
                 begin = stopped + 1
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
@@ -486,25 +499,33 @@ class Engine:
             if kind == GAP:
                 attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))
 
-    def _late(self, state: FacilityState, slot: int, payload: Readings, row: int, received: int) -> list[_Late] | None:
-        """Put a late row into its place and return what it changes; None if there was no room and it is stale."""
+    def _late(
+        self, state: FacilityState, slot: int, payload: Readings, row: int, received: int, *, placed: bool
+    ) -> list[_Late] | None:
+        """Put a late row into its place, unless it is, and return what it changes; None if there was no room and it is stale."""
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
         t, batch = int(payload.time[row]), state.batches.next - 1
-        placed = kernels.insert_late(
+        held = placed or kernels.insert_late(
             plan.params, plan.reals, plan.where, slot, state.words, state.tails, state.tail_floats,
             state.rings, state.ring_floats, t, batch, float(payload.value[row]), int(payload.quality[row]), self._room.scratch,
         )  # fmt: skip
-        if not placed:
+        if not held:
             state.put("stale", slot, state.of_series("stale", slot) + 1)
             return None
-        state.put("late", slot, state.of_series("late", slot) + 1)
+        state.put("late", slot, state.of_series("late", slot) + (0 if placed else 1))
         state.put("recv", slot, received)
         state.put("batch", slot, batch)
         found: list[_Late] = []
         for instance in plan.by_slot[slot]:
             if KINDS[instance.kind].again:
                 found.extend(self._again(state, instance, received))
+                continue
+            if instance.kind != GAP:
+                kernels.admit(
+                    plan.params, plan.reals, plan.where, slot, instance.call, state.words, state.floats,
+                    t, float(payload.value[row]), int(payload.quality[row]),
+                )  # fmt: skip
                 continue
             pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
             for occurrence in state.occurrences.get((GAP, *instance.key), []):

@@ -14,6 +14,7 @@ from rules.explainparts import ROWS, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
+from rules.leaves.days import days_of
 from rules.leaves.offset import beats_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
@@ -24,10 +25,11 @@ from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RowRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
+    from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
     from rules.leaves.offset import Beat
     from rules.leaves.rowtrace import Odd
@@ -159,6 +161,9 @@ class RareExplanation:
         elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
             found = [("notice", rule.notice.before)]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, RepeatDayRule):
+            names = ("share", "pairs", "distinct", "chance")
+            return [{"name": name, "value": getattr(rule, name), "origin": "rule", "edition": own} for name in names]
         return [
             {"name": name, "value": v if name == "n" else format_duration(v), "origin": "rule", "edition": own}
             for name, v in found
@@ -231,6 +236,11 @@ def explain_rare(
         # Of the newest row that is an occasion; where there is none, of the newest.
         for odd in sorted(rows, key=lambda odd: odd.occasion):
             leaves[text_of_subject({"tag": odd.tag})] = {seen.name: seen for seen in odd.leaves}
+    elif isinstance(rule, RepeatDayRule):
+        days = days_of(rule, log, bundle)
+        found = _days(rule, days, state)
+        for day in sorted(days, key=lambda day: day.occasion):
+            leaves[text_of_subject({"tag": day.tag})] = {seen.name: seen for seen in day.leaves}
     else:
         events = come(log)
         found = _events(rule, events, state)
@@ -303,6 +313,20 @@ def _rows(rule: RowRule, rows: list[Odd], state: FacilityState) -> dict[str, lis
         elif digest in case.seen:
             told.fate = "done"
         mine.append(told)
+    return found
+
+
+def _days(rule: RepeatDayRule, days: list[JudgedDay], state: FacilityState) -> dict[str, list[Told]]:
+    """Return what became of the copied days, by subject."""
+    found: dict[str, list[Told]] = {}
+    for day in days:
+        if day.occasion:
+            name = text_of_subject({"tag": day.tag})
+            case, digest = state.rare.of(rule.id).get(name, Case()), str(day.start)
+            kept = any(fact.digest == digest for fact in case.facts)
+            fate = "occasion" if kept else "done" if digest in case.seen else "not kept"
+            said: dict[str, Any] = {"stream": "readings", "type": day.tag, "share": day.leaves[-1].left}
+            found.setdefault(name, []).append(Told(day.start, day.row.received, day.row.batch, fate, said))
     return found
 
 

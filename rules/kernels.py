@@ -17,8 +17,9 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.layout import (
+    ACTIVE,
     AT_PROGRAM,
     AT_RING,
     AT_STATE,
@@ -40,12 +41,13 @@ from rules.layout import (
     FUTURE_MS,
     GAP,
     GONE_T,
-    HORIZON_MS,
     IN_RANGE,
     INSTANCES,
+    INTERVAL,
     JUMP,
     LAST_M,
     LAST_T,
+    LATE,
     LIMIT,
     MARKED,
     MEAN_KINETIC,
@@ -54,7 +56,9 @@ from rules.layout import (
     QUALITY_BITS,
     RANGE_HIGH,
     RANGE_LOW,
+    REACH,
     RECV,
+    REPEAT_DAY,
     RING_CAP,
     RING_HEAD,
     RING_LEN,
@@ -62,6 +66,7 @@ from rules.layout import (
     ROW_BQ,
     ROW_CONFLICT,
     ROW_FOLDED,
+    ROW_LATE,
     ROW_M,
     ROW_STALE,
     ROW_T,
@@ -81,11 +86,17 @@ from rules.layout import (
 Quad: TypeAlias = tuple[float, float, float, float]
 """One number for each class of rows."""
 OUT_ROWS = 8192
-DONE, STOPPED, FULL = 0, 1, 2
+DONE, STOPPED, FULL, PLACED = 0, 1, 2, 3
+HOLE_BEGIN, HOLE_END, HOLE_ALLOWED, HOLE_LOW, HOLE_HIGH = range(5)
+HOLE = 5
+"""Of the closed silences round a row the newest begin, the earliest end and the longest allowed distance (-1: there is none); these
+are the ones for rows between `low` and `high`."""
 PER_ROW = 6
 """Transitions one instance can make of one row, with room to spare."""
 RUN_ROWS = 256
 """Rows that are folded in one run at most."""
+LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
+CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 
 
 class Room:
@@ -100,6 +111,14 @@ class Room:
         self.known = np.zeros(RUN_ROWS, np.uint8)
         self.forgiven = np.zeros(RUN_ROWS, np.int64)
         self.behind = np.zeros(RUN_ROWS, np.int64)
+        self.calm = np.zeros(1, np.uint8)
+        self.holes = np.zeros((1, HOLE), np.int64)
+
+    def quiet(self, series: int) -> None:
+        """Begin a batch of a facility with so many series: what is calm is not known yet."""
+        if self.calm.size < series:
+            self.calm, self.holes = np.zeros(series, np.uint8), np.zeros((series, HOLE), np.int64)
+        self.calm[:series] = 0
 
     def grow(self) -> None:
         """Double the room for transitions."""
@@ -156,6 +175,82 @@ def widened(lowest: Quad, highest: Quad, mask: int, v: float) -> tuple[Quad, Qua
 
 
 @kernel
+def _columns(
+    count: int, a: Words, af: Floats, g: int, w: Words, s: int, rings: Words, values: Floats, r0: int,
+    times: Words, batches: Words, seen: Floats, known: Codes,
+) -> tuple[Quad, Quad, int]:  # fmt: skip
+    """Write the `count` oldest rows of the ring as columns; returns the range of each class and the classes that hold all."""
+    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
+    lowest = (np.inf, np.inf, np.inf, np.inf)
+    highest = (-np.inf, -np.inf, -np.inf, -np.inf)
+    every = (1 << CLASSES) - 1
+    for i in range(count):
+        k = ring.at(r0, room, head, i)
+        v = values[k + ROW_V]
+        mask = classes(af, g, v, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
+        times[i], batches[i], seen[i], known[i] = rings[k + ROW_T], rings[k + ROW_BQ] >> QUALITY_BITS, v, mask
+        lowest, highest = widened(lowest, highest, mask, v)
+        every &= mask
+    return lowest, highest, every
+
+
+@kernel
+def _pass(
+    count: int, kind: int, a: Words, af: Floats, g: int, p: int, blocks: Words, floats: Floats, x: int,
+    w: Words, s: int, rings: Words, values: Floats, r0: int,
+    times: Words, batches: Words, seen: Floats, known: Codes, lowest: Quad, highest: Quad, every: int,
+    out: Array,
+) -> int:  # fmt: skip
+    """Fold the block of one instance that stands behind the tails over the `count` oldest rows of the ring (`_columns`).
+
+    Returns transitions written: as `replay`, but without a look at rows of which the instance has nothing to say.
+    """
+    if kind == LIMIT and limit.idle(a, af, p, blocks, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
+        return 0
+    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
+    if kind == JUMP:
+        bit = a[p + limit.ROWS]
+        if (every >> bit) & 1 == 1 and jump.idle(a, af, p, blocks, floats, x, lowest[bit], highest[bit]):
+            jump.hold(blocks, floats, x, times[count - 1], seen[count - 1])
+            return 0
+    i = n = 0
+    last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
+    while i < count:
+        begun, stop = i, count
+        if kind == FROZEN:
+            i = frozen.glide(a, p, blocks, floats, x, times, batches, seen, known, MARKED, i, count)
+        elif kind == MEAN_KINETIC:
+            bit = a[p + mean_kinetic.ROWS]
+            i = mean_kinetic.glide(a, p, blocks, floats, x, times, seen, known, bit, i, count)
+        elif kind == CUMULATIVE:
+            bit, far = a[p + cumulative.ROWS], 2 * a[p + cumulative.INTERVAL]
+            begins = i == 0 or times[i] - times[i - 1] > far
+            stop = i + 1
+            while stop < count and times[stop] - times[stop - 1] <= far:
+                stop += 1
+            if (every >> bit) & 1 == 1 and cumulative.idle(a, af, p, blocks, x, times[i], 0, lowest[bit], highest[bit]):
+                k = ring.at(r0, room, head, stop - 1)
+                cumulative.glide(a, p, blocks, floats, x, rings[k + ROW_T], rings[k + ROW_M])
+                i = stop
+            elif begins:  # behind a hole the row itself is folded, and then the rest of those that hang together
+                stop = i + 1
+        if i > begun:
+            k = ring.at(r0, room, head, i - 1)
+            last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+        if kind in (FROZEN, MEAN_KINETIC):
+            stop = i + 1
+        n = replay(
+            kind, a, af, g, p, blocks, floats, x,
+            rings, values, r0, room, head, i, min(stop, count), last_t, last_m, out, n,
+        )  # fmt: skip
+        i = stop
+        if i < count:
+            k = ring.at(r0, room, head, i - 1)
+            last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
+    return n
+
+
+@kernel
 def _advance(
     count: int, a: Words, af: Floats, g: int, w: Words, s: int, tails: Words, tail_values: Floats, x0: int,
     rings: Words, values: Floats, r0: int, scratch: Array,
@@ -164,67 +259,89 @@ def _advance(
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
     times, batches = np.empty(count, np.int64), np.empty(count, np.int64)
     seen, known = np.empty(count), np.empty(count, np.uint8)
-    lowest = (np.inf, np.inf, np.inf, np.inf)
-    highest = (-np.inf, -np.inf, -np.inf, -np.inf)
-    every, longest, before = (1 << CLASSES) - 1, 0, w[s + TAIL_T]
-    for i in range(count):
-        k = ring.at(r0, room, head, i)
-        v = values[k + ROW_V]
-        mask = classes(af, g, v, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
-        times[i], batches[i], seen[i], known[i] = rings[k + ROW_T], rings[k + ROW_BQ] >> QUALITY_BITS, v, mask
-        lowest, highest = widened(lowest, highest, mask, v)
-        every &= mask
-        if before != NONE:
-            longest = max(longest, times[i] - before)
-        before = times[i]
+    lowest, highest, every = _columns(
+        count, a, af, g, w, s, rings, values, r0, times, batches, seen, known
+    )  # fmt: skip
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
-        kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], x0 + a[c + CALL_TAIL]
-        if kind == GAP:
-            continue
-        if kind == LIMIT and limit.idle(a, af, p, tails, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
-            continue
-        if kind == CUMULATIVE:
-            bit = a[p + cumulative.ROWS]
-            if (every >> bit) & 1 == 1 and cumulative.idle(
-                a, af, p, tails, x, times[0], longest, lowest[bit], highest[bit]
-            ):
-                k = ring.at(r0, room, head, count - 1)
-                cumulative.glide(a, p, tails, tail_values, x, rings[k + ROW_T], rings[k + ROW_M])
-                continue
-        if kind == JUMP:
-            bit = a[p + limit.ROWS]
-            if (every >> bit) & 1 == 1 and jump.idle(a, af, p, tails, tail_values, x, lowest[bit], highest[bit]):
-                jump.hold(tails, tail_values, x, times[count - 1], seen[count - 1])
-                continue
-        by_one = kind in (FROZEN, MEAN_KINETIC)
-        i = 0
-        last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
-        while i < count:
-            begun = i
-            if kind == FROZEN:
-                i = frozen.glide(a, p, tails, tail_values, x, times, batches, seen, known, MARKED, i, count)
-            elif kind == MEAN_KINETIC:
-                bit = a[p + mean_kinetic.ROWS]
-                i = mean_kinetic.glide(a, p, tails, tail_values, x, times, seen, known, bit, i, count)
-            if i > begun:
-                k = ring.at(r0, room, head, i - 1)
-                last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-            stop = i + 1 if by_one else count
-            replay(
-                kind, a, af, g, p, tails, tail_values, x,
-                rings, values, r0, room, head, i, min(stop, count), last_t, last_m, scratch, 0,
+        if a[c + CALL_KIND] not in (GAP, REPEAT_DAY):
+            _pass(
+                count, a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], tails, tail_values, x0 + a[c + CALL_TAIL],
+                w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, scratch,
             )  # fmt: skip
-            i = stop
-            if i < count:
-                k = ring.at(r0, room, head, i - 1)
-                last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
     newest = ring.at(r0, room, head, count - 1)
     w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
     w[s + GONE_T] = max(w[s + GONE_T], w[s + TAIL_T])
     head += count
     w[s + RING_HEAD] = head - room if head >= room else head
     w[s + RING_LEN] -= count
+
+
+@kernel
+def _words(kind: int) -> int:
+    """Return how many words the block of an instance takes."""
+    if kind == LIMIT:
+        return LIMIT_WORDS
+    if kind == CUMULATIVE:
+        return CUMULATIVE_WORDS
+    if kind == MEAN_KINETIC:
+        return MEAN_KINETIC_WORDS
+    return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
+
+
+@kernel
+def _stands(kind: int, w: Words, x: int) -> bool:
+    """Say whether an instance has an alarm that stands."""
+    if kind in (LIMIT, JUMP):
+        return w[x + limit.PHASE] >= ACTIVE
+    if kind == CUMULATIVE:
+        return w[x + cumulative.PHASE] >= ACTIVE
+    return w[x + (mean_kinetic.PHASE if kind == MEAN_KINETIC else frozen.PHASE)] >= ACTIVE
+
+
+@kernel
+def _decided_again(
+    a: Words, af: Floats, places: Words, slot: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
+    clock: int, out: Array,
+) -> bool:  # fmt: skip
+    """Decide every instance of a series again from the tails; True if none of them says or holds anything.
+
+    Where one does, what has been decided here is not to be used: Python decides again from the tails.
+    """
+    place = slot * 4
+    s, x0, r0, g = (
+        places[place + AT_STATE],
+        places[place + AT_TAIL],
+        places[place + AT_RING],
+        places[place + AT_PROGRAM],
+    )
+    count = w[s + RING_LEN]
+    times, batches = np.empty(count, np.int64), np.empty(count, np.int64)
+    seen, known = np.empty(count), np.empty(count, np.uint8)
+    lowest, highest, every = _columns(
+        count, a, af, g, w, s, rings, values, r0, times, batches, seen, known
+    )  # fmt: skip
+    newest = ring.at(r0, a[g + RING_ROOM], w[s + RING_HEAD], count - 1)
+    last_t, last_m = rings[newest + ROW_T], rings[newest + ROW_M]
+    for j in range(a[g + INSTANCES]):
+        c = g + CALLS + CALL_WORDS * j
+        kind, p = a[c + CALL_KIND], a[c + CALL_PARAMS]
+        if kind in (GAP, REPEAT_DAY):
+            continue
+        x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
+        for i in range(_words(kind)):
+            w[x + i] = tails[y + i]
+        if _stands(kind, w, x):
+            return False
+        n = _pass(
+            count, kind, a, af, g, p, w, f, x,
+            w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, out,
+        )  # fmt: skip
+        if n == 0 and clock > last_m:
+            n = catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, 0)
+        if n > 0:
+            return False
+    return True
 
 
 @kernel
@@ -284,10 +401,7 @@ def catch_up(
 def gone(a: Words, g: int, w: Words, s: int, rings: Words, r0: int) -> int:
     """Return how many of the oldest rows of the ring have left the horizon, and note the newest of them."""
     room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
-    edge = w[s + LAST_T] - HORIZON_MS
-    count = max(0, length - a[g + RING_CAP])
-    while count < length and rings[ring.at(r0, room, head, count) + ROW_T] <= edge:
-        count += 1
+    count = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
     if count > 0:
         w[s + GONE_T] = max(w[s + GONE_T], rings[ring.at(r0, room, head, count - 1) + ROW_T])
     return count
@@ -299,15 +413,19 @@ def fold_rows(
     a: Words, af: Floats, places: Words, w: Words, f: Floats, tails: Words, tail_values: Floats,
     rings: Words, values: Floats, due: Words, silent: Codes,
     run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
-    out: Array, scratch: Array, folded: Codes, first: Floats,
-) -> tuple[int, int, int]:  # fmt: skip
-    """Fold rows from `begin`; returns (row it stopped at, why, transitions written).
+    out: Array, scratch: Array, folded: Codes, first: Floats, calm: Codes, holes: Words,
+) -> tuple[int, int, int, int]:  # fmt: skip
+    """Fold rows from `begin`; returns (row it stopped at, why, transitions written, late rows folded).
+
+    A late row of a series that is not `calm` stops it. Nothing of a calm one is published that the row could change but what
+    `holes` tells (the newest begin, the earliest end and the longest allowed distance of its closed silences, -1 without one); where
+    it does change something, it stops behind putting the row into its place (PLACED).
 
     `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to
     what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
     `seen` (values), `known`, `forgiven` and `behind` are room for a run of rows.
     """
-    n = 0
+    n = late_rows = 0
     row = begin
     total = time.shape[0]
     at, times, receipts, batches = run[0], run[1], run[2], run[3]
@@ -328,7 +446,7 @@ def fold_rows(
         if calls > 0:
             most = min(most, (out.shape[0] - n) // (PER_ROW * calls))
         if most == 0:
-            return row, FULL, n
+            return row, FULL, n, late_rows
         # What the run means for the series.
         room = a[g + RING_ROOM]
         last = w[s + LAST_T]
@@ -348,7 +466,9 @@ def fold_rows(
             v = value[row]
             if last != NONE and t <= last:
                 gone(a, g, w, s, rings, r0)
-                if t <= w[s + GONE_T] or t <= last - HORIZON_MS:
+                if t <= w[s + GONE_T] or ring.beyond(
+                    rings, r0, room, w[s + RING_HEAD], w[s + RING_LEN], REACH * a[g + INTERVAL], t
+                ):
                     w[s + STALE] += 1
                     folded[row] = ROW_STALE
                     row += 1
@@ -451,6 +571,13 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == REPEAT_DAY:
+                    if last < w[x + repeat_day.WAKE]:
+                        continue
+                    for i in range(count):
+                        if times[i] >= w[x + repeat_day.WAKE]:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = repeat_day.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 else:
                     i = 0
                     while i < count:
@@ -465,8 +592,31 @@ def fold_rows(
             due[slot] = earliest
             silent[slot] = 0 if quiet else 1
         if late:
-            return row, STOPPED, n
-    return total, DONE, n
+            if n > 0 or calm[slot] == 0 or not holes[slot, HOLE_LOW] < time[row] < holes[slot, HOLE_HIGH]:
+                return row, STOPPED, n, late_rows
+            if not insert_late(
+                a, af, places, slot, w, tails, tail_values, rings, values, time[row], batch, value[row], int(quality[row]), scratch
+            ):  # fmt: skip
+                w[s + STALE] += 1
+                folded[row] = ROW_STALE
+                row += 1
+                continue
+            w[s + LATE] += 1
+            w[s + RECV] = received
+            w[s + BATCH] = batch
+            allowed = holes[slot, HOLE_ALLOWED]
+            if not _decided_again(a, af, places, slot, w, f, tails, rings, values, received, out) or (
+                allowed >= 0
+                and largest_step(a, places, slot, w, rings, holes[slot, HOLE_BEGIN], holes[slot, HOLE_END]) <= allowed
+            ):
+                return row, PLACED, n, late_rows
+            for j in range(calls):
+                admit(a, af, places, slot, j, w, f, time[row], value[row], int(quality[row]))
+            refresh(a, places, slot, w, due, silent)
+            folded[row] = ROW_LATE
+            late_rows += 1
+            row += 1
+    return total, DONE, n, late_rows
 
 
 @kernel
@@ -494,6 +644,18 @@ def insert_late(
         _advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
     ring.insert(w, s, rings, values, r0, room, ring.place(w, s, rings, r0, room, t), t, b, v, q)
     return True
+
+
+@kernel
+def admit(
+    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, t: int, v: float, q: int
+) -> None:  # fmt: skip
+    """Let an instance that is not decided again take a late row: what it keeps does not depend on the order of rows."""
+    place = slot * 4
+    s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
+    c = g + CALLS + CALL_WORDS * call
+    if a[c + CALL_KIND] == REPEAT_DAY and (classes(af, g, v, q) >> MARKED) & 1 == 1:
+        repeat_day.put(a, af, a[c + CALL_PARAMS], w, f, s + a[c + CALL_STATE], t, v)
 
 
 @kernel
@@ -582,6 +744,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + cumulative.DUE])
         elif a[c + CALL_KIND] == MEAN_KINETIC:
             earliest = min(earliest, w[x + mean_kinetic.DUE])
+        elif a[c + CALL_KIND] == REPEAT_DAY:
+            earliest = min(earliest, w[x + repeat_day.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
@@ -601,6 +765,15 @@ def next_due(due: Words, silent: Codes) -> tuple[int, bool]:
 
 
 @kernel
+def horizon(a: Words, places: Words, slot: int, w: Words, rings: Words) -> int:
+    """Return the newest event time of a series that has left its horizon: a row not newer is stale; NONE if none has."""
+    place = slot * 4
+    s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
+    gone(a, g, w, s, rings, r0)
+    return w[s + GONE_T]
+
+
+@kernel
 def largest_step(a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int) -> int:
     """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows).
 
@@ -609,12 +782,12 @@ def largest_step(a: Words, places: Words, slot: int, w: Words, rings: Words, low
     place = slot * 4
     s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    edge = w[s + LAST_T] - HORIZON_MS
     largest = 0
     before = low
-    for i in range(max(0, w[s + RING_LEN] - a[g + RING_CAP]), w[s + RING_LEN]):
+    length = w[s + RING_LEN]
+    for i in range(ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL]), length):
         t = rings[ring.at(r0, room, head, i) + ROW_T]
-        if t > edge and low < t <= high:
+        if low < t <= high:
             largest = max(largest, t - before)
             before = t
     return max(largest, high - before)
@@ -638,7 +811,8 @@ def warm() -> None:
     due, silent = np.full(1, NEVER), np.zeros(1, np.uint8)
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
-              due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f)  # fmt: skip
+              due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f,
+              room.calm, room.holes)  # fmt: skip
     insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, room.scratch)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)
@@ -646,6 +820,7 @@ def warm() -> None:
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)
     largest_step(params, where, 0, words, rings, 0, 0)
+    horizon(params, where, 0, words, rings)
     at_limit, at_frozen = layout.SERIES.words, layout.SERIES.words + limit.STATE.words
     at_gap = at_frozen + frozen.STATE.words
     of_limit = CALLS + CALL_WORDS

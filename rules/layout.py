@@ -27,7 +27,13 @@ NEVER = 1 << 62
 STEPS = 4
 """Steps a severity plan may have (rules.rule.SeverityPlan)."""
 HORIZON_MS = 2 * 3_600_000
-"""The online horizon: how far behind the newest reading a late one is still folded into place (engine.md)."""
+"""The online horizon: how far behind the newest reading a late one is still folded into place (engine.md).
+
+What lies between two neighbouring rows farther apart than `REACH` intervals counts as that many: an open gap takes nothing of it.
+"""
+REACH = 2
+OPEN_MS = 10 * 24 * 3_600_000
+"""How far behind the newest reading an open gap reaches (engine.md, "Late readings")."""
 FUTURE_MS = 5 * 60_000
 """A row stamped later than its receive time plus this is kept, never folded (limits.md §7, own)."""
 MIN_ROWS, MAX_ROWS = 64, 1024
@@ -62,8 +68,9 @@ CALL = Fields("kind params state tail")
 CALL_KIND, CALL_PARAMS, CALL_STATE, CALL_TAIL = CALL.starts
 CALLS, CALL_WORDS = PROGRAM.words, CALL.words
 
-ROW_FOLDED, ROW_CONFLICT, ROW_STALE = 1, 2, 3
-"""What became of a row of a batch, where a rule may ask: folded; not, for another value of its event time was; not, for it is too old."""
+ROW_FOLDED, ROW_CONFLICT, ROW_STALE, ROW_LATE = 1, 2, 3, 4
+"""What became of a row of a batch, where a rule may ask: folded; not, for another value of its event time was; not, for it is too old;
+folded late, which is folded to all that ask."""
 ROW_T, ROW_M, ROW_BQ, ROW_V = 0, 1, 2, 3
 ROW_WORDS = 4
 """A row of a ring: event time, receive time, batch and quality in one word, value."""
@@ -90,6 +97,7 @@ OUT = np.dtype(
 
 LIMIT, FROZEN, GAP = 0, 1, 2
 CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP = 3, 4, 5, 6
+REPEAT_DAY = 7
 RAISED, STEPPED, UNKNOWN, KNOWN, CLEARED, RETRACTED = 0, 1, 2, 3, 4, 5
 NORMAL, PENDING, ACTIVE, CLEARING = 0, 1, 2, 3
 IN_RANGE, MARKED = 1, 2

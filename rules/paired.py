@@ -19,10 +19,10 @@ from rules.kinds import difference, limit
 from rules.kinds.table import KINDS
 from rules.layout import (
     AT_PROGRAM,
-    HORIZON_MS,
     NEVER,
     NONE,
     QUALITY_BITS,
+    REACH,
     ROW_BQ,
     ROW_FOLDED,
     ROW_M,
@@ -34,6 +34,7 @@ from rules.layout import (
     Floats,
     Words,
 )
+from rules.ring import behind
 
 if TYPE_CHECKING:
     from rules.emission import Emitter
@@ -166,7 +167,9 @@ def _trim(state: FacilityState, pair: Instance, room: kernels.Room) -> None:
     """Let rows leave that are behind the pair's horizon; its tail moves over them."""
     words, x, kept = state.words, pair.state, state.kept[pair.place]
     most = state.planned.params[pair.params + difference.KEPT : pair.params + difference.KEPT + 2]
-    edge = int(words[x + difference.SEEN_T]) - HORIZON_MS
+    times = np.unique(np.concatenate([rows[:, ROW_T] for rows in kept.rows]))
+    left_behind = behind(times, REACH * int(state.planned.params[pair.params + limit.INTERVAL]))
+    edge = int(times[left_behind - 1]) if left_behind else NONE
     floor = before = int(words[x + difference.FLOOR])
     for rows, cap in zip(kept.rows, most.tolist(), strict=True):
         left = max(int((rows[:, ROW_T] <= edge).sum()), len(rows) - cap)

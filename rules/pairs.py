@@ -10,6 +10,7 @@ from rules.changes import LimitUsed
 from rules.facts import area_in_force, facts_of
 from rules.predicate import matches
 from rules.register import Quantity, Span
+from rules.scale import BY_TEMPERATURE, scale_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,12 @@ def pairs_of(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at
         sensors: those in force, by tag.
         at: the instant.
     """
-    found = _redundant(rule, facility, sensors, at) if rule.pairs == "redundant" else _cascades(facility, sensors, at)
+    if rule.pairs == BY_TEMPERATURE:
+        found = _by_temperature(rule, facility, sensors, at)
+    else:
+        found = (
+            _redundant(rule, facility, sensors, at) if rule.pairs == "redundant" else _cascades(facility, sensors, at)
+        )
     return sorted((pair for pair in found if matches(rule, facility, pair.facts)), key=lambda pair: pair.name)
 
 
@@ -63,6 +69,15 @@ def _redundant(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], 
             before[alike] = sensor
             if other is not None:
                 yield Pair((("tag", sensor.tag),), sensor.tag, (sensor, other), 1.0, facts)
+
+
+def _by_temperature(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pair]:
+    warm = {sensor.area: sensor for sensor in reversed(sensors) if sensor.quantity is Quantity.TEMPERATURE}
+    for sensor in sensors:
+        facts = facts_of(facility, sensor, at)
+        other = warm.get(sensor.area)
+        if other is not None and other is not sensor and matches(rule, facility, facts):
+            yield Pair((("tag", sensor.tag),), sensor.tag, (sensor, other), 1.0, facts)
 
 
 def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pair]:
@@ -100,6 +115,8 @@ def bounds_of_pair(rule: DifferenceRule, pair: Pair, bundle: Bundle) -> Bounds |
     """Resolve the limits of a pair; None where they are unknown or leave no room."""
     source, edition = rule.limits.from_, f"{rule.id} {rule.version}"
     origin = "rule"
+    if rule.pairs == BY_TEMPERATURE:
+        return _above_its_row(rule, pair, bundle)
     if isinstance(source, Span):
         span = source
     else:
@@ -121,3 +138,16 @@ def bounds_of_pair(rule: DifferenceRule, pair: Pair, bundle: Bundle) -> Bounds |
                 low = value
                 used["low"] = LimitUsed(name="low", value=value, unit=pair.inputs[0].unit, origin="register")
     return (low, high, tuple(used.values())) if low < high and used else None
+
+
+def _above_its_row(rule: DifferenceRule, pair: Pair, bundle: Bundle) -> Bounds | None:
+    """Return the limit of what a value is above its row: nothing."""
+    if not scale_of(rule, pair.facts, bundle):
+        return None
+    source = str(rule.limits.from_)
+    edition = bundle.tables[source].edition
+    return (
+        -math.inf,
+        0.0,
+        (LimitUsed(name="high", value=0.0, unit=pair.inputs[0].unit, origin=source, edition=edition),),
+    )

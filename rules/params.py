@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from rules.layout import Words
     from rules.pairs import Pair
     from rules.register import Sensor
-    from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+    from rules.rule import (
+        CumulativeRule,
+        DifferenceRule,
+        FrozenRule,
+        GapRule,
+        JumpRule,
+        LimitRule,
+        MeanKineticRule,
+        RepeatDayRule,
+    )
+    from rules.scale import Step
 
 DAY_MS = 86_400_000
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
@@ -44,16 +54,22 @@ def limit_param(rule: LimitRule, low: float, high: float, interval: int, deliver
     return limit.PARAMS.block(_limit_values(rule, low, high, interval, delivery))
 
 
-def difference_param(rule: DifferenceRule, pair: Pair, low: float, high: float, delivery: int) -> Words:
+def difference_param(
+    rule: DifferenceRule, pair: Pair, low: float, high: float, delivery: int, scale: tuple[Step, ...] = ()
+) -> Words:
     """Return the parameters of a pair."""
     intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
     slower = max(intervals)
     kept = [ring.capacity(interval) for interval in intervals]
+    columns = {
+        "from": [step.begin for step in scale], "below": [step.below for step in scale], "high": [step.high for step in scale],
+    }  # fmt: skip
     return difference.PARAMS.block(
         _limit_values(rule, low, high, slower, delivery)
         | {
             "max_age": int(rule.max_age_intervals * slower), "sign": pair.sign, "inputs": len(kept),
-            "kept": [*kept, *[0] * (2 - len(kept))],
+            "kept": [*kept, *[0] * (2 - len(kept))], "scale": len(scale),
+            **{f"scale_{name}": [*column, *[0.0] * (difference.ROWS - len(scale))] for name, column in columns.items()},
         }
     )  # fmt: skip
 
@@ -153,6 +169,19 @@ def mean_kinetic_param(rule: MeanKineticRule, interval: int, delivery: int) -> W
             "above": round(rule.above * mean_kinetic.DIGITS), "clear_at": round(rule.clear_at * mean_kinetic.DIGITS),
             "interval": interval, "delivery": delivery, "zone": zone_ms(),
             "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
+def repeat_day_param(rule: RepeatDayRule, sensor: Sensor, interval: int) -> Words:
+    """Return the parameters of a repeat_day instance."""
+    lags = [lag // DAY_MS for lag in rule.lags]
+    return repeat_day.PARAMS.block(
+        {
+            "interval": interval, "zone": zone_ms(), "stride": repeat_day.stride_of(interval),
+            "slots": repeat_day.slots_of(interval), "resolution": sensor.resolution or 0.0,
+            "lags": [*lags, *[0] * (repeat_day.LAGS - len(lags))], "share": round(1_000 * rule.share),
+            "pairs": rule.pairs, "distinct": rule.distinct, "chance": round(1_000 * rule.chance),
         }
     )  # fmt: skip
 

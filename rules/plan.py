@@ -22,6 +22,7 @@ from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
 from rules.rule import ClockRule, DifferenceRule, RareRule, Rule
+from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
 
@@ -352,7 +353,9 @@ def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterab
                     DIFFERENCE, rule, rank, slots[0], first.tag, first.area, first.unit, first.quantity, *bounds,
                     slots=slots, name=pair.name, about=pair.subject,
                 ),
-                difference_param(own, pair, bounds[0], bounds[1], plan.facility.delivery),
+                difference_param(
+                    own, pair, bounds[0], bounds[1], plan.facility.delivery, scale_of(rule, pair.facts, bundle)
+                ),
             )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -36,6 +36,11 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
+    if isinstance(rule, RepeatDayRule):
+        if rule.distinct > rule.pairs:
+            faults.append(Fault("/distinct", "count", "at most as many as pairs"))
+        if len(set(rule.lags)) < len(rule.lags):
+            faults.append(Fault("/lags", "count", "a lag stands here once"))
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
     return faults

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from rules.jit import kernel
 from rules.layout import (
     HORIZON_MS,
     MAX_ROWS,
     MIN_ROWS,
+    OPEN_MS,
     QUALITY_BITS,
     RING_HEAD,
     RING_LEN,
@@ -28,6 +31,21 @@ def capacity(interval_ms: int) -> int:
     """
     rows = -(-HORIZON_MS // max(interval_ms, 1)) * 5 // 4 + 8
     return max(MIN_ROWS, min(MAX_ROWS, rows))
+
+
+def behind(times: Words, reach: int) -> int:
+    """Return how many of some rows have left the horizon of the newest; `times` by event time, neighbours count `reach` at most.
+
+    >>> hour = 3_600_000
+    >>> rows = np.array([0, hour // 2, 40 * hour, 41 * hour, 42 * hour])
+    >>> behind(rows, hour), behind(rows, hour // 4), behind(rows + [0, 0, 240 * hour, 240 * hour, 240 * hour], hour // 4)
+    (3, 0, 2)
+    """
+    if times.size == 0:
+        return 0
+    steps = np.minimum(np.diff(times), reach)
+    away = np.cumsum(steps[::-1])[::-1]
+    return int(((away >= HORIZON_MS) | (times[-1] - times[:-1] >= OPEN_MS)).sum())
 
 
 @kernel
@@ -79,3 +97,42 @@ def insert(
         j -= 1
     write(rings, values, at(ring, room, head, i), t, m, b, v, q)
     words[s + RING_LEN] += 1
+
+
+@kernel
+def left(rings: Words, ring: int, room: int, head: int, length: int, cap: int, reach: int) -> int:
+    """Return how many of the oldest rows have left the horizon; neighbours count `reach` (ms) at most, `cap` rows are held."""
+    count = max(0, length - cap)
+    if count == length:
+        return count
+    newest = rings[at(ring, room, head, length - 1) + ROW_T]
+    if newest - rings[at(ring, room, head, count) + ROW_T] < HORIZON_MS:
+        return count
+    away = 0
+    behind = newest
+    for i in range(length - 2, count - 1, -1):
+        t = rings[at(ring, room, head, i) + ROW_T]
+        away += min(behind - t, reach)
+        if away >= HORIZON_MS or newest - t >= OPEN_MS:
+            return i + 1
+        behind = t
+    return count
+
+
+@kernel
+def beyond(rings: Words, ring: int, room: int, head: int, length: int, reach: int, t: int) -> bool:
+    """Say whether an instant before the newest row lies behind the horizon; as `left`."""
+    if length == 0:
+        return True
+    newest = rings[at(ring, room, head, length - 1) + ROW_T]
+    if newest - t < HORIZON_MS:
+        return False
+    away = 0
+    behind = newest
+    for i in range(length - 2, -1, -1):
+        before = rings[at(ring, room, head, i) + ROW_T]
+        if before <= t or away >= HORIZON_MS:
+            break
+        away += min(behind - before, reach)
+        behind = before
+    return away + min(behind - t, reach) >= HORIZON_MS or newest - t >= OPEN_MS

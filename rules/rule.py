@@ -1,6 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict, clock.
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict,
+clock; repeat_day, of which both have a part.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -364,8 +365,9 @@ class DifferenceRule(RuleBase):
     """The difference of two values (kind `difference`): pressure pairs, and sensors that measure the same."""
 
     kind: Literal["difference"]
-    pairs: Literal["cascades", "redundant"]
-    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area."""
+    pairs: Literal["cascades", "redundant", "by-temperature"]
+    """`cascades`: rooms of which the cleaner must lead; `redundant`: sensors of one quantity in one area; `by-temperature`: a sensor and
+    the first temperature of its area, by tag: how far it is above the row of the table that is for that temperature (`at`)."""
     limits: PairLimits
     when: OpenWhen = OpenWhen()
     clear: ClearWhen = ClearWhen()
@@ -489,9 +491,35 @@ class ClockRule(RuleBase):
     """offset: an alarm is unknown so long after the newest heartbeat."""
 
 
+class RepeatDayRule(RuleBase):
+    """A day whose values are those of an earlier day (kind `repeat_day`), by sensor; latched: an officer's decision ends it.
+
+    Of a day at most 48 records are compared, each with the one of the other day that lies at most half an interval from its
+    time of day. Values are equal as the sensor shows them (`resolution` of the register, if it has one).
+    """
+
+    kind: Literal["repeat_day"]
+    lags: Annotated[list[Duration], Field(min_length=1, max_length=2)] = Field(default=[86_400_000, 604_800_000])
+    """How far back the other day lies: whole days, at most seven."""
+    share: Number = Field(default=0.95, ge=0.5, le=1)
+    """At least so much of the pairs is equal, in steps of a thousandth."""
+    pairs: Whole = Field(default=24, ge=2, le=48)
+    """Unknown with fewer pairs ..."""
+    distinct: Whole = Field(default=5, ge=2, le=48)
+    """... with fewer different values among them ..."""
+    chance: Number = Field(default=0.5, gt=0, le=1)
+    """... or where the sum of their squared shares, the agreement by chance, is larger."""
+
+    @model_validator(mode="after")
+    def _whole_days(self) -> RepeatDayRule:
+        if any(lag % 86_400_000 or not 1 <= lag // 86_400_000 <= 7 for lag in self.lags):  # noqa: PLR2004 - a week
+            raise ValueError("a lag is a whole number of days, at most seven")
+        return self
+
+
 RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
-RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule
+RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""

@@ -17,6 +17,7 @@ from rules.predicate import faults as predicate_faults
 from rules.raresound import rare_faults
 from rules.register import Span
 from rules.rule import CumulativeRule, DifferenceRule, GapRule, JumpRule, LimitRule, MeanKineticRule, RareRule
+from rules.scale import scale_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -107,6 +108,8 @@ def _migration_faults(rule: Rule) -> list[Fault]:
 def _limit_faults(rule: LimitRule | DifferenceRule | JumpRule, tables: Mapping[str, Table]) -> list[Fault]:
     deadband = rule.clear.deadband
     faults = _source_faults(rule.limits.from_, tables, pair=isinstance(rule, DifferenceRule))
+    if isinstance(rule, LimitRule | DifferenceRule):
+        faults += scale_faults(rule, tables)
     if isinstance(rule, LimitRule) and rule.limits.side is not None and rule.limits.from_ != "sensor":
         faults.append(Fault("/limits/side", "side", "only of the sensor's registered limits one side can be taken"))
     if isinstance(rule, DifferenceRule) and not isinstance(rule.limits.from_, Span) and rule.limits.from_ in tables:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rules.models import Bilingual, Flag, Number, Strict, Whole
 from rules.predicate import holds
@@ -17,8 +18,31 @@ if TYPE_CHECKING:
     from rules.facts import FactValue
 
 
+class Reach(Strict):
+    """From a value on, and below another or to it."""
+
+    begin: Number = Field(alias="from")
+    below: Number | None = None
+    to: Number | None = None
+
+    @model_validator(mode="after")
+    def _ends(self) -> Reach:
+        if (self.below is None) == (self.to is None):
+            raise ValueError("gives exactly one of below and to")
+        if self.edge <= self.begin:
+            raise ValueError("ends behind its beginning")
+        return self
+
+    @property
+    def edge(self) -> float:
+        """Return the first value that lies behind it."""
+        return self.below if self.below is not None else math.nextafter(self.to or 0.0, math.inf)
+
+
 class TableRow(Strict):
     """A limit for the sensors whose facts are as in `where`.
+
+    `at`: for which values of the partner the row is (difference rules of `pairs: by-temperature` alone).
 
     `registered: true`: where the sensor has a registered limit on a side that the row limits, that one stands instead.
     `deadband` (unit of the row) and `consecutive` stand instead of those of the rule that looks up here.
@@ -32,6 +56,7 @@ class TableRow(Strict):
     registered: Flag | None = None
     deadband: Number | None = Field(default=None, ge=0)
     consecutive: Whole | None = Field(default=None, ge=1, le=1_000)
+    at: Reach | None = None
 
 
 class Table(Strict):

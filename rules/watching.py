@@ -19,7 +19,7 @@ from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC
+from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
@@ -28,10 +28,20 @@ from rules.params import (
     jump_param,
     limit_param,
     mean_kinetic_param,
+    repeat_day_param,
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
-from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule, looks_at_rows
+from rules.rule import (
+    CumulativeRule,
+    FrozenRule,
+    GapRule,
+    JumpRule,
+    LimitRule,
+    MeanKineticRule,
+    RepeatDayRule,
+    looks_at_rows,
+)
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -42,7 +52,7 @@ if TYPE_CHECKING:
     from rules.register import Facility, Scope
     from rules.rule import RowRule, Rule
 
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5}
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6}
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
 """Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
@@ -173,19 +183,8 @@ def _watched(sort: _Sort) -> Watched:
             found.append(Use(LIMIT, rule, rank, limit_param(own, low, high, interval, sort.delivery), *narrowed))
             if rule.excludes:
                 low_range, high_range = max(low, low_range), min(high, high_range)
-        elif isinstance(rule, FrozenRule):
-            found.append(Use(FROZEN, rule, rank, frozen_param(rule, sensor, interval, sort.delivery)))
-        elif isinstance(rule, MeanKineticRule):
-            above = LimitUsed(
-                name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
-            )
-            numbers = mean_kinetic_param(rule, interval, sort.delivery)
-            found.append(Use(MEAN_KINETIC, rule, rank, numbers, high=rule.above, limits=(above,)))
-        elif isinstance(rule, JumpRule):
-            low, high, used = changes_of(rule, sensor.unit)
-            found.append(Use(JUMP, rule, rank, jump_param(rule, interval, sort.delivery), low, high, used))
-        elif isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
-            found.append(Use(GAP, rule, rank, gap_param(rule, interval, sort.delivery)))
+        else:
+            found += _use_of(rule, rank, sort)
     uses = tuple(sorted(found, key=lambda one: ORDER[one.kind]))
     specs = [KINDS[use.kind] for use in uses]
     room = ring.capacity(interval) + layout.SLACK_ROWS
@@ -199,6 +198,28 @@ def _watched(sort: _Sort) -> Watched:
         np.concatenate([np.zeros(0, np.int64), *(spec.state.blank() for spec in specs if spec.again)]),
         _odd(sort), tuple(without),
     )  # fmt: skip
+
+
+def _use_of(rule: Rule, rank: int, sort: _Sort) -> list[Use]:
+    """Return the use of a rule whose limits, if it has some, are its own; none of a rule that no series has."""
+    sensor, delivery = sort.sensor, sort.delivery
+    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+    if isinstance(rule, FrozenRule):
+        return [Use(FROZEN, rule, rank, frozen_param(rule, sensor, interval, delivery))]
+    if isinstance(rule, MeanKineticRule):
+        above = LimitUsed(
+            name="high", value=rule.above, unit=sensor.unit, origin="rule", edition=f"{rule.id} {rule.version}"
+        )
+        numbers = mean_kinetic_param(rule, interval, delivery)
+        return [Use(MEAN_KINETIC, rule, rank, numbers, high=rule.above, limits=(above,))]
+    if isinstance(rule, JumpRule):
+        low, high, used = changes_of(rule, sensor.unit)
+        return [Use(JUMP, rule, rank, jump_param(rule, interval, delivery), low, high, used)]
+    if isinstance(rule, RepeatDayRule):
+        return [Use(REPEAT_DAY, rule, rank, repeat_day_param(rule, sensor, interval))]
+    if isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
+        return [Use(GAP, rule, rank, gap_param(rule, interval, delivery))]
+    return []
 
 
 def _odd(sort: _Sort) -> tuple[tuple[int, RowRule], ...]:

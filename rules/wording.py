@@ -9,6 +9,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration
 from rules.models import Bilingual
 from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
+from rules.scale import BY_TEMPERATURE
 from rules.wording_sums import leaf as sum_leaf
 from rules.wording_sums import raised as sum_raised
 
@@ -92,6 +93,11 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
             en=f"{tag}: changed by {value:+.10g} {unit} from one record to the next{than}",
             zh=f"{tag}：相邻两条记录之间变化 {value:+.10g} {unit}{than.replace(' (', '（').replace(')', '）')}",
         )
+    if _scaled(instance):
+        over = "" if math.isnan(value) else f" {value:.10g} {unit}"
+        return Bilingual(
+            en=f"{tag}:{over} above the limit for its temperature", zh=f"{tag}：高于该温度下的限值{over}",
+        )  # fmt: skip
     return sum_raised(instance, value, unit)
 
 
@@ -152,9 +158,15 @@ def evidence(
     return Evidence(leaves=leaves, limits=list(instance.limits), records=records, into=into, peak=farthest)
 
 
+def _scaled(instance: Instance) -> bool:
+    return isinstance(instance.rule, DifferenceRule) and instance.rule.pairs == BY_TEMPERATURE
+
+
 def _expr(instance: Instance) -> str:
     if isinstance(instance.rule, JumpRule):
         return f"change of {instance.tag}"
+    if _scaled(instance):
+        return f"{instance.tag} less the limit for its temperature"
     return f"difference {instance.label}" if isinstance(instance.rule, DifferenceRule) else instance.tag
 
 

@@ -23,7 +23,7 @@ LINE = 120
 
 MIGRATIONS: dict[Migration, str] = {
     "carry": "carried on with the new numbers",
-    "re-evaluate": "the last two hours are decided again with the new numbers",
+    "re-evaluate": "what the horizon holds is decided again with the new numbers",
     "close": "cleared; the rule begins anew",
 }
 

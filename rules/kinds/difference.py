@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from rules.fields import Fields
 from rules.jit import kernel
 from rules.kinds import limit
 from rules.layout import MAX_ROWS, NONE, Array, Floats, Words
 
-PARAMS = Fields(f"{limit.PARAMS_TEXT} max_age sign:real inputs kept*2")
-"""`sign`: of the first input, where it is the only one; `kept`: how many rows of each input are kept at most."""
-MAX_AGE, SIGN, INPUTS, KEPT = PARAMS.starts[-4:]
+ROWS = 24
+"""Rows that a limit by another value has at most: the stage 1 table of USP <645> has 21."""
+
+PARAMS = Fields(
+    f"{limit.PARAMS_TEXT} max_age sign:real inputs kept*2 scale scale_from*{ROWS}:real scale_below*{ROWS}:real scale_high*{ROWS}:real"
+)
+"""`sign`: of the first input, where it is the only one; `kept`: how many rows of each input are kept at most; `scale`: how
+many rows the limit by the second input has, each from a value of that on, and below another."""
+MAX_AGE, SIGN, INPUTS, KEPT, SCALE, SCALE_FROM, SCALE_BELOW, SCALE_HIGH = PARAMS.starts[-8:]
 
 STATE = Fields(
     f"{limit.STATE_TEXT} held_t*2=none held*2:real=nan "
@@ -32,12 +40,21 @@ assert MAX_ROWS <= AT_ONCE, "what is kept is read"  # noqa: S101 - the two numbe
 
 @kernel
 def value_at(a: Words, af: Floats, p: int, w: Words, f: Floats, x: int, t: int) -> float:
-    """Return the difference of the values held at an instant; NaN where one is missing, too old, or it is not finite."""
+    """Return the difference of the values held at an instant; NaN where one is missing, too old, or it is not finite.
+
+    With a scale: how far the first is above the limit at the second, to the millionth of its unit; NaN off the scale.
+    """
     if a[p + INPUTS] == 1:
         return af[p + SIGN] * f[x + HELD]
     for which in range(2):
         if w[x + HELD_T + which] == NONE or t - w[x + HELD_T + which] > a[p + MAX_AGE]:
             return math.nan
+    if a[p + SCALE] > 0:
+        for i in range(a[p + SCALE]):
+            if af[p + SCALE_FROM + i] <= f[x + HELD + 1] < af[p + SCALE_BELOW + i]:
+                over = f[x + HELD] - af[p + SCALE_HIGH + i]
+                return np.rint(over * 1e6) / 1e6 if math.isfinite(over) else math.nan
+        return math.nan
     found = f[x + HELD] - f[x + HELD + 1]
     return found if math.isfinite(found) else math.nan
 

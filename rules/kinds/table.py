@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic
-from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
+from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY
 
 if TYPE_CHECKING:
     from rules.fields import Fields
@@ -32,5 +32,6 @@ KINDS: dict[int, KindSpec] = {
     MEAN_KINETIC: KindSpec("mean_kinetic", mean_kinetic.PARAMS, mean_kinetic.STATE, again=True),
     DIFFERENCE: KindSpec("difference", difference.PARAMS, difference.STATE, again=True),
     JUMP: KindSpec("jump", jump.PARAMS, jump.STATE, again=True),
+    REPEAT_DAY: KindSpec("repeat_day", repeat_day.PARAMS, repeat_day.STATE, again=False),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}

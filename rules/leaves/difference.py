@@ -6,14 +6,17 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rules.layout import HORIZON_MS
+import numpy as np
+
+from rules.layout import REACH
 from rules.leaves import limit
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.model import TWO, Leaf, Row, both
 from rules.pairs import bounds_of_pair
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.register import Span
-from rules.ring import capacity
+from rules.ring import behind, capacity
+from rules.scale import Step, limit_at, scale_of
 from rules.tablerow import as_on
 from rules.wording import sign
 
@@ -49,11 +52,12 @@ class PairNumbers:
     ranges: tuple[tuple[float, float], ...]
     max_age: int
     kept: tuple[int, ...]
+    scale: tuple[Step, ...] = ()
 
     @property
     def key(self) -> tuple[object, ...]:
         """Return what decides: equal keys decide equal rows alike."""
-        return (self.limits.key, self.tags, self.sign, self.ranges, self.max_age, self.kept)
+        return (self.limits.key, self.tags, self.sign, self.ranges, self.max_age, self.kept, self.scale)
 
 
 def numbers_of(
@@ -73,6 +77,7 @@ def numbers_of(
     return PairNumbers(
         numbers, tuple(sensor.tag for sensor in pair.inputs), pair.sign, tuple(r[:2] for r in ranges),
         int(rule.max_age_intervals * slower), tuple(capacity(interval) for interval in intervals),
+        scale_of(rule, pair.facts, bundle),
     )  # fmt: skip
 
 
@@ -105,12 +110,13 @@ class PairRows:
         ):
             self.trimmed = moment
             seen = [sorted((r for r in rows if r.received <= moment), key=lambda r: r.t) for rows in self.inputs]
-            newest = max(rows[-1].t for rows in seen if rows)
-            edge = max(self.floor, newest - HORIZON_MS)
+            times = np.array(sorted({row.t for rows in seen for row in rows if row.t > self.floor}), np.int64)
+            left = behind(times, REACH * numbers.limits.interval)
+            edge = int(times[left - 1]) if left else self.floor
             for rows, most in zip(seen, numbers.kept, strict=False):
                 inside = [row for row in rows if row.t > edge][-most:]
-                left = [row.t for row in rows if not inside or row.t < inside[0].t]
-                self.floor = max([self.floor, *left])
+                gone = [row.t for row in rows if not inside or row.t < inside[0].t]
+                self.floor = max([self.floor, *gone])
 
     def instants(self, numbers: PairNumbers, before: int) -> list[Row]:
         """Return the instants of the rows received before `before` (log time, ms): event time, difference or NaN."""
@@ -144,5 +150,8 @@ class PairRows:
             return numbers.sign * held[0].value
         if len(held) < len(numbers.tags) or any(t - row.t > numbers.max_age for row in held.values()):
             return math.nan
+        if numbers.scale:
+            over = held[0].value - limit_at(numbers.scale, held[1].value)
+            return round(over * 1e6) / 1e6 if math.isfinite(over) else math.nan
         value = held[0].value - held[1].value
         return value if math.isfinite(value) else math.nan

@@ -10,13 +10,13 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import oddrows, offset
+from rules.leaves import copies, oddrows, offset
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RowRule
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -33,6 +33,8 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
     if isinstance(rule, RowRule):
         heard = isinstance(rule, ClockRule) and rule.check == "offset"
         return offset.leaves_of(rule) if heard else oddrows.leaves_of(rule)
+    if isinstance(rule, RepeatDayRule):
+        return copies.leaves_of(rule)
     if isinstance(rule, CountRule):
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")

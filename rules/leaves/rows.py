@@ -7,8 +7,10 @@ from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from rules.layout import HORIZON_MS
-from rules.ring import capacity
+import numpy as np
+
+from rules.layout import REACH
+from rules.ring import behind, capacity
 
 if TYPE_CHECKING:
     from rules.leaves.model import Row
@@ -39,7 +41,7 @@ class Rows:
             self.rows.append(replace(row, m=row.received))
             self._trim()
             return "order"
-        if row.t <= max(self.newest - HORIZON_MS, self.floor):
+        if row.t <= self.floor or self._beyond(row.t):
             return "stale"
         place = bisect_left(self.rows, row.t, key=lambda r: r.t)
         if place < len(self.rows) and self.rows[place].t == row.t:
@@ -64,12 +66,18 @@ class Rows:
         first = self._first()
         return self.rows[:first], self.rows[first:]
 
+    def _beyond(self, t: int) -> bool:
+        """Say whether an instant before the newest row has left the horizon."""
+        times = [row.t for row in self.rows[bisect_right(self.rows, t, key=lambda r: r.t) :]]
+        return bool(times) and behind(np.array([t, *times]), REACH * self.interval) > 0
+
     def _first(self) -> int:
         """Return the place of the ring's oldest row."""
-        edge = self.floor if self.newest is None else max(self.newest - HORIZON_MS, self.floor)
-        return bisect_right(self.rows, edge, key=lambda r: r.t)
+        known = bisect_right(self.rows, self.floor, key=lambda r: r.t)
+        return known + behind(np.array([row.t for row in self.rows[known:]], np.int64), REACH * self.interval)
 
     def _trim(self) -> None:
-        over = len(self.rows) - self._first() - capacity(self.interval)
-        if over > 0:
-            self.floor = self.rows[self._first() + over - 1].t
+        first = self._first()
+        first += max(0, len(self.rows) - first - capacity(self.interval))
+        if first > 0:
+            self.floor = max(self.floor, self.rows[first - 1].t)

@@ -15,7 +15,7 @@ from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, looks_at_rows
+from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ CLOSING = frozenset(
     {"false-alarm", "equipment-fault", "marked-state", "breach", "data-fraud", "duplicate", "close-latched"}
 )
 """Codes of a decision that end a latched alarm (settled.md)."""
-LATCHED = (CountRule, FollowUpRule, ConflictRule, ClockRule)
+LATCHED = (CountRule, FollowUpRule, ConflictRule, ClockRule, RepeatDayRule)
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 

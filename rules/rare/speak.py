@@ -11,7 +11,7 @@ from rules.layout import HORIZON_MS, NONE
 from rules.occurrence import Occurrence
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import looks_at_rows
+from rules.rule import RepeatDayRule, looks_at_rows
 from rules.wording_rare import message
 
 if TYPE_CHECKING:
@@ -29,14 +29,19 @@ class Now:
     records: list[RecordRead] = field(default_factory=list)
 
 
-def settle(rule: Rule, subject: str, case: Case, leaves: list[Leaf], now: Now, emitter: Emitter) -> None:
-    """Tell what a case's occasions make of its alarm: raised, amended to an earlier or later start, or retracted."""
+def settle(
+    rule: Rule, subject: str, case: Case, leaves: list[Leaf], now: Now, emitter: Emitter, *, timely: bool = False
+) -> None:
+    """Tell what a case's occasions make of its alarm: raised, amended to an earlier or later start, or retracted.
+
+    `timely`: an occasion is never late, however long ago it began.
+    """
     occasions = [fact for fact in case.facts if fact.counts]
     standing = case.standing
     if standing is None:
         if occasions:
             first = occasions[0]
-            late = first.t + HORIZON_MS < first.received
+            late = not timely and first.t + HORIZON_MS < first.received
             open_case(rule, subject, case, first.t, rule.severity.base.rank, leaves, now, emitter, late=late)
         return
     if not occasions:
@@ -79,7 +84,7 @@ def tell(
 ) -> None:  # fmt: skip
     """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
     named = subject_of(subject)
-    of = Kind.READINGS if looks_at_rows(rule) else Kind.EVENTS
+    of = Kind.READINGS if looks_at_rows(rule) or isinstance(rule, RepeatDayRule) else Kind.EVENTS
     first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
     found = [*first, *now.records, register]

@@ -26,6 +26,7 @@ WARM_SUM, COLD_SUM, AMBIENT = (
 )
 VAPOUR, GLASS, NITROGEN = "cell-storage.vapour-high", "cell-storage.glass-transition", "cell-storage.ln2-low"
 OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent", "water.toc"
+STAGE1, CHP = "water.stage1", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR = "register.sensor-count", "register.sensor-error"
@@ -42,6 +43,10 @@ TANK = {"id": "A1", "kind": "cryo-tank", "phase": "vapour"}
 T1 = Sensor("T1", "A1", 5.0)
 WIRED = Sensor("T1", "A1", 5.0, facts={"range": {"low": -40, "high": 60}})
 WATER = Sensor("TOC", "A1", 300.0, 20.0, "toc")
+WFI = LOOP | {"water": "wfi", "pharmacopoeia": "usp"}
+UNCOMPENSATED = {"compensated": False}
+CONDUCTS = Sensor("COND", "A1", 0.9, 0.05, "conductivity", UNCOMPENSATED)
+WARM_LOOP = Sensor("TW", "A1", 27.0)
 VAPOURS = Sensor("T1", "A1", -180.0, 1.0)
 AIR = Sensor("O2", "A1", 20.9, 0.05, "oxygen")
 DP = Sensor("DP", "B1", 15.0, 0.5, "pressure-difference", {"against": "C1"})
@@ -205,6 +210,14 @@ SILENCE = [
         expected=[Expected(GAP, "T1", "blue", 600, 620, "retracted"), Expected(OUT, "T1", "orange", 600, 620, late=True)],
     ),
     cold_room(
+        "six hours without radio, live data first, and an excursion in what was stored", Span("T1", 600, 700, 5.0, sent=1_000.5),
+        Span("T1", 700, 720, 9.0, sent=1_000.5), Span("T1", 720, 960, 5.0, sent=1_000.5),
+        expected=[
+            Expected(GAP, "T1", "yellow", 600, 960), Expected(STORAGE, "T1", "orange", 600, 960),
+            Expected(OUT, "T1", "orange", 700, 720, late=True),
+        ],
+    ),
+    cold_room(
         "a late row between two takes an alarm back", Span("T1", 600, 605, 9.0), Span("T1", 605, 610, 5.0, sent=690.5), Span("T1", 610, 615, 9.0),
         expected=[Expected(OUT, "T1", "orange", 600, 615, "retracted")],
     ),
@@ -244,6 +257,16 @@ ROOMS = [
         "two pressures come too near", [B1, C1], [Sensor("PB", "B1", 30.0, 0.5, "pressure"), Sensor("PC", "C1", 15.0, 0.5, "pressure")],
         [Span("PB", 600, 620, 21.0)], [Expected(LOW, "@B1>C1", "orange", 600, 620)], facts={"cascades": [{"cleaner": "B1", "dirtier": "C1", "low": 10}]},
     ),
+    Firm("ions in water for injection", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 600, 615, 1.6)],
+         [Expected(STAGE1, "COND", "yellow", 600, 615)]),
+    Firm("ions in purified water", [WFI | {"water": "purified", "pharmacopoeia": "chp"}],
+         [Sensor("COND", "A1", 3.5, 0.2, "conductivity", UNCOMPENSATED), WARM_LOOP], [Span("COND", 600, 615, 5.9)],
+         [Expected(CHP, "COND", "orange", 600, 615)]),
+    Firm("a loop under both books cools, and its water is the same", [WFI | {"pharmacopoeia": "both"}],
+         [Sensor("COND", "A1", 1.15, 0.01, "conductivity", UNCOMPENSATED), WARM_LOOP], [Span("TW", 600, 630, 17.0)],
+         [Expected(STAGE1, "COND", "yellow", 600, 630), Expected(CHP, "COND", "orange", 600, 630)]),
+    Firm("a meter that compensates shows more", [WFI], [Sensor("COND", "A1", 0.9, 0.05, "conductivity", {"compensated": True}), WARM_LOOP],
+         [Span("COND", 600, 615, 1.6)], []),
     Firm("organic carbon in the water", [LOOP], [WATER], [Span("TOC", 600, 615, 600.0)], [Expected(TOC, "TOC", "orange", 600, 615)]),
 ]  # fmt: skip
 

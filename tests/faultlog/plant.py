@@ -20,7 +20,7 @@ MAKER = [{"field": "manufacture", "line": "drug"}]
 WHOLESALER = [{"field": "distribution", "line": "drug"}]
 UNITS = {
     "temperature": "Cel", "humidity": "%RH", "pressure": "Pa", "pressure-difference": "Pa", "particles-0.5": "/m3",
-    "particles-5.0": "/m3", "toc": "ug/L", "oxygen": "%", "ln2-level": "%",
+    "particles-5.0": "/m3", "toc": "ug/L", "oxygen": "%", "ln2-level": "%", "conductivity": "uS/cm",
 }  # fmt: skip
 
 

@@ -14,7 +14,10 @@ from tests.faultlog.faults import FIRMS
 from tests.faultlog.plant import END, Expected, log_of
 from tests.rules.byhand import ms, since
 
-ELSEWHERE = {"cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py"}
+ELSEWHERE = {
+    "cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py",
+    "data-integrity.day-copy": "wants two whole days: tests/rules/test_day_copy_by_hand.py",
+}
 """Rules that no fault of this log concerns, and where they are tried."""
 
 

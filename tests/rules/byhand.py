@@ -78,6 +78,11 @@ class HandLog:
         }
         return self.line(at, "register", {"version": version, "facility": entity})
 
+    def dense(self, until: float, tag: str = "T1") -> HandLog:
+        """Append two hours of rows a minute apart, the newest at `until`, received with it: before them nothing is an open gap."""
+        minutes = [until - i for i in range(121)][::-1]
+        return self.rows(until, (tag, minutes, [5.0] * len(minutes)))
+
     def rows(self, at: float, *series: tuple[str, Sequence[float], Sequence[Any]], batch: str | None = None) -> HandLog:
         """Append one batch; a series is (tag, minutes, values); a value may be (value, quality)."""
         posted = []

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from rules.pack import Bundle, default_bundle
 from rules.register import Facility
 from rules.rule import Rule
+from rules.tables import Table
 from tests.rules.logs import BEGIN, Row
 
 WORDS = {"en": "word", "zh": "字"}
@@ -46,12 +47,33 @@ WAITING = rule(
     severity={"base": "blue", "steps": [{"beyond": {"low": 5}, "for": "1m", "to": "orange"}]},
 )  # fmt: skip
 TWINS = rule("test-twins", pairs="redundant", limits={"from": {"low": -2, "high": 2}}, max_age_intervals=1)
+SCALE = Table.model_validate(
+    {
+        "schema": "table/1", "id": "test-scale", "edition": "1", "title": WORDS, "cites": [{"instrument": "own", "status": "own"}],
+        "rows": [
+            {"where": {"area.kind": "cleanroom"}, "at": at, "unit": "Pa", "limit": {"high": high}, "edition": "1", "status": "own"}
+            for at, high in (({"from": 10, "below": 20}, 31.5), ({"from": 20, "below": 30}, 29), ({"from": 30, "to": 40}, 24.9))
+        ],
+    }
+)  # fmt: skip
+SCALED = rule(
+    "test-scaled", pairs="by-temperature", limits={"from": "test-scale"}, applies_to={"sensor.quantity": "pressure"},
+    when={"consecutive": 2}, clear={"consecutive": 2, "deadband": 0.5}, unknown={"max": "60s"},
+)  # fmt: skip
+WARMTH = [9.9, 10.0, 15.0, 19.9, 20.0, 25.0, 29.9, 30.0, 40.0, 40.1]
 _EXCLUDING = [one for one in default_bundle().rules if getattr(one, "excludes", False)]
-BUNDLE = Bundle.of([LOW, REVERSED, WAITING, TWINS, *_EXCLUDING], [])
+BUNDLE = Bundle.of([LOW, REVERSED, WAITING, TWINS, SCALED, *_EXCLUDING], [SCALE])
+
+
+def _measured(against):
+    if against == "temperature":
+        return {"quantity": "temperature", "unit": "Cel"}
+    found = {"quantity": "pressure-difference" if against else "pressure", "unit": "Pa"}
+    return found | ({"against": against} if against else {})
 
 
 def facility(sensors, cascades, delivery="60s"):
-    """Return a facility with two cleanrooms B1 and C1 and a store; sensors are (tag, area, against, interval s)."""
+    """Return a facility with two cleanrooms B1 and C1 and a store; sensors are (tag, area, against or "temperature", interval s)."""
     room = {"kind": "cleanroom", "standard": "cn-gmp-2010"}
     return Facility.model_validate(
         {
@@ -61,8 +83,7 @@ def facility(sensors, cascades, delivery="60s"):
             "cascades": [{"cleaner": a, "dirtier": b, "low": low} for a, b, low in cascades],
             "sensors": [
                 {
-                    "tag": tag, "area": area, "quantity": "pressure-difference" if against else "pressure", "unit": "Pa",
-                    "range": {"low": -100, "high": 100}, **({"against": against} if against else {}),
+                    "tag": tag, "area": area, "range": {"low": -100, "high": 100}, **_measured(against),
                     **({"interval": f"{interval}s"} if interval else {}),
                 }
                 for tag, area, against, interval in sensors
@@ -82,6 +103,8 @@ CLEAN = {
 
 
 def _value(random, against, area, regime):
+    if against == "temperature":
+        return random.choice(WARMTH)
     if area == "C1" and not against:
         return random.choice([20.0] * 8 + [19.0, 21.0])
     return random.choice(CLEAN[regime]) - (20.0 if against else 0.0)
@@ -147,6 +170,8 @@ def log_of(random):
         sensors.append(("P.B2", "B1", None, intervals[2]))
     if random.random() < 0.5:
         sensors.append(("DP", *random.choice([("B1", "S"), ("S", "B1"), ("C1", "S"), ("C1", "B1")]), intervals[3]))
+    if random.random() < 0.5:
+        sensors.append(("T.B", "B1", "temperature", random.choice([*each, common])))
     cascades = [("B1", "C1", random.choice([5.0, 12.0]))]
     cascades += [("B1", "S", 11.0)] if random.random() < 0.5 else []
     heads = {sensor[0]: BEGIN for sensor in sensors}

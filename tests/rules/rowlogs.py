@@ -47,10 +47,10 @@ def entries(draw):
     head = dict.fromkeys(tags, now)
     for _ in range(draw(st.integers(3, 14))):
         tag = random.choice(tags)
-        kind = random.choice(["live", "live", "live", "again", "again", "old", "ahead", "late", "wait"])
+        kind = random.choice(["live", "live", "live", "again", "again", "old", "ahead", "late", "wait", "dense"])
         rows = []
-        if kind == "live":
-            for _ in range(random.choice([1, 2, 5, 20])):
+        if kind in ("live", "dense"):  # behind two dense hours older rows are stale
+            for _ in range(2 * HOUR // (interval * 1_000) + 2 if kind == "dense" else random.choice([1, 2, 5, 20])):
                 head[tag] += interval * 1_000 * random.choice([1, 1, 1, 2])
                 rows.append(
                     logs.Row(tag, head[tag], random.choice([5.0, 5.1, 7.6]), random.choice([0] * 6 + [1, 3, 6]))
@@ -77,12 +77,12 @@ def entries(draw):
 
 
 @st.composite
-def closed(draw, packs):
-    """Draw a log in which officers close some of the alarms that stand."""
-    entity, found = draw(entries())
+def closed(draw, packs, of=None, own=None):
+    """Draw a log (of `of`, else of `entries`) in which officers close some of the alarms of `own` rules that stand."""
+    entity, found = draw(entries() if of is None else of)
     log = logs.records(entity, found)
     engine, whole, standing = Engine(packs), [], {}
-    own = names(packs)
+    own = own or names(packs)
     for i, record in enumerate(log):
         whole.append(record)
         for change in engine.fold(record):

@@ -83,21 +83,21 @@ def test_tags_that_nobody_registered_have_no_alarm() -> None:
 
 
 # -- late evidence -------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize(("at", "raised"), [(180, True), (180 + MS, False)])
+@pytest.mark.parametrize(("at", "raised"), [(179, True), (179.5, True), (180 + MS, False)])
 def test_two_hours_behind_the_newest_reading_it_is_too_late(at: float, raised: bool) -> None:
-    hand = HandLog().register(-1, sensor()).rows(300, ("T1", [100, 300], [5, 5])).rows(301, ("T1", [at], [5]))
+    hand = HandLog().register(-1, sensor()).dense(300).rows(301, ("T1", [at], [9]))
     assert [row[:3] for row in told(hand.changes(), LATE)] == ([("raised", "T1", at)] if raised else [])
 
 
 def test_it_begins_with_the_earliest_row_and_is_said_to_be_late() -> None:
-    hand = HandLog().register(-1, sensor()).rows(300, ("T1", [300], [5])).rows(301, ("T1", [100, 90, 110], [5, 5, 5]))
+    hand = HandLog().register(-1, sensor()).dense(300).rows(301, ("T1", [100, 90, 110], [5, 5, 5]))
     assert told(hand.changes(), LATE) == [
         ("raised", "T1", 100, 100, 301, True), ("amended", "T1", 90, 90, 301, False),
     ]  # fmt: skip
 
 
 def test_behind_ten_days_it_is_only_the_other_rule() -> None:
-    hand = HandLog().register(-1, sensor()).rows(11 * DAY, ("T1", [11 * DAY], [5]))
+    hand = HandLog().register(-1, sensor()).dense(11 * DAY)
     hand.rows(11 * DAY + 1, ("T1", [DAY + 1 - MS, DAY + 1], [5, 5]))
     changes = hand.changes()
     assert [row[2] for row in told(changes, LATE)] == [DAY + 1]
@@ -112,7 +112,7 @@ def test_rows_that_a_register_made_too_old_are_late_evidence_too() -> None:
 
 
 def test_a_day_that_was_stored_is_one_alarm_with_32_rows_kept() -> None:
-    hand = HandLog().register(-1, sensor()).rows(DAY, ("T1", [DAY], [5]))
+    hand = HandLog().register(-1, sensor()).dense(DAY)
     minutes = list(range(1200))
     hand.rows(DAY + 1, ("T1", minutes, [5.0] * 1200))
     engine = Engine(BUNDLE)

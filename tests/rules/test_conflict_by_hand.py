@@ -79,7 +79,8 @@ def test_a_marked_row_is_a_record() -> None:
 def test_rows_older_than_the_horizon_are_not_compared_here() -> None:
     """At minute 121 the row of minute 1 is two hours old: too old, whatever it says (docs/engine-semantics.md)."""
     for newest, raised in ((120.9, 1), (121, 0)):
-        hand = log().rows(130, ("T1", [newest], [5])).rows(131, ("T1", [1], [9.9]))
+        minutes = [*range(3, 121), newest]
+        hand = log().rows(130, ("T1", minutes, [5] * len(minutes))).rows(131, ("T1", [1], [9.9]))
         assert len(told(hand.changes())) == raised, newest
 
 

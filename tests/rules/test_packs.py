@@ -45,6 +45,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.warm-cumulative",
         "data-integrity.audit-disabled",
         "data-integrity.clock-offset",
+        "data-integrity.day-copy",
         "data-integrity.event-time",
         "data-integrity.frozen",
         "data-integrity.full-rights",
@@ -54,6 +55,8 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.physical-range",
         "register.sensor-count",
         "register.sensor-error",
+        "water.chp-conductivity",
+        "water.stage1",
         "water.toc",
     ]
 

@@ -26,7 +26,7 @@ QUICK = settings(
     max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LONG = settings(QUICK, max_examples=3000)
-RULES = [pairlogs.LOW, pairlogs.REVERSED, pairlogs.WAITING, pairlogs.TWINS]
+RULES = [pairlogs.LOW, pairlogs.REVERSED, pairlogs.WAITING, pairlogs.TWINS, pairlogs.SCALED]
 PAIRS = {rule.id for rule in RULES}
 CHANGES = ("raised", "cleared", "retracted", "amended", "unknown", "known", "raised late")
 MET = {f"{rule.id} {change}" for rule in RULES for change in CHANGES}

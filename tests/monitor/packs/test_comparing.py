@@ -27,7 +27,7 @@ def lines(old, new):
     ("how", "said"),
     [
         (None, "carried on with the new numbers"), ("carry", "carried on with the new numbers"),
-        ("re-evaluate", "the last two hours are decided again with the new numbers"),
+        ("re-evaluate", "what the horizon holds is decided again with the new numbers"),
         ("close", "cleared; the rule begins anew"),
     ],
 )  # fmt: skip

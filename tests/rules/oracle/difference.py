@@ -10,7 +10,7 @@ from rules.rule import DifferenceRule
 from tests.rules.oracle import limit
 from tests.rules.oracle.late import differences, occurrences
 
-HORIZON = 2 * 3_600_000
+HORIZON, OPEN = 2 * 3_600_000, 240 * 3_600_000
 AT_ONCE = 65_536
 
 
@@ -24,6 +24,11 @@ class Pair:
         intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
         self.caps = [max(64, min(1024, -(-HORIZON // i) * 5 // 4 + 8)) for i in intervals]
         slower = max(intervals)
+        self.reach = 2 * slower
+        self.steps = []
+        if rule.pairs == "by-temperature":
+            rows = bundle.tables[rule.limits.from_].rows
+            self.steps = [row for row in rows if all(fits(pair.facts[name], want) for name, want in row.where.items())]
         self.max_age = int(rule.max_age_intervals * slower)
         self.numbers = limits_of(rule, bounds, slower, facility.delivery, bundle, pair.facts)
         self.rows = [[] for _ in self.tags]  # (t, received, v or None)
@@ -61,10 +66,20 @@ class Pair:
             aged = [row is None or (len(held) > 1 and t - row[0] > self.max_age) for row in held]
             value = None
             if fresh and not any(aged):
-                value = self.sign * held[0][1] if len(held) == 1 else held[0][1] - held[1][1]
-                value = value if math.isfinite(value) else None
+                value = self.value(*(v for _, v in held))
             found.append((t, counts[t], value))
         return found
+
+    def value(self, first, second=None):
+        if self.steps:
+            limits = [
+                row.limit.high
+                for row in self.steps
+                if row.at.begin <= second and (second < row.at.below if row.at.to is None else second <= row.at.to)
+            ]
+            return round((first - limits[0]) * 1e6) / 1e6 if limits else None
+        value = self.sign * first if second is None else first - second
+        return value if math.isfinite(value) else None
 
     def now(self, clock):
         return limit.decide(self.numbers, self.instants(), clock)
@@ -103,11 +118,20 @@ class Pair:
         self.events = events
         self.leave()
 
+    def holds(self, instants, t):
+        far, before = 0, instants[-1]
+        for other in reversed(instants):
+            if other < t or far >= HORIZON:
+                break
+            far, before = far + min(before - other, self.reach), other
+        return far < HORIZON and instants[-1] - t < OPEN
+
     def leave(self):
         """Note the newest row that has left the horizon."""
+        instants = sorted({row[0] for rows in self.rows for row in rows if row[0] > self.floor})
+        edge = max([self.floor, *(t for t in instants if not self.holds(instants, t))])
         for rows, cap in zip(self.rows, self.caps, strict=True):
-            inside = [row for row in rows if row[0] > max(self.floor, self.seen - HORIZON)][-cap:]
-            kept = {row[0] for row in inside}
+            kept = {row[0] for row in [row for row in rows if row[0] > edge][-cap:]}
             self.floor = max([self.floor, *(row[0] for row in rows if row[0] not in kept)])
 
 

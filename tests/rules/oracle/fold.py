@@ -21,7 +21,29 @@ from tests.rules.oracle.late import Said, differences, occurrences
 
 DAY = 24 * 3_600_000
 HORIZON = 2 * 3_600_000
+OPEN = 10 * DAY
 COLOURS = [s.value for s in Severity]
+
+
+def away(times, t, reach):
+    """Return how far an instant lies behind the newest of some times, where a hole counts `reach` at most.
+
+    Args:
+        times: in order, the newest last.
+        t: the instant, not newer than that.
+        reach: what a hole counts at most, ms.
+    """
+    far, before = 0, times[-1]
+    for other in reversed(times):
+        if other <= t or far >= HORIZON:
+            break
+        far, before = far + min(before - other, reach), other
+    return far + min(before - t, reach)
+
+
+def inside(times, t, reach):
+    """Say whether an instant lies inside the horizon of the newest of some times."""
+    return times[-1] - t < HORIZON or (away(times, t, reach) < HORIZON and times[-1] - t < OPEN)
 
 
 def rank(colour):
@@ -63,7 +85,8 @@ class Series:
 
     def __init__(self, interval):
         self.rows = []
-        self.gone = []
+        self.floor = -1  # the newest row that has left
+        self.reach = 2 * interval
         self.counts = Counter()
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))
@@ -74,10 +97,9 @@ class Series:
             return "future"
         if not self.rows or t > self.rows[-1][0]:
             return "order"
-        edge = max(self.rows[-1][0] - HORIZON, max(self.gone, default=-1))
-        kept = [row for row in self.rows if row[0] > edge]
-        if t <= edge:
+        if t <= self.floor or not self.holds(t):
             return "stale"
+        kept = self.ring()
         for row in self.rows:
             if row[0] == t:
                 same = row[2] == v or (math.isnan(row[2]) and math.isnan(v))
@@ -85,6 +107,15 @@ class Series:
         if len(kept) >= self.cap and t < kept[0][0]:
             return "stale"
         return "late"
+
+    def holds(self, t):
+        return inside([row[0] for row in self.rows], t, self.reach)
+
+    def ring(self):
+        """Return the rows inside the horizon."""
+        times = [row[0] for row in self.rows]
+        first = next(i for i, t in enumerate(times) if t > self.floor and inside(times, t, self.reach))
+        return self.rows[max(first, len(times) - self.cap) :]
 
     def put(self, t, received, v, q):
         behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)
@@ -331,11 +362,10 @@ class Facility:
             return
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing in ("order", "late"):
-            if standing == "late" and len(self.ring(series)) >= series.cap:
-                series.gone.append(self.ring(series)[0][0])
+            if standing == "late" and len(series.ring()) >= series.cap:
+                series.floor = series.ring()[0][0]
             series.put(t, received, v, q)
-            ring = self.ring(series)
-            series.gone += [row[0] for row in series.rows if row not in ring and row[0] not in series.gone]
+            series.floor = max([series.floor, *(row[0] for row in series.rows[: -len(series.ring())])])
         if standing == "late":
             told += self.silences.filled(tag, t, series)
         for pair in self.pairs:
@@ -361,14 +391,6 @@ class Facility:
         for _, _, _, act in sorted(parts, key=lambda part: part[:3]):
             act()
             self.silences.settle(t, received, self)
-
-    def ring(self, series):
-        rows = [
-            row
-            for row in series.rows
-            if row[0] > series.rows[-1][0] - HORIZON and row[0] > max(series.gone, default=-1)
-        ]
-        return rows[-series.cap :]
 
     def late(self, watch, found, t, received, *, late=True):
         _, kind, said, new = found

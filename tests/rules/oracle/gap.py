@@ -309,7 +309,7 @@ class Silences:
     def filled(self, tag, t, series):
         """Return the retractions that a late row of `tag` makes."""
         acts = []
-        rows = [row[0] for row in self.owner.ring(series)]
+        rows = [row[0] for row in series.ring()]
         for m in self.tags:
             if m.tag != tag:
                 continue

@@ -70,7 +70,7 @@ def adopt(facility, bundle, now):
     for tag in ended:
         rows = facility.series[tag].rows
         if rows:
-            facility.series[tag].gone.append(rows[-1][0])
+            facility.series[tag].floor = rows[-1][0]
     facility.silences.changed = now
 
 
@@ -128,7 +128,9 @@ def carry(new, watch, series, now):
 def decide_again(facility, new, watch, now):
     """Go on from where the horizon begins, over its rows, with the new numbers; say what is different."""
     series = facility.series[watch.tag]
-    edge = len(series.rows) - len(facility.ring(series)) if series.rows else 0
+    edge = len(series.rows)
+    if series.rows and series.rows[-1][0] > series.floor:
+        edge -= len(series.ring())
     base = watch.run(series, edge, None)
     base.adopt(numbers(new))
     new.base, new.cut = base, edge

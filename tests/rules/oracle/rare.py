@@ -15,15 +15,21 @@ from datetime import datetime, timedelta, timezone
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rules.changes import alarm_id
-from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.facts import facts_of
+from rules.kinds import repeat_day as kind
+from rules.predicate import matches
+from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from tests.rules.oracle import repeat_day
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
 
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
-ROWS = (ConflictRule, ClockRule)
+ROWS = (ConflictRule, ClockRule, RepeatDayRule)
 RARE = (CountRule, FollowUpRule, RegisterCheckRule, *ROWS)
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
@@ -98,6 +104,12 @@ def device_time(event):
     except ValueError:
         return None
     return None if moment is None or moment.tzinfo is None else round(moment.timestamp() * 1000)
+
+
+def code(value, resolution):
+    """The digest of a value: it says which of two records of one sixteenth of an interval is kept, and nothing else here."""
+    words = np.zeros(16, np.int64)
+    return int(kind.digest(words, words.view(np.float64), 0, value, resolution or 0.0))
 
 
 def text(subject):
@@ -399,7 +411,18 @@ class Rare:
                 start = t if rule.check == "late-evidence" else received
                 act = lambda rule=rule, start=start: self.odd(rule, tag, start, t, row[0], received)  # noqa: E731
                 found.append((self.places[rule.id], 3, 0, act))
+            if isinstance(rule, RepeatDayRule) and standing == "order":
+                found += [(self.places[rule.id], 3, 0, act) for act in self.days(rule, tag, t, received)]
         return found
+
+    def days(self, rule, tag, t, received):
+        """What the days that a new row leaves behind make of a sensor's alarm."""
+        sensor = next(s for s in self.facility.sensors if s.tag == tag)
+        if not matches(rule, self.facility, facts_of(self.facility, sensor)):
+            return
+        rows = self.owner.series[tag].rows
+        for start in repeat_day.copied(rule, sensor, rows, t, lambda v: code(v, sensor.resolution)):
+            yield lambda start=start: self.odd(rule, tag, start, t, start, received)
 
     def odd_time(self, rule, t, received, standing):
         if rule.check == "late-evidence":
@@ -426,7 +449,7 @@ class Rare:
         alarm = state.standing
         if alarm is None and now:
             first = min(now, key=lambda past: (past.t, past.order))
-            late = first.t + 2 * HOUR < first.received
+            late = first.t + 2 * HOUR < first.received and not isinstance(rule, RepeatDayRule)
             self.open(rule, subject, state, first.t, rule.severity.base.rank, at, received, late=late)
         elif alarm is not None and not now:
             alarm.gone = True

@@ -1,0 +1,201 @@
+"""Open gaps by hand, in minutes: a lorry without radio sends live data first, and what it stored then is decided as if in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from rules import again
+from rules.engine import Engine
+from tests.examples import examples
+from tests.rules import logs
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, sensor, since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rules.changes import Change
+
+OUT = "cold-chain.store-out"
+DAY = 1440
+SILENT = 360
+"""Minutes without radio."""
+QUICK = settings(
+    max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def told(changes: Iterable[Change], rule: str = OUT) -> list[tuple[Any, ...]]:
+    return [
+        (c.change.value, since(c.start), None if c.end is None else since(c.end), since(c.at), c.late)
+        for c in changes
+        if c.rule == rule
+    ]
+
+
+def value(minute: float, warm: Sequence[range]) -> float:
+    return (9.0 if any(minute in span for span in warm) else 5.0) + minute % 7 / 10  # nothing stands still
+
+
+def ends(changes: Iterable[Change]) -> dict[float, float | None]:
+    """Return start -> end of each alarm, as it was told last."""
+    newest = {c.alarm: c for c in changes if c.rule == OUT}
+    return {since(c.start): None if c.end is None else since(c.end) for c in newest.values()}
+
+
+def rows(hand: HandLog, received: float, minutes: Iterable[int], *warm: range) -> HandLog:
+    at = list(minutes)
+    return hand.rows(received, ("T1", at, [value(minute, warm) for minute in at]))
+
+
+def silent(until: int = SILENT, *warm: range) -> HandLog:
+    """Ten rows, then nothing, then ten live rows from `until` on."""
+    hand = rows(HandLog().register(-1, sensor()), 9, range(10), *warm)
+    return rows(hand, until + 9, range(until, until + 10), *warm)
+
+
+WARM = range(100, 130)
+
+
+EXCURSION = [("raised", 100, None, 101, True), ("cleared", 100, SILENT, 101, False), ("amended", 100, 130, 132, False)]
+"""Raised by the row of minute 101, and cleared by what is known to have come next: the live rows. Minute 132 tells when it ended."""
+
+
+@pytest.mark.parametrize("size", [1, 7, 10, 60, 350])
+def test_what_happened_out_of_radio_is_raised_late_and_cleared(size: int) -> None:
+    hand = silent()
+    for first in range(10, SILENT, size):
+        rows(hand, SILENT + 10, range(first, min(first + size, SILENT)), WARM)
+    assert told(hand.changes()) == EXCURSION
+
+
+def test_live_rows_between_the_stored_ones_change_nothing() -> None:
+    hand = silent()
+    for i, first in enumerate(range(10, SILENT, 10)):
+        rows(hand, SILENT + 10 + i, range(first, first + 10), WARM)
+        rows(hand, SILENT + 10 + i, [SILENT + 10 + i])
+    assert told(hand.changes()) == EXCURSION
+
+
+def test_an_alarm_that_stood_when_the_radio_went_ends_where_it_ended() -> None:
+    """Warm from minute 5 to 20, and again from 300 until long behind the silence: what was one alarm is two."""
+    spans = range(5, 20), range(300, 380)
+    hand = silent(SILENT, *spans)
+    before = told(hand.changes())
+    assert before[0] == ("raised", 5, None, 6, False)
+    assert {row[1] for row in before} == {5}
+    assert all(row[2] is None for row in before)
+    rows(hand, SILENT + 10, range(10, SILENT), *spans)
+    assert ends(hand.changes()) == {5: 20, 300: None}
+    assert ends(rows(hand, 400, range(370, 390), *spans).changes()) == {5: 20, 300: 380}
+
+
+def test_an_alarm_that_live_rows_cleared_is_cleared_where_it_was() -> None:
+    spans = (range(5, 200),)
+    hand = silent(SILENT, *spans)
+    assert told(hand.changes())[-1] == ("cleared", 5, SILENT, SILENT + 2, False)
+    rows(hand, SILENT + 10, range(10, SILENT), *spans)
+    assert told(hand.changes())[-1] == ("amended", 5, 200, 202, False)
+
+
+@pytest.mark.parametrize(("gap", "judged"), [(10 * DAY - 20, True), (10 * DAY + 31, False)])
+def test_a_gap_stays_open_for_ten_days(gap: int, judged: bool) -> None:
+    hand = silent(gap)
+    rows(hand, gap + 20, range(10, 40), range(20, 30))
+    assert ends(hand.changes()) == ({20: 30} if judged else {})
+    late = told(hand.changes(), "data-integrity.late-evidence")
+    assert late == []  # older than ten days: `event-time` tells
+    assert bool(told(hand.changes(), "data-integrity.event-time")) is not judged
+
+
+@pytest.mark.parametrize(("live", "judged"), [(110, True), (121, False)])
+def test_two_hours_of_live_data_close_it(live: int, judged: bool) -> None:
+    hand = silent()
+    rows(hand, SILENT + live, range(SILENT + 10, SILENT + live + 1))
+    rows(hand, SILENT + live + 1, range(10, SILENT), WARM)
+    assert bool(told(hand.changes())) is judged
+    assert bool(told(hand.changes(), "data-integrity.late-evidence")) is not judged
+
+
+def test_four_gaps_are_open_at_once_and_filled_in_any_order() -> None:
+    """Ten rows every five hours; what lies between comes later, the third gap first."""
+    hand = HandLog().register(-1, sensor())
+    begins = [0, 300, 600, 900, 1200]
+    for begin in begins:
+        rows(hand, begin + 9, range(begin, begin + 10))
+    for gap in (3, 1, 4, 2):
+        begin = begins[gap - 1] + 10
+        rows(hand, 1220 + gap, range(begin, begin + 20), range(begin + 5, begin + 8))
+    raised = [row[1] for row in told(hand.changes()) if row[0] == "raised"]
+    assert raised == [615, 15, 915, 315]
+    assert ends(hand.changes()) == {15: 18, 315: 318, 615: 618, 915: 918}
+
+
+def test_the_newest_rows_first_is_taken_as_far_as_the_ring_reaches() -> None:
+    """158 rows of a minute: ten live ones, and the newest 148 that are stored, while those before the silence make room."""
+    hand = silent()
+    for last in range(SILENT, 10, -10):
+        rows(hand, SILENT + 10, range(last - 10, last), range(340, 350), WARM)
+    assert [row[1] for row in told(hand.changes()) if row[0] == "raised"] == [340]
+    (late, *_) = told(hand.changes(), "data-integrity.late-evidence")
+    assert late[0] == "raised"
+
+
+def test_a_silence_was_one_also_when_all_has_come() -> None:
+    hand = silent()
+    rows(hand, SILENT + 10, range(10, SILENT))
+    assert [row[0] for row in told(hand.changes(), "data-integrity.gap") if row[0] != "suppressed"][-1] != "retracted"
+
+
+def test_a_place_that_is_silent_again_counts_from_its_newest_row() -> None:
+    hand = silent()
+    rows(hand, SILENT + 10, range(10, SILENT), WARM)
+    raised = [
+        c for c in hand.changes(until=SILENT + 60) if c.rule == "data-integrity.gap" and c.change.value == "raised"
+    ]
+    assert max(since(c.start) for c in raised) == SILENT + 10
+
+
+# -- compiled code takes late rows of calm series itself -----------------------------------------------------------------
+def folded(log: list[Any], until: int) -> tuple[list[Change], bytes, dict[str, int]]:
+    engine = Engine(BUNDLE)
+    changes = [change for record in log for change in engine.fold(record)] + engine.advance(0, until)
+    return changes, engine.snapshot(0, log[0].facility), engine.counters(0, log[0].facility)
+
+
+@QUICK
+@given(logs.logs())
+def test_late_rows_of_a_calm_series_are_decided_as_all_others(drawn: Any) -> None:
+    log = logs.records(*drawn)
+    until = max(record.received for record in log) + 3 * 3_600_000
+    calmly, asked = folded(log, until), []
+    with patch.object(again, "is_calm", lambda *_: asked.append(1) or False):
+        one_by_one = folded(log, until)
+    assert calmly[0] == one_by_one[0]
+    assert calmly[2] == one_by_one[2]
+
+
+def test_a_stored_day_is_taken_by_compiled_code() -> None:
+    """Twenty-four hours in batches of ten rows: Python decides none of the rows again."""
+    hand = silent(DAY)
+    for first in range(10, DAY, 10):
+        rows(hand, DAY + 10, range(first, first + 10))
+    engine = Engine(BUNDLE)
+    with patch.object(Engine, "_again", side_effect=AssertionError("decided in Python")):
+        for record in hand.records():
+            engine.fold(record)
+    counts = engine.counters(0, FACILITY)
+    assert (counts["late"], counts["stale"]) == (DAY - 10, 0)
+
+
+def test_where_a_stored_row_says_something_python_decides() -> None:
+    hand = silent()
+    rows(hand, SILENT + 10, range(10, SILENT), WARM)
+    engine, seen, plain = Engine(BUNDLE), [], Engine._again
+    with patch.object(Engine, "_again", lambda *args: seen.append(1) or plain(*args)):
+        found = [change for record in hand.records() for change in engine.fold(record)]
+    assert told(found) == EXCURSION
+    assert 0 < len(seen) < 200 * len(BUNDLE.rules)
