@@ -87,7 +87,7 @@ def compared(state: FacilityState, instance: Instance, folded: list[Folded], tai
     if instance.kind in PEAKED and folded and folded[-1].end == NONE:
         folded[-1].peak = state.real_of(instance, "peak")
     key = (instance.kind, *instance.key)
-    published = prune(state.occurrences.get(key, []), tail_t)
+    published = prune(state.occurrences.get(key, []), tail_t, state.starts_of(instance))
     state.occurrences[key] = published
     open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
     return differences(open_ones, folded)

@@ -57,7 +57,7 @@ def adopt(state: FacilityState, plan: Plan, received: int) -> None:
         _remember(state, before)
     state.registered = {tag: at for tag, at in sorted(state.registered.items()) if tag in plan.slots}
     _carry_instances(state, before, received)
-    _done(state)
+    settle(state)
 
 
 def put_back(state: FacilityState, plan: Plan, received: int) -> None:
@@ -82,11 +82,12 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
             _write(state, instance, KINDS[kind].state.blank())
             if kind == GAP:
                 _begin_gap(state, instance)
-                _schedule(state, instance, received)
-    _done(state)
+                schedule(state, instance, received)
+    settle(state)
 
 
-def _done(state: FacilityState) -> None:
+def settle(state: FacilityState) -> None:
+    """Note what follows from instances that were changed: tails where a horizon has ended, and what is due."""
     _settle(state)
     state.refresh_all()
     state.refresh_due()
@@ -156,7 +157,7 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
             if last is None or before is None:
                 if kind == GAP:
                     _begin_gap(state, instance)
-                    _schedule(state, instance, now)
+                    schedule(state, instance, now)
                 if kind == DIFFERENCE:
                     state.words[instance.state + difference.FLOOR] = state.left.pop(" ".join(instance.key), NONE)
                 continue
@@ -170,7 +171,7 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
             old = before.plan.block(last)
             if not np.array_equal(old, state.planned.block(instance)):
                 _forget(state, instance, old)
-                _schedule(state, instance, now)
+                schedule(state, instance, now)
 
 
 def _forget_quantity(state: FacilityState, instance: Instance) -> None:
@@ -184,7 +185,7 @@ def _forget_quantity(state: FacilityState, instance: Instance) -> None:
 def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
     """Let go of what was kept for other numbers; `old` are the parameters as they were."""
     if instance.kind in {LIMIT, DIFFERENCE}:
-        _forget_steps(state, instance, old)
+        forget_steps(state, instance, old)
     elif instance.kind == CUMULATIVE:
         _forget_sums(state, instance, old)
     elif instance.kind == REPEAT_DAY:
@@ -225,8 +226,14 @@ def _write(state: FacilityState, instance: Instance, block: Words) -> None:
     state.words[instance.state : instance.state + block.size] = block
 
 
-def _forget_steps(state: FacilityState, instance: Instance, old: Words) -> None:
-    """Let steps begin anew where a rule's steps are others now: they are known by their place."""
+def forget_steps(state: FacilityState, instance: Instance, old: Words) -> None:
+    """Let steps begin anew where a rule's steps are others now: they are known by their place.
+
+    Args:
+        state: of the facility.
+        instance: of a kind that is judged as limits are.
+        old: its parameters before.
+    """
     new = state.planned.block(instance)
     fields = [limit.PARAMS[name] for name in ("step_after", "step_low", "step_high", "step_for")]
     if any(not np.array_equal(old[f.start : f.start + f.size], new[f.start : f.start + f.size]) for f in fields):
@@ -251,7 +258,8 @@ def _begin_gap(state: FacilityState, instance: Instance) -> None:
     state.words[instance.state + gap.FRESH] = newest <= since
 
 
-def _schedule(state: FacilityState, instance: Instance, now: int) -> None:
+def schedule(state: FacilityState, instance: Instance, now: int) -> None:
+    """Set when an instance is decided by the clock next, never before `now` (ms)."""
     params, words, slot = state.planned.params, state.words, instance.slot
     if instance.kind == GAP:
         gap.schedule(params, instance.params, words, instance.state, state.of_series("ext", slot), now)

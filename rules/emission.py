@@ -13,7 +13,7 @@ from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNO
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
-from rules.wording import evidence, message, unwatched
+from rules.wording import begun_anew, evidence, message, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,22 +197,23 @@ class Emitter:
         if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
             occurrence.unknown = new.unknown
 
-    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead) -> None:
-        """End the open occurrence of an instance that is no longer watched; `why` is the record that says so."""
+    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, anew: bool = False) -> None:
+        """End the open occurrence of an instance that is no longer watched, or (`anew`) begins anew; `why` is the record that says so."""
+        text = begun_anew if anew else unwatched
         for occurrence in self.state.occurrences.get((kind, *instance.key), []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
                 occurrence.closed = self.state.newest_of(instance)
                 self.emit(
                     instance.rule, instance.subject, occurrence, ChangeKind.CLEARED, received, received,
-                    unwatched(instance.label), Evidence(limits=list(instance.limits), records=[why]),
+                    text(instance.label), Evidence(limits=list(instance.limits), records=[why]),
                 )  # fmt: skip
 
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
         key = (kind, *instance.key)
         tail = self.state.tail_of(instance)
-        rows = prune(self.state.occurrences.get(key, []), tail)
+        rows = prune(self.state.occurrences.get(key, []), tail, self.state.starts_of(instance))
         alarm_of = partial(alarm_id, instance.rule.id, self.state.facility, instance.subject, start)
         use = next_use([o.alarm for o in rows if o.first_start == start], alarm_of, self.state.seq)
         occurrence = Occurrence(alarm_of(use), start, start, NONE, sev, sev, opened)

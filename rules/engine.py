@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import again, carry, kernels, layout, paired, places, silence
+from rules import again, carry, kernels, layout, lookback, paired, places, silence
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
@@ -23,6 +23,7 @@ from rules.errors import ContractError
 from rules.failing import attempt, resume
 from rules.kinds.table import KINDS
 from rules.layout import GAP, NONE
+from rules.migration import migrations
 from rules.models import Strict
 from rules.occurrence import Difference
 from rules.pack import Bundle
@@ -593,22 +594,28 @@ class Engine:
             if packs
             else RecordRead(kind=Kind.REGISTER, id=str(state.version))
         )
+        changed = migrations(emitter.bundle, bundle) if packs else {}
+        closed = {rule for rule, what in changed.items() if what == "close"}
         if old is not None:
             kept = {(kind, *i.key) for kind, found in plan.by_kind.items() for i in found}
             for kind, found in old.by_kind.items():
                 for instance in found:
-                    if (kind, *instance.key) not in kept:
-                        step = partial(emitter.abandon, kind, instance, received, why)
+                    anew = instance.rule.id in closed and (kind, *instance.key) in kept
+                    if anew or (kind, *instance.key) not in kept:
+                        step = partial(emitter.abandon, kind, instance, received, why, anew=anew)
                         attempt(emitter, instance.rule.id, received, step)
                         if instance.slots or instance.tag not in plan.slots:
                             # It takes its occurrences along: none of them can come again under the same start.
                             state.occurrences.pop((kind, *instance.key), None)
-        silence.abandon_groups(state, plan, received, why, emitter)
-        rare.leave(state, plan, received, why, emitter)
+        silence.abandon_groups(state, plan, received, why, emitter, closed)
+        rare.leave(state, plan, received, why, emitter, closed)
         if packs:  # a rule that raised when it left does not come with the next packs
             resume(emitter, received, why, stay={rule.id for rule in bundle.rules})
+        edges = lookback.take(state, [rule for rule, what in changed.items() if what == "re-evaluate"], self._room)
         emitter.bundle = bundle
         carry.adopt(state, plan, received)
+        carry.begin_again(state, closed, received)
+        lookback.decide(state, edges, received, why, emitter, self._room)
         silence.regroup(state, received, emitter)
         rare.adopt(state, received, why, emitter)
 

@@ -13,7 +13,7 @@ from rules.changes import ChangeKind
 from rules.layout import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Container
 
 Time: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, lt=1 << 62)]
 Colour: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
@@ -140,9 +140,16 @@ def next_use(had: list[str], alarm_of: Callable[[int], str], most: int) -> int:
     return 1 + (len(had) if left else use)
 
 
-def prune(occurrences: list[Occurrence], tail_t: int) -> list[Occurrence]:
-    """Drop what lies behind the tail: it can neither change nor be raised under the same start again."""
-    return [o for o in occurrences if o.active or max(o.closed, o.opened, o.first_start) > tail_t]
+def prune(occurrences: list[Occurrence], tail_t: int, starts: Container[int] = ()) -> list[Occurrence]:
+    """Drop what lies behind the tail: it can neither change nor be raised under the same start again.
+
+    One that was retracted while its condition is still pending is raised again with its start: those of `starts` stay.
+    """
+    return [
+        o
+        for o in occurrences
+        if o.active or max(o.closed, o.opened, o.first_start) > tail_t or (o.retracted and o.first_start in starts)
+    ]
 
 
 def differences(published: list[Occurrence], folded: list[Folded]) -> list[Difference]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rules.jsondiff import walk
+from rules.migration import migrations, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from rules.jsondiff import Step
     from rules.models import Bilingual
     from rules.pack import Bundle
-    from rules.rule import Rule
+    from rules.rule import Migration, Rule
     from rules.tables import Table
 
     Part: TypeAlias = Rule | Table
@@ -33,6 +34,8 @@ class Difference:
     new: str | None
     changes: tuple[Step, ...] = ()
     """Of what is changed: JSON pointers into the rule or table, with the value before and after."""
+    migrations: tuple[tuple[str, Migration], ...] = ()
+    """Rules that decide otherwise by it (the rule itself, or those that take limits from the table), with what becomes of their alarms."""
 
     @property
     def silent(self) -> bool:
@@ -45,13 +48,27 @@ class Difference:
             "of": self.of, "id": self.id, "change": self.change, "title": self.title.model_dump(),
             "old": self.old, "new": self.new,
             "changes": [{"pointer": at, "old": old, "new": new} for at, old, new in self.changes],
+            "migrations": dict(self.migrations),
         }  # fmt: skip
 
 
 def differences(old: Bundle, new: Bundle) -> list[Difference]:
     """Return what differs, rules before tables, each by id. Tests are no part of a bundle and are not compared."""
     rules = _compare("rule", {rule.id: rule for rule in old.rules}, {rule.id: rule for rule in new.rules})
-    return rules + _compare("table", old.tables, new.tables)
+    moved = migrations(old, new)
+    of_table: dict[str, list[str]] = {}
+    for rule in new.rules:
+        if rule.id in moved and (table := table_of(rule)) is not None:
+            of_table.setdefault(table, []).append(rule.id)
+    found = rules + _compare("table", old.tables, new.tables)
+    return [
+        replace(one, migrations=tuple((rule, moved[rule]) for rule in _moved_by(one, of_table) if rule in moved))
+        for one in found
+    ]
+
+
+def _moved_by(one: Difference, of_table: Mapping[str, list[str]]) -> list[str]:
+    return [one.id] if one.of == "rule" else of_table.get(one.id, [])
 
 
 def _compare(of: Literal["rule", "table"], old: Mapping[str, Part], new: Mapping[str, Part]) -> list[Difference]:

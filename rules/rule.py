@@ -20,6 +20,7 @@ from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notic
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
+Migration = Literal["carry", "re-evaluate", "close"]
 WINDOW_STEP = 48_000
 """A sliding window is kept in 48 parts of whole seconds, ms."""
 UNFROZEN: frozenset[Any] = frozenset({"cleanroom", "cold-room", "cool-store", "room-store", "refrigerator"})
@@ -253,6 +254,11 @@ class RuleBase(Strict):
     overlap: Identifier | None = None
     """Rules of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
     override: Override | None = None
+    migration: Migration | None = None
+    """What becomes of what stands where packs bring this file for another version of the rule: `carry` if nothing is said.
+
+    `carry`: alarms and counts go on with the new numbers. `re-evaluate`: the rows of the horizon are decided again with them.
+    `close`: its alarms end, and it begins anew. Only where what decides has changed (rules/migration.py)."""
     tests: list[RuleTest] = Field(default_factory=list)
 
 

@@ -19,10 +19,13 @@ from rules.layout import GAP, HORIZON_MS, NEVER, NONE
 from rules.occurrence import Occurrence
 from rules.rule import GapRule
 from rules.state import FacilityState, Group
-from rules.wording import SILENT_WHILE, group_message, unwatched
+from rules.wording import SILENT_WHILE, begun_anew, group_message, unwatched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
     from rules.emission import Emitter, Transition
+    from rules.models import Bilingual
     from rules.plan import Instance, Plan
 
 FACILITY, AREA, TAG = 0, 1, 2
@@ -211,26 +214,31 @@ def _colour(group: Group, rule: GapRule, plan: Plan, at: int) -> int:
     return max([rule.severity.base.rank, *reached])
 
 
-def abandon_groups(state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """End the groups whose series a new plan no longer watches; `why` is the record that says so.
+def abandon_groups(
+    state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter, closed: Container[str] = ()
+) -> None:
+    """End the groups whose series a new plan no longer watches, and those of rules that begin anew; `why` is the record that says so.
 
     Nothing is said of them again. They are remembered because their start may come again, should the rule or the place.
     """
-    watched = places.watched(plan)
+    watched = {pair for pair in places.watched(plan) if pair[0] not in closed}
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
         if group.occurrence.active and (group.rule, group.place) not in watched:
-            attempt(emitter, group.rule, received, partial(_abandon, group, received, why, emitter))
+            wording = begun_anew if group.rule in closed else unwatched
+            attempt(emitter, group.rule, received, partial(_abandon, group, received, why, wording, emitter))
     for group in state.groups:
         if (group.rule, group.place) not in watched:
             group.due = group.release = NEVER
             group.occurrence.children = {}
 
 
-def _abandon(group: Group, received: int, why: RecordRead, emitter: Emitter) -> None:
+def _abandon(
+    group: Group, received: int, why: RecordRead, wording: Callable[[str], Bilingual], emitter: Emitter
+) -> None:
     group.occurrence.end = max(received, group.occurrence.start)
     emitter.emit(
         _rule(group.rule, emitter), _subject(group.place), group.occurrence, ChangeKind.CLEARED, received, received,
-        unwatched(group.place), Evidence(records=[why]),
+        wording(group.place), Evidence(records=[why]),
     )  # fmt: skip
 
 

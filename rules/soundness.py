@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
+from rules.migration import AGAIN
 from rules.predicate import faults as predicate_faults
 from rules.raresound import rare_faults
 from rules.register import Span
@@ -45,6 +46,7 @@ def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]
 def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     """Return what keeps a rule from being compiled; pointers are into the rule."""
     faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
+    faults += _migration_faults(rule)
     if not isinstance(rule, DifferenceRule) or rule.pairs != "cascades":
         faults += [
             Fault(f"/applies_to/{name}", "predicate", "only a difference rule of pairs: cascades has another room")
@@ -95,6 +97,12 @@ def table_faults(table: Table) -> list[Fault]:
         for i, row in enumerate(table.rows)
         for name, text in predicate_faults(row.where)
     ]
+
+
+def _migration_faults(rule: Rule) -> list[Fault]:
+    if rule.migration != "re-evaluate" or isinstance(rule, AGAIN):
+        return []
+    return [Fault("/migration", "migration", f"a {rule.kind} rule is not decided again: carry or close")]
 
 
 def _limit_faults(rule: LimitRule | DifferenceRule | JumpRule, tables: Mapping[str, Table]) -> list[Fault]:

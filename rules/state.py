@@ -204,6 +204,14 @@ class FacilityState:
         self.next_due = due
         return bool(silent)
 
+    def starts_of(self, instance: Instance) -> set[int]:
+        """Return the starts that an instance has, and has where its horizon begins: pending, it is raised with one of them."""
+        fields = KINDS[instance.kind].state
+        if instance.tail == NONE or "start_t" not in fields:
+            return set()
+        at = fields["start_t"].start
+        return {int(self.words[instance.state + at]), int(self.tails[instance.tail + at])} - {NONE}
+
     def counters(self) -> dict[str, int]:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}

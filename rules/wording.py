@@ -114,6 +114,12 @@ def unwatched(place: str) -> Bilingual:
     )
 
 
+def begun_anew(place: str) -> Bilingual:
+    """Return the sentence for an alarm that ends because packs changed its rule, which says `migration: close`."""
+    en, zh = (place, place) if place else WHOLE_FEED
+    return Bilingual(en=f"{en}: the rule was changed and begins anew", zh=f"{zh}：规则已变更，重新开始判断")
+
+
 def group_message(place: str, kind: ChangeKind) -> Bilingual:
     """Return the sentence for an area's or the facility's silence; `place` is the area id or empty."""
     en, zh = (place, place) if place else WHOLE_FEED

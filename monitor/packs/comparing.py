@@ -15,10 +15,17 @@ if TYPE_CHECKING:
 
     from rules.pack import Bundle
     from rules.packdiff import Difference
+    from rules.rule import Migration
     from streams.packs import Current
 
 LINE = 120
 """Characters of a value that a line of a terminal shows; JSON has all."""
+
+MIGRATIONS: dict[Migration, str] = {
+    "carry": "carried on with the new numbers",
+    "re-evaluate": "what the horizon holds is decided again with the new numbers",
+    "close": "cleared; the rule begins anew",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,11 @@ def _change(change: Difference) -> Iterator[str]:
     yield f"  {change.change} {change.of} {change.id} {printable(str(versions), LINE)}: {title}"
     for at, old, new in change.changes:
         yield f"    {printable(at, LINE)}: {_value(old)} -> {_value(new)}"
+    for rule, how in change.migrations:
+        name = "" if change.of == "rule" else f" of {rule}"
+        yield f"    alarms{name} that stand: {MIGRATIONS[how]}"
+    if change.change == "removed" and change.of == "rule":
+        yield "    alarms that stand: cleared, no longer watched"
     if change.silent:
         yield f"    note: it changes and stays {printable(str(change.old), LINE)}; raise it, alarms name it"
 

@@ -61,6 +61,11 @@ class Rows:
         if self.newest is not None:
             self.floor = self.newest
 
+    def parted(self) -> tuple[list[Row], list[Row]]:
+        """Return the rows before the horizon, and those inside of it."""
+        first = self._first()
+        return self.rows[:first], self.rows[first:]
+
     def _beyond(self, t: int) -> bool:
         """Say whether an instant before the newest row has left the horizon."""
         times = [row.t for row in self.rows[bisect_right(self.rows, t, key=lambda r: r.t) :]]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
-from rules.facts import in_force, next_change
+from rules.facts import facts_of, in_force, next_change
 from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
@@ -22,15 +22,18 @@ from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
+from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.predicate import matches
 from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
-from rules.rule import DifferenceRule
+from rules.rule import DifferenceRule, RareRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Moment, See
     from rules.records import LogRecord
-    from rules.register import Facility
+    from rules.register import Facility, Sensor
+    from rules.rule import Migration
 
 RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun
 RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers
@@ -81,6 +84,8 @@ class Tracer:
         self._gateway: int | None = None
         self._partition: int | None = None
         self._moments: dict[str, list[Moment]] = {}
+        self._moved: dict[str, Migration] = {}
+        """What becomes of the rules that packs change, while they are taken into force."""
         self.keep = 0
         """How many moments of a silence are kept a series; 0: all."""
 
@@ -173,8 +178,11 @@ class Tracer:
         self.move(received)
         self.clock = max(self.clock, received)
         if isinstance(payload, PacksRecord) and not self.ignore_packs:
-            self.bundle = Bundle.from_record(payload)
+            bundle = Bundle.from_record(payload)
+            self._moved = migrations(self.bundle, bundle)
+            self.bundle = bundle
             self._adopt(received, received)
+            self._moved = {}
         if gateway:
             self._gateway = received
 
@@ -211,15 +219,31 @@ class Tracer:
                 rows = Rows(interval, newest=newest, floor=-1 if newest is None else newest)
                 line = Line(tag, now, watched, key, Door(now), [Segment(judged, now, rows)])
                 self.lines[tag] = line
-            elif key != line.key:
+            elif key != line.key or self._begins_anew(self.facility, sensor, now):
                 last = line.segments[-1]
                 last.end = old_until
-                rows = Rows(
-                    interval, newest=last.rows.newest, floor=-1 if last.rows.newest is None else last.rows.newest
-                )
-                line.segments.append(Segment(judged, now, rows))
+                floor = -1 if last.rows.newest is None else last.rows.newest
+                following = Segment(judged, now, Rows(interval, newest=last.rows.newest, floor=floor))
+                if self._moved.get(self.rule_id) == "close":
+                    line.segments.append(Segment(None, now, Rows(interval), now))
+                    line.gap = None
+                elif self._moved.get(self.rule_id) == "re-evaluate" and _differ(judged, last.numbers):
+                    _decided_again(last, following)
+                line.segments.append(following)
             line.watch, line.key = watched, key
             self._watch_silence(line, numbers, now)
+
+    def _begins_anew(self, facility: Facility, sensor: Sensor, now: int) -> bool:
+        """Say whether a rule that begins anew watches a series: its horizon ends then, for every rule."""
+        closed = (self.bundle.rule(rule) for rule, how in self._moved.items() if how == "close")
+        facts = facts_of(facility, sensor, now)
+        return any(
+            rule is not None
+            and not isinstance(rule, DifferenceRule | RareRule)
+            and watch(rule, facility, sensor, now, self.bundle).numbers is not None
+            and matches(rule, facility, facts)
+            for rule in closed
+        )
 
     def _adopt_pairs(self, rule: DifferenceRule, facility: Facility, now: int, old_until: int) -> None:
         """Take new facts or packs into force for pairs: their inputs are folded as any series, whatever reads them."""
@@ -230,7 +254,7 @@ class Tracer:
             rows = Rows(sensor.interval or UNREGISTERED_INTERVAL_MS)
             watched = Watch(rule, sensor, {})
             line = self._inputs.setdefault(tag, Line(tag, now, watched, key, Door(now), [Segment(None, now, rows)]))
-            if key != line.key:
+            if key != line.key or self._begins_anew(facility, sensor, now):
                 line.segments[-1].rows.begin_again()
                 line.key = key
         found = watch_pairs(rule, facility, now, self.bundle)
@@ -243,10 +267,13 @@ class Tracer:
             if name not in self.lines:
                 segment.pair.floor = self._left.pop(name, -1)
                 self.lines[name] = Line(name, now, watched, key, Door(now), [segment])
-            elif key != self.lines[name].key:
+            elif key != self.lines[name].key or self._moved.get(rule.id) == "close":
                 last = self.lines[name].segments[-1]
                 last.end = old_until
                 segment.pair = _behind(last, numbers)
+                if self._moved.get(rule.id) == "close":
+                    segment.pair = PairRows(floor=segment.pair.floor)
+                    self.lines[name].segments.append(Segment(None, now, Rows(UNREGISTERED_INTERVAL_MS), now))
                 self.lines[name].segments.append(segment)
             self.lines[name].watch, self.lines[name].key = watched, key
 
@@ -306,6 +333,18 @@ class Tracer:
             forgiven = line.door.row(row.t, row.received)
             if line.gap is not None:
                 line.gap.row(row, forgiven)
+
+
+def _differ(one: RowNumbers | None, other: RowNumbers | None) -> bool:
+    return one is not None and other is not None and one.key != other.key
+
+
+def _decided_again(last: Segment, following: Segment) -> None:
+    """Move the rows of the horizon from the segment that ends to the one that follows: they are decided with its numbers."""
+    before, inside = last.rows.parted()
+    last.rows.rows, following.rows.rows = before, inside
+    last.end = last.begin
+    following.begin = before[-1].m if before else last.begin
 
 
 def _behind(last: Segment, numbers: PairNumbers | None) -> PairRows:

@@ -16,10 +16,13 @@ from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
-from rules.wording import unwatched
+from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Container
+
     from rules.emission import Emitter
+    from rules.models import Bilingual
     from rules.plan import Plan
     from rules.rare.store import Case
     from rules.records import Decision, Event, Events
@@ -135,29 +138,35 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
     state.rare.refresh()
 
 
-def leave(state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """End what a new plan no longer watches; the packs of before are still in force."""
+def leave(
+    state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter, closed: Container[str] = ()
+) -> None:
+    """End what a new plan no longer watches, or begins anew (`closed`); the packs of before are still in force."""
     rare = state.rare
     kinds = {rule.id: rule.kind for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
-        if kinds.get(rule_id) == rule.kind:
+        if kinds.get(rule_id) == rule.kind and rule_id not in closed:
             continue
+        text = begun_anew if kinds.get(rule_id) == rule.kind else unwatched
         for subject, case in sorted(rare.of(rule_id).items()):
-            attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, emitter))
+            attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, text, emitter))
         rare.vacate(rule_id)
     areas = {area.id for area in plan.facility.areas}
     for key in [key for key in rare.areas if key[1] not in areas]:
         del rare.areas[key]
 
 
-def _abandon(rule: Rule, subject: str, case: Case, received: int, why: RecordRead, emitter: Emitter) -> None:
+def _abandon(
+    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
+    emitter: Emitter,
+) -> None:  # fmt: skip
     standing = case.standing
     if standing is None:
         return
     named = subject_of(subject)
     standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = unwatched(" ".join(named.values())), Evidence(records=[why])
+    text, proof = wording(" ".join(named.values())), Evidence(records=[why])
     emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from copy import deepcopy
 
 from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.models import Severity
+from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, rare
+from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, migration, rare
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -57,10 +59,25 @@ class Watch:
         self.name, self.subject = sensor.tag, {"tag": sensor.tag}
         self.events = []
         self.said = []
+        self.begin, self.cut, self.base = 0, 0, None
+        """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
+
+    def rows(self, series):
+        return [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows[self.begin :]]
 
     def now(self, series, clock):
-        rows = [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows]
-        return self.decide(self.numbers, rows, clock)
+        if self.base is None:
+            return self.decide(self.numbers, self.rows(series), clock)
+        return self.run(series, None, clock).events
+
+    def run(self, series, stop, clock):
+        """Judge as a limit is judged, behind what is decided, up to a row and the clock."""
+        jumps = isinstance(self.numbers, jump.Jumps)
+        rows = self.rows(series)
+        rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
+        run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
+        stop = None if stop is None else stop - self.begin
+        return limit.go_on(run, rows[self.cut - self.begin : stop], clock)
 
 
 class Series:
@@ -230,7 +247,7 @@ class Facility:
         elif not all(isinstance(rule, rare.RARE) for rule in self.bundle.rules):
             raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version = record.version
-        facility = record.facility
+        facility = self.registered = record.facility
         ranges = {}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
@@ -248,6 +265,7 @@ class Facility:
                     watch = self.watch(rule, places[rule.id], sensor, interval, facility, facts, (low, high))
                     if watch:
                         self.watches.append(watch)
+        self.ranges = ranges
         self.pairs = difference.pairs(self.bundle, facility, ranges, received)
         self.silences = Silences(self, facility, self.bundle, places, received)
         self.rare.register(facility, received)
@@ -406,7 +424,7 @@ class Facility:
 def fold(records, bundle, until=None):
     """Return {facility: changes} of a log."""
     facilities = {}
-    clocks, gateways = {}, {}
+    clocks, gateways, bundles = {}, {}, {}
     homes = {}
     for record in records:
         p = record.partition
@@ -424,11 +442,15 @@ def fold(records, bundle, until=None):
                     facility.move(max(now, facility.clock) - 1)
                     facility.silences.reopen(gateways[p], now)
                 facility.move(max(now, facility.clock))
+                if isinstance(payload, PacksRecord):
+                    migration.adopt(facility, Bundle.from_record(payload), max(now, facility.clock))
+            if isinstance(payload, PacksRecord):
+                bundles[p] = Bundle.from_record(payload)
             clocks[p] = now
             if gateway:
                 gateways[p] = now
             continue
-        facility = facilities.setdefault(record.facility, Facility(record.facility, bundle))
+        facility = facilities.setdefault(record.facility, Facility(record.facility, bundles.get(p, bundle)))
         homes[record.facility] = p
         facility.clock = max(facility.clock, clocks.get(p, -1))
         received = max(record.received, facility.clock)

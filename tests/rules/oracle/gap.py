@@ -48,7 +48,7 @@ class Silent:
             (s.after if s.after is not None else int(s.after_intervals * self.interval), s.to.rank)
             for s in rule.severity.steps
         ]
-        self.lo = since
+        self.lo = self.since = since
         self.door = Door(since)
         self.fresh = True
         self.floor = since

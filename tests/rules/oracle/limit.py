@@ -62,6 +62,7 @@ class Run:
     events: list[Event] = field(default_factory=list)
 
     def __post_init__(self):
+        self.floor = -1  # when its numbers were changed: what they make due is never due before
         self.normal()
         self.last_known = None
         self.newest = None
@@ -82,6 +83,12 @@ class Run:
 
     def tell(self, kind, at, received, end=None):
         self.events.append(Event(kind, at, received, self.start, end, self.colour, self.value, self.peak))
+
+    def adopt(self, limits, floor=-1):
+        """Go on with other numbers."""
+        if limits.steps != self.limits.steps or limits.counted != self.limits.counted:
+            self.reached, self.running = set(), {}
+        self.limits, self.floor = limits, floor
 
     def farther(self, v):
         """Keep the value that lies farthest outside the limits."""
@@ -122,7 +129,7 @@ class Run:
 
     def clock(self, to):
         while True:
-            dues = list(self.clock_dues())
+            dues = [(max(due, self.floor), what) for due, what in self.clock_dues()]
             due = min((d for d, _ in dues), default=NOT_DUE)
             if due > to:
                 return
@@ -213,13 +220,17 @@ class Run:
 
 def decide(limits, rows, clock):
     """Return all transitions of rows ordered by event time; clock is the facility's now."""
-    run = Run(limits)
-    before = None
+    return go_on(Run(limits), rows, clock).events
+
+
+def go_on(run, rows, clock):
+    """Let a pass go on over more rows and up to the clock; returns it."""
+    before = run.newest_m
     for t, m, v in rows:
         if before is not None and m > before:
             run.clock(m)
         run.row(t, m, v)
         before = m
-    if before is not None and clock > before:
+    if before is not None and clock is not None and clock > before:
         run.clock(clock)
-    return run.events
+    return run

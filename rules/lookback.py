@@ -1,0 +1,127 @@
+"""Deciding the horizon again with the numbers of new packs: `migration: re-evaluate` (docs/engine-semantics.md, "Register and packs").
+
+Before the new plan is adopted, what an instance knew where its horizon begins is put together with the old numbers. Behind that the rows
+of the horizon are folded with the new ones, and what is different from what was told goes out, as with late rows. Then the horizon ends,
+as with any change of numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import again, carry, kernels, layout
+from rules.failing import attempt
+from rules.kinds import limit
+from rules.kinds.table import KINDS
+from rules.stored import ring_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rules.changes import RecordRead
+    from rules.emission import Emitter
+    from rules.layout import Words
+    from rules.occurrence import Folded
+    from rules.plan import Instance, Plan
+    from rules.state import FacilityState
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """What an instance knew where the horizon of its series begins, and the rows from there on."""
+
+    block: Words
+    params: Words
+    """The old ones."""
+    header: Words
+    """Of the series; its ring begins with the first of `rows`."""
+    rows: Words
+    begin: int
+    """How many of the rows lie before the horizon: the last of them tells when the next was due."""
+
+
+def take(state: FacilityState, rules: Iterable[str], room: kernels.Room) -> dict[tuple[int, str, str], Edge]:
+    """Return the edges of the instances of some rules, by kind and key; the state stays as it is."""
+    plan, chosen = state.plan, set(rules)
+    found: dict[tuple[int, str, str], Edge] = {}
+    if plan is None or not chosen:
+        return found
+    for kind, instances in plan.by_kind.items():
+        for instance in instances:
+            if instance.rule.id not in chosen or state.is_muted(instance.rule.id):
+                continue
+            found[kind, *instance.key] = _edge(state, plan, instance, room)
+    return found
+
+
+def _edge(state: FacilityState, plan: Plan, instance: Instance, room: kernels.Room) -> Edge:
+    size, at = KINDS[instance.kind].state.words, int(plan.series_at[instance.slot])
+    mine, header = slice(instance.state, instance.state + size), slice(at, at + layout.SERIES.words)
+    before = state.words[mine].copy(), state.words[header].copy()
+    program, ring = plan.place(instance.slot, layout.AT_PROGRAM), plan.place(instance.slot, layout.AT_RING)
+    kernels.gone(
+        plan.params, program, state.words, at, state.rings, ring
+    )  # rows leave the horizon when one is looked for
+    begin = kernels.rewind(
+        plan.params, plan.reals, plan.where, instance.slot, instance.call, state.words, state.floats, state.tails,
+        state.rings, state.ring_floats, size, room.scratch,
+    )  # fmt: skip
+    rows = ring_rows(plan, state.words, state.rings, instance.slot).copy()
+    edge = Edge(state.words[mine].copy(), plan.block(instance).copy(), state.words[header].copy(), rows, begin)
+    state.words[mine], state.words[header] = before
+    return edge
+
+
+def decide(
+    state: FacilityState, edges: dict[tuple[int, str, str], Edge], received: int, why: RecordRead, emitter: Emitter,
+    room: kernels.Room,
+) -> None:  # fmt: skip
+    """Decide instances again whose numbers are others in the plan just adopted, and emit what is different; by rule and tag."""
+    instances = [
+        one
+        for kind, found in state.planned.by_kind.items()
+        for one in found
+        if (kind, *one.key) in edges
+        and not np.array_equal(edges[kind, *one.key].params, state.planned.block(one))
+    ]  # fmt: skip
+    for instance in sorted(instances, key=lambda one: (one.rank, one.tag)):
+        edge = edges[instance.kind, *instance.key]
+        tail_t = int(edge.header[layout.GONE_T])
+        folded = _folded(state, instance, edge, received, room)
+        for difference in again.compared(state, instance, folded, tail_t):
+            step = partial(emitter.late, instance.kind, instance, difference, received, received, [why], late=False)
+            attempt(emitter, instance.rule.id, received, step)
+    if instances:
+        carry.settle(state)
+
+
+def _folded(state: FacilityState, instance: Instance, edge: Edge, received: int, room: kernels.Room) -> list[Folded]:
+    """Fold the rows behind an edge; the instance's state becomes the outcome. Returns its occurrences from there on."""
+    plan = state.planned
+    x, size = instance.state, edge.block.size
+    state.words[x : x + size] = edge.block
+    carry.forget_steps(state, instance, edge.params)
+    newest = edge.rows[edge.begin - 1] if edge.begin else None
+    last_t = edge.header[layout.TAIL_T] if newest is None else newest[layout.ROW_T]
+    last_m = edge.header[layout.TAIL_M] if newest is None else newest[layout.ROW_M]
+    limit.schedule(plan.params, instance.params, state.words, x, last_t, last_m)
+    folded = again.standing(state, instance)
+    # A series of its own: the ring that was, which the plan in force has no place for.
+    at = int(plan.series_at[instance.slot])
+    words = np.concatenate([edge.header, state.words[at + layout.SERIES.words : x + size]])
+    words[layout.RING_HEAD] = 0
+    rings = np.zeros(max(edge.rows.size, plan.number(instance.slot, "ring_room") * layout.ROW_WORDS), np.int64)
+    rings[: edge.rows.size] = edge.rows.ravel()
+    where = np.array([0, 0, 0, plan.place(instance.slot, layout.AT_PROGRAM)], np.int64)
+    n = kernels.refold(
+        plan.params, plan.reals, where, 0, instance.call, words, words.view(np.float64), rings, rings.view(np.float64),
+        edge.begin, received, room.out,
+    )  # fmt: skip
+    again.take(folded, room.out[:n])
+    state.words[x : x + size] = words[x - at : x - at + size]
+    carry.schedule(state, instance, received)
+    return folded

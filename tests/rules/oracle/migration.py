@@ -1,0 +1,153 @@
+"""Packs that change rules, in plain words: carried, decided again, or begun anew."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+from rules.facts import facts_of
+from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+from tests.rules.oracle import jump, rare
+from tests.rules.oracle.gap import Silent
+from tests.rules.oracle.late import differences, occurrences
+
+ORDER = [LimitRule, FrozenRule, GapRule, CumulativeRule, MeanKineticRule, None, JumpRule]
+"""In this order the alarms of rules that begin anew end."""
+SAME = {"version": "1.0.0", "migration": None, "title": None, "tests": []}
+
+
+def what_of(old, new):
+    """Return {rule: what becomes of it} of the rules that were changed."""
+    before = {rule.id: rule.model_copy(update=SAME) for rule in old.rules}
+    return {rule.id: rule.migration or "carry" for rule in new.rules if before[rule.id] != rule.model_copy(update=SAME)}
+
+
+def adopt(facility, bundle, now):
+    """Let packs with the same rules in other versions come into force for a facility."""
+    old, facility.bundle = facility.bundle, bundle
+    if facility.silences is None:
+        return
+    if any(isinstance(rule, rare.RARE) for rule in bundle.rules):
+        raise AssertionError("the oracle takes no change of packs with rules over rare records")
+    what = what_of(old, bundle)
+    rules = {rule.id: rule for rule in bundle.rules}
+    for pair in sorted(facility.pairs, key=lambda p: (p.place, p.name)):
+        if pair.waits is not None:
+            pair.decide(pair.waits, now, facility)
+    closed = {name for name, how in what.items() if how == "close"}
+    close(facility, closed, now)
+    ended = {m.tag for m in facility.silences.tags if m.rule.id in closed}
+    again = []
+    watches = []
+    for watch in facility.watches:
+        new = renewed(facility, watch, rules[watch.rule.id])
+        how = what.get(watch.rule.id, "carry")
+        series = facility.series[watch.tag]
+        same = (
+            new.numbers == watch.numbers
+            if not isinstance(new.numbers, jump.Jumps)
+            else (new.numbers.limits == watch.numbers.limits)
+        )
+        if how == "close":
+            new.begin = new.cut = len(series.rows)
+            ended.add(watch.tag)
+        else:
+            new.begin, new.cut, new.base = watch.begin, watch.cut, watch.base
+            new.events, new.said = watch.events, watch.said
+        if how != "close" and not same:
+            ended.add(watch.tag)
+            if how == "re-evaluate":
+                again.append((new, watch))
+            else:
+                carry(new, watch, series, now)
+        watches.append(new)
+    for new, watch in sorted(again, key=lambda pair: (pair[0].place, pair[0].tag)):
+        decide_again(facility, new, watch, now)
+    facility.watches = watches
+    facility.silences.tags = [
+        anew(facility, m, rules[m.rule.id], now) if m.rule.id in closed else m for m in facility.silences.tags
+    ]
+    for tag in ended:
+        rows = facility.series[tag].rows
+        if rows:
+            facility.series[tag].floor = rows[-1][0]
+    facility.silences.changed = now
+
+
+def close(facility, closed, now):
+    standing = [
+        ((ORDER.index(type(w.rule)), w.tag, w.place), w, said)
+        for w in facility.watches
+        for said in w.said
+        if w.rule.id in closed and said.end is None and not said.retracted
+    ]
+    silences = facility.silences
+    silent = [
+        ((ORDER.index(GapRule), m.tag, m.place), m, m.open)
+        for m in silences.tags
+        if m.rule.id in closed and m.open is not None
+    ]
+    for _, item, said in sorted(standing + silent, key=lambda part: part[0]):
+        if isinstance(item, Silent):
+            said["end"] = max(now, said["start"])
+            silences.say_tag(item, said, "cleared", now, now)
+            continue
+        said.end, said.unknown = max(now, said.start), False
+        facility.say("cleared", item.rule, item.subject, said.name, said.colour, said.start, said.end, now, now)
+    for group in sorted(silences.groups, key=lambda g: (g.rule.id, g.where)):
+        if group.rule.id not in closed:
+            continue
+        if group.live:
+            group.record["end"] = max(now, group.record["start"])
+            silences.say_group(group, "cleared", now, now)
+    for group in silences.groups:
+        if group.rule.id in closed:
+            group.release, group.children = None, []
+
+
+def renewed(facility, watch, rule):
+    """Return the watch with the numbers of the new version."""
+    sensor = next(s for s in facility.registered.sensors if s.tag == watch.tag)
+    interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+    facts = facts_of(facility.registered, sensor)
+    return facility.watch(rule, watch.place, sensor, interval, facility.registered, facts, facility.ranges[watch.tag])
+
+
+def numbers(watch):
+    return watch.numbers.limits if isinstance(watch.numbers, jump.Jumps) else watch.numbers
+
+
+def carry(new, watch, series, now):
+    """Go on from all that was decided until now."""
+    run = watch.run(series, None, now)
+    assert [e.kind for e in run.events] == [e.kind for e in watch.events]
+    run.adopt(numbers(new), now)
+    new.base, new.cut, new.events = run, len(series.rows), list(run.events)
+
+
+def decide_again(facility, new, watch, now):
+    """Go on from where the horizon begins, over its rows, with the new numbers; say what is different."""
+    series = facility.series[watch.tag]
+    edge = len(series.rows)
+    if series.rows and series.rows[-1][0] > series.floor:
+        edge -= len(series.ring())
+    base = watch.run(series, edge, None)
+    base.adopt(numbers(new))
+    new.base, new.cut = base, edge
+    run = new.run(series, None, now)
+    for found in differences(new.said, occurrences(run.events)):
+        facility.late(new, found, now, now, late=False)
+    run = deepcopy(run)
+    run.adopt(numbers(new), now)
+    new.base, new.cut, new.events = run, len(series.rows), list(run.events)
+
+
+def anew(facility, silent, rule, now):
+    """Return the silence of a series under a rule that begins anew."""
+    sensor = next(s for s in facility.registered.sensors if s.tag == silent.tag)
+    found = Silent(rule, silent.place, sensor, silent.delivery, silent.since)
+    rows = facility.series[silent.tag].rows
+    newest = rows[-1][0] if rows else -1
+    found.door, found.past = silent.door, silent.past
+    found.lo, found.fresh, found.floor = max(newest, silent.since), newest <= silent.since, now
+    return found
