@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -73,6 +73,7 @@ from rules.layout import (
     STALE,
     TAIL_M,
     TAIL_T,
+    TOO_PRECISE,
     Array,
     Codes,
     Floats,
@@ -198,7 +199,7 @@ def _advance(
             if (every >> bit) & 1 == 1 and jump.idle(a, af, p, tails, tail_values, x, lowest[bit], highest[bit]):
                 jump.hold(tails, tail_values, x, times[count - 1], seen[count - 1])
                 continue
-        by_one = kind in (FROZEN, MEAN_KINETIC)
+        by_one = kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE)
         i = 0
         last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
         while i < count:
@@ -208,6 +209,8 @@ def _advance(
             elif kind == MEAN_KINETIC:
                 bit = a[p + mean_kinetic.ROWS]
                 i = mean_kinetic.glide(a, p, tails, tail_values, x, times, seen, known, bit, i, count)
+            elif kind == TOO_PRECISE:
+                i = too_precise.glide(a, af, p, tails, x, times, seen, known, MARKED, i, count)
             if i > begun:
                 k = ring.at(r0, room, head, i - 1)
                 last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
@@ -254,6 +257,8 @@ def replay(
         elif kind == JUMP:
             n = jump.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
             limit.schedule(a, p, w, x, t, m)
+        elif kind == TOO_PRECISE:
+            n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)
@@ -275,7 +280,7 @@ def catch_up(
     elif kind == MEAN_KINETIC:
         while w[x + mean_kinetic.DUE] <= clock:
             n = mean_kinetic.fire(a, p, w, f, x, last_t, last_m, out, n)
-    else:
+    elif kind == FROZEN:
         while w[x + frozen.DUE] <= clock:
             n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)
     return n
@@ -452,6 +457,14 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == TOO_PRECISE:
+                    i = 0
+                    while i < count:
+                        i = too_precise.glide(a, af, p, w, x, times, seen, known, MARKED, i, count)
+                        if i < count:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = too_precise.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                            i += 1
                 elif a[c + CALL_KIND] == REPEAT_DAY:
                     if last < w[x + repeat_day.WAKE]:
                         continue
@@ -604,6 +617,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + mean_kinetic.DUE])
         elif a[c + CALL_KIND] == REPEAT_DAY:
             earliest = min(earliest, w[x + repeat_day.DUE])
+        elif a[c + CALL_KIND] == TOO_PRECISE:
+            earliest = min(earliest, w[x + too_precise.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
