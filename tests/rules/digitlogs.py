@@ -67,8 +67,8 @@ def digits(draw):
             for row in rows:
                 clock = max(clock, row.t + random.choice([0, 1_000]))
                 entries.append((clock, [row]))
-        if random.random() < 0.2:
-            late = Row("T0", rows[0].t + random.choice([1, 100, -100]), random.choice(PLAIN + FINE))
+        if random.random() < 0.4:
+            late = Row("T0", random.choice(rows).t + random.choice([1, 100, -100]), random.choice(PLAIN[:2] + FINE[:3]))
             entries.append((clock, [late, random.choice(rows)]))
         if kept and random.random() < 0.7:
             entries.append((clock + 1, kept[::-1] if random.random() < 0.5 else kept))
