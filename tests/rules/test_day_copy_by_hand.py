@@ -157,14 +157,16 @@ def test_what_stood_nine_days_before_is_forgotten() -> None:
     assert told(hand) == []
 
 
-def test_a_day_that_begins_between_two_kept_slots_is_judged_in_time() -> None:
-    """One record in four minutes is compared with those of 23:50 on: the first row of a day is looked at, wherever it lies."""
-    hand = HandLog().register(-1, sensor(interval="20m"))
+def test_the_first_slot_of_a_day_is_kept_whatever_stood_before_midnight() -> None:
+    """Every 1,100 s, so that 40 slots are kept; the last record of the first day lies in one that is not, 40 s before midnight."""
+    hand = HandLog().register(-1, sensor(interval="1100s"))
     for day in range(2):
-        minutes = [day * DAY + i * 20 for i in range(72)]
-        hand.rows((day + 1) * DAY, ("T1", minutes, [hourly(i % 24) for i in range(72)]))
-    hand.rows(2 * DAY + 140, ("T1", [2 * DAY + 20, 2 * DAY + 60, JUDGED], [1, 1, 1]))
-    assert told(hand) == [RAISED]
+        seconds = [*(i * 1_100 for i in range(79)), 86_360]
+        minutes = [day * DAY + of / 60 for of in seconds]
+        hand.rows((day + 1) * DAY, ("T1", minutes, [hourly(i % 24) for i in range(80)]))
+    hand.rows(JUDGED, ("T1", [JUDGED], [1]))
+    assert told(hand, with_numbers(pairs=40)) == [RAISED]
+    assert told(hand, with_numbers(pairs=41)) == []
 
 
 def test_a_day_that_was_not_one_is_none_and_a_standing_alarm_hears_of_no_further_day() -> None:
