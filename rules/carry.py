@@ -9,9 +9,9 @@ import numpy as np
 
 from rules import layout
 from rules.kept import INPUTS, Kept
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE, REPEAT_DAY
+from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE, REPEAT_DAY, TOO_PRECISE
 from rules.ring import behind
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
@@ -180,6 +180,8 @@ def _forget_quantity(state: FacilityState, instance: Instance) -> None:
         state.words[instance.state + jump.HELD_T] = NONE
     elif instance.kind == REPEAT_DAY:
         _write(state, instance, repeat_day.STATE.blank())
+    elif instance.kind == TOO_PRECISE:
+        too_precise.forget(state.words, instance.state)
 
 
 def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
@@ -188,6 +190,8 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
         forget_steps(state, instance, old)
     elif instance.kind == CUMULATIVE:
         _forget_sums(state, instance, old)
+    elif instance.kind == TOO_PRECISE:
+        _forget_values(state, instance, old)
     elif instance.kind == REPEAT_DAY:
         kept = slice(0, repeat_day.LAG)  # what entries are made by; the rest only judges them
         if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
@@ -251,6 +255,13 @@ def _forget_sums(state: FacilityState, instance: Instance, old: Words) -> None:
         cumulative.forget_single(state.words, instance.state)
 
 
+def _forget_values(state: FacilityState, instance: Instance, old: Words) -> None:
+    """Let counting begin anew where another resolution or another number of values is asked for."""
+    kept = slice(too_precise.SCALE, too_precise.NUMBER + 1)
+    if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
+        too_precise.forget(state.words, instance.state)
+
+
 def _begin_gap(state: FacilityState, instance: Instance) -> None:
     """Count the silence of a new instance from the series' newest row since its registration, or from that."""
     newest, since = state.of_series("last_t", instance.slot), state.registered[instance.tag]
@@ -271,7 +282,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
     elif instance.kind == CUMULATIVE:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind == REPEAT_DAY:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

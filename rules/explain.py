@@ -24,6 +24,7 @@ from rules.leaves.jump import JumpNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
+from rules.leaves.too_precise import DigitNumbers
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of, text_of
 from rules.rule import RareRule
@@ -115,8 +116,8 @@ class Explanation:
                 {"name": name, "value": format_duration(ms), "origin": origins.get(name, "rule"), "edition": own}
                 for name, ms in named
             ]
-        if isinstance(numbers, FrozenNumbers):
-            return _frozen_numbers(numbers, own)
+        if isinstance(numbers, FrozenNumbers | DigitNumbers):
+            return _frozen_numbers(numbers, own) if isinstance(numbers, FrozenNumbers) else _digit_numbers(numbers, own)
         if isinstance(numbers, MeanNumbers):
             above, clear = numbers.rule.above, numbers.rule.clear_at
             pairs = [("high", above), ("clear", clear)]
@@ -167,6 +168,15 @@ class Explanation:
         for name, span in (("limits", sensor.limits), ("range", sensor.range)):
             facts[name] = None if span is None else span.model_dump(exclude_none=True)
         return facts
+
+
+def _digit_numbers(numbers: DigitNumbers, own: str) -> list[dict[str, Any]]:
+    rule = numbers.rule
+    named = [("values", rule.number), ("within", format_duration(rule.within)), ("clean", format_duration(rule.clean))]
+    return [
+        {"name": "resolution", "value": numbers.resolution, "unit": numbers.unit, "origin": "register"},
+        *({"name": name, "value": value, "origin": "rule", "edition": own} for name, value in named),
+    ]
 
 
 def _frozen_numbers(numbers: FrozenNumbers, own: str) -> list[dict[str, Any]]:

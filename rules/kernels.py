@@ -17,7 +17,7 @@ import numpy as np
 
 from rules import layout, ring
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -76,6 +76,7 @@ from rules.layout import (
     STALE,
     TAIL_M,
     TAIL_T,
+    TOO_PRECISE,
     Array,
     Codes,
     Floats,
@@ -96,6 +97,7 @@ RUN_ROWS = 256
 """Rows that are folded in one run at most."""
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
+TOO_PRECISE_WORDS = too_precise.STATE.words
 
 
 class Room:
@@ -221,6 +223,8 @@ def _pass(
         elif kind == MEAN_KINETIC:
             bit = a[p + mean_kinetic.ROWS]
             i = mean_kinetic.glide(a, p, blocks, floats, x, times, seen, known, bit, i, count)
+        elif kind == TOO_PRECISE:
+            i = too_precise.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
         elif kind == CUMULATIVE:
             bit, far = a[p + cumulative.ROWS], 2 * a[p + cumulative.INTERVAL]
             begins = i == 0 or times[i] - times[i - 1] > far
@@ -236,7 +240,7 @@ def _pass(
         if i > begun:
             k = ring.at(r0, room, head, i - 1)
             last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-        if kind in (FROZEN, MEAN_KINETIC):
+        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE):
             stop = i + 1
         n = replay(
             kind, a, af, g, p, blocks, floats, x,
@@ -285,6 +289,8 @@ def _words(kind: int) -> int:
         return CUMULATIVE_WORDS
     if kind == MEAN_KINETIC:
         return MEAN_KINETIC_WORDS
+    if kind == TOO_PRECISE:
+        return TOO_PRECISE_WORDS
     return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
 
 
@@ -358,6 +364,8 @@ def replay(
         elif kind == JUMP:
             n = jump.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
             limit.schedule(a, p, w, x, t, m)
+        elif kind == TOO_PRECISE:
+            n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)
@@ -379,7 +387,7 @@ def catch_up(
     elif kind == MEAN_KINETIC:
         while w[x + mean_kinetic.DUE] <= clock:
             n = mean_kinetic.fire(a, p, w, f, x, last_t, last_m, out, n)
-    else:
+    elif kind == FROZEN:
         while w[x + frozen.DUE] <= clock:
             n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)
     return n
@@ -559,6 +567,14 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == TOO_PRECISE:
+                    i = 0
+                    while i < count:
+                        i = too_precise.glide(a, af, p, w, x, times, seen, known, MARKED, i, count)
+                        if i < count:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = too_precise.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                            i += 1
                 elif a[c + CALL_KIND] == REPEAT_DAY:
                     if last < w[x + repeat_day.WAKE]:
                         continue
@@ -734,6 +750,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + mean_kinetic.DUE])
         elif a[c + CALL_KIND] == REPEAT_DAY:
             earliest = min(earliest, w[x + repeat_day.DUE])
+        elif a[c + CALL_KIND] == TOO_PRECISE:
+            earliest = min(earliest, w[x + too_precise.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0

@@ -258,11 +258,16 @@ _REPEAT_DAY_4: Layout = [
     ("day", "<i8", []), ("next", "<i8", []), ("wake", "<i8", []), ("mix", "<f8", []), ("due", "<i8", []), ("grid", "<i8", [147]),
 ]  # fmt: skip
 """Of kinds that came since format 4 was begun: a snapshot that was written before one came holds nothing of it."""
+_TOO_PRECISE_4: Layout = [
+    ("phase", "<i8", []), ("due", "<i8", []), ("start_t", "<i8", []), ("unknown", "<i8", []), ("sev", "<i8", []),
+    ("value", "<f8", []), ("known_t", "<i8", []), ("calm_t", "<i8", []), ("calm", "<i8", []), ("count", "<i8", []),
+    ("times", "<i8", [16]),
+]  # fmt: skip
 _LAYOUTS_4: dict[str, Layout] = {
     "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
     "cumulative": _CUMULATIVE_4, "mean_kinetic": _MEAN_KINETIC_4,
     "difference": _DIFFERENCE_4, "inputs": [("rows", "<i8", [2])], "jump": _JUMP_4,
-    "repeat_day": _REPEAT_DAY_4,
+    "repeat_day": _REPEAT_DAY_4, "too_precise": _TOO_PRECISE_4,
 }  # fmt: skip
 _ARRAYS_4 = (
     ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         FrozenRule,
         GapRule,
         JumpRule,
+        LastDigitRule,
         LimitRule,
         MeanKineticRule,
         RepeatDayRule,
@@ -182,6 +183,16 @@ def repeat_day_param(rule: RepeatDayRule, sensor: Sensor, interval: int) -> Word
             "slots": repeat_day.slots_of(interval), "resolution": sensor.resolution or 0.0,
             "lags": [*lags, *[0] * (repeat_day.LAGS - len(lags))], "share": round(1_000 * rule.share),
             "pairs": rule.pairs, "distinct": rule.distinct, "chance": round(1_000 * rule.chance),
+        }
+    )  # fmt: skip
+
+
+def too_precise_param(rule: LastDigitRule, resolution: float, interval: int) -> Words:
+    """Return the parameters of a last_digit instance of check precision."""
+    return too_precise.PARAMS.block(
+        {
+            "interval": interval, "scale": 10.0 ** too_precise.decimals_of(resolution), "number": rule.number,
+            "within": rule.within, "clean": rule.clean, "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump; of rare records (rules/rare): count, follow_up, register_check, conflict,
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit; of rare records (rules/rare): count, follow_up, register_check, conflict,
 clock; repeat_day, of which both have a part.
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -417,6 +417,20 @@ class JumpRule(RuleBase):
         return False
 
 
+class LastDigitRule(RuleBase):
+    """Values whose last digits are not those of the sensor (kind `last_digit`); a sensor without a registered resolution has none."""
+
+    kind: Literal["last_digit"]
+    check: Literal["precision"]
+    """`precision`: values with more decimals than the registered resolution."""
+    number: Whole = Field(default=10, ge=1, le=16)
+    """Raised by so many such values ..."""
+    within: Duration = Field(default=86_400_000, gt=0)
+    """... in this time (event time), both ends included."""
+    clean: Duration = Field(default=604_800_000, gt=0)
+    """Cleared behind so long a time that is covered by records without one."""
+
+
 class CountRule(RuleBase):
     """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
 
@@ -521,7 +535,9 @@ RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
 RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule
 """Kinds that plain Python folds (rules/rare)."""
-SeriesRule = LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule
+SeriesRule = (
+    LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule | LastDigitRule
+)
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
 

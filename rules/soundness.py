@@ -16,7 +16,16 @@ from rules.migration import AGAIN
 from rules.predicate import faults as predicate_faults
 from rules.raresound import rare_faults
 from rules.register import Span
-from rules.rule import CumulativeRule, DifferenceRule, GapRule, JumpRule, LimitRule, MeanKineticRule, RareRule
+from rules.rule import (
+    CumulativeRule,
+    DifferenceRule,
+    GapRule,
+    JumpRule,
+    LastDigitRule,
+    LimitRule,
+    MeanKineticRule,
+    RareRule,
+)
 from rules.scale import scale_faults
 
 if TYPE_CHECKING:
@@ -72,7 +81,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults.append(Fault("/when/on_delay", "delay", "a jump does not last: count records instead"))
     if isinstance(rule, CumulativeRule):
         faults += _source_faults(rule.limits.from_, tables)
-    if isinstance(rule, CumulativeRule | MeanKineticRule | JumpRule) and rule.severity.steps:
+    if isinstance(rule, CumulativeRule | MeanKineticRule | JumpRule | LastDigitRule) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
         faults += rare_faults(rule)

@@ -19,7 +19,7 @@ from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY
+from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, TOO_PRECISE
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
@@ -29,6 +29,7 @@ from rules.params import (
     limit_param,
     mean_kinetic_param,
     repeat_day_param,
+    too_precise_param,
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
@@ -37,6 +38,7 @@ from rules.rule import (
     FrozenRule,
     GapRule,
     JumpRule,
+    LastDigitRule,
     LimitRule,
     MeanKineticRule,
     RepeatDayRule,
@@ -52,7 +54,7 @@ if TYPE_CHECKING:
     from rules.register import Facility, Scope
     from rules.rule import RowRule, Rule
 
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6}
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6, TOO_PRECISE: 7}
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
 """Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
@@ -215,11 +217,21 @@ def _use_of(rule: Rule, rank: int, sort: _Sort) -> list[Use]:
     if isinstance(rule, JumpRule):
         low, high, used = changes_of(rule, sensor.unit)
         return [Use(JUMP, rule, rank, jump_param(rule, interval, delivery), low, high, used)]
-    if isinstance(rule, RepeatDayRule):
-        return [Use(REPEAT_DAY, rule, rank, repeat_day_param(rule, sensor, interval))]
+    if isinstance(rule, RepeatDayRule | LastDigitRule):
+        return _by_resolution(rule, rank, sensor, interval)
     if isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
         return [Use(GAP, rule, rank, gap_param(rule, interval, delivery))]
     return []
+
+
+def _by_resolution(rule: RepeatDayRule | LastDigitRule, rank: int, sensor: Sensor, interval: int) -> list[Use]:
+    """Return the use of a rule that looks at values as the sensor shows them."""
+    if isinstance(rule, RepeatDayRule):
+        return [Use(REPEAT_DAY, rule, rank, repeat_day_param(rule, sensor, interval))]
+    if sensor.resolution is None:
+        return []
+    numbers = too_precise_param(rule, sensor.resolution, interval)
+    return [Use(TOO_PRECISE, rule, rank, numbers, limits=(step_of(sensor),))]
 
 
 def _odd(sort: _Sort) -> tuple[tuple[int, RowRule], ...]:
@@ -241,6 +253,11 @@ def changes_of(rule: JumpRule, unit: str) -> tuple[float, float, tuple[LimitUsed
         if value is not None
     )
     return -math.inf if span.low is None else span.low, math.inf if span.high is None else span.high, used
+
+
+def step_of(sensor: Sensor) -> LimitUsed:
+    """Return the registered resolution as evidence names it."""
+    return LimitUsed(name="resolution", value=sensor.resolution or 0.0, unit=sensor.unit, origin="register")
 
 
 def single_of(

@@ -33,6 +33,7 @@ ZH: dict[str, str] = {
     "Five minutes ahead (own)": "超前五分钟（本系统规定）",
     "Two hours behind the newest reading of the series and at most ten days (own)": "落后该测点最新读数两小时、至多十日（本系统规定）",
     "Two and ten minutes, one minute a day, five heartbeats and 24 hours (own)": "两分钟与十分钟、每日一分钟、五次心跳与 24 小时（本系统规定）",
+    "Ten values in 24 hours, ended by seven days of records without one (own)": "24 小时内十个数值、七日记录中没有即解除（本系统规定）",
     "The registered resolution, else any difference; records inside the horizon of two hours (own)": "按登记分辨率，未登记时任何差异；限两小时窗口内的记录（本系统规定）",
     "One minute of grace and the 60-minute step (own)": "1 分钟宽限与 60 分钟升级（本系统规定）",
     "Published storage temperatures of cryopreserved cells (reference cryo)": "冻存细胞储存温度的公开资料",

@@ -198,6 +198,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "leaf.rows": ("收到的记录数", "Records received"),
     "leaf.movement": ("{tag} 的变化", "Movement of {tag}"),
     "leaf.change": ("{tag} 相邻记录的变化", "Change of {tag} from one record to the next"),
+    "leaf.decimals": ("{tag} 的小数位（与登记分辨率比较）", "Decimals of {tag}, against the resolution"),
+    "leaf.clean": ("{tag} 无多余小数位的记录时长", "Records of {tag} without more decimals"),
     "leaf.equal": ("与此前同一时刻数值相同的比例（{tag}）", "Share of values equal to those so long before ({tag})"),
     "leaf.time": ("{tag} 读数的时间", "Event time of {tag}"),
     "leaf.horizon": ("在线窗口（最新读数前 2 小时）", "the horizon, two hours before the newest reading"),

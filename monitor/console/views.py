@@ -161,7 +161,7 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
 
 _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
            "change of ": "leaf.change", "second value of ": "leaf.second", "time ahead of ": "leaf.ahead", "age of ": "leaf.age",
-           "event time of ": "leaf.time", "equal values of ": "leaf.equal",
+           "event time of ": "leaf.time", "equal values of ": "leaf.equal", "decimals of ": "leaf.decimals", "records without more decimals of ": "leaf.clean",
            "clock offset, median of ": "leaf.offset", "clock drift a day": "leaf.drift", "clock of the device": "leaf.clock"}  # fmt: skip
 _BOUNDS = {"limits": "leaf.limits", "horizon": "leaf.horizon"}
 _SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}

@@ -21,6 +21,7 @@ from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
+from rules.leaves.too_precise import DigitNumbers, DigitRun
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
 from rules.migration import migrations
 from rules.pack import Bundle
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from rules.register import Facility, Sensor
     from rules.rule import Migration
 
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun
-RowNumbers: TypeAlias = LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun
+RowNumbers: TypeAlias = (
+    LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers | DigitNumbers
+)
 
 
 @dataclass(slots=True)
@@ -362,8 +365,12 @@ def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRu
         numbers = numbers.limits
     if isinstance(numbers, LimitNumbers | JumpNumbers):
         return _limit_run(run, numbers, see, begin)
-    if isinstance(numbers, FrozenNumbers):
-        return _frozen_run(run, numbers, see, begin)
+    if isinstance(numbers, FrozenNumbers | DigitNumbers):
+        return (
+            _digit_run(run, numbers, see)
+            if isinstance(numbers, DigitNumbers)
+            else _frozen_run(run, numbers, see, begin)
+        )
     if isinstance(numbers, CumulativeNumbers):
         if not isinstance(run, CumulativeRun):
             return CumulativeRun(numbers, see)
@@ -393,4 +400,11 @@ def _frozen_run(run: RowRun | None, numbers: FrozenNumbers, see: See, begin: int
     if not isinstance(run, FrozenRun):
         return FrozenRun(numbers, see)
     run.numbers, run.floor = numbers, begin
+    return run
+
+
+def _digit_run(run: RowRun | None, numbers: DigitNumbers, see: See) -> DigitRun:
+    if not isinstance(run, DigitRun):
+        return DigitRun(numbers, see)
+    run.adopt(numbers)
     return run

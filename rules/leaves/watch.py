@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
 from rules.facts import facts_of, in_force
-from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare
+from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare, too_precise
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
@@ -17,9 +17,19 @@ from rules.leaves.jump import JumpNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
+from rules.leaves.too_precise import DigitNumbers
 from rules.pairs import pairs_of
 from rules.predicate import holds, in_scope, matches
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+from rules.rule import (
+    CumulativeRule,
+    DifferenceRule,
+    FrozenRule,
+    GapRule,
+    JumpRule,
+    LastDigitRule,
+    LimitRule,
+    MeanKineticRule,
+)
 from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
@@ -29,7 +39,14 @@ if TYPE_CHECKING:
     from rules.rule import Rule
 
 Numbers: TypeAlias = (
-    LimitNumbers | FrozenNumbers | GapNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers
+    LimitNumbers
+    | FrozenNumbers
+    | GapNumbers
+    | CumulativeNumbers
+    | MeanNumbers
+    | PairNumbers
+    | JumpNumbers
+    | DigitNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -38,8 +55,8 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
     """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
         return limit.leaves_of(rule, bundle)
-    if isinstance(rule, FrozenRule | GapRule):
-        return frozen.leaves_of(rule) if isinstance(rule, FrozenRule) else gap.leaves_of(rule)
+    if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
+        return _plain_leaves(rule)
     if isinstance(rule, CumulativeRule):
         return cumulative.leaves_of(rule, bundle)
     if isinstance(rule, MeanKineticRule):
@@ -47,6 +64,12 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
     if isinstance(rule, DifferenceRule | JumpRule):
         return jump.leaves_of(rule, bundle) if isinstance(rule, JumpRule) else difference.leaves_of(rule, bundle)
     return rare.leaves_of(rule)
+
+
+def _plain_leaves(rule: FrozenRule | GapRule | LastDigitRule) -> list[Leaf]:
+    if isinstance(rule, FrozenRule):
+        return frozen.leaves_of(rule)
+    return gap.leaves_of(rule) if isinstance(rule, GapRule) else too_precise.leaves_of(rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +96,8 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
             conditions.append(
                 Seen("interval", _given(numbers), sensor.interval and float(sensor.interval), "registered", None, "ms")
             )
+        elif isinstance(rule, LastDigitRule):
+            conditions.append(Seen("resolution", _given(numbers), sensor.resolution, "registered", None, sensor.unit))
         elif isinstance(rule, LimitRule | CumulativeRule):
             conditions.append(Seen("limits", _given(numbers), _limits_text(rule, sensor), "give", "low < high"))
     return Watch(rule, sensor, facts, conditions, numbers)
@@ -114,9 +139,8 @@ def numbers_of(
     if isinstance(rule, LimitRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span)
-    if isinstance(rule, FrozenRule | GapRule):
-        found = gap.numbers_of(rule, sensor, facility.delivery) if isinstance(rule, GapRule) else None
-        return frozen.numbers_of(rule, sensor, facility.delivery) if isinstance(rule, FrozenRule) else found
+    if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
+        return _plain_numbers(rule, sensor, facility.delivery)
     if isinstance(rule, CumulativeRule):
         span = measuring_range(facility, sensor, facts, bundle)
         other = single_of(rule, facility, facts, bundle)
@@ -130,6 +154,12 @@ def numbers_of(
     if isinstance(rule, JumpRule):
         return jump.numbers_of(rule, sensor, facility.delivery, measuring_range(facility, sensor, facts, bundle))
     return None
+
+
+def _plain_numbers(rule: FrozenRule | GapRule | LastDigitRule, sensor: Sensor, delivery: int) -> Numbers | None:
+    if isinstance(rule, FrozenRule):
+        return frozen.numbers_of(rule, sensor, delivery)
+    return gap.numbers_of(rule, sensor, delivery) if isinstance(rule, GapRule) else too_precise.numbers_of(rule, sensor)
 
 
 def measuring_range(

@@ -30,6 +30,7 @@ STAGE1, CHP = "water.stage1", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR = "register.sensor-count", "register.sensor-error"
+FINE = "data-integrity.too-precise"
 OTHER, TIME, LATE, OFFSET = (
     f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
 )
@@ -291,6 +292,8 @@ RECORDS = [
     Firm("a device's clock is three minutes ahead", [LOOP], [WATER], [], [Expected(OFFSET, "LIMS", "yellow", 640.5, None, "active")],
          lines=[heartbeat(600 + 10 * n, 3) for n in range(5)]),
     Firm("a device's clock is two minutes ahead", [LOOP], [WATER], [], [], lines=[heartbeat(600 + 10 * n, 2) for n in range(5)]),
+    Firm("values with more decimals than the sensor has", [LOOP], [Sensor("TOC", "A1", 300.0, 20.0, "toc", {"resolution": 1})],
+         [Span("TOC", 600, 660, 300.25, 0.0001)], [Expected(FINE, "TOC", "blue", 600, None, "active")]),
     Firm("too few sensors", [CLEAN | {"floor_m2": 250}], PAIR, [], [Expected(COUNT, "@A1", "yellow", -1, None, "active")], scopes=WHOLESALER),
     Firm(
         "a sensor that shows too little", [CLEAN],

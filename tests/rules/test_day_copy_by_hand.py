@@ -132,6 +132,43 @@ def test_late_rows_inside_the_horizon_count_whatever_their_order() -> None:
     assert told(hand) == [RAISED]
 
 
+def test_of_two_records_in_a_slot_the_earlier_stands() -> None:
+    """Hourly, with a second record of another value twenty minutes behind each, on the second day; or before each."""
+    for by, fires in ((20, True), (-20, False)):
+        hand = HandLog().register(-1, sensor(interval="1h"))
+        both = [(i * 60, hourly(i)) for i in range(24)]
+        hand.rows(DAY, ("T1", [t for t, _ in both], [v for _, v in both]))
+        rows = sorted([(DAY + t, v) for t, v in both] + [(DAY + t + by, 50.0 + t) for t, _ in both[1:]])
+        hand.rows(2 * DAY, ("T1", [t for t, _ in rows], [v for _, v in rows]))
+        hand.rows(JUDGED, ("T1", [JUDGED], [1]))
+        assert bool(told(hand)) is fires, by
+
+
+def test_what_stood_nine_days_before_is_forgotten() -> None:
+    """The tenth day stands where the first one stood; its records with smaller digests, or none, leave nothing of that one."""
+    hand = HandLog().register(-1, sensor(interval="1h"))
+    for day in range(10):
+        if day in (0, 2, 8, 9):
+            values = [hourly(i) if day in (0, 8) else round(70 + i / 10 + day, 1) for i in range(24)]
+            minutes = [day * DAY + i * 60 for i in range(24)]
+            some = slice(0, 1) if day == 9 else slice(0, 24)
+            hand.rows((day + 1) * DAY, ("T1", minutes[some], values[some]))
+    hand.rows(10 * DAY + 120, ("T1", [10 * DAY + 120], [1]))
+    assert told(hand) == []
+
+
+def test_the_first_slot_of_a_day_is_kept_whatever_stood_before_midnight() -> None:
+    """Every 1,100 s, so that 40 slots are kept; the last record of the first day lies in one that is not, 40 s before midnight."""
+    hand = HandLog().register(-1, sensor(interval="1100s"))
+    for day in range(2):
+        seconds = [*(i * 1_100 for i in range(79)), 86_360]
+        minutes = [day * DAY + of / 60 for of in seconds]
+        hand.rows((day + 1) * DAY, ("T1", minutes, [hourly(i % 24) for i in range(80)]))
+    hand.rows(JUDGED, ("T1", [JUDGED], [1]))
+    assert told(hand, with_numbers(pairs=40)) == [RAISED]
+    assert told(hand, with_numbers(pairs=41)) == []
+
+
 def test_a_day_that_was_not_one_is_none_and_a_standing_alarm_hears_of_no_further_day() -> None:
     other = [9.0, 9.1, 9.2, 9.3, 9.4, 9.5]
     hand = days(hourly, hourly, hourly, lambda i: other[i % 6])

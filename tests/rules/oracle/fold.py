@@ -13,9 +13,9 @@ from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, migration, rare
+from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, migration, rare, too_precise
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -303,6 +303,15 @@ class Facility:
         return self.more(rule, place, sensor, interval, facility, span)
 
     def more(self, rule, place, sensor, interval, facility, span):
+        if isinstance(rule, LastDigitRule):
+            if sensor.resolution is None:
+                return None
+            numbers = too_precise.Precision(
+                sensor.resolution, rule.number, rule.within, rule.clean, rule.severity.base.rank, interval
+            )
+            return Watch(
+                rule, place, sensor, too_precise.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
+            )
         if isinstance(rule, MeanKineticRule):
             numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
             return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
