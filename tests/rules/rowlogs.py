@@ -47,7 +47,7 @@ def entries(draw):
     head = dict.fromkeys(tags, now)
     for _ in range(draw(st.integers(3, 14))):
         tag = random.choice(tags)
-        kind = random.choice(["live", "live", "live", "again", "again", "old", "ahead", "late", "wait", "dense"])
+        kind = random.choice(["live", "live", "live", "again", "again", "old", "old", "ahead", "late", "wait", "dense"])
         rows = []
         if kind in ("live", "dense"):  # behind two dense hours older rows are stale
             for _ in range(2 * HOUR // (interval * 1_000) + 2 if kind == "dense" else random.choice([1, 2, 5, 20])):
