@@ -6,22 +6,17 @@ It keeps to docs/engine-semantics.md as the engine does, row by row and without 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
 from rules.facts import facts_of, in_force, next_change
-from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers, PairRows
-from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
-from rules.leaves.jump import JumpNumbers, JumpRun
-from rules.leaves.limit import LimitNumbers, LimitRun
-from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
-from rules.leaves.too_precise import DigitNumbers, DigitRun
+from rules.leaves.runs import RowNumbers, RowRun, run_of
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
 from rules.migration import migrations
 from rules.pack import Bundle
@@ -35,11 +30,6 @@ if TYPE_CHECKING:
     from rules.records import LogRecord
     from rules.register import Facility, Sensor
     from rules.rule import Migration
-
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun
-RowNumbers: TypeAlias = (
-    LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers | DigitNumbers
-)
 
 
 @dataclass(slots=True)
@@ -154,7 +144,7 @@ class Tracer:
             if isinstance(numbers, PairNumbers):
                 # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
-            run = _run(run, numbers, see, segment.begin)
+            run = run_of(run, numbers, see, segment.begin)
             before = segment.begin
             for row in rows:
                 if row.m > before:
@@ -358,53 +348,3 @@ def _behind(last: Segment, numbers: PairNumbers | None) -> PairRows:
     same = [which for which, tag in enumerate(numbers.tags) if (tag,) == last.numbers.tags[which : which + 1]]
     found.before = {which: row for which, row in found.before.items() if which in same}
     return found
-
-
-def _run(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRun:
-    if isinstance(numbers, PairNumbers):
-        numbers = numbers.limits
-    if isinstance(numbers, LimitNumbers | JumpNumbers):
-        return _limit_run(run, numbers, see, begin)
-    if isinstance(numbers, FrozenNumbers | DigitNumbers):
-        return (
-            _digit_run(run, numbers, see)
-            if isinstance(numbers, DigitNumbers)
-            else _frozen_run(run, numbers, see, begin)
-        )
-    if isinstance(numbers, CumulativeNumbers):
-        if not isinstance(run, CumulativeRun):
-            return CumulativeRun(numbers, see)
-        run.adopt(numbers, begin)
-        return run
-    if not isinstance(run, MeanRun):
-        return MeanRun(numbers, see)
-    run.numbers, run.floor = numbers, begin
-    return run
-
-
-def _limit_run(run: RowRun | None, numbers: LimitNumbers | JumpNumbers, see: See, begin: int) -> LimitRun:
-    if isinstance(numbers, JumpNumbers):
-        if not isinstance(run, JumpRun):
-            run = JumpRun(numbers.limits, see)
-        run.adopt(numbers, begin)
-        return run
-    if not isinstance(run, LimitRun) or isinstance(run, JumpRun):
-        return LimitRun(numbers, see)
-    if run.numbers.rule.severity.steps != numbers.rule.severity.steps:
-        run.reached, run.running = set(), {}
-    run.numbers, run.floor = numbers, begin
-    return run
-
-
-def _frozen_run(run: RowRun | None, numbers: FrozenNumbers, see: See, begin: int) -> FrozenRun:
-    if not isinstance(run, FrozenRun):
-        return FrozenRun(numbers, see)
-    run.numbers, run.floor = numbers, begin
-    return run
-
-
-def _digit_run(run: RowRun | None, numbers: DigitNumbers, see: See) -> DigitRun:
-    if not isinstance(run, DigitRun):
-        return DigitRun(numbers, see)
-    run.adopt(numbers)
-    return run

@@ -1,0 +1,79 @@
+"""What goes on of a series when the numbers of its rule change: the run of its kind, or one begun anew."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
+from rules.leaves.difference import PairNumbers
+from rules.leaves.frozen import FrozenNumbers, FrozenRun
+from rules.leaves.jump import JumpNumbers, JumpRun
+from rules.leaves.limit import LimitNumbers, LimitRun
+from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
+from rules.leaves.too_precise import DigitNumbers, DigitRun
+
+if TYPE_CHECKING:
+    from rules.leaves.model import See
+
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun
+RowNumbers: TypeAlias = (
+    LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers | DigitNumbers
+)
+
+
+def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> RowRun:
+    """Return the run that goes on with these numbers: the same one where it is of their kind, else a new one.
+
+    Args:
+        run: what went on so far, if anything did.
+        numbers: what rows are judged by from here on.
+        see: hears of each moment.
+        begin: log time, ms, from which on the numbers are in force.
+    """
+    if isinstance(numbers, PairNumbers):
+        numbers = numbers.limits
+    if isinstance(numbers, LimitNumbers | JumpNumbers):
+        return _limit_run(run, numbers, see, begin)
+    if isinstance(numbers, FrozenNumbers | DigitNumbers):
+        return (
+            _digit_run(run, numbers, see)
+            if isinstance(numbers, DigitNumbers)
+            else _frozen_run(run, numbers, see, begin)
+        )
+    if isinstance(numbers, CumulativeNumbers):
+        if not isinstance(run, CumulativeRun):
+            return CumulativeRun(numbers, see)
+        run.adopt(numbers, begin)
+        return run
+    if not isinstance(run, MeanRun):
+        return MeanRun(numbers, see)
+    run.numbers, run.floor = numbers, begin
+    return run
+
+
+def _limit_run(run: RowRun | None, numbers: LimitNumbers | JumpNumbers, see: See, begin: int) -> LimitRun:
+    if isinstance(numbers, JumpNumbers):
+        if not isinstance(run, JumpRun):
+            run = JumpRun(numbers.limits, see)
+        run.adopt(numbers, begin)
+        return run
+    if not isinstance(run, LimitRun) or isinstance(run, JumpRun):
+        return LimitRun(numbers, see)
+    if run.numbers.rule.severity.steps != numbers.rule.severity.steps:
+        run.reached, run.running = set(), {}
+    run.numbers, run.floor = numbers, begin
+    return run
+
+
+def _frozen_run(run: RowRun | None, numbers: FrozenNumbers, see: See, begin: int) -> FrozenRun:
+    if not isinstance(run, FrozenRun):
+        return FrozenRun(numbers, see)
+    run.numbers, run.floor = numbers, begin
+    return run
+
+
+def _digit_run(run: RowRun | None, numbers: DigitNumbers, see: See) -> DigitRun:
+    if not isinstance(run, DigitRun):
+        return DigitRun(numbers, see)
+    run.adopt(numbers)
+    return run
