@@ -427,6 +427,8 @@ class Engine:
                 folded[calmly] = layout.ROW_FOLDED
                 were_late.extend(calmly.tolist())
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
+            if n:  # something is published now that was not when a series was found calm
+                room.quiet(len(plan.sensors))
             if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)

@@ -52,8 +52,8 @@ def value_at(a: Words, af: Floats, p: int, w: Words, f: Floats, x: int, t: int) 
     if a[p + SCALE] > 0:
         for i in range(a[p + SCALE]):
             if af[p + SCALE_FROM + i] <= f[x + HELD + 1] < af[p + SCALE_BELOW + i]:
-                over = f[x + HELD] - af[p + SCALE_HIGH + i]
-                return np.rint(over * 1e6) / 1e6 if math.isfinite(over) else math.nan
+                over = np.rint((f[x + HELD] - af[p + SCALE_HIGH + i]) * 1e6) / 1e6
+                return over if math.isfinite(over) else math.nan
         return math.nan
     found = f[x + HELD] - f[x + HELD + 1]
     return found if math.isfinite(found) else math.nan

@@ -151,7 +151,7 @@ class PairRows:
         if len(held) < len(numbers.tags) or any(t - row.t > numbers.max_age for row in held.values()):
             return math.nan
         if numbers.scale:
-            over = held[0].value - limit_at(numbers.scale, held[1].value)
-            return round(over * 1e6) / 1e6 if math.isfinite(over) else math.nan
+            over = (held[0].value - limit_at(numbers.scale, held[1].value)) * 1e6
+            return round(over) / 1e6 if math.isfinite(over) else math.nan
         value = held[0].value - held[1].value
         return value if math.isfinite(value) else math.nan

@@ -225,3 +225,27 @@ def test_a_silence_within_the_ring_that_is_filled_is_taken_back() -> None:
         "cleared",
         "retracted",
     ]
+
+
+def test_what_was_calm_before_the_room_for_transitions_was_full_is_asked_anew() -> None:
+    """One batch: a late row finds the series calm; flapping fills the room; two warm rows are told; a late one takes them back."""
+
+    def batches(*parts: list[tuple[float, float]]) -> HandLog:
+        hand = HandLog().register(-1, sensor())
+        early = [minute for minute in range(10) if minute != 5]
+        hand.rows(9, ("T1", early, [5.0 + minute % 3 / 10 for minute in early]))
+        for part in parts:
+            hand.rows(2_000, ("T1", [t for t, _ in part], [v for _, v in part]))
+        return hand
+
+    flapping = [9.0, 9.1, 9.0, 9.1, 5.0, 5.1, 5.0, 5.1] * 70
+    values = flapping + [5.0 + i % 3 / 10 for i in range(200)] + [9.0, 9.1]
+    whole = [(5.0, 5.1), *((10.0 + i, v) for i, v in enumerate(values))]
+    late = (whole[-1][0] - 0.5, 5.0)
+    told_of = []
+    for hand in (batches([*whole, late]), batches(whole, [late])):
+        engine = Engine(BUNDLE)
+        engine._room.out, engine._room.scratch = engine._room.out[:200].copy(), engine._room.scratch[:200].copy()
+        told_of.append([change for record in hand.records() for change in engine.fold(record)])
+    assert told_of[0][-1].change.value == "retracted"
+    assert [c.change for c in told_of[0]] == [c.change for c in told_of[1]]

@@ -116,6 +116,12 @@ def test_a_rule_that_does_not_look_up_takes_no_scale_and_one_that_does_takes_not
     assert fault.detail == "the register says nothing of such a limit: no narrower"
 
 
+def test_a_share_of_a_limit_that_is_nothing_is_no_deadband() -> None:
+    clear = STAGE1.clear.model_copy(update={"deadband": "10%"})
+    (fault,) = scale_faults(STAGE1.model_copy(update={"clear": clear}), BUNDLE.tables)
+    assert (fault.pointer, fault.code) == ("/clear/deadband", "deadband")
+
+
 # -- in the engine -------------------------------------------------------------------------------------------------------
 LOOP = {"id": "L1", "kind": "water-loop", "water": "wfi", "pharmacopoeia": "both"}
 
@@ -161,3 +167,13 @@ def test_a_temperature_that_comes_later_takes_it_back() -> None:
     late = hand.rows(4, ("T1", [1, 2], [25, 25]))
     told = [c.change.value for c in late.changes(until=30) if c.rule == "water.stage1"]
     assert told == ["raised", "retracted"]
+
+
+@pytest.mark.parametrize("absurd", [1e302, 1e303, 1e308, -1e308])
+def test_an_absurd_value_stops_no_rule(absurd: float) -> None:
+    """Its distance to the limit, to the millionth, is no number: unknown. What comes behind it is judged."""
+    hand = loop("T1").rows(2, ("COND", [0, 1], [absurd, absurd]), ("T1", [0, 1], [25, 25]))
+    hand.rows(8, ("COND", range(3, 9), [1.0, 1.0, 1.0, 9, 9, 9]), ("T1", range(3, 9), [25] * 6))
+    changes = hand.changes(until=30)
+    assert [c.rule for c in changes if c.rule == "register.rule-failed"] == []
+    assert [since(c.start) for c in changes if c.rule == "water.stage1" and c.change.value == "raised"][-1] == 6

@@ -77,7 +77,8 @@ class Pair:
                 for row in self.steps
                 if row.at.begin <= second and (second < row.at.below if row.at.to is None else second <= row.at.to)
             ]
-            return round((first - limits[0]) * 1e6) / 1e6 if limits else None
+            over = (first - limits[0]) * 1e6 if limits else math.nan
+            return round(over) / 1e6 if math.isfinite(over) else None
         value = self.sign * first if second is None else first - second
         return value if math.isfinite(value) else None
 
