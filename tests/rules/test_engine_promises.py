@@ -16,11 +16,14 @@ from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, RegisterRecord
 from rules.register import Facility
+from rules.rule import looks_at_rows
 from tests.examples import examples
 from tests.rules import logs
 
 BUNDLE = default_bundle()
 PACKS = [BUNDLE, BUNDLE.only({"cold-chain.store-out", "data-integrity.gap"}), BUNDLE.only({"cold-chain.store-out"})]
+ROWS_ASIDE = BUNDLE.only({rule.id for rule in BUNDLE.rules if not looks_at_rows(rule)})
+"""Without the rules over rows themselves: once the id of a batch is no more known, its old rows are late evidence again."""
 QUICK = settings(
     max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
@@ -173,7 +176,7 @@ def test_sending_batches_again_changes_nothing_whatever_they_hold_then(drawn, da
         newest = max(newest, record.received)
         parts.append((newest, record.kind, record.facility, record.payload))
     until = newest + END
-    wanted = [c.to_json(source=False) for c in run(numbered(parts), until)]
+    wanted = [c.to_json(source=False) for c in run(numbered(parts), until, Engine(ROWS_ASIDE))]
     sent = [(i, part) for i, part in enumerate(parts) if isinstance(part[3], Readings)]
     chosen = data.draw(st.lists(st.sampled_from(sent), max_size=4)) if sent else []
     for i, part in sorted(chosen, key=lambda entry: -entry[0]):
@@ -183,4 +186,4 @@ def test_sending_batches_again_changes_nothing_whatever_they_hold_then(drawn, da
         if remembered and data.draw(st.booleans()):  # other content under the same id: no effect either
             payload = replace(payload, value=payload.value + 1.0, time=payload.time + 1_000)
         parts.insert(behind, (parts[behind - 1][0], *part[1:3], payload))
-    assert [c.to_json(source=False) for c in run(numbered(parts), until)] == wanted
+    assert [c.to_json(source=False) for c in run(numbered(parts), until, Engine(ROWS_ASIDE))] == wanted

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from rules.layout import REACH
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.rule import DifferenceRule
@@ -24,7 +25,7 @@ class Pair:
         intervals = [sensor.interval or UNREGISTERED_INTERVAL_MS for sensor in pair.inputs]
         self.caps = [max(64, min(1024, -(-HORIZON // i) * 5 // 4 + 8)) for i in intervals]
         slower = max(intervals)
-        self.reach = 2 * slower
+        self.reach = REACH * slower
         self.steps = []
         if rule.pairs == "by-temperature":
             rows = bundle.tables[rule.limits.from_].rows

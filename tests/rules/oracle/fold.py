@@ -8,6 +8,7 @@ from copy import deepcopy
 
 from rules.changes import alarm_id
 from rules.facts import facts_of
+from rules.layout import REACH
 from rules.models import Severity
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
@@ -86,7 +87,7 @@ class Series:
     def __init__(self, interval):
         self.rows = []
         self.floor = -1  # the newest row that has left
-        self.reach = 2 * interval
+        self.reach = REACH * interval
         self.counts = Counter()
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))
