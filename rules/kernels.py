@@ -775,8 +775,11 @@ def horizon(a: Words, places: Words, slot: int, w: Words, rings: Words) -> int:
     """Return the newest event time of a series that has left its horizon: a row not newer is stale; NONE if none has."""
     place = slot * 4
     s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
-    gone(a, g, w, s, rings, r0)
-    return w[s + GONE_T]
+    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
+    count = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
+    if count == 0:
+        return w[s + GONE_T]
+    return max(w[s + GONE_T], rings[ring.at(r0, room, head, count - 1) + ROW_T])
 
 
 @kernel
