@@ -61,6 +61,8 @@ LONG = (
     "tests/streams/test_rule_failures.py::test_what_is_published", "tests/streams/test_garbage.py::test_a_worker",
     "tests/rules/test_conflict_by_hand.py::test_a_facility_may_have", "tests/rules/test_watching.py::test_what_was_found",
     "tests/rules/test_failing_by_hand.py::test_a_rule_that_fails_again", "tests/monitor/packs/test_seen_by_others",
+    "tests/rules/test_days_properties.py::test_the_random_logs", "tests/rules/test_days_properties.py::test_explanations",
+    "tests/rules/test_digits_properties.py::test_the_random_logs", "tests/rules/test_migration_properties.py::test_the_leaves",
 )  # fmt: skip
 """Suites that start processes, fold hours or take a second of CPU and more a test: no part of the inner loop."""
 

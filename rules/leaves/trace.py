@@ -285,7 +285,7 @@ class Tracer:
             newest = line.segments[-1].rows.newest
             lo = line.since if newest is None else max(newest, line.since)
             fresh = newest is None or newest <= line.since
-            line.gap = GapRun(numbers, self._keeper(line.tag), lo, line.door, fresh)
+            line.gap = GapRun(numbers, self._keeper(line.tag), lo, line.door, fresh, floor=now)
         elif numbers.key != line.gap.numbers.key:
             line.gap.numbers, line.gap.floor = numbers, now
         else:

@@ -13,6 +13,7 @@ from rules.packdiff import differences
 from rules.register import Span
 from rules.rule import CountRule, LimitRule
 from tests.rules.byhand import BUNDLE, HandLog, sensor, since, story
+from tests.rules.leaves.test_leaves_agree import compare
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -174,6 +175,16 @@ def test_a_silence_that_is_closed_and_lasts_is_raised_anew_under_another_id() ->
     assert told(changes, GAP) == [(4, "raised", 2, None), (6.5, "cleared", 2, 6.5), (6.5, "raised", 2, None)]
     assert len({c.alarm for c in changes}) == 2
     assert [c.version for c in changes] == ["1.0.0", "1.0.0", "1.1.0"]
+
+
+def test_closed_time_takes_back_what_new_packs_raised_in_it_and_the_leaves_say_so() -> None:
+    """Between the ticks of minutes 5 and 21 the front door was closed; the packs of minute 10 close and raise anew inside it."""
+    closing = with_rule(GAP, version="1.1.0", marked="count", migration="close")
+    log = cold([5, 5]).tick(4.5).tick(5).packs(10, closing).tick(21, "worker").tick(21)
+    changes = [c for c in log.changes() if c.rule == GAP and c.subject]
+    raised = [(since(c.received), c.change.value) for c in changes]
+    assert raised == [(4, "raised"), (8, "stepped"), (10, "cleared"), (10, "raised"), (21, "retracted")]
+    compare(log.records(), BUNDLE)
 
 
 def test_a_place_that_is_silent_as_a_whole_is_closed_behind_its_tags() -> None:
