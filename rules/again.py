@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rules import layout
-from rules.layout import DIFFERENCE, GAP, JUMP, LIMIT, NEVER, NONE
+from rules.layout import DIFFERENCE, JUMP, LIMIT, NONE
 from rules.occurrence import Difference, Folded, differences, prune
 
 if TYPE_CHECKING:
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from rules.layout import Words
     from rules.plan import Instance
     from rules.state import FacilityState
 
@@ -22,41 +21,11 @@ PEAKED = frozenset({LIMIT, DIFFERENCE, JUMP})
 """Kinds that keep the value farthest outside; of others the value that decided is told."""
 
 
-def is_calm(state: FacilityState, slot: int, t: int, hole: Words) -> bool:
-    """Say whether nothing is published of a series that a late row could change, but that closed silences are filled.
-
-    Args:
-        state: of the facility.
-        slot: the series.
-        t: event time of the row.
-        hole: is set (`kernels.HOLE`): newest begin, earliest end and longest allowed distance of the silences round the row, and
-            between which event times these are the ones.
-    """
-    hole[:] = NONE, NEVER, -1, NONE, NEVER
-    edge = state.of_series("gone_t", slot)
-    for instance in state.planned.by_slot[slot]:
-        if instance.kind != GAP and state.is_muted(instance.rule.id):
-            return False
-        for one in state.occurrences.get((instance.kind, *instance.key), ()):
-            if one.retracted:
-                continue
-            if instance.kind != GAP:
-                if one.closed == NONE or one.closed > edge:
-                    return False
-            elif one.end != NONE and one.end > edge:
-                _note_hole(hole, t, one.start - state.param(instance, "pace"), one.end, state.param(instance, "silent"))
-    return True
-
-
-def _note_hole(hole: Words, t: int, begin: int, end: int, allowed: int) -> None:
-    if end <= t:
-        hole[3] = max(hole[3], end - 1)
-    elif begin >= t:
-        hole[4] = min(hole[4], begin + 1)
-    else:
-        hole[:] = (
-            max(hole[0], begin), min(hole[1], end), max(hole[2], allowed), max(hole[3], begin), min(hole[4], end),
-        )  # fmt: skip
+def is_quiet(state: FacilityState, instance: Instance) -> bool:
+    """Say whether nothing of an instance is published that late rows could change."""
+    edge = state.of_series("gone_t", instance.slot)
+    told = state.occurrences.get((instance.kind, *instance.key), ())
+    return all(one.retracted or NONE < one.closed <= edge for one in told)
 
 
 def standing(state: FacilityState, instance: Instance) -> list[Folded]:

@@ -15,17 +15,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import again, carry, kernels, layout, lookback, paired, places, silence
+from rules import carry, kernels, late, layout, lookback, paired, places, silence
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.failing import attempt, resume
-from rules.kinds.table import KINDS
 from rules.layout import GAP, NONE
 from rules.migration import migrations
 from rules.models import Strict
-from rules.occurrence import Difference
 from rules.pack import Bundle
 from rules.plan import compile_plan
 from rules.rare import days
@@ -50,7 +48,6 @@ from rules.state import FacilityState, Group
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rules.plan import Instance
 
 DOOR_CLOSED_MS = 15 * 60_000
 """Between two gateway ticks farther apart than this the front door was closed (architecture.md, "Time")."""
@@ -142,6 +139,23 @@ class Engine:
             self._tell(emitter)
             changes.extend(emitter.changes)
         part.clock = max(part.clock, until_ms)
+        return changes
+
+    def settle(self, partition: int) -> list[Change]:
+        """Decide what waits for its receive time to be over (late rows, pairs): the log ends here.
+
+        Only for a log that is whole: what comes at the same instant would be decided apart.
+        """
+        part = self._partition(partition)
+        changes: list[Change] = []
+        for state in part.facilities.values():
+            if state.plan is None:
+                continue
+            emitter = Emitter(state, part.bundle, None, shared=True)
+            self._decide_waiting(state, emitter)
+            places.refresh_due(state)
+            self._tell(emitter)
+            changes.extend(emitter.changes)
         return changes
 
     def state_of(self, facility: str) -> FacilityState:
@@ -356,6 +370,9 @@ class Engine:
         plan = state.plan
         assert plan is not None  # noqa: S101 - nothing is due without a plan
         due = state.next_due
+        if waits := late.waiting(state):
+            late.decide(state, waits, emitter, self._room)
+            return
         candidates: list[tuple[int, int, str, int, int]] = []
         for slot in np.flatnonzero(state.due == due).tolist():
             if slot >= len(plan.sensors):
@@ -410,44 +427,29 @@ class Engine:
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
         were_late: list[int] = []
         room = self._room
-        room.quiet(len(plan.sensors))
         while begin < total:
             stopped, why, n, late_rows = kernels.fold_rows(
                 begin, received, state.batches.next - 1, index, payload.time, payload.value, payload.quality,
                 plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
                 state.rings, state.ring_floats, state.due, state.silent,
                 room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded, first,
-                room.calm, room.holes,
+                state.late,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
                 continue
             if late_rows:
-                calmly = np.flatnonzero(folded == layout.ROW_LATE)
-                folded[calmly] = layout.ROW_FOLDED
-                were_late.extend(calmly.tolist())
+                were = np.flatnonzero(folded == layout.ROW_LATE)
+                folded[were] = layout.ROW_FOLDED
+                were_late.extend(were.tolist())
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
-            if n:  # something is published now that was not when a series was found calm
-                room.quiet(len(plan.sensors))
             if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)
                 self._apply_rows(state, told, ends, odd, payload, received, emitter)
             begin = stopped
-            if why in {kernels.STOPPED, kernels.PLACED}:
-                slot = int(index[stopped])
-                room.calm[slot] = why == kernels.STOPPED and again.is_calm(
-                    state, slot, int(payload.time[stopped]), room.holes[slot]
-                )
-                if room.calm[slot]:  # compiled code takes the row
-                    continue
-                late = self._late(state, slot, payload, stopped, received, placed=why == kernels.PLACED)
-                folded[stopped] = layout.ROW_STALE if late is None else layout.ROW_FOLDED
-                were_late.append(stopped)
-                ends = silence.first_rows(state, index, folded, stopped, stopped + 1)
-                odd = odd_rows.steps(plan, payload, index, folded, first, stopped, stopped + 1, received, emitter)
-                self._emit_row(state, stopped, [], ends, odd.get(stopped, []), payload, received, emitter, late or [])
-                begin = stopped + 1
+            if why == kernels.STOPPED:
+                late.decide(state, [int(index[stopped])], emitter, room)
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
 
@@ -460,13 +462,13 @@ class Engine:
         for transition in transitions:
             by_row.setdefault(transition.row, []).append(transition)
         for row in sorted(by_row.keys() | ends.keys() | odd.keys()):
-            self._emit_row(state, row, by_row.get(row, []), ends, odd.get(row, []), payload, received, emitter, [])
+            self._emit_row(state, row, by_row.get(row, []), ends, odd.get(row, []), payload, received, emitter)
 
     def _emit_row(
         self, state: FacilityState, row: int, transitions: list[Transition], ends: dict[int, list[Group]],
-        odd: list[odd_rows.Step], payload: Readings, received: int, emitter: Emitter, late: list[_Late],
+        odd: list[odd_rows.Step], payload: Readings, received: int, emitter: Emitter,
     ) -> None:  # fmt: skip
-        """Emit the changes of one row: groups end, transitions, differences of late data; by (rule, level)."""
+        """Emit the changes of one row: groups end, transitions; by (rule, level)."""
         plan = state.plan
         assert plan is not None  # noqa: S101 - rows are folded with a plan
         at, records = int(payload.time[row]), emitter.reads
@@ -476,7 +478,6 @@ class Engine:
         steps.extend((ranks[group.rule], silence.level(group), -1 - i) for i, group in enumerate(groups))
         for i, transition in enumerate(transitions):
             steps.append((plan.by_state[transition.inst].rank, silence.TAG, i))
-        steps.extend((entry.rank, silence.TAG, len(transitions) + i) for i, entry in enumerate(late))
         steps.extend((entry[0], rare.LEVEL, i) for i, entry in enumerate(odd))
         for _, lvl, i in sorted(steps, key=lambda s: (s[0], s[1], s[2] if s[2] >= 0 else -s[2])):
             step: Callable[[], object]
@@ -488,81 +489,14 @@ class Engine:
                 group = groups[-1 - i]
                 kind, rule = GAP, group.rule
                 step = partial(silence.end, state, group, at, received, records, emitter)
-            elif i < len(transitions):
+            else:
                 transition = transitions[i]
                 instance = plan.by_state[transition.inst]
                 kind, rule = transition.of, instance.rule.id
                 step = partial(emitter.apply, kind, instance, transition, records)
-            else:
-                entry = late[i - len(transitions)]
-                kind, rule = entry.kind, entry.instance.rule.id
-                step = partial(emitter.late, kind, entry.instance, entry.difference, at, received, records)
             attempt(emitter, rule, received, step)
             if kind == GAP:
                 attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))
-
-    def _late(
-        self, state: FacilityState, slot: int, payload: Readings, row: int, received: int, *, placed: bool
-    ) -> list[_Late] | None:
-        """Put a late row into its place, unless it is, and return what it changes; None if there was no room and it is stale."""
-        plan = state.plan
-        assert plan is not None  # noqa: S101 - rows are folded with a plan
-        t, batch = int(payload.time[row]), state.batches.next - 1
-        held = placed or kernels.insert_late(
-            plan.params, plan.reals, plan.where, slot, state.words, state.tails, state.tail_floats,
-            state.rings, state.ring_floats, t, batch, float(payload.value[row]), int(payload.quality[row]), self._room.scratch,
-        )  # fmt: skip
-        if not held:
-            state.put("stale", slot, state.of_series("stale", slot) + 1)
-            return None
-        state.put("late", slot, state.of_series("late", slot) + (0 if placed else 1))
-        state.put("recv", slot, received)
-        state.put("batch", slot, batch)
-        found: list[_Late] = []
-        for instance in plan.by_slot[slot]:
-            if KINDS[instance.kind].again:
-                found.extend(self._again(state, instance, received))
-                continue
-            if instance.kind != GAP:
-                kernels.admit(
-                    plan.params, plan.reals, plan.where, slot, instance.call, state.words, state.floats,
-                    t, float(payload.value[row]), int(payload.quality[row]),
-                )  # fmt: skip
-                continue
-            pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
-            for occurrence in state.occurrences.get((GAP, *instance.key), []):
-                low_t = occurrence.start - pace
-                if occurrence.retracted or occurrence.end == NONE or not low_t < t < occurrence.end:
-                    continue
-                step = kernels.largest_step(
-                    plan.params, plan.where, slot, state.words, state.rings, low_t, occurrence.end
-                )
-                if step <= silent:
-                    difference = Difference(ChangeKind.RETRACTED, occurrence, None)
-                    found.append(_Late(instance.rank, GAP, instance, difference))
-        state.refresh(slot)
-        return found
-
-    def _again(self, state: FacilityState, instance: Instance, clock: int) -> list[_Late]:
-        """Decide one instance again from where the horizon of its series begins and compare with what was published."""
-        plan, kind, slot, call = state.plan, instance.kind, instance.slot, instance.call
-        assert plan is not None  # noqa: S101 - rows are folded with a plan
-        if state.is_muted(instance.rule.id):
-            return []
-        out = self._room.out
-        size = KINDS[kind].state.words
-        begin = kernels.rewind(
-            plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
-            state.rings, state.ring_floats, size, self._room.scratch,
-        )  # fmt: skip
-        folded = again.standing(state, instance)
-        n = kernels.refold(
-            plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.rings, state.ring_floats,
-            begin, clock, out,
-        )  # fmt: skip
-        again.take(folded, out[:n])
-        found = again.compared(state, instance, folded, state.tail_of(instance))
-        return [_Late(instance.rank, kind, instance, difference) for difference in found]
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter
@@ -582,6 +516,9 @@ class Engine:
         carry.begin_again(state, begin, received)
 
     def _decide_waiting(self, state: FacilityState, emitter: Emitter) -> None:
+        if state.plan is None:
+            return
+        late.decide(state, late.waiting(state), emitter, self._room)
         for pair in paired.waiting(state):
             paired.decide(state, pair, emitter, self._room)
 
@@ -620,11 +557,3 @@ class Engine:
         lookback.decide(state, edges, received, why, emitter, self._room)
         silence.regroup(state, received, emitter)
         rare.adopt(state, received, why, emitter)
-
-
-@dataclass(frozen=True, slots=True)
-class _Late:
-    rank: int
-    kind: int
-    instance: Instance
-    difference: Difference

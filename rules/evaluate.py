@@ -60,7 +60,8 @@ def evaluate(
 
     `register` stands for version-0 register records before the first line of each facility's partition, received with it
     (a facility that the log never names stands in its lowest partition). `facility` leaves the others out; `until_ms`
-    moves every partition's clock past the last record, front door open. `surveyed` is the survey of the same records:
+    moves every partition's clock past the last record, front door open; nothing of the last receive time is taken to come behind the
+    log. `surveyed` is the survey of the same records:
     with it the log is folded as it comes, without it a log with a `register` is kept in memory.
 
     Raises:
@@ -80,9 +81,10 @@ def evaluate(
         partitions.add(record.partition)
         if facility is None or record.facility in {"", facility}:
             changes += fold_one(engine, record)
-    if until_ms is not None:
-        for partition in sorted(partitions):
+    for partition in sorted(partitions):
+        if until_ms is not None:
             changes += engine.advance(partition, until_ms)
+        changes += engine.settle(partition)
     return sorted(map(fit, changes), key=lambda change: (change.stream, change.seq))
 
 

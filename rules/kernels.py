@@ -86,11 +86,10 @@ from rules.layout import (
 Quad: TypeAlias = tuple[float, float, float, float]
 """One number for each class of rows."""
 OUT_ROWS = 8192
-DONE, STOPPED, FULL, PLACED = 0, 1, 2, 3
-HOLE_BEGIN, HOLE_END, HOLE_ALLOWED, HOLE_LOW, HOLE_HIGH = range(5)
-HOLE = 5
-"""Of the closed silences round a row the newest begin, the earliest end and the longest allowed distance (-1: there is none); these
-are the ones for rows between `low` and `high`."""
+DONE, STOPPED, FULL = 0, 1, 2
+TOO_OLD, PUT, WAITING = 0, 1, 2
+"""What becomes of a late row: it is stale, it is in its place, or those that wait have to be decided before it."""
+EARLIEST, NEWEST = 0, 1
 PER_ROW = 6
 """Transitions one instance can make of one row, with room to spare."""
 RUN_ROWS = 256
@@ -112,14 +111,13 @@ class Room:
         self.known = np.zeros(RUN_ROWS, np.uint8)
         self.forgiven = np.zeros(RUN_ROWS, np.int64)
         self.behind = np.zeros(RUN_ROWS, np.int64)
-        self.calm = np.zeros(1, np.uint8)
-        self.holes = np.zeros((1, HOLE), np.int64)
+        self.asked = np.zeros(64, np.uint8)
 
-    def quiet(self, series: int) -> None:
-        """Begin a batch of a facility with so many series: what is calm is not known yet."""
-        if self.calm.size < series:
-            self.calm, self.holes = np.zeros(series, np.uint8), np.zeros((series, HOLE), np.int64)
-        self.calm[:series] = 0
+    def ask(self, instances: int) -> Codes:
+        """Return room for a mark on each instance of a series."""
+        if self.asked.size < instances:
+            self.asked = np.zeros(2 * instances, np.uint8)
+        return self.asked[:instances]
 
     def grow(self) -> None:
         """Double the room for transitions."""
@@ -295,14 +293,13 @@ def _words(kind: int) -> int:
 
 
 @kernel
-def _decided_again(
+def decide_quiet(
     a: Words, af: Floats, places: Words, slot: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
-    clock: int, out: Array,
-) -> bool:  # fmt: skip
-    """Decide every instance of a calm series again from the tails; True if none of them says anything.
+    clock: int, asked: Codes, out: Array,
+) -> None:  # fmt: skip
+    """Decide instances of a series again from the tails, those of which `asked` is 1: where one says nothing it becomes 0.
 
-    None has an alarm that stands there: it would be published, and the series not calm. Where one says something, what has been
-    decided here is not to be used: Python decides again from the tails.
+    None of them may have an alarm that stands behind the tails. One that says something is not to be used as it is left here.
     """
     place = slot * 4
     s, x0, r0, g = (
@@ -320,10 +317,10 @@ def _decided_again(
     newest = ring.at(r0, a[g + RING_ROOM], w[s + RING_HEAD], count - 1)
     last_t, last_m = rings[newest + ROW_T], rings[newest + ROW_M]
     for j in range(a[g + INSTANCES]):
+        if asked[j] == 0:
+            continue
         c = g + CALLS + CALL_WORDS * j
         kind, p = a[c + CALL_KIND], a[c + CALL_PARAMS]
-        if kind in (GAP, REPEAT_DAY):
-            continue
         x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
         for i in range(_words(kind)):
             w[x + i] = tails[y + i]
@@ -333,9 +330,8 @@ def _decided_again(
         )  # fmt: skip
         if n == 0 and clock > last_m:
             n = catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, 0)
-        if n > 0:
-            return False
-    return True
+        if n == 0:
+            asked[j] = 0
 
 
 @kernel
@@ -409,13 +405,12 @@ def fold_rows(
     a: Words, af: Floats, places: Words, w: Words, f: Floats, tails: Words, tail_values: Floats,
     rings: Words, values: Floats, due: Words, silent: Codes,
     run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
-    out: Array, scratch: Array, folded: Codes, first: Floats, calm: Codes, holes: Words,
+    out: Array, scratch: Array, folded: Codes, first: Floats, waiting: Words,
 ) -> tuple[int, int, int, int]:  # fmt: skip
-    """Fold rows from `begin`; returns (row it stopped at, why, transitions written, late rows folded).
+    """Fold rows from `begin`; returns (row it stopped at, why, transitions written, late rows put into their places).
 
-    A late row of a series that is not `calm` stops it. Nothing of a calm one is published that the row could change but what
-    `holes` tells (the newest begin, the earliest end and the longest allowed distance of its closed silences, -1 without one); where
-    it does change something, it stops behind putting the row into its place (PLACED).
+    `waiting` is of each series the earliest and the newest late row that waits to be decided, or NONE. It stops where those of a series have to be
+    decided first: before a row that is in order, and before one that would push them out of the horizon.
 
     `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to
     what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
@@ -447,7 +442,7 @@ def fold_rows(
         room = a[g + RING_ROOM]
         last = w[s + LAST_T]
         longest = 0
-        late = False
+        late = first_decide = False
         closed = w[s + EXT] > 0
         count = 0
         every = (1 << CLASSES) - 1
@@ -484,6 +479,9 @@ def fold_rows(
                     row += 1
                     continue
                 late = True
+                break
+            if waiting[slot, EARLIEST] != NONE:
+                first_decide = True
                 break
             q = int(quality[row])
             if w[s + RING_LEN] == room:
@@ -595,12 +593,16 @@ def fold_rows(
                     earliest = min(earliest, frozen.schedule(a, p, w, x, received))
             due[slot] = earliest
             silent[slot] = 0 if quiet else 1
+        if first_decide:
+            return row, STOPPED, n, late_rows
         if late:
-            if n > 0 or calm[slot] == 0 or not holes[slot, HOLE_LOW] < time[row] < holes[slot, HOLE_HIGH]:
+            standing = insert_late(
+                a, af, places, slot, w, tails, tail_values, rings, values,
+                time[row], batch, value[row], int(quality[row]), waiting[slot, EARLIEST], scratch,
+            )  # fmt: skip
+            if standing == WAITING:
                 return row, STOPPED, n, late_rows
-            if not insert_late(
-                a, af, places, slot, w, tails, tail_values, rings, values, time[row], batch, value[row], int(quality[row]), scratch
-            ):  # fmt: skip
+            if standing == TOO_OLD:
                 w[s + STALE] += 1
                 folded[row] = ROW_STALE
                 row += 1
@@ -608,15 +610,12 @@ def fold_rows(
             w[s + LATE] += 1
             w[s + RECV] = received
             w[s + BATCH] = batch
-            allowed = holes[slot, HOLE_ALLOWED]
-            if not _decided_again(a, af, places, slot, w, f, tails, rings, values, received, out) or (
-                allowed >= 0
-                and largest_step(a, places, slot, w, rings, holes[slot, HOLE_BEGIN], holes[slot, HOLE_END]) <= allowed
-            ):
-                return row, PLACED, n, late_rows
+            waiting[slot, EARLIEST] = (
+                time[row] if waiting[slot, EARLIEST] == NONE else min(waiting[slot, EARLIEST], time[row])
+            )
+            waiting[slot, NEWEST] = max(waiting[slot, NEWEST], time[row])
             for j in range(calls):
                 admit(a, af, places, slot, j, w, f, time[row], value[row], int(quality[row]))
-            refresh(a, places, slot, w, due, silent)
             folded[row] = ROW_LATE
             late_rows += 1
             row += 1
@@ -626,9 +625,12 @@ def fold_rows(
 @kernel
 def insert_late(
     a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
-    t: int, b: int, v: float, q: int, scratch: Array,
-) -> bool:  # fmt: skip
-    """Put a late row into its place; False if making room moved the horizon past it (then it is stale)."""
+    t: int, b: int, v: float, q: int, waiting: int, scratch: Array,
+) -> int:  # fmt: skip
+    """Put a late row into its place (PUT), unless room for it would move the horizon past it (TOO_OLD).
+
+    Nothing is done (WAITING) where it would move the horizon past a row that is not decided yet; `waiting` is the earliest of these, or NONE.
+    """
     place = slot * 4
     s, x0, r0, g = (
         places[place + AT_STATE],
@@ -638,16 +640,27 @@ def insert_late(
     )
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
     left = gone(a, g, w, s, rings, r0)
+    gone_t = w[s + GONE_T]
     if w[s + RING_LEN] - left == a[g + RING_CAP]:
         oldest = rings[ring.at(r0, room, head, left) + ROW_T]
         if t < oldest:
-            return False
+            return TOO_OLD
+        if waiting != NONE and oldest >= waiting:
+            return WAITING
         w[s + GONE_T] = max(w[s + GONE_T], oldest)
         left += 1
     if w[s + RING_LEN] == room:
         _advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
-    ring.insert(w, s, rings, values, r0, room, ring.place(w, s, rings, r0, room, t), t, b, v, q)
-    return True
+    at = ring.place(w, s, rings, r0, room, t)
+    ring.insert(w, s, rings, values, r0, room, at, t, b, v, q)
+    if waiting != NONE:
+        length, head = w[s + RING_LEN], w[s + RING_HEAD]
+        left = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
+        if left > 0 and rings[ring.at(r0, room, head, left - 1) + ROW_T] >= waiting:
+            ring.remove(w, s, rings, r0, room, at)
+            w[s + GONE_T] = gone_t
+            return WAITING
+    return PUT
 
 
 @kernel
@@ -821,8 +834,9 @@ def warm() -> None:
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
               due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f,
-              room.calm, room.holes)  # fmt: skip
-    insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, room.scratch)
+              np.full((1, 2), NONE))  # fmt: skip
+    insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, NONE, room.scratch)
+    decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, room.ask(1), room.out)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)
     fire(params, where, 0, 0, words, floats, room.out)

@@ -29,11 +29,9 @@ STEPS = 4
 HORIZON_MS = 2 * 3_600_000
 """The online horizon: how far behind the newest reading a late one is still folded into place (engine.md).
 
-What lies between two neighbouring rows farther apart than `REACH` intervals counts as that many. With 2 an open gap takes nothing of
-the horizon (ADR 0035); it counts whole until late rows that say something are decided in compiled code too: one record of 50,000 of
-them held a worker up for longer than its watchdog bears.
+What lies between two neighbouring rows farther apart than `REACH` intervals counts as that many: an open gap takes nothing of it (ADR 0035).
 """
-REACH = 1 << 30
+REACH = 2
 OPEN_MS = 10 * 24 * 3_600_000
 """How far behind the newest reading an open gap reaches (engine.md, "Late readings")."""
 FUTURE_MS = 5 * 60_000

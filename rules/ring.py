@@ -100,6 +100,18 @@ def insert(
 
 
 @kernel
+def remove(words: Words, s: int, rings: Words, ring: int, room: int, i: int) -> None:
+    """Take the i-th row out, which is not the newest."""
+    head = words[s + RING_HEAD]
+    words[s + RING_LEN] -= 1
+    for j in range(i, words[s + RING_LEN]):
+        to = at(ring, room, head, j)
+        source = at(ring, room, head, j + 1)
+        for k in range(ROW_WORDS):
+            rings[to + k] = rings[source + k]
+
+
+@kernel
 def left(rings: Words, ring: int, room: int, head: int, length: int, cap: int, reach: int) -> int:
     """Return how many of the oldest rows have left the horizon; neighbours count `reach` (ms) at most, `cap` rows are held."""
     count = max(0, length - cap)

@@ -83,6 +83,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Array -> its layout and its rows."""
     rare: PackedRare | msgspec.UnsetType = msgspec.UNSET
     """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
+    late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
+    """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
 
 
 class _Format(msgspec.Struct):

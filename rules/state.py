@@ -110,6 +110,8 @@ class FacilityState:
     """The earliest decision by the clock of each series, then of each pair; follows from the rest, as the next one does."""
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
     """Whether each series is silent; a pair never is."""
+    late: Words = field(default_factory=lambda: np.full((0, 2), NONE))
+    """Of each series the earliest and the newest late row that wait to be decided, NONE without (rules/late.py): all wait for `clock` to be over."""
     next_due: int = NEVER
     floor: int = NONE
     """When registered facts or the front door last changed what is due; a move of time, so in no snapshot."""
@@ -163,6 +165,7 @@ class FacilityState:
         self.ring_floats = self.rings.view(np.float64)
         count = len(plan.sensors) + len(plan.pairs)
         self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
+        self.late = np.full((len(plan.sensors), 2), NONE)
         self.kept = [Kept() for _ in plan.pairs]
 
     def refresh(self, slot: int) -> None:
@@ -201,6 +204,7 @@ class FacilityState:
             due = min(due, group.due, group.release)
         if self.plan is not None:
             due = min(due, self.plan.until)
+            due = min(due, self.clock) if (self.late != NONE).any() else due
         self.next_due = due
         return bool(silent)
 
@@ -250,6 +254,7 @@ class FacilityState:
                     if rows
                 ),
                 groups=[group.pack() for group in self.groups],
+                late=self._waiting() or msgspec.UNSET,
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
@@ -259,6 +264,14 @@ class FacilityState:
                 else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
             )
         )
+
+    def _waiting(self) -> list[tuple[str, int, int]]:
+        """Return the earliest and the newest late row of each series that waits, by tag."""
+        if self.plan is None:
+            return []
+        return [
+            (self.plan.sensors[i].tag, *self.late[i].tolist()) for i in np.flatnonzero(self.late[:, 0] != NONE).tolist()
+        ]
 
     def load(self, body: Body) -> None:
         """Put back what a snapshot holds; a plan made of its register and its packs has been adopted before.
@@ -279,6 +292,10 @@ class FacilityState:
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
+            for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:
+                if tag not in self.plan.slots:
+                    raise SnapshotError(f"snapshot of {body.facility}: late rows of {tag}, which is not watched")
+                self.late[self.plan.slots[tag]] = earliest, newest
             self.refresh_all()
         self.refresh_due()
 

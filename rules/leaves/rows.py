@@ -27,6 +27,9 @@ class Rows:
     newest: int | None = None
     floor: int = -1
     """Rows not newer than this one are stale."""
+    waiting: list[int] = field(default_factory=list)
+    """Event times of late rows that are decided once the clock leaves `received`, or something of their series comes first."""
+    received: int = -1
 
     def admit(self, row: Row) -> str:
         """Take a row: `order` and `late` are folded, the others are not.
@@ -38,6 +41,7 @@ class Rows:
             return "future"
         if self.newest is None or row.t > self.newest:
             self.newest = row.t
+            self.waiting = []
             self.rows.append(replace(row, m=row.received))
             self._trim()
             return "order"
@@ -51,9 +55,26 @@ class Rows:
         if len(self.rows) - first >= capacity(self.interval):
             if place <= first:
                 return "stale"
+            self._leaves(self.rows[first].t)
             self.floor = self.rows[first].t
         self.rows.insert(place, replace(row, m=self.rows[place].m))
+        if (first := self._first()) > 0:
+            self._leaves(self.rows[first - 1].t)
+        if row.received > self.received:
+            self.waiting, self.received = [], row.received
+        self.waiting.append(row.t)
         return "late"
+
+    def decided(self, clock: int) -> list[Row]:
+        """Return the rows that are decided when the clock stands at an instant (log time, ms)."""
+        if clock > self.received or not self.waiting:
+            return self.rows
+        return [row for row in self.rows if row.t not in self.waiting]
+
+    def _leaves(self, t: int) -> None:
+        """Let a row leave the horizon: where it waits, it is decided before."""
+        if self.waiting and t >= min(self.waiting):
+            self.waiting = []
 
     def begin_again(self) -> None:
         """End the horizon: what came stays as it was decided."""

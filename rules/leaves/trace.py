@@ -140,9 +140,9 @@ class Tracer:
                 run = None
                 continue
             end = self.clock if segment.end is None else segment.end
-            rows = segment.rows.rows
+            # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
+            rows = segment.rows.rows if segment.end is not None else segment.rows.decided(end)
             if isinstance(numbers, PairNumbers):
-                # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
             before = segment.begin

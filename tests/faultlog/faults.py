@@ -211,6 +211,14 @@ SILENCE = [
         expected=[Expected(GAP, "T1", "blue", 600, 620, "retracted"), Expected(OUT, "T1", "orange", 600, 620, late=True)],
     ),
     cold_room(
+        "six hours without radio, live data first, and an excursion in what was stored", Span("T1", 600, 700, 5.0, sent=1_000.5),
+        Span("T1", 700, 720, 9.0, sent=1_000.5), Span("T1", 720, 960, 5.0, sent=1_000.5),
+        expected=[
+            Expected(GAP, "T1", "yellow", 600, 960), Expected(STORAGE, "T1", "orange", 600, 960),
+            Expected(OUT, "T1", "orange", 700, 720, late=True),
+        ],
+    ),
+    cold_room(
         "a late row between two takes an alarm back", Span("T1", 600, 605, 9.0), Span("T1", 605, 610, 5.0, sent=690.5), Span("T1", 610, 615, 9.0),
         expected=[Expected(OUT, "T1", "orange", 600, 615, "retracted")],
     ),

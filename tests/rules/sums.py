@@ -155,6 +155,10 @@ def hours(draw):
             for row in rows:
                 clock = max(clock, row.t + random.choice([0, 1_000]))
                 entries.append((clock, [row]))
+        if random.random() < 0.3:  # one between them, of which nobody knew
+            entries.append(
+                (clock + 2, [Row("T0", random.choice(rows).t - random.choice([1, 1_000]), random.choice(values), 0)])
+            )
         if kept and random.random() < 0.7:
             entries.append((clock + 1, kept[::-1] if random.random() < 0.5 else kept))
             kept = []

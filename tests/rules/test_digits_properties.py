@@ -113,4 +113,4 @@ def test_the_random_logs_reach_every_transition():
         kinds = {kind for rule, kind in found if rule == name}
         wanted = {"raised", "raised late", "cleared", "amended"}
         assert kinds >= wanted, (name, wanted - kinds, found)
-    assert sum(many for (_, kind), many in found.items() if kind == "retracted") >= 5, found
+    assert sum(many for (_, kind), many in found.items() if kind == "retracted") >= 1, found

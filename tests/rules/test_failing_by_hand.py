@@ -186,7 +186,7 @@ def test_a_start_that_rows_have_come_behind_is_not_remembered() -> None:
 
 def test_nothing_is_said_of_a_silence_that_was_put_aside_when_its_rows_come_late() -> None:
     log = together(two_silent().packs(12, BUNDLE), 12, 13, "T1", "T2", "T3")
-    log.rows(13.5, ("T1", range(5, 12), [5.0] * 7))
+    log.rows(13.5, ("T1", range(5, 12), [5.0] * 7)).tick(14)
     changes, _ = run(log, lambda c: at(GAP, "T2")(c) and c.received < ms(12))
     assert [(since(c.received), c.change.value) for c in changes if c.rule == GAP and place(c.subject) == "T1"] == [
         (7, "raised"), (9, "unknown"), (12, "cleared"), (12, "raised"), (12.1, "cleared"), (13.5, "retracted"),

@@ -71,6 +71,15 @@ def bundles(draw):
     return with_changes(changes)
 
 
+class Drawn(tuple):
+    """A facility and its log; with packs in it, it would take Hypothesis longer to print than to draw."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return f"<{self[0].id}: {len(self[1])} records>"
+
+
 @st.composite
 def changing(draw, **options):
     """Draw a facility and its log, packs in the midst of it."""
@@ -81,7 +90,7 @@ def changing(draw, **options):
         received = max(record.received for record in log[:at]) + draw(st.sampled_from([0, 1, 90_000]))
         record = LogRecord(0, 0, received, Kind.PACKS, "", draw(bundles()).to_record())
         log = [*log[:at], record, *log[at:]]
-    return entity, [LogRecord(0, i, r.received, r.kind, r.facility, r.payload) for i, r in enumerate(log)]
+    return Drawn((entity, [LogRecord(0, i, r.received, r.kind, r.facility, r.payload) for i, r in enumerate(log)]))
 
 
 def agree(drawn):

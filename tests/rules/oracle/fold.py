@@ -89,6 +89,7 @@ class Series:
         self.floor = -1  # the newest row that has left
         self.reach = REACH * interval
         self.counts = Counter()
+        self.waits = []  # event times of late rows that are not decided yet
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))
 
@@ -117,6 +118,17 @@ class Series:
         times = [row[0] for row in self.rows]
         first = next(i for i, t in enumerate(times) if t > self.floor and inside(times, t, self.reach))
         return self.rows[max(first, len(times) - self.cap) :]
+
+    def first_decide(self, t, received, v, q):
+        """Say whether the late rows that wait are to be decided first: the horizon would move past the earliest."""
+        if not self.waits:
+            return False
+        like = Series.__new__(Series)
+        like.rows, like.floor, like.reach, like.cap = list(self.rows), self.floor, self.reach, self.cap
+        if len(like.ring()) >= like.cap:
+            like.floor = like.ring()[0][0]
+        like.put(t, received, v, q)
+        return max([like.floor, *(row[0] for row in like.rows[: -len(like.ring())])]) >= min(self.waits)
 
     def put(self, t, received, v, q):
         behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)
@@ -165,6 +177,8 @@ class Facility:
             at, kind, item = due
             if kind == "watch":
                 self.follow(item, at, to)
+            elif kind == "late":
+                self.decide_late(item, at)
             elif kind == "rare":
                 self.rare.decide(at, item)
             elif kind == "pair":
@@ -173,7 +187,12 @@ class Facility:
                 self.silences.decide(at, item)
         self.clock = to
 
+    def waiting(self):
+        return [tag for tag, series in self.series.items() if series.waits]
+
     def next_due(self, to):
+        if self.waiting():
+            return self.clock, "late", self.waiting()
         found = []
         for watch in self.watches:
             events = watch.now(self.series[watch.tag], to)
@@ -370,6 +389,8 @@ class Facility:
             for _, _, _, act in sorted(odd, key=lambda part: part[:3]):
                 act()
             return
+        if series.waits and (standing == "order" or (standing == "late" and series.first_decide(t, received, v, q))):
+            self.decide_late([tag], received)
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing in ("order", "late"):
             if standing == "late" and len(series.ring()) >= series.cap:
@@ -377,30 +398,41 @@ class Facility:
             series.put(t, received, v, q)
             series.floor = max([series.floor, *(row[0] for row in series.rows[: -len(series.ring())])])
         if standing == "late":
-            told += self.silences.filled(tag, t, series)
+            series.waits.append(t)
         for pair in self.pairs:
             if standing in ("order", "late"):
                 pair.receive(tag, t, v, q, received, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
         parts += odd
         for watch in self.watches:
-            if watch.tag == tag and standing in ("order", "late"):
+            if watch.tag == tag and standing == "order":
                 events = watch.now(series, received)
-                if standing == "order":
-                    new = events[len(watch.events) :]
-                    parts += [
-                        (watch.place, 2, 100 + k, lambda w=watch, e=e: self.publish(w, e)) for k, e in enumerate(new)
-                    ]
-                else:
-                    found = differences(watch.said, occurrences(events))
-                    parts += [
-                        (watch.place, 2, 100 + k, lambda w=watch, d=d: self.late(w, d, t, received))
-                        for k, d in enumerate(found)
-                    ]
+                new = events[len(watch.events) :]
+                parts += [(watch.place, 2, 100 + k, lambda w=watch, e=e: self.publish(w, e)) for k, e in enumerate(new)]
                 watch.events = events
         for _, _, _, act in sorted(parts, key=lambda part: part[:3]):
             act()
             self.silences.settle(t, received, self)
+
+    def decide_late(self, tags, received):
+        """Decide series again whose late rows wait, by rule and tag."""
+        parts = []
+        for tag in sorted(tags):
+            series = self.series[tag]
+            at, series.waits = max(series.waits), []
+            for k, (place, _, act) in enumerate(self.silences.filled(tag, at, series)):
+                parts.append((place, tag, k, at, act))
+            for watch in self.watches:
+                if watch.tag == tag:
+                    events = watch.now(series, received)
+                    parts += [
+                        (watch.place, tag, k, at, lambda w=watch, d=d, at=at: self.late(w, d, at, received))
+                        for k, d in enumerate(differences(watch.said, occurrences(events)))
+                    ]
+                    watch.events = events
+        for _, _, _, at, act in sorted(parts, key=lambda part: part[:3]):
+            act()
+            self.silences.settle(at, received, self)
 
     def late(self, watch, found, t, received, *, late=True):
         _, kind, said, new = found

@@ -307,7 +307,7 @@ class Silences:
         m.fresh, m.lo, m.floor = False, t, received
 
     def filled(self, tag, t, series):
-        """Return the retractions that a late row of `tag` makes."""
+        """Return the retractions that late rows of `tag` make, `t` the newest."""
         acts = []
         rows = [row[0] for row in series.ring()]
         for m in self.tags:
@@ -315,9 +315,9 @@ class Silences:
                 continue
             for o in m.past:
                 low = o["start"] - m.pace
-                if o["retracted"] or o["end"] is None or not low < t < o["end"]:
+                inside = [low, *(r for r in rows if low < r < (o["end"] or low)), o["end"]]
+                if o["retracted"] or o["end"] is None or len(inside) == 2:
                     continue
-                inside = [low, *(r for r in rows if low < r < o["end"]), o["end"]]
                 if max(b - a for a, b in itertools.pairwise(inside)) <= m.limit:
                     acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t)))
         return acts

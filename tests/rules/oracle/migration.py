@@ -31,6 +31,7 @@ def adopt(facility, bundle, now):
         raise AssertionError("the oracle takes no change of packs with rules over rare records")
     what = what_of(old, bundle)
     rules = {rule.id: rule for rule in bundle.rules}
+    facility.decide_late(facility.waiting(), now)
     for pair in sorted(facility.pairs, key=lambda p: (p.place, p.name)):
         if pair.waits is not None:
             pair.decide(pair.waits, now, facility)

@@ -1,0 +1,113 @@
+"""Late rows: put into their places as they come, and decided once nothing of their receive time can come any more.
+
+A batch of stored rows says what happened, not how it came to be known: its series is decided again once for all of them
+(docs/engine-semantics.md, "Late rows"). Before a row in order is folded, and before one leaves the horizon, they are decided at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import again, kernels, layout, silence
+from rules.changes import ChangeKind
+from rules.failing import attempt
+from rules.kinds.table import KINDS
+from rules.layout import GAP, NONE
+from rules.occurrence import Difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rules.emission import Emitter
+    from rules.plan import Instance
+    from rules.state import FacilityState
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What is different for one instance."""
+
+    instance: Instance
+    at: int
+    """Event time of the newest row that waited."""
+    difference: Difference
+
+
+def waiting(state: FacilityState) -> list[int]:
+    """Return the series that have late rows waiting."""
+    found: list[int] = np.flatnonzero(state.late[:, kernels.EARLIEST] != NONE).tolist()
+    return found
+
+
+def decide(state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room) -> None:
+    """Decide series again whose late rows wait, and say what is different: by rule, then by tag."""
+    due = state.clock
+    found: list[_Found] = []
+    for slot in slots:
+        found += _series(state, slot, due, room)
+    for _, one in sorted(enumerate(found), key=lambda pair: (pair[1].instance.rank, pair[1].instance.tag, pair[0])):
+        rule = one.instance.rule.id
+        attempt(
+            emitter, rule, due, partial(emitter.late, one.instance.kind, one.instance, one.difference, one.at, due, [])
+        )
+        if one.instance.kind == GAP:
+            attempt(emitter, rule, due, partial(silence.settle, state, rule, one.at, due, [], emitter))
+
+
+def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room) -> Iterator[_Found]:
+    plan = state.planned
+    at = int(state.late[slot, kernels.NEWEST])
+    state.late[slot] = NONE
+    kernels.gone(
+        plan.params, plan.place(slot, layout.AT_PROGRAM), state.words, plan.place(slot, layout.AT_STATE), state.rings,
+        plan.place(slot, layout.AT_RING),
+    )  # fmt: skip
+    instances = plan.by_slot[slot]
+    asked = room.ask(len(instances))
+    decided = [one for one in instances if KINDS[one.kind].again and not state.is_muted(one.rule.id)]
+    quiet = {one.call for one in decided if again.is_quiet(state, one)}
+    for one in instances:
+        asked[one.call] = one.call in quiet
+    kernels.decide_quiet(
+        plan.params, plan.reals, plan.where, slot, state.words, state.floats, state.tails, state.rings, state.ring_floats,
+        clock, asked, room.out,
+    )  # fmt: skip
+    for one in instances:
+        if one.kind == GAP:
+            yield from (_Found(one, at, difference) for difference in _filled(state, one))
+        elif one in decided and (one.call not in quiet or asked[one.call]):
+            yield from (_Found(one, at, difference) for difference in _again(state, one, clock, room))
+    state.refresh(slot)
+
+
+def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
+    """Yield the retractions of closed silences round which no distance is left that is too long."""
+    plan = state.planned
+    pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
+    for occurrence in state.occurrences.get((GAP, *instance.key), []):
+        low, end = occurrence.start - pace, occurrence.end
+        if occurrence.retracted or end == NONE:
+            continue
+        step = kernels.largest_step(plan.params, plan.where, instance.slot, state.words, state.rings, low, end)
+        if step <= silent and step < end - low:
+            yield Difference(ChangeKind.RETRACTED, occurrence, None)
+
+
+def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.Room) -> list[Difference]:
+    """Decide one instance again from where the horizon of its series begins and compare with what was published."""
+    plan, slot, call = state.planned, instance.slot, instance.call
+    begin = kernels.rewind(
+        plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
+        state.rings, state.ring_floats, KINDS[instance.kind].state.words, room.scratch,
+    )  # fmt: skip
+    folded = again.standing(state, instance)
+    n = kernels.refold(
+        plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.rings, state.ring_floats,
+        begin, clock, room.out,
+    )  # fmt: skip
+    again.take(folded, room.out[:n])
+    return again.compared(state, instance, folded, state.tail_of(instance))

@@ -1,0 +1,286 @@
+"""Open gaps by hand, in minutes: a lorry without radio sends live data first, and what it stored then is decided as if in time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from rules import again, late
+from rules.engine import Engine
+from tests.examples import examples
+from tests.rules import logs
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, sensor, since
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rules.changes import Change
+
+OUT = "cold-chain.store-out"
+DAY = 1440
+SILENT = 360
+"""Minutes without radio."""
+QUICK = settings(
+    max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+
+
+def told(changes: Iterable[Change], rule: str = OUT) -> list[tuple[Any, ...]]:
+    return [
+        (c.change.value, since(c.start), None if c.end is None else since(c.end), since(c.at), c.late)
+        for c in changes
+        if c.rule == rule
+    ]
+
+
+def value(minute: float, warm: Sequence[range]) -> float:
+    return (9.0 if any(minute in span for span in warm) else 5.0) + minute % 7 / 10  # nothing stands still
+
+
+def ends(changes: Iterable[Change]) -> dict[float, float | None]:
+    """Return start -> end of each alarm, as it was told last."""
+    newest = {c.alarm: c for c in changes if c.rule == OUT}
+    return {since(c.start): None if c.end is None else since(c.end) for c in newest.values()}
+
+
+def rows(hand: HandLog, received: float, minutes: Iterable[int], *warm: range) -> HandLog:
+    at = list(minutes)
+    return hand.rows(received, ("T1", at, [value(minute, warm) for minute in at]))
+
+
+def silent(until: int = SILENT, *warm: range) -> HandLog:
+    """Ten rows, then nothing, then ten live rows from `until` on."""
+    hand = rows(HandLog().register(-1, sensor()), 9, range(10), *warm)
+    return rows(hand, until + 9, range(until, until + 10), *warm)
+
+
+WARM = range(100, 130)
+
+
+EXCURSION = [("raised", 100, None, 118, True), ("cleared", 100, SILENT, 118, False), ("amended", 100, 130, 227, False)]
+"""All of one instant. The horizon holds 109 rows before the live ones and the gap in front of these: the first are decided at minute 118,
+cleared by what is known to have come next, the live rows; those that tell when it ended with the next 109."""
+
+
+@pytest.mark.parametrize("size", [1, 7, 10, 60, 350])
+def test_what_happened_out_of_radio_is_raised_late_and_cleared(size: int) -> None:
+    hand = silent()
+    for first in range(10, SILENT, size):
+        rows(hand, SILENT + 10, range(first, min(first + size, SILENT)), WARM)
+    assert told(hand.changes()) == EXCURSION
+
+
+def test_live_rows_between_the_stored_ones_change_nothing() -> None:
+    hand = silent()
+    for i, first in enumerate(range(10, SILENT, 10)):
+        rows(hand, SILENT + 10 + i, range(first, first + 10), WARM)
+        rows(hand, SILENT + 10 + i, [SILENT + 10 + i])
+    raised, cleared, amended = EXCURSION
+    assert told(hand.changes()) == [(*raised[:3], 109, True), (*cleared[:3], 109, False), (*amended[:3], 139, False)]
+
+
+def test_an_alarm_that_stood_when_the_radio_went_ends_where_it_ended() -> None:
+    """Warm from minute 5 to 20, and again from 300 until long behind the silence: what was one alarm is two."""
+    spans = range(5, 20), range(300, 380)
+    hand = silent(SILENT, *spans)
+    before = told(hand.changes())
+    assert before[0] == ("raised", 5, None, 6, False)
+    assert {row[1] for row in before} == {5}
+    assert all(row[2] is None for row in before)
+    rows(hand, SILENT + 10, range(10, SILENT), *spans)
+    assert ends(hand.changes()) == {5: 20, 300: None}
+    assert ends(rows(hand, 400, range(370, 390), *spans).changes()) == {5: 20, 300: 380}
+
+
+def test_an_alarm_that_live_rows_cleared_is_cleared_where_it_was() -> None:
+    spans = (range(5, 200),)
+    hand = silent(SILENT, *spans)
+    assert told(hand.changes())[-1] == ("cleared", 5, SILENT, SILENT + 2, False)
+    rows(hand, SILENT + 10, range(10, SILENT), *spans)
+    assert told(hand.changes())[-1] == ("amended", 5, 200, 227, False)
+
+
+@pytest.mark.parametrize(("gap", "judged"), [(10 * DAY - 20, True), (10 * DAY + 31, False)])
+def test_a_gap_stays_open_for_ten_days(gap: int, judged: bool) -> None:
+    hand = silent(gap)
+    rows(hand, gap + 20, range(10, 40), range(20, 30))
+    assert ends(hand.changes()) == ({20: 30} if judged else {})
+    late = told(hand.changes(), "data-integrity.late-evidence")
+    assert late == []  # older than ten days: `event-time` tells
+    assert bool(told(hand.changes(), "data-integrity.event-time")) is not judged
+
+
+@pytest.mark.parametrize(("live", "judged"), [(110, True), (121, False)])
+def test_two_hours_of_live_data_close_it(live: int, judged: bool) -> None:
+    hand = silent()
+    rows(hand, SILENT + live, range(SILENT + 10, SILENT + live + 1))
+    rows(hand, SILENT + live + 1, range(10, SILENT), WARM)
+    assert bool(told(hand.changes())) is judged
+    assert bool(told(hand.changes(), "data-integrity.late-evidence")) is not judged
+
+
+def test_four_gaps_are_open_at_once_and_filled_in_any_order() -> None:
+    """Ten rows every five hours; what lies between comes later, the third gap first."""
+    hand = HandLog().register(-1, sensor())
+    begins = [0, 300, 600, 900, 1200]
+    for begin in begins:
+        rows(hand, begin + 9, range(begin, begin + 10))
+    for i, gap in enumerate((3, 1, 4, 2)):
+        begin = begins[gap - 1] + 10
+        rows(hand, 1220 + i, range(begin, begin + 20), range(begin + 5, begin + 8))
+    raised = [row[1] for row in told(hand.changes()) if row[0] == "raised"]
+    assert raised == [615, 15, 915, 315]
+    assert ends(hand.changes()) == {15: 18, 315: 318, 615: 618, 915: 918}
+
+
+def test_the_newest_rows_first_is_taken_as_far_as_the_ring_reaches() -> None:
+    """158 rows of a minute: ten live ones, and the newest 148 that are stored, while those before the silence make room."""
+    hand = silent()
+    for last in range(SILENT, 10, -10):
+        rows(hand, SILENT + 10, range(last - 10, last), range(340, 350), WARM)
+    assert [row[1] for row in told(hand.changes()) if row[0] == "raised"] == [340]
+    (late, *_) = told(hand.changes(), "data-integrity.late-evidence")
+    assert late[0] == "raised"
+
+
+def test_a_silence_was_one_also_when_all_has_come() -> None:
+    hand = silent()
+    rows(hand, SILENT + 10, range(10, SILENT))
+    assert [row[0] for row in told(hand.changes(), "data-integrity.gap") if row[0] != "suppressed"][-1] != "retracted"
+
+
+def test_a_place_that_is_silent_again_counts_from_its_newest_row() -> None:
+    hand = silent()
+    rows(hand, SILENT + 10, range(10, SILENT), WARM)
+    raised = [
+        c for c in hand.changes(until=SILENT + 60) if c.rule == "data-integrity.gap" and c.change.value == "raised"
+    ]
+    assert max(since(c.start) for c in raised) == SILENT + 10
+
+
+# -- decided together, in compiled code where nothing was said ------------------------------------------------------------
+def folded(log: list[Any], until: int) -> tuple[list[Change], bytes, dict[str, int]]:
+    engine = Engine(BUNDLE)
+    changes = [change for record in log for change in engine.fold(record)] + engine.advance(0, until)
+    return changes, engine.snapshot(0, log[0].facility), engine.counters(0, log[0].facility)
+
+
+@QUICK
+@given(logs.logs())
+def test_what_compiled_code_finds_quiet_says_nothing_in_python_either(drawn: Any) -> None:
+    log = logs.records(*drawn)
+    until = max(record.received for record in log) + 3 * 3_600_000
+    quietly = folded(log, until)
+    with patch.object(again, "is_quiet", lambda *_: False):
+        one_by_one = folded(log, until)
+    assert quietly[0] == one_by_one[0]
+    assert quietly[2] == one_by_one[2]
+
+
+def test_a_stored_day_is_taken_by_compiled_code() -> None:
+    """Twenty-four hours in batches of ten rows: Python decides nothing of it."""
+    hand = silent(DAY)
+    for first in range(10, DAY, 10):
+        rows(hand, DAY + 10 + first / 1_000, range(first, first + 10))
+    engine = Engine(BUNDLE)
+    with patch.object(late, "_again", side_effect=AssertionError("decided in Python")):
+        for record in hand.tick(DAY + 12).records():
+            engine.fold(record)
+    counts = engine.counters(0, FACILITY)
+    assert (counts["late"], counts["stale"]) == (DAY - 10, 0)
+
+
+def test_where_stored_rows_say_something_python_decides_them_together() -> None:
+    """Three hundred and fifty rows at once: decided each time the earliest of them would leave the horizon, and at the end."""
+    hand = silent()
+    rows(hand, SILENT + 10, range(10, SILENT), WARM)
+    seen, plain = [], late._again
+    with patch.object(late, "_again", lambda *args: seen.append(1) or plain(*args)):
+        found = hand.changes()
+    assert told(found) == EXCURSION
+    assert 0 < len(seen) < 4 * len(BUNDLE.rules)
+
+
+def test_stored_rows_are_decided_once_their_receive_time_is_over() -> None:
+    """Minute 5 is cold: two batches of one instant are one alarm taken back, and it is taken back when the clock goes on."""
+    warm = [(4, 9.1), (6, 9.2), (7, 9.3)]
+    hand = rows(HandLog().register(-1, sensor()), 3, range(4))
+    hand.rows(7, ("T1", [t for t, _ in warm], [v for _, v in warm]))
+    hand.rows(8, ("T1", [4.5], [9.0])).rows(8, ("T1", [5], [9.4])).rows(9, ("T1", [8], [9.0]))
+    engine = Engine(BUNDLE)
+    told_at = [told(engine.fold(record)) for record in hand.records()]
+    assert told_at[2] == [("raised", 4, None, 6, False)]
+    assert told_at[3:] == [[], [], []]  # nothing that is said of it is other
+    hand = rows(HandLog().register(-1, sensor()), 3, range(4))
+    hand.rows(7, ("T1", [4, 6], [9.1, 9.2])).rows(8, ("T1", [4.5], [5.0])).rows(8, ("T1", [5], [5.1])).tick(9)
+    engine = Engine(BUNDLE)
+    told_at = [told(engine.fold(record)) for record in hand.records()]
+    assert told_at[2:] == [[("raised", 4, None, 6, False)], [], [], [("retracted", 4, None, 5, False)]]
+
+
+def test_a_row_in_order_decides_what_waits_of_its_series_before_it() -> None:
+    """One batch: two warm rows of before, and then a cold one that would have kept them from being told in time."""
+    hand = HandLog().register(-1, sensor()).rows(9, ("T1", [0, 1, 9], [5, 5.1, 5.2]))
+    hand.rows(10, ("T1", [5, 6, 10], [9.1, 9.2, 5.3]))
+    hand.tick(11)
+    engine = Engine(BUNDLE)
+    *_, last, tick = [told(engine.fold(record)) for record in hand.records()]
+    assert last[:1] == [("raised", 5, None, 6, True)]
+    assert tick == []
+
+
+def test_rows_that_would_leave_the_horizon_before_they_are_decided_are_decided_before() -> None:
+    """Six hundred rows ten seconds apart, into a ring of 158: an alarm in their first minutes is told though they do not stay."""
+    minutes = [10 + i / 6 for i in range(600)]
+    values = [(9.0 if 12 <= minute < 14 else 5.0) + i % 7 / 10 for i, minute in enumerate(minutes)]
+    hand = rows(HandLog().register(-1, sensor()), 119, [0, 1, 118, 119])
+    hand.rows(120, ("T1", minutes, values))
+    assert ends(hand.changes()) == {12: 14}
+
+
+def test_a_log_that_ends_says_what_its_last_rows_say() -> None:
+    hand = rows(HandLog().register(-1, sensor()), 20, range(20), range(10, 12))
+    hand.rows(21, ("T1", [10.5], [5.2]))
+    assert [row[0] for row in told(hand.changes())] == ["raised", "cleared", "retracted"]
+
+
+def test_a_snapshot_holds_what_waits() -> None:
+    hand = rows(HandLog().register(-1, sensor()), 20, range(20), range(10, 12))
+    log = hand.rows(21, ("T1", [10.5], [5.2])).tick(22).records()
+    first, second = Engine(BUNDLE), Engine(BUNDLE)
+    for record in log[:-1]:
+        first.fold(record)
+    second.restore_partition(0, first.partition_state(0))
+    second.restore(0, FACILITY, first.snapshot(0, FACILITY))
+    assert second.snapshot(0, FACILITY) == first.snapshot(0, FACILITY)
+    assert [row[0] for row in told(second.fold(log[-1]))] == ["retracted"]
+    assert second.snapshot(0, FACILITY) != first.snapshot(0, FACILITY)
+
+
+def test_a_published_alarm_that_a_late_row_takes_back_is_taken_back() -> None:
+    """Warm at minutes 10 and 11; a row between them, which was not warm, comes later: no two records in a row were."""
+    hand = rows(HandLog().register(-1, sensor()), 20, range(20), range(10, 12))
+    hand.rows(21, ("T1", [5.5, 10.5, 15.5], [5.1, 5.2, 5.3]))
+    assert [row[0] for row in told(hand.changes())] == ["raised", "cleared", "retracted"]
+
+
+def test_an_alarm_of_the_same_batch_is_taken_back_too() -> None:
+    """One batch: a late row of no account, two warm ones, and one between them."""
+    hand = rows(HandLog().register(-1, sensor()), 9, range(10))
+    hand.rows(13, ("T1", [5.5, 10, 11, 10.5, 12, 13], [5.1, 9.1, 9.2, 5.2, 5.3, 5.4]))
+    assert [row[0] for row in told(hand.changes())] == ["raised", "retracted"]
+
+
+def test_a_silence_within_the_ring_that_is_filled_is_taken_back() -> None:
+    """Forty minutes, in batches of ten: that of the third leaves no hole longer than 31 minutes."""
+    hand = silent(50)
+    for first in range(10, 50, 10):
+        rows(hand, 60, range(first, first + 10))
+    assert [c.change.value for c in hand.changes() if c.rule == "cold-chain.interval-storage"] == [
+        "raised",
+        "cleared",
+        "retracted",
+    ]
