@@ -25,7 +25,10 @@ def _source_hash() -> str:
     here = Path(__file__).parent
     digest = hashlib.sha256(numba.__version__.encode())
     for path in sorted(
-        [*here.glob("kinds/*.py"), *(here / f"{name}.py" for name in ("kernels", "ring", "layout", "fields", "jit"))]
+        [
+            *here.glob("kinds/*.py"),
+            *(here / f"{name}.py" for name in ("kernels", "horizon", "rowclass", "ring", "layout", "fields", "jit")),
+        ]
     ):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]

@@ -1,21 +1,33 @@
 """The compiled pass over a batch: every row through the instances of its series (docs/engine-semantics.md).
 
-Above 400 lines on purpose: the pass, what leaves a ring and what is decided again read the same words in the same order.
+Above 400 lines on purpose: the pass is one function, and warming up names every kernel.
 
 Rows of a batch stand series after series, so they are folded in runs: what a run of rows means for the series first (which of
 them are in order, which are known to whom, their range and their longest distance), then instance by instance over the run.
-Most instances have nothing to say of most runs, and see it without looking at a row. `fold_rows` stops at a late row (Python
-decides again and calls on) and before `out` could overflow.
+Most instances have nothing to say of most runs, and see it without looking at a row. Late rows are put into their places and wait
+(rules/late.py). `fold_rows` stops where those have to be decided first, and before `out` could overflow.
 """
 
 from __future__ import annotations
 
 import math
-from typing import TypeAlias
 
 import numpy as np
 
 from rules import layout, ring
+from rules.horizon import (
+    TOO_OLD,
+    WAITING,
+    admit,
+    advance,
+    decide_quiet,
+    edge_of,
+    gone,
+    insert_late,
+    largest_step,
+    refold,
+    rewind,
+)
 from rules.jit import kernel
 from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
 from rules.layout import (
@@ -27,7 +39,6 @@ from rules.layout import (
     CALL_KIND,
     CALL_PARAMS,
     CALL_STATE,
-    CALL_TAIL,
     CALL_WORDS,
     CALLS,
     CLASSES,
@@ -40,7 +51,6 @@ from rules.layout import (
     FUTURE_MS,
     GAP,
     GONE_T,
-    IN_RANGE,
     INSTANCES,
     INTERVAL,
     JUMP,
@@ -53,12 +63,9 @@ from rules.layout import (
     NEVER,
     NONE,
     QUALITY_BITS,
-    RANGE_HIGH,
-    RANGE_LOW,
     REACH,
     RECV,
     REPEAT_DAY,
-    RING_CAP,
     RING_HEAD,
     RING_LEN,
     RING_ROOM,
@@ -66,7 +73,6 @@ from rules.layout import (
     ROW_CONFLICT,
     ROW_FOLDED,
     ROW_LATE,
-    ROW_M,
     ROW_STALE,
     ROW_T,
     ROW_V,
@@ -74,21 +80,16 @@ from rules.layout import (
     SHUT,
     SLACK_ROWS,
     STALE,
-    TAIL_M,
-    TAIL_T,
     TOO_PRECISE,
     Array,
     Codes,
     Floats,
     Words,
 )
+from rules.rowclass import classes, judge, widened
 
-Quad: TypeAlias = tuple[float, float, float, float]
-"""One number for each class of rows."""
 OUT_ROWS = 8192
 DONE, STOPPED, FULL = 0, 1, 2
-TOO_OLD, PUT, WAITING = 0, 1, 2
-"""What becomes of a late row: it is stale, it is in its place, or those that wait have to be decided before it."""
 EARLIEST, NEWEST = 0, 1
 PER_ROW = 6
 """Transitions one instance can make of one row, with room to spare."""
@@ -123,280 +124,6 @@ class Room:
         """Double the room for transitions."""
         self.out = np.zeros(2 * self.out.size, layout.OUT)
         self.scratch = np.zeros(self.out.size, layout.OUT)
-
-
-@kernel
-def classes(af: Floats, g: int, v: float, q: int) -> int:
-    """Return a bit for each class of rows that this one belongs to: null, quality, measuring range.
-
-    Class 0 takes rows of good quality whatever the range, `IN_RANGE` those inside the measuring range only, `MARKED` also
-    those that the firm marked.
-    """
-    if math.isnan(v):
-        return 0
-    found = 0
-    if q == 0 or q == 2:  # noqa: PLR1714 - numba has no fast tuple membership here
-        found = 1 | (1 << MARKED)
-    elif q != 1 and q != 5 and q != 8:  # noqa: PLR1714 - as above
-        found = 1 << MARKED
-    if af[g + RANGE_LOW] <= v <= af[g + RANGE_HIGH]:
-        found |= found << IN_RANGE
-    return found
-
-
-@kernel
-def judge(af: Floats, programs: Words, which: Words, value: Floats, quality: Words, bit: int) -> Words:
-    """Return 1 for each row of a class, else 0; `programs` of the series, and which of them each row is of."""
-    found = np.zeros(value.shape[0], np.int64)
-    for i in range(value.shape[0]):
-        found[i] = (classes(af, programs[which[i]], value[i], quality[i]) >> bit) & 1
-    return found
-
-
-@kernel
-def widened(lowest: Quad, highest: Quad, mask: int, v: float) -> tuple[Quad, Quad]:
-    """Return the range of each class of rows with one more value."""
-    if mask == (1 << CLASSES) - 1:  # a good row inside its range, as nearly all are
-        return (
-            (min(lowest[0], v), min(lowest[1], v), min(lowest[2], v), min(lowest[3], v)),
-            (max(highest[0], v), max(highest[1], v), max(highest[2], v), max(highest[3], v)),
-        )
-    return (
-        (
-            min(lowest[0], v) if mask & 1 else lowest[0], min(lowest[1], v) if mask & 2 else lowest[1],
-            min(lowest[2], v) if mask & 4 else lowest[2], min(lowest[3], v) if mask & 8 else lowest[3],
-        ),
-        (
-            max(highest[0], v) if mask & 1 else highest[0], max(highest[1], v) if mask & 2 else highest[1],
-            max(highest[2], v) if mask & 4 else highest[2], max(highest[3], v) if mask & 8 else highest[3],
-        ),
-    )  # fmt: skip
-
-
-@kernel
-def _columns(
-    count: int, a: Words, af: Floats, g: int, w: Words, s: int, rings: Words, values: Floats, r0: int,
-    times: Words, batches: Words, seen: Floats, known: Codes,
-) -> tuple[Quad, Quad, int]:  # fmt: skip
-    """Write the `count` oldest rows of the ring as columns; returns the range of each class and the classes that hold all."""
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    lowest = (np.inf, np.inf, np.inf, np.inf)
-    highest = (-np.inf, -np.inf, -np.inf, -np.inf)
-    every = (1 << CLASSES) - 1
-    for i in range(count):
-        k = ring.at(r0, room, head, i)
-        v = values[k + ROW_V]
-        mask = classes(af, g, v, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
-        times[i], batches[i], seen[i], known[i] = rings[k + ROW_T], rings[k + ROW_BQ] >> QUALITY_BITS, v, mask
-        lowest, highest = widened(lowest, highest, mask, v)
-        every &= mask
-    return lowest, highest, every
-
-
-@kernel
-def _pass(
-    count: int, kind: int, a: Words, af: Floats, g: int, p: int, blocks: Words, floats: Floats, x: int,
-    w: Words, s: int, rings: Words, values: Floats, r0: int,
-    times: Words, batches: Words, seen: Floats, known: Codes, lowest: Quad, highest: Quad, every: int,
-    out: Array,
-) -> int:  # fmt: skip
-    """Fold the block of one instance that stands behind the tails over the `count` oldest rows of the ring (`_columns`).
-
-    Returns transitions written: as `replay`, but without a look at rows of which the instance has nothing to say.
-    """
-    if kind == LIMIT and limit.idle(a, af, p, blocks, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
-        return 0
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    if kind == JUMP:
-        bit = a[p + limit.ROWS]
-        if (every >> bit) & 1 == 1 and jump.idle(a, af, p, blocks, floats, x, lowest[bit], highest[bit]):
-            jump.hold(blocks, floats, x, times[count - 1], seen[count - 1])
-            return 0
-    i = n = 0
-    last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
-    while i < count:
-        begun, stop = i, count
-        if kind == FROZEN:
-            i = frozen.glide(a, p, blocks, floats, x, times, batches, seen, known, MARKED, i, count)
-        elif kind == MEAN_KINETIC:
-            bit = a[p + mean_kinetic.ROWS]
-            i = mean_kinetic.glide(a, p, blocks, floats, x, times, seen, known, bit, i, count)
-        elif kind == TOO_PRECISE:
-            i = too_precise.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
-        elif kind == CUMULATIVE:
-            bit, far = a[p + cumulative.ROWS], 2 * a[p + cumulative.INTERVAL]
-            begins = i == 0 or times[i] - times[i - 1] > far
-            stop = i + 1
-            while stop < count and times[stop] - times[stop - 1] <= far:
-                stop += 1
-            if (every >> bit) & 1 == 1 and cumulative.idle(a, af, p, blocks, x, times[i], 0, lowest[bit], highest[bit]):
-                k = ring.at(r0, room, head, stop - 1)
-                cumulative.glide(a, p, blocks, floats, x, rings[k + ROW_T], rings[k + ROW_M])
-                i = stop
-            elif begins:  # behind a hole the row itself is folded, and then the rest of those that hang together
-                stop = i + 1
-        if i > begun:
-            k = ring.at(r0, room, head, i - 1)
-            last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE):
-            stop = i + 1
-        n = replay(
-            kind, a, af, g, p, blocks, floats, x,
-            rings, values, r0, room, head, i, min(stop, count), last_t, last_m, out, n,
-        )  # fmt: skip
-        i = stop
-        if i < count:
-            k = ring.at(r0, room, head, i - 1)
-            last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-    return n
-
-
-@kernel
-def _advance(
-    count: int, a: Words, af: Floats, g: int, w: Words, s: int, tails: Words, tail_values: Floats, x0: int,
-    rings: Words, values: Floats, r0: int, scratch: Array,
-) -> None:  # fmt: skip
-    """Move the tails over the `count` oldest rows of the ring, which have left the horizon, and drop these."""
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    times, batches = np.empty(count, np.int64), np.empty(count, np.int64)
-    seen, known = np.empty(count), np.empty(count, np.uint8)
-    lowest, highest, every = _columns(
-        count, a, af, g, w, s, rings, values, r0, times, batches, seen, known
-    )  # fmt: skip
-    for j in range(a[g + INSTANCES]):
-        c = g + CALLS + CALL_WORDS * j
-        if a[c + CALL_KIND] not in (GAP, REPEAT_DAY):
-            _pass(
-                count, a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], tails, tail_values, x0 + a[c + CALL_TAIL],
-                w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, scratch,
-            )  # fmt: skip
-    newest = ring.at(r0, room, head, count - 1)
-    w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
-    w[s + GONE_T] = max(w[s + GONE_T], w[s + TAIL_T])
-    head += count
-    w[s + RING_HEAD] = head - room if head >= room else head
-    w[s + RING_LEN] -= count
-
-
-@kernel
-def _words(kind: int) -> int:
-    """Return how many words the block of an instance takes."""
-    if kind == LIMIT:
-        return LIMIT_WORDS
-    if kind == CUMULATIVE:
-        return CUMULATIVE_WORDS
-    if kind == MEAN_KINETIC:
-        return MEAN_KINETIC_WORDS
-    if kind == TOO_PRECISE:
-        return TOO_PRECISE_WORDS
-    return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
-
-
-@kernel
-def decide_quiet(
-    a: Words, af: Floats, places: Words, slot: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
-    clock: int, asked: Codes, out: Array,
-) -> None:  # fmt: skip
-    """Decide instances of a series again from the tails, those of which `asked` is 1: where one says nothing it becomes 0.
-
-    None of them may have an alarm that stands behind the tails. One that says something is not to be used as it is left here.
-    """
-    place = slot * 4
-    s, x0, r0, g = (
-        places[place + AT_STATE],
-        places[place + AT_TAIL],
-        places[place + AT_RING],
-        places[place + AT_PROGRAM],
-    )
-    count = w[s + RING_LEN]
-    times, batches = np.empty(count, np.int64), np.empty(count, np.int64)
-    seen, known = np.empty(count), np.empty(count, np.uint8)
-    lowest, highest, every = _columns(
-        count, a, af, g, w, s, rings, values, r0, times, batches, seen, known
-    )  # fmt: skip
-    newest = ring.at(r0, a[g + RING_ROOM], w[s + RING_HEAD], count - 1)
-    last_t, last_m = rings[newest + ROW_T], rings[newest + ROW_M]
-    for j in range(a[g + INSTANCES]):
-        if asked[j] == 0:
-            continue
-        c = g + CALLS + CALL_WORDS * j
-        kind, p = a[c + CALL_KIND], a[c + CALL_PARAMS]
-        x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
-        for i in range(_words(kind)):
-            w[x + i] = tails[y + i]
-        n = _pass(
-            count, kind, a, af, g, p, w, f, x,
-            w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, out,
-        )  # fmt: skip
-        if n == 0 and clock > last_m:
-            n = catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, 0)
-        if n == 0:
-            asked[j] = 0
-
-
-@kernel
-def replay(
-    kind: int, a: Words, af: Floats, g: int, p: int, w: Words, f: Floats, x: int,
-    rings: Words, values: Floats, r0: int, room: int, head: int, begin: int, stop: int, last_t: int, last_m: int,
-    out: Array, n: int,
-) -> int:  # fmt: skip
-    """Fold one instance over rows [begin, stop) of a ring, and what the clock decided between them."""
-    for i in range(begin, stop):
-        k = ring.at(r0, room, head, i)
-        t, m, v = rings[k + ROW_T], rings[k + ROW_M], values[k + ROW_V]
-        b, q = rings[k + ROW_BQ] >> QUALITY_BITS, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1)
-        if m > last_m:
-            n = catch_up(kind, a, p, w, f, x, last_t, last_m, m, out, n)
-        known = classes(af, g, v, q)
-        if kind == LIMIT:
-            n = limit.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
-            limit.schedule(a, p, w, x, t, m)
-        elif kind == CUMULATIVE:
-            n = cumulative.step(a, af, p, w, f, x, 0, t, m, v, known, out, n)
-            cumulative.schedule(a, p, w, x, m)
-        elif kind == MEAN_KINETIC:
-            n = mean_kinetic.step(a, p, w, f, x, 0, t, m, v, (known >> a[p + mean_kinetic.ROWS]) & 1 == 1, out, n)
-            mean_kinetic.schedule(a, p, w, x, m)
-        elif kind == JUMP:
-            n = jump.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
-            limit.schedule(a, p, w, x, t, m)
-        elif kind == TOO_PRECISE:
-            n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
-        else:
-            n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
-            frozen.schedule(a, p, w, x, m)
-        last_t, last_m = t, m
-    return n
-
-
-@kernel
-def catch_up(
-    kind: int, a: Words, p: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, clock: int, out: Array, n: int
-) -> int:
-    """Take every decision of an instance that is due by an instant of the clock."""
-    if kind in (LIMIT, JUMP):
-        while w[x + limit.DUE] <= clock:
-            n = limit.fire(a, p, w, f, x, last_t, last_m, out, n)
-    elif kind == CUMULATIVE:
-        while w[x + cumulative.DUE] <= clock:
-            n = cumulative.fire(a, p, w, f, x, last_t, last_m, out, n)
-    elif kind == MEAN_KINETIC:
-        while w[x + mean_kinetic.DUE] <= clock:
-            n = mean_kinetic.fire(a, p, w, f, x, last_t, last_m, out, n)
-    elif kind == FROZEN:
-        while w[x + frozen.DUE] <= clock:
-            n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)
-    return n
-
-
-@kernel
-def gone(a: Words, g: int, w: Words, s: int, rings: Words, r0: int) -> int:
-    """Return how many of the oldest rows of the ring have left the horizon, and note the newest of them."""
-    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
-    count = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
-    if count > 0:
-        w[s + GONE_T] = max(w[s + GONE_T], rings[ring.at(r0, room, head, count - 1) + ROW_T])
-    return count
 
 
 @kernel
@@ -485,7 +212,7 @@ def fold_rows(
                 break
             q = int(quality[row])
             if w[s + RING_LEN] == room:
-                _advance(min(gone(a, g, w, s, rings, r0), SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0,
+                advance(min(gone(a, g, w, s, rings, r0), SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0,
                          rings, values, r0, scratch)  # fmt: skip
             ring.write(rings, values, ring.at(r0, room, w[s + RING_HEAD], w[s + RING_LEN]), t, received, batch, v, q)
             w[s + RING_LEN] += 1
@@ -623,109 +350,6 @@ def fold_rows(
 
 
 @kernel
-def insert_late(
-    a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
-    t: int, b: int, v: float, q: int, waiting: int, scratch: Array,
-) -> int:  # fmt: skip
-    """Put a late row into its place (PUT), unless room for it would move the horizon past it (TOO_OLD).
-
-    Nothing is done (WAITING) where it would move the horizon past a row that is not decided yet; `waiting` is the earliest of these, or NONE.
-    """
-    place = slot * 4
-    s, x0, r0, g = (
-        places[place + AT_STATE],
-        places[place + AT_TAIL],
-        places[place + AT_RING],
-        places[place + AT_PROGRAM],
-    )
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    left = gone(a, g, w, s, rings, r0)
-    gone_t = w[s + GONE_T]
-    if w[s + RING_LEN] - left == a[g + RING_CAP]:
-        oldest = rings[ring.at(r0, room, head, left) + ROW_T]
-        if t < oldest:
-            return TOO_OLD
-        if waiting != NONE and oldest >= waiting:
-            return WAITING
-        w[s + GONE_T] = max(w[s + GONE_T], oldest)
-        left += 1
-    if w[s + RING_LEN] == room:
-        _advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
-    at = ring.place(w, s, rings, r0, room, t)
-    ring.insert(w, s, rings, values, r0, room, at, t, b, v, q)
-    if waiting != NONE:
-        length, head = w[s + RING_LEN], w[s + RING_HEAD]
-        left = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
-        if left > 0 and rings[ring.at(r0, room, head, left - 1) + ROW_T] >= waiting:
-            ring.remove(w, s, rings, r0, room, at)
-            w[s + GONE_T] = gone_t
-            return WAITING
-    return PUT
-
-
-@kernel
-def admit(
-    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, t: int, v: float, q: int
-) -> None:  # fmt: skip
-    """Let an instance that is not decided again take a late row: what it keeps does not depend on the order of rows."""
-    place = slot * 4
-    s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
-    c = g + CALLS + CALL_WORDS * call
-    if a[c + CALL_KIND] == REPEAT_DAY and (classes(af, g, v, q) >> MARKED) & 1 == 1:
-        repeat_day.put(a, af, a[c + CALL_PARAMS], w, f, s + a[c + CALL_STATE], t, v)
-
-
-@kernel
-def rewind(
-    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
-    size: int, scratch: Array,
-) -> int:  # fmt: skip
-    """Put an instance back to where its ring's horizon begins; returns how many rows of the ring lie before that."""
-    place = slot * 4
-    s, x0, r0, g = (
-        places[place + AT_STATE],
-        places[place + AT_TAIL],
-        places[place + AT_RING],
-        places[place + AT_PROGRAM],
-    )
-    c = g + CALLS + CALL_WORDS * call
-    x, y = s + a[c + CALL_STATE], x0 + a[c + CALL_TAIL]
-    for i in range(size):
-        w[x + i] = tails[y + i]
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    left = 0
-    while left < w[s + RING_LEN] and rings[ring.at(r0, room, head, left) + ROW_T] <= w[s + GONE_T]:
-        left += 1
-    replay(
-        a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], w, f, x, rings, values, r0, room, head, 0, left,
-        w[s + TAIL_T], w[s + TAIL_M], scratch, 0,
-    )  # fmt: skip
-    return left
-
-
-@kernel
-def refold(
-    a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, rings: Words, values: Floats,
-    begin: int, clock: int, out: Array,
-) -> int:  # fmt: skip
-    """Fold an instance that was rewound over the rest of the ring and up to the clock; its state becomes the outcome."""
-    place = slot * 4
-    s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
-    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
-    c = g + CALLS + CALL_WORDS * call
-    kind, p, x = a[c + CALL_KIND], a[c + CALL_PARAMS], s + a[c + CALL_STATE]
-    last_t, last_m = w[s + TAIL_T], w[s + TAIL_M]
-    if begin > 0:
-        k = ring.at(r0, room, head, begin - 1)
-        last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-    n = replay(kind, a, af, g, p, w, f, x, rings, values, r0, room, head, begin, length, last_t, last_m, out, 0)
-    if length > begin:
-        k = ring.at(r0, room, head, length - 1)
-        last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-    return catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, n) if clock > last_m else n
-
-
-@kernel
 def fire(a: Words, places: Words, slot: int, call: int, w: Words, f: Floats, out: Array) -> int:
     """Take the one decision by the clock that is due for an instance; returns transitions written."""
     place = slot * 4
@@ -783,38 +407,6 @@ def next_due(due: Words, silent: Codes) -> tuple[int, bool]:
     return earliest, active
 
 
-@kernel
-def horizon(a: Words, places: Words, slot: int, w: Words, rings: Words) -> int:
-    """Return the newest event time of a series that has left its horizon: a row not newer is stale; NONE if none has."""
-    place = slot * 4
-    s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
-    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
-    count = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
-    if count == 0:
-        return w[s + GONE_T]
-    return max(w[s + GONE_T], rings[ring.at(r0, room, head, count - 1) + ROW_T])
-
-
-@kernel
-def largest_step(a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int) -> int:
-    """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows).
-
-    Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
-    """
-    place = slot * 4
-    s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    largest = 0
-    before = low
-    length = w[s + RING_LEN]
-    for i in range(ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL]), length):
-        t = rings[ring.at(r0, room, head, i) + ROW_T]
-        if low < t <= high:
-            largest = max(largest, t - before)
-            before = t
-    return max(largest, high - before)
-
-
 def warm() -> None:
     """Compile and cache every kernel on empty input, so that the first batch of a process does not wait."""
     room = Room()
@@ -843,7 +435,7 @@ def warm() -> None:
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)
     largest_step(params, where, 0, words, rings, 0, 0)
-    horizon(params, where, 0, words, rings)
+    edge_of(params, where, 0, words, rings)
     at_limit, at_frozen = layout.SERIES.words, layout.SERIES.words + limit.STATE.words
     at_gap = at_frozen + frozen.STATE.words
     of_limit = CALLS + CALL_WORDS

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, kernels, layout, silence
+from rules import again, horizon, kernels, layout, silence
 from rules.changes import ChangeKind
 from rules.failing import attempt
 from rules.kinds.table import KINDS
@@ -62,7 +62,7 @@ def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room) -> 
     plan = state.planned
     at = int(state.late[slot, kernels.NEWEST])
     state.late[slot] = NONE
-    kernels.gone(
+    horizon.gone(
         plan.params, plan.place(slot, layout.AT_PROGRAM), state.words, plan.place(slot, layout.AT_STATE), state.rings,
         plan.place(slot, layout.AT_RING),
     )  # fmt: skip
@@ -72,7 +72,7 @@ def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room) -> 
     quiet = {one.call for one in decided if again.is_quiet(state, one)}
     for one in instances:
         asked[one.call] = one.call in quiet
-    kernels.decide_quiet(
+    horizon.decide_quiet(
         plan.params, plan.reals, plan.where, slot, state.words, state.floats, state.tails, state.rings, state.ring_floats,
         clock, asked, room.out,
     )  # fmt: skip
@@ -92,7 +92,7 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
         low, end = occurrence.start - pace, occurrence.end
         if occurrence.retracted or end == NONE:
             continue
-        step = kernels.largest_step(plan.params, plan.where, instance.slot, state.words, state.rings, low, end)
+        step = horizon.largest_step(plan.params, plan.where, instance.slot, state.words, state.rings, low, end)
         if step <= silent and step < end - low:
             yield Difference(ChangeKind.RETRACTED, occurrence, None)
 
@@ -100,12 +100,12 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
 def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.Room) -> list[Difference]:
     """Decide one instance again from where the horizon of its series begins and compare with what was published."""
     plan, slot, call = state.planned, instance.slot, instance.call
-    begin = kernels.rewind(
+    begin = horizon.rewind(
         plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
         state.rings, state.ring_floats, KINDS[instance.kind].state.words, room.scratch,
     )  # fmt: skip
     folded = again.standing(state, instance)
-    n = kernels.refold(
+    n = horizon.refold(
         plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.rings, state.ring_floats,
         begin, clock, room.out,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, carry, kernels, layout
+from rules import again, carry, horizon, layout
 from rules.failing import attempt
 from rules.kinds import limit
 from rules.kinds.table import KINDS
@@ -22,6 +22,7 @@ from rules.stored import ring_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rules import kernels
     from rules.changes import RecordRead
     from rules.emission import Emitter
     from rules.layout import Words
@@ -63,10 +64,10 @@ def _edge(state: FacilityState, plan: Plan, instance: Instance, room: kernels.Ro
     mine, header = slice(instance.state, instance.state + size), slice(at, at + layout.SERIES.words)
     before = state.words[mine].copy(), state.words[header].copy()
     program, ring = plan.place(instance.slot, layout.AT_PROGRAM), plan.place(instance.slot, layout.AT_RING)
-    kernels.gone(
+    horizon.gone(
         plan.params, program, state.words, at, state.rings, ring
     )  # rows leave the horizon when one is looked for
-    begin = kernels.rewind(
+    begin = horizon.rewind(
         plan.params, plan.reals, plan.where, instance.slot, instance.call, state.words, state.floats, state.tails,
         state.rings, state.ring_floats, size, room.scratch,
     )  # fmt: skip
@@ -117,7 +118,7 @@ def _folded(state: FacilityState, instance: Instance, edge: Edge, received: int,
     rings = np.zeros(max(edge.rows.size, plan.number(instance.slot, "ring_room") * layout.ROW_WORDS), np.int64)
     rings[: edge.rows.size] = edge.rows.ravel()
     where = np.array([0, 0, 0, plan.place(instance.slot, layout.AT_PROGRAM)], np.int64)
-    n = kernels.refold(
+    n = horizon.refold(
         plan.params, plan.reals, where, 0, instance.call, words, words.view(np.float64), rings, rings.view(np.float64),
         edge.begin, received, room.out,
     )  # fmt: skip

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, kernels
+from rules import again, rowclass
 from rules.failing import attempt
 from rules.kinds import difference, limit
 from rules.kinds.table import KINDS
@@ -37,6 +37,7 @@ from rules.layout import (
 from rules.ring import behind
 
 if TYPE_CHECKING:
+    from rules import kernels
     from rules.emission import Emitter
     from rules.occurrence import Folded
     from rules.plan import Instance, Plan
@@ -213,7 +214,7 @@ def _merged(state: FacilityState, pair: Instance, behind: int) -> _Merged:
     plan = state.planned
     programs = np.array([plan.place(slot, AT_PROGRAM) for slot in (*pair.slots, pair.slots[0])[:2]], np.int64)
     rows_of = int(plan.params[pair.params + limit.PARAMS["rows"].start])
-    known = kernels.judge(plan.reals, programs, which, value, quality, rows_of)
+    known = rowclass.judge(plan.reals, programs, which, value, quality, rows_of)
     received = both[:, ROW_M].copy()
     counts = np.ascontiguousarray(np.minimum.accumulate(received[::-1])[::-1])
     return _Merged(both[:, ROW_T].copy(), received, counts, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known)

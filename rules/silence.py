@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rules import kernels, layout, places
+from rules import horizon, layout, places
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.failing import attempt
 from rules.kinds import gap
@@ -447,7 +447,7 @@ def _undecided(state: FacilityState, plan: Plan) -> set[str]:
         slot = plan.slots.get(tag)
         if kind != GAP or slot is None:
             continue
-        edge = kernels.horizon(plan.params, plan.where, slot, state.words, state.rings)
+        edge = horizon.edge_of(plan.params, plan.where, slot, state.words, state.rings)
         found.update(o.alarm for o in rows if not o.retracted and (o.end == NONE or o.end > edge))
     return found
 

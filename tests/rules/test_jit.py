@@ -48,6 +48,8 @@ def copied(folder: Path) -> Path:
     here = Path(rules.jit.__file__).parent
     names = [
         "kernels.py",
+        "horizon.py",
+        "rowclass.py",
         "ring.py",
         "layout.py",
         "fields.py",
@@ -61,7 +63,18 @@ def copied(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "name", ["kernels.py", "ring.py", "layout.py", "fields.py", "jit.py", "kinds/limit.py", "kinds/telling.py"]
+    "name",
+    [
+        "kernels.py",
+        "horizon.py",
+        "rowclass.py",
+        "ring.py",
+        "layout.py",
+        "fields.py",
+        "jit.py",
+        "kinds/limit.py",
+        "kinds/telling.py",
+    ],
 )
 def test_a_change_of_any_source_is_another_cache(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = rules.jit._source_hash()
