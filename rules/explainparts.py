@@ -14,6 +14,19 @@ if TYPE_CHECKING:
 
 ROWS = 12
 """The newest rows, or events, that an explanation names."""
+FATES = {
+    "occasion": ("counts: the condition holds since it", "计入：条件自此成立"),
+    "counted": ("counted, not enough of them", "已计数，次数不足"),
+    "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
+    "answered": ("followed in time", "已按时出现后续事件"),
+    "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
+    "heard": ("kept: what it tells of the clock counts", "已保留：其时钟偏差计入判定"),
+    "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
+    "again": ("it had come before", "重复事件"),
+    "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
+    "not meant": ("not meant by the rule", "不属规则所指"),
+}
+"""What became of an event that a rule over rare records asked about."""
 
 
 def rule_json(rule: Rule) -> dict[str, Any]:

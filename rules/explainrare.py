@@ -14,6 +14,7 @@ from rules.explainparts import ROWS, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
+from rules.leaves import shared
 from rules.leaves.days import days_of
 from rules.leaves.offset import beats_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
@@ -23,6 +24,7 @@ from rules.rare.match import digest_of
 from rules.rare.offset import judged
 from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
+from rules.rare.shared import counting_of, reached
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
 from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
@@ -41,19 +43,6 @@ if TYPE_CHECKING:
     from rules.register import Facility
     from rules.rule import RareRule
     from rules.state import FacilityState
-
-FATES = {
-    "occasion": ("counts: the condition holds since it", "计入：条件自此成立"),
-    "counted": ("counted, not enough of them", "已计数，次数不足"),
-    "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
-    "answered": ("followed in time", "已按时出现后续事件"),
-    "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
-    "heard": ("kept: what it tells of the clock counts", "已保留：其时钟偏差计入判定"),
-    "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
-    "again": ("it had come before", "重复事件"),
-    "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
-    "not meant": ("not meant by the rule", "不属规则所指"),
-}
 
 
 @dataclass(slots=True)
@@ -108,6 +97,8 @@ class RareExplanation:
     """What a check of the register finds: the fact that differs, with what it should be."""
     judged: Judged | None = None
     """What the heartbeats that are kept of a device say."""
+    often: bool = False
+    """What is kept of a subject says that it was often enough, of a rule that counts occasions."""
     failed: bool = False
     seeded: bool = False
 
@@ -140,6 +131,8 @@ class RareExplanation:
             return True
         if isinstance(self.rule, ClockRule) and self.rule.check == "offset":
             return alarm is None if self.judged is None else not (self.judged.calm if alarm else self.judged.holds)
+        if isinstance(self.rule, CountRule) and self.rule.occasions is not None:
+            return alarm is not None or not self.often  # it stands on for `calm`
         if not isinstance(self.rule, RegisterCheckRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
         verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
@@ -152,7 +145,7 @@ class RareExplanation:
         rule = self.rule
         found: list[tuple[str, Any]] = []
         if isinstance(rule, CountRule):
-            found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else [])]
+            found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else []), *shared.numbers_of(rule)]
         elif isinstance(rule, FollowUpRule):
             found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
         elif isinstance(rule, ClockRule):
@@ -165,7 +158,12 @@ class RareExplanation:
             names = ("share", "pairs", "distinct", "chance")
             return [{"name": name, "value": getattr(rule, name), "origin": "rule", "edition": own} for name in names]
         return [
-            {"name": name, "value": v if name == "n" else format_duration(v), "origin": "rule", "edition": own}
+            {
+                "name": name,
+                "value": v if name in {"n", "times"} else format_duration(v),
+                "origin": "rule",
+                "edition": own,
+            }
             for name, v in found
         ]
 
@@ -260,6 +258,8 @@ def explain_rare(
         )  # fmt: skip
         if isinstance(rule, ClockRule) and rule.check == "offset" and name in books and books[name].facts:
             one.judged = judged(rule, books[name].facts)
+        if isinstance(rule, CountRule) and rule.occasions is not None and name in books:
+            one.often = reached(counting_of(rule, rule.occasions, books[name].facts), rule.occasions) is not None
         seen = leaves.get(name, {})
         if isinstance(rule, RegisterCheckRule) and one.finding is not None:
             seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
@@ -353,6 +353,8 @@ def _events(
         before = known.setdefault(name, set())
         if not one.new or digest in before:
             told.fate = "again"
+        elif isinstance(rule, CountRule) and rule.occasions is not None:
+            told.fate = shared.fate_of(rule, rule.occasions, one, case.facts)
         else:
             _judge(rule, told, one, case, ours)
         before.add(digest)
@@ -361,7 +363,7 @@ def _events(
         found.setdefault(name, []).append(told)
     for name, case in state.rare.of(rule.id).items():
         for fact in case.facts:
-            if fact.digest not in known.get(name, set()):
+            if fact.digest and fact.digest not in known.get(name, set()):
                 told = Told(fact.t, fact.received, fact.batch, "not kept")
                 _kept(rule, told, fact)
                 found.setdefault(name, []).insert(0, told)

@@ -34,6 +34,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/within", "count", "a count above 1 needs a time"))
         if rule.n == 1 and rule.distinct is not None:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
+        faults += _occasion_faults(rule)
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
     if isinstance(rule, RepeatDayRule):
@@ -43,6 +44,24 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/lags", "count", "a lag stands here once"))
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
+    return faults
+
+
+def _occasion_faults(rule: CountRule) -> list[Fault]:
+    often = rule.occasions
+    if often is None:
+        return []
+    faults = []
+    if rule.distinct is None or rule.n < 2:  # noqa: PLR2004 - two are the fewest that differ
+        faults.append(
+            Fault("/distinct", "count", "occasions are of different texts of one field: distinct, and n of two or more")
+        )
+    if often.apart < rule.within:
+        faults.append(Fault("/occasions/apart", "count", "at least within: else one pair of events is two occasions"))
+    if often.over < (often.times - 1) * (often.apart + 1):
+        faults.append(Fault("/occasions/over", "count", "so many occasions do not lie in so little time"))
+    if often.calm < often.over:
+        faults.append(Fault("/occasions/calm", "count", "at least over: what is counted together ends together"))
     return faults
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount, Worse
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, SensorCount, Worse
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -432,7 +432,7 @@ class LastDigitRule(RuleBase):
 
 
 class CountRule(RuleBase):
-    """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
+    """So many events within a time, by subject (kind `count`); latched, but for one that is to be reached again and again."""
 
     kind: Literal["count"]
     events: EventMatch
@@ -443,6 +443,8 @@ class CountRule(RuleBase):
     """Of one event none is needed; `n` above 1 needs one."""
     distinct: Identifier | None = None
     """Count the different texts of this field, not the events."""
+    occasions: Occasions | None = None
+    """The count must be reached so often; not latched (rules/rare/shared.py)."""
 
 
 class FollowUpRule(RuleBase):
@@ -545,3 +547,10 @@ Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
     """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
     return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check == "offset")
+
+
+def is_latched(rule: object) -> bool:
+    """Say whether only an officer's decision ends a rule's alarms."""
+    if isinstance(rule, CountRule):
+        return rule.occasions is None
+    return looks_at_rows(rule) or isinstance(rule, FollowUpRule | RepeatDayRule)

@@ -10,7 +10,7 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import copies, oddrows, offset
+from rules.leaves import copies, oddrows, offset, shared
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
@@ -39,6 +39,8 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")
         subject = [Leaf("subject", named, frozenset({Verdict.TRUE, Verdict.UNKNOWN}))] if rule.by != "system" else []
+        if rule.occasions is not None:
+            return [*_match_leaves("", rule.events), *subject, *shared.leaves_of(rule, rule.occasions)]
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule):
         return [
@@ -112,6 +114,9 @@ def told_of(
 ) -> Iterator[tuple[str | None, Moment]]:
     """Return the leaves at every event, with the subject (None: it is about none), and at `end` whether A was followed."""
     new = [(one, facility) for one, facility in events if one.new]
+    if isinstance(rule, CountRule) and rule.occasions is not None:
+        yield from _occasions(rule, [one for one, _ in new], end)
+        return
     for i, (one, facility) in enumerate(new):
         if isinstance(rule, CountRule):
             yield subject_of_event(rule, one), _counted(rule, [other for other, _ in new[: i + 1]])
@@ -184,7 +189,7 @@ def _counted(rule: CountRule, events: list[Come]) -> Moment:
     name = name_of(one.event, rule.by)
     if meant:
         seen.append(Seen("subject", Verdict.UNKNOWN if name is None else Verdict.TRUE, name, "is", rule.by))
-    if meant and name is not None and rule.n > 1:
+    if meant and name is not None and rule.n > 1 and rule.occasions is None:
         inside = [
             other.event
             for other in events
@@ -195,6 +200,20 @@ def _counted(rule: CountRule, events: list[Come]) -> Moment:
         number = len(inside) if rule.distinct is None else len({str(o.fields.get(rule.distinct)) for o in inside})
         seen.append(Seen("count", verdict(number >= rule.n), float(number), ">=", float(rule.n)))
     return Moment("event", one.t, tuple(seen))
+
+
+def _occasions(rule: CountRule, events: list[Come], end: int) -> Iterator[tuple[str | None, Moment]]:
+    """Return the leaves of a rule that counts occasions: the subject and its text, and what the spans of the subject say."""
+    logins: dict[str, shared.Login] = {}
+    for one in events:
+        moment, name = _counted(rule, [one]), subject_of_event(rule, one)
+        if name is None:
+            yield None, moment
+            continue
+        login = logins.setdefault(name, shared.Login(rule))
+        yield name, Moment(moment.by, moment.at, (*moment.leaves, *login.take(one)))
+    for name, login in logins.items():
+        yield name, Moment("end", end, tuple(login.calm(end)))
 
 
 def _begun(rule: FollowUpRule, one: Come, facility: Facility) -> Moment:

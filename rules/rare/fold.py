@@ -10,12 +10,12 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import count, follow_up, offset, register_check
+from rules.rare import count, follow_up, offset, register_check, shared
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ CLOSING = frozenset(
     {"false-alarm", "equipment-fault", "marked-state", "breach", "data-fraud", "duplicate", "close-latched"}
 )
 """Codes of a decision that end a latched alarm (settled.md)."""
-LATCHED = (CountRule, FollowUpRule, ConflictRule, ClockRule, RepeatDayRule)
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 
@@ -83,7 +82,7 @@ def decision(state: FacilityState, payload: Decision, received: int, emitter: Em
     if alarm is None or payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
         return
     for rule in () if state.plan is None else state.plan.rare:
-        if not isinstance(rule, LATCHED) or (isinstance(rule, ClockRule) and not looks_at_rows(rule)):
+        if not is_latched(rule):
             continue
         for subject, case in state.rare.of(rule.id).items():
             if case.standing is None or case.standing.alarm != alarm:
@@ -133,6 +132,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         case.due = NEVER
         if isinstance(rule, FollowUpRule):
             attempt(emitter, rule.id, due, partial(follow_up.fire, rule, subject, case, Now(due, due), emitter))
+        elif isinstance(rule, CountRule):
+            attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
             attempt(emitter, rule.id, due, partial(offset.fire, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()

@@ -23,6 +23,7 @@ from rules.kinds import repeat_day as kind
 from rules.predicate import matches
 from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 from tests.rules.oracle import repeat_day
+from tests.rules.oracle.shared import Login
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
@@ -92,6 +93,11 @@ def heard(rule):
     return isinstance(rule, ClockRule) and rule.check == "offset"
 
 
+def often(rule):
+    """Whether a rule counts occasions, not events."""
+    return isinstance(rule, CountRule) and rule.occasions is not None
+
+
 def device_time(event):
     """The time that a heartbeat tells, None where it is none or tells none."""
     value = event.fields.get("device_time")
@@ -139,6 +145,7 @@ class Rare:
         self.live = [rule for rule in bundle.rules if rule.stage in ("live", "shadow") and isinstance(rule, RARE)]
         self.rules, self.past, self.batches = [], [], {}
         self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
+        self.logins = {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -166,7 +173,13 @@ class Rare:
             if alarm is not None:
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
-            if not isinstance(rule, RegisterCheckRule):
+            if often(rule):
+                login = self.logins.setdefault((rule_id, name), Login())
+                if state.alarms and login.newest >= 0:
+                    login.done()
+                else:
+                    login.forget()
+            elif not isinstance(rule, RegisterCheckRule):
                 state.closed |= {past.order for past in self.past if past.about.get(rule.id) == json.loads(name)}
 
     # -- what an event is about -------------------------------------------------------------------------------------
@@ -188,7 +201,8 @@ class Rare:
         if isinstance(rule, CountRule):
             name = event.fields.get(rule.by)
             name = name if isinstance(name, str) and name else (event.source if rule.by == "system" else None)
-            told = rule.distinct is None or isinstance(event.fields.get(rule.distinct), str)
+            told = event.fields.get(rule.distinct, "")
+            told = rule.distinct is None or (isinstance(told, str) and told != "")
             return {rule.by: name} if name and told and says(rule.events, event) else None
         area = self.area(event)
         if area not in self.kinds or not says(rule.first, event):
@@ -258,6 +272,8 @@ class Rare:
                     fresh = subject and past in self.known(rule, subject) and (rule.id, past.order) not in self.decided
                     if fresh and not self.answered_before_due(rule, past) and past.due[rule.id] <= to:
                         found.append((past.due[rule.id], self.places[rule.id], 3, text(subject), (rule, past)))
+            elif often(rule):
+                found += self.calm(rule, to)
             elif heard(rule):
                 for (rule_id, name), state in self.subjects.items():
                     alarm = state.standing
@@ -285,6 +301,12 @@ class Rare:
 
     def decide(self, at, key):
         rule, what = key
+        if often(rule):
+            alarm = self.subjects[rule.id, what].standing
+            alarm.end = max(at, alarm.start)
+            self.logins[rule.id, what].done()
+            self.say("cleared", rule, json.loads(what), alarm, at, at)
+            return
         if heard(rule):
             alarm = self.subjects[rule.id, what].standing
             alarm.unknown = True
@@ -314,7 +336,9 @@ class Rare:
             for rule in self.rules:
                 if isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
-                    if subject is not None:
+                    if subject is not None and often(rule):
+                        self.login(rule, subject, event, t, received)
+                    elif subject is not None:
                         self.settle(rule, subject, t, received)
                 elif heard(rule):
                     self.beat(rule, self.past[-1])
@@ -345,6 +369,8 @@ class Rare:
             alarm = state.standing
             if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule):
                 continue
+            if often(rule):
+                continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
                 done = (
@@ -353,6 +379,33 @@ class Rare:
                 state.closed |= {past.order for past in done}
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, subject, alarm, received, received)
+
+    # -- logins -----------------------------------------------------------------------------------------------------
+    def login(self, rule, subject, event, t, received):
+        """What an event makes of its subject's alarm."""
+        name = text(subject)
+        state = self.subjects.setdefault((rule.id, name), Subject())
+        login = self.logins.setdefault((rule.id, name), Login())
+        if not login.put(rule, t, event.fields[rule.distinct]):
+            return
+        spans = login.spans(rule)
+        if not spans:
+            return
+        start, alarm = login.reached(rule), state.standing
+        if start is not None and alarm is None:
+            late = start + 2 * HOUR < received
+            self.open(rule, subject, state, start, rule.severity.base.rank, t, received, late=late)
+        elif start is not None and start < alarm.start:
+            alarm.start = start
+            self.say("amended", rule, subject, alarm, t, received)
+        if state.standing is not None:
+            login.last = max(login.last, spans[-1][1] + rule.occasions.calm, received)
+
+    def calm(self, rule, to):
+        """Alarms that end because nothing of them came for long."""
+        for (rule_id, name), state in self.subjects.items():
+            if rule_id == rule.id and state.standing is not None and self.logins[rule_id, name].last <= to:
+                yield self.logins[rule_id, name].last, self.places[rule_id], 3, name, (rule, name)
 
     # -- heartbeats -------------------------------------------------------------------------------------------------
     def beat(self, rule, past):
