@@ -10,33 +10,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
-from rules.explainparts import ROWS, rule_json, said_json
+from rules.explainbeats import Kept, heartbeats_of, kept_of
+from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
 from rules.leaves import shared
 from rules.leaves.days import days_of
-from rules.leaves.offset import beats_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
-from rules.rare.offset import judged
 from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
-from rules.rare.shared import counting_of, reached
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
-    from rules.leaves.offset import Beat
     from rules.leaves.rowtrace import Odd
     from rules.pack import Bundle
-    from rules.rare.offset import Judged
     from rules.rare.register_check import Finding
     from rules.rare.store import Fact
     from rules.records import LogRecord
@@ -44,38 +40,7 @@ if TYPE_CHECKING:
     from rules.rule import RareRule
     from rules.state import FacilityState
 
-
-@dataclass(slots=True)
-class Told:
-    """One event that a rule asked about, and what became of it."""
-
-    t: int
-    received: int
-    batch: str
-    fate: str
-    event: dict[str, Any] = field(default_factory=dict)
-    """Stream, type, source and the fields that the rule asks for; nothing where it came before the log, with a saved state."""
-    until: int | None = None
-    """What should follow is awaited up to this event time ..."""
-    decided: int | None = None
-    """... and decided at this log time."""
-    answer: Come | None = None
-    """The event that followed."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value for `--json`."""
-        times = {"until": self.until, "decided": self.decided}
-        found: dict[str, Any] = {
-            "event": format_instant(self.t), "received": format_instant(self.received), "batch": self.batch,
-            "fate": self.fate, **self.event,
-            **{name: format_instant(at) for name, at in times.items() if at is not None},
-        }  # fmt: skip
-        if self.answer is not None:
-            by = self.answer
-            found["answer"] = {
-                "event": format_instant(by.t), "received": format_instant(by.received), "batch": by.batch
-            }  # fmt: skip
-        return found
+_CLOCK_NUMBERS = {"offset": ("beyond", "drift", "clear_below", "silent"), "heartbeat": ("silent", "back")}
 
 
 @dataclass(slots=True)
@@ -95,10 +60,8 @@ class RareExplanation:
     events: list[Told] = field(default_factory=list)
     finding: Finding | None = None
     """What a check of the register finds: the fact that differs, with what it should be."""
-    judged: Judged | None = None
-    """What the heartbeats that are kept of a device say."""
-    often: bool = False
-    """What is kept of a subject says that it was often enough, of a rule that counts occasions."""
+    kept: Kept | None = None
+    """What is kept of a subject says, of rules whose alarms do not stand by their events alone."""
     failed: bool = False
     seeded: bool = False
 
@@ -129,10 +92,8 @@ class RareExplanation:
         alarm = self.standing_alarm
         if self.failed:
             return True
-        if isinstance(self.rule, ClockRule) and self.rule.check == "offset":
-            return alarm is None if self.judged is None else not (self.judged.calm if alarm else self.judged.holds)
-        if isinstance(self.rule, CountRule) and self.rule.occasions is not None:
-            return alarm is not None or not self.often  # it stands on for `calm`
+        if self.kept is not None:
+            return self.kept.agrees(alarm is not None)
         if not isinstance(self.rule, RegisterCheckRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
         verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
@@ -149,7 +110,7 @@ class RareExplanation:
         elif isinstance(rule, FollowUpRule):
             found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
         elif isinstance(rule, ClockRule):
-            names = ("beyond", "drift", "clear_below", "silent") if rule.check == "offset" else ("ahead", "behind")
+            names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
         elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
             found = [("notice", rule.notice.before)]
@@ -226,8 +187,8 @@ def explain_rare(
     checked: dict[str, Finding] = {}
     if isinstance(rule, RegisterCheckRule):
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
-    elif isinstance(rule, ClockRule) and rule.check == "offset":
-        found, leaves = _beats(rule, beats_of(rule, come(log)), state)
+    elif isinstance(rule, ClockRule) and rule.check in HEARD:
+        found, leaves = heartbeats_of(rule, log, state, at)
     elif isinstance(rule, RowRule):
         rows = rows_of(rule, log, bundle)
         found = _rows(rule, rows, state)
@@ -256,10 +217,7 @@ def explain_rare(
             [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
             failed=failed, seeded=seeded,
         )  # fmt: skip
-        if isinstance(rule, ClockRule) and rule.check == "offset" and name in books and books[name].facts:
-            one.judged = judged(rule, books[name].facts)
-        if isinstance(rule, CountRule) and rule.occasions is not None and name in books:
-            one.often = reached(counting_of(rule, rule.occasions, books[name].facts), rule.occasions) is not None
+        one.kept = kept_of(rule, books.get(name, Case()), facility, at)
         seen = leaves.get(name, {})
         if isinstance(rule, RegisterCheckRule) and one.finding is not None:
             seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
@@ -275,23 +233,6 @@ def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, An
             return facts_of(facility, sensor, at)
     area = subject.get("area")
     return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
-
-
-def _beats(
-    rule: ClockRule, beats: list[Beat], state: FacilityState
-) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
-    """Return what became of heartbeats, and the leaves behind the newest, by subject."""
-    found: dict[str, list[Told]] = {}
-    leaves: dict[str, dict[str, Seen]] = {}
-    for beat in beats:
-        name, one = text_of_subject({"device": beat.device}), beat.come
-        kept = any(fact.digest == digest_of(one.event) for fact in state.rare.of(rule.id).get(name, Case()).facts)
-        said: dict[str, Any] = {"stream": "device", "type": "heartbeat", "source": one.event.source}
-        said["device_time"] = one.event.fields.get("device_time")
-        fate = "again" if beat.again else "heard" if kept else "not kept"
-        found.setdefault(name, []).append(Told(one.t, one.received, one.batch, fate, said))
-        leaves[name] = {seen.name: seen for seen in beat.moment.leaves}
-    return found, leaves
 
 
 def _rows(rule: RowRule, rows: list[Odd], state: FacilityState) -> dict[str, list[Told]]:

@@ -11,7 +11,8 @@ from rules.instants import format_instant
 from rules.rule import RegisterCheckRule, is_latched
 
 if TYPE_CHECKING:
-    from rules.explainrare import RareExplanation, Told
+    from rules.explainparts import Told
+    from rules.explainrare import RareExplanation
     from rules.explaintext import Lang
 
 LATCHED = ("; it stands until an officer's decision", "；须由监管人员决定关闭")

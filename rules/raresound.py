@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -19,11 +19,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_area = (
-        isinstance(rule, CountRule | FollowUpRule)
-        or getattr(rule, "check", None) == "offset"
-        or getattr(rule, "check", None) == "sensor-count"
-    )
+    by_area = isinstance(rule, CountRule | FollowUpRule) or getattr(rule, "check", None) in {*HEARD, "sensor-count"}
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -71,6 +67,8 @@ def _clock_faults(rule: ClockRule) -> list[Fault]:
         faults.append(Fault("/ahead", "check", "event-time needs ahead, and it belongs to no other check"))
     wrong = [name for name in ("beyond", "clear_below") if (getattr(rule, name) is None) == (rule.check == "offset")]
     faults += [Fault(f"/{name}", "check", f"offset needs {name}, and it belongs to no other check") for name in wrong]
+    if (rule.back is None) == (rule.check == "heartbeat"):
+        faults.append(Fault("/back", "check", "heartbeat needs back, and it belongs to no other check"))
     if rule.check != "offset":
         strange = [name for name in ("drift", "worse") if getattr(rule, name) is not None]
         faults += [Fault(f"/{name}", "check", f"{name} belongs to offset") for name in strange]

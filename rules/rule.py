@@ -487,9 +487,10 @@ class ClockRule(RuleBase):
     """Times that cannot be, or that come too late to be judged, by sensor and latched; a device's clock that is off (kind `clock`)."""
 
     kind: Literal["clock"]
-    check: Literal["event-time", "late-evidence", "offset"]
+    check: Literal["event-time", "late-evidence", "offset", "heartbeat"]
     """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old.
-    `offset`: the time that a device's heartbeats tell against the receive time."""
+    `offset`: the time that a device's heartbeats tell against the receive time. `heartbeat`: audit heartbeats of a system that stay
+    away while other records of the facility arrive."""
     ahead: Duration | None = Field(default=None, ge=60_000)
     """event-time: farther ahead of the receive time than this."""
     behind: Duration = Field(default=10 * 24 * 3_600_000, ge=2 * 3_600_000)
@@ -504,7 +505,9 @@ class ClockRule(RuleBase):
     """offset: cleared when each of them is less off than this, and it does not drift."""
     worse: Worse | None = None
     silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
-    """offset: an alarm is unknown so long after the newest heartbeat."""
+    """offset: an alarm is unknown so long after the newest heartbeat; heartbeat: overdue so long after it."""
+    back: Duration | None = Field(default=None, ge=60_000)
+    """heartbeat: where the whole facility was silent, overdue so long after it is heard again."""
 
 
 class RepeatDayRule(RuleBase):
@@ -544,9 +547,13 @@ SeriesRule = (
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
 
 
+HEARD = frozenset({"offset", "heartbeat"})
+"""Checks of kind `clock` that look at heartbeats."""
+
+
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
     """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
-    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check == "offset")
+    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check in HEARD)
 
 
 def is_latched(rule: object) -> bool:

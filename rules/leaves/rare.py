@@ -10,13 +10,13 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import copies, oddrows, offset, shared
+from rules.leaves import beats, copies, oddrows, offset, shared
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
 def leaves_of(rule: RareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
     if isinstance(rule, RowRule):
-        heard = isinstance(rule, ClockRule) and rule.check == "offset"
-        return offset.leaves_of(rule) if heard else oddrows.leaves_of(rule)
+        return _clock_leaves(rule)
     if isinstance(rule, RepeatDayRule):
         return copies.leaves_of(rule)
     if isinstance(rule, CountRule):
@@ -58,6 +57,12 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
     if rule.notice is not None:
         found.append(Leaf("notice", both("soon due", "即将到期"), TWO))
     return found
+
+
+def _clock_leaves(rule: RowRule) -> list[Leaf]:
+    if isinstance(rule, ClockRule) and rule.check in HEARD:
+        return beats.leaves_of(rule) if rule.check == "heartbeat" else offset.leaves_of(rule)
+    return oddrows.leaves_of(rule)
 
 
 def _match_leaves(prefix: str, match: EventMatch) -> list[Leaf]:
@@ -104,6 +109,8 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
         return
+    if isinstance(rule, ClockRule) and rule.check == "heartbeat":
+        yield from (told.moment for told in beats.told_of(rule, log, end))
     if isinstance(rule, CountRule | FollowUpRule):
         for _, moment in told_of(rule, come(log), end):
             yield moment

@@ -10,7 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import count, follow_up, offset, register_check, shared
+from rules.rare import beats, count, follow_up, offset, register_check, shared
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
@@ -33,6 +33,8 @@ CLOSING = frozenset(
     {"false-alarm", "equipment-fault", "marked-state", "breach", "data-fraud", "duplicate", "close-latched"}
 )
 """Codes of a decision that end a latched alarm (settled.md)."""
+OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
+"""Records that come from the facility itself: they say that it can be heard."""
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 
@@ -66,6 +68,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
     assert state.plan is not None  # noqa: S101 - rules come with a plan
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, ClockRule) and rule.check == "heartbeat":
+        beats.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and not looks_at_rows(rule):
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule):
@@ -135,7 +139,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
-            attempt(emitter, rule.id, due, partial(offset.fire, rule, subject, case, Now(due, due), emitter))
+            fire = beats.fire if rule.check == "heartbeat" else offset.fire
+            attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
 
 
@@ -153,7 +158,7 @@ def leave(
         for subject, case in sorted(rare.of(rule_id).items()):
             attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, text, emitter))
         rare.vacate(rule_id)
-    areas = {area.id for area in plan.facility.areas}
+    areas = {beats.WHOLE, *(area.id for area in plan.facility.areas)}
     for key in [key for key in rare.areas if key[1] not in areas]:
         del rare.areas[key]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from rules.changes import alarm_id
 from rules.instants import format_instant
-from tests.faultlog.plant import MAKER, WHOLESALER, Expected, Firm, Sensor, Span
+from tests.faultlog.plant import CLOSED, MAKER, WHOLESALER, Expected, Firm, Sensor, Span
 from tests.rules.byhand import ms
 
 OUT, RANGE, GAP, FROZEN = (
@@ -30,6 +30,7 @@ STAGE1, CHP = "water.stage1", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR = "register.sensor-count", "register.sensor-error"
+SILENT = "data-integrity.audit-silent"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
     f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
@@ -90,6 +91,11 @@ def row(at: float, tag: str, minute: int, value: float) -> tuple[float, str, dic
 def heartbeat(at: float, ahead: float) -> tuple[float, str, dict[str, Any]]:
     """Return a post of a device whose clock is ahead by so many minutes."""
     return posted(at, event(at, "heartbeat", "device", fields={"device_time": format_instant(ms(at + ahead))}))
+
+
+def audited(begin: int, end: int) -> list[tuple[float, str, dict[str, Any]]]:
+    """Return posts of audit heartbeats, half an hour apart, while the front door is open."""
+    return [posted(at, event(at, "heartbeat")) for at in range(begin, end, 30) if not CLOSED[0] <= at < CLOSED[1]]
 
 
 def power(at: float) -> dict[str, Any]:
@@ -277,6 +283,10 @@ RECORDS = [
          lines=[posted(600, event(600, "action", fields={"actor": "u-1", "role": "administrator", "verb": "delete"}))]),
     Firm("an analyst changes data", [LOOP], [WATER], [], [],
          lines=[posted(600, event(600, "action", fields={"actor": "u-1", "role": "analyst", "verb": "change"}))]),
+    Firm("the audit trail falls silent for two hours", [LOOP], [WATER], [], [Expected(SILENT, "LIMS", "red", 600, 720.5)],
+         lines=[*audited(30, 570), *audited(720, 1_800)]),
+    Firm("the audit trail falls silent with all the rest", [LOOP], [WATER], [Span("TOC", 400, 600, None)],
+         [Expected(GAP, "TOC", "yellow", 400, 600)], lines=[*audited(30, 420), *audited(630, 1_800)]),
     Firm("three people under one login", [LOOP], [WATER], [], [Expected(SHARED, "lab", "yellow", 1_002, None, "active")],
          lines=[posted(at, *(acts(at + 2 * n, f"T-{n}") for n in range(2))) for at in (600, 800, 1_000)]),
     Firm("one login moves from one terminal to another", [LOOP], [WATER], [], [],

@@ -44,6 +44,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.warm-10h",
         "cold-chain.warm-cumulative",
         "data-integrity.audit-disabled",
+        "data-integrity.audit-silent",
         "data-integrity.clock-offset",
         "data-integrity.day-copy",
         "data-integrity.event-time",
