@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Leaf, Verdict
 from rules.failing import attempt
-from rules.instants import format_duration, format_instant
+from rules.instants import format_duration
 from rules.layout import NEVER
 from rules.rare import store
 from rules.rare.match import applies, area_of, digest_of, name_of
@@ -71,7 +71,7 @@ def meet(rule: ClockRule, event: Event, batch: str, now: Now, facility: Facility
     elif not overdue:
         case.due = NEVER
         if case.standing is not None:
-            close(rule, subject, case, [_leaf(rule, new, Verdict.FALSE)], now, emitter)
+            close(rule, subject, case, [_leaf(rule, new, Verdict.FALSE, now.received)], now, emitter)
 
 
 def deadline(rule: ClockRule, newest: Fact, facility: Facility) -> int:
@@ -116,7 +116,16 @@ def _alive(rule: ClockRule, state: FacilityState, now: Now, emitter: Emitter) ->
         if standing is not None:
             if standing.unknown:
                 standing.unknown = False
-                tell(rule, subject, case, standing, ChangeKind.KNOWN, [_leaf(rule, newest, Verdict.TRUE)], now, emitter)
+                tell(
+                    rule,
+                    subject,
+                    case,
+                    standing,
+                    ChangeKind.KNOWN,
+                    [_leaf(rule, newest, Verdict.TRUE, now.received)],
+                    now,
+                    emitter,
+                )
                 case.due = now.received + rule.silent + 1
             continue
         if hole:
@@ -151,7 +160,14 @@ def _take_back(rule: ClockRule, subject: str, case: Case, now: Now, emitter: Emi
     assert standing is not None  # noqa: S101 - asked before
     standing.retracted, standing.unknown = True, False
     tell(
-        rule, subject, case, standing, ChangeKind.RETRACTED, [_leaf(rule, case.facts[0], Verdict.UNKNOWN)], now, emitter
+        rule,
+        subject,
+        case,
+        standing,
+        ChangeKind.RETRACTED,
+        [_leaf(rule, case.facts[0], Verdict.UNKNOWN, now.received)],
+        now,
+        emitter,
     )
     _wait(rule, case, now.received, emitter.state.planned.facility)
 
@@ -170,7 +186,14 @@ def fire(rule: ClockRule, subject: str, case: Case, now: Now, emitter: Emitter) 
     if standing is None:
         start = newest.t + rule.silent
         open_case(
-            rule, subject, case, start, rule.severity.base.rank, [_leaf(rule, newest, Verdict.TRUE)], now, emitter
+            rule,
+            subject,
+            case,
+            start,
+            rule.severity.base.rank,
+            [_leaf(rule, newest, Verdict.TRUE, now.received)],
+            now,
+            emitter,
         )
         case.due = last + rule.silent + 1
     elif last + rule.silent >= now.received:
@@ -181,8 +204,8 @@ def fire(rule: ClockRule, subject: str, case: Case, now: Now, emitter: Emitter) 
         tell(rule, subject, case, standing, ChangeKind.UNKNOWN, [leaf], now, emitter)
 
 
-def _leaf(rule: ClockRule, newest: Fact, verdict: Verdict) -> Leaf:
+def _leaf(rule: ClockRule, newest: Fact, verdict: Verdict, at: int) -> Leaf:
     return Leaf(
-        expr="newest audit heartbeat", left=format_instant(newest.t), op="older than", right=format_duration(rule.silent),
-        verdict=verdict,
+        expr="time since the newest audit heartbeat", left=format_duration(at - newest.t), op=">",
+        right=format_duration(rule.silent), verdict=verdict,
     )  # fmt: skip

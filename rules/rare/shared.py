@@ -118,7 +118,7 @@ def fire(rule: CountRule, subject: str, case: Case, now: Now, emitter: Emitter) 
     if rule.occasions is None or case.standing is None:
         return
     calm = format_duration(rule.occasions.calm)
-    leaf = Leaf(expr=_named(rule), left=None, op="within", right=calm, verdict=Verdict.FALSE)
+    leaf = Leaf(expr=f"occasions of {rule.distinct} / {calm}", left=0.0, op=">", right=0.0, verdict=Verdict.FALSE)
     newest = max(fact.received for fact in case.facts)
     close(rule, subject, case, [leaf], now, emitter)
     emitter.state.rare.cases[rule.id].keep(case, [Fact(newest, newest, "", "")])
@@ -154,14 +154,10 @@ def _bound(rule: str, case: Case, emitter: Emitter) -> None:
         rare.counts["fact_dropped"] += 1
 
 
-def _named(rule: CountRule) -> str:
-    return f"{rule.n} {rule.distinct} within {format_duration(rule.within)}"
-
-
 def _often(rule: CountRule, often: Occasions, many: int) -> Leaf:
     verdict = Verdict.TRUE if many >= often.times else Verdict.FALSE
     return Leaf(
-        expr=f"{_named(rule)}, times in {format_duration(often.over)}", left=float(many), op=">=",
+        expr=f"occasions of {rule.distinct} / {format_duration(often.over)}", left=float(many), op=">=",
         right=float(often.times), verdict=verdict,
     )  # fmt: skip
 
@@ -169,4 +165,4 @@ def _often(rule: CountRule, often: Occasions, many: int) -> Leaf:
 def _texts(rule: CountRule, case: Case, at: int) -> Leaf:
     texts = sorted({f.text for f in case.facts if f.text and f.t <= at <= f.received + rule.within})
     shown = ", ".join(texts[:SHOWN]) + (f" and {len(texts) - SHOWN} more" if len(texts) > SHOWN else "")
-    return Leaf(expr=f"{rule.distinct} at once", left=shown, op=">=", right=float(rule.n), verdict=Verdict.TRUE)
+    return Leaf(expr=f"at once: {rule.distinct}", left=shown, op=">=", right=float(rule.n), verdict=Verdict.TRUE)

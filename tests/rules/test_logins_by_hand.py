@@ -50,8 +50,8 @@ def test_three_pairs_raise_it_and_the_evidence_names_the_terminals() -> None:
     (raised,) = [c for c in log(*PAIRS).changes() if c.rule == RULE]
     assert (raised.start, raised.at, raised.subject, raised.late) == (ms(201), ms(201), {"actor": "lab"}, False)
     many, which = raised.evidence.leaves
-    assert (many.expr, many.left, many.op, many.right) == ("2 terminal within 5m, times in 7d", 3.0, ">=", 3.0)
-    assert (which.expr, which.left, which.right) == ("terminal at once", "T0, T1", 2.0)
+    assert (many.expr, many.left, many.op, many.right) == ("occasions of terminal / 7d", 3.0, ">=", 3.0)
+    assert (which.expr, which.left, which.right) == ("at once: terminal", "T0, T1", 2.0)
     assert [record.id for record in raised.evidence.records] == ["e5-201", "1"]
 
 
@@ -62,6 +62,8 @@ def test_thirty_days_after_the_newest_of_them_it_ends_and_what_comes_then_is_new
     cleared = [c for c in hand.changes(until=60 * DAY) if c.rule == RULE][-1]
     assert cleared.message.en == "lab: One account at several terminals at once; it has not been seen again for long"
     assert cleared.message.zh.endswith("；长时间未再出现")
+    (leaf,) = cleared.evidence.leaves
+    assert (leaf.expr, leaf.left, leaf.verdict.value) == ("occasions of terminal / 30d", 0.0, "false")
     again = log(*[(40 * DAY + at, terminal) for at, terminal in PAIRS], hand=hand)
     assert told(again, 60 * DAY)[2:] == [("raised", 40 * DAY + 201, 40 * DAY + 201)]
 
