@@ -26,7 +26,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import days
+from rules.rare import beats, days
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -117,6 +117,8 @@ class Engine:
         self._move(state, part, received, emitter)
         state.position, state.clock = record.offset + 1, received
         state.dirty = True
+        if record.kind in rare.OWN:
+            beats.alive(state, received, emitter)
         if isinstance(payload, Readings):
             self._readings(state, payload, received, emitter)
         elif isinstance(payload, RegisterRecord):
@@ -320,8 +322,12 @@ class Engine:
             at = max(received, state.clock)
             if closed:
                 silence.close_door(state, part.last_gateway, received, emitter)
+                beats.close_door(state, received)
+                places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
+                beats.reopen_door(state, part.last_gateway, received, emitter)
+                places.refresh_due(state)
             self._move(state, part, at, emitter)
             if closed or bundle is not None:
                 # Also a facility without a plan has another clock now, and names other packs.

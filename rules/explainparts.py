@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rules.instants import format_instant
@@ -10,10 +11,24 @@ from rules.records import QUALITY_NAMES
 
 if TYPE_CHECKING:
     from rules.leaves.model import Row, Seen
+    from rules.leaves.rare import Come
     from rules.rule import Rule
 
 ROWS = 12
 """The newest rows, or events, that an explanation names."""
+FATES = {
+    "occasion": ("counts: the condition holds since it", "计入：条件自此成立"),
+    "counted": ("counted, not enough of them", "已计数，次数不足"),
+    "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
+    "answered": ("followed in time", "已按时出现后续事件"),
+    "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
+    "heard": ("kept: what it tells counts", "已保留：其内容计入判定"),
+    "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
+    "again": ("it had come before", "重复事件"),
+    "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
+    "not meant": ("not meant by the rule", "不属规则所指"),
+}
+"""What became of an event that a rule over rare records asked about."""
 
 
 def rule_json(rule: Rule) -> dict[str, Any]:
@@ -41,3 +56,36 @@ def said_json(seen: Seen | None, name: str = "") -> dict[str, Any]:
         return {"leaf": name, "verdict": None}
     value = {"leaf": seen.name, "verdict": seen.verdict.value, "left": seen.left, "op": seen.op, "right": seen.right}
     return {**value, "unit": seen.unit} if seen.unit else value
+
+
+@dataclass(slots=True)
+class Told:
+    """One event that a rule asked about, and what became of it."""
+
+    t: int
+    received: int
+    batch: str
+    fate: str
+    event: dict[str, Any] = field(default_factory=dict)
+    """Stream, type, source and the fields that the rule asks for; nothing where it came before the log, with a saved state."""
+    until: int | None = None
+    """What should follow is awaited up to this event time ..."""
+    decided: int | None = None
+    """... and decided at this log time."""
+    answer: Come | None = None
+    """The event that followed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the value for `--json`."""
+        times = {"until": self.until, "decided": self.decided}
+        found: dict[str, Any] = {
+            "event": format_instant(self.t), "received": format_instant(self.received), "batch": self.batch,
+            "fate": self.fate, **self.event,
+            **{name: format_instant(at) for name, at in times.items() if at is not None},
+        }  # fmt: skip
+        if self.answer is not None:
+            by = self.answer
+            found["answer"] = {
+                "event": format_instant(by.t), "received": format_instant(by.received), "batch": by.batch
+            }  # fmt: skip
+        return found

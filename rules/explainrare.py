@@ -10,31 +10,29 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
-from rules.explainparts import ROWS, rule_json, said_json
+from rules.explainbeats import Kept, heartbeats_of, kept_of
+from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
+from rules.leaves import shared
 from rules.leaves.days import days_of
-from rules.leaves.offset import beats_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
-from rules.rare.offset import judged
 from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
-    from rules.leaves.offset import Beat
     from rules.leaves.rowtrace import Odd
     from rules.pack import Bundle
-    from rules.rare.offset import Judged
     from rules.rare.register_check import Finding
     from rules.rare.store import Fact
     from rules.records import LogRecord
@@ -42,51 +40,7 @@ if TYPE_CHECKING:
     from rules.rule import RareRule
     from rules.state import FacilityState
 
-FATES = {
-    "occasion": ("counts: the condition holds since it", "计入：条件自此成立"),
-    "counted": ("counted, not enough of them", "已计数，次数不足"),
-    "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
-    "answered": ("followed in time", "已按时出现后续事件"),
-    "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
-    "heard": ("kept: what it tells of the clock counts", "已保留：其时钟偏差计入判定"),
-    "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
-    "again": ("it had come before", "重复事件"),
-    "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
-    "not meant": ("not meant by the rule", "不属规则所指"),
-}
-
-
-@dataclass(slots=True)
-class Told:
-    """One event that a rule asked about, and what became of it."""
-
-    t: int
-    received: int
-    batch: str
-    fate: str
-    event: dict[str, Any] = field(default_factory=dict)
-    """Stream, type, source and the fields that the rule asks for; nothing where it came before the log, with a saved state."""
-    until: int | None = None
-    """What should follow is awaited up to this event time ..."""
-    decided: int | None = None
-    """... and decided at this log time."""
-    answer: Come | None = None
-    """The event that followed."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the value for `--json`."""
-        times = {"until": self.until, "decided": self.decided}
-        found: dict[str, Any] = {
-            "event": format_instant(self.t), "received": format_instant(self.received), "batch": self.batch,
-            "fate": self.fate, **self.event,
-            **{name: format_instant(at) for name, at in times.items() if at is not None},
-        }  # fmt: skip
-        if self.answer is not None:
-            by = self.answer
-            found["answer"] = {
-                "event": format_instant(by.t), "received": format_instant(by.received), "batch": by.batch
-            }  # fmt: skip
-        return found
+_CLOCK_NUMBERS = {"offset": ("beyond", "drift", "clear_below", "silent"), "heartbeat": ("silent", "back")}
 
 
 @dataclass(slots=True)
@@ -106,8 +60,8 @@ class RareExplanation:
     events: list[Told] = field(default_factory=list)
     finding: Finding | None = None
     """What a check of the register finds: the fact that differs, with what it should be."""
-    judged: Judged | None = None
-    """What the heartbeats that are kept of a device say."""
+    kept: Kept | None = None
+    """What is kept of a subject says, of rules whose alarms do not stand by their events alone."""
     failed: bool = False
     seeded: bool = False
 
@@ -138,8 +92,8 @@ class RareExplanation:
         alarm = self.standing_alarm
         if self.failed:
             return True
-        if isinstance(self.rule, ClockRule) and self.rule.check == "offset":
-            return alarm is None if self.judged is None else not (self.judged.calm if alarm else self.judged.holds)
+        if self.kept is not None:
+            return self.kept.agrees(alarm is not None)
         if not isinstance(self.rule, RegisterCheckRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
         verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
@@ -152,11 +106,11 @@ class RareExplanation:
         rule = self.rule
         found: list[tuple[str, Any]] = []
         if isinstance(rule, CountRule):
-            found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else [])]
+            found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else []), *shared.numbers_of(rule)]
         elif isinstance(rule, FollowUpRule):
             found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
         elif isinstance(rule, ClockRule):
-            names = ("beyond", "drift", "clear_below", "silent") if rule.check == "offset" else ("ahead", "behind")
+            names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
         elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
             found = [("notice", rule.notice.before)]
@@ -165,7 +119,12 @@ class RareExplanation:
             names = ("share", "pairs", "distinct", "chance")
             return [{"name": name, "value": getattr(rule, name), "origin": "rule", "edition": own} for name in names]
         return [
-            {"name": name, "value": v if name == "n" else format_duration(v), "origin": "rule", "edition": own}
+            {
+                "name": name,
+                "value": v if name in {"n", "times"} else format_duration(v),
+                "origin": "rule",
+                "edition": own,
+            }
             for name, v in found
         ]
 
@@ -228,8 +187,8 @@ def explain_rare(
     checked: dict[str, Finding] = {}
     if isinstance(rule, RegisterCheckRule):
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
-    elif isinstance(rule, ClockRule) and rule.check == "offset":
-        found, leaves = _beats(rule, beats_of(rule, come(log)), state)
+    elif isinstance(rule, ClockRule) and rule.check in HEARD:
+        found, leaves = heartbeats_of(rule, log, state, at)
     elif isinstance(rule, RowRule):
         rows = rows_of(rule, log, bundle)
         found = _rows(rule, rows, state)
@@ -258,8 +217,7 @@ def explain_rare(
             [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
             failed=failed, seeded=seeded,
         )  # fmt: skip
-        if isinstance(rule, ClockRule) and rule.check == "offset" and name in books and books[name].facts:
-            one.judged = judged(rule, books[name].facts)
+        one.kept = kept_of(rule, books.get(name, Case()), facility, at)
         seen = leaves.get(name, {})
         if isinstance(rule, RegisterCheckRule) and one.finding is not None:
             seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
@@ -275,23 +233,6 @@ def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, An
             return facts_of(facility, sensor, at)
     area = subject.get("area")
     return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
-
-
-def _beats(
-    rule: ClockRule, beats: list[Beat], state: FacilityState
-) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
-    """Return what became of heartbeats, and the leaves behind the newest, by subject."""
-    found: dict[str, list[Told]] = {}
-    leaves: dict[str, dict[str, Seen]] = {}
-    for beat in beats:
-        name, one = text_of_subject({"device": beat.device}), beat.come
-        kept = any(fact.digest == digest_of(one.event) for fact in state.rare.of(rule.id).get(name, Case()).facts)
-        said: dict[str, Any] = {"stream": "device", "type": "heartbeat", "source": one.event.source}
-        said["device_time"] = one.event.fields.get("device_time")
-        fate = "again" if beat.again else "heard" if kept else "not kept"
-        found.setdefault(name, []).append(Told(one.t, one.received, one.batch, fate, said))
-        leaves[name] = {seen.name: seen for seen in beat.moment.leaves}
-    return found, leaves
 
 
 def _rows(rule: RowRule, rows: list[Odd], state: FacilityState) -> dict[str, list[Told]]:
@@ -353,6 +294,8 @@ def _events(
         before = known.setdefault(name, set())
         if not one.new or digest in before:
             told.fate = "again"
+        elif isinstance(rule, CountRule) and rule.occasions is not None:
+            told.fate = shared.fate_of(rule, rule.occasions, one, case.facts)
         else:
             _judge(rule, told, one, case, ours)
         before.add(digest)
@@ -361,7 +304,7 @@ def _events(
         found.setdefault(name, []).append(told)
     for name, case in state.rare.of(rule.id).items():
         for fact in case.facts:
-            if fact.digest not in known.get(name, set()):
+            if fact.digest and fact.digest not in known.get(name, set()):
                 told = Told(fact.t, fact.received, fact.batch, "not kept")
                 _kept(rule, told, fact)
                 found.setdefault(name, []).insert(0, told)

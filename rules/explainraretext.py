@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
-from rules.explainparts import ROWS
-from rules.explainrare import FATES
+from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
-from rules.rule import RegisterCheckRule
+from rules.rule import RegisterCheckRule, is_latched
 
 if TYPE_CHECKING:
-    from rules.explainrare import RareExplanation, Told
+    from rules.explainparts import Told
+    from rules.explainrare import RareExplanation
     from rules.explaintext import Lang
 
 LATCHED = ("; it stands until an officer's decision", "；须由监管人员决定关闭")
@@ -66,7 +66,7 @@ def rare_answer(e: RareExplanation, lang: Lang) -> str:
         en, zh = f"it fired: {colour} since {since}", f"已报警：{COLOURS[colour]}，始于 {since}"
         if alarm.status == "unknown":
             en, zh = en + "; unknown by now", zh + "；目前状态未知"
-        if not isinstance(e.rule, RegisterCheckRule):
+        if is_latched(e.rule):
             en, zh = en + LATCHED[0], zh + LATCHED[1]
         return say(en, zh)
     if not e.watched:

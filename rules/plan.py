@@ -133,6 +133,8 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    beats: tuple[ClockRule, ...] = ()
+    """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -262,6 +264,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()

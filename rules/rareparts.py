@@ -30,6 +30,22 @@ class Notice(Strict):
     severity: Severity
 
 
+class Occasions(Strict):
+    """A count that is reached again and again (kind `count`): one occasion alone is no alarm.
+
+    Every instant at which the count is reached is one that counts; of these, so many that lie farther than `apart` from each
+    other.
+    """
+
+    times: Whole = Field(ge=2, le=16)
+    apart: Duration
+    """Instants that lie no farther from each other are one occasion, event time; at least the rule's `within`."""
+    over: Duration = Field(ge=60_000, le=31 * 86_400_000)
+    """All of them inside of so much time."""
+    calm: Duration = Field(le=366 * 86_400_000)
+    """The alarm ends so long after the newest such instant; no officer ends it."""
+
+
 class Worse(Strict):
     """A stronger colour, from a larger offset on."""
 

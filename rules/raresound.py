@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -19,11 +19,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_area = (
-        isinstance(rule, CountRule | FollowUpRule)
-        or getattr(rule, "check", None) == "offset"
-        or getattr(rule, "check", None) == "sensor-count"
-    )
+    by_area = isinstance(rule, CountRule | FollowUpRule) or getattr(rule, "check", None) in {*HEARD, "sensor-count"}
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -34,6 +30,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/within", "count", "a count above 1 needs a time"))
         if rule.n == 1 and rule.distinct is not None:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
+        faults += _occasion_faults(rule)
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
     if isinstance(rule, RepeatDayRule):
@@ -46,12 +43,32 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     return faults
 
 
+def _occasion_faults(rule: CountRule) -> list[Fault]:
+    often = rule.occasions
+    if often is None:
+        return []
+    faults = []
+    if rule.distinct is None or rule.n < 2:  # noqa: PLR2004 - two are the fewest that differ
+        faults.append(
+            Fault("/distinct", "count", "occasions are of different texts of one field: distinct, and n of two or more")
+        )
+    if often.apart < rule.within:
+        faults.append(Fault("/occasions/apart", "count", "at least within: else one pair of events is two occasions"))
+    if often.over < (often.times - 1) * (often.apart + 1):
+        faults.append(Fault("/occasions/over", "count", "so many occasions do not lie in so little time"))
+    if often.calm < often.over:
+        faults.append(Fault("/occasions/calm", "count", "at least over: what is counted together ends together"))
+    return faults
+
+
 def _clock_faults(rule: ClockRule) -> list[Fault]:
     faults = []
     if (rule.ahead is None) == (rule.check == "event-time"):
         faults.append(Fault("/ahead", "check", "event-time needs ahead, and it belongs to no other check"))
     wrong = [name for name in ("beyond", "clear_below") if (getattr(rule, name) is None) == (rule.check == "offset")]
     faults += [Fault(f"/{name}", "check", f"offset needs {name}, and it belongs to no other check") for name in wrong]
+    if (rule.back is None) == (rule.check == "heartbeat"):
+        faults.append(Fault("/back", "check", "heartbeat needs back, and it belongs to no other check"))
     if rule.check != "offset":
         strange = [name for name in ("drift", "worse") if getattr(rule, name) is not None]
         faults += [Fault(f"/{name}", "check", f"{name} belongs to offset") for name in strange]

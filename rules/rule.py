@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, SensorCount, Worse
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, SensorCount, Worse
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -432,7 +432,7 @@ class LastDigitRule(RuleBase):
 
 
 class CountRule(RuleBase):
-    """So many events within a time, by subject (kind `count`); latched: an officer's decision ends it."""
+    """So many events within a time, by subject (kind `count`); latched, but for one that is to be reached again and again."""
 
     kind: Literal["count"]
     events: EventMatch
@@ -443,6 +443,8 @@ class CountRule(RuleBase):
     """Of one event none is needed; `n` above 1 needs one."""
     distinct: Identifier | None = None
     """Count the different texts of this field, not the events."""
+    occasions: Occasions | None = None
+    """The count must be reached so often; not latched (rules/rare/shared.py)."""
 
 
 class FollowUpRule(RuleBase):
@@ -485,9 +487,10 @@ class ClockRule(RuleBase):
     """Times that cannot be, or that come too late to be judged, by sensor and latched; a device's clock that is off (kind `clock`)."""
 
     kind: Literal["clock"]
-    check: Literal["event-time", "late-evidence", "offset"]
+    check: Literal["event-time", "late-evidence", "offset", "heartbeat"]
     """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old.
-    `offset`: the time that a device's heartbeats tell against the receive time."""
+    `offset`: the time that a device's heartbeats tell against the receive time. `heartbeat`: audit heartbeats of a system that stay
+    away while other records of the facility arrive."""
     ahead: Duration | None = Field(default=None, ge=60_000)
     """event-time: farther ahead of the receive time than this."""
     behind: Duration = Field(default=10 * 24 * 3_600_000, ge=2 * 3_600_000)
@@ -502,7 +505,9 @@ class ClockRule(RuleBase):
     """offset: cleared when each of them is less off than this, and it does not drift."""
     worse: Worse | None = None
     silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
-    """offset: an alarm is unknown so long after the newest heartbeat."""
+    """offset: an alarm is unknown so long after the newest heartbeat; heartbeat: overdue so long after it."""
+    back: Duration | None = Field(default=None, ge=60_000)
+    """heartbeat: where the whole facility was silent, overdue so long after it is heard again."""
 
 
 class RepeatDayRule(RuleBase):
@@ -542,6 +547,17 @@ SeriesRule = (
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
 
 
+HEARD = frozenset({"offset", "heartbeat"})
+"""Checks of kind `clock` that look at heartbeats."""
+
+
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
     """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
-    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check == "offset")
+    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check in HEARD)
+
+
+def is_latched(rule: object) -> bool:
+    """Say whether only an officer's decision ends a rule's alarms."""
+    if isinstance(rule, CountRule):
+        return rule.occasions is None
+    return looks_at_rows(rule) or isinstance(rule, FollowUpRule | RepeatDayRule)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import ClockRule
+from rules.rule import ClockRule, CountRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -24,6 +24,18 @@ _OF_CLOCKS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.KNOWN: ("heartbeats are back", "心跳已恢复"),
     ChangeKind.CLEARED: ("the clock agrees again", "时钟已恢复一致"),
 }
+_OF_BEATS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("nothing of the facility is heard, the condition is unknown", "该单位无任何数据，状态未知"),
+    ChangeKind.KNOWN: ("the facility is heard again", "该单位数据已恢复"),
+    ChangeKind.CLEARED: ("heartbeats are back", "心跳已恢复"),
+    ChangeKind.RETRACTED: (
+        "our own front door was closed, nothing could arrive",
+        "系本系统接收中断，数据无法到达，报警撤回",
+    ),
+}
+_OF_OCCASIONS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("it has not been seen again for long", "长时间未再出现"),
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -33,6 +45,11 @@ def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer
     title = rule.title
     if kind is ChangeKind.RAISED:
         return Bilingual(en=f"{name}: {title.en}", zh=f"{name}：{title.zh}")
-    endings = _ENDINGS | _OF_CLOCKS if isinstance(rule, ClockRule) else _ENDINGS
-    en, zh = _CLOSED if by_officer else endings[kind]
+    en, zh = _CLOSED if by_officer else _endings(rule)[kind]
     return Bilingual(en=f"{name}: {title.en}; {en}", zh=f"{name}：{title.zh}；{zh}")
+
+
+def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
+    if isinstance(rule, ClockRule):
+        return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
+    return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

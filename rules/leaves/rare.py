@@ -10,13 +10,13 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import copies, oddrows, offset
+from rules.leaves import beats, copies, oddrows, offset, shared
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -31,14 +31,15 @@ if TYPE_CHECKING:
 def leaves_of(rule: RareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
     if isinstance(rule, RowRule):
-        heard = isinstance(rule, ClockRule) and rule.check == "offset"
-        return offset.leaves_of(rule) if heard else oddrows.leaves_of(rule)
+        return _clock_leaves(rule)
     if isinstance(rule, RepeatDayRule):
         return copies.leaves_of(rule)
     if isinstance(rule, CountRule):
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")
         subject = [Leaf("subject", named, frozenset({Verdict.TRUE, Verdict.UNKNOWN}))] if rule.by != "system" else []
+        if rule.occasions is not None:
+            return [*_match_leaves("", rule.events), *subject, *shared.leaves_of(rule, rule.occasions)]
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule):
         return [
@@ -56,6 +57,12 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
     if rule.notice is not None:
         found.append(Leaf("notice", both("soon due", "即将到期"), TWO))
     return found
+
+
+def _clock_leaves(rule: RowRule) -> list[Leaf]:
+    if isinstance(rule, ClockRule) and rule.check in HEARD:
+        return beats.leaves_of(rule) if rule.check == "heartbeat" else offset.leaves_of(rule)
+    return oddrows.leaves_of(rule)
 
 
 def _match_leaves(prefix: str, match: EventMatch) -> list[Leaf]:
@@ -102,6 +109,8 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
         return
+    if isinstance(rule, ClockRule) and rule.check == "heartbeat":
+        yield from (told.moment for told in beats.told_of(rule, log, end))
     if isinstance(rule, CountRule | FollowUpRule):
         for _, moment in told_of(rule, come(log), end):
             yield moment
@@ -112,6 +121,9 @@ def told_of(
 ) -> Iterator[tuple[str | None, Moment]]:
     """Return the leaves at every event, with the subject (None: it is about none), and at `end` whether A was followed."""
     new = [(one, facility) for one, facility in events if one.new]
+    if isinstance(rule, CountRule) and rule.occasions is not None:
+        yield from _occasions(rule, [one for one, _ in new], end)
+        return
     for i, (one, facility) in enumerate(new):
         if isinstance(rule, CountRule):
             yield subject_of_event(rule, one), _counted(rule, [other for other, _ in new[: i + 1]])
@@ -184,7 +196,7 @@ def _counted(rule: CountRule, events: list[Come]) -> Moment:
     name = name_of(one.event, rule.by)
     if meant:
         seen.append(Seen("subject", Verdict.UNKNOWN if name is None else Verdict.TRUE, name, "is", rule.by))
-    if meant and name is not None and rule.n > 1:
+    if meant and name is not None and rule.n > 1 and rule.occasions is None:
         inside = [
             other.event
             for other in events
@@ -195,6 +207,20 @@ def _counted(rule: CountRule, events: list[Come]) -> Moment:
         number = len(inside) if rule.distinct is None else len({str(o.fields.get(rule.distinct)) for o in inside})
         seen.append(Seen("count", verdict(number >= rule.n), float(number), ">=", float(rule.n)))
     return Moment("event", one.t, tuple(seen))
+
+
+def _occasions(rule: CountRule, events: list[Come], end: int) -> Iterator[tuple[str | None, Moment]]:
+    """Return the leaves of a rule that counts occasions: the subject and its text, and what the spans of the subject say."""
+    logins: dict[str, shared.Login] = {}
+    for one in events:
+        moment, name = _counted(rule, [one]), subject_of_event(rule, one)
+        if name is None:
+            yield None, moment
+            continue
+        login = logins.setdefault(name, shared.Login(rule))
+        yield name, Moment(moment.by, moment.at, (*moment.leaves, *login.take(one)))
+    for name, login in logins.items():
+        yield name, Moment("end", end, tuple(login.calm(end)))
 
 
 def _begun(rule: FollowUpRule, one: Come, facility: Facility) -> Moment:

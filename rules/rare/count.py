@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import Leaf, Verdict
 from rules.layout import HORIZON_MS
+from rules.rare import shared
 from rules.rare.match import applies, area_of, digest_of, is_meant, name_of, text_of_field
 from rules.rare.speak import Now, settle
 from rules.rare.store import Fact, text_of
@@ -30,6 +31,9 @@ def meet(rule: CountRule, event: Event, batch: str, now: Now, facility: Facility
     subject = text_of({rule.by: name})
     case = rare.case(rule.id, subject)
     if case is None:
+        return
+    if rule.occasions is not None:
+        shared.meet(rule, rule.occasions, subject, case, text, batch, now, emitter)
         return
     cases, digest = rare.cases[rule.id], digest_of(event)
     if case.knows(digest):

@@ -10,12 +10,12 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import count, follow_up, offset, register_check
+from rules.rare import beats, count, follow_up, offset, register_check, shared
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
+from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -33,7 +33,8 @@ CLOSING = frozenset(
     {"false-alarm", "equipment-fault", "marked-state", "breach", "data-fraud", "duplicate", "close-latched"}
 )
 """Codes of a decision that end a latched alarm (settled.md)."""
-LATCHED = (CountRule, FollowUpRule, ConflictRule, ClockRule, RepeatDayRule)
+OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
+"""Records that come from the facility itself: they say that it can be heard."""
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 
@@ -67,6 +68,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
     assert state.plan is not None  # noqa: S101 - rules come with a plan
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, ClockRule) and rule.check == "heartbeat":
+        beats.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and not looks_at_rows(rule):
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule):
@@ -83,7 +86,7 @@ def decision(state: FacilityState, payload: Decision, received: int, emitter: Em
     if alarm is None or payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
         return
     for rule in () if state.plan is None else state.plan.rare:
-        if not isinstance(rule, LATCHED) or (isinstance(rule, ClockRule) and not looks_at_rows(rule)):
+        if not is_latched(rule):
             continue
         for subject, case in state.rare.of(rule.id).items():
             if case.standing is None or case.standing.alarm != alarm:
@@ -133,8 +136,11 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         case.due = NEVER
         if isinstance(rule, FollowUpRule):
             attempt(emitter, rule.id, due, partial(follow_up.fire, rule, subject, case, Now(due, due), emitter))
+        elif isinstance(rule, CountRule):
+            attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
-            attempt(emitter, rule.id, due, partial(offset.fire, rule, subject, case, Now(due, due), emitter))
+            fire = beats.fire if rule.check == "heartbeat" else offset.fire
+            attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
 
 
@@ -152,7 +158,7 @@ def leave(
         for subject, case in sorted(rare.of(rule_id).items()):
             attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, text, emitter))
         rare.vacate(rule_id)
-    areas = {area.id for area in plan.facility.areas}
+    areas = {beats.WHOLE, *(area.id for area in plan.facility.areas)}
     for key in [key for key in rare.areas if key[1] not in areas]:
         del rare.areas[key]
 

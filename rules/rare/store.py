@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import msgspec
 
 from rules.batches import Batches, PackedBatches
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
@@ -63,6 +66,11 @@ class Fact:
     def pack(self) -> PackedFact:
         """Return the members for a snapshot."""
         return (self.t, self.received, self.digest, self.batch, self.text, self.counts, self.due)
+
+
+def floor_of(facts: Iterable[Fact]) -> int:
+    """Return the event time up to which what came is done with or lost (rules/rare/shared.py), NONE: nothing is."""
+    return next((fact.t for fact in facts if not fact.text and not fact.digest), NONE)
 
 
 @dataclass(slots=True)
@@ -208,9 +216,13 @@ class Rare:
         kept = Cases()
         for subject, case in self.cases.pop(rule, Cases()).items():
             for fact in case.facts:
-                case.remember(fact.digest)
+                if fact.digest:
+                    case.remember(fact.digest)
             if case.uses:
+                newest = max((fact.received for fact in case.facts if not fact.digest), default=NONE)
                 kept[subject] = Case(seen=case.seen, uses=case.uses)
+                if newest != NONE:  # spans: what is not newer has come
+                    kept.keep(kept[subject], [Fact(newest, newest, "", "")])
         if kept:
             self.cases[rule] = kept
         for key in [key for key in self.areas if key[0] == rule]:
@@ -274,5 +286,5 @@ def subject_of(text: str) -> dict[str, str]:
 
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN", "NOTHING",
-    "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "subject_of", "text_of",
+    "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from rules.changes import alarm_id
 from rules.instants import format_instant
-from tests.faultlog.plant import MAKER, WHOLESALER, Expected, Firm, Sensor, Span
+from tests.faultlog.plant import CLOSED, MAKER, WHOLESALER, Expected, Firm, Sensor, Span
 from tests.rules.byhand import ms
 
 OUT, RANGE, GAP, FROZEN = (
@@ -30,7 +30,8 @@ STAGE1, CHP = "water.stage1", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR = "register.sensor-count", "register.sensor-error"
-FINE = "data-integrity.too-precise"
+SILENT = "data-integrity.audit-silent"
+FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
     f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
 )
@@ -92,9 +93,19 @@ def heartbeat(at: float, ahead: float) -> tuple[float, str, dict[str, Any]]:
     return posted(at, event(at, "heartbeat", "device", fields={"device_time": format_instant(ms(at + ahead))}))
 
 
+def audited(begin: int, end: int) -> list[tuple[float, str, dict[str, Any]]]:
+    """Return posts of audit heartbeats, half an hour apart, while the front door is open."""
+    return [posted(at, event(at, "heartbeat")) for at in range(begin, end, 30) if not CLOSED[0] <= at < CLOSED[1]]
+
+
 def power(at: float) -> dict[str, Any]:
     """Return a cut of the power of area A1."""
     return event(at, "power", "device", area="A1", device="UPS", fields={"state": "lost"})
+
+
+def acts(at: float, terminal: str) -> dict[str, Any]:
+    """Return an entry under the login of a laboratory."""
+    return event(at, "action", fields={"actor": "lab", "role": "analyst", "verb": "create", "terminal": terminal})
 
 
 def horn(at: float) -> dict[str, Any]:
@@ -280,6 +291,14 @@ RECORDS = [
          lines=[posted(600, event(600, "action", fields={"actor": "u-1", "role": "administrator", "verb": "delete"}))]),
     Firm("an analyst changes data", [LOOP], [WATER], [], [],
          lines=[posted(600, event(600, "action", fields={"actor": "u-1", "role": "analyst", "verb": "change"}))]),
+    Firm("the audit trail falls silent for two hours", [LOOP], [WATER], [], [Expected(SILENT, "LIMS", "red", 600, 720.5)],
+         lines=[*audited(30, 570), *audited(720, 1_800)]),
+    Firm("the audit trail falls silent with all the rest", [LOOP], [WATER], [Span("TOC", 400, 600, None)],
+         [Expected(GAP, "TOC", "yellow", 400, 600)], lines=[*audited(30, 420), *audited(630, 1_800)]),
+    Firm("three people under one login", [LOOP], [WATER], [], [Expected(SHARED, "lab", "yellow", 1_002, None, "active")],
+         lines=[posted(at, *(acts(at + 2 * n, f"T-{n}") for n in range(2))) for at in (600, 800, 1_000)]),
+    Firm("one login moves from one terminal to another", [LOOP], [WATER], [], [],
+         lines=[posted(at + 6, *(acts(at + 6 * n, f"T-{n}") for n in range(2))) for at in (600, 800, 1_000)]),
     Firm("the power fails and nobody is warned", [CLEAN], PAIR, [], [Expected(POWER, "UPS", "orange", 600, None, "active")], scopes=WHOLESALER,
          lines=[posted(600, power(600)), posted(610, event(605, "heartbeat", "device", area="A1", device="UPS"))]),
     Firm("the power fails and the alarm sounds", [CLEAN], PAIR, [], [], scopes=WHOLESALER, lines=[posted(600, power(600), horn(603))]),

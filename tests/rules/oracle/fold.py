@@ -13,7 +13,7 @@ from rules.models import Severity
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import Decision, Events, PacksRecord, Readings, RegisterRecord, Tick
+from rules.records import Answer, Decision, Events, Mark, PacksRecord, Readings, RegisterRecord, Report, Tick
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
 from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, migration, rare, too_precise
@@ -481,8 +481,10 @@ def fold(records, bundle, until=None):
                 facility.clock = max(facility.clock, clocks.get(p, -1))
                 if gateway and p in gateways and now - gateways[p] > 900_000 and facility.silences:
                     facility.silences.close(gateways[p], now)
+                    facility.rare.close_door(now)
                     facility.move(max(now, facility.clock) - 1)
                     facility.silences.reopen(gateways[p], now)
+                    facility.rare.reopen_door(gateways[p], now)
                 facility.move(max(now, facility.clock))
                 if isinstance(payload, PacksRecord):
                     migration.adopt(facility, Bundle.from_record(payload), max(now, facility.clock))
@@ -500,6 +502,8 @@ def fold(records, bundle, until=None):
         facility.clock = received
         if facility.silences is not None:
             facility.silences.changed = received
+        if isinstance(payload, Readings | Events | Report | Mark | Answer) and facility.rare is not None:
+            facility.rare.arrive(received)
         if isinstance(payload, RegisterRecord):
             facility.register(payload, received)
         elif isinstance(payload, Readings):

@@ -23,6 +23,8 @@ from rules.kinds import repeat_day as kind
 from rules.predicate import matches
 from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 from tests.rules.oracle import repeat_day
+from tests.rules.oracle.beats import System
+from tests.rules.oracle.shared import Login
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
@@ -92,6 +94,16 @@ def heard(rule):
     return isinstance(rule, ClockRule) and rule.check == "offset"
 
 
+def beating(rule):
+    """Whether a rule waits for a system's heartbeats."""
+    return isinstance(rule, ClockRule) and rule.check == "heartbeat"
+
+
+def often(rule):
+    """Whether a rule counts occasions, not events."""
+    return isinstance(rule, CountRule) and rule.occasions is not None
+
+
 def device_time(event):
     """The time that a heartbeat tells, None where it is none or tells none."""
     value = event.fields.get("device_time")
@@ -139,6 +151,8 @@ class Rare:
         self.live = [rule for rule in bundle.rules if rule.stage in ("live", "shadow") and isinstance(rule, RARE)]
         self.rules, self.past, self.batches = [], [], {}
         self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
+        self.logins = {}
+        self.systems, self.arrivals = {}, []
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -166,7 +180,15 @@ class Rare:
             if alarm is not None:
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
-            if not isinstance(rule, RegisterCheckRule):
+            if beating(rule):
+                self.systems.pop((rule_id, name), None)
+            elif often(rule):
+                login = self.logins.setdefault((rule_id, name), Login())
+                if state.alarms and login.newest >= 0:
+                    login.done()
+                else:
+                    login.forget()
+            elif not isinstance(rule, RegisterCheckRule):
                 state.closed |= {past.order for past in self.past if past.about.get(rule.id) == json.loads(name)}
 
     # -- what an event is about -------------------------------------------------------------------------------------
@@ -184,16 +206,24 @@ class Rare:
         if heard(rule):
             return None if device_time(event) is None else {"device": event.device or event.source}
         if isinstance(rule, (RegisterCheckRule, *ROWS)):
-            return None
+            return self.beats(event) if beating(rule) else None
         if isinstance(rule, CountRule):
             name = event.fields.get(rule.by)
             name = name if isinstance(name, str) and name else (event.source if rule.by == "system" else None)
-            told = rule.distinct is None or isinstance(event.fields.get(rule.distinct), str)
+            told = event.fields.get(rule.distinct, "")
+            told = rule.distinct is None or (isinstance(told, str) and told != "")
             return {rule.by: name} if name and told and says(rule.events, event) else None
         area = self.area(event)
         if area not in self.kinds or not says(rule.first, event):
             return None
         return {"area": area, "device": event.device or event.source}
+
+    def beats(self, event):
+        """The system of an audit heartbeat."""
+        if (event.stream, event.type) != ("audit", "heartbeat"):
+            return None
+        named = event.fields.get("system")
+        return {"system": named if isinstance(named, str) and named else event.source}
 
     def ours(self, rule):
         """What came since the rule is in force here."""
@@ -258,6 +288,13 @@ class Rare:
                     fresh = subject and past in self.known(rule, subject) and (rule.id, past.order) not in self.decided
                     if fresh and not self.answered_before_due(rule, past) and past.due[rule.id] <= to:
                         found.append((past.due[rule.id], self.places[rule.id], 3, text(subject), (rule, past)))
+            elif often(rule):
+                found += self.calm(rule, to)
+            elif beating(rule):
+                for (rule_id, name), system in self.systems.items():
+                    due = system.due(self, rule, self.subjects[rule_id, name].standing) if rule_id == rule.id else None
+                    if due is not None and due <= to:
+                        found.append((due, self.places[rule_id], 3, name, (rule, name)))
             elif heard(rule):
                 for (rule_id, name), state in self.subjects.items():
                     alarm = state.standing
@@ -285,6 +322,15 @@ class Rare:
 
     def decide(self, at, key):
         rule, what = key
+        if beating(rule):
+            self.systems[rule.id, what].decide(self, rule, what, at)
+            return
+        if often(rule):
+            alarm = self.subjects[rule.id, what].standing
+            alarm.end = max(at, alarm.start)
+            self.logins[rule.id, what].done()
+            self.say("cleared", rule, json.loads(what), alarm, at, at)
+            return
         if heard(rule):
             alarm = self.subjects[rule.id, what].standing
             alarm.unknown = True
@@ -314,8 +360,12 @@ class Rare:
             for rule in self.rules:
                 if isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
-                    if subject is not None:
+                    if subject is not None and often(rule):
+                        self.login(rule, subject, event, t, received)
+                    elif subject is not None:
                         self.settle(rule, subject, t, received)
+                elif beating(rule):
+                    self.system(rule, self.past[-1])
                 elif heard(rule):
                     self.beat(rule, self.past[-1])
                 elif isinstance(rule, FollowUpRule):
@@ -345,6 +395,8 @@ class Rare:
             alarm = state.standing
             if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule):
                 continue
+            if often(rule) or beating(rule):
+                continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
                 done = (
@@ -353,6 +405,80 @@ class Rare:
                 state.closed |= {past.order for past in done}
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, subject, alarm, received, received)
+
+    # -- heartbeats of audit trails -------------------------------------------------------------------------------------
+    def arrive(self, received):
+        """A record of the facility came: what stands is known again, and a heartbeat that is overdue could have come."""
+        for rule in self.rules:
+            for (rule_id, name), system in sorted(self.systems.items()) if beating(rule) else ():
+                alarm = self.subjects[rule_id, name].standing
+                if rule_id == rule.id and alarm is not None and alarm.unknown:
+                    alarm.unknown = False
+                    self.say("known", rule, json.loads(name), alarm, received, received)
+                elif rule_id == rule.id and alarm is None:
+                    system.arrive(self, rule, received)
+        self.arrivals.append(received)
+
+    def close_door(self, until):
+        """Our door was closed: what is not told yet begins anew."""
+        for key, system in self.systems.items():
+            if self.subjects[key].standing is None:
+                system.told, system.opened = None, until
+
+    def reopen_door(self, begin, until):
+        """What was told while it was closed is taken back."""
+        for (rule_id, name), system in sorted(self.systems.items()):
+            alarm = self.subjects[rule_id, name].standing
+            if alarm is not None and begin < system.raised <= until:
+                alarm.gone, alarm.unknown = True, False
+                system.told, system.opened = None, until
+                rule = next(rule for rule in self.rules if rule.id == rule_id)
+                self.say("retracted", rule, json.loads(name), alarm, until, until)
+
+    def system(self, rule, past):
+        """What a heartbeat makes of its system."""
+        subject = past.about.get(rule.id)
+        if subject is None:
+            return
+        name = text(subject)
+        state = self.subjects.setdefault((rule.id, name), Subject())
+        current = past.t + rule.silent + self.facility.delivery > past.received
+        system = self.systems.get((rule.id, name))
+        if system is None:
+            if current:
+                self.systems[rule.id, name] = System(past.t, len(self.arrivals))
+            return
+        if past.t > system.newest and system.came(self, rule, past, current) and state.standing is not None:
+            alarm = state.standing
+            alarm.end = max(past.received, alarm.start)
+            self.say("cleared", rule, subject, alarm, past.t, past.received)
+
+    # -- logins -----------------------------------------------------------------------------------------------------
+    def login(self, rule, subject, event, t, received):
+        """What an event makes of its subject's alarm."""
+        name = text(subject)
+        state = self.subjects.setdefault((rule.id, name), Subject())
+        login = self.logins.setdefault((rule.id, name), Login())
+        if not login.put(rule, t, event.fields[rule.distinct]):
+            return
+        spans = login.spans(rule)
+        if not spans:
+            return
+        start, alarm = login.reached(rule), state.standing
+        if start is not None and alarm is None:
+            late = start + 2 * HOUR < received
+            self.open(rule, subject, state, start, rule.severity.base.rank, t, received, late=late)
+        elif start is not None and start < alarm.start:
+            alarm.start = start
+            self.say("amended", rule, subject, alarm, t, received)
+        if state.standing is not None:
+            login.last = max(login.last, spans[-1][1] + rule.occasions.calm, received)
+
+    def calm(self, rule, to):
+        """Alarms that end because nothing of them came for long."""
+        for (rule_id, name), state in self.subjects.items():
+            if rule_id == rule.id and state.standing is not None and self.logins[rule_id, name].last <= to:
+                yield self.logins[rule_id, name].last, self.places[rule_id], 3, name, (rule, name)
 
     # -- heartbeats -------------------------------------------------------------------------------------------------
     def beat(self, rule, past):
@@ -407,7 +533,12 @@ class Rare:
                 found.append(
                     (self.places[rule.id], 3, 0, lambda rule=rule: self.odd(rule, tag, t, t, row[0], received))
                 )
-            if isinstance(rule, ClockRule) and not heard(rule) and self.odd_time(rule, t, received, standing):
+            if (
+                isinstance(rule, ClockRule)
+                and not heard(rule)
+                and not beating(rule)
+                and self.odd_time(rule, t, received, standing)
+            ):
                 start = t if rule.check == "late-evidence" else received
                 act = lambda rule=rule, start=start: self.odd(rule, tag, start, t, row[0], received)  # noqa: E731
                 found.append((self.places[rule.id], 3, 0, act))
