@@ -13,7 +13,7 @@ from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNO
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
-from rules.wording import begun_anew, evidence, message, unwatched
+from rules.wording import evidence, message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -197,16 +197,23 @@ class Emitter:
         if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
             occurrence.unknown = new.unknown
 
-    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, anew: bool = False) -> None:
-        """End the open occurrence of an instance that is no longer watched, or (`anew`) begins anew; `why` is the record that says so."""
-        text = begun_anew if anew else unwatched
+    def abandon(self, kind: int, instance: Instance, received: int, why: list[RecordRead], text: Bilingual) -> None:
+        """End the open occurrence of an instance that is no longer watched, or begins anew.
+
+        Args:
+            kind: of the instance.
+            instance: of the plan that ends.
+            received: the clock.
+            why: the records that say so.
+            text: for people.
+        """
         for occurrence in self.state.occurrences.get((kind, *instance.key), []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
                 occurrence.closed = self.state.newest_of(instance)
                 self.emit(
                     instance.rule, instance.subject, occurrence, ChangeKind.CLEARED, received, received,
-                    text(instance.label), Evidence(limits=list(instance.limits), records=[why]),
+                    text, Evidence(limits=list(instance.limits), records=why),
                 )  # fmt: skip
 
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:

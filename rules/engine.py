@@ -20,6 +20,7 @@ from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
+from rules.exceptions import ORIGIN, is_muted
 from rules.failing import attempt, resume
 from rules.kinds.table import KINDS
 from rules.layout import GAP, NONE
@@ -46,6 +47,7 @@ from rules.records import (
 from rules.register import Facility
 from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
 from rules.state import FacilityState, Group
+from rules.wording import begun_anew, excepted, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -591,11 +593,8 @@ class Engine:
         plan = compile_plan(facility, bundle, received)
         old = state.plan
         packs = bundle.sha256 != emitter.bundle.sha256
-        why = (
-            RecordRead(kind=Kind.PACKS, id=bundle.sha256)
-            if packs
-            else RecordRead(kind=Kind.REGISTER, id=str(state.version))
-        )
+        by_packs = RecordRead(kind=Kind.PACKS, id=bundle.sha256)
+        why = by_packs if packs else RecordRead(kind=Kind.REGISTER, id=str(state.version))
         changed = migrations(emitter.bundle, bundle) if packs else {}
         closed = {rule for rule, what in changed.items() if what == "close"}
         if old is not None:
@@ -604,7 +603,14 @@ class Engine:
                 for instance in found:
                     anew = instance.rule.id in closed and (kind, *instance.key) in kept
                     if anew or (kind, *instance.key) not in kept:
-                        step = partial(emitter.abandon, kind, instance, received, why, anew=anew)
+                        text = (begun_anew if anew else unwatched)(instance.label)
+                        records = [why]
+                        site = bundle.excepted(facility.id, instance.tag, received)
+                        if instance.tag in plan.slots and is_muted(site, instance.rule.id):
+                            one = site[instance.rule.id]
+                            text = excepted(instance.label, one)
+                            records = [by_packs, RecordRead(kind=ORIGIN, id=one.id)]
+                        step = partial(emitter.abandon, kind, instance, received, records, text)
                         attempt(emitter, instance.rule.id, received, step)
                         if instance.slots or instance.tag not in plan.slots:
                             # It takes its occurrences along: none of them can come again under the same start.

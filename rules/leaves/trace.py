@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
+from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.gap import Door, GapNumbers, GapRun
@@ -40,6 +41,8 @@ class Segment:
     begin: int
     rows: Rows
     end: int | None = None
+    by_clock: bool = False
+    """It began by the clock alone: what is due at that instant is decided in it, and before it what was due with the newest row."""
     pair: PairRows = field(default_factory=PairRows)
 
 
@@ -102,17 +105,21 @@ class Tracer:
             self.seeded = True
 
     def move(self, to: int) -> None:
-        """Move the clock: facts come into force, silences fall due."""
-        while to > self.clock and self.facility is not None:
-            change = next_change(self.facility, self.clock)
+        """Move the clock: facts and exceptions come into force, silences fall due."""
+        if to <= self.clock:
+            return
+        while self.facility is not None:
+            tags = {sensor.tag for sensor in self.facility.sensors}
+            border = self.bundle.next_border(self.facility.id, tags, self.clock)
+            change = min(next_change(self.facility, self.clock), border)
             if change > to:
                 break
             self._silences(change - 1)
             self.clock = change
             self._adopt(change, change - 1)
-        if to > self.clock:
-            self._silences(to)
-            self.clock = to
+        # Also what is due at an instant at which facts came into force: only a record's own instant is none.
+        self._silences(to)
+        self.clock = to
 
     def finish(self, tag: str, see: See) -> Standing:
         """Tell the leaves of a series so far, the last of them as they stand now, and return where the condition stands."""
@@ -134,7 +141,7 @@ class Tracer:
 
     def _replay(self, line: Line, see: See) -> RowRun | None:
         run: RowRun | None = None
-        for segment in line.segments:
+        for i, segment in enumerate(line.segments):
             numbers = segment.numbers
             if numbers is None:
                 run = None
@@ -145,13 +152,14 @@ class Tracer:
                 # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
-            before = segment.begin
+            # Nothing is due at an instant that is now already: not of a row, a register or packs; but the clock reaches its own.
+            before = segment.begin - segment.by_clock
             for row in rows:
                 if row.m > before:
                     run.clock(row.m)
                 run.row(row)
                 before = row.m
-            if end > before:
+            if end > before - any(after.by_clock for after in line.segments[i + 1 : i + 2]):
                 run.clock(end)
         return run
 
@@ -216,7 +224,9 @@ class Tracer:
                 last = line.segments[-1]
                 last.end = old_until
                 floor = -1 if last.rows.newest is None else last.rows.newest
-                following = Segment(judged, now, Rows(interval, newest=last.rows.newest, floor=floor))
+                following = Segment(
+                    judged, now, Rows(interval, newest=last.rows.newest, floor=floor), by_clock=now > old_until
+                )
                 if self._moved.get(self.rule_id) == "close":
                     line.segments.append(Segment(None, now, Rows(interval), now))
                     line.gap = None
@@ -256,7 +266,7 @@ class Tracer:
         for name, watched in found.items():
             numbers = watched.numbers if isinstance(watched.numbers, PairNumbers) else None
             key = ("pair", None if numbers is None else numbers.key)
-            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS))
+            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS), by_clock=now > old_until)
             if name not in self.lines:
                 segment.pair.floor = self._left.pop(name, -1)
                 self.lines[name] = Line(name, now, watched, key, Door(now), [segment])
@@ -329,7 +339,10 @@ class Tracer:
 
 
 def _differ(one: RowNumbers | None, other: RowNumbers | None) -> bool:
-    return one is not None and other is not None and one.key != other.key
+    """Say whether the horizon is decided again: the numbers are others, and none of them is an exception's."""
+    if one is None or other is None or any(stands_in(getattr(each, "used", ())) for each in (one, other)):
+        return False
+    return one.key != other.key
 
 
 def _decided_again(last: Segment, following: Segment) -> None:

@@ -175,6 +175,7 @@ def test_each_condition_of_the_engine_reads_in_both_languages(lab, leaf, zh, en)
 
 @pytest.mark.parametrize(("origin", "zh", "en"), [
     ("register", "登记的限值", "Registered limits"), ("rule", "本规则", "This rule"), ("my-own-table", "my-own-table", "my-own-table"),
+    ("exception", "现场例外", "Site exception"),
     ("cleanroom-particles", "洁净区悬浮粒子限值表", "Table of cleanroom particle limits"),
 ])  # fmt: skip
 def test_where_a_limit_comes_from_is_said_in_words(lab, origin, zh, en):
