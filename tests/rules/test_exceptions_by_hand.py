@@ -16,6 +16,7 @@ from rules.register import Span
 from rules.watching import Registered, contradictions
 from tests.rules import exceptionlogs, restarts
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, story
+from tests.rules.leaves.test_leaves_agree import compare
 
 if TYPE_CHECKING:
     from rules.exceptions import SiteException
@@ -300,3 +301,27 @@ def test_a_bundle_with_exceptions_comes_back_from_its_record_and_one_without_has
     assert b'"exceptions":[' not in packs().content()
     assert [one.id for one in bundle.only({STORE}).exceptions] == ["EX-1", "EX-2"]
     assert bundle.only({CUMULATIVE}).exceptions == ()
+
+
+def test_the_leaves_too_decide_what_is_due_at_the_instant_of_a_border():
+    """A silence that falls due when a window begins, and a record of another series at that very instant."""
+    log = HandLog().register(0, sensor(), sensor("T2")).live("T2", 1, [5.0] * 3, delay=0)
+    bundle = packs(excepting(3, 20, MUTE))
+    (raised, *_) = [c for c in log.changes(bundle=bundle) if c.subject == {"tag": "T1"}]
+    assert (raised.rule, raised.received) == ("data-integrity.gap", ms(3))
+    compare(log.records(), bundle, ms(60))
+
+
+def test_the_leaves_too_decide_before_a_border_what_fell_due_with_the_newest_row():
+    """An old row turns an alarm known; by its own event time it is unknown again at once, and a millisecond later the rule is muted."""
+    log = log_of([5] * 5 + [9] * 5).rows(120, ("T1", [60], [9.0]))
+    bundle = packs(excepting(120 + 1 / 60_000, 200, MUTE))
+    told = [row[:2] for row in store(log.tick(121), bundle)]
+    assert told == [
+        (6.01667, "raised"),
+        (26, "unknown"),
+        (120, "known"),
+        (120, "unknown"),
+        (120.00002, "cleared"),
+    ]
+    compare(log.records(), bundle, ms(200))
