@@ -41,8 +41,6 @@ class Segment:
     begin: int
     rows: Rows
     end: int | None = None
-    by_clock: bool = False
-    """It began by the clock alone: what is due at that instant is decided in it, and before it what was due with the newest row."""
     pair: PairRows = field(default_factory=PairRows)
 
 
@@ -141,7 +139,7 @@ class Tracer:
 
     def _replay(self, line: Line, see: See) -> RowRun | None:
         run: RowRun | None = None
-        for i, segment in enumerate(line.segments):
+        for segment in line.segments:
             numbers = segment.numbers
             if numbers is None:
                 run = None
@@ -152,14 +150,13 @@ class Tracer:
                 # What waits at the newest receive time is not decided yet; a change of register or packs decides it.
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
-            # Nothing is due at an instant that is now already: not of a row, a register or packs; but the clock reaches its own.
-            before = segment.begin - segment.by_clock
+            before = segment.begin
             for row in rows:
                 if row.m > before:
                     run.clock(row.m)
                 run.row(row)
                 before = row.m
-            if end > before - any(after.by_clock for after in line.segments[i + 1 : i + 2]):
+            if end > before:
                 run.clock(end)
         return run
 
@@ -224,9 +221,7 @@ class Tracer:
                 last = line.segments[-1]
                 last.end = old_until
                 floor = -1 if last.rows.newest is None else last.rows.newest
-                following = Segment(
-                    judged, now, Rows(interval, newest=last.rows.newest, floor=floor), by_clock=now > old_until
-                )
+                following = Segment(judged, now, Rows(interval, newest=last.rows.newest, floor=floor))
                 if self._moved.get(self.rule_id) == "close":
                     line.segments.append(Segment(None, now, Rows(interval), now))
                     line.gap = None
@@ -266,7 +261,7 @@ class Tracer:
         for name, watched in found.items():
             numbers = watched.numbers if isinstance(watched.numbers, PairNumbers) else None
             key = ("pair", None if numbers is None else numbers.key)
-            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS), by_clock=now > old_until)
+            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS))
             if name not in self.lines:
                 segment.pair.floor = self._left.pop(name, -1)
                 self.lines[name] = Line(name, now, watched, key, Door(now), [segment])

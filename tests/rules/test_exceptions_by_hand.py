@@ -312,7 +312,7 @@ def test_the_leaves_too_decide_what_is_due_at_the_instant_of_a_border():
     compare(log.records(), bundle, ms(60))
 
 
-def test_the_leaves_too_decide_before_a_border_what_fell_due_with_the_newest_row():
+def test_what_fell_due_with_the_newest_row_is_decided_before_a_border():
     """An old row turns an alarm known; by its own event time it is unknown again at once, and a millisecond later the rule is muted."""
     log = log_of([5] * 5 + [9] * 5).rows(120, ("T1", [60], [9.0]))
     bundle = packs(excepting(120 + 1 / 60_000, 200, MUTE))
