@@ -20,7 +20,7 @@ from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
-from rules.exceptions import ORIGIN, is_muted
+from rules.exceptions import is_muted
 from rules.failing import attempt, resume
 from rules.kinds.table import KINDS
 from rules.layout import GAP, NONE
@@ -47,7 +47,6 @@ from rules.records import (
 from rules.register import Facility
 from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
 from rules.state import FacilityState, Group
-from rules.wording import begun_anew, excepted, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -603,14 +602,11 @@ class Engine:
                 for instance in found:
                     anew = instance.rule.id in closed and (kind, *instance.key) in kept
                     if anew or (kind, *instance.key) not in kept:
-                        text = (begun_anew if anew else unwatched)(instance.label)
-                        records = [why]
-                        site = bundle.excepted(facility.id, instance.tag, received)
-                        if instance.tag in plan.slots and is_muted(site, instance.rule.id):
-                            one = site[instance.rule.id]
-                            text = excepted(instance.label, one)
-                            records = [by_packs, RecordRead(kind=ORIGIN, id=one.id)]
-                        step = partial(emitter.abandon, kind, instance, received, records, text)
+                        own = bundle.excepted(facility.id, instance.tag, received)
+                        muted = instance.tag in plan.slots and is_muted(own, instance.rule.id)
+                        site = own[instance.rule.id] if muted else None
+                        by = by_packs if muted else why
+                        step = partial(emitter.abandon, kind, instance, received, by, anew=anew, site=site)
                         attempt(emitter, instance.rule.id, received, step)
                         if instance.slots or instance.tag not in plan.slots:
                             # It takes its occurrences along: none of them can come again under the same start.
