@@ -100,6 +100,8 @@ def entry(rule: Rule, bundle: Bundle) -> str:
         f"- Response · 处置: {rule.rationale.response.zh} · {rule.rationale.response.en}",
         *_cites(rule.cites),
     ]
+    if rule.exceptions is not None:
+        lines.append(f"- Exceptions allowed of single sites · 允许的现场例外: {_plain(_dumped(rule)['exceptions'])}")
     if rule.override is not None:
         lines.append(f"- Instead of the rule of an earlier pack, because: {rule.override.reason}")
     return "\n".join(lines) + "\n"

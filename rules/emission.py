@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
+from rules.exceptions import ORIGIN
 from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
-from rules.wording import begun_anew, evidence, message, unwatched
+from rules.wording import begun_anew, evidence, excepted, message, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rules.changes import Stage
+    from rules.exceptions import SiteException
     from rules.layout import Array
     from rules.occurrence import Told
     from rules.pack import Bundle
@@ -197,16 +199,28 @@ class Emitter:
         if difference.kind in {ChangeKind.UNKNOWN, ChangeKind.KNOWN, ChangeKind.CLEARED}:
             occurrence.unknown = new.unknown
 
-    def abandon(self, kind: int, instance: Instance, received: int, why: RecordRead, *, anew: bool = False) -> None:
-        """End the open occurrence of an instance that is no longer watched, or (`anew`) begins anew; `why` is the record that says so."""
-        text = begun_anew if anew else unwatched
+    def abandon(
+        self, kind: int, instance: Instance, received: int, why: RecordRead, *, anew: bool = False, site: SiteException | None = None,
+    ) -> None:  # fmt: skip
+        """End the open occurrence of an instance that is no longer watched, or begins anew.
+
+        Args:
+            kind: of the instance.
+            instance: of the plan that ends.
+            received: the clock.
+            why: the record that says so.
+            anew: it begins anew.
+            site: the exception that keeps the rule from watching, if it is that.
+        """
+        records = [why] if site is None else [why, RecordRead(kind=ORIGIN, id=site.id)]
         for occurrence in self.state.occurrences.get((kind, *instance.key), []):
             if occurrence.active:
                 occurrence.end = max(received, occurrence.start)
                 occurrence.closed = self.state.newest_of(instance)
+                wording = (begun_anew if anew else unwatched) if site is None else partial(excepted, one=site)
                 self.emit(
                     instance.rule, instance.subject, occurrence, ChangeKind.CLEARED, received, received,
-                    text(instance.label), Evidence(limits=list(instance.limits), records=[why]),
+                    wording(instance.label), Evidence(limits=list(instance.limits), records=records),
                 )  # fmt: skip
 
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:

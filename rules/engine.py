@@ -20,6 +20,7 @@ from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
+from rules.exceptions import is_muted
 from rules.failing import attempt, resume
 from rules.layout import GAP, NONE
 from rules.migration import migrations
@@ -534,11 +535,8 @@ class Engine:
         plan = compile_plan(facility, bundle, received)
         old = state.plan
         packs = bundle.sha256 != emitter.bundle.sha256
-        why = (
-            RecordRead(kind=Kind.PACKS, id=bundle.sha256)
-            if packs
-            else RecordRead(kind=Kind.REGISTER, id=str(state.version))
-        )
+        by_packs = RecordRead(kind=Kind.PACKS, id=bundle.sha256)
+        why = by_packs if packs else RecordRead(kind=Kind.REGISTER, id=str(state.version))
         changed = migrations(emitter.bundle, bundle) if packs else {}
         closed = {rule for rule, what in changed.items() if what == "close"}
         if old is not None:
@@ -547,7 +545,11 @@ class Engine:
                 for instance in found:
                     anew = instance.rule.id in closed and (kind, *instance.key) in kept
                     if anew or (kind, *instance.key) not in kept:
-                        step = partial(emitter.abandon, kind, instance, received, why, anew=anew)
+                        own = bundle.excepted(facility.id, instance.tag, received)
+                        muted = instance.tag in plan.slots and is_muted(own, instance.rule.id)
+                        site = own[instance.rule.id] if muted else None
+                        by = by_packs if muted else why
+                        step = partial(emitter.abandon, kind, instance, received, by, anew=anew, site=site)
                         attempt(emitter, instance.rule.id, received, step)
                         if instance.slots or instance.tag not in plan.slots:
                             # It takes its occurrences along: none of them can come again under the same start.

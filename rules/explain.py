@@ -14,7 +14,7 @@ from rules.alarms import fold_alarms
 from rules.engine import Engine
 from rules.errors import BadInputError, Fault
 from rules.evaluate import fold_one
-from rules.explainparts import ROWS, row_json, rule_json, said_json
+from rules.explainparts import ROWS, exception_json, row_json, rule_json, said_json
 from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
 from rules.leaves.difference import PairNumbers
@@ -141,6 +141,7 @@ class Explanation:
             "register": {"version": self.version, "facts": {} if line is None else self.facts()},
             "watched": self.watched,
             "conditions": [] if line is None else [said_json(c) for c in line.watch.conditions],
+            **exception_json(None if line is None else line.watch.exception),
             "limits": self.numbers(),
             "leaves": [{"says": leaf.words.model_dump(), **said_json(seen, leaf.name)} for leaf, seen in self.leaves],
             "state": {

@@ -10,6 +10,7 @@ from rules.instants import format_instant
 from rules.records import QUALITY_NAMES
 
 if TYPE_CHECKING:
+    from rules.exceptions import SiteException
     from rules.leaves.model import Row, Seen
     from rules.leaves.rare import Come
     from rules.rule import Rule
@@ -39,6 +40,13 @@ def rule_json(rule: Rule) -> dict[str, Any]:
         exclude_none=True,
         include={"id", "version", "title", "kind", "stage", "cites"},
     )
+
+
+def exception_json(one: SiteException | None) -> dict[str, Any]:
+    """Return the site exception from the rule that is in force for the series, whole, as a member; nothing where there is none."""
+    if one is None:
+        return {}
+    return {"exception": one.model_dump(mode="json", by_alias=True, exclude_none=True)}
 
 
 def row_json(row: Row) -> dict[str, Any]:

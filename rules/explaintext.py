@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from rules.changes import Verdict
+from rules.faults import printable
 from rules.instants import format_duration, format_instant
 from rules.models import Severity
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.exceptions import SiteException
     from rules.explain import Explanation
     from rules.leaves.model import Seen
     from rules.models import Bilingual
@@ -68,6 +70,8 @@ def lines(e: Explanation, lang: Lang) -> list[str]:
     found.append("    " + ", ".join(f"{name} = {value}" for name, value in e.facts().items()))
     found.append(f"  {say('does the rule watch it', '规则是否适用')}:")
     found += [leaf_line(c, c.name, lang) for c in e.line.watch.conditions]
+    if e.line.watch.exception is not None:
+        found += exception_lines(e.line.watch.exception, lang)
     if not e.watched:
         return [*found, *_cites(e, lang)]
     found.append(f"  {say('numbers in force', '现行数值')}:")
@@ -95,6 +99,23 @@ def lines(e: Explanation, lang: Lang) -> list[str]:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(e.line.refused.items()))
         found.append(f"  {say('readings not used', '未采用的读数')}: {counts}")
     return [*found, *_cites(e, lang)]
+
+
+def exception_lines(one: SiteException, lang: Lang) -> list[str]:
+    """Return what a site exception takes of the rule, for how long, why, and who approved it."""
+    say = speaker(lang)
+    taken = ", ".join(
+        f"{name} = {value}"
+        for name, value in one.allow.model_dump(mode="json", by_alias=True, exclude_none=True).items()
+    )
+    document = f", {one.document}" if one.document else ""
+    return [
+        f"  {say('site exception in force', '有效的现场例外')}: {one.id}",
+        f"    {taken}",
+        f"    {format_instant(one.from_)} – {format_instant(one.to)}",
+        f"    {say('reason', '理由')}: {printable(said(one.reason, lang), 400)}",
+        f"    {say('approved by', '批准')}: {one.approver}, {one.approved_date}{document}",
+    ]
 
 
 def answer(e: Explanation, lang: Lang) -> str:  # noqa: PLR0911 - one return a case

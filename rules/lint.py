@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.errors import Fault
+from rules.exceptions import ended
+from rules.instants import format_instant
 from rules.pack import bundle_of, load_files
 from rules.register import UNITS, Quantity, Span
 from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule
@@ -28,6 +30,11 @@ _CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 def lint(folders: Iterable[Path]) -> list[Fault]:
     """Return every fault of the packs below `folders`, ordered by place."""
+    return linted(folders)[0]
+
+
+def linted(folders: Iterable[Path], now_ms: int = 0) -> tuple[list[Fault], list[Fault]]:
+    """Return every fault of the packs below `folders`, and what is no fault but should not stay: exceptions that have ended by `now_ms`."""
     loaded, faults = load_files(folders)
     bundle, more = bundle_of(loaded)
     faults = [*faults, *more]
@@ -37,8 +44,22 @@ def lint(folders: Iterable[Path]) -> list[Fault]:
             faults.extend(_placed(item, _rule_faults(item, item.rule, bundle, named)))
         if item.table is not None:
             faults.extend(_placed(item, _table_faults(item)))
+        faults.extend(
+            _placed(item, (f for i, one in item.exceptions for f in _texts(f"/exceptions/{i}/reason", one.reason)))
+        )
     faults.extend(_cycles(loaded, bundle))
-    return sorted(set(faults))
+    return sorted(set(faults)), sorted(_ended(loaded, now_ms))
+
+
+def _ended(loaded: Iterable[Loaded], now_ms: int) -> list[Fault]:
+    return [
+        item.document.place(
+            Fault(f"/exceptions/{i}/to", "ended", f"{one.id} ended at {format_instant(one.to)}: take it out")
+        )
+        for item in loaded
+        for i, one in item.exceptions
+        if ended([one], now_ms)
+    ]
 
 
 def _has_id(item: Loaded) -> bool:

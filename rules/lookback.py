@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules import again, carry, horizon, layout
+from rules.exceptions import stands_in
 from rules.failing import attempt
 from rules.kinds import limit
 from rules.kinds.table import KINDS
@@ -53,8 +54,8 @@ def take(state: FacilityState, rules: Iterable[str], room: kernels.Room) -> dict
         return found
     for kind, instances in plan.by_kind.items():
         for instance in instances:
-            if instance.rule.id not in chosen or state.is_muted(instance.rule.id):
-                continue
+            if instance.rule.id not in chosen or state.is_muted(instance.rule.id) or stands_in(instance.limits):
+                continue  # what was decided under a site exception stands as it was decided
             found[kind, *instance.key] = _edge(state, plan, instance, room)
     return found
 
@@ -87,6 +88,7 @@ def decide(
         for kind, found in state.planned.by_kind.items()
         for one in found
         if (kind, *one.key) in edges
+        and not stands_in(one.limits)  # nor does one that comes reach back
         and not np.array_equal(edges[kind, *one.key].params, state.planned.block(one))
     ]  # fmt: skip
     for instance in sorted(instances, key=lambda one: (one.rank, one.tag)):

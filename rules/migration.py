@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     from rules.pack import Bundle
     from rules.rule import Migration, Rule
 
-WORDS = frozenset({"version", "title", "rationale", "cites", "time_to_respond", "override", "migration", "tests"})
+WORDS = frozenset(
+    {"version", "title", "rationale", "cites", "time_to_respond", "override", "migration", "tests", "exceptions"}
+)
 """Members that decide nothing: where only these differ a rule is not changed."""
 AGAIN = (LimitRule, JumpRule)
 """Kinds that may be decided again: what they judge is in the rows of the horizon."""

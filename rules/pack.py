@@ -9,7 +9,7 @@ import base64
 import functools
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,16 +17,18 @@ from pydantic import TypeAdapter
 
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.errors import BadInputError, Fault
+from rules.exceptionfaults import exception_faults
+from rules.exceptions import NONE_IN_FORCE, InForce, SiteException, by_facility, in_force, next_border
 from rules.faults import unreadable
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
-from rules.salvage import read_rule, read_table
+from rules.salvage import read_exceptions, read_rule, read_table, touches
 from rules.soundness import bundle_faults
 from rules.tables import Table
 from rules.yamlfile import Document, read_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
 SHIPPED = Path(__file__).parent / "packs"
 MAX_BUNDLE_BYTES = 8 * 1024 * 1024
@@ -35,30 +37,46 @@ _RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """All rules and tables in force: rules ordered by id; `sha256` is over canonical JSON without the tests."""
+    """All rules, tables and site exceptions in force, by id; `sha256` is over canonical JSON without the tests."""
 
     rules: tuple[Rule, ...]
     tables: dict[str, Table]
     sha256: str
+    exceptions: tuple[SiteException, ...] = ()
+    _of_facility: dict[str, tuple[SiteException, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, rules: Iterable[Rule], tables: Iterable[Table]) -> Bundle:
-        """Return a bundle of rules and tables whose ids are unique."""
+    def of(cls, rules: Iterable[Rule], tables: Iterable[Table], exceptions: Iterable[SiteException] = ()) -> Bundle:
+        """Return a bundle of rules, tables and exceptions whose ids are unique."""
         ordered = tuple(sorted(rules, key=lambda rule: rule.id))
         named = {table.id: table for table in sorted(tables, key=lambda table: table.id)}
-        return cls(ordered, named, sha256_hex(_content(ordered, named)))
+        excepted = tuple(sorted(exceptions, key=lambda one: one.id))
+        return cls(ordered, named, sha256_hex(_content(ordered, named, excepted)), excepted, by_facility(excepted))
 
     def only(self, ids: set[str]) -> Bundle:
-        """Return the bundle of these rules (and all tables)."""
-        return Bundle.of([rule for rule in self.rules if rule.id in ids], self.tables.values())
+        """Return the bundle of these rules with the exceptions from them (and all tables)."""
+        return Bundle.of(
+            [rule for rule in self.rules if rule.id in ids],
+            self.tables.values(),
+            [one for one in self.exceptions if one.rule in ids],
+        )
+
+    def excepted(self, facility: str, tag: str, at_ms: int) -> InForce:
+        """Return from which rules a series of a facility is excepted at an instant, and by what."""
+        own = self._of_facility.get(facility)
+        return NONE_IN_FORCE if own is None else in_force(own, tag, at_ms)
+
+    def next_border(self, facility: str, tags: Container[str], at_ms: int) -> int:
+        """Return the next instant at which an exception for a tag of a facility begins or ends (NEVER_MS: none)."""
+        return next_border(self._of_facility.get(facility, ()), tags, at_ms)
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return a rule by id."""
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
     def content(self) -> bytes:
-        """Return the canonical JSON that the hash is over: rules without their tests, and tables."""
-        return canonical_bytes(_content(self.rules, self.tables))
+        """Return the canonical JSON that the hash is over: rules without their tests, tables, and exceptions if there are some."""
+        return canonical_bytes(_content(self.rules, self.tables, self.exceptions))
 
     def to_record(self) -> PacksRecord:
         """Return the bundle as a record; the hash is over the uncompressed canonical JSON."""
@@ -78,8 +96,9 @@ class Bundle:
             content: Any = None if expander.unconsumed_tail else json.loads(raw)
             rules = [_RULE.validate_python(rule) for rule in content["rules"]]
             tables = [Table.model_validate(table) for table in content["tables"]]
-            unsound = bundle_faults(rules, tables)
-            bundle = cls.of(rules, tables)
+            exceptions = [SiteException.model_validate(one) for one in content.get("exceptions", [])]
+            unsound = bundle_faults(rules, tables, exceptions)
+            bundle = cls.of(rules, tables, exceptions)
         except (ValueError, zlib.error, KeyError, TypeError, RecursionError) as error:
             raise BadInputError("rule bundle", [Fault("/bundle", "bundle", str(error)[:500])]) from error
         if unsound:
@@ -89,16 +108,21 @@ class Bundle:
         return bundle
 
 
-def _content(rules: tuple[Rule, ...], tables: dict[str, Table]) -> dict[str, Any]:
-    return {
+def _content(
+    rules: tuple[Rule, ...], tables: dict[str, Table], exceptions: tuple[SiteException, ...]
+) -> dict[str, Any]:
+    content: dict[str, Any] = {
         "rules": [rule.model_dump(mode="json", by_alias=True, exclude={"tests"}, exclude_none=True) for rule in rules],
         "tables": [table.model_dump(mode="json", by_alias=True, exclude_none=True) for table in tables.values()],
     }
+    if exceptions:  # a bundle without keeps the hash that it had before there were any
+        content["exceptions"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in exceptions]
+    return content
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One rule or table file as read: the model and the document that knows its lines.
+    """One file of a rule, a table or exceptions as read: the model and the document that knows its lines.
 
     Of a file with faults the model is what could be read beside them, or None; `taken` are the places that were left out.
     """
@@ -108,6 +132,8 @@ class Loaded:
     rule: Rule | None
     table: Table | None
     taken: frozenset[str] = frozenset()
+    exceptions: tuple[tuple[int, SiteException], ...] = ()
+    """Each with its place in the file."""
 
 
 def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
@@ -141,12 +167,19 @@ def _model(path: Path, document: Document) -> tuple[Loaded, list[Fault]]:
     if isinstance(value, dict) and value.get("schema") == "table/1":
         table, faults, taken = read_table(value)
         return Loaded(path, document, None, table, taken), faults
+    if isinstance(value, dict) and value.get("schema") == "exceptions/1":
+        exceptions, faults = read_exceptions(value)
+        return Loaded(path, document, None, None, exceptions=exceptions), faults
     rule, faults, taken = read_rule(value)
     return Loaded(path, document, rule, None, taken), faults
 
 
 def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
-    """Make a bundle of loaded files: a later file of an id replaces an earlier one only with an `override` reason."""
+    """Make a bundle of loaded files: a later file of an id replaces an earlier one only with an `override` reason.
+
+    Exceptions are never replaced: all files together make them, and what their rules do not allow is a fault here already.
+    """
+    loaded = list(loaded)
     rules: dict[str, Rule] = {}
     tables: dict[str, Table] = {}
     faults: list[Fault] = []
@@ -165,7 +198,24 @@ def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
                     )
                 )
             rules[item.rule.id] = item.rule
-    return Bundle.of(rules.values(), tables.values()), faults
+    exceptions = [(item, i, one) for item in loaded for i, one in item.exceptions]
+    unsure = _half_read(loaded)
+    for at, fault in exception_faults([one for _, _, one in exceptions], rules):
+        item, i, one = exceptions[at]
+        if one.rule not in unsure or not fault.pointer.startswith(("/rule", "/allow", "/to")):
+            faults.append(item.document.place(Fault(f"/exceptions/{i}{fault.pointer}", fault.code, fault.detail)))
+    return Bundle.of(rules.values(), tables.values(), [one for _, _, one in exceptions]), faults
+
+
+def _half_read(loaded: Iterable[Loaded]) -> set[str]:
+    """Return the rules of which nobody knows what exceptions they allow, for that part of their file could not be read."""
+    return {
+        str(item.document.value["id"])
+        for item in loaded
+        if isinstance(item.document.value, dict)
+        and "id" in item.document.value
+        and (item.rule is None or touches("/exceptions", item.taken))
+    }
 
 
 def load_bundle(folders: Iterable[Path | str]) -> Bundle:

@@ -1,10 +1,11 @@
-"""What a rule bundle changes beside another one: rule by rule, table by table, each changed member with both values."""
+"""What a rule bundle changes beside another one: rules, tables and exceptions one by one, each changed member with both values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from rules.exceptions import SiteException
 from rules.jsondiff import walk
 from rules.migration import migrations, table_of
 
@@ -17,29 +18,29 @@ if TYPE_CHECKING:
     from rules.rule import Migration, Rule
     from rules.tables import Table
 
-    Part: TypeAlias = Rule | Table
+    Part: TypeAlias = Rule | Table | SiteException
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One rule or table that the bundles do not have alike."""
+    """One rule, table or exception that the bundles do not have alike."""
 
-    of: Literal["rule", "table"]
+    of: Literal["rule", "table", "exception"]
     id: str
     change: Literal["added", "removed", "changed"]
     title: Bilingual
-    """Of the newer bundle, where it is in there."""
+    """Of the newer bundle, where it is in there; of an exception its reason."""
     old: str | None
-    """Version of the rule or edition of the table before, None where there was none."""
+    """Version of the rule, edition of the table or approval of the exception before, None where there was none."""
     new: str | None
     changes: tuple[Step, ...] = ()
-    """Of what is changed: JSON pointers into the rule or table, with the value before and after."""
+    """Of what is changed: JSON pointers into it, with the value before and after; an exception that comes or goes is told whole."""
     migrations: tuple[tuple[str, Migration], ...] = ()
     """Rules that decide otherwise by it (the rule itself, or those that take limits from the table), with what becomes of their alarms."""
 
     @property
     def silent(self) -> bool:
-        """Say whether the content changed under the same version: an alarm's version would name two rules."""
+        """Say whether the content changed under the same version, or an exception under the same approval: its name would mean two."""
         return self.change == "changed" and self.old == self.new
 
     def to_json(self) -> dict[str, Any]:
@@ -53,14 +54,15 @@ class Difference:
 
 
 def differences(old: Bundle, new: Bundle) -> list[Difference]:
-    """Return what differs, rules before tables, each by id. Tests are no part of a bundle and are not compared."""
+    """Return what differs: rules, tables, exceptions, each by id. Tests are no part of a bundle and are not compared."""
     rules = _compare("rule", {rule.id: rule for rule in old.rules}, {rule.id: rule for rule in new.rules})
     moved = migrations(old, new)
     of_table: dict[str, list[str]] = {}
     for rule in new.rules:
         if rule.id in moved and (table := table_of(rule)) is not None:
             of_table.setdefault(table, []).append(rule.id)
-    found = rules + _compare("table", old.tables, new.tables)
+    excepted = [{one.id: one for one in bundle.exceptions} for bundle in (old, new)]
+    found = rules + _compare("table", old.tables, new.tables) + _compare("exception", *excepted)
     return [
         replace(one, migrations=tuple((rule, moved[rule]) for rule in _moved_by(one, of_table) if rule in moved))
         for one in found
@@ -68,26 +70,38 @@ def differences(old: Bundle, new: Bundle) -> list[Difference]:
 
 
 def _moved_by(one: Difference, of_table: Mapping[str, list[str]]) -> list[str]:
-    return [one.id] if one.of == "rule" else of_table.get(one.id, [])
+    if one.of == "rule":
+        return [one.id]
+    return of_table.get(one.id, []) if one.of == "table" else []
 
 
-def _compare(of: Literal["rule", "table"], old: Mapping[str, Part], new: Mapping[str, Part]) -> list[Difference]:
+def _compare(
+    of: Literal["rule", "table", "exception"], old: Mapping[str, Part], new: Mapping[str, Part]
+) -> list[Difference]:
     found = []
     for name in sorted({*old, *new}):
         before, after = old.get(name), new.get(name)
         part = after or before
         assert part is not None  # noqa: S101 - the name comes from one of both
+        title = part.reason if isinstance(part, SiteException) else part.title
         versions = (_version(before), _version(after))
         if before is None or after is None:
             change: Literal["added", "removed"] = "added" if before is None else "removed"
-            found.append(Difference(of, name, change, part.title, *versions))
+            whole = tuple(walk(_members(before), _members(after))) if of == "exception" else ()
+            found.append(Difference(of, name, change, title, *versions, whole))
         elif steps := tuple(walk(_content(before), _content(after))):
-            found.append(Difference(of, name, "changed", part.title, *versions, steps))
+            found.append(Difference(of, name, "changed", title, *versions, steps))
     return found
 
 
 def _version(part: Part | None) -> str | None:
+    if isinstance(part, SiteException):
+        return f"{part.approver} {part.approved_date}"
     return None if part is None else str(getattr(part, "version", None) or getattr(part, "edition", ""))
+
+
+def _members(part: Part | None) -> dict[str, Any]:
+    return {} if part is None else _content(part)
 
 
 def _content(part: Part) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class Plan:
     at: int = 0
     """The instant whose registered facts it was made of."""
     until: int = layout.NEVER
-    """When the next registered fact comes into force: the plan is made anew then."""
+    """When the next registered fact comes into force, or a site exception begins or ends: the plan is made anew then."""
     slots: dict[str, int] = field(default_factory=dict)
     sensors: list[Sensor] = field(default_factory=list)
     by_kind: dict[int, list[Instance]] = field(default_factory=lambda: {kind: [] for kind in KINDS})
@@ -260,7 +260,9 @@ def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
 
 def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     """Return the plan of `facility` with the registered facts in force at `received_ms`."""
-    plan = Plan(facility, received_ms, next_change(facility, received_ms), sensors=in_force(facility, received_ms))
+    border = bundle.next_border(facility.id, {sensor.tag for sensor in facility.sensors}, received_ms)
+    until = min(next_change(facility, received_ms), border)
+    plan = Plan(facility, received_ms, until, sensors=in_force(facility, received_ms))
     plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))

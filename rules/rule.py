@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import Field, model_validator
 
+from rules.allowances import Allowances
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
@@ -254,6 +255,8 @@ class RuleBase(Strict):
     overlap: Identifier | None = None
     """Rules of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
     override: Override | None = None
+    exceptions: Allowances | None = None
+    """In which shapes exceptions of single sites are allowed (rules/exceptions.py); in none if nothing is said."""
     migration: Migration | None = None
     """What becomes of what stands where packs bring this file for another version of the rule: `carry` if nothing is said.
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import TypeAdapter, ValidationError
 
 from rules.errors import Fault
+from rules.exceptions import ExceptionsFile, SiteException
 from rules.models import faults_of
 from rules.rule import GapRule, Rule
 from rules.tables import Table
@@ -65,6 +66,23 @@ def read_rule(value: Any) -> tuple[Rule | None, list[Fault], frozenset[str]]:  #
 def read_table(value: Any) -> tuple[Table | None, list[Fault], frozenset[str]]:  # noqa: ANN401 - a file's value
     """Return the table, what its model refuses, and the pointers at which something was taken out or put in."""
     return _read(Table.model_validate, value, _IN_TABLE)
+
+
+def read_exceptions(value: dict[str, Any]) -> tuple[tuple[tuple[int, SiteException], ...], list[Fault]]:
+    """Return the exceptions of a file that can be read, each with its place in it, and what the model refuses of all."""
+    entries = value.get("exceptions")
+    try:
+        ExceptionsFile.model_validate(value)
+        refused = []
+    except ValidationError as error:
+        refused = faults_of(error)
+    found = []
+    for i, entry in enumerate(entries if isinstance(entries, list) else []):
+        try:
+            found.append((i, SiteException.model_validate(entry)))
+        except ValidationError:
+            continue  # told above, with the rest of the file
+    return tuple(found), refused
 
 
 def touches(pointer: str, places: Iterable[str]) -> bool:

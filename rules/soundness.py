@@ -12,6 +12,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
+from rules.exceptionfaults import allowance_faults, exception_faults
 from rules.migration import AGAIN
 from rules.predicate import faults as predicate_faults
 from rules.raresound import rare_faults
@@ -29,16 +30,19 @@ from rules.rule import (
 from rules.scale import scale_faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from rules.exceptions import SiteException
     from rules.rule import Rule
     from rules.tables import Table
 
 _SHARE = re.compile(r"\d{1,2}(\.\d+)?%")
 
 
-def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]:
-    """Return what is wrong with rules and tables that come together; pointers are into the bundle."""
+def bundle_faults(
+    rules: Iterable[Rule], tables: Iterable[Table], exceptions: Sequence[SiteException] = ()
+) -> list[Fault]:
+    """Return what is wrong with rules, tables and exceptions that come together; pointers are into the bundle."""
     rules, tables = list(rules), list(tables)
     named = {table.id: table for table in tables}
     faults = []
@@ -49,13 +53,15 @@ def bundle_faults(rules: Iterable[Rule], tables: Iterable[Table]) -> list[Fault]
         faults += [_below(f"/rules/{i}", fault) for fault in rule_faults(rule, named) + single_faults(rule, rules)]
     for i, table in enumerate(tables):
         faults += [_below(f"/tables/{i}", fault) for fault in table_faults(table)]
+    of_rules = {rule.id: rule for rule in rules}
+    faults += [_below(f"/exceptions/{i}", fault) for i, fault in exception_faults(exceptions, of_rules)]
     return faults
 
 
 def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     """Return what keeps a rule from being compiled; pointers are into the rule."""
     faults = [Fault(f"/applies_to/{name}", "predicate", detail) for name, detail in predicate_faults(rule.applies_to)]
-    faults += _migration_faults(rule)
+    faults += _migration_faults(rule) + allowance_faults(rule)
     if not isinstance(rule, DifferenceRule) or rule.pairs != "cascades":
         faults += [
             Fault(f"/applies_to/{name}", "predicate", "only a difference rule of pairs: cascades has another room")

@@ -17,6 +17,7 @@ import numpy as np
 from rules import layout, ring
 from rules.changes import LimitUsed
 from rules.errors import Fault
+from rules.exceptions import NONE_IN_FORCE, ORIGIN, InForce, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
 from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, TOO_PRECISE
@@ -47,6 +48,7 @@ from rules.rule import (
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
+    from rules.exceptions import SiteException
     from rules.facts import FactValue
     from rules.layout import Words
     from rules.pack import Bundle
@@ -110,6 +112,8 @@ class _Sort:
     facts: dict[str, FactValue]
     sensor: Sensor
     """Without what is its own."""
+    exceptions: InForce
+    """Exceptions in force for it."""
 
 
 _known: dict[tuple[object, ...], Watched] = {}
@@ -126,12 +130,21 @@ class Registered:
         self._scopes = tuple(facility.scopes)
         self._common = (bundle.sha256, self._scopes, facility.delivery)
         self._around: dict[int, tuple[object, ...]] = {}
-        self._asked: dict[tuple[int, int], Watched] = {}
+        self._asked: dict[tuple[object, ...], Watched] = {}
 
-    def watched(self, sensor: Sensor, at_ms: int) -> Watched:
-        """Return what watches one of the facility's sensors with the facts in force at an instant."""
+    def watched(self, sensor: Sensor, at_ms: int, exceptions: InForce | None = None) -> Watched:
+        """Return what watches one of the facility's sensors with the facts in force at an instant.
+
+        Args:
+            sensor: of the facility.
+            at_ms: the instant.
+            exceptions: those that count; the ones of the bundle that are in force then if none are given.
+        """
         area = self._facts.area(sensor, at_ms)
-        asked = (id(sensor), id(area))
+        if exceptions is None:
+            exceptions = self._bundle.excepted(self.facility.id, sensor.tag, at_ms)
+        excepted = tuple(sorted(one.id for one in exceptions.values()))
+        asked = (id(sensor), id(area), excepted)
         if asked in self._asked:
             return self._asked[asked]
         around = self._around.get(id(area))
@@ -139,14 +152,15 @@ class Registered:
             facts = self._facts.around(area)
             around = tuple(tuple(value) if isinstance(value, list) else value for value in facts.values())
             self._around[id(area)] = around
-        key = (*self._common, around, _alike(sensor.__dict__))
+        key = (*self._common, around, _alike(sensor.__dict__), excepted)
         found = _known.get(key)
         if found is None:
             if len(_known) >= SORTS:
                 _known.clear()
             alike = sensor.model_copy(update=_OWN)
             facts = self._facts.of(sensor, at_ms)
-            found = _known[key] = _watched(_Sort(self._bundle, self._scopes, self.facility.delivery, facts, alike))
+            sort = _Sort(self._bundle, self._scopes, self.facility.delivery, facts, alike, exceptions)
+            found = _known[key] = _watched(sort)
         self._asked[asked] = found
         return found
 
@@ -159,10 +173,11 @@ def _watched(sort: _Sort) -> Watched:
     found: list[Use] = []
     without: list[str] = []
     for rank, rule in enumerate(bundle.rules):
-        if rule.stage not in {"live", "shadow"} or not matches(rule, sort, facts):
+        if rule.stage not in {"live", "shadow"} or not matches(rule, sort, facts) or is_muted(sort.exceptions, rule.id):
             continue
         if isinstance(rule, LimitRule | CumulativeRule):
-            narrowed = _narrowed(rule, sensor, facts, bundle)
+            one = sort.exceptions.get(rule.id)
+            narrowed = _narrowed(rule, sensor, facts, bundle, one)
             if narrowed is None:
                 continue
             low, high, _ = narrowed
@@ -181,8 +196,8 @@ def _watched(sort: _Sort) -> Watched:
                     )
                 )
                 continue
-            own = as_on(rule, facts, bundle)
-            found.append(Use(LIMIT, rule, rank, limit_param(own, low, high, interval, sort.delivery), *narrowed))
+            numbers = limit_param(delayed(as_on(rule, facts, bundle), one), low, high, interval, sort.delivery)
+            found.append(Use(LIMIT, rule, rank, numbers, low, high, narrowed[2] + delay_used(rule, one)))
             if rule.excludes:
                 low_range, high_range = max(low, low_range), min(high, high_range)
         else:
@@ -261,31 +276,37 @@ def step_of(sensor: Sensor) -> LimitUsed:
 
 
 def single_of(
-    rule: CumulativeRule, facility: Facility | Scoped, facts: dict[str, FactValue], bundle: Bundle
-) -> LimitRule | None:
+    rule: CumulativeRule, facility: Facility | Scoped, facts: dict[str, FactValue], bundle: Bundle,
+    exceptions: InForce = NONE_IN_FORCE,
+) -> LimitRule | None:  # fmt: skip
     """Return the rule whose occurrences a cumulative rule leaves out, if it watches the sensor that `facts` describe."""
     other = None if rule.idle_while is None else bundle.rule(rule.idle_while)
     watching = isinstance(other, LimitRule) and other.stage in {"live", "shadow"} and matches(other, facility, facts)
+    if other is not None and is_muted(exceptions, other.id):
+        return None
     return other if watching and isinstance(other, LimitRule) else None
 
 
 def _single(rule: CumulativeRule, sort: _Sort) -> tuple[LimitRule, Words] | None:
-    other = single_of(rule, sort, sort.facts, sort.bundle)
-    bounds = None if other is None else bounds_of(other, sort.sensor, sort.facts, sort.bundle)
+    other = single_of(rule, sort, sort.facts, sort.bundle, sort.exceptions)
+    one = None if other is None else sort.exceptions.get(other.id)
+    bounds = None if other is None else bounds_of(other, sort.sensor, sort.facts, sort.bundle, one)
     if other is None or bounds is None:
         return None
     interval = sort.sensor.interval or UNREGISTERED_INTERVAL_MS
-    return other, limit_param(as_on(other, sort.facts, sort.bundle), bounds[0], bounds[1], interval, sort.delivery)
+    own = delayed(as_on(other, sort.facts, sort.bundle), one)
+    return other, limit_param(own, bounds[0], bounds[1], interval, sort.delivery)
 
 
 def bounds_of(
-    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
-) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
-    """Resolve a limit rule's bounds for a sensor; None where they are unknown.
+    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle,
+    one: SiteException | None = None,
+) -> tuple[float, float, tuple[LimitUsed, ...]] | None:  # fmt: skip
+    """Resolve a limit rule's bounds for a sensor, with the exception in force for it; None where they are unknown.
 
     No limit is registered (U3), or the registered ones leave the rule no room: bounds are never turned inside out.
     """
-    found = _narrowed(rule, sensor, facts, bundle)
+    found = _narrowed(rule, sensor, facts, bundle, one)
     return None if found is None or found[0] >= found[1] else found
 
 
@@ -294,12 +315,16 @@ def contradictions(registered: Registered) -> list[Fault]:
     return [
         Fault(f"/sensors/{i}/limits", "no_room", text)
         for i, sensor in enumerate(registered.facility.sensors)
-        for text in registered.watched(sensor, sensor.from_ or 0).no_room
+        for text in registered.watched(sensor, sensor.from_ or 0, NONE_IN_FORCE).no_room
     ]
 
 
 def _narrowed(
-    rule: LimitRule | CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+    rule: LimitRule | CumulativeRule,
+    sensor: Sensor,
+    facts: dict[str, FactValue],
+    bundle: Bundle,
+    one: SiteException | None,
 ) -> tuple[float, float, tuple[LimitUsed, ...]] | None:
     origin, edition = "rule", None
     span: Span | None
@@ -320,12 +345,16 @@ def _narrowed(
         return None
     low = taken.get("low", -math.inf if span.low is None else span.low)
     high = taken.get("high", math.inf if span.high is None else span.high)
-    where = {"low": (origin, edition), "high": (origin, edition)} | dict.fromkeys(taken, ("register", None))
+    where: dict[str, tuple[str, str | None]] = {"low": (origin, edition), "high": (origin, edition)}
+    where |= dict.fromkeys(taken, ("register", None))
     if rule.limits.narrower and sensor.limits:
         if sensor.limits.low is not None and sensor.limits.low > low:
             low, where["low"] = sensor.limits.low, ("register", None)
         if sensor.limits.high is not None and sensor.limits.high < high:
             high, where["high"] = sensor.limits.high, ("register", None)
+    low, high, moved = widened(low, high, one)
+    if one is not None:
+        where |= dict.fromkeys(moved, (ORIGIN, one.label))
     used = tuple(
         LimitUsed(name=name, value=value, unit=sensor.unit, origin=where[name][0], edition=where[name][1])
         for name, value in (("low", low), ("high", high))

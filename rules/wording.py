@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
-from rules.instants import format_duration
+from rules.instants import format_duration, format_instant
 from rules.models import Bilingual
 from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.scale import BY_TEMPERATURE
@@ -16,6 +16,7 @@ from rules.wording_sums import leaf as sum_leaf
 from rules.wording_sums import raised as sum_raised
 
 if TYPE_CHECKING:
+    from rules.exceptions import SiteException
     from rules.plan import Instance
 
 UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L"}
@@ -113,6 +114,15 @@ def unwatched(place: str) -> Bilingual:
     en, zh = (place, place) if place else WHOLE_FEED
     return Bilingual(
         en=f"{en}: no longer watched, by a change of register or rules", zh=f"{zh}：登记或规则变更，不再监测"
+    )
+
+
+def excepted(place: str, one: SiteException) -> Bilingual:
+    """Return the sentence for an alarm that ends because a site exception keeps its rule from watching; names come from its file as text."""
+    until = format_instant(one.to)
+    return Bilingual(
+        en=f"{place}: not watched until {until}, by site exception {one.id}, approved by {one.approver} {one.approved_date}",
+        zh=f"{place}：按现场例外 {one.id}（{one.approver} {one.approved_date} 批准），在 {until} 之前不监测",
     )
 
 

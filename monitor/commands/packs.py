@@ -12,7 +12,7 @@ import typer
 
 from monitor.packs import journal
 from monitor.packs.candidate import read_candidate
-from monitor.packs.comparing import compared, counted, ranges, told
+from monitor.packs.comparing import compared, counted, past, ranges, told
 from monitor.settings import kafka_settings, open_store
 from rules.errors import OffsiteError
 from rules.faults import printable
@@ -130,6 +130,7 @@ def _print_json(value: object) -> None:
 
 def _print_lines(found: list[Comparison], candidate: Candidate, out: Any) -> None:  # noqa: ANN401 - a text stream
     out.writelines(f"{line}\n" for line in told(found, candidate.bundle))
+    out.writelines(f"{line}\n" for line in past(candidate.bundle, _now_ms()))
     out.write(f"{candidate.tests} tests passed\n")
 
 

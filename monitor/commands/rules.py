@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 from xml.etree import ElementTree as ET
@@ -14,7 +15,7 @@ from monitor.commands import rules_explain, rules_list
 from rules.coverage import coverage as coverage_of
 from rules.coverage import share
 from rules.errors import BadInputError
-from rules.lint import lint as lint_packs
+from rules.lint import linted
 from rules.pack import SHIPPED, load_bundle
 from rules.ruletest import Outcome, run_tests
 
@@ -31,8 +32,9 @@ app.command("catalogue")(rules_list.catalogue)
 
 @app.command()
 def lint(folders: Folders = None) -> None:
-    """Print every fault with file, line and column; exit 3 if there is any."""
-    faults = lint_packs(folders or [SHIPPED])
+    """Print every fault with file, line and column, exit 3 if there is any; and what has ended and should not stay."""
+    faults, notices = linted(_named(folders), time.time_ns() // 1_000_000)
+    sys.stderr.writelines(f"note: {notice}\n" for notice in notices)
     if faults:
         raise BadInputError("rule packs", faults)
     sys.stderr.write("no faults\n")
@@ -88,6 +90,11 @@ def coverage(
         # Cut, not rounded: what is not whole must not read as if it were.
         sys.stdout.write(f"{int(total * 10) / 10:g} % of {sum(entry.wanted for entry in found)} verdicts were seen\n")
     raise typer.Exit(1 if fail_under is not None and total < fail_under else 0)
+
+
+def _named(folders: list[Path] | None) -> list[Path]:
+    """Return the folders asked for; `default` names the shipped packs, as everywhere."""
+    return [SHIPPED if str(folder) == "default" else folder for folder in folders or [SHIPPED]]
 
 
 def junit_xml(outcomes: list[Outcome]) -> bytes:

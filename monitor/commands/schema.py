@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
 from rules.changes import Change
+from rules.exceptions import ExceptionsFile
 from rules.posts import ReadingsPost
 from rules.records import MODELS, Events, Mark, Report
 from rules.register import RegisterFile
@@ -29,6 +30,7 @@ SCHEMAS: dict[str, Any] = {
     "register-file": RegisterFile,
     "rule": Rule,
     "table": Table,
+    "exceptions": ExceptionsFile,
     "change": Change,
     "receipt": Receipt,
     "checked": Checked,

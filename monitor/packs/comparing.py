@@ -6,7 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rules.exceptions import ended
 from rules.faults import printable
+from rules.instants import format_instant
 from rules.pack import default_bundle
 from rules.packdiff import differences
 
@@ -87,13 +89,23 @@ def _change(change: Difference) -> Iterator[str]:
     if change.change == "removed" and change.of == "rule":
         yield "    alarms that stand: cleared, no longer watched"
     if change.silent:
-        yield f"    note: it changes and stays {printable(str(change.old), LINE)}; raise it, alarms name it"
+        said = (
+            "under one approval; who approved the change?" if change.of == "exception" else "raise it, alarms name it"
+        )
+        yield f"    note: it changes and stays {printable(str(change.old), LINE)}; {said}"
 
 
 def counted(bundle: Bundle) -> str:
-    """Return how many rules and tables there are, in words."""
-    rules, tables = len(bundle.rules), len(bundle.tables)
-    return f"{rules} rule{'s' if rules != 1 else ''}, {tables} table{'s' if tables != 1 else ''}"
+    """Return how many rules, tables and exceptions there are, in words."""
+    counts = [("rule", len(bundle.rules)), ("table", len(bundle.tables))]
+    counts += [("exception", len(bundle.exceptions))] if bundle.exceptions else []
+    return ", ".join(f"{n} {what}{'s' if n != 1 else ''}" for what, n in counts)
+
+
+def past(bundle: Bundle, now_ms: int) -> Iterator[str]:
+    """Yield a line for each exception that has ended: it decides nothing, and should not stay unnoticed."""
+    for one in ended(bundle.exceptions, now_ms):
+        yield f"note: exception {one.id} ended at {format_instant(one.to)}: take it out"
 
 
 def ranges(numbers: Iterable[int]) -> str:

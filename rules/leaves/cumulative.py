@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rules.changes import LimitUsed
+    from rules.exceptions import SiteException
     from rules.facts import FactValue
     from rules.leaves.limit import LimitNumbers
     from rules.leaves.model import Row, See
@@ -86,10 +87,10 @@ class CumulativeNumbers:
 
 def numbers_of(
     rule: CumulativeRule, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle, delivery: int,
-    span: tuple[float, float, bool], single: LimitNumbers | None,
+    span: tuple[float, float, bool], single: LimitNumbers | None, one: SiteException | None = None,
 ) -> CumulativeNumbers | None:  # fmt: skip
     """Return the numbers for a sensor, None where its limits are unknown."""
-    found = bounds_of(rule, sensor, facts, bundle)
+    found = bounds_of(rule, sensor, facts, bundle, one)
     if found is None:
         return None
     interval = sensor.interval or UNREGISTERED_INTERVAL_MS

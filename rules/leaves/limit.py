@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
+from rules.exceptions import delay_used, delayed
 from rules.instants import NEVER_MS, format_duration
 from rules.leaves.model import ALL, TWO, Leaf, Moment, Seen, Standing, both, verdict
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
@@ -23,6 +24,7 @@ from rules.wording import sign
 
 if TYPE_CHECKING:
     from rules.changes import LimitUsed
+    from rules.exceptions import SiteException
     from rules.facts import FactValue
     from rules.leaves.model import Row, See
     from rules.pack import Bundle
@@ -156,13 +158,15 @@ def numbers_of(
     bundle: Bundle,
     delivery: int,
     span: tuple[float, float, bool],
+    one: SiteException | None = None,
 ) -> LimitNumbers | None:
     """Return the numbers for a sensor, None where its limits are unknown (none registered, or no room left)."""
-    found = bounds_of(rule, sensor, facts, bundle)
+    found = bounds_of(rule, sensor, facts, bundle, one)
     if found is None:
         return None
     low, high, used = found
-    rule = as_on(rule, facts, bundle)
+    used += delay_used(rule, one)
+    rule = delayed(as_on(rule, facts, bundle), one)
     interval = sensor.interval or UNREGISTERED_INTERVAL_MS
     width = deadband_width(rule.clear.deadband, low, high)
     return LimitNumbers(rule, low, high, used, width, interval, delivery, sign(sensor.unit), span)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.engine import DOOR_CLOSED_MS
+from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.gap import Door, GapNumbers, GapRun
@@ -102,17 +103,21 @@ class Tracer:
             self.seeded = True
 
     def move(self, to: int) -> None:
-        """Move the clock: facts come into force, silences fall due."""
-        while to > self.clock and self.facility is not None:
-            change = next_change(self.facility, self.clock)
+        """Move the clock: facts and exceptions come into force, silences fall due."""
+        if to <= self.clock:
+            return
+        while self.facility is not None:
+            tags = {sensor.tag for sensor in self.facility.sensors}
+            border = self.bundle.next_border(self.facility.id, tags, self.clock)
+            change = min(next_change(self.facility, self.clock), border)
             if change > to:
                 break
             self._silences(change - 1)
             self.clock = change
             self._adopt(change, change - 1)
-        if to > self.clock:
-            self._silences(to)
-            self.clock = to
+        # Also what is due at an instant at which facts came into force: only a record's own instant is none.
+        self._silences(to)
+        self.clock = to
 
     def finish(self, tag: str, see: See) -> Standing:
         """Tell the leaves of a series so far, the last of them as they stand now, and return where the condition stands."""
@@ -329,7 +334,10 @@ class Tracer:
 
 
 def _differ(one: RowNumbers | None, other: RowNumbers | None) -> bool:
-    return one is not None and other is not None and one.key != other.key
+    """Say whether the horizon is decided again: the numbers are others, and none of them is an exception's."""
+    if one is None or other is None or any(stands_in(getattr(each, "used", ())) for each in (one, other)):
+        return False
+    return one.key != other.key
 
 
 def _decided_again(last: Segment, following: Segment) -> None:

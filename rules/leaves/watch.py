@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
+from rules.exceptions import NONE_IN_FORCE, is_muted
 from rules.facts import facts_of, in_force
 from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare, too_precise
 from rules.leaves.cumulative import CumulativeNumbers
@@ -33,6 +34,7 @@ from rules.rule import (
 from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
+    from rules.exceptions import InForce, SiteException
     from rules.facts import FactValue
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
@@ -83,15 +85,21 @@ class Watch:
     numbers: Numbers | None = None
     about: dict[str, str] = field(default_factory=dict)
     """The subject of a pair's alarms; empty where it is the sensor's tag."""
+    exception: SiteException | None = None
+    """The one from the rule that is in force for the sensor."""
 
 
 def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundle) -> Watch:
     """Say whether and how a rule watches a sensor with the facts in force at `at` (ms)."""
     facts = facts_of(facility, sensor, at)
     conditions = conditions_of(rule, facility, facts)
+    exceptions = bundle.excepted(facility.id, sensor.tag, at)
+    one = exceptions.get(rule.id)
+    if one is not None and is_muted(exceptions, rule.id):
+        conditions.append(Seen("exception", Verdict.FALSE, one.label, "mutes", rule.id))
     numbers: Numbers | None = None
     if all(c.verdict is Verdict.TRUE for c in conditions):
-        numbers = numbers_of(rule, facility, sensor, facts, bundle)
+        numbers = numbers_of(rule, facility, sensor, facts, bundle, exceptions)
         if isinstance(rule, GapRule):
             conditions.append(
                 Seen("interval", _given(numbers), sensor.interval and float(sensor.interval), "registered", None, "ms")
@@ -100,7 +108,7 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
             conditions.append(Seen("resolution", _given(numbers), sensor.resolution, "registered", None, sensor.unit))
         elif isinstance(rule, LimitRule | CumulativeRule):
             conditions.append(Seen("limits", _given(numbers), _limits_text(rule, sensor), "give", "low < high"))
-    return Watch(rule, sensor, facts, conditions, numbers)
+    return Watch(rule, sensor, facts, conditions, numbers, exception=one)
 
 
 def conditions_of(rule: Rule, facility: Facility, facts: dict[str, FactValue]) -> list[Seen]:
@@ -133,21 +141,27 @@ def watch_pairs(rule: DifferenceRule, facility: Facility, at: int, bundle: Bundl
 
 
 def numbers_of(
-    rule: Rule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
-) -> Numbers | None:
-    """Return what a rule that fits compares with; None where the register leaves it unknown, and of rules that watch no series."""
+    rule: Rule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle,
+    exceptions: InForce = NONE_IN_FORCE,
+) -> Numbers | None:  # fmt: skip
+    """Return what a rule that fits compares with, with the exceptions in force for the sensor.
+
+    None where the register leaves it unknown, and of rules that watch no series.
+    """
     if isinstance(rule, LimitRule):
         span = measuring_range(facility, sensor, facts, bundle)
-        return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span)
+        return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, exceptions.get(rule.id))
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_numbers(rule, sensor, facility.delivery)
     if isinstance(rule, CumulativeRule):
         span = measuring_range(facility, sensor, facts, bundle)
-        other = single_of(rule, facility, facts, bundle)
+        other = single_of(rule, facility, facts, bundle, exceptions)
         single = None
         if other is not None:
-            single = limit.numbers_of(other, sensor, facts, bundle, facility.delivery, span)
-        return cumulative.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, single)
+            one = exceptions.get(other.id)
+            single = limit.numbers_of(other, sensor, facts, bundle, facility.delivery, span, one)
+        own = exceptions.get(rule.id)
+        return cumulative.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, single, own)
     if isinstance(rule, MeanKineticRule):
         span = measuring_range(facility, sensor, facts, bundle)
         return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
@@ -178,10 +192,13 @@ def measuring_range(
 def horizon_key(facility: Facility, sensor: Sensor, bundle: Bundle, at: int) -> tuple[object, ...]:
     """Return what watches the rows of a series and with what numbers; another key ends its horizon."""
     facts = facts_of(facility, sensor, at)
+    exceptions = bundle.excepted(facility.id, sensor.tag, at)
     keys: list[object] = [sensor.quantity, measuring_range(facility, sensor, facts, bundle)]
     for rule in bundle.rules:
-        if not isinstance(rule, GapRule | DifferenceRule) and rule.stage in WATCHING and matches(rule, facility, facts):
-            numbers = numbers_of(rule, facility, sensor, facts, bundle)
+        if isinstance(rule, GapRule | DifferenceRule) or is_muted(exceptions, rule.id):
+            continue
+        if rule.stage in WATCHING and matches(rule, facility, facts):
+            numbers = numbers_of(rule, facility, sensor, facts, bundle, exceptions)
             keys += [] if numbers is None else [(rule.id, numbers.key)]
     return tuple(keys)
 

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 from monitor.commands.rules import app
 from rules.catalogue import entry, page, select
 from rules.pack import SHIPPED, default_bundle
+from tests.rules.exceptionlogs import allowing, exception
 
 ROOT = Path(__file__).parents[2]
 RULES = default_bundle().rules
@@ -151,3 +152,30 @@ def test_every_shipped_file_names_its_schema_to_the_editor() -> None:
         assert match, path
         assert (path.parent / match[1]).resolve() == ROOT / "docs" / "contracts" / f"{name}.schema.json"
         assert (path.parent / match[1]).resolve().is_file()
+
+
+def test_what_a_rule_allows_of_single_sites_stands_there_and_in_no_shipped_rule() -> None:
+    bundle = allowing(default_bundle(), {"cold-chain.store-out": {"limits.high": {"min": 8, "max": 10}, "mute": True}})
+    rule = bundle.rule("cold-chain.store-out")
+    assert rule is not None
+    said = "- Exceptions allowed of single sites · 允许的现场例外: {limits.high: {min: 8, max: 10}, mute: true, longest: 90d}"
+    assert said in entry(rule, bundle).splitlines()
+    assert "允许的现场例外" not in page(default_bundle())
+
+
+def test_lint_takes_the_shipped_packs_by_name_and_tells_what_has_ended(tmp_path: Path) -> None:
+    rule = (SHIPPED / "cold-chain" / "store-out.yaml").read_text(encoding="utf-8")
+    (tmp_path / "cold-chain").mkdir()
+    more = "override: {reason: this district allows 10}\nexceptions: {limits.high: {min: 8, max: 10}}\n"
+    (tmp_path / "cold-chain" / "store-out.yaml").write_text(rule + more, encoding="utf-8")
+    content = {
+        "schema": "exceptions/1",
+        "exceptions": [exception(allow={"limits.high": 9}).model_dump(mode="json", by_alias=True)],
+    }
+    (tmp_path / "exceptions.yaml").write_text(json.dumps(content), encoding="utf-8")
+    told = CliRunner().invoke(app, ["lint", "default", str(tmp_path)])
+    assert (told.exit_code, told.output.splitlines()[-1]) == (0, "no faults")
+    (note,) = [line for line in told.output.splitlines() if line.startswith("note: ")]
+    assert re.search(
+        r"exceptions.yaml:1:\d+: ended: exceptions/0/to: EX-1 ended at 2026-03-01T16:00:00.000Z: take it out$", note
+    )

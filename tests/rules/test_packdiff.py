@@ -12,6 +12,7 @@ from rules.models import Bilingual
 from rules.pack import Bundle, default_bundle
 from rules.packdiff import differences
 from tests.rules.bundles import changed
+from tests.rules.exceptionlogs import allowing, exception
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-2, 2) | st.text(max_size=3),
@@ -108,3 +109,46 @@ def test_a_difference_is_none_exactly_where_the_hash_is_one(exchanged):
         for j, b in enumerate(bundles):
             old, new = (b, a) if exchanged else (a, b)
             assert (differences(old, new) == []) == (i == j) == (a.sha256 == b.sha256)
+
+
+def test_exceptions_that_come_go_or_change_are_told_whole_behind_rules_and_tables():
+    rules = allowing(default_bundle())
+    old = Bundle.of(rules.rules, rules.tables.values(), [exception(id="EX-1"), exception(id="EX-2", tag="T2")])
+    longer = exception(id="EX-2", tag="T2", to="2026-03-05T00:00:00Z")
+    new = Bundle.of(rules.rules, rules.tables.values(), [longer, exception(id="EX-3", tag="T3", approver="Li Lei")])
+    gone, changed_one, come = differences(old, new)
+    assert [(d.of, d.id, d.change, d.old, d.new) for d in (gone, changed_one, come)] == [
+        ("exception", "EX-1", "removed", "Wang Wei 2026-02-01", None),
+        ("exception", "EX-2", "changed", "Wang Wei 2026-02-01", "Wang Wei 2026-02-01"),
+        ("exception", "EX-3", "added", None, "Li Lei 2026-02-01"),
+    ]
+    assert [(at, after) for at, _, after in changed_one.changes] == [("/to", "2026-03-05T00:00:00.000Z")]
+    assert changed_one.silent  # another window under the same approval
+    assert [gone.silent, come.silent] == [False, False]
+    members = {"/allow", "/approved_date", "/approver", "/facility", "/from", "/id", "/reason", "/rule", "/tag", "/to"}
+    assert {at for at, _, _ in come.changes} == {at for at, _, _ in gone.changes} == members
+    assert all(before is None for _, before, _ in come.changes)
+    assert all(after is None for _, _, after in gone.changes)
+    assert come.title.en == "Compressor is replaced"
+    assert come.migrations == gone.migrations == ()
+    approved = Bundle.of(
+        rules.rules, rules.tables.values(), [exception(id="EX-1", to=1, **{"from": 0}, approved_date="1970-01-01")]
+    )
+    again = Bundle.of(
+        rules.rules, rules.tables.values(), [exception(id="EX-1", to=2, **{"from": 0}, approved_date="1970-01-02")]
+    )
+    (renewed,) = differences(approved, again)
+    assert not renewed.silent
+
+
+def test_what_a_rule_allows_is_a_difference_that_moves_no_alarm():
+    (found, *others) = differences(
+        default_bundle(), allowing(default_bundle(), {"cold-chain.store-out": {"mute": True}})
+    )
+    assert others == []
+    assert (found.id, found.changes[0][0], found.migrations, found.silent) == (
+        "cold-chain.store-out",
+        "/exceptions",
+        (),
+        True,
+    )

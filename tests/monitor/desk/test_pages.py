@@ -183,6 +183,7 @@ def test_each_condition_of_the_engine_reads_in_both_languages(lab, leaf, zh, en)
 
 @pytest.mark.parametrize(("origin", "zh", "en"), [
     ("register", "登记的限值", "Registered limits"), ("rule", "本规则", "This rule"), ("my-own-table", "my-own-table", "my-own-table"),
+    ("exception", "现场例外", "Site exception"),
     ("cleanroom-particles", "洁净区悬浮粒子限值表", "Table of cleanroom particle limits"),
 ])  # fmt: skip
 def test_where_a_limit_comes_from_is_said_in_words(lab, origin, zh, en):
@@ -198,6 +199,29 @@ def test_where_a_limit_comes_from_is_said_in_words(lab, origin, zh, en):
             cell.text for cell in read(client, f"/alarms/{raised.alarm}").one("div", id="why").all("table")[1].all("td")
         ]
         assert cells[2] == en
+
+
+def test_an_alarm_under_a_site_exception_says_which_who_approved_it_and_until_when(lab):
+    label = "EX-2026-014, <b>Wang Wei</b> 2026-02-25, to 2026-03-30T16:00:00.000Z"
+    limits = [
+        LimitUsed(name=n, value=v, unit=u, origin="exception", edition=label)
+        for n, v, u in (("high", 9.5, "Cel"), ("on_delay", 60.0, "min"))
+    ]
+    raised = change(1, start=NOW - 60_000, evidence=Evidence(limits=limits))
+    lab.apply(raised)
+    with lab.signed_in(language="zh") as client:
+        why = read(client, f"/alarms/{raised.alarm}").one("div", id="why")
+        cells = [cell.text for cell in why.all("table")[1].all("td")]
+        assert cells == [
+            "上限",
+            "9.5 °C",
+            "现场例外",
+            label,
+            "报警延迟",
+            "60 min",
+            "现场例外",
+            label,
+        ]  # text, never markup
 
 
 def test_what_only_a_script_can_do_is_not_offered_without_one(full):

@@ -25,6 +25,7 @@ from monitor.console.texts import TEXTS, text
 from monitor.desk import admission, offsets, retention
 from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
+from rules.exceptions import ORIGIN
 from rules.models import Severity
 from rules.pack import default_bundle
 from rules.records import QUALITY_NAMES
@@ -90,7 +91,7 @@ FAMILIES = {
     "role.": {role.value for role in Role},
     "untold.": set(queries.UNSEEN) | {"operators", "title"},
     "old.": {standing.value for standing in Standing} | {"since"},
-    "origin.": {"register", "register range", "rule"} | TABLES,
+    "origin.": {"register", "register range", "rule", ORIGIN} | TABLES,
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
@@ -112,7 +113,7 @@ PARTIAL = {"filter.", "alarm."}
 """Families that also hold single keys: a part put together in a template, the rest asked for by name."""
 ALSO = {
     "filter.": {"status", "severity", "attention", "suppressed", "stage", "cause"},
-    "alarm.": set(get_args(Line.model_fields["name"].annotation)),
+    "alarm.": {*get_args(Line.model_fields["name"].annotation), "on_delay"},
 }
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from monitor.packs.comparing import Comparison, told
+from monitor.packs.comparing import Comparison, counted, past, told
 from rules.pack import Bundle, default_bundle
 from rules.packdiff import differences
 from tests.rules.bundles import changed
+from tests.rules.exceptionlogs import allowing, exception
 
 STORE = "cold-chain.store-out"
 
@@ -58,3 +59,41 @@ def test_a_table_names_the_rules_that_decide_otherwise_by_it():
     names = ["cleanroom.a-fine", "cleanroom.b-particles", "cleanroom.c-particles"]
     assert found == [f"alarms of {name} that stand: carried on with the new numbers" for name in names]
     assert change["migrations"] == dict.fromkeys(names, "carry")
+
+
+def test_a_site_exception_is_shown_whole_when_it_comes_and_when_it_goes():
+    bare = allowing(default_bundle())
+    with_one = Bundle.of(
+        bare.rules, bare.tables.values(), [exception(reason={"zh": "更换\t", "en": "Replaced\nagain"})]
+    )
+    come = list(told([Comparison((0,), bare.sha256, tuple(differences(bare, with_one)))], with_one))
+    assert come[0].endswith(f"{len(bare.rules)} rules, {len(bare.tables)} tables, 1 exception")
+    assert come[2].startswith("  added exception EX-1 Wang Wei 2026-02-01: 更换")
+    assert all(line.isprintable() for line in come)  # texts from outside are shown, not obeyed
+    shown = "\n".join(come)
+    for said in (
+        '/rule: none -> "cold-chain.store-out"', '/facility: none -> "TEST-0001"', '/tag: none -> "T0"', '/to: none -> "2026-03-01T16:00:00.000Z"',
+        '/allow: none -> {"limits.high": 12.0}', '/approver: none -> "Wang Wei"',
+    ):  # fmt: skip
+        assert said in shown
+    gone = "\n".join(told([Comparison((0,), None, tuple(differences(with_one, bare)))], bare))
+    assert "removed exception EX-1 Wang Wei 2026-02-01" in gone
+    assert '/approver: "Wang Wei" -> none' in gone
+    assert "exception" not in counted(bare)
+
+
+def test_an_exception_that_changes_under_one_approval_is_pointed_at():
+    bare = allowing(default_bundle())
+    old, new = (
+        Bundle.of(bare.rules, bare.tables.values(), [exception(to=f"2026-03-0{day}T00:00:00Z")]) for day in (2, 3)
+    )
+    shown = "\n".join(told([Comparison((0,), old.sha256, tuple(differences(old, new)))], new))
+    assert "note: it changes and stays Wang Wei 2026-02-01; under one approval; who approved the change?" in shown
+
+
+def test_exceptions_that_have_ended_are_named():
+    bare = allowing(default_bundle())
+    one = exception()
+    bundle = Bundle.of(bare.rules, bare.tables.values(), [one, exception(id="EX-2", tag="T1", to=one.to + 1)])
+    assert list(past(bundle, one.to)) == ["note: exception EX-1 ended at 2026-03-01T16:00:00.000Z: take it out"]
+    assert list(past(bundle, one.to - 1)) == []

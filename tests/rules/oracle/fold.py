@@ -16,7 +16,18 @@ from rules.predicate import matches
 from rules.records import Answer, Decision, Events, Mark, PacksRecord, Readings, RegisterRecord, Report, Tick
 from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, difference, frozen, jump, limit, mean_kinetic, migration, rare, too_precise
+from tests.rules.oracle import (
+    cumulative,
+    difference,
+    exceptions,
+    frozen,
+    jump,
+    limit,
+    mean_kinetic,
+    migration,
+    rare,
+    too_precise,
+)
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 
@@ -62,6 +73,7 @@ class Watch:
         self.said = []
         self.begin, self.cut, self.base = 0, 0, None
         """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
+        self.excepted = False  # numbers of a site exception decide
 
     def rows(self, series):
         return [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows[self.begin :]]
@@ -144,6 +156,7 @@ class Facility:
     def __init__(self, name, bundle):
         self.name, self.bundle = name, bundle
         self.clock = -1
+        self.now = -1  # the instant whose exceptions are in force
         self.version = -1
         self.series = {}
         self.watches = []
@@ -167,12 +180,20 @@ class Facility:
 
     # -- time -------------------------------------------------------------------------------------------------------
     def move(self, to):
-        """Decide everything due up to `to`, in order."""
+        """Decide everything due up to `to`, in order; exceptions begin and end before what is due at the same instant."""
         if to <= self.clock:
             return
+        while (border := exceptions.next_border(self, to)) is not None:
+            self.decide_until(border, ahead_of=border)
+            migration.adopt(self, self.bundle, border, border - 1)
+            self.clock = border - 1
+            self.decide_until(border)
+        self.decide_until(to)
+
+    def decide_until(self, to, ahead_of=math.inf):
         while True:
             due = self.next_due(to)
-            if due is None:
+            if due is None or due[0] >= ahead_of:
                 break
             at, kind, item = due
             if kind == "watch":
@@ -266,7 +287,7 @@ class Facility:
             self.rare = rare.Rare(self, self.bundle, places)
         elif not all(isinstance(rule, rare.RARE) for rule in self.bundle.rules):
             raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
-        self.version = record.version
+        self.version, self.now = record.version, received
         facility = self.registered = record.facility
         ranges = {}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
@@ -291,19 +312,24 @@ class Facility:
         self.rare.register(facility, received)
 
     def watch(self, rule, place, sensor, interval, facility, facts, span):
+        if exceptions.muted(self, rule, sensor.tag):
+            return None
         unknown = max(rule.unknown.max, 3 * interval)
         if isinstance(rule, LimitRule):
             found = bounds_of(rule, sensor, facts, self.bundle)
             if not found:
                 return None
-            numbers = difference.limits_of(rule, found, interval, facility.delivery, self.bundle, facts)
+            own, *found, excepted = exceptions.loosened(self, rule, sensor.tag, *found[:2])
+            numbers = difference.limits_of(own, found, interval, facility.delivery, self.bundle, facts)
 
             def known(v, q):
                 if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
                     return False
                 return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
 
-            return Watch(rule, place, sensor, limit.decide, numbers, known)
+            made = Watch(rule, place, sensor, limit.decide, numbers, known)
+            made.excepted = excepted
+            return made
         if isinstance(rule, FrozenRule):
             limits = sensor.limits
             width = None
@@ -351,6 +377,7 @@ class Facility:
         found = bounds_of(rule, sensor, facts, self.bundle)
         if not found:
             return None
+        _, *found, _ = exceptions.loosened(self, rule, sensor.tag, *found[:2])
         single = None
         other = None if rule.idle_while is None else self.bundle.rule(rule.idle_while)
         if other is not None and matches(other, facility, facts):

@@ -6,14 +6,15 @@ from copy import deepcopy
 
 from rules.facts import facts_of
 from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.predicate import matches
 from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
-from tests.rules.oracle import jump, rare
+from tests.rules.oracle import exceptions, jump, rare
 from tests.rules.oracle.gap import Silent
 from tests.rules.oracle.late import differences, occurrences
 
 ORDER = [LimitRule, FrozenRule, GapRule, CumulativeRule, MeanKineticRule, None, JumpRule]
 """In this order the alarms of rules that begin anew end."""
-SAME = {"version": "1.0.0", "migration": None, "title": None, "tests": []}
+SAME = {"version": "1.0.0", "migration": None, "title": None, "tests": [], "exceptions": None}
 
 
 def what_of(old, new):
@@ -22,8 +23,16 @@ def what_of(old, new):
     return {rule.id: rule.migration or "carry" for rule in new.rules if before[rule.id] != rule.model_copy(update=SAME)}
 
 
-def adopt(facility, bundle, now):
-    """Let packs with the same rules in other versions come into force for a facility."""
+def adopt(facility, bundle, now, until=None):
+    """Let packs with the same rules in other versions come into force for a facility, or site exceptions begin and end.
+
+    Args:
+        facility: whose clock it is.
+        bundle: in force from `now` on.
+        now: the clock.
+        until: up to when the old numbers decide, where that is not `now` itself.
+    """
+    facility.now = now
     old, facility.bundle = facility.bundle, bundle
     if facility.silences is None:
         return
@@ -36,11 +45,15 @@ def adopt(facility, bundle, now):
         if pair.waits is not None:
             pair.decide(pair.waits, now, facility)
     closed = {name for name, how in what.items() if how == "close"}
-    close(facility, closed, now)
-    ended = {m.tag for m in facility.silences.tags if m.rule.id in closed}
+    silenced = [w for w in facility.watches if exceptions.muted(facility, rules[w.rule.id], w.tag)]
+    close(facility, closed, now, silenced)
+    ended = {w.tag for w in silenced}
+    ended |= {m.tag for m in facility.silences.tags if m.rule.id in closed}
     again = []
     watches = []
     for watch in facility.watches:
+        if watch in silenced:
+            continue
         new = renewed(facility, watch, rules[watch.rule.id])
         how = what.get(watch.rule.id, "carry")
         series = facility.series[watch.tag]
@@ -57,11 +70,12 @@ def adopt(facility, bundle, now):
             new.events, new.said = watch.events, watch.said
         if how != "close" and not same:
             ended.add(watch.tag)
-            if how == "re-evaluate":
+            if how == "re-evaluate" and not watch.excepted and not new.excepted:
                 again.append((new, watch))
             else:
-                carry(new, watch, series, now)
+                carry(new, watch, series, now, until)
         watches.append(new)
+    watches += returned(facility, watches, ended)
     for new, watch in sorted(again, key=lambda pair: (pair[0].place, pair[0].tag)):
         decide_again(facility, new, watch, now)
     facility.watches = watches
@@ -75,12 +89,31 @@ def adopt(facility, bundle, now):
     facility.silences.changed = now
 
 
-def close(facility, closed, now):
+def returned(facility, watches, ended):
+    """Return the watches of rules that no exception mutes any more: they begin with what comes."""
+    there = {(watch.rule.id, watch.tag) for watch in watches}
+    found = []
+    for place, rule in enumerate(facility.bundle.rules):
+        for sensor in facility.registered.sensors:
+            facts = facts_of(facility.registered, sensor)
+            if (rule.id, sensor.tag) in there or not matches(rule, facility.registered, facts):
+                continue
+            interval = sensor.interval or UNREGISTERED_INTERVAL_MS
+            span = facility.ranges[sensor.tag]
+            new = facility.watch(rule, place, sensor, interval, facility.registered, facts, span)
+            if new is not None:
+                new.begin = new.cut = len(facility.series[sensor.tag].rows)
+                ended.add(sensor.tag)
+                found.append(new)
+    return found
+
+
+def close(facility, closed, now, silenced=()):
     standing = [
         ((ORDER.index(type(w.rule)), w.tag, w.place), w, said)
         for w in facility.watches
         for said in w.said
-        if w.rule.id in closed and said.end is None and not said.retracted
+        if (w.rule.id in closed or w in silenced) and said.end is None and not said.retracted
     ]
     silences = facility.silences
     silent = [
@@ -118,9 +151,11 @@ def numbers(watch):
     return watch.numbers.limits if isinstance(watch.numbers, jump.Jumps) else watch.numbers
 
 
-def carry(new, watch, series, now):
-    """Go on from all that was decided until now."""
-    run = watch.run(series, None, now)
+def carry(new, watch, series, now, until):
+    """Go on from all that was decided until then: at a border also what fell due with the newest row."""
+    run = watch.run(series, None, now if until is None else None)
+    if until is not None and series.rows:
+        run.clock(until)
     assert [e.kind for e in run.events] == [e.kind for e in watch.events]
     run.adopt(numbers(new), now)
     new.base, new.cut, new.events = run, len(series.rows), list(run.events)
