@@ -41,6 +41,8 @@ class Segment:
     begin: int
     rows: Rows
     end: int | None = None
+    by_clock: bool = False
+    """It began by the clock alone: what is due at that instant is decided in it, and before it what was due with the newest row."""
     pair: PairRows = field(default_factory=PairRows)
 
 
@@ -139,7 +141,7 @@ class Tracer:
 
     def _replay(self, line: Line, see: See) -> RowRun | None:
         run: RowRun | None = None
-        for segment in line.segments:
+        for i, segment in enumerate(line.segments):
             numbers = segment.numbers
             if numbers is None:
                 run = None
@@ -150,13 +152,14 @@ class Tracer:
             if isinstance(numbers, PairNumbers):
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
-            before = segment.begin
+            # Nothing is due at an instant that is now already: not of a row, a register or packs; but the clock reaches its own.
+            before = segment.begin - segment.by_clock
             for row in rows:
                 if row.m > before:
                     run.clock(row.m)
                 run.row(row)
                 before = row.m
-            if end > before:
+            if end > before - any(after.by_clock for after in line.segments[i + 1 : i + 2]):
                 run.clock(end)
         return run
 
@@ -221,7 +224,9 @@ class Tracer:
                 last = line.segments[-1]
                 last.end = old_until
                 floor = -1 if last.rows.newest is None else last.rows.newest
-                following = Segment(judged, now, Rows(interval, newest=last.rows.newest, floor=floor))
+                following = Segment(
+                    judged, now, Rows(interval, newest=last.rows.newest, floor=floor), by_clock=now > old_until
+                )
                 if self._moved.get(self.rule_id) == "close":
                     line.segments.append(Segment(None, now, Rows(interval), now))
                     line.gap = None
@@ -261,7 +266,7 @@ class Tracer:
         for name, watched in found.items():
             numbers = watched.numbers if isinstance(watched.numbers, PairNumbers) else None
             key = ("pair", None if numbers is None else numbers.key)
-            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS))
+            segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS), by_clock=now > old_until)
             if name not in self.lines:
                 segment.pair.floor = self._left.pop(name, -1)
                 self.lines[name] = Line(name, now, watched, key, Door(now), [segment])

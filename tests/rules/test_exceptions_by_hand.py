@@ -324,4 +324,6 @@ def test_what_fell_due_with_the_newest_row_is_decided_before_a_border():
         (120, "unknown"),
         (120.00002, "cleared"),
     ]
-    compare(log.records(), bundle, ms(200))
+    log = log_of([5] * 5 + [9] * 5).rows(120, ("T1", [60], [9.0]))
+    log.rows(120 + 1 / 60_000, ("T1", [61], [(9.0, "maintenance")]))
+    compare(log.records(), packs(excepting(120 + 1 / 60_000, 200, {"limits.low": 1})), ms(200))
