@@ -74,9 +74,9 @@ class ExceptionsFile(Strict):
     exceptions: Annotated[list[SiteException], Field(max_length=5_000)]
 
 
-InForce = dict[str, SiteException]
+Allowed = dict[str, SiteException]
 """Rule -> the exception from it that is in force for a series."""
-NONE_IN_FORCE: InForce = {}
+NONE_IN_FORCE: Allowed = {}
 
 
 def by_facility(exceptions: Iterable[SiteException]) -> dict[str, tuple[SiteException, ...]]:
@@ -87,7 +87,7 @@ def by_facility(exceptions: Iterable[SiteException]) -> dict[str, tuple[SiteExce
     return {facility: tuple(own) for facility, own in found.items()}
 
 
-def in_force(exceptions: Iterable[SiteException], tag: str, at_ms: int) -> InForce:
+def in_force(exceptions: Iterable[SiteException], tag: str, at_ms: int) -> Allowed:
     """Return the exceptions for one series at an instant, of those of its facility."""
     return {one.rule: one for one in exceptions if one.tag == tag and one.holds(at_ms)}
 

@@ -18,7 +18,7 @@ from pydantic import TypeAdapter
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.errors import BadInputError, Fault
 from rules.exceptionfaults import exception_faults
-from rules.exceptions import NONE_IN_FORCE, InForce, SiteException, by_facility, in_force, next_border
+from rules.exceptions import NONE_IN_FORCE, Allowed, SiteException, by_facility, in_force, next_border
 from rules.faults import unreadable
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
@@ -61,7 +61,7 @@ class Bundle:
             [one for one in self.exceptions if one.rule in ids],
         )
 
-    def excepted(self, facility: str, tag: str, at_ms: int) -> InForce:
+    def excepted(self, facility: str, tag: str, at_ms: int) -> Allowed:
         """Return from which rules a series of a facility is excepted at an instant, and by what."""
         own = self._of_facility.get(facility)
         return NONE_IN_FORCE if own is None else in_force(own, tag, at_ms)

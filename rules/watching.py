@@ -17,7 +17,7 @@ import numpy as np
 from rules import layout, ring
 from rules.changes import LimitUsed
 from rules.errors import Fault
-from rules.exceptions import NONE_IN_FORCE, ORIGIN, InForce, delay_used, delayed, is_muted, widened
+from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
 from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, TOO_PRECISE
@@ -112,7 +112,7 @@ class _Sort:
     facts: dict[str, FactValue]
     sensor: Sensor
     """Without what is its own."""
-    exceptions: InForce
+    exceptions: Allowed
     """Exceptions in force for it."""
 
 
@@ -132,7 +132,7 @@ class Registered:
         self._around: dict[int, tuple[object, ...]] = {}
         self._asked: dict[tuple[object, ...], Watched] = {}
 
-    def watched(self, sensor: Sensor, at_ms: int, exceptions: InForce | None = None) -> Watched:
+    def watched(self, sensor: Sensor, at_ms: int, exceptions: Allowed | None = None) -> Watched:
         """Return what watches one of the facility's sensors with the facts in force at an instant.
 
         Args:
@@ -277,7 +277,7 @@ def step_of(sensor: Sensor) -> LimitUsed:
 
 def single_of(
     rule: CumulativeRule, facility: Facility | Scoped, facts: dict[str, FactValue], bundle: Bundle,
-    exceptions: InForce = NONE_IN_FORCE,
+    exceptions: Allowed = NONE_IN_FORCE,
 ) -> LimitRule | None:  # fmt: skip
     """Return the rule whose occurrences a cumulative rule leaves out, if it watches the sensor that `facts` describe."""
     other = None if rule.idle_while is None else bundle.rule(rule.idle_while)

@@ -34,7 +34,7 @@ from rules.rule import (
 from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
-    from rules.exceptions import InForce, SiteException
+    from rules.exceptions import Allowed, SiteException
     from rules.facts import FactValue
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
@@ -142,7 +142,7 @@ def watch_pairs(rule: DifferenceRule, facility: Facility, at: int, bundle: Bundl
 
 def numbers_of(
     rule: Rule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle,
-    exceptions: InForce = NONE_IN_FORCE,
+    exceptions: Allowed = NONE_IN_FORCE,
 ) -> Numbers | None:  # fmt: skip
     """Return what a rule that fits compares with, with the exceptions in force for the sensor.
 
