@@ -39,7 +39,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # Brokers of tests live for seconds: what the second compiler makes of them is not worth its time.
 os.environ.setdefault(jvm.VARIABLE, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-INNER_LOOP, USUAL = 25, 50
+INNER_LOOP, USUAL = 25, 35
 """Examples of a property in `make check` and in `make test`, in percent of those that `make test-full` tries."""
 
 _numbers = itertools.count(1)
@@ -62,7 +62,7 @@ LONG = (
     "tests/rules/test_conflict_by_hand.py::test_a_facility_may_have", "tests/rules/test_watching.py::test_what_was_found",
     "tests/rules/test_failing_by_hand.py::test_a_rule_that_fails_again", "tests/monitor/packs/test_seen_by_others",
     "tests/rules/test_days_properties.py::test_the_random_logs", "tests/rules/test_days_properties.py::test_explanations",
-    "tests/rules/test_digits_properties.py::test_the_random_logs", "tests/rules/test_migration_properties.py::test_the_leaves",
+    "tests/rules/test_exceptions_properties.py::test_the_leaves", "tests/rules/test_digits_properties.py::test_the_random_logs", "tests/rules/test_migration_properties.py::test_the_leaves",
 )  # fmt: skip
 """Suites that start processes, fold hours or take a second of CPU and more a test: no part of the inner loop."""
 
