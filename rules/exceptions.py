@@ -13,8 +13,9 @@ from pydantic import AfterValidator, Field
 
 from rules.allowances import Granted
 from rules.changes import LimitUsed
-from rules.instants import NEVER_MS, Instant, format_instant
+from rules.instants import NEVER_MS, Instant, format_local
 from rules.models import Bilingual, FacilityId, Strict, Tag, Text
+from rules.register import ZONE
 from rules.rule import RuleId
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class SiteException(Strict):
     @property
     def label(self) -> str:
         """Return which it is, who approved it and until when, as evidence says it."""
-        return f"{self.id}, {self.approver} {self.approved_date}, to {format_instant(self.to)}"
+        return f"{self.id}, {self.approver} {self.approved_date} → {format_local(self.to, ZONE)}"
 
 
 class ExceptionsFile(Strict):

@@ -314,8 +314,6 @@ def insert_late(
         oldest = rings[ring.at(r0, room, head, left) + ROW_T]
         if t < oldest:
             return TOO_OLD
-        if waiting != NONE and oldest >= waiting:
-            return WAITING
         w[s + GONE_T] = max(w[s + GONE_T], oldest)
         left += 1
     if w[s + RING_LEN] == room:

@@ -76,6 +76,15 @@ def format_duration(ms: int) -> str:
     return f"{ms}ms"
 
 
+def format_local(ms: int, zone: str) -> str:
+    """Return an instant as people of a zone read it, with its distance from UTC.
+
+    >>> format_local(0, "Asia/Shanghai")
+    '1970-01-01 08:00:00+08:00'
+    """
+    return datetime.fromtimestamp(ms // 1000, ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
+
+
 def start_of_day(day: date, zone: str) -> int:
     """Return the instant at which `day` begins in `zone` (an IANA name)."""
     return (datetime.combine(day, time(0), tzinfo=ZoneInfo(zone)) - _EPOCH) // _MILLISECOND

@@ -6,8 +6,9 @@ import math
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
-from rules.instants import format_duration, format_instant
+from rules.instants import format_duration, format_local
 from rules.models import Bilingual
+from rules.register import ZONE
 from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.scale import BY_TEMPERATURE
 from rules.wording_digits import leaf as digit_leaf
@@ -119,7 +120,7 @@ def unwatched(place: str) -> Bilingual:
 
 def excepted(place: str, one: SiteException) -> Bilingual:
     """Return the sentence for an alarm that ends because a site exception keeps its rule from watching; names come from its file as text."""
-    until = format_instant(one.to)
+    until = format_local(one.to, ZONE)
     return Bilingual(
         en=f"{place}: not watched until {until}, by site exception {one.id}, approved by {one.approver} {one.approved_date}",
         zh=f"{place}：按现场例外 {one.id}（{one.approver} {one.approved_date} 批准），在 {until} 之前不监测",

@@ -39,7 +39,7 @@ settings.register_profile("ci", deadline=None, derandomize=True, suppress_health
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 # Brokers of tests live for seconds: what the second compiler makes of them is not worth its time.
 os.environ.setdefault(jvm.VARIABLE, "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
-INNER_LOOP, USUAL = 25, 35
+INNER_LOOP, USUAL = 25, 50
 """Examples of a property in `make check` and in `make test`, in percent of those that `make test-full` tries."""
 
 _numbers = itertools.count(1)

@@ -70,6 +70,9 @@ def digits(draw):
         if random.random() < 0.4:
             late = Row("T0", random.choice(rows).t + random.choice([1, 100, -100]), random.choice(PLAIN[:2] + FINE[:3]))
             entries.append((clock, [late, random.choice(rows)]))
+        if random.random() < 0.5:  # a fine one of the last hour or two: between two alarms it makes one of them
+            behind = t - random.randrange(step, 6_000_000)
+            entries.append((clock + 1, [Row("T0", max(BEGIN, behind), random.choice(FINE[:3]))]))
         if kept and random.random() < 0.7:
             entries.append((clock + 1, kept[::-1] if random.random() < 0.5 else kept))
             kept = []

@@ -16,8 +16,8 @@ from tests.examples import examples, until_met
 from tests.rules import daylogs, logs
 from tests.rules.oracle.fold import fold
 from tests.rules.restarts import restarted
+from tests.rules.splits import split
 from tests.rules.test_engine_properties import END, plain, proved, without_records
-from tests.rules.test_sums_properties import split
 
 BUNDLE = daylogs.bundle()
 DAYS = daylogs.NAMES

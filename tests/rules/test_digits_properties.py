@@ -16,8 +16,8 @@ from tests.rules import digitlogs, logs
 from tests.rules.leaves.test_leaves_agree import compare, said
 from tests.rules.oracle.fold import fold
 from tests.rules.restarts import restarted
+from tests.rules.splits import split
 from tests.rules.test_engine_properties import END, plain, proved, without_records
-from tests.rules.test_sums_properties import split
 
 BUNDLE = digitlogs.bundle()
 QUICK = settings(
@@ -106,7 +106,7 @@ def test_the_random_logs_reach_every_transition():
     def missing():
         told = {name: {kind for rule, kind in found if rule == name} for name in DIGITS}
         retracted = sum(many for (_, kind), many in found.items() if kind == "retracted")
-        return {name: wanted - kinds for name, kinds in told.items() if wanted - kinds} or not retracted
+        return {name: wanted - kinds for name, kinds in told.items() if wanted - kinds} or retracted < 5
 
     until_met(digitlogs.digits(), lambda drawn: found.update(agree(drawn)), lambda: not missing(), most=300)
     assert not missing(), (missing(), found)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rules.changes import ChangeKind
 from rules.engine import Engine
 from rules.pack import Bundle
-from rules.records import Kind, LogRecord, Readings, Tick
+from rules.records import Kind, LogRecord
 from rules.rule import CumulativeRule
 from tests.examples import examples
 from tests.rules import exceptionlogs, logs
@@ -17,6 +17,8 @@ from tests.rules import test_migration_properties as changing_packs
 from tests.rules.exceptionlogs import STORE
 from tests.rules.leaves.test_leaves_agree import compare
 from tests.rules.oracle.fold import fold
+from tests.rules.restarts import restarted
+from tests.rules.splits import row_by_row
 from tests.rules.test_engine_properties import END, plain, run, without_records
 
 _ANEW = {changing_packs.FROZEN, changing_packs.CUMULATIVE, *changing_packs.GAPS}
@@ -109,39 +111,14 @@ def test_engine_and_oracle_agree_on_many_logs_where_sites_are_excepted(drawn):
 @given(excepted(WHOLE, SUMS), st.data())
 @QUICK
 def test_a_restart_at_any_record_changes_nothing_where_sites_are_excepted(drawn, data):
-    entity, log, first_packs, until = drawn.entity, drawn.log, drawn.first, drawn.until
-    cut = data.draw(st.integers(1, len(log)))
-    whole = run(log, until, Engine(first_packs))
-    first, second = Engine(first_packs), Engine(first_packs)
-    changes = run(log[:cut], engine=first)
-    for record in log[:cut]:
-        if record.kind is Kind.PACKS:
-            second.know(Bundle.from_record(record.payload))
-    snapshot = first.snapshot(0, entity.id)
-    second.restore_partition(0, first.partition_state(0))
-    second.restore(0, entity.id, snapshot)
-    assert second.snapshot(0, entity.id) == snapshot
-    changes += run(log[cut:], until, second)
-    assert changes == whole
-    assert run([r for r in log if not isinstance(r.payload, Tick) and r.kind is not Kind.PACKS], engine=second) == []
+    restarted(drawn.first, drawn.entity.id, drawn.log, data.draw(st.integers(1, len(drawn.log))), drawn.until)
 
 
 @given(excepted(WHOLE, SUMS))
 @QUICK
 def test_batches_row_by_row_change_nothing_where_sites_are_excepted(drawn):
-    entity, log, first, until = drawn.entity, drawn.log, drawn.first, drawn.until
-    split = []
-    for record in log:
-        payload = record.payload
-        if not isinstance(payload, Readings):
-            split.append(LogRecord(0, len(split), record.received, record.kind, record.facility, payload))
-            continue
-        tags = [tag for tag, count in zip(payload.tags, payload.counts, strict=True) for _ in range(count)]
-        for i, tag in enumerate(tags):
-            row = logs.Row(tag, int(payload.time[i]), float(payload.value[i]), int(payload.quality[i]))
-            one = logs.readings([row], f"{payload.batch}-{i}")
-            split.append(LogRecord(0, len(split), record.received, Kind.READINGS, entity.id, one))
-    assert without_records(run(log, until, Engine(first))) == without_records(run(split, until, Engine(first)))
+    once, apart = (run(one, drawn.until, Engine(drawn.first)) for one in (drawn.log, row_by_row(drawn.log)))
+    assert without_records(once) == without_records(apart)
 
 
 @given(excepted(WHOLE, SUMS))

@@ -16,8 +16,8 @@ from tests.rules import jumplogs, logs
 from tests.rules.leaves.test_leaves_agree import compare, said
 from tests.rules.oracle.fold import fold
 from tests.rules.restarts import restarted
+from tests.rules.splits import split
 from tests.rules.test_engine_properties import END, plain, proved, without_records
-from tests.rules.test_sums_properties import split
 
 BUNDLE = jumplogs.bundle()
 QUICK = settings(

@@ -8,13 +8,15 @@ from hypothesis import strategies as st
 
 from rules.engine import Engine
 from rules.pack import Bundle, default_bundle
-from rules.records import Kind, LogRecord, Readings, Tick
+from rules.records import Kind, LogRecord
 from rules.register import Span
 from rules.rule import GapRule, RareRule
 from tests.examples import examples
 from tests.rules import jumplogs, logs
 from tests.rules.leaves.test_leaves_agree import compare
 from tests.rules.oracle.fold import fold
+from tests.rules.restarts import restarted
+from tests.rules.splits import row_by_row
 from tests.rules.test_engine_properties import END, plain, run, without_records
 
 _RULES = [rule for rule in default_bundle().rules if not isinstance(rule, RareRule)]
@@ -124,40 +126,17 @@ def test_engine_and_oracle_agree_on_many_logs_where_packs_change_rules(drawn):
 @QUICK
 def test_a_restart_at_any_record_changes_nothing_where_packs_change_rules(drawn, data):
     entity, log = drawn
-    cut = data.draw(st.integers(1, len(log)))
     until = max(r.received for r in log) + END
-    whole = run(log, until, Engine(SHIPPED))
-    first, second = Engine(SHIPPED), Engine(SHIPPED)
-    changes = run(log[:cut], engine=first)
-    for record in log[:cut]:
-        if record.kind is Kind.PACKS:
-            second.know(Bundle.from_record(record.payload))
-    snapshot = first.snapshot(0, entity.id)
-    second.restore_partition(0, first.partition_state(0))
-    second.restore(0, entity.id, snapshot)
-    assert second.snapshot(0, entity.id) == snapshot
-    changes += run(log[cut:], until, second)
-    assert changes == whole
-    assert run([r for r in log if not isinstance(r.payload, Tick) and r.kind is not Kind.PACKS], engine=second) == []
+    restarted(SHIPPED, entity.id, log, data.draw(st.integers(1, len(log))), until)
 
 
 @given(changing())
 @QUICK
 def test_batches_row_by_row_change_nothing_where_packs_change_rules(drawn):
-    entity, log = drawn
-    split = []
-    for record in log:
-        payload = record.payload
-        if not isinstance(payload, Readings):
-            split.append(LogRecord(0, len(split), record.received, record.kind, record.facility, payload))
-            continue
-        tags = [tag for tag, count in zip(payload.tags, payload.counts, strict=True) for _ in range(count)]
-        for i, tag in enumerate(tags):
-            row = logs.Row(tag, int(payload.time[i]), float(payload.value[i]), int(payload.quality[i]))
-            one = logs.readings([row], f"{payload.batch}-{i}")
-            split.append(LogRecord(0, len(split), record.received, Kind.READINGS, entity.id, one))
+    _, log = drawn
     until = max(r.received for r in log) + END
-    assert without_records(run(log, until, Engine(SHIPPED))) == without_records(run(split, until, Engine(SHIPPED)))
+    once, apart = (run(one, until, Engine(SHIPPED)) for one in (log, row_by_row(log)))
+    assert without_records(once) == without_records(apart)
 
 
 @given(changing())

@@ -17,8 +17,8 @@ from tests.examples import examples
 from tests.rules import logs, rowlogs
 from tests.rules.oracle.fold import fold
 from tests.rules.restarts import restarted
+from tests.rules.splits import split
 from tests.rules.test_engine_properties import END, plain, proved, without_records
-from tests.rules.test_sums_properties import split
 
 BUNDLE = rowlogs.bundle()
 ROWS = rowlogs.names(BUNDLE)

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from rules.engine import Engine
-from rules.records import LogRecord, Readings
 from tests.examples import examples
 from tests.rules import logs, sums
 from tests.rules.oracle.fold import fold
 from tests.rules.restarts import restarted
+from tests.rules.splits import split
 from tests.rules.test_engine_properties import plain, without_records
 
 pytestmark = pytest.mark.long
@@ -85,29 +85,6 @@ def test_sums_agree_with_the_oracle_on_many_logs(drawn):
 def test_means_agree_with_the_oracle_on_many_logs(drawn):
     """Slow: 3,000 logs of a year and more, each folded by the oracle too."""
     agree(drawn)
-
-
-def split(log, random):
-    """Return the log with batches of one instant cut into several."""
-    found = [log[0]]
-    for record in log[1:]:
-        payload = record.payload
-        if not isinstance(payload, Readings):
-            found.append(LogRecord(0, len(found), record.received, record.kind, record.facility, payload))
-            continue
-        ends = payload.counts.cumsum().tolist()
-        tags = [tag for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True) for _ in range(count)]
-        assert ends[-1] == len(tags)
-        rows = [
-            logs.Row(tag, int(payload.time[i]), float(payload.value[i]), int(payload.quality[i]))
-            for i, tag in enumerate(tags)
-        ]
-        while rows:
-            cut = random.randint(1, len(rows))
-            part, rows = rows[:cut], rows[cut:]
-            batch = logs.readings(part, f"{payload.batch}-{len(rows)}")
-            found.append(LogRecord(0, len(found), record.received, record.kind, record.facility, batch))
-    return found
 
 
 @pytest.mark.parametrize("strategy", [sums.hours(), sums.years()], ids=["sums", "means"])

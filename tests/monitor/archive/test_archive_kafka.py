@@ -1,5 +1,7 @@
 """The archiver on a real Kafka: what it archives is what the log holds, whatever happens to it meanwhile."""
 
+# Above 400 lines on purpose: one archiver over one log, and all that may happen to both, side by side.
+
 from __future__ import annotations
 
 import random

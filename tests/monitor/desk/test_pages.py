@@ -202,7 +202,7 @@ def test_where_a_limit_comes_from_is_said_in_words(lab, origin, zh, en):
 
 
 def test_an_alarm_under_a_site_exception_says_which_who_approved_it_and_until_when(lab):
-    label = "EX-2026-014, <b>Wang Wei</b> 2026-02-25, to 2026-03-30T16:00:00.000Z"
+    label = "EX-2026-014, <b>Wang Wei</b> 2026-02-25 → 2026-03-31 00:00:00+08:00"
     limits = [
         LimitUsed(name=n, value=v, unit=u, origin="exception", edition=label)
         for n, v, u in (("high", 9.5, "Cel"), ("on_delay", 60.0, "min"))

@@ -4,150 +4,33 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from copy import deepcopy
 
 from rules.changes import alarm_id
 from rules.facts import facts_of
-from rules.layout import REACH
 from rules.models import Severity
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.records import Answer, Decision, Events, Mark, PacksRecord, Readings, RegisterRecord, Report, Tick
-from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
 from tests.rules.oracle import (
-    cumulative,
     difference,
     exceptions,
-    frozen,
-    jump,
-    limit,
-    mean_kinetic,
     migration,
     rare,
-    too_precise,
 )
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
+from tests.rules.oracle.series import Series
+from tests.rules.oracle.watches import watch as watch_of
 
 DAY = 24 * 3_600_000
-HORIZON = 2 * 3_600_000
-OPEN = 10 * DAY
 COLOURS = [s.value for s in Severity]
-
-
-def away(times, t, reach):
-    """Return how far an instant lies behind the newest of some times, where a hole counts `reach` at most.
-
-    Args:
-        times: in order, the newest last.
-        t: the instant, not newer than that.
-        reach: what a hole counts at most, ms.
-    """
-    far, before = 0, times[-1]
-    for other in reversed(times):
-        if other <= t or far >= HORIZON:
-            break
-        far, before = far + min(before - other, reach), other
-    return far + min(before - t, reach)
-
-
-def inside(times, t, reach):
-    """Say whether an instant lies inside the horizon of the newest of some times."""
-    return times[-1] - t < HORIZON or (away(times, t, reach) < HORIZON and times[-1] - t < OPEN)
 
 
 def rank(colour):
     return COLOURS.index(colour)
-
-
-class Watch:
-    """One limit or frozen rule on one series."""
-
-    def __init__(self, rule, place, sensor, decide, numbers, known):
-        self.rule, self.place, self.tag = rule, place, sensor.tag
-        self.decide, self.numbers, self.known = decide, numbers, known
-        self.name, self.subject = sensor.tag, {"tag": sensor.tag}
-        self.events = []
-        self.said = []
-        self.begin, self.cut, self.base = 0, 0, None
-        """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
-        self.excepted = False  # numbers of a site exception decide
-
-    def rows(self, series):
-        return [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows[self.begin :]]
-
-    def now(self, series, clock):
-        if self.base is None:
-            return self.decide(self.numbers, self.rows(series), clock)
-        return self.run(series, None, clock).events
-
-    def run(self, series, stop, clock):
-        """Judge as a limit is judged, behind what is decided, up to a row and the clock."""
-        jumps = isinstance(self.numbers, jump.Jumps)
-        rows = self.rows(series)
-        rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
-        run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
-        stop = None if stop is None else stop - self.begin
-        return limit.go_on(run, rows[self.cut - self.begin : stop], clock)
-
-
-class Series:
-    """All rows of a tag that were folded, by event time."""
-
-    def __init__(self, interval):
-        self.rows = []
-        self.floor = -1  # the newest row that has left
-        self.reach = REACH * interval
-        self.counts = Counter()
-        self.waits = []  # event times of late rows that are not decided yet
-        rows = -(-HORIZON // interval) * 5 // 4 + 8
-        self.cap = max(64, min(1024, rows))
-
-    def admit(self, t, v, received):
-        """Say what becomes of a row: future, order, late, duplicate, conflict or stale."""
-        if t > received + 300_000:
-            return "future"
-        if not self.rows or t > self.rows[-1][0]:
-            return "order"
-        if t <= self.floor or not self.holds(t):
-            return "stale"
-        kept = self.ring()
-        for row in self.rows:
-            if row[0] == t:
-                same = row[2] == v or (math.isnan(row[2]) and math.isnan(v))
-                return "duplicate" if same else "conflict"
-        if len(kept) >= self.cap and t < kept[0][0]:
-            return "stale"
-        return "late"
-
-    def holds(self, t):
-        return inside([row[0] for row in self.rows], t, self.reach)
-
-    def ring(self):
-        """Return the rows inside the horizon."""
-        times = [row[0] for row in self.rows]
-        first = next(i for i, t in enumerate(times) if t > self.floor and inside(times, t, self.reach))
-        return self.rows[max(first, len(times) - self.cap) :]
-
-    def first_decide(self, t, received, v, q):
-        """Say whether the late rows that wait are to be decided first: the horizon would move past the earliest."""
-        if not self.waits:
-            return False
-        like = Series.__new__(Series)
-        like.rows, like.floor, like.reach, like.cap = list(self.rows), self.floor, self.reach, self.cap
-        if len(like.ring()) >= like.cap:
-            like.floor = like.ring()[0][0]
-        like.put(t, received, v, q)
-        return max([like.floor, *(row[0] for row in like.rows[: -len(like.ring())])]) >= min(self.waits)
-
-    def put(self, t, received, v, q):
-        behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)
-        if behind is None:
-            self.rows.append((t, received, v, q))
-        else:
-            self.rows.insert(behind, (t, self.rows[behind][1], v, q))
 
 
 class Facility:
@@ -303,91 +186,13 @@ class Facility:
             ranges[sensor.tag] = (low, high)
             for rule in self.bundle.rules:
                 if matches(rule, facility, facts):
-                    watch = self.watch(rule, places[rule.id], sensor, interval, facility, facts, (low, high))
-                    if watch:
-                        self.watches.append(watch)
+                    made = watch_of(self, rule, places[rule.id], sensor, interval, facts, (low, high))
+                    if made:
+                        self.watches.append(made)
         self.ranges = ranges
         self.pairs = difference.pairs(self.bundle, facility, ranges, received)
         self.silences = Silences(self, facility, self.bundle, places, received)
         self.rare.register(facility, received)
-
-    def watch(self, rule, place, sensor, interval, facility, facts, span):
-        if exceptions.muted(self, rule, sensor.tag):
-            return None
-        unknown = max(rule.unknown.max, 3 * interval)
-        if isinstance(rule, LimitRule):
-            found = bounds_of(rule, sensor, facts, self.bundle)
-            if not found:
-                return None
-            own, *found, excepted = exceptions.loosened(self, rule, sensor.tag, *found[:2])
-            numbers = difference.limits_of(own, found, interval, facility.delivery, self.bundle, facts)
-
-            def known(v, q):
-                if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
-                    return False
-                return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
-
-            made = Watch(rule, place, sensor, limit.decide, numbers, known)
-            made.excepted = excepted
-            return made
-        if isinstance(rule, FrozenRule):
-            limits = sensor.limits
-            width = None
-            if limits and limits.low is not None and limits.high is not None:
-                width = rule.window_share * (limits.high - limits.low)
-            identical = rule.identical_coarse if interval > rule.coarse_interval else rule.identical
-            expected = math.ceil(0.75 * 86_400_000 / interval)
-            numbers = frozen.Stillness(
-                identical, rule.span, rule.clear_distinct, rule.severity.base.rank, width, expected, interval,
-                facility.delivery, unknown,
-            )  # fmt: skip
-            return Watch(
-                rule, place, sensor, frozen.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
-            )
-        if isinstance(rule, CumulativeRule):
-            return self.total(rule, place, sensor, interval, facility, facts, span)
-        return self.more(rule, place, sensor, interval, facility, span)
-
-    def more(self, rule, place, sensor, interval, facility, span):
-        if isinstance(rule, LastDigitRule):
-            if sensor.resolution is None:
-                return None
-            numbers = too_precise.Precision(
-                sensor.resolution, rule.number, rule.within, rule.clean, rule.severity.base.rank, interval
-            )
-            return Watch(
-                rule, place, sensor, too_precise.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
-            )
-        if isinstance(rule, MeanKineticRule):
-            numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
-            return Watch(rule, place, sensor, mean_kinetic.decide, numbers, self.knows(rule, span))
-        if isinstance(rule, JumpRule):
-            numbers = jump.Jumps(rule, interval, facility.delivery, max(rule.unknown.max, 3 * interval))
-            return Watch(rule, place, sensor, jump.decide, numbers, self.knows(rule, span))
-        return None
-
-    def knows(self, rule, span):
-        def known(v, q):
-            counted = q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
-            return counted and not math.isnan(v) and span[0] <= v <= span[1]
-
-        return known
-
-    def total(self, rule, place, sensor, interval, facility, facts, span):
-        found = bounds_of(rule, sensor, facts, self.bundle)
-        if not found:
-            return None
-        _, *found, _ = exceptions.loosened(self, rule, sensor.tag, *found[:2])
-        single = None
-        other = None if rule.idle_while is None else self.bundle.rule(rule.idle_while)
-        if other is not None and matches(other, facility, facts):
-            watch = self.watch(other, place, sensor, interval, facility, facts, span)
-            single = watch and watch.numbers
-        numbers = cumulative.Total(
-            found[0], found[1], rule.limits.inclusive, rule.total, rule.clear_below, rule.window,
-            rule.severity.base.rank, interval, facility.delivery, max(rule.unknown.max, 3 * interval), single,
-        )  # fmt: skip
-        return Watch(rule, place, sensor, cumulative.decide, numbers, self.knows(rule, span))
 
     def readings(self, batch, received):
         content = [list(batch.tags), *(column.tolist() for column in (batch.counts, batch.time, batch.quality))]

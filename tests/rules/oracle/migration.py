@@ -11,6 +11,7 @@ from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule,
 from tests.rules.oracle import exceptions, jump, rare
 from tests.rules.oracle.gap import Silent
 from tests.rules.oracle.late import differences, occurrences
+from tests.rules.oracle.watches import watch as watch_of
 
 ORDER = [LimitRule, FrozenRule, GapRule, CumulativeRule, MeanKineticRule, None, JumpRule]
 """In this order the alarms of rules that begin anew end."""
@@ -100,7 +101,7 @@ def returned(facility, watches, ended):
                 continue
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             span = facility.ranges[sensor.tag]
-            new = facility.watch(rule, place, sensor, interval, facility.registered, facts, span)
+            new = watch_of(facility, rule, place, sensor, interval, facts, span)
             if new is not None:
                 new.begin = new.cut = len(facility.series[sensor.tag].rows)
                 ended.add(sensor.tag)
@@ -144,7 +145,7 @@ def renewed(facility, watch, rule):
     sensor = next(s for s in facility.registered.sensors if s.tag == watch.tag)
     interval = sensor.interval or UNREGISTERED_INTERVAL_MS
     facts = facts_of(facility.registered, sensor)
-    return facility.watch(rule, watch.place, sensor, interval, facility.registered, facts, facility.ranges[watch.tag])
+    return watch_of(facility, rule, watch.place, sensor, interval, facts, facility.ranges[watch.tag])
 
 
 def numbers(watch):

@@ -1,0 +1,89 @@
+"""All rows of a tag, and which of them lie inside the horizon, in the words of docs/engine-semantics.md ("Rows of a series")."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from rules.layout import REACH
+
+HORIZON = 2 * 3_600_000
+OPEN = 10 * 24 * 3_600_000
+
+
+def away(times, t, reach):
+    """Return how far an instant lies behind the newest of some times, where a hole counts `reach` at most.
+
+    Args:
+        times: in order, the newest last.
+        t: the instant, not newer than that.
+        reach: what a hole counts at most, ms.
+    """
+    far, before = 0, times[-1]
+    for other in reversed(times):
+        if other <= t or far >= HORIZON:
+            break
+        far, before = far + min(before - other, reach), other
+    return far + min(before - t, reach)
+
+
+def inside(times, t, reach):
+    """Say whether an instant lies inside the horizon of the newest of some times."""
+    return times[-1] - t < HORIZON or (away(times, t, reach) < HORIZON and times[-1] - t < OPEN)
+
+
+class Series:
+    """All rows of a tag that were folded, by event time."""
+
+    def __init__(self, interval):
+        self.rows = []
+        self.floor = -1  # the newest row that has left
+        self.reach = REACH * interval
+        self.counts = Counter()
+        self.waits = []  # event times of late rows that are not decided yet
+        rows = -(-HORIZON // interval) * 5 // 4 + 8
+        self.cap = max(64, min(1024, rows))
+
+    def admit(self, t, v, received):
+        """Say what becomes of a row: future, order, late, duplicate, conflict or stale."""
+        if t > received + 300_000:
+            return "future"
+        if not self.rows or t > self.rows[-1][0]:
+            return "order"
+        if t <= self.floor or not self.holds(t):
+            return "stale"
+        kept = self.ring()
+        for row in self.rows:
+            if row[0] == t:
+                same = row[2] == v or (math.isnan(row[2]) and math.isnan(v))
+                return "duplicate" if same else "conflict"
+        if len(kept) >= self.cap and t < kept[0][0]:
+            return "stale"
+        return "late"
+
+    def holds(self, t):
+        return inside([row[0] for row in self.rows], t, self.reach)
+
+    def ring(self):
+        """Return the rows inside the horizon."""
+        times = [row[0] for row in self.rows]
+        first = next(i for i, t in enumerate(times) if t > self.floor and inside(times, t, self.reach))
+        return self.rows[max(first, len(times) - self.cap) :]
+
+    def first_decide(self, t, received, v, q):
+        """Say whether the late rows that wait are to be decided first: the horizon would move past the earliest."""
+        if not self.waits:
+            return False
+        like = Series.__new__(Series)
+        like.rows, like.floor, like.reach, like.cap = list(self.rows), self.floor, self.reach, self.cap
+        if len(like.ring()) >= like.cap:
+            like.floor = like.ring()[0][0]
+        like.put(t, received, v, q)
+        return max([like.floor, *(row[0] for row in like.rows[: -len(like.ring())])]) >= min(self.waits)
+
+    def put(self, t, received, v, q):
+        behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)
+        if behind is None:
+            self.rows.append((t, received, v, q))
+        else:
+            self.rows.insert(behind, (t, self.rows[behind][1], v, q))

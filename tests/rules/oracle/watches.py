@@ -1,0 +1,125 @@
+"""Rules on series: with what numbers they decide, which rows count, and how they are asked what holds."""
+
+from __future__ import annotations
+
+import math
+from copy import deepcopy
+
+from rules.predicate import matches
+from rules.rule import CumulativeRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
+from rules.watching import bounds_of
+from tests.rules.oracle import cumulative, difference, exceptions, frozen, jump, limit, mean_kinetic, too_precise
+
+
+class Watch:
+    """One limit or frozen rule on one series."""
+
+    def __init__(self, rule, place, sensor, decide, numbers, known):
+        self.rule, self.place, self.tag = rule, place, sensor.tag
+        self.decide, self.numbers, self.known = decide, numbers, known
+        self.name, self.subject = sensor.tag, {"tag": sensor.tag}
+        self.events = []
+        self.said = []
+        self.begin, self.cut, self.base = 0, 0, None
+        """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
+        self.excepted = False  # numbers of a site exception decide
+
+    def rows(self, series):
+        return [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows[self.begin :]]
+
+    def now(self, series, clock):
+        if self.base is None:
+            return self.decide(self.numbers, self.rows(series), clock)
+        return self.run(series, None, clock).events
+
+    def run(self, series, stop, clock):
+        """Judge as a limit is judged, behind what is decided, up to a row and the clock."""
+        jumps = isinstance(self.numbers, jump.Jumps)
+        rows = self.rows(series)
+        rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
+        run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
+        stop = None if stop is None else stop - self.begin
+        return limit.go_on(run, rows[self.cut - self.begin : stop], clock)
+
+
+def watch(of, rule, place, sensor, interval, facts, span):
+    """Return the watch of a rule on a series of the facility `of`, or None."""
+    facility = of.registered
+    if exceptions.muted(of, rule, sensor.tag):
+        return None
+    unknown = max(rule.unknown.max, 3 * interval)
+    if isinstance(rule, LimitRule):
+        found = bounds_of(rule, sensor, facts, of.bundle)
+        if not found:
+            return None
+        own, *found, excepted = exceptions.loosened(of, rule, sensor.tag, *found[:2])
+        numbers = difference.limits_of(own, found, interval, facility.delivery, of.bundle, facts)
+
+        def known(v, q):
+            if math.isnan(v) or (not rule.excludes and not span[0] <= v <= span[1]):
+                return False
+            return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
+
+        made = Watch(rule, place, sensor, limit.decide, numbers, known)
+        made.excepted = excepted
+        return made
+    if isinstance(rule, FrozenRule):
+        limits = sensor.limits
+        width = None
+        if limits and limits.low is not None and limits.high is not None:
+            width = rule.window_share * (limits.high - limits.low)
+        identical = rule.identical_coarse if interval > rule.coarse_interval else rule.identical
+        expected = math.ceil(0.75 * 86_400_000 / interval)
+        numbers = frozen.Stillness(
+            identical, rule.span, rule.clear_distinct, rule.severity.base.rank, width, expected, interval,
+            facility.delivery, unknown,
+        )  # fmt: skip
+        return Watch(rule, place, sensor, frozen.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8))
+    if isinstance(rule, CumulativeRule):
+        return total(of, rule, place, sensor, interval, facts, span)
+    return more(rule, place, sensor, interval, facility, span)
+
+
+def more(rule, place, sensor, interval, facility, span):
+    if isinstance(rule, LastDigitRule):
+        if sensor.resolution is None:
+            return None
+        numbers = too_precise.Precision(
+            sensor.resolution, rule.number, rule.within, rule.clean, rule.severity.base.rank, interval
+        )
+        return Watch(
+            rule, place, sensor, too_precise.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8)
+        )
+    if isinstance(rule, MeanKineticRule):
+        numbers = mean_kinetic.Mean(rule.above, rule.clear_at, rule.severity.base.rank, interval, facility.delivery)
+        return Watch(rule, place, sensor, mean_kinetic.decide, numbers, knows(rule, span))
+    if isinstance(rule, JumpRule):
+        numbers = jump.Jumps(rule, interval, facility.delivery, max(rule.unknown.max, 3 * interval))
+        return Watch(rule, place, sensor, jump.decide, numbers, knows(rule, span))
+    return None
+
+
+def knows(rule, span):
+    def known(v, q):
+        counted = q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
+        return counted and not math.isnan(v) and span[0] <= v <= span[1]
+
+    return known
+
+
+def total(of, rule, place, sensor, interval, facts, span):
+    facility = of.registered
+    found = bounds_of(rule, sensor, facts, of.bundle)
+    if not found:
+        return None
+    _, *found, _ = exceptions.loosened(of, rule, sensor.tag, *found[:2])
+    single = None
+    other = None if rule.idle_while is None else of.bundle.rule(rule.idle_while)
+    if other is not None and matches(other, facility, facts):
+        alone = watch(of, other, place, sensor, interval, facts, span)
+        single = alone and alone.numbers
+    numbers = cumulative.Total(
+        found[0], found[1], rule.limits.inclusive, rule.total, rule.clear_below, rule.window,
+        rule.severity.base.rank, interval, facility.delivery, max(rule.unknown.max, 3 * interval), single,
+    )  # fmt: skip
+    return Watch(rule, place, sensor, cumulative.decide, numbers, knows(rule, span))
