@@ -10,9 +10,9 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +27,7 @@ from kafka.errors import KafkaError
 from rules.errors import PartMissingError
 from streams import jars, jvm
 from streams.clients import opened
+from streams.ports import free_port, port_in_use
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
@@ -37,6 +38,9 @@ STOP_TIMEOUT_S = 20.0
 LOCK_WAIT_S = 5.0
 """A killed broker lets go of its folder a moment after its owner is gone."""
 LOCK = "lock"
+LAUNCHES = 3
+"""So often a broker is begun whose port somebody took between the choice and the start."""
+_REASON = re.compile(r"Caused by:|ERROR|[Ee]rror:|Exception:|^Error ")
 _LOG4J = """\
 rootLogger.level = WARN
 rootLogger.appenderRef.file.ref = file
@@ -61,30 +65,15 @@ class BrokerStartError(PartMissingError):
     action: ClassVar[str] = "Read broker.log in the folder named; free the port, or choose another with --port."
 
 
+class _EndedAtStartError(BrokerStartError):
+    """The broker's process ended before it answered."""
+
+
 class BrokerFolderError(PartMissingError):
     """A broker already runs on the folder; two of them destroy each other's log."""
 
     code: ClassVar[str] = "broker_folder"
     action: ClassVar[str] = "Use the broker that runs, or stop it first, or choose another folder with --data."
-
-
-def free_port() -> int:
-    """Return a loopback port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def port_in_use(port: int) -> bool:
-    """Say whether somebody listens on a loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-        return False
 
 
 class EmbeddedBroker:
@@ -109,6 +98,7 @@ class EmbeddedBroker:
         self._fresh = fresh
         self._process: subprocess.Popen[bytes] | None = None
         self._lock: int | None = None
+        self._said: dict[str, int] = {}
         self.port = 0
 
     @property
@@ -155,7 +145,19 @@ class EmbeddedBroker:
     def _launch(self, libraries: Path, program: str) -> Self:
         if self._fresh:
             self._wipe()
-        meta = self._choose_ports()
+        for left in reversed(range(LAUNCHES)):
+            meta = self._choose_ports()
+            self._begin(libraries, program, meta)
+            try:
+                self._await_ready()
+            except _EndedAtStartError as error:
+                if left and (port_in_use(self.port) or port_in_use(int(str(meta["controller"])))):
+                    continue  # the next choice is another one, or says which port is in use
+                raise BrokerStartError(str(error)) from None
+            return self
+        raise AssertionError("unreachable")  # the last launch returns or raises
+
+    def _begin(self, libraries: Path, program: str, meta: dict[str, object]) -> None:
         self._write_configuration(meta)
         base = [
             program,
@@ -179,6 +181,10 @@ class EmbeddedBroker:
                     properties,
                 ]
             )
+        logs = ("broker.log", "console.log")
+        self._said = {
+            name: (self.folder / name).stat().st_size if (self.folder / name).exists() else 0 for name in logs
+        }
         launcher = [sys.executable, "-m", "streams.launch", str(os.getpid())]
         with (self.folder / "console.log").open("ab") as console:
             self._process = subprocess.Popen(  # noqa: S603 - our own launcher
@@ -187,8 +193,6 @@ class EmbeddedBroker:
                 # The broker itself holds the lock: it stands for as long as anybody can write there.
                 pass_fds=() if self._lock is None else (self._lock,),
             )  # fmt: skip
-        self._await_ready()
-        return self
 
     def stop(self) -> None:
         """Stop the broker: SIGTERM, a bounded wait, then SIGKILL of the same process."""
@@ -294,6 +298,9 @@ class EmbeddedBroker:
             "num.network.threads": 2,
             "num.io.threads": 4,
             "log.cleaner.backoff.ms": 5000,
+            # After a kill the controller takes the broker back when the one before it has not been heard of for so long.
+            "broker.session.timeout.ms": 4000,
+            "broker.heartbeat.interval.ms": 1000,
         }
         text = "".join(f"{key}={value}\n" for key, value in settings.items())
         _put(self.folder / "server.properties", text)
@@ -304,11 +311,21 @@ class EmbeddedBroker:
         if done.returncode != 0:
             raise BrokerStartError(f"formatting {self.folder} failed: {done.stderr.strip()[-500:]}")
 
+    def _last_words(self) -> str:
+        """Return what the broker said last, at this start, of why it ended; nothing if it said nothing."""
+        for name, before in self._said.items():
+            path = self.folder / name
+            said = path.read_bytes()[before:] if path.exists() else b""
+            told = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if _REASON.search(line)]
+            if told:
+                return f" ({told[-1][:300]})"
+        return ""
+
     def _await_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
             if self._process is None or self._process.poll() is not None:
-                raise BrokerStartError(f"the broker ended at its start; see {self.folder / 'console.log'}")
+                raise _EndedAtStartError(f"the broker ended at its start{self._last_words()}; see {self.folder}")
             if port_in_use(self.port):
                 try:
                     client = opened(
@@ -318,10 +335,10 @@ class EmbeddedBroker:
                         bootstrap_timeout_ms=5_000,
                     )
                     with contextlib.closing(client):
-                        brokers = client.describe_cluster().get("brokers")
+                        answer = client.describe_cluster()
                 except (KafkaError, OSError):
-                    brokers = None
-                if brokers:
+                    answer = {}
+                if answer.get("brokers") and answer.get("cluster_id") == self.cluster_id:  # not somebody else's
                     return
             time.sleep(0.05)
         self.stop()

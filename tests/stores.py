@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psycopg
 
-from streams.broker import free_port
+from streams.ports import free_port
 
 _numbers = itertools.count(1)
 

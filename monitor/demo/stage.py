@@ -23,7 +23,8 @@ from monitor.supervise.child import Spec
 from monitor.supervise.manager import Manager
 from rules.errors import BadInputError, Fault, PartMissingError
 from streams import admin
-from streams.broker import EmbeddedBroker, free_port, port_in_use
+from streams.broker import EmbeddedBroker
+from streams.ports import free_port, port_in_use
 from streams.settings import KafkaSettings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from kafka.admin import KafkaAdminClient
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
-from streams.broker import free_port
 from streams.clients import let_go, opened
+from streams.ports import free_port
 from streams.topics import REJECTED
 
 pytestmark = pytest.mark.usefixtures("_quiet")

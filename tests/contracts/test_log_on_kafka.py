@@ -17,11 +17,11 @@ from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, Readings, Rejected
 from streams import admin, load
 from streams.admin import BrokerDownError, TopicsError
-from streams.broker import free_port
 from streams.codec import encode, key_of
 from streams.dump import open_log
 from streams.jsonlines import format_line, read_lines
 from streams.load import ImportTopicError, checked, load_log
+from streams.ports import free_port
 from streams.settings import KafkaSettings
 from streams.topics import LOG
 from tests.anyrecord import records

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from streams import jars, jvm
-from streams.broker import free_port
+from streams.ports import free_port
 from streams.settings import KafkaSettings
 
 ROOT = Path(__file__).parents[2]

@@ -30,9 +30,9 @@ from rules.fitting import fit
 from rules.pack import default_bundle
 from rules.records import LogRecord
 from rules.register import RegisterFile
-from streams.broker import free_port
 from streams.codec import home_of, placed
 from streams.dump import open_log
+from streams.ports import free_port
 from streams.repair import group_offsets
 from streams.topics import ALARMS, LOG, REJECTED
 from streams.worker_settings import WorkerSettings

@@ -239,7 +239,7 @@ def test_a_broker_that_goes_away_is_answered_with_503_and_comes_back(tmp_path):
 
 
 def test_a_gateway_started_before_its_broker_answers_503_says_why_and_opens_by_itself(tmp_path):
-    from streams.broker import free_port
+    from streams.ports import free_port
 
     key, key_hash = new_key()
     port = free_port()

@@ -11,7 +11,7 @@ import pytest
 from monitor.gateway import app as module
 from monitor.gateway.app import create_gateway
 from monitor.settings import GatewayEnvironment
-from streams.broker import free_port
+from streams.ports import free_port
 from streams.settings import KafkaSettings
 from tests.e2e.test_front_to_alarm import environment
 from tests.monitor.gateway_parts import GOOD, client_of, open_gateway

@@ -14,8 +14,8 @@ from monitor.cli import main
 from rules.evaluate import evaluate
 from rules.pack import default_bundle
 from rules.records import Kind
-from streams.broker import free_port
 from streams.jsonlines import format_line, read_lines
+from streams.ports import free_port
 from streams.topics import LOG
 from tests.coldlog import BEGIN, MINUTE, excursion
 

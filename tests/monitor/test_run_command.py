@@ -16,7 +16,7 @@ from monitor.cli import main
 from monitor.commands.run import KINDS, specs
 from rules.errors import BadInputError
 from streams.access import new_key
-from streams.broker import free_port, port_in_use
+from streams.ports import free_port, port_in_use
 from streams.topics import ALARMS
 from tests.e2e.test_front_to_alarm import admit, batch, environment, ready, running, until
 

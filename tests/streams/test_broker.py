@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from streams import admin, jars
-from streams.broker import BrokerFolderError, BrokerStartError, EmbeddedBroker, free_port, port_in_use
+from streams.broker import BrokerFolderError, BrokerStartError, EmbeddedBroker
 from streams.jars import JarsError
+from streams.ports import free_port, port_in_use
 from streams.settings import KafkaSettings
 from streams.topics import TOPICS
 
@@ -150,6 +151,46 @@ def test_a_port_in_use_is_a_clear_error(tmp_path):
         port = taken.getsockname()[1]
         with pytest.raises(BrokerStartError, match=f"port {port} is in use"):
             EmbeddedBroker(tmp_path / "k", port=port).start()
+
+
+def taking(ports, monkeypatch):
+    """Let somebody else listen on a broker's port just after it was chosen: each entry names one launch's."""
+    real, held = EmbeddedBroker._choose_ports, []
+
+    def choose(broker):
+        meta = real(broker)
+        name = ports.pop(0) if ports else None
+        if name is not None:
+            held.append(socket.create_server(("127.0.0.1", int(meta[name]))))
+        return meta
+
+    monkeypatch.setattr(EmbeddedBroker, "_choose_ports", choose)
+    return held
+
+
+def test_a_port_that_is_taken_between_choice_and_start_is_chosen_again(tmp_path, monkeypatch):
+    held = taking(["port", "controller"], monkeypatch)
+    try:
+        with EmbeddedBroker(tmp_path / "k") as broker:
+            assert broker.port not in {each.getsockname()[1] for each in held}
+            assert admin.describe(KafkaSettings(bootstrap=broker.bootstrap))["cluster_id"] == broker.cluster_id
+    finally:
+        for each in held:
+            each.close()
+    assert len(held) == 2
+
+
+def test_a_broker_that_ends_at_its_start_says_why(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.broker.LAUNCHES", 1)
+    held = taking(["port"], monkeypatch)
+    try:
+        with pytest.raises(BrokerStartError, match=r"ended at its start .*Address already in use"):
+            EmbeddedBroker(tmp_path / "k").start()
+    finally:
+        held[0].close()
+    monkeypatch.setattr("streams.broker.RECORD_BYTES", -1_000_000)  # a configuration that Kafka refuses
+    with pytest.raises(BrokerStartError, match=r"ended at its start .*(?!Address).*message\.max\.bytes"):
+        EmbeddedBroker(tmp_path / "k").start()
 
 
 def test_a_full_disk_costs_the_broker_nothing_of_what_it_knows(tmp_path, monkeypatch):

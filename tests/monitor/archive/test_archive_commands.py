@@ -16,7 +16,7 @@ from monitor.archive import index
 from monitor.cli import main
 from monitor.store.session import Store
 from monitor.store.tables import ArchiveChunk
-from streams.broker import free_port
+from streams.ports import free_port
 from streams.topics import LOG
 from tests.monitor.archive.running import ROOT, archived, archiving, producing, send, until
 from tests.monitor.archive.test_archive_kafka import ahead, delete_before, mixed_log, uncut

@@ -25,7 +25,8 @@ from monitor.store.session import Store, StoreDownError
 from monitor.store.tables import ConsumerOffset
 from rules.errors import Fault
 from streams import admin
-from streams.broker import EmbeddedBroker, free_port
+from streams.broker import EmbeddedBroker
+from streams.ports import free_port
 from streams.settings import KafkaSettings
 from streams.topics import ALARMS
 from tests.e2e.test_front_to_alarm import environment, running

@@ -18,7 +18,7 @@ from monitor.alarms.projection import apply_batch
 from monitor.desk.figures import Figures
 from monitor.notify.alertmanager import BATCH, LASTS_MS, RESEND_MS, Alertmanager
 from monitor.store.desk_tables import NoticeRow
-from streams.broker import free_port
+from streams.ports import free_port
 from tests.monitor.alarms.changes import change, incoming
 from tests.monitor.desk.lab import RULEBOOK
 from tests.real_parts import require

@@ -13,7 +13,7 @@ from monitor.store.outbox import MAX_RECORD, Entry, access_entry, add
 from monitor.store.relay import CLAIM_MS, Relay
 from monitor.store.tables import OutboxLane, OutboxRow
 from rules.errors import BadInputError
-from streams.broker import free_port
+from streams.ports import free_port
 from streams.topics import ACCESS, LOG
 
 NOW = 1_000_000

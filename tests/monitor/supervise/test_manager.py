@@ -26,7 +26,7 @@ from monitor.supervise.manager import (
     WAITING_S,
     Manager,
 )  # fmt: skip
-from streams.broker import free_port
+from streams.ports import free_port
 
 
 class FakeProcess:
