@@ -37,7 +37,7 @@ demo: setup ## run everything with simulated facilities; CHECK=1 asserts the sto
 
 test: setup ## lint, types and every suite: unit, property, contract, Kafka end to end, browser
 	$(MAKE) --no-print-directory lint types
-	$(PYTEST) -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PYTEST) -n 5 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 test-full: setup ## make test and the slow suites
 	$(MAKE) --no-print-directory lint types

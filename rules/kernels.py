@@ -397,6 +397,13 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
 
 
 @kernel
+def refresh_all(a: Words, places: Words, count: int, w: Words, due: Words, silent: Codes) -> None:
+    """Note the same of the first so many series."""
+    for slot in range(count):
+        refresh(a, places, slot, w, due, silent)
+
+
+@kernel
 def next_due(due: Words, silent: Codes) -> tuple[int, bool]:
     """Return the earliest decision by the clock of any series, and whether one is silent."""
     earliest = NEVER

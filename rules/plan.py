@@ -186,6 +186,10 @@ class Plan:
         """Return a whole number of a series' program."""
         return int(self.params[self.place(slot, layout.AT_PROGRAM) + layout.PROGRAM[name].start])
 
+    def numbers(self, name: str) -> Words:
+        """Return a whole number of the program of every series."""
+        return self.params[self.where[layout.AT_PROGRAM :: layout.PLACE.words] + layout.PROGRAM[name].start]
+
     def block(self, instance: Instance) -> Words:
         """Return the parameters of an instance."""
         return self.params[instance.params : instance.params + KINDS[instance.kind].params.words]

@@ -180,8 +180,8 @@ class FacilityState:
 
     def refresh_all(self) -> None:
         """Note what is due for every series and pair."""
-        for slot in range(len(self.planned.sensors)):
-            self.refresh(slot)
+        plan = self.planned
+        kernels.refresh_all(plan.params, plan.where, len(plan.sensors), self.words, self.due, self.silent)
         for pair in self.planned.pairs:
             self.refresh_pair(pair)
 
@@ -312,4 +312,5 @@ def _keys(plan: Plan | None) -> dict[str, list[tuple[str, str]]]:
     kinds = {
         KINDS[kind].name: found for kind, found in plan.by_kind.items() if found or kind not in stored.ONLY_WHERE_USED
     }
-    return {name: [one.key for one in found] for name, found in kinds.items()}
+    # As `Instance.key` says; a thousand of them for a hundred series.
+    return {name: [(one.rule.id, one.name or one.tag) for one in found] for name, found in kinds.items()}

@@ -81,7 +81,7 @@ def load(state: FacilityState, plan: Plan, body: Body) -> None:
     """
     headers = _array(body, "series", "series", len(plan.sensors))
     lengths = headers[:, layout.RING_LEN]
-    rooms = np.array([plan.number(slot, "ring_room") for slot in range(len(plan.sensors))], np.int64)
+    rooms = plan.numbers("ring_room")
     if headers[:, layout.RING_HEAD].any() or (lengths < 0).any() or (lengths > rooms).any():
         raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
     state.words[plan.series_at[:, None] + np.arange(layout.SERIES.words)] = headers
@@ -90,9 +90,9 @@ def load(state: FacilityState, plan: Plan, body: Body) -> None:
     back = np.flatnonzero(np.diff(rows[:, ROW_T]) <= 0) + 1
     if not np.isin(back, ends).all():  # within a ring time goes on; from one ring to the next it may go back
         raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")
-    for slot, (length, end) in enumerate(zip(lengths.tolist(), ends.tolist(), strict=True)):
-        ring = plan.place(slot, layout.AT_RING)
-        state.rings[ring : ring + length * ROW_WORDS] = rows[end - length : end].ravel()
+    at, flat = plan.where[layout.AT_RING :: layout.PLACE.words].tolist(), rows.ravel()
+    for ring, length, end in zip(at, (ROW_WORDS * lengths).tolist(), (ROW_WORDS * ends).tolist(), strict=True):
+        state.rings[ring : ring + length] = flat[end - length : end]
     for kind, instances in plan.by_kind.items():
         spec = KINDS[kind]
         inside = np.arange(spec.state.words)

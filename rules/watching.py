@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
@@ -64,7 +64,9 @@ _OWN = {
     "tag": "", "area": "", "against": None, "serial": None, "calibration": None, "config_hash": None, "from_": None,
 }  # fmt: skip
 """What tells a sensor from others of its sort; no rule looks at it."""
-_alike = itemgetter(*(name for name in Sensor.model_fields if name not in _OWN))
+_SPANS = ("limits", "range")
+"""Looked at by their numbers: a model is compared in Python."""
+_alike = itemgetter(*(name for name in Sensor.model_fields if name not in {*_OWN, *_SPANS}))
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,32 @@ class _Sort:
     """Exceptions in force for it."""
 
 
-_known: dict[tuple[object, ...], Watched] = {}
-"""What decides -> what was found."""
+@dataclass(slots=True)
+class _Known:
+    """What was found, by what decides it: first bundle, facility and area, then what is the sensor's."""
+
+    around: dict[tuple[object, ...], dict[tuple[object, ...], Watched]] = field(default_factory=dict)
+    sorts: int = 0
+
+    def within(self, around: tuple[object, ...]) -> dict[tuple[object, ...], Watched]:
+        """Return what was found of sensors in such an area."""
+        return self.around.setdefault(around, {})
+
+    def note(self) -> None:
+        """Count one more that is to be remembered; all are forgotten first where they are too many."""
+        if self.sorts >= SORTS:
+            self.forget()
+        self.sorts += 1
+
+    def forget(self) -> None:
+        """Forget everything."""
+        for within in self.around.values():
+            within.clear()  # a facility that is being compiled holds some of them
+        self.around.clear()
+        self.sorts = 0
+
+
+_known = _Known()
 
 
 class Registered:
@@ -129,7 +155,7 @@ class Registered:
         self._facts = RegisteredFacts(facility)
         self._scopes = tuple(facility.scopes)
         self._common = (bundle.sha256, self._scopes, facility.delivery)
-        self._around: dict[int, tuple[object, ...]] = {}
+        self._around: dict[int, dict[tuple[object, ...], Watched]] = {}
         self._asked: dict[tuple[object, ...], Watched] = {}
 
     def watched(self, sensor: Sensor, at_ms: int, exceptions: Allowed | None = None) -> Watched:
@@ -143,24 +169,28 @@ class Registered:
         area = self._facts.area(sensor, at_ms)
         if exceptions is None:
             exceptions = self._bundle.excepted(self.facility.id, sensor.tag, at_ms)
-        excepted = tuple(sorted(one.id for one in exceptions.values()))
+        excepted = tuple(sorted(one.id for one in exceptions.values())) if exceptions else ()
         asked = (id(sensor), id(area), excepted)
-        if asked in self._asked:
-            return self._asked[asked]
-        around = self._around.get(id(area))
-        if around is None:
+        found = self._asked.get(asked)
+        if found is not None:
+            return found
+        within = self._around.get(id(area))
+        if within is None:
             facts = self._facts.around(area)
             around = tuple(tuple(value) if isinstance(value, list) else value for value in facts.values())
-            self._around[id(area)] = around
-        key = (*self._common, around, _alike(sensor.__dict__), excepted)
-        found = _known.get(key)
+            within = self._around[id(area)] = _known.within((*self._common, around))
+        own = sensor.__dict__
+        limits, span = own["limits"], own["range"]
+        key = (
+            _alike(own), limits and (limits.low, limits.high), span and (span.low, span.high), excepted,
+        )  # fmt: skip
+        found = within.get(key)
         if found is None:
-            if len(_known) >= SORTS:
-                _known.clear()
             alike = sensor.model_copy(update=_OWN)
             facts = self._facts.of(sensor, at_ms)
             sort = _Sort(self._bundle, self._scopes, self.facility.delivery, facts, alike, exceptions)
-            found = _known[key] = _watched(sort)
+            _known.note()
+            found = within[key] = _watched(sort)
         self._asked[asked] = found
         return found
 

@@ -33,6 +33,8 @@ class Incoming:
     partition: int
     offset: int
     value: bytes | None
+    appended_ms: int | None = None
+    """When the broker appended it; None where it did not come from there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -348,8 +348,8 @@ TEXTS: dict[str, tuple[str, str]] = {
         "The queue is not up to date: no new changes are read",
     ),
     "monitor.changes-cut": (
-        "状态变化主题比已读的短，已重新读取",
-        "The topic of changes is shorter than what was read of it, and is read again",
+        "状态变化主题丢失了已读的末尾，已重新读取",
+        "The topic of changes lost its end, which had been read, and is read again",
     ),
     "monitor.archive_gap": ("存档缺少一段日志", "The archive misses a part of the log"),
     "monitor.archive_damaged": ("存档文件损坏或缺失", "A file of the archive is damaged or missing"),

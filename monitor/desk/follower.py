@@ -14,7 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, OffsetOutOfRangeError
+from kafka.errors import KafkaError, KafkaTimeoutError, OffsetOutOfRangeError
 from sqlalchemy.exc import DataError, IntegrityError
 
 from monitor.alarms.incoming import Incoming, Read, read
@@ -25,6 +25,7 @@ from monitor.desk.pace import MOST, Pace
 from monitor.desk.standing import Standing, Watch
 from monitor.store.session import StoreDownError
 from rules.errors import ContractError
+from rules.instants import format_instant
 from streams import admin, batches
 from streams.clients import opened
 from streams.topics import ALARMS
@@ -104,7 +105,7 @@ class ChangeFollower:
             try:
                 cluster = str(admin.describe(self._kafka)["cluster_id"])
                 consumer = self._consumer()
-                self._seek(consumer, cluster)
+                self._seek(consumer, cluster, look=True)
                 self._follow(consumer, cluster, stop)
             except StoreDownError as error:
                 self._wait(Standing.STORE_AWAY, error, stop)
@@ -136,11 +137,11 @@ class ChangeFollower:
             **self._kafka.for_kafka_python(),
         )
 
-    def _seek(self, consumer: Any, cluster: str) -> None:  # noqa: ANN401 - as above
+    def _seek(self, consumer: Any, cluster: str, *, look: bool = False) -> None:  # noqa: ANN401 - as above
+        """Position the consumer where the store's offsets stand; `look` whether the topic still holds what was read last."""
         partitions = [TopicPartition(self._topic, p) for p in sorted(consumer.partitions_for_topic(self._topic) or ())]
         if not partitions:
             raise admin.TopicsError([])
-        consumer.assign(partitions)
         begin, end = consumer.beginning_offsets(partitions), consumer.end_offsets(partitions)
         spans = {place.partition: (begin[place], end[place]) for place in partitions}
         with self._store.reading() as session:
@@ -148,15 +149,45 @@ class ChangeFollower:
         others = {row.cluster for row in known.values()} - {cluster}
         if others:
             raise ClusterError(f"the store's offsets are of cluster {min(others)}, the broker is {cluster}")
-        if any(not spans[p][0] <= row.next_offset <= spans[p][1] for p, row in known.items() if p in spans):
+        regrown = self._regrown(consumer, known, spans) if look else {}
+        if regrown or any(not spans[p][0] <= row.next_offset <= spans[p][1] for p, row in known.items() if p in spans):
             with self._store.writing() as session:
-                known = self._mended(session, spans)
+                known = self._mended(session, spans, regrown)
+        consumer.assign(partitions)  # looking took all but one away
         self._stand = {partition: row.next_offset for partition, row in known.items()}
         for place in partitions:
             consumer.seek(place, self._stand.get(place.partition, begin[place]))
 
-    def _mended(self, session: Session, spans: dict[int, tuple[int, int]]) -> dict[int, ConsumerOffset]:
-        return offsets.mended(session, spans, self._now())
+    def _regrown(
+        self,
+        consumer: Any,  # noqa: ANN401 - as above
+        known: dict[int, ConsumerOffset],
+        spans: dict[int, tuple[int, int]],
+    ) -> dict[int, str]:
+        """Return the partitions that hold another record where the newest was read, or none, and what is seen of it.
+
+        A topic that lost its end (its only broker lost power) grows again over the same offsets; bounds alone do not show it.
+        """
+        found = {}
+        for partition, row in known.items():
+            begin, end = spans.get(partition, (0, 0))
+            newest = row.next_offset - 1
+            if row.tail_ms is None or not begin <= newest < end:
+                continue
+            held = _first_from(consumer, TopicPartition(self._topic, partition), newest, end)
+            if held != (newest, row.tail_ms):
+                now = "none stands there now"
+                if held is not None and held[0] == newest:
+                    now = f"another stands there now, appended at {format_instant(held[1])}"
+                found[partition] = (
+                    f"the record at offset {newest}, appended at {format_instant(row.tail_ms)}, was read, and {now}"
+                )
+        return found
+
+    def _mended(
+        self, session: Session, spans: dict[int, tuple[int, int]], regrown: dict[int, str]
+    ) -> dict[int, ConsumerOffset]:
+        return offsets.mended(session, spans, regrown, self._now())
 
     def _follow(self, consumer: Any, cluster: str, stop: threading.Event) -> None:  # noqa: ANN401 - as above
         places = list(consumer.assignment())
@@ -193,7 +224,7 @@ class ChangeFollower:
 
     def _store_slice(self, rows: list[tuple[int, Any]], cluster: str) -> None:
         # Understanding the records takes longest and is done before the transaction: on SQLite nobody else writes during one.
-        records = [read(Incoming(partition, row.offset, row.value)) for partition, row in rows]
+        records = [read(Incoming(partition, row.offset, row.value, row.timestamp)) for partition, row in rows]
         now = self._now()
         try:
             outcome = self._commit(records, cluster)
@@ -205,8 +236,9 @@ class ChangeFollower:
 
     def _commit(self, records: list[Read], cluster: str) -> Outcome:
         moved = {item.record.partition: item.record.offset + 1 for item in records}
+        tails = {item.record.partition: item.record.appended_ms for item in records}
         with self._store.writing() as session:
-            offsets.move(session, self._stand, moved, cluster)
+            offsets.move(session, self._stand, moved, cluster, tails=tails)
             outcome = apply_read(session, records, self._now())
         self._stand |= moved
         if outcome.live:
@@ -220,7 +252,26 @@ class ChangeFollower:
         except RECORDS_FAULT as error:
             moved = {item.record.partition: item.record.offset + 1}
             with self._store.writing() as session:
-                offsets.move(session, self._stand, moved, cluster)
+                tails = {item.record.partition: item.record.appended_ms}
+                offsets.move(session, self._stand, moved, cluster, tails=tails)
                 foreign(session, item.record, f"{type(error).__name__}: {error}", self._now())
             self._stand |= moved
             return Outcome(foreign=1)
+
+
+def _first_from(consumer: Any, place: TopicPartition, offset: int, end: int) -> tuple[int, int] | None:  # noqa: ANN401 - as above
+    """Return offset and append time of the first committed record from an offset on; None if there is none before `end`.
+
+    Raises:
+        KafkaTimeoutError: Kafka gives nothing, though there is something.
+    """
+    deadline = monotonic() + ANSWER_MS / 1000
+    consumer.assign([place])
+    consumer.seek(place, offset)
+    while consumer.position(place, timeout_ms=ANSWER_MS) < end:
+        for record in consumer.poll(timeout_ms=POLL_MS, max_records=1).get(place, ()):
+            if record.offset >= offset:
+                return record.offset, record.timestamp
+        if monotonic() > deadline:
+            raise KafkaTimeoutError(f"{place.topic}/{place.partition}: Kafka gives nothing from offset {offset} on")
+    return None

@@ -46,8 +46,19 @@ def move(
     cluster: str,
     consumer: str = CONSUMER,
     topic: str = ALARMS,
+    *,
+    tails: Mapping[int, int | None],
 ) -> None:
     """Move the offsets of some partitions from where they stood.
+
+    Args:
+        session: the caller's.
+        stand: partition -> where its offset stood; not there for one without a row.
+        to: partition -> the offset behind what was read.
+        cluster: the Kafka cluster they are of.
+        consumer: whose offsets.
+        topic: of what.
+        tails: partition -> when the broker appended the newest record before.
 
     Raises:
         MovedError: they stand elsewhere by now.
@@ -64,19 +75,23 @@ def move(
         row = rows[partition]
         if (row.next_offset, row.cluster) != (stand.get(partition, -1), cluster):
             raise MovedError(f"partition {partition}: another desk has read up to {row.next_offset}")
-        row.next_offset = offset
+        row.next_offset, row.tail_ms = offset, tails[partition]
 
 
-def mended(session: Session, spans: Mapping[int, tuple[int, int]], now_ms: int) -> dict[int, ConsumerOffset]:
+def mended(
+    session: Session, spans: Mapping[int, tuple[int, int]], regrown: Mapping[int, str], now_ms: int
+) -> dict[int, ConsumerOffset]:
     """Go on where a partition begins if it does not hold the next offset any more, and tell operators why.
 
     What retention has dropped shows as gaps of its streams too, unless it was the newest of them: so the offsets are named,
     and are looked for in the archive (`monitor.desk.healing`). A topic that ends before what was read of it was cut or made
-    anew: it is read again whole, and what is known already vanishes.
+    anew, as was one that holds another record where the newest was read (it has grown again since): it is read again whole, and
+    what is known already vanishes.
 
     Args:
         session: the caller's.
         spans: first and next offset of each partition in Kafka.
+        regrown: partitions that lost their end and grew again -> what is seen of it.
         now_ms: the wall clock.
     """
     rows = known(session, lock=True)
@@ -89,9 +104,12 @@ def mended(session: Session, spans: Mapping[int, tuple[int, int]], now_ms: int) 
         elif row.next_offset > end:
             detail = f"the topic ends at {end}, but was read up to {row.next_offset}: it is read again from {begin}"
             operators.opened(session, CUT, f"{ALARMS}/{partition}", detail, now_ms)
+        elif partition in regrown:
+            detail = f"{regrown[partition]}: it is read again from {begin}"
+            operators.opened(session, CUT, f"{ALARMS}/{partition}", detail, now_ms)
         else:
             continue
-        row.next_offset = begin
+        row.next_offset, row.tail_ms = begin, None
     session.flush()
     return rows
 

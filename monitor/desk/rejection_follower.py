@@ -50,19 +50,25 @@ class RejectionFollower(ChangeFollower):
             (f"{place.partition} offset {row.offset}", row.value) for place, rows in polled.items() for row in rows
         ]
         moved = {place.partition: rows[-1].offset + 1 for place, rows in polled.items()}
+        tails = {place.partition: rows[-1].timestamp for place, rows in polled.items()}
         with self._store.writing() as session:
-            offsets.move(session, self._stand, moved, cluster, self.consumer, self.of)
+            offsets.move(session, self._stand, moved, cluster, self.consumer, self.of, tails=tails)
             entries = rejections.read(session, values, self._now())
         self._stand |= moved
         self._book.note(entries)
 
-    def _mended(self, session: Session, spans: dict[int, tuple[int, int]]) -> dict[int, ConsumerOffset]:
-        """Go on where the topic begins: what retention dropped was a sample, or is told again when a worker starts."""
+    def _mended(
+        self, session: Session, spans: dict[int, tuple[int, int]], regrown: dict[int, str]
+    ) -> dict[int, ConsumerOffset]:
+        """Go on where the topic begins: what retention dropped was a sample, or is told again when a worker starts.
+
+        Of a topic that grew again some are booked twice: better than not at all.
+        """
         rows = offsets.known(session, lock=True, consumer=self.consumer, topic=self.of)
         for partition, row in rows.items():
             begin, end = spans.get(partition, (0, row.next_offset))
-            if not begin <= row.next_offset <= end:
+            if partition in regrown or not begin <= row.next_offset <= end:
                 log.warning("rejections: partition %d goes on at %d instead of %d", partition, begin, row.next_offset)
-                row.next_offset = begin
+                row.next_offset, row.tail_ms = begin, None
         session.flush()
         return rows

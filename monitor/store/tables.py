@@ -141,6 +141,8 @@ class ConsumerOffset(Base):
     next_offset: Mapped[Offset]
     cluster: Mapped[Short]
     """The cluster these offsets are of; another cluster's offsets mean nothing here."""
+    tail_ms: Mapped[Ms | None]
+    """When the broker appended the newest record before: another one there means that the topic lost its end and grew again."""
 
 
 class ArchiveChunk(Base):

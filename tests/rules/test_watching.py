@@ -14,7 +14,7 @@ from rules import watching
 from rules.facts import FACTS, RegisteredFacts, facts_of
 from rules.pack import default_bundle
 from rules.plan import compile_plan
-from rules.register import Facility, Sensor
+from rules.register import Facility, Sensor, Span
 from rules.watching import Registered, contradictions
 from tests.rules import logs
 
@@ -38,9 +38,9 @@ ARRAYS = ("where", "series_at", "params", "blank_state", "blank_tails", "gap_slo
 
 @pytest.fixture(autouse=True)
 def _nothing_is_known() -> Iterator[None]:
-    watching._known.clear()
+    watching._known.forget()
     yield
-    watching._known.clear()
+    watching._known.forget()
 
 
 def facility(*, sensor: dict[str, Any] | None = None, area: dict[str, Any] | None = None, **facts: Any) -> Facility:
@@ -69,7 +69,7 @@ def test_what_is_a_sensors_own_makes_no_other_sort(own: dict[str, Any]) -> None:
 
 def test_the_same_sort_in_another_facility_is_found_once() -> None:
     assert watched(facility(id="BJ-TWO", name={"zh": "乙", "en": "Two"})) is watched(facility())
-    assert len(watching._known) == 1
+    assert watching._known.sorts == sum(map(len, watching._known.around.values())) == 1
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_the_same_sort_in_another_facility_is_found_once() -> None:
 def test_whatever_rules_may_look_at_makes_another_sort(other: dict[str, Any]) -> None:
     first, second = watched(facility()), watched(facility(**other))
     assert first is not second
-    watching._known.clear()
+    watching._known.forget()
     alone = watched(facility(**other))
     assert [(use.kind, use.rule.id, use.key, use.limits) for use in second.uses] == [
         (use.kind, use.rule.id, use.key, use.limits) for use in alone.uses
@@ -96,7 +96,8 @@ def test_every_field_of_a_sensor_is_either_its_own_or_decides() -> None:
     fields = set(Sensor.model_fields)
     assert set(watching._OWN) < fields
     values = {name: name for name in fields}
-    assert set(watching._alike(values)) == fields - set(watching._OWN)
+    assert {*watching._alike(values), *watching._SPANS} == fields - set(watching._OWN)
+    assert set(Span.model_fields) == {"low", "high"}  # by which spans are told apart
 
 
 def test_another_bundle_is_asked_anew() -> None:
@@ -122,7 +123,13 @@ def test_memory_of_sorts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "SORTS", 3)
     for n in range(10):
         watched(facility(delivery=f"{60 + n}s"))
-        assert len(watching._known) <= 3
+        assert sum(map(len, watching._known.around.values())) <= watching._known.sorts <= 3
+    sensors = [{**BASE["sensors"][0], "tag": f"T{n}", "resolution": 0.1 + n} for n in range(10)]
+    one = facility(sensors=sensors)
+    registered = Registered(one, default_bundle())  # of one facility too
+    for sensor in one.sensors:
+        assert registered.watched(sensor, BEGIN) is registered.watched(sensor, BEGIN)
+        assert sum(map(len, watching._known.around.values())) <= watching._known.sorts <= 3
 
 
 def test_facts_stand_in_the_order_of_their_list() -> None:
@@ -152,9 +159,9 @@ def test_limits_without_room_are_told_once_for_each_sensor() -> None:
 def test_what_was_found_for_others_changes_no_plan(entities: list[Facility]) -> None:
     fresh = []
     for entity in entities:
-        watching._known.clear()
+        watching._known.forget()
         fresh.append(compile_plan(entity, default_bundle(), BEGIN))
-    watching._known.clear()
+    watching._known.forget()
     for order in itertools.islice(itertools.permutations(range(len(entities))), 3):
         for i in order:
             plan = compile_plan(entities[i], default_bundle(), BEGIN)

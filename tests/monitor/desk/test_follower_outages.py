@@ -186,6 +186,54 @@ def test_a_topic_that_is_shorter_than_what_was_read_is_read_again_and_told(sqlit
         assert (alarm.code, alarm.subject.partition("/")[0]) == (CUT, ALARMS)
 
 
+def made_anew(settings, changes):
+    """Give the topic of changes other content, as if its end had been lost and it had grown again."""
+    name = settings.topic(ALARMS)
+    with admin.admin_client(settings) as client:
+        client.delete_topics([name])
+    until(lambda: any(fault.code == "missing" for fault in admin.verify(settings)))
+    admin.create(settings)
+    until(lambda: not admin.verify(settings))
+    publish(settings, changes)
+
+
+def test_a_topic_that_lost_its_end_and_grew_again_is_read_again_and_told(store, kafka_settings):
+    """Of ten changes that were read the last four are gone, and ten newer ones stand there and behind."""
+    known = lives(NAMES[:1], 20)
+    publish(kafka_settings, known[:10])
+    with Running(store, kafka_settings):
+        until(lambda: reached(store, NAMES[:1], 10))
+    made_anew(kafka_settings, [*known[:6], *known[10:]])
+    with Running(store, kafka_settings):
+        until(lambda: reached(store, NAMES[:1], 20))
+    whole(store, known)
+    with store.reading() as session:
+        (alarm,) = open_alarms(session)
+        assert (alarm.code, alarm.subject.partition("/")[0]) == (CUT, ALARMS)
+        assert "the record at offset 9, appended at 20" in alarm.detail
+        assert "another stands there now" in alarm.detail
+    with Running(store, kafka_settings):  # told once
+        publish(kafka_settings, lives(NAMES[:1], 5, begin=21))
+        until(lambda: reached(store, NAMES[:1], 25))
+    with store.reading() as session:
+        assert [(alarm.code, alarm.count) for alarm in open_alarms(session)] == [(CUT, 1)]
+
+
+def test_a_store_of_an_older_release_knows_no_newest_record_and_goes_on(sqlite_store, kafka_settings):
+    publish(kafka_settings, lives(NAMES[:1], 10))
+    with Running(sqlite_store, kafka_settings):
+        until(lambda: reached(sqlite_store, NAMES[:1], 10))
+    with sqlite_store.writing() as session:
+        (row,) = session.query(ConsumerOffset)
+        assert row.tail_ms is not None
+        row.tail_ms = None
+    publish(kafka_settings, lives(NAMES[:1], 5, begin=11))
+    with Running(sqlite_store, kafka_settings):
+        until(lambda: reached(sqlite_store, NAMES[:1], 15))
+    with sqlite_store.reading() as session:
+        assert open_alarms(session) == []
+
+
 def test_a_record_that_the_database_refuses_is_shown_and_the_rest_of_its_batch_is_kept(
     store, kafka_settings, monkeypatch
 ):
