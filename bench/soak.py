@@ -40,6 +40,10 @@ if TYPE_CHECKING:
 
 BEHIND_MS = 60_000
 SETTLE_S = 120.0
+CONNECTIONS = 8
+"""At most so many at once: how many are open depends on how busy the machine is, and must stay below what is judged."""
+TIMEOUT_S = 60.0
+"""Of a post, its wait for a connection included."""
 QUARTER = 4
 BOUNDS: dict[str, tuple[float, float]] = {
     "resident_mb": (0.15, 32.0),
@@ -168,7 +172,8 @@ async def feed(url: str, firms: Sequence[tuple[str, str]], rate: float, seconds:
     space_ms = round(1_000 * len(firms) / rate / ROWS)
     begins = [0] * len(firms)
     running: set[asyncio.Task[None]] = set()
-    async with httpx.AsyncClient(base_url=url, trust_env=False, limits=httpx.Limits(max_connections=64)) as client:
+    limits = httpx.Limits(max_connections=CONNECTIONS)
+    async with httpx.AsyncClient(base_url=url, trust_env=False, limits=limits, timeout=TIMEOUT_S) as client:
 
         async def post(number: int) -> None:
             who = number % len(firms)
