@@ -268,7 +268,7 @@ def _first_from(consumer: Any, place: TopicPartition, offset: int, end: int) -> 
     deadline = monotonic() + ANSWER_MS / 1000
     consumer.assign([place])
     consumer.seek(place, offset)
-    while consumer.position(place, timeout_ms=ANSWER_MS) < end:
+    while (consumer.position(place, timeout_ms=POLL_MS) or 0) < end:
         for record in consumer.poll(timeout_ms=POLL_MS, max_records=1).get(place, ()):
             if record.offset >= offset:
                 return record.offset, record.timestamp
