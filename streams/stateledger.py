@@ -19,6 +19,7 @@ from streams.checkpoint import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from collections.abc import Set as AbstractSet
 
     from rules.records import PacksRecord
     from streams.checkpoint import Tail
@@ -45,6 +46,8 @@ class StateLedger:
         """How many snapshots the newest checkpoint holds."""
         self.unwritten: dict[str, str] = {}
         """The facilities whose state the newest checkpoint could not write -> why."""
+        self.stale: frozenset[str] = frozenset()
+        """Those of the newest checkpoint's `fresh` facilities that it does not hold."""
 
     def remember(self, packs: PacksRecord) -> None:
         """Let the next checkpoint write packs that came into force: snapshots and marker will name them."""
@@ -71,6 +74,7 @@ class StateLedger:
         keep_packs: bool = False,
         tail: Tail | None = None,
         has_time: Callable[[], bool] = lambda: True,
+        fresh: AbstractSet[str] = frozenset(),
     ) -> list[Row]:
         """Return the rows of a checkpoint; the fold's due facilities are clean afterwards, but for those that are `unwritten`.
 
@@ -86,14 +90,17 @@ class StateLedger:
             keep_packs: forget no packs: what is folded of a quarantined facility is older than `low`, and names its own.
             tail: the newest record before which and with which everything is published.
             has_time: whether there is time for one more snapshot; what is left stays uncovered, the newest changes first.
+            fresh: facilities that were folded beside the partition: what the topic holds of them is of another time, and must not be
+                gone on from. They are written whatever the time; one that cannot be written is named in the marker, and a start folds
+                it anew.
         """
         at, published = position
         rows: list[Row] = []
         written: list[str] = []
         self.unwritten = {}
         for facility in self._cadence.oldest_first(due):
-            if not has_time():
-                break
+            if facility not in fresh and not has_time():
+                continue
             try:
                 snapshot = fold.snapshot(self._partition, facility)
             except Exception as error:  # noqa: BLE001 - one facility's state must not end the others' publication
@@ -103,6 +110,7 @@ class StateLedger:
             fold.clean(self._partition, facility)
             written.append(facility)
         self.written = len(written)
+        self.stale = frozenset(fresh - set(written))
         self._cadence.note(at, fold.partition_state(self._partition), dirty, written, now)
         rows += [*self._packs(keep=keep_packs), *self._names()]
         low = self._cadence.low
@@ -114,7 +122,7 @@ class StateLedger:
             facilities=len(self._parts),
             roster=self._roster,
             origin=self._start.origin,
-            rebuilding=dict(rebuilding),
+            rebuilding=dict(rebuilding) | dict.fromkeys(sorted(self.stale), published),
             tail=tail,
         )
         rows.append(self._row(marker_key(self._partition), encode_marker(marker)))

@@ -407,10 +407,11 @@ class Tenure:
         # A quarantined facility is outside the fold; its snapshot stays in the topic as it was, and so do its packs.
         has_time = (lambda: monotonic() < self._stop_by) if final else (lambda: True)
         state = self._state.rows(
-            self.fold, dirty, due, now, position, rebuilding, keep_packs=keep, tail=tail, has_time=has_time
-        )
+            self.fold, dirty, due, now, position, rebuilding, keep_packs=keep, tail=tail, has_time=has_time,
+            fresh=self._rebuilt,
+        )  # fmt: skip
         state += self._notes()
-        self._rebuilt.clear()
+        self._rebuilt = set(self._state.stale)
         # So far nothing was awaited: changes, state and position are of one instant.
         await self._transact([*changes, *state], published)
         self._ledger.settle(changes)
