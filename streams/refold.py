@@ -19,18 +19,18 @@ from rules.canonical import canonical_bytes
 from rules.changes import Change
 from rules.errors import BadInputError, ContractError, Fault
 from rules.fitting import change_bytes, fit
-from rules.records import ADOPTS, SEMANTICS, PacksRecord, Rejected, StateRecord
+from rules.records import ADOPTS, SEMANTICS, LogRecord, PacksRecord, Rejected, StateRecord
 from rules.snapshot import FORMAT, SnapshotError, open_snapshot
-from streams.checkpoint import Origin, Row, encode_marker
-from streams.codec import placed
+from streams.checkpoint import Origin, Row, encode_marker, snapshot_rows
+from streams.codec import SHARED, placed
+from streams.quarantine import Ward
 from streams.rejected import encode_rejected
 from streams.restore import Start, restore_partition
 from streams.stateledger import StateLedger
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable
+    from collections.abc import Container, Iterable, Mapping
 
-    from rules.records import LogRecord
     from streams.checkpoint import Marker, StateRows
     from streams.fold import Fold
     from streams.worker_settings import WorkerSettings
@@ -120,6 +120,9 @@ class Refold:
         self._rejected: list[Rejected] = []
         self._faults: list[Fault] = []
         self._count = 0
+        self._away: dict[str, bytes] = {}
+        """Facilities that are quarantined in the state begun with -> their snapshot, empty where there is none."""
+        self._notes: list[Row] = []
 
     def from_beginning(self, origin: Origin) -> int:
         """Begin with nothing, where the partition was folded first; returns the first offset wanted.
@@ -172,15 +175,21 @@ class Refold:
     async def from_state(self, rows: StateRows) -> int:
         """Begin with the state that rows of an earlier day hold; returns the first offset wanted.
 
+        A facility that is quarantined there stays so, as its snapshot and its row say: what it was not folded with stands before
+        the first offset wanted. Workers fold it on from there when it is released.
+
         Raises:
-            StateLostError, LogLostError: the rows are not whole, or the log ends before they do.
+            StateLostError, LogLostError, NoteError: the rows are not whole, or the log ends before they do.
             ContractError: of another engine semantics.
             SnapshotError: one of the snapshots is no good.
         """
-        start = await restore_partition(self._fold, rows, None, (0, self.done.end))
+        quarantined = Ward.of(self._partition, rows.notes, 0).quarantined
+        self._away = {facility: _snapshot(rows, facility) for facility in sorted(quarantined)}
+        start = await restore_partition(self._fold, rows, None, (0, self.done.end), self._away)
         if start.bad:
             raise SnapshotError(f"partition {self._partition}: {start.bad[0].facility}: {start.bad[0].why}")
-        for facility in start.parts:
+        self.keep_notes(rows.notes)
+        for facility in sorted(start.parts.keys() - self._away.keys()):
             seq = self._seen[facility] = open_snapshot(rows.snapshot(facility))[0].seq
             if seq > self._newest.get(facility, 0):
                 told = self._newest.get(facility, 0)
@@ -191,6 +200,11 @@ class Refold:
         self._packs = {record.sha256: record for record in rows.bundles()}
         self.done.begin = start.low
         return start.low
+
+    def keep_notes(self, notes: Mapping[str, bytes]) -> None:
+        """Let the state written say what is known of records that killed, and of who is quarantined for it; a wish is no state."""
+        names = sorted(name for name in notes if name.startswith(("quarantine-", "watch-")))
+        self._notes = [Row(self._settings.state_topic, self._partition, name.encode(), notes[name]) for name in names]
 
     def run(self, records: Iterable[LogRecord | Rejected], *, told: int, passed: Container[int] = ()) -> None:
         """Fold records, in order, up to the end.
@@ -206,6 +220,8 @@ class Refold:
         for read in records:
             record = placed(read, self._settings.kafka.partitions) if self._settings.placed else read
             self.done.records += 1
+            if record.facility in self._away and not (isinstance(record, LogRecord) and record.kind in SHARED):
+                continue  # as a worker leaves it
             outcome = record if isinstance(record, Rejected) or record.offset in passed else self._step(record)
             if isinstance(outcome, Rejected):
                 if outcome.offset >= told:
@@ -221,7 +237,7 @@ class Refold:
             RefoldDiffersError: something was published that the log does not give, or gives otherwise.
         """
         for stream, newest in self._newest.items():
-            if self._seen.get(stream, 0) < newest:
+            if stream not in self._away and self._seen.get(stream, 0) < newest:
                 self._differs(stream, "missing", f"published up to {newest}, the log gives {self._seen.get(stream, 0)}")
         if self._count:
             raise RefoldDiffersError(self._faults, self._count)
@@ -257,11 +273,17 @@ class Refold:
         """
         fold, partition, end = self._fold, self._partition, self.done.end
         facilities = fold.facilities(partition)
-        start = Start(end, end, fold.partition_state(partition), marked=True, origin=self._origin)
+        topic, size = self._settings.state_topic, self._settings.snapshot_part_bytes
+        away = {f: snapshot_rows(topic, partition, f, snapshot, size) for f, snapshot in self._away.items() if snapshot}
+        start = Start(
+            end, end, fold.partition_state(partition), marked=True, origin=self._origin,
+            parts={facility: len(parts) for facility, parts in away.items()},
+        )  # fmt: skip
         ledger = StateLedger(partition, self._settings, start, 0.0)
         for record in self._packs.values():
             ledger.remember(record)
-        rows = ledger.rows(fold, facilities, facilities, 0.0, (end, end), {})
+        rows = ledger.rows(fold, facilities, facilities, 0.0, (end, end), {}, keep_packs=bool(self._away))
+        rows = [*(row for parts in away.values() for row in parts), *rows[:-1], *self._notes, rows[-1]]
         written = {row.key for row in rows}
         forgotten = sorted({key.encode() for key in before} - written)
         return [*(Row(self._settings.state_topic, partition, key, None) for key in forgotten), *rows]
@@ -304,6 +326,14 @@ class Refold:
         self._count += 1
         if len(self._faults) < LISTED:
             self._faults.append(Fault(where, code, detail))
+
+
+def _snapshot(rows: StateRows, facility: str) -> bytes:
+    """Return the snapshot of a facility that is quarantined; empty where none is whole: it is folded from the beginning."""
+    try:
+        return rows.snapshot(facility)
+    except SnapshotError:
+        return b""
 
 
 def _digest(change: Change) -> bytes:

@@ -277,10 +277,12 @@ async def _folded(
         refold = Refold(partition, fold, known, settings, end)
         begin = await refold.from_state(rows)
         behind = decode_marker(rows.marker, partition).next
+        refold.keep_notes(rows.notes | standing.rows.notes)
     else:
         origin, fold = _origin(standing, past, fold)
         refold = Refold(partition, fold, known, settings, end)
         begin = behind = refold.from_beginning(origin)
+        refold.keep_notes(standing.rows.notes)
     told = standing.committed
     if told is None:
         # Without offsets of the group nobody knows what was told. The topic where it is told lies in the same Kafka: where nothing
