@@ -72,6 +72,13 @@ def heal(
     everything: Annotated[
         bool, typer.Option("--all", help="Apply the whole archive: for a desk whose rows were lost.")
     ] = False,
+    newest: Annotated[
+        bool,
+        typer.Option(
+            "--newest",
+            help="Take from the evaluation also what is behind the newest change that the desk has: no worker ran any more when the log was dumped.",
+        ),
+    ] = False,
 ) -> None:
     """Fill what the desk misses from the archive, then from an evaluation if given; exit 1 if something is left.
 
@@ -84,7 +91,7 @@ def heal(
             sys.stdout.write(f"archive: {healing.rebuild(store, archive, now)} changes applied\n")
         healed = healing.heal(store, archive, now)
         if evaluated is not None:
-            told = healing.fill_from_evaluation(store, _lines(evaluated), now)
+            told = healing.fill_from_evaluation(store, _lines(evaluated), now, newest=newest)
             healed.filled |= told.filled
             healed.left = {name: why for name, why in healed.left.items() if name not in told.filled} | told.left
     for name, count in healed.filled.items():

@@ -141,10 +141,13 @@ def rebuild(store: Store, archive: ArchivedChanges, now_ms: int) -> int:
     return sum(apply_records(store, batch, now_ms) for batch in _batched(archive.all()))
 
 
-def fill_from_evaluation(store: Store, evaluated: Iterable[Read], now_ms: int) -> Healed:
+def fill_from_evaluation(store: Store, evaluated: Iterable[Read], now_ms: int, *, newest: bool = False) -> Healed:
     """Fill streams from what `offsite evaluate` says of the log, where no row contradicts it.
 
-    A stream of which the desk has a change with other content is left alone: other packs or another log were evaluated.
+    A stream of which the desk has a change with other content is left alone: other packs or another log were evaluated. So are
+    changes behind the newest that the desk has: an evaluation that ends early, or within an instant, ends in changes that nobody
+    publishes, and the published ones would then contradict them. A gap has a newer change behind it. With `newest` they are
+    taken too: of a dump that was made when no worker ran any more.
     """
     healed = Healed()
     for stream, changes in itertools.groupby(
@@ -161,8 +164,12 @@ def fill_from_evaluation(store: Store, evaluated: Iterable[Read], now_ms: int) -
             healed.left[stream or "?"] = why if told else records[0].why
             continue
         missing = [item for item in records if item.change is not None and item.change.seq not in bodies]
-        if missing:
-            healed.filled[stream] = sum(apply_records(store, batch, now_ms) for batch in _batched(missing))
+        known = max(bodies, default=0)
+        older = missing if newest else [item for item in missing if item.change is not None and item.change.seq < known]
+        if older:
+            healed.filled[stream] = sum(apply_records(store, batch, now_ms) for batch in _batched(older))
+        if len(older) < len(missing):
+            healed.left[stream] = f"{len(missing) - len(older)} changes behind the newest that the desk has ({known})"
     return healed
 
 

@@ -184,14 +184,19 @@ class Manager:
         return {name: one.restarts for name, one in self._watched.items() if one.restarts}
 
     def _begin(self, one: Watched, now: float) -> None:
-        child = self._start(one.spec)
+        try:
+            child = self._start(one.spec)
+        except OSError as error:  # no memory, no process more: it is waited for, and the others go on
+            one.started = now
+            self._ended(one, MISSING_CODE, now, f"it cannot be started: {error.strerror or error}")
+            return
         with self._lock:
             one.child, one.started, one.unanswered = child, now, None
         self._tell("started", one.spec.name, f"pid {child.process.pid}")
 
-    def _ended(self, one: Watched, code: int, now: float) -> None:
+    def _ended(self, one: Watched, code: int, now: float, said: str = "") -> None:
         child = one.child
-        tail = child.tail() if child is not None else ""
+        tail = child.tail() if child is not None else said
         if now - one.started >= SETTLED_S:
             self._settled(one)
             one.pauses, one.endings, one.looping = 0, [], False

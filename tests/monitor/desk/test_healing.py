@@ -155,11 +155,18 @@ def told(changes):
 def test_an_evaluation_fills_what_neither_kafka_nor_the_archive_has(archive):
     at_desk(archive.store, without(life(), 4))
     at_desk(archive.store, life("B2", 3))
-    assert fill_from_evaluation(archive.store, told([*life(), *life("B2", 3), *life("C3", 2)]), 2).filled == {
-        "A1": 9, "C3": 2,
+    evaluated = told([*life(), *life("B2", 4), *life("C3", 2)])
+    healed = fill_from_evaluation(archive.store, evaluated, 2)
+    # What is behind the newest that the desk has comes from the workers: an evaluation may end in what nobody publishes.
+    assert healed.filled == {"A1": 9}
+    assert healed.left == {
+        "B2": "1 changes behind the newest that the desk has (3)", "C3": "2 changes behind the newest that the desk has (0)",
     }  # fmt: skip
+    assert lines(archive.store) == expected(life() + life("B2", 3))
+    healed = fill_from_evaluation(archive.store, evaluated, 3, newest=True)
+    assert (healed.filled, healed.left) == ({"B2": 1, "C3": 2}, {})
     assert codes(archive.store) == []
-    assert lines(archive.store) == expected(life() + life("B2", 3) + life("C3", 2))
+    assert lines(archive.store) == expected(life() + life("B2", 4) + life("C3", 2))
 
 
 def test_an_evaluation_of_another_log_fills_nothing_of_a_stream_it_contradicts(archive):
@@ -178,6 +185,11 @@ def test_the_command_heals_and_says_what_is_left(archive, offsite, tmp_path):
     evaluation = tmp_path / "changes.jsonl"
     evaluation.write_bytes(b"".join(map(line, life())))
     assert offsite("heal", "--evaluated", evaluation)[:2] == (0, "A1: 8 changes applied\n")
+    evaluation.write_bytes(b"".join(map(line, [*life(), *life("B2", 2)])))
+    assert offsite("heal", "--evaluated", evaluation)[:2] == (
+        1, "B2: left: 2 changes behind the newest that the desk has (0)\n",
+    )  # fmt: skip
+    assert offsite("heal", "--evaluated", evaluation, "--newest")[:2] == (0, "B2: 2 changes applied\n")
     assert offsite("heal", "--all")[:2] == (0, "archive: 0 changes applied\n")
     assert codes(archive.store) == []
 

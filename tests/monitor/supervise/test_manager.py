@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import errno
+import itertools
 import os
 import signal
 import subprocess
@@ -149,6 +151,34 @@ def test_a_part_that_is_missing_is_waited_for_and_is_no_crash_loop(give_up):
     assert last == pytest.approx(LONGEST_PAUSE_S, abs=0.15)
     assert lab.manager.failure is None
     assert lab.manager.looping() == []
+
+
+@pytest.mark.parametrize("give_up", [False, True], ids=["an installation", "the demo"])
+def test_a_process_that_cannot_be_started_is_waited_for_and_takes_nobody_along(give_up):
+    lab = Lab("gateway", "worker", give_up=give_up)
+    lab.manager.turn()
+    start, tries = lab.start, []
+
+    def refuses(_spec):
+        tries.append(lab.now)
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    lab.manager._start = refuses
+    lab.end("worker", 70)
+    for _ in range(4_000):
+        lab.now += 0.1
+        lab.manager.turn()
+    assert lab.manager.failure is None
+    assert len(lab.children["gateway"]) == len(lab.children["worker"]) == 1
+    assert lab.children["gateway"][0].asked == []
+    assert [round(b - a) for a, b in itertools.pairwise(tries)][:7] == [1, 2, 4, 8, 16, 30, 30]
+    ((_, who, why),) = [event for event in lab.events if event[0] == "waiting"]
+    assert (who, "it said: it cannot be started: Cannot allocate memory" in why) == ("worker", True)
+    lab.manager._start = start
+    lab.starts_after("worker")
+    lab.now += 61
+    lab.manager.turn()
+    assert told(lab, "recovered")
 
 
 def told(lab, *kinds):
