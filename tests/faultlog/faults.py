@@ -29,7 +29,7 @@ OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent
 STAGE1, CHP = "water.stage1", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
-COUNT, ERROR = "register.sensor-count", "register.sensor-error"
+COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -81,6 +81,12 @@ def lines_at(facility: str) -> list[tuple[float, str, dict[str, Any]]]:
         "revision_seen": 1,
     }
     return [posted(600, event(600, "audit-disabled")), (700.5, "decision", said | {"reason_sha256": "0" * 64})]
+
+
+def calibrated(due: str | None) -> Sensor:
+    """Return the sensor of the water loop with a calibration up to a day, or with none."""
+    said = None if due is None else {"done": "2025-03-01", "due": due}
+    return Sensor("TOC", "A1", 300.0, 20.0, "toc", {"calibration": said})
 
 
 def row(at: float, tag: str, minute: int, value: float) -> tuple[float, str, dict[str, Any]]:
@@ -319,6 +325,12 @@ RECORDS = [
         [PAIR[0], Sensor("T2", "A1", 5.0, facts={"calibration": {"done": "2026-02-01", "due": "2027-02-01", "points": [{"at": 5, "error": -0.8}]}})],
         [], [Expected(ERROR, "T2", "yellow", -28 * 1_440, None, "active")], scopes=WHOLESALER,
     ),
+    Firm("a sensor that was never calibrated", [LOOP], [calibrated(None)], [], [Expected(DUE, "TOC", "yellow", -1, None, "active")]),
+    Firm("a calibration that ends at midnight, and a new certificate before noon", [LOOP], [calibrated("2026-02-28")], [],
+         [Expected(DUE, "TOC", "yellow", 0, 702)], later=[(702, [WATER])]),
+    Firm("a calibration that is due in a month", [LOOP], [calibrated("2026-03-31")], [],
+         [Expected(DUE, "TOC", "blue", 31 * 1_440, None, "active")]),
+    Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 
 FIRMS = {f"FAULT-{n:02}": firm for n, firm in enumerate([*STORES, *QUALITY, *SILENCE, *ROOMS, *RECORDS], 1)}

@@ -56,6 +56,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.physical-range",
         "data-integrity.shared-account",
         "data-integrity.too-precise",
+        "register.calibration-due",
         "register.sensor-count",
         "register.sensor-error",
         "water.chp-conductivity",
