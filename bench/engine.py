@@ -34,6 +34,7 @@ def facility(number: int) -> Facility:
         {
             "tag": f"T{i}", "area": f"A{i % 10}", "quantity": "temperature", "unit": "Cel", "interval": "60s",
             "limits": {"low": 2, "high": 8}, "range": {"low": -40, "high": 60},
+            "calibration": {"done": "2026-01-05", "due": "2099-12-31"},
         }
         for i in range(SERIES)
     ]  # fmt: skip

@@ -61,7 +61,8 @@ class NoCrumbs:
 def records() -> list[Raw]:
     """Return the register and the messages, quiet values: what is measured is the path, not changes."""
     sensors = [
-        {"tag": f"T{i}", "area": "A1", "quantity": "temperature", "unit": "Cel", "interval": "60s", "limits": {"low": 2, "high": 8}}
+        {"tag": f"T{i}", "area": "A1", "quantity": "temperature", "unit": "Cel", "interval": "60s", "limits": {"low": 2, "high": 8},
+         "calibration": {"done": "2026-01-05", "due": "2099-12-31"}}
         for i in range(SERIES)
     ]  # fmt: skip
     facts = {

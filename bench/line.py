@@ -47,7 +47,14 @@ def facility(number: int) -> dict[str, Any]:
     """Return one firm with a cold room."""
     name = f"BENCH-{number:04d}"
     sensors = [
-        {"tag": f"CR1.T{i}", "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"}
+        {
+            "tag": f"CR1.T{i}",
+            "area": "CR1",
+            "quantity": "temperature",
+            "unit": "Cel",
+            "interval": "60s",
+            "calibration": {"done": "2026-01-05", "due": "2099-12-31"},
+        }
         for i in range(SERIES)
     ]
     return {

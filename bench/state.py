@@ -37,6 +37,7 @@ def facility(number: int, series: int, interval_s: int) -> Facility:
         {
             "tag": f"T{i}", "area": f"A{i % 10}", "quantity": "temperature", "unit": "Cel", "interval": f"{interval_s}s",
             "limits": {"low": 2, "high": 8}, "range": {"low": -40, "high": 60},
+            "calibration": {"done": "2026-01-05", "due": "2099-12-31"},
         }
         for i in range(series)
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Explanations of rules over heartbeats, and what is kept of a subject against the alarm that stands of it."""
+"""Explanations of rules over heartbeats and what devices tell of themselves, and what is kept of a subject against the alarm that stands of it."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from rules.explainparts import Told
 from rules.leaves.beats import told_of as told_of_beats
 from rules.leaves.offset import beats_of
 from rules.leaves.rare import come
+from rules.leaves.told import ends_of
+from rules.leaves.told import told_of as told_of_points
 from rules.rare.beats import decided_late
 from rules.rare.match import digest_of
 from rules.rare.offset import judged
 from rules.rare.shared import counting_of, reached
 from rules.rare.store import Case
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import HEARD, ClockRule, CountRule
+from rules.rare.told import STRANGER, is_live
+from rules.rule import HEARD, TOLD, ClockRule, CountRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Seen
     from rules.leaves.offset import Beat
+    from rules.rare.told import Word
     from rules.records import LogRecord
     from rules.register import Facility
     from rules.rule import RareRule
@@ -42,6 +46,9 @@ def kept_of(rule: RareRule, case: Case, facility: Facility, at: int) -> Kept | N
     """Return what is kept of a subject says at a log time (ms); None of rules whose events say it themselves."""
     if isinstance(rule, CountRule) and rule.occasions is not None:  # it stands on for `calm`
         return Kept(may=True, must=reached(counting_of(rule, rule.occasions, case.facts), rule.occasions) is not None)
+    if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
+        stands = any(fact.counts for fact in case.facts)
+        return Kept(may=stands, must=stands)
     if not isinstance(rule, ClockRule) or rule.check not in HEARD:
         return None
     if rule.check == "heartbeat":
@@ -60,6 +67,44 @@ def heartbeats_of(
     if rule.check == "heartbeat":
         return _of_systems(rule, log, at)
     return _of_devices(rule, beats_of(rule, come(log)), state)
+
+
+def told_by_devices(
+    rule: RegisterCheckRule, log: list[LogRecord], state: FacilityState, at: int
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    """Return what became of what devices told of themselves, and the leaves of the newest, by subject."""
+    found: dict[str, list[Told]] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    events = told_of_points(rule, come(log))
+    for one in events:
+        word, event = one.word, one.come.event
+        if word is None:
+            continue
+        said: dict[str, Any] = {"stream": event.stream, "type": event.type, "source": event.source, "tells": word.text}
+        new = Told(one.come.t, one.come.received, one.come.batch, "again" if not one.come.new else "heard", said)
+        if one.come.new and word.sign == STRANGER and one.registered is None:
+            new.fate = "not kept"
+        if one.come.new and one.strange:
+            _strange(rule, new, word, state)
+        found.setdefault(word.subject, []).append(new)
+        leaves.setdefault(word.subject, {}).update((seen.name, seen) for seen in one.moment.leaves)
+    for subject, moment in ends_of(rule, events, state.planned.facility, at):
+        leaves[subject].update((seen.name, seen) for seen in moment.leaves)
+    return found, leaves
+
+
+def _strange(rule: RegisterCheckRule, new: Told, word: Word, state: FacilityState) -> None:
+    """Say what became of an event that told what is not registered, by the engine's books."""
+    facts = state.rare.of(rule.id).get(word.subject, Case()).facts
+    span = next((fact for fact in facts if fact.text == STRANGER + word.text), None)
+    if span is None:
+        new.fate = "not kept"
+    elif span.counts and span.t <= new.t:
+        new.fate = "occasion"
+    elif is_live(span) and span.t <= new.t:
+        new.fate, new.until, new.decided = "awaited", span.t + (rule.within or 0), span.due
+    else:
+        new.fate = "done"
 
 
 def _of_systems(

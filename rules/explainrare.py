@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
-from rules.explainbeats import Kept, heartbeats_of, kept_of
+from rules.explainbeats import Kept, heartbeats_of, kept_of, told_by_devices
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -25,7 +25,7 @@ from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
@@ -112,8 +112,10 @@ class RareExplanation:
         elif isinstance(rule, ClockRule):
             names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
-        elif isinstance(rule, RegisterCheckRule) and rule.notice is not None:
-            found = [("notice", rule.notice.before)]
+        elif isinstance(rule, RegisterCheckRule):
+            times = [(name, getattr(rule, name)) for name in ("within", "grace", "allowed", "silent")]
+            found = [("notice", None if rule.notice is None else rule.notice.before), *times]
+            found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
         if isinstance(rule, RepeatDayRule):
             names = ("share", "pairs", "distinct", "chance")
@@ -185,7 +187,9 @@ def explain_rare(
     found: dict[str, list[Told]] = {}
     leaves: dict[str, dict[str, Seen]] = {}
     checked: dict[str, Finding] = {}
-    if isinstance(rule, RegisterCheckRule):
+    if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
+        found, leaves = told_by_devices(rule, log, state, at)
+    elif isinstance(rule, RegisterCheckRule):
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
     elif isinstance(rule, ClockRule) and rule.check in HEARD:
         found, leaves = heartbeats_of(rule, log, state, at)

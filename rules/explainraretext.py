@@ -8,7 +8,7 @@ from rules.changes import Verdict
 from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
-from rules.rule import RegisterCheckRule, is_latched
+from rules.rule import TOLD, RegisterCheckRule, is_latched
 
 if TYPE_CHECKING:
     from rules.explainparts import Told
@@ -41,7 +41,7 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
         asked = say("not asked now", "当前不适用")
         found.append(leaf_line(seen, words, lang) if seen else f"    -        {words} ({asked})")
     found.append(f"  {say('state', '状态')}: {say(*PHASES[e.phase])}")
-    if isinstance(e.rule, RegisterCheckRule):
+    if isinstance(e.rule, RegisterCheckRule) and e.rule.check not in TOLD:
         found += _differs(e, lang)
     else:
         found.append(f"  {say('events (event time, receive time, batch)', '事件（事件时间、接收时间、批次）')}:")
@@ -88,7 +88,7 @@ def _quiet(e: RareExplanation) -> tuple[str, str]:
             return ("; the last alarm was taken back", "；上次报警已撤回")
         end = format_instant(last.end or 0)
         return (f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
-    if not e.subject and not isinstance(e.rule, RegisterCheckRule):
+    if not e.subject and (not isinstance(e.rule, RegisterCheckRule) or e.rule.check in TOLD):
         return ("; no event came that it means", "；未收到规则所指的事件")
     if e.finding is not None and e.finding.verdict is Verdict.UNKNOWN:
         return ("; the register does not say enough", "；登记信息不足，无法判断")

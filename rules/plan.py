@@ -21,6 +21,7 @@ from rules.layout import DIFFERENCE, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
+from rules.rare.points import Points
 from rules.rule import ClockRule, DifferenceRule, RareRule, Rule
 from rules.scale import scale_of
 from rules.tablerow import as_on
@@ -133,6 +134,8 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    named: Points | None = None
+    """Sensors and devices by name; made where `points` is asked for first."""
     beats: tuple[ClockRule, ...] = ()
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
@@ -149,6 +152,13 @@ class Plan:
     """Whether a pair reads each series; behind them, for unknown tags, no."""
     _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
     """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
+
+    @property
+    def points(self) -> Points:
+        """Return the facility's sensors and devices by name."""
+        if self.named is None:
+            self.named = Points(self.facility)
+        return self.named
 
     @property
     def reals(self) -> Floats:

@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
 
-_NEEDS = {"sensor-count": "counts", "sensor-error": "errors", "calibration-due": "notice"}
+_NEEDS = {
+    "sensor-count": ("counts",), "sensor-error": ("errors",), "calibration-due": ("notice",),
+    "serial-changed": ("within", "grace", "allowed"), "config-hash": ("silent",),
+}  # fmt: skip
+"""Check of the register -> what it needs, and no other check has."""
 
 
 def rare_faults(rule: RareRule) -> list[Fault]:
@@ -19,7 +23,11 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_area = isinstance(rule, CountRule | FollowUpRule) or getattr(rule, "check", None) in {*HEARD, "sensor-count"}
+    by_area = isinstance(rule, CountRule | FollowUpRule) or getattr(rule, "check", None) in {
+        *HEARD,
+        *TOLD,
+        "sensor-count",
+    }
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -85,7 +93,7 @@ def _clock_faults(rule: ClockRule) -> list[Fault]:
 
 def _check_faults(rule: RegisterCheckRule) -> list[Fault]:
     faults = []
-    for check, name in _NEEDS.items():
+    for check, name in ((check, name) for check, names in _NEEDS.items() for name in names):
         given = bool(getattr(rule, name))
         if check != rule.check and given:
             faults.append(Fault(f"/{name}", "check", f"{name} belongs to {check}"))

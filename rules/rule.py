@@ -465,16 +465,27 @@ class FollowUpRule(RuleBase):
 
 
 class RegisterCheckRule(RuleBase):
-    """What the register says of itself (kind `register_check`), judged when it changes and when a date passes."""
+    """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
+
+    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py).
+    """
 
     kind: Literal["register_check"]
-    check: Literal["sensor-count", "sensor-error", "calibration-due"]
+    check: Literal["sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash"]
     notice: Notice | None = None
     """calibration-due: a milder colour before the date."""
     counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
     """sensor-count: what areas need."""
     errors: Annotated[list[ErrorBand], Field(max_length=8)] = Field(default_factory=list)
     """sensor-error: what a certificate may show."""
+    within: Duration | None = Field(default=None, ge=60_000)
+    """serial-changed: unknown so long behind an event that tells another serial; a replacement stands so long before or after it."""
+    grace: Duration | None = Field(default=None, ge=60_000)
+    """serial-changed: with a replacement the register has so much longer to name the serial."""
+    allowed: Duration | None = Field(default=None, ge=60_000)
+    """serial-changed: a replacement that is received so long after its event time counts."""
+    silent: Duration | None = Field(default=None, ge=60_000)
+    """config-hash: an alarm is unknown when nothing is told for longer."""
 
 
 class ConflictRule(RuleBase):
@@ -552,6 +563,8 @@ Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
 
 HEARD = frozenset({"offset", "heartbeat"})
 """Checks of kind `clock` that look at heartbeats."""
+TOLD = frozenset({"serial-changed", "config-hash"})
+"""Checks of kind `register_check` that look at what devices tell of themselves."""
 
 
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import ClockRule, CountRule
+from rules.rule import TOLD, ClockRule, CountRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -33,6 +33,15 @@ _OF_BEATS: dict[ChangeKind, tuple[str, str]] = {
         "系本系统接收中断，数据无法到达，报警撤回",
     ),
 }
+_OF_TOLD: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: (
+        "the registered fact, or what the device tells, is missing: the condition is unknown",
+        "缺少登记信息或设备上报，状态未知",
+    ),
+    ChangeKind.KNOWN: ("it is registered and told again", "登记信息与设备上报已恢复"),
+    ChangeKind.CLEARED: ("it is what is registered", "已与登记一致"),
+    ChangeKind.RETRACTED: ("its replacement had been declared", "更换已申报，该报警不成立"),
+}
 _OF_OCCASIONS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it has not been seen again for long", "长时间未再出现"),
 }
@@ -52,4 +61,6 @@ def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer
 def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
     if isinstance(rule, ClockRule):
         return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
+    if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
+        return _ENDINGS | _OF_TOLD
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

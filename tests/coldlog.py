@@ -9,6 +9,7 @@ import numpy as np
 from rules.instants import parse_instant
 from rules.records import Kind, LogRecord, Payload, Readings, RegisterRecord, Tick
 from rules.register import Facility
+from tests.calibrated import CALIBRATION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,6 +37,7 @@ def cold_store(facility: str = "BJ-COLD-01", tags: Sequence[str] = ("CR1.T1",)) 
                     "interval": "60s",
                     "limits": {"low": 2, "high": 8},
                     "range": {"low": -40, "high": 60},
+                    "calibration": CALIBRATION,
                 }
                 for tag in tags
             ],

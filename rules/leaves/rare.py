@@ -10,13 +10,13 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import beats, copies, oddrows, offset, shared
+from rules.leaves import beats, copies, oddrows, offset, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import HEARD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -47,6 +47,10 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
             Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
             Leaf("followed", both("it is followed in time", "按时出现后续事件")),
         ]
+    return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+
+
+def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),
@@ -104,7 +108,7 @@ def come(log: Iterable[LogRecord]) -> list[tuple[Come, Facility]]:
 def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
     """Return what the leaves were at every record of one facility, and at `end` (log time, ms); rows: `rules.leaves.rowtrace`."""
     if isinstance(rule, RegisterCheckRule):
-        yield from _registers(rule, log, end)
+        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
         return
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
@@ -167,6 +171,14 @@ def answer_of(rule: FollowUpRule, begun: Come, events: Iterable[Come]) -> Come |
         ):
             return other
     return None
+
+
+def _told(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+    found = told.told_of(rule, come(log))
+    yield from (one.moment for one in found)
+    registers = [record.payload for record in log if isinstance(record.payload, RegisterRecord)]
+    newest = max(registers, key=lambda one: one.version)
+    yield from (moment for _, moment in told.ends_of(rule, found, newest.facility, end))
 
 
 def _registers(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:

@@ -10,12 +10,12 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import beats, count, follow_up, offset, register_check, shared
+from rules.rare import beats, count, follow_up, offset, register_check, shared, told
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
+from rules.rule import TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -74,6 +74,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule):
         follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
+        told.meet(rule, event, batch, now, emitter)
 
 
 def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
@@ -127,7 +129,7 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
     """Take one decision by the clock."""
     rule = emitter.bundle.rules[first[0]]
-    if isinstance(rule, RegisterCheckRule):
+    if isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
@@ -141,6 +143,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         elif isinstance(rule, ClockRule):
             fire = beats.fire if rule.check == "heartbeat" else offset.fire
             attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
+        elif isinstance(rule, RegisterCheckRule):
+            attempt(emitter, rule.id, due, partial(told.fire, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
 
 
@@ -181,5 +185,6 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])
-            attempt(emitter, rule.id, received, partial(register_check.check, rule, now, emitter))
+            judge = told.adopt if rule.check in TOLD else register_check.check
+            attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
     state.rare.refresh()

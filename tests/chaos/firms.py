@@ -11,6 +11,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.calibrated import CALIBRATION
+
 STATES = ("fine", "out", "frozen", "bad", "lost", "kept", "late")
 LIVE, LOGGER, IMPATIENT = "live", "logger", "impatient"
 HOURS_BEHIND = 60
@@ -80,7 +82,7 @@ class Firm:
                 {"id": "FILL", "kind": "cleanroom", "grade": "A", "standard": "cn-gmp-2010"},
                 {"id": "CRYO", "kind": "cryo-room", "floor_m2": 40, "height_m": 3},
             ],
-            "sensors": [
+            "sensors": [sensor | {"calibration": CALIBRATION} for sensor in (
                 {"tag": "CR.T1", "area": "CR", "quantity": "temperature", "unit": "Cel", "interval": every, "limits": limits,
                  "range": {"low": -40, "high": 60}, "resolution": 0.1},
                 {"tag": "CR.T2", "area": "CR", "quantity": "temperature", "unit": "Cel", "interval": every,
@@ -91,7 +93,7 @@ class Firm:
                  "range": {"low": 0, "high": 10_000_000}, "sample_m3": 0.0283},
                 {"tag": "CRYO.O2", "area": "CRYO", "quantity": "oxygen", "unit": "%", "interval": every,
                  "limits": {"low": 19.5}, "range": {"low": 0, "high": 25}},
-            ],
+            )],
         }  # fmt: skip
 
     def next(self) -> Post:

@@ -23,8 +23,10 @@ from streams.broker import EmbeddedBroker
 from streams.codec import encode
 from streams.settings import KafkaSettings
 from streams.topics import ACCESS, ALARMS, LOG
+from tests.calibrated import CALIBRATION
 
 pytestmark = pytest.mark.kafka
+KNOWN = {"calibration": CALIBRATION}
 FACILITY = Facility.model_validate(
     {
         "id": "BJ-MFR-0007",
@@ -33,8 +35,8 @@ FACILITY = Facility.model_validate(
         "scopes": [{"field": "manufacture", "line": "drug"}],
         "areas": [{"id": "CR1", "kind": "cold-room"}],
         "sensors": [
-            {"tag": "CR1.T1", "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"},
-            {"tag": "CR1.T2", "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"},
+            {"tag": "CR1.T1", "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"} | KNOWN,
+            {"tag": "CR1.T2", "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"} | KNOWN,
         ],
     }
 )

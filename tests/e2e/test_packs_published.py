@@ -17,6 +17,7 @@ from rules.records import Kind, Readings, RegisterRecord
 from rules.register import Facility
 from streams.codec import encode, home_of
 from streams.topics import LOG
+from tests.calibrated import CALIBRATION
 from tests.e2e.test_front_to_alarm import changes_of, environment, running, until
 from tests.monitor.packs.files import STRICTER, pack
 from tests.streams.packing import producing
@@ -31,7 +32,14 @@ FACILITY = Facility.model_validate(
         "scopes": [{"field": "manufacture", "line": "drug"}],
         "areas": [{"id": "CR1", "kind": "cold-room"}],
         "sensors": [
-            {"tag": tag, "area": "CR1", "quantity": "temperature", "unit": "Cel", "interval": "60s"}
+            {
+                "tag": tag,
+                "area": "CR1",
+                "quantity": "temperature",
+                "unit": "Cel",
+                "interval": "60s",
+                "calibration": CALIBRATION,
+            }
             for tag in ("T1", "T2")
         ],
     }

@@ -29,8 +29,9 @@ OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent
 STAGE1, CHP = "water.stage1", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
-COUNT, ERROR = "register.sensor-count", "register.sensor-error"
+COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
+SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
     f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
@@ -81,6 +82,22 @@ def lines_at(facility: str) -> list[tuple[float, str, dict[str, Any]]]:
         "revision_seen": 1,
     }
     return [posted(600, event(600, "audit-disabled")), (700.5, "decision", said | {"reason_sha256": "0" * 64})]
+
+
+def calibrated(due: str | None) -> Sensor:
+    """Return the sensor of the water loop with a calibration up to a day, or with none."""
+    said = None if due is None else {"done": "2025-03-01", "due": due}
+    return Sensor("TOC", "A1", 300.0, 20.0, "toc", {"calibration": said})
+
+
+def known(**facts: str) -> Sensor:
+    """Return the sensor of the water loop with the serial or configuration hash that is registered."""
+    return Sensor("TOC", "A1", 300.0, 20.0, "toc", facts)
+
+
+def tells(at: float, kind: str, **fields: str) -> tuple[float, str, dict[str, Any]]:
+    """Return a post of what the sensor of the water loop tells of itself."""
+    return posted(at, event(at, kind, "device", fields={"point": "TOC"} | fields))
 
 
 def row(at: float, tag: str, minute: int, value: float) -> tuple[float, str, dict[str, Any]]:
@@ -319,6 +336,20 @@ RECORDS = [
         [PAIR[0], Sensor("T2", "A1", 5.0, facts={"calibration": {"done": "2026-02-01", "due": "2027-02-01", "points": [{"at": 5, "error": -0.8}]}})],
         [], [Expected(ERROR, "T2", "yellow", -28 * 1_440, None, "active")], scopes=WHOLESALER,
     ),
+    Firm("a sensor that was never calibrated", [LOOP], [calibrated(None)], [], [Expected(DUE, "TOC", "yellow", -1, None, "active")]),
+    Firm("a calibration that ends at midnight, and a new certificate before noon", [LOOP], [calibrated("2026-02-28")], [],
+         [Expected(DUE, "TOC", "yellow", 0, 702)], later=[(702, [WATER])]),
+    Firm("a calibration that is due in a month", [LOOP], [calibrated("2026-03-31")], [],
+         [Expected(DUE, "TOC", "blue", 31 * 1_440, None, "active")]),
+    Firm("an instrument that nobody said was exchanged", [LOOP], [known(serial="S-1")], [], [Expected(SWAPPED, "TOC", "orange", 100, None, "active")],
+         lines=[tells(90, "serial", serial="S-1"), tells(100, "serial", serial="S-2"), tells(1_000, "serial", serial="S-2")]),
+    Firm("an instrument that was exchanged and declared", [LOOP], [known(serial="S-1")], [], [],
+         lines=[tells(100, "serial", serial="S-2"), tells(200, "replacement", old="S-1", new="S-2")]),
+    Firm("a slope that was set for an hour", [LOOP], [known(config_hash="0a1b2c3d")], [], [Expected(CONFIGURED, "TOC", "orange", 600, 660.5)],
+         lines=[tells(590, "config", hash="0a1b2c3d"), tells(600, "config", hash="deadbeef"), tells(660, "config", hash="0a1b2c3d")]),
+    Firm("a configuration that is approved before it is told", [LOOP], [known(config_hash="0a1b2c3d")], [], [],
+         lines=[tells(590, "config", hash="0a1b2c3d"), tells(610, "config", hash="deadbeef")], later=[(602, [known(config_hash="deadbeef")])]),
+    Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 
 FIRMS = {f"FAULT-{n:02}": firm for n, firm in enumerate([*STORES, *QUALITY, *SILENCE, *ROOMS, *RECORDS], 1)}

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rules.instants import format_instant
+from tests.calibrated import CALIBRATION
 from tests.rules.byhand import HandLog, ms
 
 EVERY, POST, END = 5, 10, 1_800
@@ -38,7 +39,7 @@ class Sensor:
     def entry(self) -> dict[str, Any]:
         """Return its entry in the register."""
         said = {"tag": self.tag, "area": self.area, "quantity": self.quantity, "unit": UNITS[self.quantity]}
-        return said | {"interval": f"{EVERY}m"} | self.facts
+        return said | {"interval": f"{EVERY}m", "calibration": CALIBRATION} | self.facts
 
 
 @dataclass(frozen=True)

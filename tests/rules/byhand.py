@@ -9,6 +9,7 @@ from rules.evaluate import evaluate
 from rules.instants import format_instant, parse_instant
 from rules.pack import default_bundle
 from streams.jsonlines import read_lines
+from tests.calibrated import CALIBRATION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -30,8 +31,8 @@ def ms(minutes: float) -> int:
 
 
 def sensor(tag: str = "T1", area: str = "A1", interval: str | None = "60s", **more: Any) -> dict[str, Any]:
-    """Return a temperature sensor of a cold room, one reading a minute, unless said otherwise."""
-    entry = {"tag": tag, "area": area, "quantity": "temperature", "unit": "Cel", **more}
+    """Return a temperature sensor of a cold room, calibrated, one reading a minute, unless said otherwise."""
+    entry = {"tag": tag, "area": area, "quantity": "temperature", "unit": "Cel", "calibration": CALIBRATION, **more}
     return entry if interval is None else {**entry, "interval": interval}
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from rules.records import Kind, LogRecord, Readings, RegisterRecord, Tick
 from rules.register import Facility
+from tests.calibrated import CALIBRATION
 from tests.rules import morerooms
 
 BEGIN = 1_772_294_400_000
@@ -55,6 +56,7 @@ def facility(sensors, delivery=60_000, name=FACILITY):
             "sensors": [
                 {
                     "tag": tag,
+                    "calibration": CALIBRATION,
                     **(
                         morerooms.measured(area) if area in morerooms.PLACES
                         else {

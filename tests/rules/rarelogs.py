@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from hypothesis import strategies as st
 
 from rules.changes import alarm_id
-from rules.pack import Bundle, default_bundle, load_bundle
+from rules.pack import Bundle, default_bundle
 from rules.rareparts import EventMatch
 from rules.records import Decision, Event, Events, Kind, LogRecord, RegisterRecord, Tick
 from rules.register import Facility, Scope
@@ -31,8 +29,7 @@ def bundle():
     )  # fmt: skip
     places = three.model_copy(update={"id": "test.places", "n": 2, "distinct": "terminal"})
     assert isinstance(three, CountRule)
-    waiting = load_bundle([Path(__file__).parent / "waiting"]).rules
-    return Bundle.of([*shipped.rules, *waiting, three, places], shipped.tables.values())
+    return Bundle.of([*shipped.rules, three, places], shipped.tables.values())
 
 
 def rare_bundle():

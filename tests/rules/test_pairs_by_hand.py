@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
-from tests.rules.byhand import HandLog, story
+from tests.rules.byhand import HandLog, sensor, story
 
 AREAS = [
     {"id": "B1", "kind": "cleanroom", "grade": "B", "standard": "cn-gmp-2010"},
@@ -13,8 +15,8 @@ AREAS = [
 RULES = ("pressure-low", "pressure-reversed")
 
 
-def pressure(tag: str, area: str, interval: str = "60s") -> dict[str, str]:
-    return {"tag": tag, "area": area, "quantity": "pressure", "unit": "Pa", "interval": interval}
+def pressure(tag: str, area: str, interval: str = "60s") -> dict[str, Any]:
+    return sensor(tag, area, interval, quantity="pressure", unit="Pa")
 
 
 def two(**facts: object) -> HandLog:

@@ -25,6 +25,7 @@ from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, Registe
 from tests.rules.oracle import repeat_day
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.shared import Login
+from tests.rules.oracle.told import Point, told
 
 if TYPE_CHECKING:
     from rules.records import Decision, Events
@@ -153,6 +154,7 @@ class Rare:
         self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
         self.logins = {}
         self.systems, self.arrivals = {}, []
+        self.points = {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -169,8 +171,16 @@ class Rare:
         self.kinds = {area.id: area.kind.value for area in facility.areas}
         self.homes = {device.id: device.area for device in facility.devices}
         for rule in rules:
-            if isinstance(rule, RegisterCheckRule):
+            if told(rule):
+                self.adopt(rule, received)
+            elif isinstance(rule, RegisterCheckRule):
                 self.check(rule, received)
+
+    def adopt(self, rule, at):
+        """What devices told is judged by the register of now."""
+        for rule_id, name in sorted(self.points):
+            if rule_id == rule.id:
+                self.points[rule_id, name].step(self, rule, at, at)
 
     def leave(self, rule, received):
         for (rule_id, name), state in sorted(self.subjects.items()):
@@ -180,7 +190,9 @@ class Rare:
             if alarm is not None:
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
-            if beating(rule):
+            if told(rule):
+                self.points[rule_id, name].leave()
+            elif beating(rule):
                 self.systems.pop((rule_id, name), None)
             elif often(rule):
                 login = self.logins.setdefault((rule_id, name), Login())
@@ -281,8 +293,15 @@ class Rare:
     def dues(self, to):
         """What the clock decides up to `to`: (at, place, level, subject, key)."""
         found = []
+        begins = {s.from_ for s in self.facility.sensors if s.from_ is not None and self.adopted < s.from_ <= to}
+        found += [(at, -1, 3, "", ("from", at)) for at in begins if ("from", at) not in self.decided]
         for rule in self.rules:
-            if isinstance(rule, FollowUpRule):
+            if told(rule):
+                for (rule_id, name), point in self.points.items():
+                    due = point.due(self, rule) if rule_id == rule.id else None
+                    if due is not None and due <= to:
+                        found.append((due, self.places[rule.id], 3, name, (rule, name)))
+            elif isinstance(rule, FollowUpRule):
                 for past in self.ours(rule):
                     subject = past.about.get(rule.id)
                     fresh = subject and past in self.known(rule, subject) and (rule.id, past.order) not in self.decided
@@ -322,6 +341,15 @@ class Rare:
 
     def decide(self, at, key):
         rule, what = key
+        if rule == "from":  # registered facts come into force
+            self.decided.add(key)
+            for each in self.rules:
+                if told(each):
+                    self.adopt(each, at)
+            return
+        if told(rule):
+            self.points[rule.id, what].step(self, rule, at, at, clock=True)
+            return
         if beating(rule):
             self.systems[rule.id, what].decide(self, rule, what, at)
             return
@@ -358,7 +386,9 @@ class Rare:
             t = event.time if event.time <= received + 300_000 else received
             self.past.append(self.place(Past(len(self.past), t, received, event, self.area(event))))
             for rule in self.rules:
-                if isinstance(rule, CountRule):
+                if told(rule):
+                    self.point(rule, event, t, received)
+                elif isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
                     if subject is not None and often(rule):
                         self.login(rule, subject, event, t, received)
@@ -452,6 +482,16 @@ class Rare:
             alarm = state.standing
             alarm.end = max(past.received, alarm.start)
             self.say("cleared", rule, subject, alarm, past.t, past.received)
+
+    # -- what devices tell of themselves ---------------------------------------------------------------------------------
+    def point(self, rule, event, t, received):
+        """What an event makes of the sensor or device that it is about."""
+        subject = Point.about(rule, event)
+        if subject is None:
+            return
+        name = text(subject)
+        self.subjects.setdefault((rule.id, name), Subject())
+        self.points.setdefault((rule.id, name), Point(subject)).take(self, rule, event, t, received)
 
     # -- logins -----------------------------------------------------------------------------------------------------
     def login(self, rule, subject, event, t, received):

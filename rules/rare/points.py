@@ -1,0 +1,46 @@
+"""What the register says of sensors and devices by name: their area, serial and configuration hash at an instant (contracts.md §2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rules.rare.match import applies
+from rules.rare.store import subject_of
+
+if TYPE_CHECKING:
+    from rules.register import Device, Facility, Sensor
+    from rules.rule import RegisterCheckRule
+
+WORDS = {"serial-changed": "serial", "config-hash": "config_hash"}
+"""The registered fact, of a sensor or a device, that a check is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What is registered of a sensor or a device: its area, and the serial or hash (None: not registered)."""
+
+    area: str
+    word: str | None
+
+
+class Points:
+    """The sensors and devices of one facility, looked up once; a device has no `from` and is registered since ever."""
+
+    def __init__(self, facility: Facility) -> None:
+        self.facility = facility
+        self._sensors: dict[str, list[Sensor]] = {}
+        for sensor in sorted(facility.sensors, key=lambda sensor: sensor.from_ or 0):
+            self._sensors.setdefault(sensor.tag, []).append(sensor)
+        self._devices = {device.id: device for device in facility.devices}
+
+    def at(self, rule: RegisterCheckRule, subject: str, at: int) -> Point | None:
+        """Return what a check has to know of a subject at an instant (ms), None: nothing is registered, or the rule is not for it."""
+        named = subject_of(subject)
+        entry: Sensor | Device | None = self._devices.get(named.get("device", ""))
+        for sensor in self._sensors.get(named.get("tag", ""), []):
+            if (sensor.from_ or 0) <= at:
+                entry = sensor
+        if entry is None or not applies(rule, self.facility, entry.area, at):
+            return None
+        return Point(entry.area, getattr(entry, WORDS[rule.check]))
