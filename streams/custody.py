@@ -179,7 +179,20 @@ class Custody:
                 _log.info("released partitions %s", sorted(tenure.partition for tenure in tenures))
 
     async def take(self, partition: int, records: Sequence[RawRecord], stamp: int) -> None:
-        """Fold the records of one fetch, as far as they are the next ones of a partition that is ours."""
+        """Fold the records of one fetch, as far as they are the next ones of a partition that is ours.
+
+        Raises:
+            OffsiteError: the fold refuses a record. One that cannot be retried is its answer, at every start the same, and no
+                death: the record is not passed over for it.
+        """
+        try:
+            await self._take(partition, records, stamp)
+        except OffsiteError as error:
+            if not error.retriable:
+                self.crumbs.leave(partition)
+            raise
+
+    async def _take(self, partition: int, records: Sequence[RawRecord], stamp: int) -> None:
         began = monotonic()
         if partition in self.guard.holds and not await self._goes_on(partition, records):
             self._sensor.dropped("held")

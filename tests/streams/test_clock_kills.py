@@ -13,9 +13,10 @@ import pytest
 
 from rules.engine import Engine
 from rules.pack import default_bundle
-from rules.records import PacksRecord, Readings, RegisterRecord
+from rules.records import SEMANTICS, PacksRecord, Readings, RegisterRecord
 from streams import tenure as module
 from streams.codec import encode
+from streams.crumbs import Crumbs, crumbs_path
 from streams.history import concerns
 from streams.quarantine import DEATHS, Release, encode_note, place_of
 from streams.testing import MemoryWorker, simulate
@@ -98,6 +99,14 @@ def silences(here: Scene) -> set[str]:
 def told(here: Scene, by: str) -> list[dict[str, Any]]:
     rows = [json.loads(entry.value or b"") for _, entry in here.rows(here.settings.rejected_topic)]
     return [row for row in rows if row["by"] == by]
+
+
+def worker_crumbs(here: Scene) -> Path:
+    chosen, kafka = here.workers["w1"].settings, here.kafka
+    path = crumbs_path(chosen.folder, "w1", kafka.bootstrap, chosen.log_topic, chosen.group_id)
+    assert path is not None
+    assert path.exists()
+    return path
 
 
 def wish(here: Scene, facility: str) -> None:
@@ -283,5 +292,36 @@ def test_the_engine_says_whose_silence_it_decides(tmp_path: Path, monkeypatch: p
         await here.until("it is folded again", lambda: tenure(here) is not None and not quarantined(here))
         await here.agree()
         assert {row["stream"] for row in here.changes()} == {"COLD-0", "COLD-1"}
+
+    simulate(scene())
+
+
+def test_packs_of_another_engine_are_refused_at_every_start_and_never_passed_over(tmp_path: Path) -> None:
+    async def scene() -> None:
+        here = Scene(3, partitions=1, facilities=2, new_fold=lambda: Engine(default_bundle()), folder=tmp_path)
+        here.broker.commits.clear()
+        worker = await here.add()
+        await here.until("it folds", lambda: worker.owned == [0])
+        here.feed(4)
+        other = default_bundle().to_record().model_copy(update={"semantics": SEMANTICS + 1})
+        headers, value = encode(other)
+        at = here.put(0, b"", value, headers)
+        ended = []
+        for _ in range(10):
+            ended.append((await here.died("w1"), worker.process.told()))
+            left = Crumbs(worker_crumbs(here), 2)
+            assert (left.found, left.stepped) == ({}, {}), "an answer is no death"
+            left.close()
+            await worker.start()
+        assert len(set(ended)) == 1
+        status, words = ended[0]
+        assert status == 4
+        assert f"packs of engine semantics {SEMANTICS + 1}; this engine has {SEMANTICS}" in words
+        assert await here.died("w1") == 4
+        state = here.broker.partition(here.settings.state_topic, 0).decided()
+        assert not [entry.key for entry in state if (entry.key or b"").startswith((b"watch", b"quarantine"))]
+        assert here.committed().get(0, 0) <= at
+        assert told(here, "worker") == []
+        await here.close()
 
     simulate(scene())

@@ -13,6 +13,7 @@ from aiokafka.errors import IllegalStateError
 from aiokafka.partitioner import DefaultPartitioner
 
 from rules.engine import PartitionState
+from rules.errors import ContractError, PartMissingError
 from rules.records import RegisterRecord, Rejected, Tick
 from streams import custody as module
 from streams.checkpoint import LogLostError, StateRows
@@ -552,6 +553,23 @@ async def test_a_record_of_all_that_killed_for_nobody_is_the_suspect_itself(monk
     suspect = await custody._suspect(tenure, StateRows(0, notes=notes), (0, 9))  # type: ignore[arg-type]
     assert suspect is not None
     assert suspect.facility == ""
+
+
+@pytest.mark.parametrize(("error", "offset"), [(ContractError, -1), (PartMissingError, 1), (RuntimeError, 1)])
+async def test_a_refusal_for_good_is_no_death_and_whatever_else_leaves_the_fold_is(
+    error: type[Exception], offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custody, tenure, _ = owning()
+
+    def feed(record: Any, _: int) -> None:
+        if record.offset == 1:
+            raise error("packs of another engine")
+        tenure.next = record.offset + 1
+
+    monkeypatch.setattr(tenure, "feed", feed)
+    with pytest.raises(error):
+        await custody.take(0, run_of(0, 1, 2), 0)
+    assert crumb(custody) == offset
 
 
 @pytest.mark.parametrize("slot", ["partition", "beside"])
