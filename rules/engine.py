@@ -89,6 +89,10 @@ class Engine:
         on_failure: Callable[[str, str, Exception], None] | None = None,
     ) -> None:
         self.bundle = bundle
+        self.stepping: Callable[[int, str], None] | None = None
+        """Hears partition and facility before a record that belongs to all is folded for the facility, if anything of it is due,
+        and an empty text after the last one: should the process die there, it is known whose decision it was. It may not raise,
+        and costs nothing where nobody listens. `alone` and `sibling` do not hand it on."""
         self._on_failure = on_failure
         self._ignore_packs = ignore_pack_records
         self._bundles = {bundle.sha256: bundle}
@@ -315,12 +319,17 @@ class Engine:
         bundle = None
         if isinstance(payload, PacksRecord) and not self._ignore_packs:
             bundle = self._adopt_bundle(payload)
+        everybody, stepping = closed or bundle is not None, self.stepping
         for name in sorted(part.facilities):
             state = part.facilities[name]
             if record.offset < state.position:
                 continue
-            emitter = Emitter(state, part.bundle, (record.partition, record.offset), shared=True)
             at = max(received, state.clock)
+            if not everybody and state.next_due > at:
+                continue
+            if stepping is not None:
+                stepping(record.partition, name)
+            emitter = Emitter(state, part.bundle, (record.partition, record.offset), shared=True)
             if closed:
                 silence.close_door(state, part.last_gateway, received, emitter)
                 beats.close_door(state, received)
@@ -330,13 +339,15 @@ class Engine:
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter)
-            if closed or bundle is not None:
+            if everybody:
                 # Also a facility without a plan has another clock now, and names other packs.
                 state.clock, state.dirty = at, True
             if bundle is not None:
                 self._recompile(state, bundle, at, emitter)
             self._tell(emitter)
             changes.extend(emitter.changes)
+        if stepping is not None:
+            stepping(record.partition, "")
         if gateway:
             part.last_gateway = received
         part.clock = received

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import time
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,7 +28,7 @@ from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
 from streams.history import LogHistory
 from streams.ledger import Ledger
-from streams.quarantine import NOTE_KEY, Ward, suspect_in, suspect_of
+from streams.quarantine import NOTE_KEY, Ward, place_of, suspect_in, suspect_of
 from streams.rejected import ClockNotice
 from streams.release import batches_from, first_at, kept_from, notes_of, record_at, release
 from streams.restore import ensure_not_regrown, log_bounds, read_state, restore_partition
@@ -101,6 +102,7 @@ class Custody:
         path = crumbs_path(settings.folder, settings.instance, kafka.bootstrap, settings.log_topic, settings.group_id)
         # The slots behind the partitions' own are those of facilities that are folded anew, in a thread beside.
         self.crumbs = Crumbs(path, 2 * kafka.partitions)
+        fold.stepping = self.crumbs.step
         self.guard = ClockGuard(settings.instance, _wall_ms, monotonic, settings.clock_wait_s)
         self._rebuilding: dict[tuple[int, str], asyncio.Task[None]] = {}
 
@@ -177,7 +179,20 @@ class Custody:
                 _log.info("released partitions %s", sorted(tenure.partition for tenure in tenures))
 
     async def take(self, partition: int, records: Sequence[RawRecord], stamp: int) -> None:
-        """Fold the records of one fetch, as far as they are the next ones of a partition that is ours."""
+        """Fold the records of one fetch, as far as they are the next ones of a partition that is ours.
+
+        Raises:
+            OffsiteError: the fold refuses a record. One that cannot be retried is its answer, at every start the same, and no
+                death: the record is not passed over for it.
+        """
+        try:
+            await self._take(partition, records, stamp)
+        except OffsiteError as error:
+            if not error.retriable:
+                self.crumbs.leave(partition)
+            raise
+
+    async def _take(self, partition: int, records: Sequence[RawRecord], stamp: int) -> None:
         began = monotonic()
         if partition in self.guard.holds and not await self._goes_on(partition, records):
             self._sensor.dropped("held")
@@ -291,12 +306,12 @@ class Custody:
         except MemoryError as error:
             self._halt(f"no memory to fold {facility} again", error)
         except Exception as error:  # noqa: BLE001 - told to operators; the facility stays as it was
+            self.crumbs.leave(partition)  # an answer, and no death; a halt leaves the crumb where it is
             _log.exception("partition %d: %s is not released", partition, facility)
             why = f"{error}; {error.action}" if isinstance(error, OffsiteError) else f"{type(error).__name__}: {error}"
             ward.refuse(facility, why[:1000])
             tenure.announce()
         finally:
-            self.crumbs.leave(partition)
             if batches is not None:
                 await batches.aclose()
             self._rebuilding.pop((partition, facility), None)
@@ -422,18 +437,21 @@ class Custody:
         """Count the death of an earlier process of this name, if it died while it folded a record of this partition."""
         partition = tenure.partition
         tenure.ward = Ward.of(partition, state.notes, bounds[0])
-        found = [self.crumbs.found.get(slot) for slot in (self._slot(partition), partition)]
         suspect = None
-        for offset in found:
+        for slot in (self._slot(partition), partition):
+            offset, facility = self.crumbs.found.get(slot), self.crumbs.stepped.get(slot, "")
             if offset is None or offset >= bounds[1]:
                 continue
-            often = tenure.ward.died(offset)
+            often = tenure.ward.died(offset, facility)
             _log.warning(
-                "partition %d: a worker died while it folded offset %d (%d times)",
-                partition, offset, tenure.ward.watch.deaths.get(offset, 0),
+                "partition %d: a worker died while it folded offset %d%s (%d times)", partition, offset,
+                f" for {facility}" if facility else "", tenure.ward.watch.deaths[place_of(offset, facility)],
             )  # fmt: skip
             if often:
-                suspect = await self._whose(partition, offset, bounds[0]) or suspect
+                found = await self._whose(partition, offset, bounds[0])
+                if found is not None and not found.facility and tenure.ward.often_at(offset, facility):
+                    found = replace(found, facility=facility)
+                suspect = found or suspect
         return suspect
 
     async def _whose(self, partition: int, offset: int, begin: int) -> Suspect | None:
@@ -465,6 +483,7 @@ class Custody:
             if writing.done() and not writing.cancelled() and writing.exception() is None:
                 for slot in (self._slot(tenure.partition), tenure.partition):
                     self.crumbs.found.pop(slot, None)
+                    self.crumbs.stepped.pop(slot, None)
 
     def _slot(self, partition: int) -> int:
         """Return the slot of what is folded anew of a partition, in a thread beside it."""
@@ -482,6 +501,7 @@ class Custody:
             self._history,
             partial(self.crumbs.enter, self._slot(partition)),
             self._kinds,
+            lambda partition, facility: self.crumbs.step(self._slot(partition), facility),
         )
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rules.changes import Change
     from rules.engine import PartitionState
     from rules.pack import Bundle
@@ -16,6 +18,9 @@ class Fold(Protocol):
 
     bundle: Bundle
     """The packs in force before the first `packs` record of a partition."""
+    stepping: Callable[[int, str], None] | None
+    """Hears partition and facility before the facility is stepped in a record that belongs to all, and an empty text after the
+    last one; `alone` and `sibling` do not hand it on."""
 
     def alone(self) -> Fold:
         """Return an empty fold of the same packs, to fold one facility beside the others."""

@@ -1,11 +1,14 @@
-"""Facilities whose records killed the worker three times: kept by reference, not folded, released by an operator (ADR 0021).
+"""Facilities that killed the worker three times: kept by reference, not folded, released by an operator (ADR 0021).
+
+What killed is a record of theirs, or what was decided for them in a record that belongs to all: by the clock in a tick, or
+because packs came into force.
 
 The facts are rows of the state topic, so that whoever owns the partition next honours them. Keys, in the partition of the
 log they concern:
 
 | key | value | written by |
 |---|---|---|
-| `watch-p<n>` | how often which record killed its worker, and records of nobody that are passed over | the owner |
+| `watch-p<n>` | how often which record killed its worker, at whom, and records of nobody that are passed over | the owner |
 | `quarantine-<facility>` | from where the facility is not folded, with the partition's state there; none: not quarantined | the owner |
 | `release-<facility>` | an operator's wish to fold what was kept | `offsite quarantine release` |
 
@@ -16,6 +19,7 @@ before it was quarantined (`published`) is not published again.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
@@ -37,11 +41,14 @@ if TYPE_CHECKING:
 
 DEATHS = 3
 """So many deaths at one record, and its facility is quarantined."""
+ASTRAY = 2 * DEATHS
+"""So many at one record of all, never so often at the same facility, and the record is taken for what kills."""
 REMEMBERED = 100
 """Records whose deaths are counted, and records passed over: the newest stay."""
 NOTE_KEY = re.compile(r"^(watch-p\d+|(?:quarantine|release)-[A-Z0-9][A-Z0-9-]{1,31})$")
 _log = logging.getLogger("offsite.worker")
 _SHARED = {kind.value.encode() for kind in SHARED}
+_OFFSET_BITS = 63
 _Note = TypeVar("_Note", bound=Strict)
 Count = Annotated[int, Field(ge=0)]
 Source: TypeAlias = Literal["snapshot", "origin", "lost"]
@@ -60,7 +67,7 @@ class Watch(Strict):
     version: Literal[1] = 1
     partition: Count
     deaths: dict[int, int] = Field(default_factory=dict)
-    """Offset -> how often a worker died while it folded the record there."""
+    """Place (`place_of`) -> how often a worker died there."""
     skipped: list[int] = Field(default_factory=list)
     """Records that belong to no facility and killed their worker: passed over."""
 
@@ -75,7 +82,7 @@ class Quarantine(Strict):
     """The log is read from here when it is folded on; `base` is as of there, the facility's snapshot of there or later."""
     base: PartitionState
     offset: Count
-    """The record that killed."""
+    """The record that killed, or in which something of the facility did."""
     deaths: Count
     since: Instant
     """The broker's time of that record."""
@@ -119,7 +126,25 @@ class Suspect:
     offset: int
     received: int
     facility: str
-    """Empty where it belongs to no facility."""
+    """Empty where it belongs to no facility: what killed in a record of all is told by the crumb, not by the record."""
+
+
+def place_of(offset: int, facility: str = "") -> int:
+    """Return the number under which deaths are counted: the record's offset, and above it who was stepped in one of all.
+
+    A number and no text: a release that knows offsets alone reads the row and goes by it as it always did.
+    """
+    mark = hashlib.blake2b(facility.encode(), digest_size=6).digest() if facility else b""
+    return int.from_bytes(mark, "big") << _OFFSET_BITS | offset
+
+
+def offset_of(place: int) -> int:
+    """Return the offset of the record of a place.
+
+    >>> offset_of(place_of(17)), offset_of(place_of(17, "FAC-0")), place_of(17)
+    (17, 17, 17)
+    """
+    return place & ((1 << _OFFSET_BITS) - 1)
 
 
 def suspect_in(record: LogRecord | Rejected) -> Suspect:
@@ -203,12 +228,26 @@ class Ward:
         self.released[release.facility] = release
         return True
 
-    def died(self, offset: int) -> bool:
-        """Count a death; True if the record has killed often enough."""
-        count = self.watch.deaths.get(offset, 0) + 1
-        others = sorted((at, often) for at, often in self.watch.deaths.items() if at != offset)
-        self._watch(deaths={**dict(others[1 - REMEMBERED :]), offset: count})
-        return count >= DEATHS
+    def died(self, offset: int, facility: str = "") -> bool:
+        """Count a death; True if the record, or the facility in it, has killed often enough.
+
+        Args:
+            offset: of the record.
+            facility: whom it was being folded for, where it belongs to all and is known.
+        """
+        place = place_of(offset, facility)
+        count = self.watch.deaths.get(place, 0) + 1
+        others = sorted((p for p in self.watch.deaths if p != place), key=lambda p: (offset_of(p), p))
+        self._watch(deaths={p: self.watch.deaths[p] for p in others[1 - REMEMBERED :]} | {place: count})
+        return count >= DEATHS or (bool(facility) and self._astray(offset) >= ASTRAY)
+
+    def often_at(self, offset: int, facility: str) -> bool:
+        """Say whether a record of all has killed often enough at one facility; else it is the record that kills."""
+        return bool(facility) and self.watch.deaths.get(place_of(offset, facility), 0) >= DEATHS
+
+    def _astray(self, offset: int) -> int:
+        """Count the deaths in a record that stand for nobody: at one facility and another, none of them often."""
+        return sum(n for place, n in self.watch.deaths.items() if offset_of(place) == offset and n < DEATHS)
 
     def admit(
         self, suspect: Suspect, begin: int, base: PartitionState, published: int = 0, source: Source = "snapshot"
@@ -222,12 +261,14 @@ class Ward:
             published: the changes of the facility's records before this are published.
             source: what it is folded on from.
         """
-        deaths = self.watch.deaths.get(suspect.offset, 0)
         if not suspect.facility:
+            deaths = sum(n for place, n in self.watch.deaths.items() if offset_of(place) == suspect.offset)
             if suspect.offset not in self.watch.skipped:
                 self._watch(skipped=[*self.watch.skipped, suspect.offset][-REMEMBERED:])
             detail = f"it ended its worker {deaths} times and belongs to no facility: it is passed over"
             return Rejected(self.partition, suspect.offset, suspect.received, "", "killed", detail, b"")
+        own, other = place_of(suspect.offset), place_of(suspect.offset, suspect.facility)
+        deaths = max(self.watch.deaths.get(own, 0), self.watch.deaths.get(other, 0))
         standing = self.quarantined.get(suspect.facility)
         if standing is None:
             standing = Quarantine(
@@ -260,7 +301,8 @@ class Ward:
         self.released.pop(facility, None)
         self.snapshots.pop(facility, None)
         self._due |= {f"quarantine-{facility}": None, f"release-{facility}": None}
-        self._watch(deaths={at: n for at, n in self.watch.deaths.items() if at != standing.offset})
+        settled = {place_of(standing.offset), place_of(standing.offset, facility)}
+        self._watch(deaths={place: n for place, n in self.watch.deaths.items() if place not in settled})
         self.tell(standing, "released")
         self.kept.pop(facility, None)
 

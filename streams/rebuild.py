@@ -47,6 +47,7 @@ class Rebuild:
         at: int,
         passed: Container[int] = (),
         note: Callable[[int], None] = lambda _: None,
+        stepping: Callable[[int, str], None] | None = None,
     ) -> None:
         """Take what is to be folded anew.
 
@@ -58,6 +59,7 @@ class Rebuild:
             at: the partition is fed from this offset.
             passed: records that the partition passes over, because they killed their worker.
             note: hears the offset of each record before it is folded here, and -1 after it: it may kill.
+            stepping: hears of whom a record of all is folded here, as `Fold.stepping` does.
         """
         self.partition = partition
         self.published = {entry.facility: entry.published for entry in bad}
@@ -73,7 +75,7 @@ class Rebuild:
         self._fold: Fold | None = None
         self._reached = 0
         self._stopped = threading.Event()
-        self._passed, self._note = passed, note
+        self._passed, self._note, self._stepping = passed, note, stepping
 
     def offer(self, record: LogRecord | Rejected, size: int) -> bool:
         """Take note of a record that the partition is fed; True if it is for a facility that waits."""
@@ -103,6 +105,7 @@ class Rebuild:
             raise HistoryLostError(f"partition {self.partition}: the packs it was first folded with are not known")
         try:
             self._fold = fold.sibling(self._origin.packs)
+            self._fold.stepping = self._stepping
             if self._origin.state is not None:
                 self._fold.restore_partition(self.partition, self._origin.state)
         except SnapshotError as error:

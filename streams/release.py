@@ -58,6 +58,7 @@ async def release(
     while tenure.accepts and tenure.next < tenure.published:  # noqa: ASYNC110 - the tenure has no such event
         await asyncio.sleep(YIELD_S)
     side = tenure.fold.alone()
+    side.stepping = crumbs.step
     side.restore_partition(partition, quarantine.base)
     if snapshot is not None:
         side.restore(partition, facility, snapshot)

@@ -23,6 +23,7 @@ from rules.records import LogRecord, PacksRecord, Rejected
 from rules.snapshot import SnapshotError
 from streams.checkpoint import Row, Tail
 from streams.client_kinds import AIOKAFKA
+from streams.codec import SHARED
 from streams.history import LogHistory
 from streams.quarantine import Ward, Watch
 from streams.rebuild import Rebuild
@@ -81,6 +82,7 @@ class Tenure:
         history: History | None = None,
         note: Callable[[int], None] = lambda _: None,
         kinds: ClientKinds = AIOKAFKA,
+        stepping: Callable[[int, str], None] | None = None,
     ) -> None:
         """Take what all partitions of the process share.
 
@@ -95,6 +97,7 @@ class Tenure:
             history: the log from its beginning; needed where a snapshot is no good.
             note: hears the offset of each record that is folded anew, before it is folded, and -1 after it.
             kinds: what makes its producer.
+            stepping: hears of whom a record of all is folded anew, as `Fold.stepping` does.
         """
         self.partition = partition
         self.fold = fold
@@ -121,6 +124,7 @@ class Tenure:
         """The offset that was last sought again because records were missing before those that came."""
         self.accepts = False
         self._settings, self._ledger, self._sensor, self._halt, self._note = settings, ledger, sensor, halt, note
+        self._stepping = stepping
         self._rows: deque[Row] = deque()
         self._clock = monotonic
         self._stop_by = inf
@@ -165,7 +169,7 @@ class Tenure:
         if start.bad:
             passed = frozenset(self.ward.watch.skipped)
             self._rebuild = Rebuild(
-                self.partition, start.bad, start.origin, self._history, start.low, passed, self._note
+                self.partition, start.bad, start.origin, self._history, start.low, passed, self._note, self._stepping
             )
             self._rebuilding = asyncio.create_task(self._fold_anew(self._rebuild), name=f"rebuild-{self.partition}")
         self._sensor.rebuilding(self.partition, len(start.bad))
@@ -188,7 +192,7 @@ class Tenure:
         if record.offset < self.published:
             self._sensor.folded_again()
         else:
-            self._keep(outcome)
+            self._keep(outcome, shared=accepted is not None and accepted.kind in SHARED)
             if accepted is not None:
                 self._sensor.folded(accepted, size)
         self.pass_over(record.offset, record.received)
@@ -212,7 +216,7 @@ class Tenure:
         """
         outcome = record if isinstance(record, Rejected) else self._step(record, side)
         if not known and not (shared and isinstance(outcome, Rejected)):
-            self._keep(outcome)
+            self._keep(outcome, shared=shared)
 
     def take_over(self, facility: str, side: Fold) -> None:
         """Go on with a facility that was folded beside this partition and stands level with it."""
@@ -286,19 +290,21 @@ class Tenure:
         except SnapshotError as error:
             return Rejected(*place, "bad_state", str(error)[:1000], b"")
 
-    def _keep(self, outcome: list[Change] | Rejected) -> None:
+    def _keep(self, outcome: list[Change] | Rejected, *, shared: bool = False) -> None:
         if isinstance(outcome, Rejected):
             row = encode_rejected(outcome)
             self._add(Row(self._settings.rejected_topic, None, outcome.facility.encode(), row))
             self._sensor.rejected(outcome)
         else:
-            self._say(outcome)
+            self._say(outcome, self.fold.stepping if shared else None)
 
     def _notes(self) -> list[Row]:
         return [Row(self._settings.state_topic, self.partition, key, value) for key, value in self.ward.take_due()]
 
-    def _say(self, changes: list[Change]) -> None:
+    def _say(self, changes: list[Change], stepping: Callable[[int, str], None] | None = None) -> None:
         for change in changes:
+            if stepping is not None:  # making the row may kill too
+                stepping(self.partition, change.facility)
             row = change_bytes(fit(change))
             self._add(Row(self._settings.alarms_topic, self.partition, change.stream.encode(), row))
             self._sensor.changed(change)

@@ -315,8 +315,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     ),
     "monitor.foreign-rejection": ("拒收主题中有无法识别的记录", "An entry among the rejections that is none"),
     "monitor.facility-quarantined": (
-        "该单位的一条记录多次使判定进程中止，已隔离：其记录保留但暂不判定",
-        "A record of this facility ended the worker several times: its records are kept and not folded",
+        "该单位的一条记录或一次定时判定多次使判定进程中止，已隔离：其记录保留但暂不判定",
+        "A record of this facility, or what was due for it by the clock, ended the worker several times: its records are kept and not folded",
     ),
     "monitor.broker-clock": ("Kafka 时钟跳变", "Kafka's clock jumped"),
     "monitor.broker-clock-held": (

@@ -78,8 +78,10 @@ class MemoryWorker:
         await self.bury()
 
     async def bury(self) -> None:
-        """Clear away what is left of a process that has ended."""
+        """Clear away what is left of a process that has ended; a file that it has locked is free then."""
         await self.process.buried()
+        if self.app is not None:
+            self.custody.crumbs.close()
 
     async def stop(self) -> None:
         """End it as SIGTERM does, in the worker's own way: final checkpoint, then Faust."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import struct
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from streams.crumbs import MAGIC, Crumbs, crumbs_path
+from streams.crumbs import BEFORE, MAGIC, Crumbs, crumbs_path
 
 ROOT = Path(__file__).resolve().parents[2]
 CHILD = """
@@ -22,7 +23,10 @@ crumbs.enter(0, 0)
 crumbs.leave(0)
 crumbs.enter(3, 41)
 crumbs.enter(3, 42)
+crumbs.step(3, "FAC-2")
 crumbs.enter(47, 1 << 40)
+crumbs.step(47, "FAC-0")
+crumbs.step(47, "FAC-WITH-A-NAME-AS-LONG-AS-IT-IS")
 crumbs.leave(int(sys.argv[2]))
 os.kill(os.getpid(), int(sys.argv[3]))
 """
@@ -35,9 +39,10 @@ def test_what_was_folded_at_the_death_is_found_by_the_next_process(tmp_path: Pat
     assert done.returncode == -number
     crumbs = Crumbs(path, 48)
     assert crumbs.found == {3: 42, 47: 1 << 40}
+    assert crumbs.stepped == {3: "FAC-2", 47: "FAC-WITH-A-NAME-AS-LONG-AS-IT-IS"}
     crumbs.close()
     again = Crumbs(path, 48)
-    assert again.found == {}, "a death is counted once"
+    assert (again.found, again.stepped) == ({}, {}), "a death is counted once"
     again.close()
 
 
@@ -47,6 +52,58 @@ def test_what_was_left_before_the_death_is_no_suspect(tmp_path: Path) -> None:
     crumbs = Crumbs(path, 48)
     assert crumbs.found == {47: 1 << 40}
     crumbs.close()
+
+
+def found(path: Path) -> tuple[dict[int, int], dict[int, str]]:
+    crumbs = Crumbs(path, 4)
+    crumbs.close()
+    return crumbs.found, crumbs.stepped
+
+
+def test_nobody_is_stepped_in_a_record_before_it_is_said(tmp_path: Path) -> None:
+    path = tmp_path / "w1.crumbs"
+    for last, stepped in ((1, "FAC-1"), (2, ""), (3, "")):
+        crumbs = Crumbs(path, 4)
+        crumbs.enter(1, 7)
+        crumbs.step(1, "FAC-1")
+        if last >= 2:
+            crumbs.step(1, "") if last == 2 else crumbs.enter(1, 7)
+        crumbs.close()
+        assert found(path) == ({1: 7}, {1: stepped} if stepped else {})
+
+
+@pytest.mark.parametrize("name", [b"fac-1", b"\xff\xfe", b"F", b"FAC-1\0FAC-2", b"\0FAC-1"])
+def test_what_is_no_facility_is_nobody(tmp_path: Path, name: bytes) -> None:
+    path = tmp_path / "w1.crumbs"
+    path.write_bytes(MAGIC + bytes(40) + struct.pack("<q32s", 8, name) + bytes(80))
+    assert found(path) == ({1: 7}, {})
+
+
+def test_what_an_older_release_left_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "w1.crumbs"
+    path.write_bytes(BEFORE + struct.pack("<4q", 0, 8, 0, 1))
+    assert found(path) == ({1: 7, 3: 0}, {})
+    assert found(path) == ({}, {})
+
+
+@pytest.mark.parametrize("slots", [3, 5, 20])
+def test_a_file_of_another_size_says_nothing(tmp_path: Path, slots: int) -> None:
+    path = tmp_path / "w1.crumbs"
+    for content in (BEFORE + struct.pack("<q", 8) * slots, MAGIC + struct.pack("<q32s", 8, b"FAC-1") * slots):
+        path.write_bytes(content)
+        assert found(path) == ({}, {})
+
+
+def test_an_older_release_makes_the_file_anew(tmp_path: Path) -> None:
+    """It goes by size and mark: of as many partitions, and of so many that the files are of one size."""
+    path = tmp_path / "w1.crumbs"
+    crumbs = Crumbs(path, 4)
+    crumbs.enter(1, 7)
+    crumbs.step(1, "FAC-1")
+    crumbs.close()
+    held = path.read_bytes()
+    assert all(len(held) != len(BEFORE) + 8 * slots for slots in (4, 8))
+    assert held[:8] != BEFORE
 
 
 def test_a_second_process_of_the_same_name_leaves_the_file_alone(tmp_path: Path) -> None:
@@ -69,7 +126,7 @@ def test_a_foreign_or_short_file_is_made_anew(tmp_path: Path, content: bytes) ->
     crumbs = Crumbs(path, 4)
     assert crumbs.found == {}
     crumbs.close()
-    assert path.stat().st_size == len(MAGIC) + 4 * 8
+    assert path.stat().st_size == len(MAGIC) + 4 * 40
 
 
 def test_a_folder_that_cannot_be_made_costs_the_trace_and_not_the_worker(

@@ -13,13 +13,14 @@ from aiokafka.errors import IllegalStateError
 from aiokafka.partitioner import DefaultPartitioner
 
 from rules.engine import PartitionState
+from rules.errors import ContractError, PartMissingError
 from rules.records import RegisterRecord, Rejected, Tick
 from streams import custody as module
 from streams.checkpoint import LogLostError, StateRows
 from streams.codec import encode, home_of
 from streams.custody import Custody
 from streams.history import HistoryLostError
-from streams.quarantine import Quarantine, Suspect, Ward, Watch
+from streams.quarantine import Quarantine, Suspect, Ward, Watch, encode_note, place_of
 from streams.sensor import Sensor
 from streams.settings import KafkaSettings
 from streams.worker_settings import WorkerSettings
@@ -510,6 +511,65 @@ class Past:
         if not self.held:
             raise HistoryLostError("no archive is at hand")
         yield from self.held
+
+
+@pytest.mark.parametrize("slot", ["partition", "beside"])
+@pytest.mark.parametrize("kind", [b"tick", b"packs", b"readings"])
+async def test_a_death_in_a_record_of_all_is_that_of_whom_it_was_folded_for(
+    slot: str, kind: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custody, tenure, _ = owning()
+    place = 0 if slot == "partition" else custody._slot(0)
+    custody.crumbs.found, custody.crumbs.stepped = {place: 3}, {place: "FAC-1"}
+
+    async def record_at(*_: Any) -> Raw:
+        await asyncio.sleep(0)
+        return Raw(3, key=b"FAC-0", headers=(("kind", kind),))
+
+    monkeypatch.setattr(module, "record_at", record_at)
+    notes: dict[str, bytes] = {}
+    suspects = []
+    for _ in range(3):
+        suspects.append(await custody._suspect(tenure, StateRows(0, notes=notes), (0, 9)))  # type: ignore[arg-type]
+        notes = {key.decode(): value for key, value in tenure.ward.take_due() if value is not None}
+    assert [suspect and suspect.facility for suspect in suspects] == [
+        None,
+        None,
+        "FAC-0" if kind == b"readings" else "FAC-1",
+    ]
+    assert tenure.ward.watch.deaths == {place_of(3, "FAC-1"): 3}
+
+
+async def test_a_record_of_all_that_killed_for_nobody_is_the_suspect_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    custody, tenure, _ = owning()
+    custody.crumbs.found = {0: 3}
+
+    async def record_at(*_: Any) -> Raw:
+        await asyncio.sleep(0)
+        return Raw(3, key=b"", headers=(("kind", b"tick"),))
+
+    monkeypatch.setattr(module, "record_at", record_at)
+    notes = {"watch-p0": encode_note(Watch(partition=0, deaths={3: 2, place_of(3, "FAC-1"): 2}))}
+    suspect = await custody._suspect(tenure, StateRows(0, notes=notes), (0, 9))  # type: ignore[arg-type]
+    assert suspect is not None
+    assert suspect.facility == ""
+
+
+@pytest.mark.parametrize(("error", "offset"), [(ContractError, -1), (PartMissingError, 1), (RuntimeError, 1)])
+async def test_a_refusal_for_good_is_no_death_and_whatever_else_leaves_the_fold_is(
+    error: type[Exception], offset: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    custody, tenure, _ = owning()
+
+    def feed(record: Any, _: int) -> None:
+        if record.offset == 1:
+            raise error("packs of another engine")
+        tenure.next = record.offset + 1
+
+    monkeypatch.setattr(tenure, "feed", feed)
+    with pytest.raises(error):
+        await custody.take(0, run_of(0, 1, 2), 0)
+    assert crumb(custody) == offset
 
 
 @pytest.mark.parametrize("slot", ["partition", "beside"])

@@ -23,6 +23,7 @@ from streams.crumbs import Crumbs
 from streams.history import HistoryLostError, concerns
 from streams.ledger import Ledger
 from streams.quarantine import (
+    ASTRAY,
     DEATHS,
     NOTE_KEY,
     NoteError,
@@ -33,6 +34,8 @@ from streams.quarantine import (
     Watch,
     decode_note,
     encode_note,
+    offset_of,
+    place_of,
     suspect_in,
     suspect_of,
 )
@@ -116,6 +119,50 @@ def test_only_the_newest_deaths_are_remembered_and_the_last_one() -> None:
     assert min(ward.watch.deaths) == 900
     assert [ward.died(17) for _ in range(DEATHS)] == [False, False, True]
     assert (len(ward.watch.deaths), sorted(ward.watch.deaths)[1]) == (100, 901)
+
+
+def test_deaths_in_a_record_of_all_are_counted_for_whom_it_was_folded() -> None:
+    ward = empty()
+    deaths = ["FAC-0", "FAC-0", "FAC-1", "", "FAC-0", "FAC-1", "FAC-1"]
+    assert [ward.died(17, facility) for facility in deaths] == [False, False, False, False, True, False, True]
+    assert [ward.often_at(17, facility) for facility in ("FAC-0", "FAC-1", "FAC-2", "")] == [True, True, False, False]
+    assert not ward.often_at(18, "FAC-0")
+    heir = empty(written(ward))
+    assert heir.watch.deaths == {place_of(17): 1, place_of(17, "FAC-0"): 3, place_of(17, "FAC-1"): 3}
+    assert heir.died(17, "FAC-0"), "one is enough now"
+
+
+def test_a_record_of_all_that_kills_at_one_and_another_is_taken_for_what_kills() -> None:
+    """Memory that runs out does so at anybody."""
+    ward = empty()
+    who = [f"FAC-{n}" for n in range(ASTRAY)]
+    assert [ward.died(17, facility) for facility in who] == [False] * (ASTRAY - 1) + [True]
+    assert not any(ward.often_at(17, facility) for facility in who)
+    rejected = ward.admit(Suspect(17, 1, ""), 5, BASE)
+    assert rejected is not None
+    assert f"{ASTRAY} times" in rejected.detail
+
+
+def test_facilities_that_kill_one_after_the_other_are_never_taken_for_the_record() -> None:
+    ward = empty()
+    for n in range(30):
+        assert [ward.died(17, f"FAC-{n}") for _ in range(DEATHS)] == [False, False, True]
+        assert ward.often_at(17, f"FAC-{n}")
+
+
+@given(st.integers(0, (1 << 63) - 1), st.from_regex(r"[A-Z0-9][A-Z0-9-]{1,31}", fullmatch=True))
+def test_a_place_is_a_number_that_its_row_gives_back(offset: int, facility: str) -> None:
+    place = place_of(offset, facility)
+    assert (place_of(offset), offset_of(place)) == (offset, offset)
+    row = encode_note(Watch(partition=0, deaths={offset: 1, place: 2}))
+    assert decode_note(Watch, row).deaths == {offset: 1, place: 2}
+
+
+def test_of_places_the_newest_records_are_remembered() -> None:
+    ward = empty()
+    for offset in range(1_000):
+        ward.died(offset, "FAC-0" if offset % 2 else "")
+    assert sorted(offset_of(place) for place in ward.watch.deaths) == list(range(900, 1_000))
 
 
 def test_what_was_passed_over_stays_so_out_of_the_archive_and_is_not_looked_for_in_the_log() -> None:
@@ -219,6 +266,16 @@ def test_a_discharge_leaves_nothing_behind() -> None:
     heir = empty(left)
     assert not heir.active
     assert heir.watch.deaths == {}
+
+
+def test_a_discharge_settles_what_was_counted_for_the_facility_in_a_record_of_all() -> None:
+    ward = empty()
+    for facility in ("FAC-0",) * DEATHS + ("FAC-1",):
+        ward.died(17, facility)
+    assert ward.admit(SUSPECT, 5, BASE) is None
+    assert ward.quarantined["FAC-0"].deaths == DEATHS
+    ward.discharge("FAC-0")
+    assert ward.watch.deaths == {place_of(17, "FAC-1"): 1}
 
 
 def test_a_row_that_cannot_be_read_stops_the_owner() -> None:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
 from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
 from rules.engine import PartitionState
@@ -14,6 +15,9 @@ from rules.models import Bilingual, Severity
 from rules.pack import Bundle
 from rules.records import LogRecord, PacksRecord, Readings, Tick
 from rules.snapshot import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 RULE = "toy.odd"
 SILENCE_MS = 1_500
@@ -54,6 +58,7 @@ class ToyFold:
         subject_bytes: int = 0,
     ) -> None:
         self.bundle = Bundle.of([], [])
+        self.stepping: Callable[[int, str], None] | None = None
         self._partitions: dict[int, ToyPartition] = {}
         self._dirty: set[tuple[int, str]] = set()
         self._options = {
@@ -87,8 +92,13 @@ class ToyFold:
         received = max(record.received, part.clock)
         if isinstance(record.payload, Tick):
             part.clock = received
-            states = [part.facilities[name] for name in sorted(part.facilities)]
-            return [c for s in states if record.offset >= s.position for c in self._silence(s, record, received)]
+            changes = []
+            for state in [part.facilities[name] for name in sorted(part.facilities)]:
+                if record.offset >= state.position:
+                    self._step(record.partition, state.facility)
+                    changes += self._silence(state, record, received)
+            self._step(record.partition, "")
+            return changes
         if isinstance(record.payload, PacksRecord):
             self.know(Bundle.from_record(record.payload))
             return []
@@ -115,6 +125,10 @@ class ToyFold:
         if int(payload.value[0]) % 2 == 0:
             return []
         return [self._change(state, ChangeKind.RAISED, received, record, payload.batch)]
+
+    def _step(self, partition: int, facility: str) -> None:
+        if self.stepping is not None:
+            self.stepping(partition, facility)
 
     def _silence(self, state: ToyState, record: LogRecord, now: int) -> list[Change]:
         due = state.last + SILENCE_MS
