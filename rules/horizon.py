@@ -116,6 +116,8 @@ def _pass(
             i = mean_kinetic.glide(a, p, blocks, floats, x, times, seen, known, bit, i, count)
         elif kind == TOO_PRECISE:
             i = too_precise.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
+        elif kind == SMOOTH:
+            i = smooth.glide(a, p, blocks, floats, x, times, batches, seen, known, i, count)
         elif kind == CUMULATIVE:
             bit, far = a[p + cumulative.ROWS], 2 * a[p + cumulative.INTERVAL]
             begins = i == 0 or times[i] - times[i - 1] > far
@@ -131,7 +133,7 @@ def _pass(
         if i > begun:
             k = ring.at(r0, room, head, i - 1)
             last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE):
+        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE, SMOOTH):
             stop = i + 1
         n = replay(
             kind, a, af, g, p, blocks, floats, x,

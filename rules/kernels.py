@@ -294,10 +294,13 @@ def fold_rows(
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
                 elif a[c + CALL_KIND] == SMOOTH:
-                    bit = a[p + smooth.ROWS]
-                    for i in range(count):
-                        counts = (known[i] >> bit) & 1 == 1
-                        n = smooth.step(a, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                    i = 0
+                    while i < count:
+                        i = smooth.glide(a, p, w, f, x, times, batches, seen, known, i, count)
+                        if i < count:
+                            counts = (known[i] >> a[p + smooth.ROWS]) & 1 == 1
+                            n = smooth.step(a, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                            i += 1
                     earliest = min(earliest, smooth.schedule(a, p, w, x, received))
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0

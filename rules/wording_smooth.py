@@ -29,9 +29,10 @@ def raised(instance: Instance, value: float, unit: str) -> Bilingual | None:
         return None
     volume = f"{float(rule.smooth.cubic_metres):g} m³"
     if _exceeds(rule, value, high) or rule.smooth.early is None:
+        above = ("at or above", "达到或高于") if rule.limits.inclusive else ("above", "高于")
         return Bilingual(
-            en=f"{tag}: {value:.10g} {unit}, mean over the newest {volume} sampled, above {high:.10g} {unit}",
-            zh=f"{tag}：最近采样 {volume} 的均值为 {value:.10g} {unit}，高于上限 {high:.10g} {unit}",
+            en=f"{tag}: {value:.10g} {unit}, mean over the newest {volume} sampled, {above[0]} {high:.10g} {unit}",
+            zh=f"{tag}：最近采样 {volume} 的均值为 {value:.10g} {unit}，{above[1]}上限 {high:.10g} {unit}",
         )
     early = rule.smooth.early
     particles = (

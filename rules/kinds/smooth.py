@@ -28,6 +28,7 @@ from rules.layout import (
     STEPPED,
     UNKNOWN,
     Array,
+    Codes,
     Floats,
     Words,
 )
@@ -275,3 +276,55 @@ def step(
         n = _tell(w, f, x, row, CLEARED, t, m, w[x + END_T], t, out, n)
         _reset(w, f, x)
     return n
+
+
+@kernel
+def glide(
+    a: Words, p: int, w: Words, f: Floats, x: int,
+    time: Words, batches: Words, value: Floats, known: Codes, i: int, count: int,
+) -> int:  # fmt: skip
+    """Fold rows from the i-th on as `step` would, as long as they begin nothing anew and raise nothing; returns the first that is left."""
+    if w[x + PHASE] != NORMAL:
+        return i
+    bit, far, records, one = a[p + ROWS], 2 * a[p + INTERVAL], a[p + RECORDS], a[p + ONE]
+    least = a[p + BOUND] + 1 - a[p + INCLUSIVE]
+    need, of = a[p + EARLY_RECORDS], a[p + EARLY_OF]
+    held, have, at, total = w[x + HELD_T], w[x + COUNT], w[x + AT], w[x + TOTAL]
+    marks = 0  # one bit for each of the newest records that counts: mostly none does, and nothing is to be moved
+    for k in range(OF):
+        if w[x + EARLY_T + k] != NONE:
+            marks |= 1 << k
+    begun = i
+    while i < count:
+        t, v = time[i], value[i]
+        if (known[i] >> bit) & 1 == 0 or v < 0.0 or (held != NONE and t - held > far):
+            break
+        parts = math.floor(min(v, LARGEST) * PARTS + 0.5)
+        after = total + parts - w[x + WINDOW + at]
+        if have + 1 >= records and after >= least:
+            break
+        counts = parts >= one
+        if counts or marks != 0:
+            marks = ((marks << 1) | counts) & ((1 << OF) - 1)
+            found = 0
+            for k in range(of):
+                found += (marks >> k) & 1
+            if 0 < need <= found:
+                break
+            for k in range(OF - 1, 0, -1):
+                w[x + EARLY_T + k] = w[x + EARLY_T + k - 1]
+                w[x + EARLY_B + k] = w[x + EARLY_B + k - 1]
+            w[x + EARLY_T] = t if counts else NONE
+            w[x + EARLY_B] = batches[i] if counts else NONE
+        w[x + WINDOW + at] = parts
+        total, held = after, t
+        at += 1
+        if at == records:
+            at = 0
+        if have < records:
+            have += 1
+        i += 1
+    if i > begun:
+        w[x + HELD_T], w[x + COUNT], w[x + AT], w[x + TOTAL] = held, have, at, total
+        f[x + VALUE] = float(total) / float(records * PARTS) if have == records else np.nan
+    return i

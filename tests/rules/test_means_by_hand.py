@@ -73,6 +73,16 @@ def test_a_millionth_above_the_limit_is_above_it_and_less_is_rounded_away(excess
     assert bool(told(log([200 + excess, *[0] * 9]))) is fires
 
 
+def test_the_limit_itself_is_outside_where_the_rule_says_so() -> None:
+    bundle = watching(limits={"from": {"high": 20}, "inclusive": True})
+    assert told(log([190, *[0] * 9]), bundle) == []
+    (raised,) = changes(log([200, *[0] * 9]), bundle)
+    (mean,) = raised.evidence.leaves
+    assert (mean.left, mean.op, mean.right, mean.verdict.value) == (20.0, ">=", 20.0, "true")
+    assert raised.message.en == "P: 20 /m³, mean over the newest 1 m³ sampled, at or above 20 /m³"
+    assert raised.message.zh == "P：最近采样 1 m³ 的均值为 20 /m³，达到或高于上限 20 /m³"
+
+
 @pytest.mark.parametrize(("sample", "records"), [(0.1, 10), (0.111, 10), (0.0283, 36), (0.025, 40), (1.0, 1), (2.5, 1)])
 def test_the_volume_is_full_by_whole_records(sample: float, records: int) -> None:
     """Nine records of 0.111 m3 are 0.999 m3 and not enough; ten of 0.1 m3 are exactly one, and enough."""
@@ -164,7 +174,7 @@ def test_unknown_by_a_record_and_known_by_the_next_decision() -> None:
 
 
 def test_a_red_alarm_stays_red_while_particles_are_seen_and_the_mean_is_not_known() -> None:
-    hand = log([840, *[0] * 39, (0, "fault"), 40, 40, 40], sample=0.025)
+    hand = log([840, *[0] * 39, (0, "fault"), *[40] * 8], sample=0.025)
     assert told(hand) == [("raised", "red", 39, None, 39)]
 
 
@@ -186,6 +196,26 @@ def test_a_late_record_takes_its_place_in_the_window() -> None:
     assert told(hand) == [("raised", "red", 10, None, 10)]
     hand.rows(9.6, ("P", [2], [0]))
     assert [row[0] for row in told(hand)] == ["raised", "retracted"]
+
+
+def test_a_late_record_decides_again_what_the_clock_had_decided() -> None:
+    """Red at 9, unknown by the clock at 26; with a late record the volume was full a minute before, and it is as unknown."""
+    hand = log([0, 210, *[0] * 8]).tick(30).rows(31, ("P", [0.5], [0]))
+    assert told(hand) == [
+        ("raised", "red", 9, None, 9), ("unknown", "red", 9, None, 26), ("amended", "red", 8, None, 0.5),
+    ]  # fmt: skip
+    hand = log([0, 10, *[0] * 8]).tick(30).rows(31, ("P", [5.5], [200]))
+    found = changes(hand)
+    assert [(c.change.value, since(c.start), c.late) for c in found] == [("raised", 8, True), ("unknown", 8, False)]
+    assert found[0].evidence.peak == 21.0
+
+
+def test_what_late_records_take_back_has_no_leaf_and_a_known_one_names_the_newest_records() -> None:
+    hand = begun().rows(9.5, ("P", [0, 1, *range(3, 11)], [110, 0, *[0] * 7, 100])).rows(9.6, ("P", [2], [0]))
+    assert changes(hand)[-1].evidence.leaves == []
+    known = changes(log([840, *[0] * 39, (0, "fault"), *[0] * 20, 40, 40], sample=0.025))[-1]
+    assert known.change.value == "known"
+    assert [leaf.verdict.value for leaf in known.evidence.leaves] == ["unknown", "true"]
 
 
 def test_a_late_record_with_particles_raises_it_late() -> None:
@@ -246,6 +276,14 @@ def test_without_a_registered_sample_or_with_too_small_a_one_it_is_unknown(sampl
     assert condition.verdict.value == ("unknown" if sample is None else "false")
 
 
+def test_an_explanation_begins_anew_where_the_sample_is_another_or_a_record_does_not_count() -> None:
+    hand = log([0, 0, 0, 0, 210]).register(4.5, counter(0.11), areas=[GRADE_A], version=2).live("P", 5, [0] * 5)
+    for records, at, full in ((hand, 9.5, 0.55), (log([0, 0, -1, 0, 0, 0]), 5.5, 0.3)):
+        (one,), _ = explain(records.records(), SHIPPED, RULE, at=ms(at))
+        assert one.agrees
+        assert {leaf.name: said.left for leaf, said in one.leaves if said is not None}["full"] == pytest.approx(full)
+
+
 def test_the_smallest_sample_that_is_taken() -> None:
     assert told(log([*[0] * 127, 2_600], 0.0078125))[-1:] == [("raised", "red", 127, None, 127)]
 
@@ -264,6 +302,13 @@ def test_another_sample_or_quantity_begins_the_volume_anew(change: dict[str, Any
     assert bool(told(hand, bundle)) is fires
 
 
+def test_another_sample_begins_it_anew_also_where_no_single_record_counts() -> None:
+    bundle = watching(smooth={"volume": "1 m3"})
+    for sample, fires in ((0.1, True), (0.2, False)):
+        hand = log([0, 0, 0, 0, 210]).register(4.5, counter(sample, serial="X"), areas=[GRADE_A], version=2)
+        assert bool(told(hand.live("P", 5, [0] * 5), bundle)) is fires
+
+
 def test_an_alarm_stands_over_another_sample_and_ends_with_the_sample() -> None:
     hand = log([210, *[0] * 10]).register(10.5, counter(0.2), areas=[GRADE_A], version=2).live("P", 11, [0] * 7)
     assert told(hand) == [("raised", "red", 9, None, 9), ("cleared", "red", 9, 15, 17)]
@@ -274,6 +319,14 @@ def test_an_alarm_stands_over_another_sample_and_ends_with_the_sample() -> None:
 def test_new_limits_stand_from_the_next_record_on_and_keep_what_was_sampled() -> None:
     hand = log([210, *[0] * 8]).packs(8.5, watching()).live("P", 9, [0])
     assert told(hand, watching(limits={"from": {"high": 30}})) == [("raised", "red", 9, None, 9)]
+
+
+def test_packs_that_smooth_a_rule_end_the_alarm_of_single_records_and_begin_with_what_comes() -> None:
+    plain = watching(smooth=None, clear={"consecutive": 3})
+    hand = log([210, *[0] * 2]).packs(2.5, watching()).live("P", 3, [210, *[0] * 9])
+    assert told(hand, plain) == [
+        ("raised", "red", 0, None, 0), ("cleared", "red", 0, 2.5, 2.5), ("raised", "red", 12, None, 12),
+    ]  # fmt: skip
 
 
 def test_a_site_exception_moves_the_limit_and_no_delay_is_taken_from_it() -> None:
