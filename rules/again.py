@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rules import layout
-from rules.layout import DIFFERENCE, JUMP, LIMIT, NONE
+from rules.layout import DIFFERENCE, JUMP, LIMIT, NONE, SMOOTH
 from rules.occurrence import Difference, Folded, differences, prune
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rules.plan import Instance
     from rules.state import FacilityState
 
-PEAKED = frozenset({LIMIT, DIFFERENCE, JUMP})
+PEAKED = frozenset({LIMIT, DIFFERENCE, JUMP, SMOOTH})
 """Kinds that keep the value farthest outside; of others the value that decided is told."""
 
 

@@ -9,9 +9,21 @@ import numpy as np
 
 from rules import layout
 from rules.kept import INPUTS, Kept
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, DIFFERENCE, GAP, JUMP, LIMIT, MEAN_KINETIC, NEVER, NONE, REPEAT_DAY, TOO_PRECISE
+from rules.layout import (
+    CUMULATIVE,
+    DIFFERENCE,
+    GAP,
+    JUMP,
+    LIMIT,
+    MEAN_KINETIC,
+    NEVER,
+    NONE,
+    REPEAT_DAY,
+    SMOOTH,
+    TOO_PRECISE,
+)
 from rules.ring import behind
 from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
@@ -182,6 +194,8 @@ def _forget_quantity(state: FacilityState, instance: Instance) -> None:
         _write(state, instance, repeat_day.STATE.blank())
     elif instance.kind == TOO_PRECISE:
         too_precise.forget(state.words, instance.state)
+    elif instance.kind == SMOOTH:
+        smooth.empty(state.words, state.floats, instance.state)
 
 
 def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
@@ -192,6 +206,10 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
         _forget_sums(state, instance, old)
     elif instance.kind == TOO_PRECISE:
         _forget_values(state, instance, old)
+    elif instance.kind == SMOOTH:
+        new = state.planned.block(instance)
+        if any(old[field] != new[field] for field in (smooth.RECORDS, smooth.ONE)):
+            smooth.empty(state.words, state.floats, instance.state)
     elif instance.kind == REPEAT_DAY:
         kept = slice(0, repeat_day.LAG)  # what entries are made by; the rest only judges them
         if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
@@ -282,6 +300,8 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
     elif instance.kind == CUMULATIVE:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
+    elif instance.kind == SMOOTH:
+        smooth.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind in {REPEAT_DAY, TOO_PRECISE}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:

@@ -34,6 +34,8 @@ def allowance_faults(rule: Rule) -> list[Fault]:
         text = "a rule that excludes values decides for all others: it has no exceptions"
         return [Fault("/exceptions", "exception_shape", text)]
     taken = _SHAPES_OF.get(type(rule), frozenset())
+    if isinstance(rule, LimitRule) and rule.smooth is not None:
+        taken = _LIMITS  # a mean opens at once
     faults = [
         Fault(f"/exceptions/{shape}", "exception_shape", f"a {rule.kind} rule has no exceptions of this shape")
         for shape in allowed.shapes

@@ -24,6 +24,7 @@ from rules.leaves.jump import JumpNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
+from rules.leaves.smooth import SmoothNumbers
 from rules.leaves.too_precise import DigitNumbers
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of, text_of
@@ -98,7 +99,7 @@ class Explanation:
         own = f"{self.rule.id} {self.rule.version}"
         if isinstance(numbers, PairNumbers | JumpNumbers):
             numbers = numbers.limits
-        if isinstance(numbers, LimitNumbers):
+        if isinstance(numbers, LimitNumbers | SmoothNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]
             low, high, watched = numbers.range
             if watched and not numbers.rule.excludes:

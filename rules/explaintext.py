@@ -167,6 +167,7 @@ def _progress(e: Explanation, lang: Lang) -> str:
     for leaf, seen in e.leaves:
         counted = leaf.name in {
             "consecutive",
+            "full",
             "on_delay",
             "clear_consecutive",
             "off_delay",

@@ -12,7 +12,7 @@ import numpy as np
 
 from rules import ring
 from rules.jit import kernel
-from rules.kinds import cumulative, frozen, jump, limit, mean_kinetic, repeat_day, too_precise
+from rules.kinds import cumulative, frozen, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -48,6 +48,7 @@ from rules.layout import (
     ROW_T,
     ROW_V,
     SLACK_ROWS,
+    SMOOTH,
     TAIL_M,
     TAIL_T,
     TOO_PRECISE,
@@ -62,7 +63,7 @@ TOO_OLD, PUT, WAITING = 0, 1, 2
 """What becomes of a late row: it is stale, it is in its place, or those that wait have to be decided before it."""
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
-TOO_PRECISE_WORDS = too_precise.STATE.words
+TOO_PRECISE_WORDS, SMOOTH_WORDS = too_precise.STATE.words, smooth.STATE.words
 
 
 @kernel
@@ -115,6 +116,8 @@ def _pass(
             i = mean_kinetic.glide(a, p, blocks, floats, x, times, seen, known, bit, i, count)
         elif kind == TOO_PRECISE:
             i = too_precise.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
+        elif kind == SMOOTH:
+            i = smooth.glide(a, p, blocks, floats, x, times, batches, seen, known, i, count)
         elif kind == CUMULATIVE:
             bit, far = a[p + cumulative.ROWS], 2 * a[p + cumulative.INTERVAL]
             begins = i == 0 or times[i] - times[i - 1] > far
@@ -130,7 +133,7 @@ def _pass(
         if i > begun:
             k = ring.at(r0, room, head, i - 1)
             last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE):
+        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE, SMOOTH):
             stop = i + 1
         n = replay(
             kind, a, af, g, p, blocks, floats, x,
@@ -181,6 +184,8 @@ def _words(kind: int) -> int:
         return MEAN_KINETIC_WORDS
     if kind == TOO_PRECISE:
         return TOO_PRECISE_WORDS
+    if kind == SMOOTH:
+        return SMOOTH_WORDS
     return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
 
 
@@ -252,6 +257,9 @@ def replay(
         elif kind == JUMP:
             n = jump.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
             limit.schedule(a, p, w, x, t, m)
+        elif kind == SMOOTH:
+            n = smooth.step(a, p, w, f, x, 0, t, m, b, v, (known >> a[p + smooth.ROWS]) & 1 == 1, out, n)
+            smooth.schedule(a, p, w, x, m)
         elif kind == TOO_PRECISE:
             n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:
@@ -275,6 +283,9 @@ def catch_up(
     elif kind == MEAN_KINETIC:
         while w[x + mean_kinetic.DUE] <= clock:
             n = mean_kinetic.fire(a, p, w, f, x, last_t, last_m, out, n)
+    elif kind == SMOOTH:
+        while w[x + smooth.DUE] <= clock:
+            n = smooth.fire(a, p, w, f, x, last_t, last_m, out, n)
     elif kind == FROZEN:
         while w[x + frozen.DUE] <= clock:
             n = frozen.fire(a, p, w, f, x, last_t, last_m, out, n)

@@ -29,7 +29,7 @@ from rules.horizon import (
     rewind,
 )
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -79,6 +79,7 @@ from rules.layout import (
     ROWS,
     SHUT,
     SLACK_ROWS,
+    SMOOTH,
     STALE,
     TOO_PRECISE,
     Array,
@@ -97,7 +98,7 @@ RUN_ROWS = 256
 """Rows that are folded in one run at most."""
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
-TOO_PRECISE_WORDS = too_precise.STATE.words
+TOO_PRECISE_WORDS, SMOOTH_WORDS = too_precise.STATE.words, smooth.STATE.words
 
 
 class Room:
@@ -292,6 +293,15 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = jump.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                     earliest = min(earliest, limit.schedule(a, p, w, x, last, received))
+                elif a[c + CALL_KIND] == SMOOTH:
+                    i = 0
+                    while i < count:
+                        i = smooth.glide(a, p, w, f, x, times, batches, seen, known, i, count)
+                        if i < count:
+                            counts = (known[i] >> a[p + smooth.ROWS]) & 1 == 1
+                            n = smooth.step(a, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                            i += 1
+                    earliest = min(earliest, smooth.schedule(a, p, w, x, received))
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0
                     while i < count:
@@ -362,6 +372,8 @@ def fire(a: Words, places: Words, slot: int, call: int, w: Words, f: Floats, out
         return frozen.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     if a[c + CALL_KIND] == CUMULATIVE:
         return cumulative.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
+    if a[c + CALL_KIND] == SMOOTH:
+        return smooth.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     if a[c + CALL_KIND] == MEAN_KINETIC:
         return mean_kinetic.fire(a, p, w, f, x, w[s + LAST_T], w[s + LAST_M], out, 0)
     return gap.fire(a, p, w, x, w[s + EXT], w[s + LAST_T], out, 0)
@@ -389,6 +401,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + repeat_day.DUE])
         elif a[c + CALL_KIND] == TOO_PRECISE:
             earliest = min(earliest, w[x + too_precise.DUE])
+        elif a[c + CALL_KIND] == SMOOTH:
+            earliest = min(earliest, w[x + smooth.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
@@ -457,6 +471,9 @@ def warm() -> None:
     cumulative.schedule(params, of_sum, words, at_sum, 0)
     at_mean, of_mean = at_sum + cumulative.STATE.words, of_sum + cumulative.PARAMS.words
     mean_kinetic.schedule(params, of_mean, words, at_mean, 0)
+    mean, window = smooth.PARAMS.blank(), smooth.STATE.blank()
+    smooth.schedule(mean, 0, window, 0, 0)
+    smooth.empty(window, window.view(np.float64), 0)
     pair, block = difference.PARAMS.blank(), difference.STATE.blank()
     one_i, one_f = np.zeros(1, np.int64), np.zeros(1)
     known = judge(reals, one_i, one_i, one_f, one_i, 0)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -80,6 +80,25 @@ def jump_param(rule: JumpRule, interval: int, delivery: int) -> Words:
     span = rule.limits.from_
     low, high = -math.inf if span.low is None else span.low, math.inf if span.high is None else span.high
     return jump.PARAMS.block(_limit_values(rule, low, high, interval, delivery))
+
+
+def smooth_param(rule: LimitRule, high: float, records: int, sample: float, interval: int, delivery: int) -> Words:
+    """Return the parameters of a limit instance that is smoothed; `records` together sample its volume, each of them `sample` m3."""
+    early = None if rule.smooth is None else rule.smooth.early
+    more: dict[str, Any] = {}
+    if early is not None:
+        more = {
+            "one": smooth.concentration_of(early.count, sample), "early_records": early.records, "early_of": early.of,
+            "early_sev": early.to.rank,
+        }  # fmt: skip
+    return smooth.PARAMS.block(
+        {
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "records": records, "bound": smooth.bound_of(high, records), "inclusive": rule.limits.inclusive,
+            "clears": rule.clear.consecutive, "interval": interval, "delivery": delivery,
+            "unknown_ms": max(rule.unknown.max, 3 * interval), "sev": rule.severity.base.rank, **more,
+        }
+    )  # fmt: skip
 
 
 def _limit_values(

@@ -9,6 +9,7 @@ Above 400 lines on purpose: a rule file is one of these models, and a person rea
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeGuard
 
 from pydantic import Field, model_validator
@@ -265,6 +266,33 @@ class RuleBase(Strict):
     tests: list[RuleTest] = Field(default_factory=list)
 
 
+class Early(Strict):
+    """A milder colour before the limit speaks: `records` of the newest `of` records counted `count` particles or more."""
+
+    records: Whole = Field(default=2, ge=1, le=4)
+    of: Whole = Field(default=3, ge=1, le=4)
+    count: Whole = Field(default=1, ge=1, le=1_000)
+    to: Severity
+
+    @model_validator(mode="after")
+    def _reachable(self) -> Early:
+        if self.records > self.of:
+            raise ValueError("records is at most of")
+        return self
+
+
+class Smooth(Strict):
+    """What is judged is the mean over the newest records that together sampled a volume, by the register's `sample_m3`."""
+
+    volume: Annotated[str, Field(pattern=r"^(0\.[0-9]{1,6}|[1-9][0-9]?(\.[0-9]{1,6})?) m3$")]
+    early: Early | None = None
+
+    @property
+    def cubic_metres(self) -> Fraction:
+        """Return the volume, exactly."""
+        return Fraction(self.volume.removesuffix(" m3"))
+
+
 class LimitRule(RuleBase):
     """A measured value outside its limits (kind `limit`)."""
 
@@ -274,6 +302,8 @@ class LimitRule(RuleBase):
     clear: ClearWhen = ClearWhen()
     excludes: Flag = False
     """Rows outside are excluded from every other limit rule (a broken wire is no excursion)."""
+    smooth: Smooth | None = None
+    """Judge no single record but a mean of the newest ones (of particles: one of them in a minute's sample is above a limit of 20 /m3)."""
 
 
 class GapRule(RuleBase):

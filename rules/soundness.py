@@ -28,6 +28,7 @@ from rules.rule import (
     RareRule,
 )
 from rules.scale import scale_faults
+from rules.smoothing import smooth_faults
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -99,7 +100,7 @@ def single_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
     if not isinstance(rule, CumulativeRule):
         return []
     other = next((one for one in others if one.id == rule.idle_while), None)
-    fits = isinstance(other, LimitRule) and not other.excludes and other.marked == rule.marked
+    fits = isinstance(other, LimitRule) and not (other.excludes or other.smooth) and other.marked == rule.marked
     if other is None or fits:
         return []
     return [Fault("/idle_while", "single", f"{other.id} is no limit rule that counts the same rows")]
@@ -125,6 +126,8 @@ def _limit_faults(rule: LimitRule | DifferenceRule | JumpRule, tables: Mapping[s
     faults = _source_faults(rule.limits.from_, tables, pair=isinstance(rule, DifferenceRule))
     if isinstance(rule, LimitRule | DifferenceRule):
         faults += scale_faults(rule, tables)
+    if isinstance(rule, LimitRule):
+        faults += smooth_faults(rule, tables)
     if isinstance(rule, LimitRule) and rule.limits.side is not None and rule.limits.from_ != "sensor":
         faults.append(Fault("/limits/side", "side", "only of the sensor's registered limits one side can be taken"))
     if isinstance(rule, DifferenceRule) and not isinstance(rule.limits.from_, Span) and rule.limits.from_ in tables:

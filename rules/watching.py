@@ -20,7 +20,7 @@ from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, TOO_PRECISE
+from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
@@ -45,6 +45,7 @@ from rules.rule import (
     RepeatDayRule,
     looks_at_rows,
 )
+from rules.smoothing import mean_of
 from rules.tablerow import as_on, one_side, taken_over
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
     from rules.register import Facility, Scope
     from rules.rule import RowRule, Rule
 
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6, TOO_PRECISE: 7}
+ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6, TOO_PRECISE: 7, SMOOTH: 8}
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
 """Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
@@ -225,6 +226,10 @@ def _watched(sort: _Sort) -> Watched:
                         *narrowed,
                     )
                 )
+                continue
+            if rule.smooth is not None:
+                mean = mean_of(rule, sensor, high, interval, sort.delivery)
+                found += [] if mean is None else [Use(SMOOTH, rule, rank, mean[0], low, high, narrowed[2] + mean[1])]
                 continue
             numbers = limit_param(delayed(as_on(rule, facts, bundle), one), low, high, interval, sort.delivery)
             found.append(Use(LIMIT, rule, rank, numbers, low, high, narrowed[2] + delay_used(rule, one)))

@@ -13,6 +13,8 @@ from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.scale import BY_TEMPERATURE
 from rules.wording_digits import leaf as digit_leaf
 from rules.wording_digits import raised as digits_raised
+from rules.wording_smooth import leaves as mean_leaves
+from rules.wording_smooth import raised as mean_raised
 from rules.wording_sums import leaf as sum_leaf
 from rules.wording_sums import raised as sum_raised
 
@@ -102,7 +104,9 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
         return Bilingual(
             en=f"{tag}:{over} above the limit for its temperature", zh=f"{tag}：高于该温度下的限值{over}",
         )  # fmt: skip
-    return digits_raised(instance, value, unit) or sum_raised(instance, value, unit)
+    return (
+        digits_raised(instance, value, unit) or mean_raised(instance, value, unit) or sum_raised(instance, value, unit)
+    )
 
 
 def _with_ending(sentence: Bilingual, kind: ChangeKind) -> Bilingual:
@@ -149,8 +153,11 @@ def evidence(
     """Return the evidence of a change of one instance: what decided, the value farthest outside, limits, records read."""
     leaves: list[Leaf] = []
     frozen = isinstance(instance.rule, FrozenRule)
+    means = mean_leaves(instance, kind, value)
     summed = digit_leaf(instance, kind, value) or sum_leaf(instance, kind, value, sign(instance.unit))
-    if summed is not None:
+    if means is not None:
+        leaves += means
+    elif summed is not None:
         leaves.append(summed)
     elif isinstance(instance.rule, GapRule):
         silent = instance.rule.threshold or 0

@@ -150,6 +150,8 @@ def _lines(sensor: Sensor, evidence: Evidence, rule: Rule | None) -> list[Line]:
     ):  # the limits are those of a difference: only a sensor that measures it has them
         measured = rule.pairs == "cascades" and sensor.quantity is Quantity.PRESSURE_DIFFERENCE
         found = found if measured else []
+    if isinstance(rule, LimitRule) and rule.smooth is not None:  # a limit of their mean: no single reading has it
+        found = []
     values = {name: value for name, value, _, _ in found}
     low, high = values.get("low", -math.inf), values.get("high", math.inf)
     width = deadband_width(rule.clear.deadband, low, high) if isinstance(rule, LimitRule | DifferenceRule) else 0.0

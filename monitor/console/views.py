@@ -164,7 +164,7 @@ _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of "
            "event time of ": "leaf.time", "equal values of ": "leaf.equal", "decimals of ": "leaf.decimals", "records without more decimals of ": "leaf.clean",
            "clock offset, median of ": "leaf.offset", "clock drift a day": "leaf.drift", "clock of the device": "leaf.clock",
            "occasions of ": "leaf.occasions", "at once: ": "leaf.at-once", "time since the newest audit heartbeat": "leaf.beat",
-           "any record of the facility": "leaf.any"}  # fmt: skip
+           "any record of the facility": "leaf.any", "rolling mean of ": "leaf.mean", "records with particles of ": "leaf.particles"}  # fmt: skip
 _BOUNDS = {"limits": "leaf.limits", "horizon": "leaf.horizon"}
 _SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 

@@ -5,8 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, too_precise
-from rules.layout import CUMULATIVE, DIFFERENCE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, TOO_PRECISE
+from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.layout import (
+    CUMULATIVE,
+    DIFFERENCE,
+    FROZEN,
+    GAP,
+    JUMP,
+    LIMIT,
+    MEAN_KINETIC,
+    REPEAT_DAY,
+    SMOOTH,
+    TOO_PRECISE,
+)
 
 if TYPE_CHECKING:
     from rules.fields import Fields
@@ -34,5 +45,6 @@ KINDS: dict[int, KindSpec] = {
     JUMP: KindSpec("jump", jump.PARAMS, jump.STATE, again=True),
     REPEAT_DAY: KindSpec("repeat_day", repeat_day.PARAMS, repeat_day.STATE, again=False),
     TOO_PRECISE: KindSpec("too_precise", too_precise.PARAMS, too_precise.STATE, again=True),
+    SMOOTH: KindSpec("smooth", smooth.PARAMS, smooth.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}

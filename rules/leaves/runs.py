@@ -10,14 +10,22 @@ from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.jump import JumpNumbers, JumpRun
 from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
+from rules.leaves.smooth import SmoothNumbers, SmoothRun
 from rules.leaves.too_precise import DigitNumbers, DigitRun
 
 if TYPE_CHECKING:
     from rules.leaves.model import See
 
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun
 RowNumbers: TypeAlias = (
-    LimitNumbers | FrozenNumbers | CumulativeNumbers | MeanNumbers | PairNumbers | JumpNumbers | DigitNumbers
+    LimitNumbers
+    | FrozenNumbers
+    | CumulativeNumbers
+    | MeanNumbers
+    | PairNumbers
+    | JumpNumbers
+    | DigitNumbers
+    | SmoothNumbers
 )
 
 
@@ -34,17 +42,12 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         numbers = numbers.limits
     if isinstance(numbers, LimitNumbers | JumpNumbers):
         return _limit_run(run, numbers, see, begin)
-    if isinstance(numbers, FrozenNumbers | DigitNumbers):
-        return (
-            _digit_run(run, numbers, see)
-            if isinstance(numbers, DigitNumbers)
-            else _frozen_run(run, numbers, see, begin)
-        )
-    if isinstance(numbers, CumulativeNumbers):
-        if not isinstance(run, CumulativeRun):
-            return CumulativeRun(numbers, see)
-        run.adopt(numbers, begin)
-        return run
+    if isinstance(numbers, FrozenNumbers):
+        return _frozen_run(run, numbers, see, begin)
+    if isinstance(numbers, DigitNumbers):
+        return _digit_run(run, numbers, see)
+    if isinstance(numbers, CumulativeNumbers | SmoothNumbers):
+        return _summed_run(run, numbers, see, begin)
     if not isinstance(run, MeanRun):
         return MeanRun(numbers, see)
     run.numbers, run.floor = numbers, begin
@@ -69,6 +72,20 @@ def _frozen_run(run: RowRun | None, numbers: FrozenNumbers, see: See, begin: int
     if not isinstance(run, FrozenRun):
         return FrozenRun(numbers, see)
     run.numbers, run.floor = numbers, begin
+    return run
+
+
+def _summed_run(
+    run: RowRun | None, numbers: CumulativeNumbers | SmoothNumbers, see: See, begin: int
+) -> CumulativeRun | SmoothRun:
+    if isinstance(numbers, SmoothNumbers):
+        if not isinstance(run, SmoothRun):
+            return SmoothRun(numbers, see)
+        run.adopt(numbers, begin)
+        return run
+    if not isinstance(run, CumulativeRun):
+        return CumulativeRun(numbers, see)
+    run.adopt(numbers, begin)
     return run
 
 

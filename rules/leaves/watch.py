@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, TypeAlias
 from rules.changes import Verdict
 from rules.exceptions import NONE_IN_FORCE, is_muted
 from rules.facts import facts_of, in_force
-from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare, too_precise
+from rules.kinds.smooth import MOST
+from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare, smooth, too_precise
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
@@ -18,6 +19,7 @@ from rules.leaves.jump import JumpNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
+from rules.leaves.smooth import SmoothNumbers
 from rules.leaves.too_precise import DigitNumbers
 from rules.pairs import pairs_of
 from rules.predicate import holds, in_scope, matches
@@ -31,6 +33,7 @@ from rules.rule import (
     LimitRule,
     MeanKineticRule,
 )
+from rules.smoothing import sampled_of
 from rules.watching import bounds_of, single_of
 
 if TYPE_CHECKING:
@@ -38,7 +41,7 @@ if TYPE_CHECKING:
     from rules.facts import FactValue
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
-    from rules.rule import Rule
+    from rules.rule import Rule, Smooth
 
 Numbers: TypeAlias = (
     LimitNumbers
@@ -49,6 +52,7 @@ Numbers: TypeAlias = (
     | PairNumbers
     | JumpNumbers
     | DigitNumbers
+    | SmoothNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -56,7 +60,8 @@ WATCHING = frozenset({"live", "shadow"})
 def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
     """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
-        return limit.leaves_of(rule, bundle)
+        mean = rule.smooth
+        return limit.leaves_of(rule, bundle) if mean is None else smooth.leaves_of(rule, mean, bundle)
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_leaves(rule)
     if isinstance(rule, CumulativeRule):
@@ -106,9 +111,24 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
             )
         elif isinstance(rule, LastDigitRule):
             conditions.append(Seen("resolution", _given(numbers), sensor.resolution, "registered", None, sensor.unit))
+        elif isinstance(rule, LimitRule) and rule.smooth is not None:
+            conditions += _of_mean(rule, rule.smooth, sensor, facts, bundle)
         elif isinstance(rule, LimitRule | CumulativeRule):
             conditions.append(Seen("limits", _given(numbers), _limits_text(rule, sensor), "give", "low < high"))
     return Watch(rule, sensor, facts, conditions, numbers, exception=one)
+
+
+def _of_mean(
+    rule: LimitRule, smoothed: Smooth, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle
+) -> list[Seen]:
+    """Return whether the limit of a smoothed rule is known, and what a record samples: too little of it fills no window."""
+    given = Verdict.UNKNOWN if bounds_of(rule, sensor, facts, bundle) is None else Verdict.TRUE
+    sampled = verdict(bool(sampled_of(rule, sensor)[0]))
+    least = float(smoothed.cubic_metres) / MOST
+    return [
+        Seen("limits", given, _limits_text(rule, sensor), "give", "low < high"),
+        Seen("sample", Verdict.UNKNOWN if sensor.sample_m3 is None else sampled, sensor.sample_m3, ">=", least, "m3"),
+    ]
 
 
 def conditions_of(rule: Rule, facility: Facility, facts: dict[str, FactValue]) -> list[Seen]:
@@ -150,7 +170,12 @@ def numbers_of(
     """
     if isinstance(rule, LimitRule):
         span = measuring_range(facility, sensor, facts, bundle)
-        return limit.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, exceptions.get(rule.id))
+        one, delivery, mean = exceptions.get(rule.id), facility.delivery, rule.smooth
+        return (
+            limit.numbers_of(rule, sensor, facts, bundle, delivery, span, one)
+            if mean is None
+            else smooth.numbers_of(rule, mean, sensor, facts, bundle, delivery, span, one)
+        )
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_numbers(rule, sensor, facility.delivery)
     if isinstance(rule, CumulativeRule):
@@ -162,12 +187,12 @@ def numbers_of(
             single = limit.numbers_of(other, sensor, facts, bundle, facility.delivery, span, one)
         own = exceptions.get(rule.id)
         return cumulative.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, single, own)
-    if isinstance(rule, MeanKineticRule):
-        span = measuring_range(facility, sensor, facts, bundle)
-        return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
+    if not isinstance(rule, MeanKineticRule | JumpRule):
+        return None
+    span = measuring_range(facility, sensor, facts, bundle)
     if isinstance(rule, JumpRule):
-        return jump.numbers_of(rule, sensor, facility.delivery, measuring_range(facility, sensor, facts, bundle))
-    return None
+        return jump.numbers_of(rule, sensor, facility.delivery, span)
+    return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
 
 
 def _plain_numbers(rule: FrozenRule | GapRule | LastDigitRule, sensor: Sensor, delivery: int) -> Numbers | None:

@@ -52,6 +52,7 @@ CONDUCTS = Sensor("COND", "A1", 0.9, 0.05, "conductivity", UNCOMPENSATED)
 WARM_LOOP = Sensor("TW", "A1", 27.0)
 VAPOURS = Sensor("T1", "A1", -180.0, 1.0)
 AIR = Sensor("O2", "A1", 20.9, 0.05, "oxygen")
+COARSE = Sensor("P", "A1", 0.5, 0.5, "particles-5.0", {"sample_m3": 0.1})
 DP = Sensor("DP", "B1", 15.0, 0.5, "pressure-difference", {"against": "C1"})
 
 
@@ -267,6 +268,18 @@ ROOMS = [
     Firm(
         "particles over the open product", [D1 | {"grade": "A"}], [Sensor("P", "A1", 800.0, 100.0, "particles-0.5")],
         [Span("P", 600, 610, 3_700.0)], [Expected("cleanroom.a-fine", "P", "red", 600, 610)],
+    ),
+    Firm(
+        "coarse particles over the open product", [D1 | {"grade": "A"}], [COARSE], [Span("P", 600, 605, 201.5)],
+        [Expected("cleanroom.a-coarse", "P", "red", 600, 650)],
+    ),
+    Firm(
+        "particles of single records, fewer than twenty-one in a cubic metre", [D1 | {"grade": "A"}], [COARSE],
+        [Span("P", 600, 605, 180.0)], [],
+    ),
+    Firm(
+        "coarse particles in two of three records", [D1 | {"grade": "A"}], [COARSE], [Span("P", 600, 605, 10.0), Span("P", 610, 615, 10.0)],
+        [Expected("cleanroom.a-coarse", "P", "yellow", 600, 615)],
     ),
     Firm(
         "coarse particles in grade B", [B1], [Sensor("P", "B1", 500.0, 100.0, "particles-5.0")],

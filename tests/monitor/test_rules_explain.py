@@ -93,6 +93,34 @@ def test_a_predicate_that_differs_is_named_with_the_fact(tmp_path):
     )
 
 
+def test_a_mean_says_how_much_is_sampled_and_what_counts_so_far_in_both_languages(tmp_path):
+    rule = "cleanroom.a-coarse"
+    path = dump(tmp_path, rule, "two of three records")
+    before = told(path, 3 * MINUTE + 30_000, rule=rule)
+    assert (leaf(before, "full")["left"], leaf(before, "full")["right"]) == (0.4, 1.0)
+    assert leaf(before, "above")["verdict"] == "unknown"
+    assert [leaf(before, "early")[name] for name in ("verdict", "left", "right")] == ["false", 1, 2]
+    red = told(path, 9 * MINUTE + 30_000, rule=rule)
+    assert [leaf(red, "above")[name] for name in ("verdict", "left", "right")] == ["true", 21.0, 20.0]
+    assert {(u["name"], u["value"], u["origin"]) for u in red["limits"]} == {
+        ("high", 20.0, "cleanroom-particles"), ("volume", 1.0, "rule"), ("sample", 0.1, "register"),
+    }  # fmt: skip
+    english = ask(path, 3 * MINUTE + 30_000, "--lang", "en", rule=rule).output
+    assert "=> it did not fire (full 0.4 m3 of 1 m3)" in english
+    assert "yellow: 2 of the newest 3 records count 1 or more  [1 >= 2]" in english
+    chinese = ask(path, 9 * MINUTE + 30_000, "--lang", "zh", rule=rule).output
+    assert "已报警：红色" in chinese
+    assert "最近采样 1 m3 的均值高于上限" in chinese
+
+
+def test_a_sensor_without_a_registered_sample_is_not_watched_and_told_so(tmp_path):
+    rule = "cleanroom.a-coarse"
+    path = dump(tmp_path, rule, "without a registered sample")
+    value = told(path, 2 * MINUTE, rule=rule)
+    assert [(c["leaf"], c["verdict"]) for c in value["conditions"]][-2:] == [("limits", "true"), ("sample", "unknown")]
+    assert "not watched, because: sample: None >= 0.0078125" in ask(path, 2 * MINUTE, "--lang", "en", rule=rule).output
+
+
 def test_limits_that_are_not_registered_are_unknown(tmp_path):
     rule = "data-integrity.physical-range"
     value = told(dump(tmp_path, rule, "without a registered range"), 2 * MINUTE, rule=rule)

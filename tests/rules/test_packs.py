@@ -29,6 +29,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cell-storage.oxygen-low",
         "cell-storage.oxygen-silent",
         "cell-storage.vapour-high",
+        "cleanroom.a-coarse",
         "cleanroom.a-fine",
         "cleanroom.b-particles",
         "cleanroom.c-particles",

@@ -263,7 +263,9 @@ def test_migrators_run_in_order_and_leave_the_newest_alone(monkeypatch: pytest.M
 
 def test_the_layouts_of_the_newest_format_are_those_of_the_engine() -> None:
     own = {
-        name: fields for name, fields in LAYOUTS.items() if name not in {"difference", "inputs", "jump", "too_precise"}
+        name: fields
+        for name, fields in LAYOUTS.items()
+        if name not in {"difference", "inputs", "jump", "too_precise", "smooth"}
     }  # it has none
     assert body_of()["layouts"] == {name: [list(field) for field in fields] for name, fields in own.items()}
     assert migrate._LAYOUTS_4 == LAYOUTS, "what format 4 is stands frozen in its migrator"

@@ -144,6 +144,15 @@ def test_limits_of_a_difference_are_no_lines_of_a_pressure(quantity, more, wante
     assert [(line.name, line.value, line.clears_at) for line in found] == wanted
 
 
+def test_the_limit_of_a_mean_is_no_line_of_single_readings():
+    given = Sensor.model_validate(
+        sensor("P1", quantity="particles-5.0", unit="/m3", sample_m3=0.0283, limits={"high": 9})
+    )
+    used = Evidence(limits=[LimitUsed(name="high", value=20.0, unit="/m3", origin="cleanroom-particles")])
+    assert _lines(given, used, RULEBOOK.rule("cleanroom.a-coarse")) == []
+    assert [line.value for line in _lines(given, used, RULEBOOK.rule("cleanroom.b-particles"))] == [20.0]
+
+
 def test_a_line_names_its_edition():
     (line,) = _lines(BARE, limits(low=2.0), None)
     assert line == Line(name="low", value=2.0, origin="GSP", edition="2013")

@@ -113,7 +113,7 @@ PARTIAL = {"filter.", "alarm."}
 """Families that also hold single keys: a part put together in a template, the rest asked for by name."""
 ALSO = {
     "filter.": {"status", "severity", "attention", "suppressed", "stage", "cause"},
-    "alarm.": {*get_args(Line.model_fields["name"].annotation), "on_delay"},
+    "alarm.": {*get_args(Line.model_fields["name"].annotation), "on_delay", "volume", "sample"},
 }
 
 

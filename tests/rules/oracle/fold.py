@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from fractions import Fraction
 
 from rules.changes import alarm_id
 from rules.facts import facts_of
@@ -157,9 +158,20 @@ class Facility:
             return event.value
         if not isinstance(watch.rule, LimitRule | DifferenceRule | JumpRule):
             return None
+        if isinstance(watch.rule, LimitRule) and watch.rule.smooth is not None:
+            return self.proof_of_mean(watch, event)
         if event.kind == "unknown":
             return None, None, event.peak
         return event.value, watch.numbers.outside(event.value), event.peak
+
+    def proof_of_mean(self, watch, event):
+        if event.kind == "unknown":
+            return None, None, False, event.peak
+        mean = None if event.value is None else Fraction(event.value) * 10**6
+        outside = watch.numbers.outside(mean)
+        named = event.kind in ("raised", "stepped") and not outside
+        named = named or (event.kind == "known" and mean is None)
+        return event.value, outside, named and watch.rule.smooth.early is not None, event.peak
 
     # -- records ----------------------------------------------------------------------------------------------------
     def register(self, record, received):

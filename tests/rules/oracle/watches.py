@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import math
 from copy import deepcopy
+from fractions import Fraction
 
 from rules.predicate import matches
 from rules.rule import CumulativeRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
-from tests.rules.oracle import cumulative, difference, exceptions, frozen, jump, limit, mean_kinetic, too_precise
+from tests.rules.oracle import (
+    cumulative,
+    difference,
+    exceptions,
+    frozen,
+    jump,
+    limit,
+    mean_kinetic,
+    smooth,
+    too_precise,
+)
 
 
 class Watch:
@@ -61,7 +72,10 @@ def watch(of, rule, place, sensor, interval, facts, span):
             return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
 
         made = Watch(rule, place, sensor, limit.decide, numbers, known)
-        made.excepted = excepted
+        if rule.smooth is not None:
+            made = means(rule, place, sensor, interval, facility, own, found, known)
+        if made is not None:
+            made.excepted = excepted
         return made
     if isinstance(rule, FrozenRule):
         limits = sensor.limits
@@ -105,6 +119,19 @@ def knows(rule, span):
         return counted and not math.isnan(v) and span[0] <= v <= span[1]
 
     return known
+
+
+def means(rule, place, sensor, interval, facility, own, found, known):
+    volume = Fraction(rule.smooth.volume.split()[0])
+    if sensor.sample_m3 is None or volume / Fraction(repr(sensor.sample_m3)) > 128:
+        return None
+    hint = rule.smooth.early
+    early = None if hint is None else (hint.records, hint.of, hint.count, hint.to.rank)
+    numbers = smooth.Means(
+        found[1], rule.limits.inclusive, volume, Fraction(repr(sensor.sample_m3)), early, own.clear.consecutive,
+        rule.severity.base.rank, interval, facility.delivery, max(rule.unknown.max, 3 * interval),
+    )  # fmt: skip
+    return Watch(rule, place, sensor, smooth.decide, numbers, known)
 
 
 def total(of, rule, place, sensor, interval, facts, span):
