@@ -1,6 +1,6 @@
 """Kind `limit` with `smooth`: the mean over the newest records that together sampled a volume (docs/engine-semantics.md, "limit, smoothed").
 
-A file and a block of its own (ADR 0037): `rules.kinds.limit` decides by one value, this one by a window of them that may not be full,
+A file and a block of its own (ADR 0038): `rules.kinds.limit` decides by one value, this one by a window of them that may not be full,
 and by a count of records while it is not. Concentrations are kept as whole millionths, so that their sum does not depend on how it came
 to be: the same window gives the same bits.
 """
