@@ -5,55 +5,25 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, note, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rules.changes import Verdict
-from rules.engine import Engine
-from rules.leaves.watch import leaves_of
 from tests.examples import examples
 from tests.rules import jumplogs, logs
-from tests.rules.leaves.test_leaves_agree import compare, said
-from tests.rules.oracle.fold import fold
-from tests.rules.restarts import restarted
-from tests.rules.splits import split
-from tests.rules.test_engine_properties import END, plain, proved, without_records
+from tests.rules.seriesproperties import Kinds
 
-BUNDLE = jumplogs.bundle()
 QUICK = settings(
     max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LONG = settings(QUICK, max_examples=3000)
-JUMPS = ("test.leap", "test.rise", "test.fall")
 
-
-def run(log, until=None, engine=None):
-    engine = engine or Engine(BUNDLE)
-    changes = [change for record in log for change in engine.fold(record)]
-    return changes if until is None else changes + engine.advance(0, until)
-
-
-def agree(drawn):
-    entity, entries = drawn
-    log = logs.records(entity, entries)
-    until = max(r.received for r in log) + END
-    changes = run(log, until)
-    got = plain(changes)
-    wanted, proofs = fold(log, BUNDLE, until)[entity.id]
-    for i, (a, b) in enumerate(zip(got, wanted, strict=False)):
-        if a != b:
-            note(f"change {i}: engine {a}\noracle {b}")
-            break
-    assert got == wanted
-    for change, proof in zip(changes, proofs, strict=True):
-        assert proof is None or proved(change) == proof
-    return Counter((c.rule, "raised late" if c.late else c.change.value) for c in changes if c.rule in JUMPS)
+KINDS = Kinds(jumplogs.bundle(), ("test.leap", "test.rise", "test.fall"))
 
 
 @given(st.one_of(logs.logs(), jumplogs.leaps(), jumplogs.leaps()))
 @QUICK
 def test_jumps_agree_with_the_oracle(drawn):
-    agree(drawn)
+    KINDS.agree(drawn)
 
 
 @pytest.mark.slow
@@ -62,42 +32,25 @@ def test_jumps_agree_with_the_oracle(drawn):
 @LONG
 def test_jumps_agree_with_the_oracle_on_many_logs(drawn):
     """Slow: 3,000 logs, each folded by the oracle too."""
-    agree(drawn)
+    KINDS.agree(drawn)
 
 
 @given(jumplogs.leaps(), st.randoms(use_true_random=False))
 @QUICK
 def test_splitting_batches_of_one_instant_changes_nothing(drawn, random):
-    entity, entries = drawn
-    log = logs.records(entity, entries)
-    until = max(r.received for r in log) + END
-    assert without_records(run(log, until)) == without_records(run(split(log, random), until))
+    KINDS.splits_change_nothing(drawn, random)
 
 
 @given(jumplogs.leaps(), st.data())
 @QUICK
 def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
-    entity, entries = drawn
-    log = logs.records(entity, entries)
-    cut = data.draw(st.integers(1, len(log)))
-    until = max(r.received for r in log) + END
-    restarted(BUNDLE, entity.id, log, cut, until)
+    KINDS.restarts_change_nothing(drawn, data)
 
 
 @given(jumplogs.leaps())
 @QUICK
 def test_an_alarm_stands_in_the_leaves_when_it_stands_in_the_engine(drawn):
-    log = logs.records(*drawn)
-    only = BUNDLE.only({*JUMPS, "data-integrity.physical-range"})
-    tracers, alarms = compare(log, only, until=max(r.received for r in log) + END)
-    for name in JUMPS:
-        known = {leaf.name: leaf.verdicts for leaf in leaves_of(only.rule(name), only)}
-        moments = []
-        said(tracers[name], "T0", moments)
-        seen = {(leaf.name, leaf.verdict) for moment in moments for leaf in moment.leaves}
-        assert all(verdict in known[leaf] for leaf, verdict in seen if leaf in known)
-        if alarms.standing(name, "T0") is not None:
-            assert {("above", Verdict.TRUE), ("below", Verdict.TRUE)} & seen
+    KINDS.stands_in_the_leaves(drawn, "above", "below")
 
 
 def test_the_random_logs_reach_every_transition():
@@ -106,9 +59,9 @@ def test_the_random_logs_reach_every_transition():
     @given(jumplogs.leaps())
     @settings(QUICK, max_examples=150, derandomize=True, database=None)
     def look(drawn):
-        found.update(agree(drawn))
+        found.update(KINDS.agree(drawn))
 
     look()
-    for name in JUMPS:
+    for name in KINDS.own:
         kinds = {kind for rule, kind in found if rule == name}
         assert kinds >= {"raised", "raised late", "cleared", "unknown", "known", "retracted", "amended"}, (name, found)
