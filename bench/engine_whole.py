@@ -68,7 +68,8 @@ AREAS: Final = [
 ]
 CHANNELS: Final = [
     *(Channel(8, f"CR{n}", "temperature", "Cel", 5, 0.4, 0.1, (-40, 60), (2, 8)) for n in range(4)),
-    Channel(12, "FILL", "particles-0.5", "/m3", 800, 200, 1, (0, 1e7)),
+    Channel(6, "FILL", "particles-0.5", "/m3", 800, 200, 1, (0, 1e7)),
+    Channel(6, "FILL", "particles-5.0", "/m3", 3, 0.5, 1, (0, 1e6)),
     Channel(12, "CORR", "particles-0.5", "/m3", 900, 200, 1, (0, 1e7)),
     Channel(12, "CORR", "particles-5.0", "/m3", 10, 3, 1, (0, 1e6)),
     *(Channel(2, f"TK{n}", "temperature", "Cel", -180, 1, 0.1, (-200, 60), (None, -150)) for n in range(4)),
@@ -83,7 +84,7 @@ TAGS: Final = tuple(f"S{number:03d}" for number in range(len(SENSORS)))
 
 
 def plant(number: int) -> Facility:
-    """Return a firm with 100 sensors of ten sorts, a reading a minute each; it posts rarely, so that no silence falls due."""
+    """Return a firm with 100 sensors of eleven sorts, a reading a minute each; it posts rarely, so that no silence falls due."""
     sensors = [
         {
             "tag": tag, "area": each.area, "quantity": each.quantity, "unit": each.unit, "interval": "60s",

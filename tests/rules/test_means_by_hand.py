@@ -402,6 +402,14 @@ def test_a_mean_without_fault_and_what_its_model_refuses() -> None:
         {"migration": "close"},
     ):
         assert bundle_faults([meanlogs.rule({**meanlogs.RULES[0], **members})], [table]) == []
+    others = [
+        ROW | {"where": {"sensor.quantity": "particles-0.5"}, "limit": {"low": 1}, "deadband": 1},
+        ROW | {"limit": {"high": 20}},
+    ]
+    table = Table.model_validate(LOW | {"rows": others})
+    assert bundle_faults([meanlogs.rule({**meanlogs.RULES[0], "limits": {"from": "t"}})], [table]) == []
+    table = Table.model_validate(LOW | {"rows": [others[0] | {"where": {"sensor.quantity": ["particles-5.0"]}}]})
+    assert len(bundle_faults([meanlogs.rule({**meanlogs.RULES[0], "limits": {"from": "t"}})], [table])) == 1
     for volume in ("0 m3", "1", "1 l", "100 m3", "0.0000001 m3", "-1 m3"):
         with pytest.raises(ValueError, match="volume"):
             meanlogs.rule({**meanlogs.RULES[0], "smooth": {"volume": volume}})
