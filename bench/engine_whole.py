@@ -68,8 +68,8 @@ AREAS: Final = [
 ]
 CHANNELS: Final = [
     *(Channel(8, f"CR{n}", "temperature", "Cel", 5, 0.4, 0.1, (-40, 60), (2, 8)) for n in range(4)),
-    Channel(8, "FILL", "particles-0.5", "/m3", 800, 200, 1, (0, 1e7)),
-    Channel(4, "FILL", "particles-5.0", "/m3", 4, 2, 1, (0, 1e6)),
+    Channel(6, "FILL", "particles-0.5", "/m3", 800, 200, 1, (0, 1e7)),
+    Channel(6, "FILL", "particles-5.0", "/m3", 3, 0.5, 1, (0, 1e6)),
     Channel(12, "CORR", "particles-0.5", "/m3", 900, 200, 1, (0, 1e7)),
     Channel(12, "CORR", "particles-5.0", "/m3", 10, 3, 1, (0, 1e6)),
     *(Channel(2, f"TK{n}", "temperature", "Cel", -180, 1, 0.1, (-200, 60), (None, -150)) for n in range(4)),
@@ -89,7 +89,6 @@ def plant(number: int) -> Facility:
         {
             "tag": tag, "area": each.area, "quantity": each.quantity, "unit": each.unit, "interval": "60s",
             "range": {"low": each.span[0], "high": each.span[1]}, "resolution": each.resolution,
-            "calibration": {"done": "2026-01-05", "due": "2099-12-31"},
             **({"sample_m3": 0.0283} if each.unit == "/m3" else {}),
             **({"limits": {k: v for k, v in zip(("low", "high"), each.limits, strict=True) if v is not None}}
                if any(v is not None for v in each.limits) else {}),

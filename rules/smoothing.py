@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rules.layout import Words
     from rules.register import Sensor
-    from rules.rule import LimitRule
+    from rules.rule import LimitRule, Predicate
     from rules.tables import Table
 
 
@@ -81,5 +81,17 @@ def _only_high(rule: LimitRule, tables: Mapping[str, Table]) -> bool:
             row.limit.low is None and row.limit.high is not None
             and not (row.registered or row.deadband is not None or row.consecutive is not None or row.at is not None)
             for row in tables[source].rows
+            if not any(_apart(wanted, rule.applies_to.get(name)) for name, wanted in row.where.items())
         )  # fmt: skip
     return source not in {"sensor", "range"}
+
+
+def _apart(one: Predicate, other: Predicate | None) -> bool:
+    """Say whether no fact can be as both want it, where both name the texts that they take."""
+    if not isinstance(one, str | list) or not isinstance(other, str | list):
+        return False
+    return not _named(one) & _named(other)
+
+
+def _named(value: str | list[str]) -> set[str]:
+    return {value} if isinstance(value, str) else set(value)

@@ -139,6 +139,23 @@ def test_three_decisions_in_a_row_end_it_and_one_above_begins_the_count_anew() -
     assert told(log(values))[:2] == [("raised", "red", 9, None, 9), ("cleared", "red", 9, 19, 21)]
 
 
+def test_what_has_left_the_window_counts_no_more() -> None:
+    """150 /m3 every fifteen minutes are 15 /m3 of ten records each time, in posts of one record and of all."""
+    values = [150, *[0] * 14] * 4
+    assert told(log(values)) == []
+    assert told(begun().rows(60, ("P", range(60), values))) == []
+    assert told(log([110, *[0] * 9, 100, *[0] * 9])) == [], "the eleventh record back is none of the newest ten"
+
+
+def test_a_second_red_alarm_asks_for_three_decisions_of_its_own_before_it_turns_yellow() -> None:
+    """Yellow at 11 and ended; red at 31, when 190 and 20 are among ten; from 32 on the mean is inside, and particles go on: yellow at 34."""
+    values = [0] * 10 + [10, 10] + [0] * 10 + [190] + [0] * 8 + [20, 10, 10, 10]
+    found = [(row[0], row[1], row[4]) for row in told(log(values))]
+    assert found == [
+        ("raised", "yellow", 11), ("cleared", "yellow", 15), ("raised", "red", 31), ("stepped", "yellow", 34),
+    ]  # fmt: skip
+
+
 def test_what_ended_with_an_alarm_makes_no_other_one() -> None:
     """Ended at its one record inside; the particle of the third record, among the newest three again with the fifth, counts no more."""
     hasty = watching(clear={"consecutive": 1}, smooth={"volume": "0.1 m3", "early": meanlogs.EARLY})
@@ -229,6 +246,18 @@ def test_the_window_behind_the_horizon_is_kept() -> None:
     hand = begun(0.01, interval="1h").live("P", 0, [0, 2_100, *[0] * 98], every=60)
     hand.rows(99 * 60 + 1, ("P", [99 * 60 - 30], [0]))
     assert [row[:3] for row in told(hand)] == [("raised", "red", 99 * 60), ("amended", "red", 99 * 60 - 30)]
+
+
+def test_late_records_are_decided_from_the_window_behind_the_horizon_also_where_nothing_is_told() -> None:
+    hand = begun(0.01, interval="1h").live("P", 0, [*[0] * 80, 2_000, *[0] * 19], every=60)
+    hand.rows(99 * 60 + 1, ("P", [99 * 60 - 30], [0])).rows(100 * 60 + 1, ("P", [100 * 60], [100]))
+    assert [row[:3] for row in told(hand)] == [("raised", "red", 100 * 60)]
+
+
+def test_another_interval_is_another_time_until_it_is_unknown() -> None:
+    hand = log([210, *[0] * 9]).register(9.5, counter(interval="2m"), areas=[GRADE_A], version=2)
+    assert told(hand, until=27 - 0.01) == [("raised", "red", 9, None, 9)]
+    assert told(hand, until=27)[1:] == [("unknown", "red", 9, None, 27)]
 
 
 def test_words_and_evidence_name_the_mean_the_volume_and_the_limit_with_its_origin() -> None:
@@ -373,6 +402,14 @@ def test_a_mean_without_fault_and_what_its_model_refuses() -> None:
         {"migration": "close"},
     ):
         assert bundle_faults([meanlogs.rule({**meanlogs.RULES[0], **members})], [table]) == []
+    others = [
+        ROW | {"where": {"sensor.quantity": "particles-0.5"}, "limit": {"low": 1}, "deadband": 1},
+        ROW | {"limit": {"high": 20}},
+    ]
+    table = Table.model_validate(LOW | {"rows": others})
+    assert bundle_faults([meanlogs.rule({**meanlogs.RULES[0], "limits": {"from": "t"}})], [table]) == []
+    table = Table.model_validate(LOW | {"rows": [others[0] | {"where": {"sensor.quantity": ["particles-5.0"]}}]})
+    assert len(bundle_faults([meanlogs.rule({**meanlogs.RULES[0], "limits": {"from": "t"}})], [table])) == 1
     for volume in ("0 m3", "1", "1 l", "100 m3", "0.0000001 m3", "-1 m3"):
         with pytest.raises(ValueError, match="volume"):
             meanlogs.rule({**meanlogs.RULES[0], "smooth": {"volume": volume}})
@@ -400,6 +437,9 @@ def test_a_restart_and_a_snapshot_without_the_kind() -> None:
     snapshot = own.snapshot(0, FACILITY)
     again.restore(0, FACILITY, snapshot)
     assert again.snapshot(0, FACILITY) == snapshot
+    assert [(c.rule, c.change.value, since(c.at)) for c in again.advance(0, ms(27.5)) if c.rule == RULE] == [
+        (RULE, "unknown", 27)
+    ]
     kinds = [set(open_snapshot(data)[0].layouts) for data in (snapshot, plain.snapshot(0, FACILITY))]
     assert ["smooth" in names for names in kinds] == [True, False]
     assert smooth.STATE.words == 153, "the page names the bytes"

@@ -56,7 +56,7 @@ def test_a_table_names_the_rules_that_decide_otherwise_by_it():
     rows = [row.model_copy(update={"consecutive": 4}) for row in table.rows]
     tables = [table.model_copy(update={"rows": rows}) if t is table else t for t in old.tables.values()]
     found, (change,) = lines(old, Bundle.of(old.rules, tables))
-    names = [f"cleanroom.{room}" for room in ("a-coarse", "a-fine", "b-particles", "c-particles")]
+    names = ["cleanroom.a-coarse", "cleanroom.a-fine", "cleanroom.b-particles", "cleanroom.c-particles"]
     assert found == [f"alarms of {name} that stand: carried on with the new numbers" for name in names]
     assert change["migrations"] == dict.fromkeys(names, "carry")
 
