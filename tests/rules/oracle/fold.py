@@ -271,7 +271,7 @@ class Facility:
                     events = watch.now(series, received)
                     parts += [
                         (watch.place, tag, k, at, lambda w=watch, d=d, at=at: self.late(w, d, at, received))
-                        for k, d in enumerate(differences(watch.said, occurrences(events)))
+                        for k, d in enumerate(differences(watch.said, occurrences(events), series.floor))
                     ]
                     watch.events = events
         for _, _, _, at, act in sorted(parts, key=lambda part: part[:3]):

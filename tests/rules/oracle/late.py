@@ -19,11 +19,11 @@ class Said:
 
 
 def occurrences(events):
-    """Return the occurrences of a list of transitions as (start, end, colour, top, unknown)."""
+    """Return the occurrences of a list of transitions as (start, end, colour, top, unknown, event time of the row that ended it)."""
     found = []
     for event in events:
         if event.kind == "raised":
-            found.append([event.start, None, event.colour, event.colour, False])
+            found.append([event.start, None, event.colour, event.colour, False, None])
         elif event.kind == "stepped":
             found[-1][2] = event.colour
             found[-1][3] = max(found[-1][3], event.colour)
@@ -31,7 +31,7 @@ def occurrences(events):
             found[-1][4] = event.kind == "unknown"
         else:
             found[-1][1] = event.end
-            found[-1][4] = False
+            found[-1][4], found[-1][5] = False, event.at
     return found
 
 
@@ -40,8 +40,12 @@ def overlaps(said, new):
     return said.start < (1 << 62 if new[1] is None else new[1]) and new[0] < (1 << 62 if said.end is None else said.end)
 
 
-def differences(published, now):
-    """Yield (start, kind, said or None, new or None) for everything late data changes."""
+def differences(published, now, floor=-1):
+    """Yield (start, kind, said or None, new or None) for everything late data changes.
+
+    What had ended by `floor`, the newest row that has left the horizon, stands as it was told: also where a colour between had
+    been another one before it left, which is told of an alarm that has ended and not of one that is open.
+    """
     left = sorted((said for said in published if not said.retracted), key=lambda said: said.start)
     pairs = {}
     for test in (lambda said, new: said.start == new[0], overlaps):
@@ -58,6 +62,8 @@ def differences(published, now):
             found.append((new[0], "raised", None, new))
             continue
         closed = new[1] is not None
+        if closed and said.end is not None and new[5] <= floor:
+            continue
         was_closed = said.end is not None
         moved = said.start != new[0] or (said.top != new[3] if closed else said.colour != new[2])
         if moved or (was_closed and said.end != new[1]):
