@@ -12,12 +12,12 @@ from rules.changes import Verdict
 from rules.leaves.watch import leaves_of
 from tests.rules import logs, sums
 from tests.rules.leaves.test_leaves_agree import compare, said
-from tests.rules.test_sums_properties import END, QUICK, SUMS
+from tests.rules.test_sums_properties import KINDS, QUICK
 
 pytestmark = pytest.mark.long
 
 BUNDLE = sums.bundle()
-ONLY = BUNDLE.only({*SUMS, "test.single", "test.single-by-clock", "data-integrity.physical-range"})
+ONLY = BUNDLE.only({*KINDS.own, "test.single", "test.single-by-clock", "data-integrity.physical-range"})
 CAUSES = ("total", "mean")
 
 
@@ -27,8 +27,8 @@ def test_an_alarm_stands_in_the_leaves_when_it_stands_in_the_engine(strategy):
     @given(strategy)
     def stands_in_both(drawn):
         log = logs.records(*drawn)
-        tracers, alarms = compare(log, ONLY, until=max(r.received for r in log) + END)
-        for name in SUMS:
+        tracers, alarms = compare(log, ONLY, until=max(r.received for r in log) + KINDS.behind)
+        for name in KINDS.own:
             known = {leaf.name: leaf.verdicts for leaf in leaves_of(ONLY.rule(name), ONLY)}
             moments = []
             said(tracers[name], "T0", moments)
