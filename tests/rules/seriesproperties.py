@@ -60,7 +60,8 @@ class Kinds:
             if isinstance(proof, tuple):
                 assert (self.proved if change.rule in self.own else proved)(change) == proof
             elif proof is not None:  # kinds that sum tell one number
-                assert change.evidence.leaves[0].left == proof
+                (leaf,) = change.evidence.leaves
+                assert leaf.left == proof
         return Counter((c.rule, "raised late" if c.late else c.change.value) for c in changes if c.rule in self.own)
 
     def splits_change_nothing(self, drawn, random):
