@@ -62,7 +62,7 @@ async def get_stream(
     if desk.hub.clients >= MAX_CLIENTS or own >= MAX_PER_SESSION:
         raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "too_many_clients", retry_after_s=30)
     start = last_event_id or after
-    first = desk.hub.newest if start is None else int(start)
+    first = await asyncio.to_thread(desk.hub.last) if start is None else int(start)
     lines = _events(desk, request, person.token_sha256, first, standing)
     return StreamingResponse(
         lines, media_type="text/event-stream", headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"}

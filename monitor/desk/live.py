@@ -88,7 +88,7 @@ class Hub:
 
     def load(self) -> None:
         """Begin at the newest step of the store: what is older is read by who asks for it."""
-        self.newest = self._last()
+        self.newest = self.last()
 
     async def run(self) -> None:
         """Read new steps as they come, until cancelled."""
@@ -126,7 +126,7 @@ class Hub:
             ResetError: steps between `after` and now are no longer kept, or `after` lies ahead of the store.
         """
         face = self.face
-        if after > self.newest and after > await asyncio.to_thread(self._last):  # another desk may be ahead of this one
+        if after > self.newest and after > await asyncio.to_thread(self.last):  # another desk may be ahead of this one
             raise ResetError
         if after < self.newest and await asyncio.to_thread(self._gone, after):
             raise ResetError
@@ -155,14 +155,15 @@ class Hub:
             gone = session.execute(delete(LiveRow).where(LiveRow.at_ms < now_ms - KEEP_MS, LiveRow.id < last))
             return int(getattr(gone, "rowcount", 0))
 
+    def last(self) -> int:
+        """Return the number of the newest step committed, which this desk may not have read yet; 0 before the first."""
+        with self._store.reading() as session:
+            return session.scalar(select(func.max(LiveRow.id))) or 0
+
     def _read(self, after: int, limit: int) -> list[Step]:
         with self._store.reading() as session:
             rows = session.scalars(select(LiveRow).where(LiveRow.id > after).order_by(LiveRow.id).limit(limit))
             return [Step(row.id, row.at_ms, row.kind, row.alarm, row.facility, row.revision) for row in rows]
-
-    def _last(self) -> int:
-        with self._store.reading() as session:
-            return session.scalar(select(func.max(LiveRow.id))) or 0
 
     def _gone(self, after: int) -> bool:
         with self._store.reading() as session:

@@ -91,6 +91,16 @@ def test_a_step_comes_without_asking_and_an_older_one_by_its_number(served, line
     assert [resumed.event()["id"] for _ in range(2)] == ["1", "2"]
 
 
+def test_from_now_on_leaves_out_what_was_committed_before_this_desk_has_read_it(served, line, monkeypatch):
+    monkeypatch.setattr(served.desk.hub, "_read", lambda *_: [])  # a desk that lags
+    served.apply(change(1, start=START))
+    first = line()
+    assert served.desk.hub.newest == 0  # still unread
+    monkeypatch.undo()
+    served.apply(change(2, "stepped", start=START, severity="red"))
+    assert first.event()["id"] == "2"
+
+
 def test_a_number_that_was_never_given_out_asks_for_a_fresh_load(line):
     ahead = line(Last_Event_ID="999")
     assert ahead.event()["event"] == "reset"
