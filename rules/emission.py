@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules.changes import Change, ChangeKind, Evidence, RecordRead, Source, alarm_id
+from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
-from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
+from rules.layout import CLEARED, KNOWN, NEVER, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
-from rules.wording import begun_anew, evidence, excepted, message, unwatched
+from rules.wording import begun_anew, declared, evidence, excepted, message, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from rules.changes import Stage
     from rules.exceptions import SiteException
     from rules.layout import Array
+    from rules.marks import Declared
     from rules.occurrence import Told
     from rules.pack import Bundle
     from rules.plan import Instance
@@ -243,6 +244,31 @@ class Emitter:
         rows = self.state.occurrences.get((kind, *instance.key), [])
         return next((o for o in reversed(rows) if o.active), None)
 
+    def marked(
+        self, instance: Instance, occurrence: Occurrence, mark: Declared, received: int, records: list[RecordRead]
+    ) -> None:
+        """Emit `amended` of an alarm that stands although the firm marked its time; the mark is in the evidence."""
+        leaf = Leaf(
+            expr=f"mark {mark.name}", left=mark.flag, op="covers", right=instance.label, verdict=Verdict.TRUE,
+        )  # fmt: skip
+        proof = Evidence(
+            leaves=[leaf], limits=list(instance.limits), records=self.read_of(np.array(instance.reads), NONE, records),
+            marks=self._marks(instance, occurrence),
+        )  # fmt: skip
+        text = declared(instance.label, mark)
+        self.emit(instance.rule, instance.subject, occurrence, ChangeKind.AMENDED, mark.begin, received, text, proof)
+
+    def _marks(self, instance: Instance, occurrence: Occurrence) -> list[str]:
+        """Return the marks of the series of an instance that overlap an occurrence, as they stand, by beginning."""
+        state = self.state
+        if not state.marks.by_id:
+            return []
+        end = NEVER if occurrence.end == NONE else occurrence.end
+        sensors = [state.planned.sensors[slot] for slot in instance.reads]
+        found = {one for sensor in sensors for one in state.marks.of(sensor.tag, sensor.area)}
+        over = [one for one in found if one.overlaps(occurrence.start, end)]
+        return [one.name for one in sorted(over, key=lambda one: (one.begin, one.id))]
+
     def cover(
         self, instance: Instance, occurrence: Occurrence, kind: ChangeKind, at: int, received: int, by: str | None
     ) -> None:
@@ -255,9 +281,12 @@ class Emitter:
         peak: float = _NAN, first: int = NONE,
     ) -> None:  # fmt: skip
         read = self.read_of(np.array(instance.reads), first, records)
+        proof = evidence(instance, kind, value, peak, read, into)
+        if marks := self._marks(instance, occurrence):
+            proof = proof.model_copy(update={"marks": marks})
         self.emit(
-            instance.rule, instance.subject, occurrence, kind, at, received,
-            message(instance, kind, value), evidence(instance, kind, value, peak, read, into), late=late, by=by,
+            instance.rule, instance.subject, occurrence, kind, at, received, message(instance, kind, value), proof,
+            late=late, by=by,
         )  # fmt: skip
 
     def read_of(self, slots: npt.NDArray[np.int64], first: int, records: list[RecordRead]) -> list[RecordRead]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import carry, kernels, late, layout, lookback, paired, places, silence
+from rules import carry, kernels, late, layout, lookback, paired, places, remarking, silence, withheld
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
@@ -36,6 +36,7 @@ from rules.records import (
     Events,
     Kind,
     LogRecord,
+    Mark,
     PacksRecord,
     Readings,
     RegisterRecord,
@@ -132,6 +133,8 @@ class Engine:
             rare.events(state, payload, received, emitter)
         elif isinstance(payload, Decision):
             rare.decision(state, payload, received, emitter)
+        elif isinstance(payload, Mark):
+            self._mark(state, payload, received, emitter)
         places.refresh_due(state)
         self._tell(emitter)
         return emitter.changes
@@ -417,11 +420,16 @@ class Engine:
         if instance.slots:
             paired.decide(state, instance, emitter, self._room)
             return
+        asked = kind == GAP and withheld.is_asked(state, instance)
+        before = state.of(instance, "sev") if asked and state.of(instance, "active") else 0
         n = kernels.fire(
             plan.params, plan.where, instance.slot, instance.call, state.words, state.floats, self._room.out
         )  # fmt: skip
+        transitions = emitter.read(self._room.out, n)
+        if asked:
+            transitions = withheld.by_clock(state, instance, before, transitions, due)
         state.refresh(instance.slot)
-        for transition in emitter.read(self._room.out, n):
+        for transition in transitions:
             step: Callable[[], object]
             if kind == GAP and transition.kind is ChangeKind.RAISED:
                 step = partial(silence.raise_tag, state, instance, transition, emitter)
@@ -439,6 +447,7 @@ class Engine:
         if plan is None:
             state.unknown_tags += int(payload.time.size)
             return
+        payload = remarking.covered(state, plan, payload)
         index, unknown = plan.index_of(payload.tags, payload.counts)
         state.unknown_tags += unknown
         begin, total = 0, int(payload.time.size)
@@ -451,7 +460,7 @@ class Engine:
                 plan.params, plan.reals, plan.where, state.words, state.floats, state.tails, state.tail_floats,
                 state.rings, state.ring_floats, state.due, state.silent,
                 room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded, first,
-                state.late,
+                state.late, state.stands,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
@@ -479,6 +488,8 @@ class Engine:
         by_row: dict[int, list[Transition]] = {}
         for transition in transitions:
             by_row.setdefault(transition.row, []).append(transition)
+        if state.marks.by_id:
+            by_row = {row: withheld.of_row(state, told) for row, told in by_row.items()}
         for row in sorted(by_row.keys() | ends.keys() | odd.keys()):
             self._emit_row(state, row, by_row.get(row, []), ends, odd.get(row, []), payload, received, emitter)
 
@@ -515,6 +526,12 @@ class Engine:
             attempt(emitter, rule, received, step)
             if kind == GAP:
                 attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))
+
+    def _mark(self, state: FacilityState, payload: Mark, received: int, emitter: Emitter) -> None:
+        taken = state.marks.meet(payload, received)
+        if taken is not None and state.plan is not None:
+            self._decide_waiting(state, emitter)
+            remarking.decide(state, *taken, received, emitter, self._room)
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter

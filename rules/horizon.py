@@ -14,6 +14,7 @@ from rules import ring
 from rules.jit import kernel
 from rules.kinds import cumulative, frozen, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.layout import (
+    AS_FOLDED,
     AT_PROGRAM,
     AT_RING,
     AT_STATE,
@@ -34,6 +35,7 @@ from rules.layout import (
     JUMP,
     LIMIT,
     MARKED,
+    MARKED_LATER,
     MEAN_KINETIC,
     NONE,
     QUALITY_BITS,
@@ -59,11 +61,41 @@ from rules.layout import (
 )
 from rules.rowclass import Quad, classes, widened
 
+STANDS_BITS = 62
+"""Instances of a series behind so many share the last bit of `stands`."""
 TOO_OLD, PUT, WAITING = 0, 1, 2
 """What becomes of a late row: it is stale, it is in its place, or those that wait have to be decided before it."""
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 TOO_PRECISE_WORDS, SMOOTH_WORDS = too_precise.STATE.words, smooth.STATE.words
+
+
+@kernel
+def _shift(stands: Words, slot: int, call: int, t: int) -> int:
+    """Return how far the classes of a row are shifted for an instance: those with `AS_FOLDED` stand `AS_FOLDED` bits higher.
+
+    `stands` holds the rows (slot, event time, a bit for each instance that takes it as it was folded), in their order (rules/marks.py).
+    """
+    low, high = 0, stands.shape[0]
+    while low < high:
+        middle = (low + high) // 2
+        if stands[middle, 0] < slot or (stands[middle, 0] == slot and stands[middle, 1] < t):
+            low = middle + 1
+        else:
+            high = middle
+    if low == stands.shape[0] or stands[low, 0] != slot or stands[low, 1] != t:
+        return 0
+    return AS_FOLDED * ((stands[low, 2] >> min(call, STANDS_BITS)) & 1)
+
+
+@kernel
+def _own(stands: Words, slot: int, call: int, times: Words, known: Codes) -> Codes:
+    """Return the classes of some rows as they are for one instance."""
+    found = known.copy()
+    for i in range(known.shape[0]):
+        if known[i] >> AS_FOLDED != known[i] & ((1 << AS_FOLDED) - 1):
+            found[i] = known[i] >> _shift(stands, slot, call, times[i])
+    return found
 
 
 @kernel
@@ -91,12 +123,16 @@ def _pass(
     count: int, kind: int, a: Words, af: Floats, g: int, p: int, blocks: Words, floats: Floats, x: int,
     w: Words, s: int, rings: Words, values: Floats, r0: int,
     times: Words, batches: Words, seen: Floats, known: Codes, lowest: Quad, highest: Quad, every: int,
-    out: Array,
+    slot: int, call: int, stands: Words, out: Array,
 ) -> int:  # fmt: skip
     """Fold the block of one instance that stands behind the tails over the `count` oldest rows of the ring (`_columns`).
 
     Returns transitions written: as `replay`, but without a look at rows of which the instance has nothing to say.
     """
+    if stands.shape[0] > 0:
+        known = _own(stands, slot, call, times, known)
+        for i in range(count):
+            every &= known[i]
     if kind == LIMIT and limit.idle(a, af, p, blocks, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
         return 0
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
@@ -137,7 +173,7 @@ def _pass(
             stop = i + 1
         n = replay(
             kind, a, af, g, p, blocks, floats, x,
-            rings, values, r0, room, head, i, min(stop, count), last_t, last_m, out, n,
+            rings, values, r0, room, head, i, min(stop, count), last_t, last_m, slot, call, stands, out, n,
         )  # fmt: skip
         i = stop
         if i < count:
@@ -149,7 +185,7 @@ def _pass(
 @kernel
 def advance(
     count: int, a: Words, af: Floats, g: int, w: Words, s: int, tails: Words, tail_values: Floats, x0: int,
-    rings: Words, values: Floats, r0: int, scratch: Array,
+    rings: Words, values: Floats, r0: int, slot: int, stands: Words, scratch: Array,
 ) -> None:  # fmt: skip
     """Move the tails over the `count` oldest rows of the ring, which have left the horizon, and drop these."""
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
@@ -163,7 +199,8 @@ def advance(
         if a[c + CALL_KIND] not in (GAP, REPEAT_DAY):
             _pass(
                 count, a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], tails, tail_values, x0 + a[c + CALL_TAIL],
-                w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, scratch,
+                w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every,
+                slot, j, stands, scratch,
             )  # fmt: skip
     newest = ring.at(r0, room, head, count - 1)
     w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
@@ -192,7 +229,7 @@ def _words(kind: int) -> int:
 @kernel
 def decide_quiet(
     a: Words, af: Floats, places: Words, slot: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
-    clock: int, asked: Codes, out: Array,
+    clock: int, stands: Words, asked: Codes, out: Array,
 ) -> None:  # fmt: skip
     """Decide instances of a series again from the tails, those of which `asked` is 1: where one says nothing it becomes 0.
 
@@ -223,7 +260,8 @@ def decide_quiet(
             w[x + i] = tails[y + i]
         n = _pass(
             count, kind, a, af, g, p, w, f, x,
-            w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every, out,
+            w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every,
+            slot, j, stands, out,
         )  # fmt: skip
         if n == 0 and clock > last_m:
             n = catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, 0)
@@ -235,7 +273,7 @@ def decide_quiet(
 def replay(
     kind: int, a: Words, af: Floats, g: int, p: int, w: Words, f: Floats, x: int,
     rings: Words, values: Floats, r0: int, room: int, head: int, begin: int, stop: int, last_t: int, last_m: int,
-    out: Array, n: int,
+    slot: int, call: int, stands: Words, out: Array, n: int,
 ) -> int:  # fmt: skip
     """Fold one instance over rows [begin, stop) of a ring, and what the clock decided between them."""
     for i in range(begin, stop):
@@ -245,6 +283,8 @@ def replay(
         if m > last_m:
             n = catch_up(kind, a, p, w, f, x, last_t, last_m, m, out, n)
         known = classes(af, g, v, q)
+        if q >= MARKED_LATER and stands.shape[0] > 0:
+            known >>= _shift(stands, slot, call, t)
         if kind == LIMIT:
             n = limit.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + limit.ROWS]) & 1 == 1, out, n)
             limit.schedule(a, p, w, x, t, m)
@@ -305,7 +345,7 @@ def gone(a: Words, g: int, w: Words, s: int, rings: Words, r0: int) -> int:
 @kernel
 def insert_late(
     a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
-    t: int, b: int, v: float, q: int, waiting: int, scratch: Array,
+    t: int, b: int, v: float, q: int, waiting: int, stands: Words, scratch: Array,
 ) -> int:  # fmt: skip
     """Put a late row into its place (PUT), unless room for it would move the horizon past it (TOO_OLD).
 
@@ -328,7 +368,7 @@ def insert_late(
         w[s + GONE_T] = max(w[s + GONE_T], oldest)
         left += 1
     if w[s + RING_LEN] == room:
-        advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, scratch)
+        advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
     at = ring.place(w, s, rings, r0, room, t)
     ring.insert(w, s, rings, values, r0, room, at, t, b, v, q)
     if waiting != NONE:
@@ -356,7 +396,7 @@ def admit(
 @kernel
 def rewind(
     a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, tails: Words, rings: Words, values: Floats,
-    size: int, scratch: Array,
+    size: int, stands: Words, scratch: Array,
 ) -> int:  # fmt: skip
     """Put an instance back to where its ring's horizon begins; returns how many rows of the ring lie before that."""
     place = slot * 4
@@ -376,7 +416,7 @@ def rewind(
         left += 1
     replay(
         a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], w, f, x, rings, values, r0, room, head, 0, left,
-        w[s + TAIL_T], w[s + TAIL_M], scratch, 0,
+        w[s + TAIL_T], w[s + TAIL_M], slot, call, stands, scratch, 0,
     )  # fmt: skip
     return left
 
@@ -384,7 +424,7 @@ def rewind(
 @kernel
 def refold(
     a: Words, af: Floats, places: Words, slot: int, call: int, w: Words, f: Floats, rings: Words, values: Floats,
-    begin: int, clock: int, out: Array,
+    begin: int, clock: int, stands: Words, out: Array,
 ) -> int:  # fmt: skip
     """Fold an instance that was rewound over the rest of the ring and up to the clock; its state becomes the outcome."""
     place = slot * 4
@@ -396,7 +436,30 @@ def refold(
     if begin > 0:
         k = ring.at(r0, room, head, begin - 1)
         last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-    n = replay(kind, a, af, g, p, w, f, x, rings, values, r0, room, head, begin, length, last_t, last_m, out, 0)
+    n = replay(
+        kind,
+        a,
+        af,
+        g,
+        p,
+        w,
+        f,
+        x,
+        rings,
+        values,
+        r0,
+        room,
+        head,
+        begin,
+        length,
+        last_t,
+        last_m,
+        slot,
+        call,
+        stands,
+        out,
+        0,
+    )
     if length > begin:
         k = ring.at(r0, room, head, length - 1)
         last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]

@@ -133,12 +133,13 @@ def fold_rows(
     a: Words, af: Floats, places: Words, w: Words, f: Floats, tails: Words, tail_values: Floats,
     rings: Words, values: Floats, due: Words, silent: Codes,
     run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
-    out: Array, scratch: Array, folded: Codes, first: Floats, waiting: Words,
+    out: Array, scratch: Array, folded: Codes, first: Floats, waiting: Words, stands: Words,
 ) -> tuple[int, int, int, int]:  # fmt: skip
     """Fold rows from `begin`; returns (row it stopped at, why, transitions written, late rows put into their places).
 
     `waiting` is of each series the earliest and the newest late row that waits to be decided, or NONE. It stops where those of a series have to be
-    decided first: before a row that is in order, and before one that would push them out of the horizon.
+    decided first: before a row that is in order, and before one that would push them out of the horizon. `stands` says which rows
+    are taken by which instances as they were folded (rules/marks.py).
 
     `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to
     what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
@@ -214,7 +215,7 @@ def fold_rows(
             q = int(quality[row])
             if w[s + RING_LEN] == room:
                 advance(min(gone(a, g, w, s, rings, r0), SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0,
-                         rings, values, r0, scratch)  # fmt: skip
+                         rings, values, r0, slot, stands, scratch)  # fmt: skip
             ring.write(rings, values, ring.at(r0, room, w[s + RING_HEAD], w[s + RING_LEN]), t, received, batch, v, q)
             w[s + RING_LEN] += 1
             if last != NONE:
@@ -335,7 +336,7 @@ def fold_rows(
         if late:
             standing = insert_late(
                 a, af, places, slot, w, tails, tail_values, rings, values,
-                time[row], batch, value[row], int(quality[row]), waiting[slot, EARLIEST], scratch,
+                time[row], batch, value[row], int(quality[row]), waiting[slot, EARLIEST], stands, scratch,
             )  # fmt: skip
             if standing == WAITING:
                 return row, STOPPED, n, late_rows
@@ -443,15 +444,17 @@ def warm() -> None:
     floats, tail_floats = words.view(np.float64), tails.view(np.float64)
     rings = np.zeros(2 * layout.ROW_WORDS, np.int64)
     values = rings.view(np.float64)
-    due, silent = np.full(1, NEVER), np.zeros(1, np.uint8)
+    due, silent, stands = np.full(1, NEVER), np.zeros(1, np.uint8), np.zeros((0, 3), np.int64)
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
               due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f,
-              np.full((1, 2), NONE))  # fmt: skip
-    insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, NONE, room.scratch)
-    decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, room.ask(1), room.out)
-    rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
-    refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)
+              np.full((1, 2), NONE), stands)  # fmt: skip
+    insert_late(
+        params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, NONE, stands, room.scratch
+    )
+    decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, stands, room.ask(1), room.out)
+    rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, stands, room.scratch)
+    refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, stands, room.out)
     fire(params, where, 0, 0, words, floats, room.out)
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)

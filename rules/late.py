@@ -20,8 +20,9 @@ from rules.layout import GAP, NONE
 from rules.occurrence import Difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
+    from rules.changes import RecordRead
     from rules.emission import Emitter
     from rules.plan import Instance
     from rules.state import FacilityState
@@ -43,22 +44,35 @@ def waiting(state: FacilityState) -> list[int]:
     return found
 
 
-def decide(state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room) -> None:
-    """Decide series again whose late rows wait, and say what is different: by rule, then by tag."""
+def decide(
+    state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room, read: Sequence[RecordRead] = (),
+    *, late: bool = True,
+) -> None:  # fmt: skip
+    """Decide series again whose late rows wait, and say what is different: by rule, then by tag.
+
+    Args:
+        state: of the facility.
+        slots: the series.
+        emitter: of the record.
+        room: of the compiled fold.
+        read: the record that says why, where no rows came; without it the newest batch of the series is named.
+        late: rows came late: an alarm first raised here was raised by late data, and silences may be filled.
+    """
     due = state.clock
     found: list[_Found] = []
     for slot in slots:
-        found += _series(state, slot, due, room)
+        found += _series(state, slot, due, room, filled=late)
     for _, one in sorted(enumerate(found), key=lambda pair: (pair[1].instance.rank, pair[1].instance.tag, pair[0])):
         rule = one.instance.rule.id
         attempt(
-            emitter, rule, due, partial(emitter.late, one.instance.kind, one.instance, one.difference, one.at, due, [])
-        )
+            emitter, rule, due,
+            partial(emitter.late, one.instance.kind, one.instance, one.difference, one.at, due, list(read), late=late),
+        )  # fmt: skip
         if one.instance.kind == GAP:
-            attempt(emitter, rule, due, partial(silence.settle, state, rule, one.at, due, [], emitter))
+            attempt(emitter, rule, due, partial(silence.settle, state, rule, one.at, due, list(read), emitter))
 
 
-def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room) -> Iterator[_Found]:
+def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room, *, filled: bool) -> Iterator[_Found]:
     plan = state.planned
     at = int(state.late[slot, kernels.NEWEST])
     state.late[slot] = NONE
@@ -74,10 +88,10 @@ def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room) -> 
         asked[one.call] = one.call in quiet
     horizon.decide_quiet(
         plan.params, plan.reals, plan.where, slot, state.words, state.floats, state.tails, state.rings, state.ring_floats,
-        clock, asked, room.out,
+        clock, state.stands, asked, room.out,
     )  # fmt: skip
     for one in instances:
-        if one.kind == GAP:
+        if one.kind == GAP and filled:
             yield from (_Found(one, at, difference) for difference in _filled(state, one))
         elif one in decided and (one.call not in quiet or asked[one.call]):
             yield from (_Found(one, at, difference) for difference in _again(state, one, clock, room))
@@ -102,12 +116,12 @@ def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.R
     plan, slot, call = state.planned, instance.slot, instance.call
     begin = horizon.rewind(
         plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
-        state.rings, state.ring_floats, KINDS[instance.kind].state.words, room.scratch,
+        state.rings, state.ring_floats, KINDS[instance.kind].state.words, state.stands, room.scratch,
     )  # fmt: skip
     folded = again.standing(state, instance)
     n = horizon.refold(
         plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.rings, state.ring_floats,
-        begin, clock, room.out,
+        begin, clock, state.stands, room.out,
     )  # fmt: skip
     again.take(folded, room.out[:n])
     return again.compared(state, instance, folded, state.tail_of(instance))

@@ -100,6 +100,12 @@ CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP = 3, 4, 5, 6
 REPEAT_DAY, TOO_PRECISE, SMOOTH = 7, 8, 9
 RAISED, STEPPED, UNKNOWN, KNOWN, CLEARED, RETRACTED = 0, 1, 2, 3, 4, 5
 NORMAL, PENDING, ACTIVE, CLEARING = 0, 1, 2, 3
-IN_RANGE, MARKED = 1, 2
-"""Bits of a class of rows: only those inside the measuring range; also those that the firm marked."""
-CLASSES = 4
+IN_RANGE, MARKED, AS_FOLDED = 1, 2, 4
+"""Bits of a class of rows: only those inside the measuring range; also those that the firm marked; a mark that came after a row was folded
+does not count."""
+CLASSES = 8
+LANES = 4
+"""Classes whose range of values is kept: those that differ by `AS_FOLDED` alone share one."""
+MARKED_ROW, MARKED_LATER, SET_ROW = 9, 11, 13
+"""Qualities of rows that a mark covers, of those that were `good`; one more of those that were `over_limit` (rules/marks.py): the mark was known when
+the row came; it came after the row was folded; it was known, and says that the value was set and not measured."""

@@ -44,6 +44,8 @@ class Edge:
     rows: Words
     begin: int
     """How many of the rows lie before the horizon: the last of them tells when the next was due."""
+    stands: Words
+    """Which of the rows the instance takes as they were folded (rules/marks.py), for a series and an instance of any number."""
 
 
 def take(state: FacilityState, rules: Iterable[str], room: kernels.Room) -> dict[tuple[int, str, str], Edge]:
@@ -70,10 +72,12 @@ def _edge(state: FacilityState, plan: Plan, instance: Instance, room: kernels.Ro
     )  # rows leave the horizon when one is looked for
     begin = horizon.rewind(
         plan.params, plan.reals, plan.where, instance.slot, instance.call, state.words, state.floats, state.tails,
-        state.rings, state.ring_floats, size, room.scratch,
+        state.rings, state.ring_floats, size, state.stands, room.scratch,
     )  # fmt: skip
     rows = ring_rows(plan, state.words, state.rings, instance.slot).copy()
-    edge = Edge(state.words[mine].copy(), plan.block(instance).copy(), state.words[header].copy(), rows, begin)
+    taken = sorted(state.marks.standing.get((instance.kind, *instance.key), ()))
+    stands = np.array([(0, t, -1) for _, t in taken], np.int64).reshape(len(taken), 3)
+    edge = Edge(state.words[mine].copy(), plan.block(instance).copy(), state.words[header].copy(), rows, begin, stands)
     state.words[mine], state.words[header] = before
     return edge
 
@@ -122,7 +126,7 @@ def _folded(state: FacilityState, instance: Instance, edge: Edge, received: int,
     where = np.array([0, 0, 0, plan.place(instance.slot, layout.AT_PROGRAM)], np.int64)
     n = horizon.refold(
         plan.params, plan.reals, where, 0, instance.call, words, words.view(np.float64), rings, rings.view(np.float64),
-        edge.begin, received, room.out,
+        edge.begin, received, edge.stands, room.out,
     )  # fmt: skip
     again.take(folded, room.out[:n])
     state.words[x : x + size] = words[x - at : x - at + size]

@@ -18,6 +18,7 @@ from rules.failing import attempt
 from rules.kinds import difference, limit
 from rules.kinds.table import KINDS
 from rules.layout import (
+    AS_FOLDED,
     AT_PROGRAM,
     NEVER,
     NONE,
@@ -38,6 +39,7 @@ from rules.ring import behind
 
 if TYPE_CHECKING:
     from rules import kernels
+    from rules.changes import RecordRead
     from rules.emission import Emitter
     from rules.occurrence import Folded
     from rules.plan import Instance, Plan
@@ -132,8 +134,22 @@ def decide(state: FacilityState, pair: Instance, emitter: Emitter, room: kernels
             n = _fold(state, pair, merged, begin, stop, room.out, tail=False)
             _say(pair, emitter, room, n, due)
     else:
-        _again(state, pair, emitter, room, due, first, late=late)
+        _again(state, pair, emitter, room, due, first, [], late=late)
     _trim(state, pair, room)
+    state.refresh_pair(pair)
+
+
+def decide_again(
+    state: FacilityState,
+    pair: Instance,
+    emitter: Emitter,
+    room: kernels.Room,
+    due: int,
+    first: int,
+    read: list[RecordRead],
+) -> None:
+    """Decide a pair again of which nothing waits: from `first` (event time) on its rows count differently, as the record says that is read."""
+    _again(state, pair, emitter, room, due, first, read, late=False)
     state.refresh_pair(pair)
 
 
@@ -143,8 +159,9 @@ def _say(pair: Instance, emitter: Emitter, room: kernels.Room, n: int, due: int)
 
 
 def _again(
-    state: FacilityState, pair: Instance, emitter: Emitter, room: kernels.Room, due: int, first: int, *, late: bool
-) -> None:
+    state: FacilityState, pair: Instance, emitter: Emitter, room: kernels.Room, due: int, first: int, read: list[RecordRead],
+    *, late: bool,
+) -> None:  # fmt: skip
     """Decide a pair again from its floor and say what is different."""
     size, words, x = KINDS[pair.kind].state.words, state.words, pair.state
     floor = int(words[x + difference.FLOOR])
@@ -160,7 +177,7 @@ def _again(
     if state.is_muted(pair.rule.id):
         return
     for found in again.compared(state, pair, folded, floor):
-        step = partial(emitter.late, pair.kind, pair, found, first, due, [], late=late)
+        step = partial(emitter.late, pair.kind, pair, found, first, due, read, late=late)
         attempt(emitter, pair.rule.id, due, step)
 
 
@@ -215,6 +232,10 @@ def _merged(state: FacilityState, pair: Instance, behind: int) -> _Merged:
     programs = np.array([plan.place(slot, AT_PROGRAM) for slot in (*pair.slots, pair.slots[0])[:2]], np.int64)
     rows_of = int(plan.params[pair.params + limit.PARAMS["rows"].start])
     known = rowclass.judge(plan.reals, programs, which, value, quality, rows_of)
+    if taken := state.marks.standing.get((pair.kind, *pair.key)):
+        stands = [row in taken for row in zip(which.tolist(), both[:, ROW_T].tolist(), strict=True)]
+        folded = rowclass.judge(plan.reals, programs, which, value, quality, rows_of | AS_FOLDED)
+        known = np.where(stands, folded, known)
     received = both[:, ROW_M].copy()
     counts = np.ascontiguousarray(np.minimum.accumulate(received[::-1])[::-1])
     return _Merged(both[:, ROW_T].copy(), received, counts, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known)

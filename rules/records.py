@@ -12,7 +12,7 @@ from typing import Annotated, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import BeforeValidator, Field, JsonValue
+from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.instants import Instant
@@ -131,11 +131,11 @@ class Report(Strict):
 
 
 class Mark(Strict):
-    """The firm's own declaration of a state; bounds are inclusive, an open mark has `to` null."""
+    """The firm's own declaration of a state, of some series or of an area; bounds are event times and inside, an open mark has `to` null."""
 
     id: Identifier
     revision: int = Field(ge=1, le=100_000)
-    tags: Annotated[list[Tag], Field(max_length=MAX_SERIES)] | None = None
+    tags: Annotated[list[Tag], Field(min_length=1, max_length=MAX_SERIES)] | None = None
     area: Identifier | None = None
     flag: Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
     from_: Instant = Field(alias="from")
@@ -143,6 +143,14 @@ class Mark(Strict):
     reason: Text
     author: Identifier
     proof: Identifier | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> Mark:
+        if (self.tags is None) == (self.area is None):
+            raise ValueError("a mark names either tags or an area")
+        if self.to is not None and self.to < self.from_:
+            raise ValueError("a mark does not end before it begins")
+        return self
 
 
 class Event(Strict):

@@ -9,17 +9,24 @@ import numpy as np
 
 from rules.jit import kernel
 from rules.layout import (
-    CLASSES,
+    AS_FOLDED,
     IN_RANGE,
+    LANES,
     MARKED,
+    MARKED_LATER,
     RANGE_HIGH,
     RANGE_LOW,
+    SET_ROW,
     Floats,
     Words,
 )
 
 Quad: TypeAlias = tuple[float, float, float, float]
-"""One number for each class of rows."""
+"""One number for each of the classes whose range is kept (`layout.LANES`)."""
+ALL_LANES = (1 << LANES) - 1
+_COUNTED = 0b01010101
+"""Every class whatever the range."""
+_MARKED = (1 << MARKED) | (1 << (MARKED | AS_FOLDED))
 
 
 @kernel
@@ -27,15 +34,17 @@ def classes(af: Floats, g: int, v: float, q: int) -> int:
     """Return a bit for each class of rows that this one belongs to: null, quality, measuring range.
 
     Class 0 takes rows of good quality whatever the range, `IN_RANGE` those inside the measuring range only, `MARKED` also
-    those that the firm marked.
+    those that the firm marked. The same with `AS_FOLDED`: there a mark that came behind the row is none.
     """
     if math.isnan(v):
         return 0
     found = 0
     if q == 0 or q == 2:  # noqa: PLR1714 - numba has no fast tuple membership here
-        found = 1 | (1 << MARKED)
+        found = _COUNTED
+    elif q >= MARKED_LATER:
+        found = 0 if q >= SET_ROW else _COUNTED - 1
     elif q != 1 and q != 5 and q != 8:  # noqa: PLR1714 - as above
-        found = 1 << MARKED
+        found = _MARKED
     if af[g + RANGE_LOW] <= v <= af[g + RANGE_HIGH]:
         found |= found << IN_RANGE
     return found
@@ -52,8 +61,9 @@ def judge(af: Floats, programs: Words, which: Words, value: Floats, quality: Wor
 
 @kernel
 def widened(lowest: Quad, highest: Quad, mask: int, v: float) -> tuple[Quad, Quad]:
-    """Return the range of each class of rows with one more value."""
-    if mask == (1 << CLASSES) - 1:  # a good row inside its range, as nearly all are
+    """Return the range of each class of rows with one more value, whether it belongs to it with or without `AS_FOLDED`."""
+    mask |= mask >> LANES
+    if mask & ALL_LANES == ALL_LANES:  # a good row inside its range, as nearly all are
         return (
             (min(lowest[0], v), min(lowest[1], v), min(lowest[2], v), min(lowest[3], v)),
             (max(highest[0], v), max(highest[1], v), max(highest[2], v), max(highest[3], v)),

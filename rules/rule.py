@@ -23,6 +23,7 @@ from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
+MarkFlag = Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
 WINDOW_STEP = 48_000
 """A sliding window is kept in 48 parts of whole seconds, ms."""
 UNFROZEN: frozenset[Any] = frozenset({"cleanroom", "cold-room", "cool-store", "room-store", "refrigerator"})
@@ -101,6 +102,8 @@ class Step(Strict):
     for_: Duration = Field(default=0, alias="for")
     consecutive: Whole | None = Field(default=None, ge=2, le=2)
     """`beyond` with a time: at least two records must lie there, also when the clock decides."""
+    unless_marked: Annotated[list[MarkFlag], Field(max_length=6)] = Field(default_factory=list)
+    """Of a silence: not while a mark with one of these flags covers the series (of a place: all its series)."""
     to: Severity
 
 

@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rules import horizon, layout, places
+from rules import horizon, layout, places, withheld
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.failing import attempt
 from rules.kinds import gap
 from rules.layout import GAP, HORIZON_MS, NEVER, NONE
 from rules.occurrence import Occurrence
+from rules.records import Kind
 from rules.rule import GapRule
 from rules.state import FacilityState, Group
-from rules.wording import SILENT_WHILE, begun_anew, group_message, unwatched
+from rules.wording import SILENT_WHILE, begun_anew, declared, group_message, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Sequence
 
     from rules.emission import Emitter, Transition
+    from rules.marks import Declared
     from rules.models import Bilingual
     from rules.plan import Instance, Plan
 
@@ -91,11 +93,36 @@ def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int
     rule = _rule(group.rule, emitter)
     assert state.plan is not None  # noqa: S101 - a group has members
     occurrence = group.occurrence
-    sev = _colour(group, rule, state.plan, due)
+    sev = _colour(group, rule, state.plan, due, state)
     if sev > occurrence.sev:
         occurrence.sev = occurrence.top = sev
         _emit(group, ChangeKind.STEPPED, due, due, emitter, [])
     _schedule(state, group, rule, due)
+
+
+def declare(state: FacilityState, one: Declared, slots: list[int], received: int, emitter: Emitter) -> None:
+    """Take notice of a mark: what it keeps away is due later, and the silence of a place that is marked as a whole is `amended`.
+
+    Args:
+        state: of the facility.
+        one: the mark.
+        slots: the series that it names.
+        received: its receive time, ms.
+        emitter: of its record.
+    """
+    plan, read = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)]
+    for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
+        occurrence = group.occurrence
+        if not occurrence.active:
+            continue
+        _schedule(state, group, _rule(group.rule, emitter), received)
+        whole = set(plan.places[group.place].tolist()) <= set(slots)
+        if whole and one.is_timely and occurrence.by is None and one.overlaps(occurrence.start, NEVER):
+            words = partial(declared, group.place, one)
+            attempt(
+                emitter, group.rule, received,
+                partial(_emit, group, ChangeKind.AMENDED, one.begin, received, emitter, read, words=words, marks=[one.name]),
+            )  # fmt: skip
 
 
 def raise_tag(state: FacilityState, instance: Instance, transition: Transition, emitter: Emitter) -> None:
@@ -208,9 +235,14 @@ def _reopen_group(state: FacilityState, plan: Plan, group: Group, begin: int, no
     _schedule(state, group, rule, now)
 
 
-def _colour(group: Group, rule: GapRule, plan: Plan, at: int) -> int:
-    """Return the colour that a group's silence has reached at an instant."""
-    reached = [rank for after, rank in _steps(rule, group.interval) if group.lo + after + plan.facility.delivery <= at]
+def _colour(group: Group, rule: GapRule, plan: Plan, at: int, state: FacilityState | None = None) -> int:
+    """Return the colour that a group's silence has reached at an instant; with `state` without those that marks keep away then."""
+    reached = [
+        rank
+        for after, rank, flags in withheld.steps_of(rule, group.interval)
+        if group.lo + after + plan.facility.delivery <= at
+        and (state is None or withheld.free_place(state, _watched(plan, group.rule, group.place), at, flags) == at)
+    ]
     return max([rule.severity.base.rank, *reached])
 
 
@@ -296,8 +328,9 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
     members = plan.silent[rule_id, place]
     interval = int(plan.gap_param("interval", members).min())
     sev = rule.severity.base.rank
-    for after, rank in _steps(rule, interval):
-        if lo + after + plan.facility.delivery <= due:
+    slots = _watched(plan, rule_id, place)
+    for after, rank, flags in withheld.steps_of(rule, interval):
+        if lo + after + plan.facility.delivery <= due and withheld.free_place(state, slots, due, flags) == due:
             sev = max(sev, rank)
     _drop_old(state, plan)
     use = _next_use(state, rule_id, place, start)
@@ -374,17 +407,20 @@ def _active(state: FacilityState, rule: str, place: str) -> Group | None:
     return next((g for g in state.groups if (g.rule, g.place) == (rule, place) and g.occurrence.active), None)
 
 
-def _steps(rule: GapRule, interval: int) -> list[tuple[int, int]]:
-    return [
-        (step.after if step.after is not None else int((step.after_intervals or 0) * interval), step.to.rank)
-        for step in rule.severity.steps
-    ]
-
-
 def _schedule(state: FacilityState, group: Group, rule: GapRule, floor: int) -> None:
     assert state.plan is not None  # noqa: S101 - a group has members
-    ahead = [a for a, rank in _steps(rule, group.interval) if rank > group.occurrence.sev]
-    group.due = max(group.lo + min(ahead) + state.plan.facility.delivery, floor) if ahead else NEVER
+    slots, begin = _watched(state.plan, group.rule, group.place), group.lo + state.plan.facility.delivery
+    ahead = [
+        withheld.free_place(state, slots, max(begin + after, floor), flags)
+        for after, rank, flags in withheld.steps_of(rule, group.interval)
+        if rank > group.occurrence.sev
+    ]
+    group.due = min(ahead, default=NEVER)
+
+
+def _watched(plan: Plan, rule_id: str, place: str) -> list[int]:
+    """Return the series of a place whose silence a rule watches."""
+    return [plan.gaps[i].slot for i in plan.silent.get((rule_id, place), [])]
 
 
 def _rule(rule_id: str, emitter: Emitter) -> GapRule:
@@ -454,7 +490,8 @@ def _undecided(state: FacilityState, plan: Plan) -> set[str]:
 
 def _emit(
     group: Group, kind: ChangeKind, at: int, received: int, emitter: Emitter, records: list[RecordRead],
-    suppresses: list[str] | None = None, by: str | None = None,
+    suppresses: list[str] | None = None, by: str | None = None, *, words: Callable[[], Bilingual] | None = None,
+    marks: Sequence[str] = (),
 ) -> None:  # fmt: skip
     named = suppresses or []
     assert emitter.state.plan is not None  # noqa: S101 - a group has members
@@ -463,8 +500,8 @@ def _emit(
     rows = 0.0 if verdict is Verdict.TRUE else None  # how many came is not counted: one is enough
     leaf = Leaf(expr="rows received", left=rows, op="=", right=0.0, verdict=verdict)
     left_out = {"suppresses": len(named) - LISTED} if len(named) > LISTED else {}
-    proof = Evidence(leaves=[leaf], records=read, suppresses=named[:LISTED], left_out=left_out)
+    proof = Evidence(leaves=[leaf], records=read, marks=list(marks), suppresses=named[:LISTED], left_out=left_out)
     emitter.emit(
         _rule(group.rule, emitter), _subject(group.place), group.occurrence, kind, at, received,
-        group_message(group.place, kind), proof, by=by,
+        group_message(group.place, kind) if words is None else words(), proof, by=by,
     )  # fmt: skip

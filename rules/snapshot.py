@@ -15,6 +15,7 @@ from rules.aside import PackedAside
 from rules.batches import PackedBatches
 from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
+from rules.marks import PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.occurrence import Packed
 from rules.rare.store import PackedRare
@@ -85,6 +86,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET
+    """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
 
 
 class _Format(msgspec.Struct):

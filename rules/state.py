@@ -11,10 +11,12 @@ import numpy as np
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
+from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
-from rules.kinds.table import CODES, KINDS
+from rules.kinds.table import CODES, KINDS, NAMES
 from rules.layout import NEVER, NONE
+from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
 from rules.rare.store import NOTHING, Rare
@@ -94,6 +96,10 @@ class FacilityState:
     groups: list[Group] = field(default_factory=list)
     rare: Rare = field(default_factory=Rare)
     """Events, decisions and checks of the register (rules/rare)."""
+    marks: Marks = field(default_factory=Marks)
+    """What the firm declared of its series (rules/marks.py)."""
+    stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    """Slot, event time, bits of instances of each row that some take as it was folded; follows from `marks.standing`."""
     aside: dict[str, Aside] = field(default_factory=dict)
     """Rules that raised here, by id (rules/failing.py)."""
     words: Words = field(default_factory=_nothing)
@@ -166,7 +172,18 @@ class FacilityState:
         count = len(plan.sensors) + len(plan.pairs)
         self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
         self.late = np.full((len(plan.sensors), 2), NONE)
+        self.let_stand()
         self.kept = [Kept() for _ in plan.pairs]
+
+    def let_stand(self) -> None:
+        """Note which rows are taken by which instances as they were folded."""
+        plan, found = self.planned, dict[tuple[int, int], int]()
+        for kind, instances in plan.by_kind.items() if self.marks.standing else ():
+            for one in instances:
+                for _, t in () if one.slots else self.marks.standing.get((kind, *one.key), ()):
+                    found[one.slot, t] = found.get((one.slot, t), 0) | 1 << min(one.call, STANDS_BITS)
+        rows = [(slot, t, bits) for (slot, t), bits in sorted(found.items())]
+        self.stands = np.array(rows, np.int64).reshape(len(rows), 3)
 
     def refresh(self, slot: int) -> None:
         """Note what is due for a series after one of its instances was changed."""
@@ -221,8 +238,9 @@ class FacilityState:
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
         rare = self.rare.counts if self.plan is not None and self.plan.rare else {}
+        marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
-        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **rare}
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **marks, **rare}
 
     def snapshot(self, through: int) -> bytes:
         """Return the whole state. Equal states give equal bytes.
@@ -256,6 +274,7 @@ class FacilityState:
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
+                marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.layouts_of(plan),
@@ -291,6 +310,10 @@ class FacilityState:
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
+        if not isinstance(body.marks, msgspec.UnsetType):
+            self.marks = Marks.unpack(body.marks, CODES)
+            if self.plan is not None:
+                self.let_stand()
         if self.plan is not None:
             for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:
                 if tag not in self.plan.slots:

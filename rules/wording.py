@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration, format_local
+from rules.layout import NEVER
 from rules.models import Bilingual
 from rules.register import ZONE
 from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
@@ -20,6 +21,7 @@ from rules.wording_sums import raised as sum_raised
 
 if TYPE_CHECKING:
     from rules.exceptions import SiteException
+    from rules.marks import Declared
     from rules.plan import Instance
 
 UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L"}
@@ -119,6 +121,31 @@ def unwatched(place: str) -> Bilingual:
     en, zh = (place, place) if place else WHOLE_FEED
     return Bilingual(
         en=f"{en}: no longer watched, by a change of register or rules", zh=f"{zh}：登记或规则变更，不再监测"
+    )
+
+
+FLAGS = {
+    "maintenance": ("maintenance", "维护"),
+    "calibration": ("calibration", "校准"),
+    "fault": ("fault", "故障"),
+    "stopped": ("stopped", "停用"),
+    "comms": ("communication fault", "通信故障"),
+    "set_value": ("set value", "设定值"),
+}
+"""Flag of a mark -> how people read it (workflow.md §3.1)."""
+
+
+def declared(place: str, mark: Declared) -> Bilingual:
+    """Return the sentence for an alarm whose time the firm marked after it was raised; ids come from the mark as text."""
+    (en, zh), begin = FLAGS[mark.flag], format_local(mark.begin, ZONE)
+    until = (
+        ("", "起，尚未结束")
+        if mark.end == NEVER
+        else (f" to {format_local(mark.end, ZONE)}", f" 至 {format_local(mark.end, ZONE)}")
+    )
+    return Bilingual(
+        en=f"{place}: the firm declares {en} from {begin}{until[0]} (mark {mark.name}); the alarm stands, an officer decides",
+        zh=f"{place}：企业申报{zh}，{begin}{until[1]}（标记 {mark.name}）；报警保留，由监管人员判定",
     )
 
 

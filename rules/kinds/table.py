@@ -48,3 +48,4 @@ KINDS: dict[int, KindSpec] = {
     SMOOTH: KindSpec("smooth", smooth.PARAMS, smooth.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}
+NAMES = {code: spec.name for code, spec in KINDS.items()}

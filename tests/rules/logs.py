@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
-from rules.records import Kind, LogRecord, Readings, RegisterRecord, Tick
+from rules.records import Kind, LogRecord, Mark, Readings, RegisterRecord, Tick
 from rules.register import Facility
 from tests.calibrated import CALIBRATION
 from tests.rules import morerooms
@@ -156,6 +156,8 @@ def records(entity, entries, *, partition=0, begin_offset=0):
         if isinstance(what, str):
             tick = Tick(by="t", role=what, now=received)
             log.append(LogRecord(partition, offset, received, Kind.TICK, "", tick))
+        elif isinstance(what, Mark):
+            log.append(LogRecord(partition, offset, received, Kind.MARK, entity.id, what))
         else:
             log.append(LogRecord(partition, offset, received, Kind.READINGS, entity.id, readings(what, f"b{offset}")))
     return log

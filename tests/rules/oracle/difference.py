@@ -10,6 +10,7 @@ from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.rule import DifferenceRule
 from tests.rules.oracle import limit
 from tests.rules.oracle.late import differences, occurrences
+from tests.rules.oracle.series import marked
 
 HORIZON, OPEN = 2 * 3_600_000, 240 * 3_600_000
 AT_ONCE = 65_536
@@ -32,7 +33,9 @@ class Pair:
             self.steps = [row for row in rows if all(fits(pair.facts[name], want) for name, want in row.where.items())]
         self.max_age = int(rule.max_age_intervals * slower)
         self.numbers = limits_of(rule, bounds, slower, facility.delivery, bundle, pair.facts)
-        self.rows = [[] for _ in self.tags]  # (t, received, v or None)
+        self.rows = [[] for _ in self.tags]  # (t, received, v, quality)
+        self.how = [{} for _ in self.tags]  # event time -> how a good row is marked
+        self.skips, self.stands = True, set()
         self.waiting = [[] for _ in self.tags]  # those of the newest receive time, with whether each was late
         self.waits = None
         self.floor, self.seen = -1, -1
@@ -44,17 +47,26 @@ class Pair:
             return False
         return q not in (1, 5, 8) if self.rule.marked == "count" else q in (0, 2)
 
-    def receive(self, tag, t, v, q, received, *, late):
+    def receive(self, tag, t, v, q, received, how, *, late):
         for which, own in enumerate(self.tags):
             if own == tag and t > self.floor:
                 self.waits = received
-                self.waiting[which].append((t, received, v if self.known(which, v, q) else None, late))
+                self.waiting[which].append((t, received, v, q, late))
+                if how is not None:
+                    self.how[which][t] = how
+
+    def counts(self, which, t, v, q):
+        """Return the value of a row that counts, or None."""
+        q = marked(self.how[which].get(t), q, (which, t) in self.stands)
+        return v if self.known(which, v, q) else None
 
     def instants(self):
         """Return (t, m, difference or None) of every event time, oldest first."""
         rows_at, counts, earliest = {}, {}, math.inf
         for t, which, m, v in sorted(
-            ((t, i, m, v) for i, rows in enumerate(self.rows) for t, m, v in rows), reverse=True
+            ((t, i, m, self.counts(i, t, v, q)) for i, rows in enumerate(self.rows) for t, m, v, q in rows),
+            key=lambda row: row[:3],
+            reverse=True,
         ):
             rows_at.setdefault(t, []).append((which, v))
             earliest = min(earliest, m)
@@ -101,13 +113,14 @@ class Pair:
             self.events = self.events + new
             return
         assert at == self.waits
-        waiting = [sorted(rows)[-AT_ONCE:] for rows in self.waiting]
-        late = any(row[3] for rows in self.waiting for row in rows)
-        first = min(row[0] for rows in waiting for row in rows)
+        waiting = [sorted(rows, key=lambda row: row[0])[-AT_ONCE:] for rows in self.waiting]
+        late = any(row[4] for rows in self.waiting for row in rows)
+        before = [row for rows in self.rows for row in rows if row[1] == at and row[0] > self.floor]
+        first = min(row[0] for rows in [*waiting, before] for row in rows)  # a mark may have parted the rows of an instant
         seen = self.seen
         for rows, new in zip(self.rows, waiting, strict=True):
-            rows += [row[:3] for row in new]
-            rows.sort()
+            rows += [row[:4] for row in new]
+            rows.sort(key=lambda row: row[0])
         self.waiting, self.waits = [[] for _ in self.tags], None
         self.seen = max(seen, *(row[0] for rows in self.rows for row in rows))
         events = self.now(at)

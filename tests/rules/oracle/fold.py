@@ -18,6 +18,7 @@ from rules.watching import bounds_of
 from tests.rules.oracle import (
     difference,
     exceptions,
+    marks,
     migration,
     rare,
 )
@@ -48,6 +49,7 @@ class Facility:
         self.silences = None
         self.rare = None
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
+        self.marks = marks.Marks(self)
         self.batches = []
         self.again = Counter()
         self.changes = []
@@ -226,9 +228,12 @@ class Facility:
         if series is None:
             return
         stood = next((row[2:] for row in series.rows if row[0] == t), None)
+        how = self.marks.came(tag, t) if q in (0, 2) else None
+        if stood is not None and series.how.get(t) == "set":
+            stood = (stood[0], 5)
         standing = series.admit(t, v, received)
         series.counts[standing] += 1
-        odd = self.rare.row(tag, t, (v, q), received, standing, stood)
+        odd = self.rare.row(tag, t, (v, 5 if how == "set" else q), received, standing, stood)
         if standing == "future":
             for _, _, _, act in sorted(odd, key=lambda part: part[:3]):
                 act()
@@ -240,12 +245,14 @@ class Facility:
             if standing == "late" and len(series.ring()) >= series.cap:
                 series.floor = series.ring()[0][0]
             series.put(t, received, v, q)
+            if how is not None:
+                series.how[t] = how
             series.floor = max([series.floor, *(row[0] for row in series.rows[: -len(series.ring())])])
         if standing == "late":
             series.waits.append(t)
         for pair in self.pairs:
             if standing in ("order", "late"):
-                pair.receive(tag, t, v, q, received, late=standing == "late")
+                pair.receive(tag, t, v, q, received, how, late=standing == "late")
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
         parts += odd
         for watch in self.watches:
@@ -354,6 +361,8 @@ def fold(records, bundle, until=None):
             facility.readings(payload, received)
         elif isinstance(payload, Events) and facility.rare is not None:
             facility.rare.events(payload, received)
+        elif isinstance(payload, Mark):
+            facility.marks.take(payload, received)
         elif isinstance(payload, Decision) and facility.rare is not None:
             facility.rare.decision(payload, received)
     if until is not None:

@@ -44,10 +44,8 @@ class Silent:
         self.limit = int(rule.factor * self.interval) if rule.factor else rule.threshold + rule.grace
         # When the next row was due: by the register, or by the rule's own interval where that is shorter.
         self.pace = min(self.interval, rule.threshold) if rule.threshold else self.interval
-        self.steps = [
-            (s.after if s.after is not None else int(s.after_intervals * self.interval), s.to.rank)
-            for s in rule.severity.steps
-        ]
+        self.steps = steps_of(rule, self.interval)
+        self.marks = None
         self.lo = self.since = since
         self.door = Door(since)
         self.fresh = True
@@ -63,29 +61,48 @@ class Silent:
         if self.open is None:
             return max(self.lo + self.limit + self.delivery + self.ext, self.floor)
         ahead = [
-            max(self.lo + a + self.delivery + self.ext, self.floor) for a, c in self.steps if c > self.open["colour"]
+            self.free_from(max(self.lo + a + self.delivery + self.ext, self.floor), flags)
+            for a, c, flags in self.steps
+            if c > self.open["colour"]
         ]
         return min(ahead, default=None)
 
+    def free_from(self, t, flags):
+        return self.marks.free_from(self.tag, t, flags)
+
     def colour_at(self, due):
-        reached = [c for a, c in self.steps if self.lo + a + self.delivery + self.ext <= due]
+        reached = [
+            c
+            for a, c, flags in self.steps
+            if self.lo + a + self.delivery + self.ext <= due and self.free_from(due, flags) == due
+        ]
         return max([self.rule.severity.base.rank, *reached])
+
+    def longest(self, due):
+        """Return the colour of the silence's length alone."""
+        reached = [c for a, c, _ in self.steps if self.lo + a + self.delivery + self.ext <= due]
+        return max([self.rule.severity.base.rank, *reached])
+
+
+def steps_of(rule, interval):
+    """Return the steps of a rule: after how long, to which colour, and which marks keep it away."""
+    return [
+        (s.after if s.after is not None else int(s.after_intervals * interval), s.to.rank, s.unless_marked)
+        for s in rule.severity.steps
+    ]
 
 
 class Group:
     """A silence of an area, or of the whole feed (place "")."""
 
-    def __init__(self, rule, order, where, start, lo, interval, delivery, raised, uses):
-        self.rule, self.order, self.where = rule, order, where
-        self.steps = [
-            (s.after if s.after is not None else int(s.after_intervals * interval), s.to.rank)
-            for s in rule.severity.steps
-        ]
+    def __init__(self, rule, order, where, start, lo, members, delivery, raised, uses):
+        self.rule, self.order, self.where, self.members = rule, order, where, members
+        self.steps = steps_of(rule, min(m.interval for m in members))
         self.lo, self.delivery, self.raised, self.floor = lo, delivery, raised, raised
         self.record = {
             "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None,
-            "colour": max([rule.severity.base.rank, *(c for a, c in self.steps if lo + a + delivery <= raised)]),
         }  # fmt: skip
+        self.record["colour"] = self.colour_at(raised)
         self.children = []
         self.release = None
 
@@ -97,14 +114,27 @@ class Group:
     def subject(self):
         return {"area": self.where} if self.where else {}
 
+    def free_from(self, t, flags):
+        return min(m.free_from(t, flags) for m in self.members)
+
     def colour_at(self, due):
-        reached = [c for a, c in self.steps if self.lo + a + self.delivery <= due]
+        reached = [
+            c for a, c, flags in self.steps if self.lo + a + self.delivery <= due and self.free_from(due, flags) == due
+        ]
+        return max([self.rule.severity.base.rank, *reached])
+
+    def longest(self, due):
+        reached = [c for a, c, _ in self.steps if self.lo + a + self.delivery <= due]
         return max([self.rule.severity.base.rank, *reached])
 
     def due(self):
         if not self.live:
             return None
-        ahead = [max(self.lo + a + self.delivery, self.floor) for a, c in self.steps if c > self.record["colour"]]
+        ahead = [
+            self.free_from(max(self.lo + a + self.delivery, self.floor), flags)
+            for a, c, flags in self.steps
+            if c > self.record["colour"]
+        ]
         return min(ahead, default=None)
 
 
@@ -125,6 +155,8 @@ class Silences:
             and (sensor.interval or rule.threshold)
             and matches(rule, facility, facts_of(facility, sensor))
         ]
+        for silent in self.tags:
+            silent.marks = owner.marks
         self.groups = []
         self.delivery = facility.delivery
         self.changed = since  # when a record, facts or the door last changed what is due
@@ -183,12 +215,12 @@ class Silences:
             if item.release == due:
                 self.let_go(item, due)
             else:
-                item.record["colour"] = max(c for a, c in item.steps if item.lo + a + item.delivery <= due)
+                item.record["colour"] = max(item.colour_at(due), item.record["colour"])
                 item.floor = due
                 self.say_group(item, "stepped", due, due)
             return
         if item.open is not None:
-            item.open["colour"], item.floor = item.colour_at(due), due
+            item.open["colour"], item.floor = max(item.colour_at(due), item.open["colour"]), due
             self.say_tag(item, item.open, "stepped", due, due)
             return
         group = self.active(item.rule, "") or self.active(item.rule, item.area)
@@ -220,7 +252,7 @@ class Silences:
                 begun.append((missed, m.lo + m.ext))
         start, lo = min(missed for missed, _ in begun), min(lo for _, lo in begun)
         uses = 1 + sum((g.rule.id, g.where, g.record["name"][0]) == (rule.id, where, start) for g in self.groups)
-        group = Group(rule, order, where, start, lo, min(m.interval for m in members), self.delivery, due, uses)
+        group = Group(rule, order, where, start, lo, members, self.delivery, due, uses)
         covered = [m for m in members if m.open is not None and m.open["by"] is None]
         below = [g for g in self.groups if not where and g.where and g.rule.id == rule.id and g.live]
         self.groups.append(group)
@@ -298,7 +330,8 @@ class Silences:
                 self.say_tag(m, m.open, kind, t, received)
                 m.open = None
         elif not m.fresh and distance > m.limit:
-            colour = max([m.rule.severity.base.rank, *(c for a, c in m.steps if distance > a)])
+            reached = [c for a, c, flags in m.steps if distance > a and m.free_from(m.lo + a, flags) < t]
+            colour = max([m.rule.severity.base.rank, *reached])
             self.open(m, colour, t)
             self.say_tag(m, m.open, "raised", t, received)
             m.open["end"] = t
@@ -338,6 +371,21 @@ class Silences:
                 o["retracted"], group.release = True, None
                 self.say_group(group, "retracted", t, received)
 
+    def declared(self, mark, received, marks):
+        """Tell of every place that stands silent and is marked as a whole that the mark came."""
+        for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
+            tags = [tag for tag, area in self.areas.items() if group.where in ("", area)]
+            marked = all(marks.names(mark, tag) for tag in tags) and group.record["start"] <= mark.end
+            if group.live and group.record["by"] is None and marked:
+                self.say_group(group, "amended", mark.begin, received)
+
+    def marked(self, received):
+        """Let no step that a mark kept away fall due before a newer one was there."""
+        for m in self.tags:
+            m.floor = max(m.floor, received) if m.open is not None else m.floor
+        for group in self.groups:
+            group.floor = max(group.floor, received)
+
     def close(self, begin, now):
         """Let no silence fall due inside closed time."""
         for door in [m.door for m in self.tags] + list(self.doors.values()):
@@ -356,16 +404,16 @@ class Silences:
                 m.open["end"], m.open["retracted"] = max(now, m.open["start"]), True
                 self.say_tag(m, m.open, "retracted", now, now)
                 m.open = None
-            elif m.open is not None and m.colour_at(now) < m.open["colour"]:
-                m.open["colour"] = m.colour_at(now)
+            elif m.open is not None and m.longest(now) < m.open["colour"]:
+                m.open["colour"] = m.longest(now)
                 self.say_tag(m, m.open, "stepped", now, now)
             m.floor = now
         for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
             if group.live and begin < group.raised <= now:
                 group.record["end"], group.record["retracted"] = max(now, group.record["start"]), True
                 self.say_group(group, "retracted", now, now)
-            elif group.live and group.colour_at(now) < group.record["colour"]:
-                group.record["colour"] = group.colour_at(now)
+            elif group.live and group.longest(now) < group.record["colour"]:
+                group.record["colour"] = group.longest(now)
                 self.say_group(group, "stepped", now, now)
         self.settle(now, now, None)
         self.free(now)

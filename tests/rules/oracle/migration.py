@@ -185,6 +185,6 @@ def anew(facility, silent, rule, now):
     found = Silent(rule, silent.place, sensor, silent.delivery, silent.since)
     rows = facility.series[silent.tag].rows
     newest = rows[-1][0] if rows else -1
-    found.door, found.past = silent.door, silent.past
+    found.door, found.past, found.marks = silent.door, silent.past, silent.marks
     found.lo, found.fresh, found.floor = max(newest, silent.since), newest <= silent.since, now
     return found

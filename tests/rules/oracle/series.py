@@ -32,6 +32,13 @@ def inside(times, t, reach):
     return times[-1] - t < HORIZON or (away(times, t, reach) < HORIZON and times[-1] - t < OPEN)
 
 
+def marked(how, q, stands):
+    """Return the quality of a row that is marked so; of one that `stands`, as if no mark had come behind it."""
+    if how is None or q not in (0, 2) or (how == "after" and stands):
+        return q
+    return 5 if how == "set" else 3
+
+
 class Series:
     """All rows of a tag that were folded, by event time."""
 
@@ -40,6 +47,7 @@ class Series:
         self.floor = -1  # the newest row that has left
         self.reach = REACH * interval
         self.counts = Counter()
+        self.how = {}  # event time -> how a good row is marked: it came so, it was set, or marked after it came
         self.waits = []  # event times of late rows that are not decided yet
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))

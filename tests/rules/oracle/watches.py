@@ -20,6 +20,7 @@ from tests.rules.oracle import (
     smooth,
     too_precise,
 )
+from tests.rules.oracle.series import marked
 
 
 class Watch:
@@ -34,9 +35,17 @@ class Watch:
         self.begin, self.cut, self.base = 0, 0, None
         """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
         self.excepted = False  # numbers of a site exception decide
+        self.skips = isinstance(rule, LimitRule | CumulativeRule | MeanKineticRule | JumpRule)
+        self.stands = set()  # rows that count as they were folded: what was told before a mark came stands
 
     def rows(self, series):
-        return [(t, m, v if self.known(v, q) else None) for t, m, v, q in series.rows[self.begin :]]
+        return [
+            (t, m, v if self.known(v, self.quality(series, t, q)) else None) for t, m, v, q in series.rows[self.begin :]
+        ]
+
+    def quality(self, series, t, q):
+        """Return as what a row counts: a mark makes it one of maintenance, or of a set value."""
+        return marked(series.how.get(t), q, t in self.stands)
 
     def now(self, series, clock):
         if self.base is None:

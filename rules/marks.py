@@ -1,0 +1,171 @@
+"""What a firm declares of its series: marks by id and revision, and which of them cover a series at an instant (ADR 0042).
+
+A mark says of a span of event time that a sensor or an area is in maintenance, calibration, faulty, stopped, without a link, or set by
+hand. It hides nothing: rows are kept, and rules whose subject is the data themselves go on. What it does to rows: rules/remarking.py.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+import msgspec
+
+from rules.canonical import canonical_bytes
+from rules.layout import MARKED_ROW, NEVER, NONE, SET_ROW
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.records import Mark
+
+TIMELY_MS = 24 * 3_600_000
+"""A mark that comes later than this after the beginning of the state counts only for rows that come after it (settled.md, workflow.md §3.1; own)."""
+KEPT_MS = 62 * 24 * 3_600_000
+"""A mark is forgotten so long after the end of its state: shares of marked hours are those of a month."""
+MAX_MARKS = 2_000
+"""Marks of a facility; beyond these the one whose state ended first is forgotten, and counted ..."""
+MAX_COVERED = 50_000
+"""... and so beyond so many tags named by all of them together."""
+COVERS: Mapping[str, int] = {
+    "maintenance": MARKED_ROW,
+    "calibration": MARKED_ROW,
+    "fault": MARKED_ROW,
+    "stopped": MARKED_ROW,
+    "set_value": SET_ROW,
+}
+"""Flag -> the quality that a good row has under it. `comms` is none: what a gateway sends once the link is back was measured."""
+
+_At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+PackedMark: TypeAlias = tuple[str, Annotated[int, msgspec.Meta(ge=1)], str, list[str], str, str, _At, _At, _At]
+PackedMarks: TypeAlias = tuple[
+    list[PackedMark],
+    list[tuple[str, int]],
+    list[tuple[str, str, str, list[tuple[Annotated[int, msgspec.Meta(ge=0, le=1)], _At]]]],
+]
+"""In a snapshot: marks by id, counters, instances and the rows that they take as they were folded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """The newest revision of a mark; `begin` and `end` are event times (ms), both inside, `end` NEVER while it is open."""
+
+    id: str
+    revision: int
+    digest: str
+    tags: tuple[str, ...]
+    """Empty where it names an area."""
+    area: str
+    flag: str
+    begin: int
+    end: int
+    received: int
+
+    @property
+    def name(self) -> str:
+        """Return how evidence names it."""
+        return f"{self.id}/{self.revision}"
+
+    @property
+    def is_timely(self) -> bool:
+        """Say whether it came within a day of the beginning of the state."""
+        return self.received - self.begin <= TIMELY_MS
+
+    def overlaps(self, begin: int, end: int) -> bool:
+        """Say whether it covers an instant of a span, both ends inside."""
+        return self.begin <= end and begin <= self.end
+
+    def pack(self) -> PackedMark:
+        """Return the members for a snapshot."""
+        return (
+            self.id, self.revision, self.digest, list(self.tags), self.area, self.flag, self.begin, self.end, self.received,
+        )  # fmt: skip
+
+
+@dataclass(slots=True)
+class Marks:
+    """The marks of a facility."""
+
+    by_id: dict[str, Declared] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    standing: dict[tuple[int, str, str], set[tuple[int, int]]] = field(default_factory=dict)
+    """Instance (kind and key) -> rows of the horizon (which input, event time) that it takes as they were folded: it had told something of them,
+    or of what lies behind them, before the mark came, and that stands."""
+    _named: dict[str, list[Declared]] | None = None
+    """Tag or ` area` -> its marks, by beginning; made where it is asked for first."""
+
+    def meet(self, mark: Mark, received: int) -> tuple[Declared | None, Declared] | None:
+        """Take a mark; returns the revision before it and itself, or None where it changes nothing.
+
+        Revisions count by number, in whatever order they come. The same number with other content is counted, and the first stays.
+
+        Args:
+            mark: as posted.
+            received: its receive time, ms.
+        """
+        digest = hashlib.sha256(canonical_bytes(mark.model_dump(mode="json", by_alias=True))).hexdigest()[:16]
+        before = self.by_id.get(mark.id)
+        self.counts["marks"] += 1
+        if before is not None and mark.revision <= before.revision:
+            if mark.revision < before.revision:
+                self.counts["mark_superseded"] += 1
+            else:
+                self.counts["mark_repeated" if digest == before.digest else "mark_conflict"] += 1
+            return None
+        one = Declared(
+            mark.id, mark.revision, digest, tuple(sorted(set(mark.tags or ()))), mark.area or "", mark.flag,
+            mark.from_, NEVER if mark.to is None else mark.to, received,
+        )  # fmt: skip
+        self.by_id[mark.id] = one
+        self._named = None
+        self._forget(received, one)
+        return before, one
+
+    def _forget(self, received: int, newest: Declared) -> None:
+        """Let go of marks whose state ended long ago, and of the oldest where there are too many; never of the one that came."""
+        for one in [one for one in self.by_id.values() if one.end < received - KEPT_MS and one is not newest]:
+            del self.by_id[one.id]
+        covered = sum(len(one.tags) for one in self.by_id.values())
+        if len(self.by_id) <= MAX_MARKS and covered <= MAX_COVERED:
+            return
+        for one in sorted(self.by_id.values(), key=lambda one: (one.end, one.begin, one.id)):
+            if len(self.by_id) <= MAX_MARKS and covered <= MAX_COVERED:
+                break
+            if one is not newest:
+                covered -= len(one.tags)
+                del self.by_id[one.id]
+                self.counts["mark_dropped"] += 1
+
+    def of(self, tag: str, area: str) -> list[Declared]:
+        """Return the marks that name a series or its area, by beginning."""
+        if self._named is None:
+            self._named = {}
+            for one in sorted(self.by_id.values(), key=lambda one: (one.begin, one.id)):
+                for name in one.tags or (f" {one.area}",):  # no tag has a space
+                    self._named.setdefault(name, []).append(one)
+        own, shared = self._named.get(tag, []), self._named.get(f" {area}", [])
+        return sorted([*own, *shared], key=lambda one: (one.begin, one.id)) if own and shared else own or shared
+
+    @property
+    def are_nothing(self) -> bool:
+        """Say whether nothing was ever declared: a snapshot then has no such member."""
+        return not self.by_id and not self.counts
+
+    def pack(self, names: Mapping[int, str]) -> PackedMarks:
+        """Return the members for a snapshot; `names` of the kinds, for a code may change."""
+        return (
+            [self.by_id[name].pack() for name in sorted(self.by_id)],
+            sorted(self.counts.items()),
+            sorted((names[kind], rule, name, sorted(rows)) for (kind, rule, name), rows in self.standing.items()),
+        )
+
+    @classmethod
+    def unpack(cls, packed: PackedMarks, codes: Mapping[str, int]) -> Marks:
+        """Return the marks of their packed members."""
+        found = cls(counts=Counter(dict(packed[1])))
+        found.standing = {(codes[kind], rule, name): set(rows) for kind, rule, name, rows in packed[2]}
+        for name, revision, digest, tags, area, flag, begin, end, received in packed[0]:
+            found.by_id[name] = Declared(name, revision, digest, tuple(tags), area, flag, begin, end, received)
+        return found

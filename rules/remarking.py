@@ -1,0 +1,258 @@
+"""What a mark does to rows: those that come are marked by what is known then, those of the horizon are decided again (ADR 0042).
+
+A row that a mark covers counts no more for the rules that skip marked rows. What had been told before the mark came stands: an instance
+with an alarm there takes the rows as they were folded, and the alarm is `amended` with the mark in evidence; an officer decides.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from rules import horizon, kernels, late, layout, paired, silence, withheld
+from rules.changes import RecordRead
+from rules.failing import attempt
+from rules.kinds import difference
+from rules.layout import (
+    CUMULATIVE,
+    DIFFERENCE,
+    GAP,
+    JUMP,
+    LIMIT,
+    MARKED_LATER,
+    MARKED_ROW,
+    MEAN_KINETIC,
+    NONE,
+    QUALITY_BITS,
+    ROW_BQ,
+    ROW_T,
+    SET_ROW,
+    SMOOTH,
+)
+from rules.marks import COVERS
+from rules.records import Kind, Quality
+from rules.rule import CumulativeRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rules.emission import Emitter
+    from rules.layout import Words
+    from rules.marks import Declared
+    from rules.occurrence import Occurrence
+    from rules.plan import Instance, Plan
+    from rules.records import Readings
+    from rules.state import FacilityState
+
+SKIPPING = frozenset({LIMIT, CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP, SMOOTH})
+"""Kinds whose rules may skip marked rows (`marked: skip`)."""
+GOOD, OVER_LIMIT = int(Quality.GOOD), int(Quality.OVER_LIMIT)
+_QUALITY = (1 << QUALITY_BITS) - 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Moved:
+    """Event times of rows that count differently now, by event time: all, those that were marked, those from which a mark was taken."""
+
+    times: list[int]
+    marked: list[int]
+    freed: list[int]
+
+
+def covered(state: FacilityState, plan: Plan, payload: Readings) -> Readings:
+    """Return a batch with the rows marked that a mark covers which is known by now."""
+    if not state.marks.by_id:
+        return payload
+    quality, begin = payload.quality, 0
+    for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
+        slot, rows = plan.slots.get(tag), slice(begin, begin + count)
+        begin += count
+        marks = [] if slot is None else _on_rows(state, plan, slot)
+        if not marks:
+            continue
+        code = _codes(marks, payload.time[rows])
+        free = np.isin(payload.quality[rows], (GOOD, OVER_LIMIT)) & (code > 0)
+        if free.any():
+            quality = quality.copy() if quality is payload.quality else quality
+            quality[rows] = np.where(free, code + (payload.quality[rows] == OVER_LIMIT), payload.quality[rows])
+    return payload if quality is payload.quality else replace(payload, quality=quality)
+
+
+def decide(
+    state: FacilityState, before: Declared | None, one: Declared, received: int, emitter: Emitter, room: kernels.Room
+) -> None:
+    """Take a mark into force: what stands is amended, the rows of the horizon are marked, and decided again.
+
+    Args:
+        state: of a facility with a plan; nothing of it waits to be decided.
+        before: the revision that was in force, if any.
+        one: the revision that came.
+        received: its receive time, ms.
+        emitter: of its record.
+        room: of the compiled fold.
+    """
+    plan, read = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)]
+    slots = _slots(plan, one)
+    if one.is_timely:
+        for instance in _skipping(plan, slots, also=GAP):
+            for occurrence in _touched(state, instance, one):
+                step = partial(emitter.marked, instance, occurrence, one, received, read)
+                attempt(emitter, instance.rule.id, received, step)
+    silence.declare(state, one, slots, received, emitter)
+    every = sorted({*slots, *(() if before is None else _slots(plan, before))})
+    _keep_away(state, every, received)
+    if one.flag not in COVERS and (before is None or before.flag not in COVERS):
+        return
+    changed: list[int] = []
+    for slot in every:
+        ring, order = _ring(state, plan, slot)
+        moved = _mark(ring, order, _on_rows(state, plan, slot), one if slot in slots else None)
+        if moved.times:
+            state.late[slot] = moved.times[0], moved.times[-1]
+            changed.append(slot)
+            for instance in _skipping(plan, [slot]):
+                if not instance.slots:
+                    _let_stand(state, instance, 0, moved)
+    pairs = _mark_pairs(state, plan, every, one)
+    state.let_stand()
+    late.decide(state, changed, emitter, room, read, late=False)
+    for pair, earliest in sorted(
+        pairs.items(), key=lambda entry: (plan.pairs[entry[0]].rank, plan.pairs[entry[0]].key)
+    ):
+        paired.decide_again(state, plan.pairs[pair], emitter, room, received, earliest, read)
+
+
+def _keep_away(state: FacilityState, slots: list[int], received: int) -> None:
+    """Note when the next colour of a silence is due, now that other marks are known."""
+    for slot in slots:
+        for instance in state.planned.by_slot[slot]:
+            if instance.kind == GAP and withheld.is_asked(state, instance):
+                withheld.again(state, instance, received)
+                state.refresh(slot)
+
+
+def _on_rows(state: FacilityState, plan: Plan, slot: int) -> list[Declared]:
+    """Return the marks of a series that say something of its rows."""
+    sensor = plan.sensors[slot]
+    return [one for one in state.marks.of(sensor.tag, sensor.area) if one.flag in COVERS]
+
+
+def _codes(marks: Sequence[Declared], times: Words) -> Words:
+    """Return the quality that each instant gives to a good row, 0 where none covers it; a value that was set is none that was measured."""
+    found = np.zeros(times.size, np.int64)
+    for one in marks:
+        found[(times >= one.begin) & (times <= one.end)] |= 1 if COVERS[one.flag] == SET_ROW else 2
+    return np.choose(found, [0, SET_ROW, MARKED_ROW, SET_ROW])
+
+
+def _slots(plan: Plan, one: Declared) -> list[int]:
+    """Return the series that a mark names, in their order."""
+    if one.tags:
+        return sorted(plan.slots[tag] for tag in one.tags if tag in plan.slots)
+    return [slot for slot, sensor in enumerate(plan.sensors) if sensor.area == one.area]
+
+
+def _skipping(plan: Plan, slots: list[int], also: int = NONE) -> Iterator[Instance]:
+    """Yield the instances on some series whose rules skip marked rows, and those of one more kind; by rule, then by tag or pair."""
+    found = [one for slot in slots for one in plan.by_slot[slot]]
+    found += [plan.pairs[i] for i in sorted({pair for slot in slots for pair, _ in plan.inputs.get(slot, ())})]
+    chosen = [one for one in found if one.kind == also or (one.kind in SKIPPING and one.rule.marked == "skip")]
+    yield from sorted(chosen, key=lambda one: (one.rank, one.key[1]))
+
+
+def _touched(state: FacilityState, instance: Instance, one: Declared) -> list[Occurrence]:
+    """Return what stands of an instance and overlaps a mark: open, or ended inside the horizon."""
+    if instance.kind == MEAN_KINETIC:  # of a year; an hour explains nothing of it
+        return []
+    if instance.kind == GAP:
+        return [
+            told
+            for told in state.occurrences.get((GAP, *instance.key), [])
+            if told.active and told.by is None and one.overlaps(told.start, layout.NEVER)
+        ]
+    plan = state.planned
+    edge = (
+        state.tail_of(instance)
+        if instance.slots
+        else horizon.edge_of(plan.params, plan.where, instance.slot, state.words, state.rings)
+    )
+    before = instance.rule.window if isinstance(instance.rule, CumulativeRule) else 0
+    return [
+        told
+        for told in state.occurrences.get((instance.kind, *instance.key), [])
+        if not told.retracted
+        and (told.active or told.closed > edge)
+        and one.overlaps(told.start - before, layout.NEVER if told.active else told.end)
+    ]
+
+
+def _ring(state: FacilityState, plan: Plan, slot: int) -> tuple[Words, Words]:
+    """Return the ring of a series as rows, and where those of its horizon stand, by event time."""
+    s, at, room = int(plan.series_at[slot]), plan.place(slot, layout.AT_RING), plan.number(slot, "ring_room")
+    order = (state.words[s + layout.RING_HEAD] + np.arange(state.words[s + layout.RING_LEN])) % room
+    rows = state.rings[at : at + room * layout.ROW_WORDS].reshape(room, layout.ROW_WORDS)
+    edge = horizon.edge_of(plan.params, plan.where, slot, state.words, state.rings)
+    return rows, order[rows[order, ROW_T] > edge]
+
+
+def _mark(rows: Words, order: Words, marks: list[Declared], came: Declared | None) -> _Moved:
+    """Mark rows that were folded, and take marks from them that no longer cover them.
+
+    Args:
+        rows: shape (any, ROW_WORDS); changed in place.
+        order: which of them, by event time.
+        marks: those in force.
+        came: the one that came, if it names the series.
+    """
+    times, quality = rows[order, ROW_T], rows[order, ROW_BQ] & _QUALITY
+    new = quality.copy()
+    if came is not None and came.is_timely and came.flag in COVERS:
+        hit = (times >= came.begin) & (times <= came.end) & np.isin(quality, (GOOD, OVER_LIMIT))
+        new[hit] = MARKED_LATER + (quality[hit] == OVER_LIMIT)
+    freed = (quality >= MARKED_ROW) & (_codes(marks, times) == 0)
+    new[freed] = np.where((quality[freed] - MARKED_ROW) % 2 == 1, OVER_LIMIT, GOOD)
+    moved = new != quality
+    rows[order, ROW_BQ] += new - quality
+    return _Moved(times[moved].tolist(), times[moved & (new >= MARKED_LATER)].tolist(), times[freed].tolist())
+
+
+def _mark_pairs(state: FacilityState, plan: Plan, slots: list[int], one: Declared) -> dict[int, int]:
+    """Mark the rows that pairs keep; returns pair -> the oldest event time that counts differently."""
+    first: dict[int, int] = {}
+    own = _slots(plan, one)
+    for slot in slots:
+        marks = _on_rows(state, plan, slot)
+        for index, which in plan.inputs.get(slot, ()):
+            pair = plan.pairs[index]
+            rows = state.kept[pair.place].rows[which]
+            inside = np.flatnonzero(rows[:, ROW_T] > state.words[pair.state + difference.FLOOR])
+            moved = _mark(rows, inside, marks, one if slot in own else None)
+            if moved.times:
+                first[index] = min(first.get(index, moved.times[0]), moved.times[0])
+                if pair.rule.marked == "skip":
+                    _let_stand(state, pair, which, moved)
+    return first
+
+
+def _let_stand(state: FacilityState, instance: Instance, which: int, moved: _Moved) -> None:
+    """Note the rows that an instance takes as they were folded: it had told something of them, or of what lies behind them.
+
+    Args:
+        state: of the facility.
+        instance: whose rule skips marked rows.
+        which: of its inputs.
+        moved: rows that were marked now, and those from which the mark was taken.
+    """
+    key = (instance.kind, *instance.key)
+    behind = state.tail_of(instance) if instance.slots else state.of_series("tail_t", instance.slot)
+    taken = state.marks.standing.pop(key, set())
+    taken -= {(which, t) for t in moved.freed}
+    taken = {row for row in taken if row[1] > behind}  # the others are in the tail
+    told = state.occurrences.get(key, ())
+    if moved.marked and any(not o.retracted and (o.closed == NONE or o.closed >= moved.marked[0]) for o in told):
+        taken |= {(which, t) for t in moved.marked}
+    if taken:
+        state.marks.standing[key] = taken

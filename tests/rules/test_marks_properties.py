@@ -1,0 +1,66 @@
+"""Marks, for any log: engine and oracle agree on every kind; splits, restarts, and how rows and marks come change nothing else.
+
+Long: the oracle asks of every row anew what covers it; make check leaves it to make test.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tests.rules import jumplogs, marklogs, meanlogs, pairlogs, sums
+from tests.rules import test_means_properties as of_means
+from tests.rules.seriesproperties import Kinds
+
+pytestmark = pytest.mark.long
+QUICK = settings(
+    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+LONG = settings(QUICK, max_examples=3000)
+DAY = 86_400_000
+ALL = Kinds(marklogs.bundle(), (), behind=DAY + DAY // 8)
+KINDS = {
+    "plain": (ALL, marklogs.plain()),
+    "pairs": (Kinds(pairlogs.BUNDLE, ()), marklogs.pairs()),
+    "means": (Kinds(meanlogs.bundle(), meanlogs.NAMES, proved=of_means.proved), marklogs.means()),
+    "totals": (Kinds(sums.bundle(), ()), marklogs.totals()),
+    "steps": (Kinds(jumplogs.bundle(), ()), marklogs.steps()),
+}
+each = pytest.mark.parametrize("kinds", KINDS)
+
+
+@each
+@given(data=st.data())
+@QUICK
+def test_engine_and_oracle_agree(kinds, data):
+    rules, drawn = KINDS[kinds]
+    rules.agree(data.draw(drawn))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_000)
+@each
+@given(data=st.data())
+@LONG
+def test_engine_and_oracle_agree_on_many_logs(kinds, data):
+    """Slow: 3,000 logs of each family, each folded by the oracle too."""
+    rules, drawn = KINDS[kinds]
+    rules.agree(data.draw(drawn))
+
+
+@each
+@given(data=st.data(), random=st.randoms(use_true_random=False))
+@QUICK
+def test_splitting_batches_of_one_instant_changes_nothing(kinds, data, random):
+    rules, drawn = KINDS[kinds]
+    rules.splits_change_nothing(data.draw(drawn), random)
+
+
+@each
+@given(data=st.data())
+@QUICK
+def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(kinds, data):
+    rules, drawn = KINDS[kinds]
+    rules.restarts_change_nothing(data.draw(drawn), data)
