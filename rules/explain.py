@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rules.alarms import fold_alarms
@@ -26,7 +27,7 @@ from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
 from rules.leaves.smooth import SmoothNumbers
 from rules.leaves.too_precise import DigitNumbers
-from rules.leaves.trace import Tracer
+from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of, text_of
 from rules.rule import RareRule
 
@@ -217,6 +218,7 @@ def explain(
     tracer = Tracer(rule_id, bundle, name, ignore_pack_records=ignore_pack_records)
     tracer.keep = 4 * ROWS
     changes: list[Change] = []
+    tracer.taken = partial(taken, engine, tracer)
     for record in log:
         changes += fold_one(engine, record)
         tracer.fold(record)

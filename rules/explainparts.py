@@ -54,7 +54,7 @@ def row_json(row: Row) -> dict[str, Any]:
     return {
         "event": format_instant(row.t), "received": format_instant(row.received), "batch": row.batch,
         "value": None if math.isnan(row.value) else row.value, "quality": QUALITY_NAMES[row.quality],
-        "late": row.m != row.received,
+        "late": row.m != row.received, **({"mark": row.mark} if row.mark else {}),
     }  # fmt: skip
 
 

@@ -92,8 +92,9 @@ def lines(e: Explanation, lang: Lang) -> list[str]:
     )
     for row in e.rows:
         late = say(" late", " 迟到") if row.m != row.received else ""
+        marked = say(f" mark {row.mark}", f" 标记 {row.mark}") if row.mark else ""
         found.append(
-            f"    {format_instant(row.t)}  {row.value:.10g}  q{row.quality}  <- {format_instant(row.received)}  {row.batch}{late}"
+            f"    {format_instant(row.t)}  {row.value:.10g}  q{row.quality}  <- {format_instant(row.received)}  {row.batch}{late}{marked}"
         )
     if e.line.refused:
         counts = ", ".join(f"{name} {count}" for name, count in sorted(e.line.refused.items()))

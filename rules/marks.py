@@ -17,7 +17,7 @@ from rules.canonical import canonical_bytes
 from rules.layout import MARKED_ROW, NEVER, NONE, SET_ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rules.records import Mark
 
@@ -148,6 +148,13 @@ class Marks:
         own, shared = self._named.get(tag, []), self._named.get(f" {area}", [])
         return sorted([*own, *shared], key=lambda one: (one.begin, one.id)) if own and shared else own or shared
 
+    def free_from(self, tag: str, area: str, t: int, flags: Sequence[str]) -> int:
+        """Return the first instant from `t` on (ms) that no mark of a series with one of the flags covers, NEVER while one is open."""
+        marks = [one for one in self.of(tag, area) if one.flag in flags] if flags and self.by_id else []
+        while t < NEVER and (ends := [one.end for one in marks if one.begin <= t <= one.end]):
+            t = min(max(ends) + 1, NEVER)
+        return t
+
     @property
     def are_nothing(self) -> bool:
         """Say whether nothing was ever declared: a snapshot then has no such member."""
@@ -169,3 +176,8 @@ class Marks:
         for name, revision, digest, tags, area, flag, begin, end, received in packed[0]:
             found.by_id[name] = Declared(name, revision, digest, tuple(tags), area, flag, begin, end, received)
         return found
+
+
+def covering(t: int, marks: Sequence[Declared]) -> list[Declared]:
+    """Return those that mark the rows of an instant (event time, ms)."""
+    return [one for one in marks if one.flag in COVERS and one.begin <= t <= one.end]

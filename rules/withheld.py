@@ -35,15 +35,8 @@ def steps_of(rule: GapRule, interval: int) -> Steps:
 
 def free_from(state: FacilityState, slot: int, t: int, flags: Sequence[str]) -> int:
     """Return the first instant from `t` on that no mark of a series with one of the flags covers, NEVER while one is open."""
-    if not flags or not state.marks.by_id:
-        return t
     sensor = state.planned.sensors[slot]
-    marks = [one for one in state.marks.of(sensor.tag, sensor.area) if one.flag in flags]
-    while ends := [one.end for one in marks if one.begin <= t <= one.end]:
-        t = min(max(ends) + 1, NEVER)
-        if t == NEVER:
-            break
-    return t
+    return state.marks.free_from(sensor.tag, sensor.area, t, flags)
 
 
 def free_place(state: FacilityState, slots: Iterable[int], t: int, flags: Sequence[str]) -> int:

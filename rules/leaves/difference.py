@@ -91,6 +91,8 @@ class PairRows:
     """Receive time up to which rows have been let go of."""
     before: dict[int, Row] = field(default_factory=dict)
     """What was held of each input before these rows."""
+    early: set[tuple[int, int]] = field(default_factory=set)
+    """Rows (which input, event time) that a mark decided, which came at their own receive time."""
 
     @property
     def seen(self) -> int:
@@ -127,7 +129,10 @@ class PairRows:
         return PairRows(floor=self.seen, before=self._walk(numbers, before)[1])
 
     def _walk(self, numbers: PairNumbers, before: int) -> tuple[list[Row], dict[int, Row]]:
-        chosen = [[row for row in rows if row.received < before] for rows in self.inputs]
+        chosen = [
+            [row for row in rows if row.received < before or (which, row.t) in self.early]
+            for which, rows in enumerate(self.inputs)
+        ]
         every = sorted((row for rows in chosen for row in rows), key=lambda row: row.t)
         found: list[Row] = []
         held = dict(self.before)

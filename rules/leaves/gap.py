@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import Verdict
 from rules.instants import NEVER_MS, format_duration
-from rules.leaves.model import Leaf, Moment, Seen, Standing, both, verdict
+from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
 from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.wording import FLAGS
 
 if TYPE_CHECKING:
     from rules.leaves.model import Row, See
     from rules.register import Sensor
     from rules.rule import GapRule
+
+FreeFrom: TypeAlias = Callable[[int, Sequence[str]], int]
 
 
 def leaves_of(rule: GapRule) -> list[Leaf]:
@@ -29,6 +33,10 @@ def leaves_of(rule: GapRule) -> list[Leaf]:
         else:
             en, zh = f"{step.after_intervals:g} intervals", f"{step.after_intervals:g} 个间隔"
         found.append(Leaf(f"step{k}.after", both(f"{step.to}: silent for {en}", f"{step.to}：中断 {zh}")))
+        if step.unless_marked:
+            flags, marks = ", ".join(step.unless_marked), "、".join(FLAGS[flag][1] for flag in step.unless_marked)
+            words = both(f"not {step.to} while marked: {flags}", f"申报标记期间不升为 {step.to}：{marks}")
+            found.append(Leaf(f"step{k}.marked", words, TWO))
     return found
 
 
@@ -43,6 +51,10 @@ class GapNumbers:
     pace: int
     """After which the next record is due: where an alarm begins."""
     delivery: int
+
+    def flags(self, k: int) -> Sequence[str]:
+        """Return the flags of marks that keep the k-th step away."""
+        return self.rule.severity.steps[k].unless_marked
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -102,6 +114,8 @@ class GapRun:
     raised: int = 0
     stands: Standing = field(default_factory=Standing)
     newest: Row | None = None
+    free_from: FreeFrom = lambda t, _: t
+    """Tells the first instant from one on (ms) that no mark of the series with one of some flags covers."""
 
     def clock(self, to: int) -> None:
         """Take what the clock decides up to `to`."""
@@ -136,7 +150,7 @@ class GapRun:
         if s.active and begin < self.raised <= now:
             self._normal()
         elif s.active:
-            s.colour = min(s.colour, self._colour(now))
+            s.colour = min(s.colour, self._colour(now, marked=False))
         self.floor = now
 
     def finish(self, now: int) -> None:
@@ -151,13 +165,24 @@ class GapRun:
         n, s = self.numbers, self.stands
         if not s.active:
             return max(self.lo + n.silent + n.delivery + self.door.ext, self.floor)
-        ahead = [a for a, rank in n.steps if rank > s.colour]
-        return max(self.lo + min(ahead) + n.delivery + self.door.ext, self.floor) if ahead else NEVER_MS
+        begin = self.lo + n.delivery + self.door.ext
+        ahead = [
+            max(self.free_from(max(begin + after, self.floor), n.flags(k)), self.floor)
+            for k, (after, rank) in enumerate(n.steps)
+            if rank > s.colour
+        ]
+        return min([NEVER_MS, *ahead])
 
-    def _colour(self, now: int) -> int:
+    def _colour(self, now: int, *, marked: bool = True) -> int:
+        """Return the colour that the silence has reached; `marked`: without those that a mark keeps away."""
         n = self.numbers
-        reached = [rank for after, rank in n.steps if self.lo + after + n.delivery + self.door.ext <= now]
-        return max([n.rule.severity.base.rank, *reached])
+        reached = [
+            rank
+            for k, (after, rank) in enumerate(n.steps)
+            if self.lo + after + n.delivery + self.door.ext <= now
+            and (not marked or self.free_from(now, n.flags(k)) == now)
+        ]
+        return max([n.rule.severity.base.rank, self.stands.colour if marked else 0, *reached])
 
     def _leaves(self, now: int) -> tuple[Seen, ...]:
         """Return the leaves by the clock: between the silence and the delivery behind it a record may be under way (unknown)."""
@@ -172,4 +197,9 @@ class GapRun:
             return Seen(name, said, quiet, ">", after, "ms")
 
         steps = [seen(f"step{k}.after", after) for k, (after, _) in enumerate(n.steps, 1)]
+        steps += [
+            Seen(f"step{k}.marked", verdict(self.free_from(now, n.flags(k - 1)) != now), None, "covers", "now")
+            for k in range(1, len(n.steps) + 1)
+            if n.flags(k - 1)
+        ]
         return (seen("silence", n.silent), *(steps if self.stands.active else []))

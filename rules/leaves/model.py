@@ -36,7 +36,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A reading that was folded: event time, receive time, both ms, its batch; `m` is the instant it counts from (late rows)."""
+    """A reading that was folded: event time, receive time, both ms, its batch; `m` is the instant it counts from (late rows).
+
+    `quality` is what it counts as: where a mark covers it, that of the flag; `mark` names it, and `posted` is the quality it came with.
+    """
 
     t: int
     received: int
@@ -44,6 +47,8 @@ class Row:
     quality: int
     batch: str
     m: int = 0
+    mark: str = ""
+    posted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

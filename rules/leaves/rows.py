@@ -9,13 +9,28 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules.layout import REACH
+from rules.layout import REACH, SET_ROW
+from rules.marks import COVERS, covering
+from rules.records import Quality
 from rules.ring import behind, capacity
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rules.leaves.model import Row
+    from rules.marks import Declared
 
 FUTURE_MS = 300_000
+
+
+def marked(row: Row, marks: Sequence[Declared], *, later: bool = False) -> Row:
+    """Return a row as it counts under the marks that cover it; `later`: they came behind it."""
+    over = covering(row.t, marks) if row.quality in (Quality.GOOD, Quality.OVER_LIMIT) else []
+    if not over:
+        return row
+    one = next((one for one in over if not later and COVERS[one.flag] == SET_ROW), over[0])
+    quality = Quality.MAINTENANCE if later and COVERS[one.flag] == SET_ROW else Quality[one.flag.upper()]
+    return replace(row, quality=int(quality), mark=one.name)
 
 
 @dataclass(slots=True)

@@ -5,7 +5,8 @@ It keeps to docs/engine-semantics.md as the engine does, row by row and without 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rules.batches import Batches
@@ -16,18 +17,23 @@ from rules.facts import facts_of, in_force, next_change
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.model import Row, Standing
-from rules.leaves.rows import Rows
+from rules.leaves.rows import Rows, marked
 from rules.leaves.runs import RowNumbers, RowRun, run_of
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
+from rules.marks import Marks, covering
 from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.records import Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule, RareRule
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
+
+    from rules.engine import Engine
     from rules.leaves.model import Moment, See
+    from rules.marks import Declared
     from rules.records import LogRecord
     from rules.register import Facility, Sensor
     from rules.rule import Migration
@@ -78,10 +84,16 @@ class Tracer:
         self._left: dict[str, int] = {}
         self._batches = Batches()
         self._gateway: int | None = None
+        self._partition_clock = -1
+        """Newest receive time of ticks and packs: the door is open or closed by it."""
         self._partition: int | None = None
         self._moments: dict[str, list[Moment]] = {}
         self._moved: dict[str, Migration] = {}
         """What becomes of the rules that packs change, while they are taken into force."""
+        self.marks = Marks()
+        self.taken: Callable[[str], Container[tuple[int, int]]] = lambda _: ()
+        """Tells which rows (which input, event time) an instance takes as they were folded though a mark came behind them: the engine knows
+        what had been told of them. It is asked when a mark came, which the engine has then folded."""
         self.keep = 0
         """How many moments of a silence are kept a series; 0: all."""
 
@@ -92,6 +104,7 @@ class Tracer:
         payload = record.payload
         received = max(record.received, self.clock)
         if isinstance(payload, Tick | PacksRecord):
+            self._partition_clock = max(record.received, self._partition_clock)
             self._shared(payload, received)
             return
         self.move(received)
@@ -101,6 +114,8 @@ class Tracer:
                 self._adopt(received, received)
         elif isinstance(payload, Readings):
             self._readings(payload, received)
+        elif isinstance(payload, Mark):
+            self._mark(payload, received)
         elif isinstance(payload, StateRecord):
             self.seeded = True
 
@@ -165,17 +180,17 @@ class Tracer:
 
     def _shared(self, payload: Tick | PacksRecord, received: int) -> None:
         gateway = isinstance(payload, Tick) and payload.role == "gateway"
-        last = self._gateway
-        closed = gateway and last is not None and received - last > DOOR_CLOSED_MS
+        last, now = self._gateway, self._partition_clock
+        closed = gateway and last is not None and now - last > DOOR_CLOSED_MS
         if closed and last is not None:
             for line in self.lines.values():
-                line.door.close(last, received)
+                line.door.close(last, now)
                 if line.gap is not None:
-                    line.gap.floor = received
+                    line.gap.floor = now
             self.move(received - 1)
             for line in self.lines.values():
                 if line.gap is not None:
-                    line.gap.reopen(last, received)
+                    line.gap.reopen(last, now)
         self.move(received)
         self.clock = max(self.clock, received)
         if isinstance(payload, PacksRecord) and not self.ignore_packs:
@@ -185,7 +200,7 @@ class Tracer:
             self._adopt(received, received)
             self._moved = {}
         if gateway:
-            self._gateway = received
+            self._gateway = now
 
     def _silences(self, to: int) -> None:
         for line in self.lines.values():
@@ -295,7 +310,15 @@ class Tracer:
             newest = line.segments[-1].rows.newest
             lo = line.since if newest is None else max(newest, line.since)
             fresh = newest is None or newest <= line.since
-            line.gap = GapRun(numbers, self._keeper(line.tag), lo, line.door, fresh, floor=now)
+            line.gap = GapRun(
+                numbers,
+                self._keeper(line.tag),
+                lo,
+                line.door,
+                fresh,
+                floor=now,
+                free_from=partial(self._free_from, line.tag),
+            )
         elif numbers.key != line.gap.numbers.key:
             line.gap.numbers, line.gap.floor = numbers, now
         else:
@@ -318,11 +341,59 @@ class Tracer:
         for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
             line = self._inputs.get(tag) if self._inputs else self.lines.get(tag)
             for i in range(begin, begin + count) if line is not None else ():
-                row = Row(
-                    int(payload.time[i]), received, float(payload.value[i]), int(payload.quality[i]), payload.batch
-                )
-                self._row(line, row)
+                t, quality = int(payload.time[i]), int(payload.quality[i])
+                row = Row(t, received, float(payload.value[i]), quality, payload.batch, posted=quality)
+                self._row(line, marked(row, self._marks_of(tag)))
             begin += count
+
+    def _free_from(self, tag: str, t: int, flags: Sequence[str]) -> int:
+        return self.marks.free_from(tag, self._area(tag), t, flags)
+
+    def _area(self, tag: str) -> str:
+        sensors = () if self.facility is None else self.facility.sensors
+        return next((sensor.area for sensor in sensors if sensor.tag == tag), "")
+
+    def _marks_of(self, tag: str) -> list[Declared]:
+        return self.marks.of(tag, self._area(tag)) if self.marks.by_id else []
+
+    def _mark(self, payload: Mark, received: int) -> None:
+        """Take a mark: rows of the horizon are marked, but for those that stand as they were told (`taken`)."""
+        met = self.marks.meet(payload, received)
+        if met is None or self.facility is None:
+            return
+        before, one = met
+        for name, line in self.lines.items():
+            if line.gap is not None:
+                line.gap.floor = max(line.gap.floor, received) if line.gap.stands.active else line.gap.floor
+            segment, numbers = line.segments[-1], line.watch.numbers
+            segment.rows.waiting = []  # what waited is decided first
+            if isinstance(numbers, PairNumbers):
+                segment.pair.settle(received + 1, numbers)
+                segment.pair.early = {
+                    (which, row.t)
+                    for which, rows in enumerate(segment.pair.inputs)
+                    for row in rows
+                    if row.received == received
+                }
+                for which, tag in enumerate(numbers.tags):
+                    rows = segment.pair.inputs[which]
+                    inside = [i for i, row in enumerate(rows) if row.t > segment.pair.floor]
+                    self._remark(rows, inside, name, which, self._marks_of(tag), one, before)
+            elif numbers is not None:
+                first = len(segment.rows.parted()[0])
+                inside = [i for i, row in enumerate(segment.rows.rows) if i >= first and row.t > segment.rows.floor]
+                self._remark(segment.rows.rows, inside, name, 0, self._marks_of(line.tag), one, before)
+
+    def _remark(
+        self, rows: list[Row], inside: list[int], name: str, which: int, marks: list[Declared], one: Declared,
+        before: Declared | None,
+    ) -> None:  # fmt: skip
+        for i in inside:
+            row = rows[i]
+            if one in marks and one.is_timely and not row.mark and (which, row.t) not in self.taken(name):
+                rows[i] = marked(row, [one], later=True)
+            elif row.mark and before is not None and not covering(row.t, marks):
+                rows[i] = replace(row, quality=row.posted, mark="")
 
     def _row(self, line: Line | None, row: Row) -> None:
         if line is None:
@@ -361,3 +432,9 @@ def _behind(last: Segment, numbers: PairNumbers | None) -> PairRows:
     same = [which for which, tag in enumerate(numbers.tags) if (tag,) == last.numbers.tags[which : which + 1]]
     found.before = {which: row for which, row in found.before.items() if which in same}
     return found
+
+
+def taken(engine: Engine, tracer: Tracer, name: str) -> set[tuple[int, int]]:
+    """Return the rows that the rule of a tracer takes on a series or pair as they were folded, by what an engine has told of them."""
+    standing = engine.state_of(tracer.name).marks.standing
+    return {row for (_, rule, own), rows in standing.items() if (rule, own) == (tracer.rule_id, name) for row in rows}

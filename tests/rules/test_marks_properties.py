@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from tests.examples import examples
 from tests.rules import jumplogs, marklogs, meanlogs, pairlogs, sums
 from tests.rules import test_means_properties as of_means
+from tests.rules.leaves import test_pairs_agree
+from tests.rules.leaves.test_leaves_agree import compare
 from tests.rules.seriesproperties import Kinds
 
 pytestmark = pytest.mark.long
@@ -64,3 +66,20 @@ def test_splitting_batches_of_one_instant_changes_nothing(kinds, data, random):
 def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(kinds, data):
     rules, drawn = KINDS[kinds]
     rules.restarts_change_nothing(data.draw(drawn), data)
+
+
+@pytest.mark.parametrize("kinds", ["plain", "means", "totals", "steps"])
+@given(data=st.data())
+@settings(QUICK, max_examples=examples(15))
+def test_an_alarm_stands_in_the_leaves_when_it_stands_in_the_engine(kinds, data):
+    rules, drawn = KINDS[kinds]
+    _, log, until = rules.log(data.draw(drawn))
+    compare(log, rules.bundle, until=until)
+
+
+@given(marklogs.pairs())
+@settings(QUICK, max_examples=examples(15))
+def test_a_pair_stands_in_the_leaves_when_it_stands_in_the_engine(drawn):
+    rules, _ = KINDS["pairs"]
+    _, log, until = rules.log(drawn)
+    test_pairs_agree.compare(log, rules.bundle, test_pairs_agree.PAIRS, until)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given, note
 
 from rules.changes import ChangeKind, Verdict
 from rules.engine import Engine
-from rules.leaves.trace import Tracer
+from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.models import Severity
 from rules.pack import default_bundle
@@ -57,6 +59,8 @@ def compare(log, bundle=BUNDLE, until=None):
     engine, alarms = Engine(bundle), Alarms()
     name = next(r.facility for r in log if r.facility)
     tracers = {rule.id: Tracer(rule.id, bundle, name) for rule in bundle.rules if not isinstance(rule, RareRule)}
+    for tracer in tracers.values():
+        tracer.taken = partial(taken, engine, tracer)
     for i, record in enumerate([*log, None]):
         if record is None:
             alarms.take(engine.advance(0, until or log[-1].received))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from hypothesis import given, note, settings
 
 from rules.changes import ChangeKind, Verdict
 from rules.engine import Engine
-from rules.leaves.trace import Tracer
+from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.models import Severity
 from tests.examples import examples
@@ -54,6 +56,8 @@ def compare(log, bundle, rules, until):
     engine, alarms, stood = Engine(bundle), Alarms(), 0
     name = next(r.facility for r in log if r.facility)
     tracers = {rule: Tracer(rule, bundle, name) for rule in rules}
+    for tracer in tracers.values():
+        tracer.taken = partial(taken, engine, tracer)
     for record in [*log, None]:
         alarms.take(engine.advance(0, until) if record is None else engine.fold(record))
         for rule, tracer in tracers.items():

@@ -116,7 +116,9 @@ class Pair:
         waiting = [sorted(rows, key=lambda row: row[0])[-AT_ONCE:] for rows in self.waiting]
         late = any(row[4] for rows in self.waiting for row in rows)
         before = [row for rows in self.rows for row in rows if row[1] == at and row[0] > self.floor]
-        first = min(row[0] for rows in [*waiting, before] for row in rows)  # a mark may have parted the rows of an instant
+        first = min(
+            row[0] for rows in [*waiting, before] for row in rows
+        )  # a mark may have parted the rows of an instant
         seen = self.seen
         for rows, new in zip(self.rows, waiting, strict=True):
             rows += [row[:4] for row in new]
