@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from rules.changes import Verdict
+from rules.engine import Engine
 from rules.leaves import days, rare, rowtrace
-from rules.leaves.trace import Tracer
+from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.rule import RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
@@ -96,7 +98,11 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         if isinstance(rule, RepeatDayRule):
             return [day.moment for day in days.days_of(rule, records, bundle)]
         return list(rare.moments_of(rule, records, end))
+    engine = Engine(around(rule, bundle))
+    tracer.taken = partial(taken, engine, tracer)
     for record in records:
+        if test.marks:  # what had been told of rows before a mark came, the engine knows
+            engine.fold(record)
         tracer.fold(record)
     tracer.move(until_of(test, records))
     moments: list[Moment] = []

@@ -102,7 +102,7 @@ class Step(Strict):
     for_: Duration = Field(default=0, alias="for")
     consecutive: Whole | None = Field(default=None, ge=2, le=2)
     """`beyond` with a time: at least two records must lie there, also when the clock decides."""
-    unless_marked: Annotated[list[MarkFlag], Field(max_length=6)] = Field(default_factory=list)
+    unless_marked: Annotated[list[MarkFlag], Field(min_length=1, max_length=6)] | None = None
     """Of a silence: not while a mark with one of these flags covers the series (of a place: all its series)."""
     to: Severity
 
@@ -217,6 +217,21 @@ class TestDecision(Strict):
     code: Identifier = "close-latched"
 
 
+class TestMark(Strict):
+    """A mark of a test, received at `at`; `from` and `to` (open without it) are durations from the test's beginning."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    id: Identifier = "M-1"
+    revision: Annotated[Whole, Field(ge=1)] = 1
+    tags: Annotated[list[Identifier], Field(min_length=1, max_length=20)] | None = None
+    area: Identifier | None = None
+    flag: MarkFlag
+    from_: Duration = Field(alias="from")
+    to: Duration | None = None
+
+
 class RuleTest(Strict):
     """A test inside a rule file; `register` holds partial facts that complete a standard facility."""
 
@@ -227,6 +242,7 @@ class RuleTest(Strict):
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
     later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
     decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
+    marks: Annotated[list[TestMark], Field(max_length=20)] = Field(default_factory=list)
     until: Duration | None = None
     """Move the clock to here after the last row (front door open)."""
     expect: list[Expectation]

@@ -18,13 +18,13 @@ from rules.engine import Engine
 from rules.instants import format_duration, parse_instant
 from rules.models import faults_of
 from rules.pack import Bundle, default_bundle
-from rules.records import Decision, Event, Events, Kind, LogRecord, Payload, Quality, Readings, RegisterRecord
+from rules.records import Decision, Event, Events, Kind, LogRecord, Mark, Payload, Quality, Readings, RegisterRecord
 from rules.register import UNITS, Facility, Quantity
 from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
-    from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestRow
+    from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestMark, TestRow
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
 FACILITY = "TEST-0001"
@@ -105,7 +105,7 @@ def facility_of(rule: Rule, test: RuleTest) -> Facility:
 def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     """Return the log of a test: the register, then one record a sampling instant; what else it names stands between, by receive time.
 
-    Of one instant rows stand first, then events, registers and decisions, each kind as written.
+    Of one instant rows stand first, then events, registers, decisions and marks, each kind as written.
     """
     log = [*_rows_of(rule, test), *(_row_of(i, one) for i, one in enumerate(test.rows))]
     extra: list[tuple[int, Kind, Payload]] = [
@@ -123,6 +123,7 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
             }
         )  # fmt: skip
         extra.append((closed.at, Kind.DECISION, said))
+    extra += [(one.at, Kind.MARK, _mark_of(one)) for one in test.marks]
     if not extra and not test.rows:
         return log
     log += [LogRecord(0, 0, BEGIN_MS + at, kind, FACILITY, payload) for at, kind, payload in extra]
@@ -147,6 +148,12 @@ def _event_of(number: int, one: TestEvent) -> Events:
     given = one.model_dump(mode="json", exclude={"at", "after"}, exclude_none=True)
     event = Event.model_validate(given | {"time": BEGIN_MS + one.at})
     return Events(batch=f"e{number}", events=[event])
+
+
+def _mark_of(one: TestMark) -> Mark:
+    given = one.model_dump(mode="json", include={"id", "revision", "tags", "area", "flag"}, exclude_none=True)
+    times = {"from": BEGIN_MS + one.from_, "to": None if one.to is None else BEGIN_MS + one.to}
+    return Mark.model_validate(given | times | {"reason": "a test", "author": "u-1"})
 
 
 def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:

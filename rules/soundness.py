@@ -69,17 +69,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
             for name in rule.applies_to
             if name.startswith("place.")
         ]
-    for i, step in enumerate(rule.severity.steps):
-        at = f"/severity/steps/{i}"
-        given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
-        if sum(given) != 1:
-            faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
-        if step.beyond is not None and not isinstance(rule, LimitRule | DifferenceRule):
-            faults.append(Fault(f"{at}/beyond", "step", "only limit and difference rules step by value"))
-        if step.consecutive is not None and (step.beyond is None or not step.for_):
-            faults.append(
-                Fault(f"{at}/consecutive", "step", "only a step by value that lasts for a time counts records")
-            )
+    faults += _step_faults(rule)
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, LimitRule | DifferenceRule | JumpRule):
@@ -92,6 +82,26 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
         faults += rare_faults(rule)
+    return faults
+
+
+def _step_faults(rule: Rule) -> list[Fault]:
+    faults: list[Fault] = []
+    for i, step in enumerate(rule.severity.steps):
+        at = f"/severity/steps/{i}"
+        given = [step.after is not None, step.after_intervals is not None, step.beyond is not None]
+        if sum(given) != 1:
+            faults.append(Fault(at, "step", "a step has exactly one of after, after_intervals, beyond"))
+        if step.beyond is not None and not isinstance(rule, LimitRule | DifferenceRule):
+            faults.append(Fault(f"{at}/beyond", "step", "only limit and difference rules step by value"))
+        if step.consecutive is not None and (step.beyond is None or not step.for_):
+            faults.append(
+                Fault(f"{at}/consecutive", "step", "only a step by value that lasts for a time counts records")
+            )
+        if step.unless_marked and not isinstance(rule, GapRule):
+            faults.append(Fault(f"{at}/unless_marked", "step", "only the colours of a silence wait for marks"))
+        if len(set(step.unless_marked or ())) < len(step.unless_marked or ()):
+            faults.append(Fault(f"{at}/unless_marked", "step", "a flag is named once"))
     return faults
 
 

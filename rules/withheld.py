@@ -28,7 +28,7 @@ Steps = list[tuple[int, int, Sequence[str]]]
 def steps_of(rule: GapRule, interval: int) -> Steps:
     """Return the steps of a rule for series that are recorded every `interval` ms."""
     return [
-        (step.after if step.after is not None else int((step.after_intervals or 0) * interval), step.to.rank, step.unless_marked)
+        (step.after if step.after is not None else int((step.after_intervals or 0) * interval), step.to.rank, step.unless_marked or ())
         for step in rule.severity.steps
     ]  # fmt: skip
 

@@ -79,6 +79,26 @@ _EVENT = _optional(
 
 
 @st.composite
+def _mark(draw: st.DrawFn) -> dict[str, Any]:
+    """A mark names tags or an area, and does not end before it begins."""
+    flags = ["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
+    required = {
+        "id": identifiers,
+        "revision": st.integers(1, 9),
+        "flag": st.sampled_from(flags),
+        "from": instants,
+        "reason": texts,
+        "author": identifiers,
+    }
+    said = draw(_optional(required, {"proof": identifiers}))
+    named = draw(
+        st.fixed_dictionaries({"tags": st.lists(tags, min_size=1, max_size=3)})
+        | st.fixed_dictionaries({"area": identifiers})
+    )
+    return {**said, **named, "to": draw(st.sampled_from([None, said["from"]]))}
+
+
+@st.composite
 def _facility(draw: st.DrawFn, facility: str) -> dict[str, Any]:
     areas = draw(st.lists(st.from_regex(r"[A-Z]{1,6}", fullmatch=True), min_size=1, max_size=3, unique=True))
     sensors = draw(st.lists(tags, max_size=4, unique=True))
@@ -123,18 +143,7 @@ def _data(kind: Kind, facility: str) -> st.SearchStrategy[dict[str, Any]]:
             },
             {"reason": texts},
         ),
-        Kind.MARK: _optional(
-            {
-                "id": identifiers,
-                "revision": revision,
-                "flag": st.sampled_from(["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]),
-                "from": instants,
-                "to": st.none() | instants,
-                "reason": texts,
-                "author": identifiers,
-            },
-            {"tags": st.lists(tags, max_size=3), "area": identifiers, "proof": identifiers},
-        ),
+        Kind.MARK: _mark(),
         Kind.EVENTS: st.fixed_dictionaries({"batch": identifiers, "events": st.lists(_EVENT, min_size=1, max_size=3)}),
         Kind.ANSWER: st.fixed_dictionaries(
             {

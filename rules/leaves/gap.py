@@ -54,7 +54,7 @@ class GapNumbers:
 
     def flags(self, k: int) -> Sequence[str]:
         """Return the flags of marks that keep the k-th step away."""
-        return self.rule.severity.steps[k].unless_marked
+        return self.rule.severity.steps[k].unless_marked or ()
 
     @property
     def key(self) -> tuple[object, ...]:

@@ -103,6 +103,23 @@ class HandLog:
             self.rows(begin + i * every + delay, (tag, [begin + i * every], [value]))
         return self
 
+    def mark(
+        self, at: float, flag: str, begin: float, to: float | None = None, *, name: str = "M-1", revision: int = 1, **what: Any
+    ) -> HandLog:  # fmt: skip
+        """Append a mark from `begin` to `to` (open without it), of T1 unless it names other `tags` or an `area`."""
+        named = what if what else {"tags": ["T1"]}
+        end = None if to is None else ms(to)
+        said = {
+            "id": name,
+            "revision": revision,
+            "flag": flag,
+            "from": ms(begin),
+            "to": end,
+            "reason": "service",
+            "author": "u-12",
+        }
+        return self.line(at, "mark", said | named)
+
     def tick(self, at: float, role: str = "gateway") -> HandLog:
         """Append a tick."""
         return self.line(at, "tick", {"by": role, "role": role, "now": format_instant(ms(at))}, facility="")

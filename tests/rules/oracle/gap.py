@@ -87,7 +87,7 @@ class Silent:
 def steps_of(rule, interval):
     """Return the steps of a rule: after how long, to which colour, and which marks keep it away."""
     return [
-        (s.after if s.after is not None else int(s.after_intervals * interval), s.to.rank, s.unless_marked)
+        (s.after if s.after is not None else int(s.after_intervals * interval), s.to.rank, s.unless_marked or ())
         for s in rule.severity.steps
     ]
 

@@ -1,0 +1,138 @@
+"""The book of marks: revisions, spans, bounds, and what of it a snapshot keeps; the model of a mark."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from rules import marks
+from rules.kinds.table import CODES, NAMES
+from rules.layout import LIMIT, NEVER
+from rules.marks import KEPT_MS, TIMELY_MS, Marks
+from rules.records import Mark
+from tests.rules.marklogs import mark
+
+AT = 1_772_294_400_000
+
+
+def met(*said, at=AT):
+    book = Marks()
+    for one in said:
+        book.meet(one, at)
+    return book
+
+
+def test_a_series_has_its_own_marks_and_those_of_its_area_by_beginning():
+    book = met(
+        mark("C", begin=30),
+        mark("A", begin=10, tags=["T1"]),
+        mark("B", begin=20, area="A2"),
+        mark("D", begin=10, tags=["T2"]),
+    )
+    assert [one.id for one in book.of("T1", "A1")] == ["A", "C"]
+    assert [one.id for one in book.of("T2", "A2")] == ["D", "B"]
+    assert book.of("T3", "A3") == []
+
+
+def test_a_revision_stands_for_the_one_before_it_also_where_it_names_other_series():
+    book = met(mark("A", begin=10, tags=["T1"]))
+    assert [one.id for one in book.of("T1", "A1")] == ["A"]
+    before, now = book.meet(mark("A", 2, begin=10, tags=["T2"]), AT)
+    assert (before.tags, now.tags, now.name) == (("T1",), ("T2",), "A/2")
+    assert (book.of("T1", "A1"), [one.id for one in book.of("T2", "A1")]) == ([], ["A"])
+
+
+@pytest.mark.parametrize(("begin", "timely"), [(AT - TIMELY_MS, True), (AT - TIMELY_MS - 1, False), (AT + 5, True)])
+def test_a_mark_is_timely_a_day_after_its_beginning(begin, timely):
+    assert met(mark("A", begin=begin)).by_id["A"].is_timely is timely
+
+
+def test_both_bounds_are_inside_and_an_open_one_has_no_end():
+    one, still = met(mark("A", begin=10, to=20), mark("B", begin=10), at=100).by_id.values()
+    assert [one.overlaps(*span) for span in ((0, 9), (0, 10), (20, 30), (21, 30))] == [False, True, True, False]
+    assert (still.end, still.overlaps(NEVER - 1, NEVER)) == (NEVER, True)
+
+
+def test_the_first_free_instant_lies_behind_all_marks_that_hang_together():
+    book = met(
+        mark("A", begin=10, to=20, flag="comms"), mark("B", begin=21, to=30, flag="comms"),
+        mark("C", begin=25, to=40, flag="fault"), mark("D", begin=42, flag="comms"), at=100,
+    )  # fmt: skip
+    free = [book.free_from("T1", "A1", t, ["comms", "fault"]) for t in (9, 10, 20, 40, 41, 42)]
+    assert free == [9, 41, 41, 41, 41, NEVER]
+    assert book.free_from("T1", "A1", 10, ["fault"]) == 10
+    assert book.free_from("T1", "A1", 10, []) == 10
+    assert book.free_from("T1", "A2", 10, ["comms"]) == 10
+
+
+def test_a_mark_is_forgotten_two_months_behind_its_end_and_an_open_one_never():
+    book = met(mark("A", begin=0, to=AT - KEPT_MS), mark("B", begin=0, to=AT - KEPT_MS - 1), mark("C", begin=0))
+    assert sorted(book.by_id) == ["A", "C"]  # B came last but one: the next one found it
+    book.meet(mark("D", begin=AT), AT + 1)
+    assert sorted(book.by_id) == ["C", "D"]
+    assert "mark_dropped" not in book.counts  # nothing can ask for it any more
+
+
+def test_one_that_ended_long_ago_when_it_comes_is_still_met():
+    book = Marks()
+    assert book.meet(mark("A", begin=0, to=1), AT) is not None
+
+
+def test_beyond_the_bound_the_one_that_ended_first_goes_and_is_counted(monkeypatch):
+    monkeypatch.setattr(marks, "MAX_MARKS", 3)
+    book = met(
+        mark("A", begin=AT, to=AT + 9),
+        mark("B", begin=AT, to=AT + 5),
+        mark("C", begin=AT),
+        mark("D", begin=AT, to=AT + 1),
+    )
+    assert sorted(book.by_id) == ["A", "C", "D"]  # never the one that came
+    assert book.counts == {"marks": 4, "mark_dropped": 1}
+    assert [one.id for one in book.of("T1", "A1")] == ["A", "C", "D"]
+
+
+def test_so_it_is_with_the_tags_that_all_of_them_name(monkeypatch):
+    monkeypatch.setattr(marks, "MAX_COVERED", 4)
+    tags = ["T1", "T2", "T3"]
+    book = met(mark("A", begin=AT, to=AT + 1, tags=tags), mark("B", begin=AT, to=AT + 2, tags=tags))
+    assert (sorted(book.by_id), book.counts["mark_dropped"]) == (["B"], 1)
+
+
+def test_a_snapshot_keeps_all_of_it():
+    book = met(mark("B", begin=10, to=20), mark("A", 3, begin=5, tags=["T2", "T1"], flag="fault"), mark("A", begin=5))
+    book.standing = {(LIMIT, "test.rule", "T1"): {(0, 7), (0, 3)}}
+    again = Marks.unpack(book.pack(NAMES), CODES)
+    assert (again.by_id, again.counts, again.standing) == (book.by_id, book.counts, book.standing)
+    assert again.pack(NAMES) == book.pack(NAMES)
+    assert not again.are_nothing
+    assert Marks().are_nothing
+
+
+def test_a_digest_knows_the_same_content_again_whatever_order_its_tags_have():
+    book = met(mark("A", begin=1, tags=["T1", "T2"]))
+    assert book.meet(mark("A", begin=1, tags=["T1", "T2"]), AT) is None
+    assert book.meet(mark("A", begin=1, tags=["T1", "T2"], author="u-2"), AT) is None
+    assert book.counts == {"marks": 3, "mark_repeated": 1, "mark_conflict": 1}
+
+
+SAID = {"id": "M-1", "revision": 1, "flag": "fault", "from": AT, "to": None, "reason": "x", "author": "u-1"}
+
+
+@pytest.mark.parametrize(
+    ("given", "fault"),
+    [
+        ({}, "either tags or an area"),
+        ({"tags": ["T1"], "area": "A1"}, "either tags or an area"),
+        ({"tags": []}, "at least 1 item"),
+        ({"area": "A1", "to": AT - 1}, "does not end before it begins"),
+        ({"area": "A1", "flag": "holiday"}, "Input should be"),
+        ({"area": "A1", "more": 1}, "Extra inputs"),
+    ],
+)
+def test_a_mark_that_says_nothing_sound_is_refused(given, fault):
+    with pytest.raises(ValidationError, match=fault):
+        Mark.model_validate(SAID | given)
+
+
+def test_a_mark_of_one_instant_is_sound():
+    assert Mark.model_validate(SAID | {"area": "A1", "to": AT}).to == AT
