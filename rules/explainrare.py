@@ -302,7 +302,8 @@ def _events(
             told.fate = shared.fate_of(rule, rule.occasions, one, case.facts)
         else:
             _judge(rule, told, one, case, ours)
-        before.add(digest)
+        if one.new:  # what a batch says that is not taken was never told
+            before.add(digest)
         if isinstance(rule, FollowUpRule):
             told.until = one.t + rule.within
         found.setdefault(name, []).append(told)

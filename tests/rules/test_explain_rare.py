@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from dataclasses import replace
 from unittest.mock import patch
 
 import pytest
@@ -19,7 +20,7 @@ from rules.instants import format_instant
 from rules.migrate import FORMAT
 from rules.pack import default_bundle
 from rules.rare import count
-from rules.records import SEMANTICS, Kind, LogRecord, StateRecord
+from rules.records import SEMANTICS, Events, Kind, LogRecord, StateRecord
 from rules.rule import FollowUpRule, RareRule
 from rules.ruletest import BEGIN_MS, FACILITY, records_of
 from tests.rules.test_rare_properties import ANY, PACKS, QUICK
@@ -81,6 +82,17 @@ def test_an_event_that_counted_is_named_with_its_batch_and_both_times():
     assert f"=> 已报警：红色，始于 {at(5 * MINUTE)}；须由监管人员决定关闭" in said["zh"]
     assert "计入：条件自此成立 / counts: the condition holds since it" in said["both"]
     assert "[cited] FDA warning letters" in said["en"]
+
+
+def test_what_a_batch_said_that_was_not_taken_is_told_by_the_one_that_was():
+    log = log_of(DISABLED, "one event raises it")
+    event = log[-1]
+    other = event.payload.events[0].model_copy(update={"type": "heartbeat"})
+    refused = Events(batch="e0", events=[other])
+    log = [*log[:-1], *(replace(event, offset=event.offset + i, payload=p) for i, p in enumerate(
+        [refused, event.payload, event.payload.model_copy(update={"batch": "e1"})]))]  # fmt: skip
+    value = told(log, 6 * MINUTE, DISABLED)
+    assert [(one["batch"], one["fate"]) for one in value["events"]] == [("e0", "again"), ("e1", "occasion")]
 
 
 def test_before_any_event_it_says_that_none_came():
