@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
-from rules.explainbeats import Kept, heartbeats_of, kept_of, told_by_devices
+from rules.explainbeats import Kept, changed_settings, heartbeats_of, kept_of, told_by_devices
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -108,7 +108,7 @@ class RareExplanation:
         if isinstance(rule, CountRule):
             found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else []), *shared.numbers_of(rule)]
         elif isinstance(rule, FollowUpRule):
-            found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
+            found = [] if rule.before else [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
         elif isinstance(rule, ClockRule):
             names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
@@ -189,6 +189,8 @@ def explain_rare(
     checked: dict[str, Finding] = {}
     if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         found, leaves = told_by_devices(rule, log, state, at)
+    elif isinstance(rule, FollowUpRule) and rule.before:
+        found, leaves = changed_settings(rule, log, state, at)
     elif isinstance(rule, RegisterCheckRule):
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
     elif isinstance(rule, ClockRule) and rule.check in HEARD:
@@ -232,10 +234,13 @@ def explain_rare(
 
 def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, Any]:
     """Return the facts in force of a subject's sensor or area, else those of the facility."""
+    asset = subject.get("asset")
     for sensor in in_force(facility, at):
-        if sensor.tag == subject.get("tag"):
+        if sensor.tag == subject.get("tag", asset):
             return facts_of(facility, sensor, at)
-    area = subject.get("area")
+    area = subject.get("area", asset)
+    if area is not None and area == asset and all(one.id != asset for one in facility.areas):
+        area = next((device.area for device in facility.devices if device.id == asset), None)
     return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
 
 
@@ -279,7 +284,7 @@ def _events(
     rule: CountRule | FollowUpRule, events: list[tuple[Come, Facility]], state: FacilityState
 ) -> dict[str, list[Told]]:
     """Return what became of the events that a rule asked about, by subject; those of none that were no case under an empty name."""
-    match = rule.events if isinstance(rule, CountRule) else rule.first
+    match = rule.events if isinstance(rule, CountRule) else rule.begins
     found: dict[str, list[Told]] = {}
     known: dict[str, set[str]] = {}
     ours = [one for one, facility in events if looks_at(rule, one, facility)]
@@ -304,7 +309,7 @@ def _events(
             _judge(rule, told, one, case, ours)
         before.add(digest)
         if isinstance(rule, FollowUpRule):
-            told.until = one.t + rule.within
+            told.until = one.t + rule.time
         found.setdefault(name, []).append(told)
     for name, case in state.rare.of(rule.id).items():
         for fact in case.facts:
@@ -334,4 +339,4 @@ def _kept(rule: CountRule | FollowUpRule, told: Told, fact: Fact) -> None:
     if fact.due != NEVER:
         told.fate, told.decided = "awaited", fact.due
     if isinstance(rule, FollowUpRule):
-        told.until = fact.t + rule.within
+        told.until = fact.t + rule.time

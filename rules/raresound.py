@@ -39,6 +39,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         if rule.n == 1 and rule.distinct is not None:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
         faults += _occasion_faults(rule)
+    if isinstance(rule, FollowUpRule):
+        faults += _follow_up_faults(rule)
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
     if isinstance(rule, RepeatDayRule):
@@ -48,6 +50,26 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/lags", "count", "a lag stands here once"))
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
+    return faults
+
+
+def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
+    if rule.before is None:
+        wrong = [name for name in ("settings", "approved_by") if getattr(rule, name) is not None]
+        return [Fault(f"/{name}", "follow_up", f"{name} belongs to before: true") for name in wrong]
+    faults = [
+        Fault(f"/{name}", "follow_up", f"before: true needs {name}")
+        for name in ("settings", "approved_by")
+        if getattr(rule, name) is None
+    ]
+    for name in ("settings", "approved_by"):
+        given = getattr(rule, name) or []
+        if len(set(given)) < len(given):
+            faults.append(Fault(f"/{name}", "follow_up", "each stands here once"))
+    asked = [name for name in ("first", "then", "within") if getattr(rule, name) is not None]
+    fields = FollowUpRule.model_fields
+    asked += [name for name in ("silent", "allowed") if getattr(rule, name) != fields[name].default]
+    faults += [Fault(f"/{name}", "follow_up", f"with before: true nothing is awaited: no {name}") for name in asked]
     return faults
 
 

@@ -12,6 +12,7 @@ ZH: dict[str, str] = {
     "180 seconds because door signals are not read, two records, deadband 1 Pa (own)": "因不读取门信号而取 180 秒、两条记录、1 Pa 的回差（本系统规定）",
     "A silent oxygen sensor is as urgent as a lack of oxygen; two intervals and the time to respond (own)": "氧浓度测点中断与缺氧同等紧急；两个间隔与响应时间（本系统规定）",
     "95 % of at least 24 pairs, five values, 50 % by chance, lags of a day and a week (own)": "至少 24 对中 95 % 相同、五个数值、偶然相同不超过 50 %、相隔一日与一周（本系统规定）",
+    "Any side wider, judged when it comes by the register in force at that time (own)": "任一侧放宽即计，收到时按事件时刻有效的登记判断（本系统规定）",
     "At most 48 records of a day, half an hour apart where there are more; judged two hours behind the day's end (own)": "每日至多取 48 条记录，更密时每半小时一条；日终两小时后判定（本系统规定）",
     "At 0 °C the stricter figure (own)": "0 °C 处取较严者（本系统规定）",
     "Calibration of other measuring points": "其他测点的校准",
@@ -136,6 +137,7 @@ ZH: dict[str, str] = {
     "range check of a reported value": "上报数值的量程检查",
     "smooth, clear": "滚动均值与解除",
     "the border of the two ranges": "两个量程的交界",
+    "the duty to raise an alarm": "报警的义务",
     "the duty to raise an alarm on a power cut": "断电时报警的义务",
     "the registered plan as the base": "以登记的监测计划为基准",
     "the whole rule": "整条规则",
@@ -143,6 +145,7 @@ ZH: dict[str, str] = {
     "users of data with administrator rights as a finding": "数据使用者拥有管理员权限被列为缺陷",
     "warning, delays": "预警与延时",
     "what counts as another value": "何为不同数值",
+    "what counts as widened": "何为放宽",
     "within, grace, allowed": "时限、登记宽限、允许延迟",
     "within, silent, allowed": "时限、无信号时间、允许延迟",
 }

@@ -10,7 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import beats, count, follow_up, offset, register_check, shared, told
+from rules.rare import approval, beats, count, follow_up, offset, register_check, shared, told
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
@@ -72,6 +72,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         beats.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and not looks_at_rows(rule):
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, FollowUpRule) and rule.before:
+        approval.meet(rule, event, batch, now, emitter)
     elif isinstance(rule, FollowUpRule):
         follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
@@ -187,4 +189,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             now = Now(received, received, [why])
             judge = told.adopt if rule.check in TOLD else register_check.check
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
+        elif isinstance(rule, FollowUpRule) and rule.before:
+            step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)
+            attempt(emitter, rule.id, received, step)
     state.rare.refresh()

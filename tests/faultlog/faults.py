@@ -31,6 +31,7 @@ LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
+WIDENED = "data-integrity.limit-widened"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -91,14 +92,19 @@ def calibrated(due: str | None) -> Sensor:
     return Sensor("TOC", "A1", 300.0, 20.0, "toc", {"calibration": said})
 
 
-def known(**facts: str) -> Sensor:
-    """Return the sensor of the water loop with the serial or configuration hash that is registered."""
+def known(**facts: Any) -> Sensor:
+    """Return the sensor of the water loop with the serial, configuration hash or limits that are registered."""
     return Sensor("TOC", "A1", 300.0, 20.0, "toc", facts)
 
 
 def tells(at: float, kind: str, **fields: str) -> tuple[float, str, dict[str, Any]]:
     """Return a post of what the sensor of the water loop tells of itself."""
     return posted(at, event(at, kind, "device", fields={"point": "TOC"} | fields))
+
+
+def sets(at: float, **sides: float) -> tuple[float, str, dict[str, Any]]:
+    """Return a post of limits that were set at the sensor of the water loop."""
+    return posted(at, event(at, "limit-changed", fields={"asset": "TOC", "new": sides}))
 
 
 def row(at: float, tag: str, minute: int, value: float) -> tuple[float, str, dict[str, Any]]:
@@ -362,6 +368,12 @@ RECORDS = [
          lines=[tells(590, "config", hash="0a1b2c3d"), tells(600, "config", hash="deadbeef"), tells(660, "config", hash="0a1b2c3d")]),
     Firm("a configuration that is approved before it is told", [LOOP], [known(config_hash="0a1b2c3d")], [], [],
          lines=[tells(590, "config", hash="0a1b2c3d"), tells(610, "config", hash="deadbeef")], later=[(602, [known(config_hash="deadbeef")])]),
+    Firm("a limit that was moved for an hour", [LOOP], [known(limits={"high": 500})], [], [Expected(WIDENED, "TOC", "orange", 600, 660.5)],
+         lines=[sets(600, high=520), sets(660, high=500)]),
+    Firm("an alarm that was switched off", [LOOP], [WATER], [], [Expected(WIDENED, "TOC", "orange", 600, None, "active")],
+         lines=[posted(600, event(600, "alarm-disabled", fields={"asset": "TOC"}))]),
+    Firm("a limit that is approved before it is moved", [LOOP], [known(limits={"high": 500})], [], [],
+         lines=[sets(610, high=520)], later=[(602, [known(limits={"high": 520})])]),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

@@ -23,6 +23,7 @@ from rules.kinds import repeat_day as kind
 from rules.predicate import matches
 from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 from tests.rules.oracle import repeat_day
+from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
@@ -154,7 +155,7 @@ class Rare:
         self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
         self.logins = {}
         self.systems, self.arrivals = {}, []
-        self.points = {}
+        self.points, self.settings = {}, {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -171,13 +172,16 @@ class Rare:
         self.kinds = {area.id: area.kind.value for area in facility.areas}
         self.homes = {device.id: device.area for device in facility.devices}
         for rule in rules:
-            if told(rule):
+            if told(rule) or approving(rule):
                 self.adopt(rule, received)
             elif isinstance(rule, RegisterCheckRule):
                 self.check(rule, received)
 
     def adopt(self, rule, at):
-        """What devices told is judged by the register of now."""
+        """What devices told, and what was set, is judged by the register of now."""
+        for rule_id, name in sorted(self.settings):
+            if rule_id == rule.id:
+                self.settings[rule_id, name].step(self, rule, at, at)
         for rule_id, name in sorted(self.points):
             if rule_id == rule.id:
                 self.points[rule_id, name].step(self, rule, at, at)
@@ -192,6 +196,8 @@ class Rare:
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
             if told(rule):
                 self.points[rule_id, name].leave()
+            elif approving(rule):
+                self.settings[rule_id, name].leave(spoke=bool(state.alarms))
             elif beating(rule):
                 self.systems.pop((rule_id, name), None)
             elif often(rule):
@@ -213,7 +219,7 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event):
+        if not self.fits(rule, event) or approving(rule):
             return None
         if heard(rule):
             return None if device_time(event) is None else {"device": event.device or event.source}
@@ -301,6 +307,8 @@ class Rare:
                     due = point.due(self, rule) if rule_id == rule.id else None
                     if due is not None and due <= to:
                         found.append((due, self.places[rule.id], 3, name, (rule, name)))
+            elif approving(rule):
+                continue
             elif isinstance(rule, FollowUpRule):
                 for past in self.ours(rule):
                     subject = past.about.get(rule.id)
@@ -344,7 +352,7 @@ class Rare:
         if rule == "from":  # registered facts come into force
             self.decided.add(key)
             for each in self.rules:
-                if told(each):
+                if told(each) or approving(each):
                     self.adopt(each, at)
             return
         if told(rule):
@@ -388,6 +396,8 @@ class Rare:
             for rule in self.rules:
                 if told(rule):
                     self.point(rule, event, t, received)
+                elif approving(rule):
+                    self.setting(rule, event, t, received)
                 elif isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
                     if subject is not None and often(rule):
@@ -423,7 +433,7 @@ class Rare:
         for (rule_id, name), state in self.subjects.items():
             rule = next((r for r in self.rules if r.id == rule_id), None)
             alarm = state.standing
-            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule):
+            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule) or approving(rule):
                 continue
             if often(rule) or beating(rule):
                 continue
@@ -492,6 +502,14 @@ class Rare:
         name = text(subject)
         self.subjects.setdefault((rule.id, name), Subject())
         self.points.setdefault((rule.id, name), Point(subject)).take(self, rule, event, t, received)
+
+    def setting(self, rule, event, t, received):
+        """What an event makes of the asset whose settings it changes."""
+        asset = Settings.about(event)
+        if asset is not None:
+            name = text({"asset": asset})
+            self.subjects.setdefault((rule.id, name), Subject())
+            self.settings.setdefault((rule.id, name), Settings(asset)).take(self, rule, event, t, received)
 
     # -- logins -----------------------------------------------------------------------------------------------------
     def login(self, rule, subject, event, t, received):
