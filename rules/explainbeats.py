@@ -5,9 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from rules.changes import Verdict
 from rules.explainparts import Told
+from rules.layout import NEVER
 from rules.leaves.approval import changes_of, settled_of
 from rules.leaves.beats import told_of as told_of_beats
+from rules.leaves.followed import judged as judged_alarm
+from rules.leaves.followed import seen_of
 from rules.leaves.offset import beats_of
 from rules.leaves.rare import come
 from rules.leaves.told import ends_of
@@ -23,6 +27,7 @@ from rules.rare.told import STRANGER, is_live
 from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
+    from rules.alarms import Alarm
     from rules.leaves.model import Seen
     from rules.leaves.offset import Beat
     from rules.rare.told import Word
@@ -126,6 +131,31 @@ def changed_settings(
         leaves.setdefault(name, {}).update((seen.name, seen) for seen in one.moment.leaves)
     for name, moment in settled_of(rule, changes, state.planned.facility, at):
         leaves[name].update((seen.name, seen) for seen in moment.leaves)
+    return found, leaves
+
+
+def followed_alarms(
+    rule: FollowUpRule, alarms: list[Alarm], log: list[LogRecord], state: FacilityState, at: int
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    """Return what became of the alarms that a rule follows up, and the leaves of the newest, by subject."""
+    found: dict[str, list[Told]] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    events, facility = come(log), state.planned.facility
+    for alarm in alarms:
+        name = text_of_subject(alarm.subject)
+        case = state.rare.of(rule.id).get(name, Case())
+        fact = next((fact for fact in case.facts if fact.digest == alarm.alarm), None)
+        said = judged_alarm(rule, alarm, events, facility, at)
+        event = {"stream": "alarm", "type": alarm.rule, "alarm": alarm.alarm}
+        told = Told(alarm.start, alarm.start, alarm.status, "not kept", event, alarm.start + rule.time)
+        if fact is not None:
+            told.fate = "occasion" if fact.counts else "answered" if said is Verdict.TRUE else "unheard"
+            if fact.due != NEVER:
+                told.fate, told.decided = "awaited", fact.due
+        elif alarm.alarm in case.seen:
+            told.fate = "done"
+        found.setdefault(name, []).append(told)
+        leaves.setdefault(name, {}).update((seen.name, seen) for seen in seen_of(rule, alarm, said))
     return found, leaves
 
 

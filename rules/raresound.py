@@ -6,10 +6,33 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import (
+    HEARD,
+    TOLD,
+    ClockRule,
+    CountRule,
+    FollowUpRule,
+    GapRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    SeriesRule,
+)
 
 if TYPE_CHECKING:
-    from rules.rule import RareRule
+    from collections.abc import Iterable
+
+    from rules.rule import RareRule, Rule
+
+
+def alarm_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
+    """Return why the rule whose alarms one follows up cannot be that; one that is not here raises none."""
+    if not isinstance(rule, FollowUpRule) or rule.alarm is None:
+        return []
+    other = next((one for one in others if one.id == rule.alarm), None)
+    if other is None or (isinstance(other, SeriesRule) and not isinstance(other, GapRule)):
+        return []
+    return [Fault("/alarm", "follow_up", f"{other.id} raises no alarms of measured values")]
+
 
 _NEEDS = {
     "sensor-count": ("counts",), "sensor-error": ("errors",), "calibration-due": ("notice",),
@@ -54,6 +77,19 @@ def rare_faults(rule: RareRule) -> list[Fault]:
 
 
 def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
+    if rule.alarm is None:
+        wrong = [name for name in ("within_before", "lasts_until") if getattr(rule, name) is not None]
+        alone = [Fault(f"/{name}", "follow_up", f"{name} belongs to alarm") for name in wrong]
+    else:
+        wrong = [name for name in ("first", "before") if getattr(rule, name) is not None]
+        alone = [Fault(f"/{name}", "follow_up", f"of an alarm there is no {name}") for name in wrong]
+        ends = rule.lasts_until
+        if ends is not None and ends == rule.then:
+            alone.append(Fault("/lasts_until", "follow_up", "what begins and what ends it are told apart"))
+    return alone + _approval_faults(rule)
+
+
+def _approval_faults(rule: FollowUpRule) -> list[Fault]:
     if rule.before is None:
         wrong = [name for name in ("settings", "approved_by") if getattr(rule, name) is not None]
         return [Fault(f"/{name}", "follow_up", f"{name} belongs to before: true") for name in wrong]

@@ -487,10 +487,13 @@ class FollowUpRule(RuleBase):
 
     With `before`, B must be there when A happens: a change of settings that nobody had approved (rules/rare/approval.py), by asset
     and not latched. Then there are `settings` and `approved_by`, and nothing is waited for.
+    With `alarm`, A is that another rule raises its alarm of a series (rules/rare/followed.py), and the subject is that alarm's.
     """
 
     kind: Literal["follow_up"]
     before: Literal[True] | None = None
+    alarm: RuleId | None = None
+    """A rule over series, also named in `reads`."""
     first: EventMatch | None = Field(default=None, validate_default=True)
     then: EventMatch | None = Field(default=None, validate_default=True)
     within: Duration | None = Field(default=None, ge=1_000, validate_default=True)
@@ -499,6 +502,10 @@ class FollowUpRule(RuleBase):
     """Unknown where the area's devices sent nothing so long before and after A."""
     allowed: Duration = 48 * 3_600_000
     """A B that is received so long after A still takes the alarm back."""
+    within_before: Duration | None = None
+    """alarm: B may stand so long before A too."""
+    lasts_until: EventMatch | None = None
+    """alarm: B lasts until its device sends this, and counts while it lasts."""
     settings: Annotated[list[Setting], Field(min_length=1)] | None = None
     """before: what A changes, `limits` of an asset that get wider or an `alarm` that is switched off (audit events, catalogue 12)."""
     approved_by: Annotated[list[Literal["register"]], Field(min_length=1)] | None = None
@@ -507,13 +514,20 @@ class FollowUpRule(RuleBase):
     @field_validator("first", "then", "within")
     @classmethod
     def _needed(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of three members
-        if value is None and info.data.get("before") is None:
+        alarm = info.field_name == "first" and info.data.get("alarm") is not None
+        if value is None and not alarm and info.data.get("before") is None:
             raise PydanticCustomError("missing", "what follows an event needs it: only with before there is none")
         return value
 
+    @model_validator(mode="after")
+    def _named(self) -> FollowUpRule:
+        if self.alarm is not None and self.alarm not in self.reads:
+            raise ValueError("the rule of alarm is also named in reads")
+        return self
+
     @property
     def begins(self) -> EventMatch:
-        """Return the events A of a rule that waits."""
+        """Return the events A of a rule that waits behind events."""
         assert self.first is not None  # noqa: S101 - validated
         return self.first
 

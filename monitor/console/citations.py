@@ -23,6 +23,7 @@ ZH: dict[str, str] = {
     "FDA warning letters on data integrity": "美国 FDA 数据完整性警告信",
     "Factors 2 and 6 and 24 h (own)": "2 倍、6 倍与 24 小时（本系统规定）",
     "Five minutes, half an hour of silence and 48 hours (own)": "五分钟、半小时无信号与 48 小时（本系统规定）",
+    "Five minutes before or after the first record outside, half an hour of silence and 48 hours (own)": "首条超限记录前后五分钟、半小时无信号与 48 小时（本系统规定）",
     "FDA Guidance for Industry, Sterile Drug Products Produced by Aseptic Processing": "美国 FDA 行业指南：无菌工艺生产的无菌药品",
     "GMP 2010 (药品生产质量管理规范)": "药品生产质量管理规范（2010 年修订）",
     "GMP 2010, Annex 1 Sterile products (药品生产质量管理规范 附录1 无菌药品)": "药品生产质量管理规范（2010 年修订）附录 1 无菌药品",

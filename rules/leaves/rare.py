@@ -10,7 +10,7 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, oddrows, offset, shared, told
+from rules.leaves import approval, beats, copies, followed, oddrows, offset, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
@@ -42,11 +42,13 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
             return [*_match_leaves("", rule.events), *subject, *shared.leaves_of(rule, rule.occasions)]
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule):
-        return approval.leaves_of(rule) if rule.before else _follow_up_leaves(rule)
+        return _follow_up_leaves(rule)
     return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
+    if rule.before or rule.alarm:
+        return approval.leaves_of(rule) if rule.before else followed.leaves_of(rule)
     return [
         *_match_leaves("first.", rule.begins),
         Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
@@ -110,7 +112,10 @@ def come(log: Iterable[LogRecord]) -> list[tuple[Come, Facility]]:
 
 
 def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
-    """Return what the leaves were at every record of one facility, and at `end` (log time, ms); rows: `rules.leaves.rowtrace`."""
+    """Return what the leaves were at every record of one facility, and at `end` (log time, ms); rows: `rules.leaves.rowtrace`.
+
+    Of a rule that follows up alarms: `rules.leaves.followed`.
+    """
     if isinstance(rule, RegisterCheckRule):
         yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
         return

@@ -68,6 +68,11 @@ class Points:
             return None
         return found if applies(rule, self.facility, found.area, at) else None
 
+    def area_of(self, subject: dict[str, str], at: int) -> str | None:
+        """Return the area of an alarm's subject at an instant (ms): the one that it names, else that of its sensor."""
+        sensor = self._sensor(subject.get("tag", ""), at)
+        return subject.get("area", None if sensor is None else sensor.area)
+
     def _sensor(self, tag: str, at: int) -> Sensor | None:
         found = None
         for sensor in self._sensors.get(tag, []):

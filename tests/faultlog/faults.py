@@ -31,7 +31,7 @@ LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
-WIDENED = "data-integrity.limit-widened"
+UNTOLD, WIDENED = "cold-chain.excursion-no-alarm", "data-integrity.limit-widened"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -338,6 +338,11 @@ RECORDS = [
     Firm("the power fails and nobody is warned", [CLEAN], PAIR, [], [Expected(POWER, "UPS", "orange", 600, None, "active")], scopes=WHOLESALER,
          lines=[posted(600, power(600)), posted(610, event(605, "heartbeat", "device", area="A1", device="UPS"))]),
     Firm("the power fails and the alarm sounds", [CLEAN], PAIR, [], [], scopes=WHOLESALER, lines=[posted(600, power(600), horn(603))]),
+    Firm("a store gets warm and nobody is warned", [CLEAN], PAIR, [Span("T1", 600, 620, 9.0)],
+         [Expected(OUT, "T1", "orange", 600, 620), Expected(UNTOLD, "T1", "orange", 600, None, "active")], scopes=WHOLESALER,
+         lines=[posted(610, event(605, "heartbeat", "device", area="A1", device="HORN"))]),
+    Firm("a store gets warm and the alarm sounds", [CLEAN], PAIR, [Span("T1", 600, 620, 9.0)], [Expected(OUT, "T1", "orange", 600, 620)], scopes=WHOLESALER,
+         lines=[posted(605, event(605, "alarm", "device", area="A1", device="HORN", fields={"cause": "temperature", "state": "on"}))]),
     Firm("a value that was sent is sent otherwise", [LOOP], [WATER], [], [Expected(OTHER, "TOC", "red", 600, None, "active")],
          lines=[row(620.25, "TOC", 600, 310.0)]),
     Firm("a row of the future", [LOOP], [WATER], [], [Expected(TIME, "TOC", "orange", 610.25, None, "active")],

@@ -36,6 +36,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cleanroom.pressure-low",
         "cleanroom.pressure-reversed",
         "cold-chain.ambient-store-out",
+        "cold-chain.excursion-no-alarm",
         "cold-chain.freeze-60min",
         "cold-chain.freeze-cumulative",
         "cold-chain.interval-storage",

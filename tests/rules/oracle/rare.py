@@ -25,6 +25,7 @@ from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, Registe
 from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
+from tests.rules.oracle.followed import Following, following
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -155,7 +156,7 @@ class Rare:
         self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
         self.logins = {}
         self.systems, self.arrivals = {}, []
-        self.points, self.settings = {}, {}
+        self.points, self.settings, self.followed = {}, {}, {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -177,6 +178,17 @@ class Rare:
             elif isinstance(rule, RegisterCheckRule):
                 self.check(rule, received)
 
+    def alarms_of(self, rule):
+        return self.followed.setdefault(rule.id, Following())
+
+    def hear(self, told_by, change, name):
+        """Let the rules that follow up another one's alarms hear what it told."""
+        for rule in self.rules:
+            if following(rule) and rule.alarm == told_by.id:
+                subject = self.alarms_of(rule).tell(self, rule, change, name)
+                if subject is not None:
+                    self.settle(rule, subject, change["at"], change["received"])
+
     def adopt(self, rule, at):
         """What devices told, and what was set, is judged by the register of now."""
         for rule_id, name in sorted(self.settings):
@@ -194,7 +206,9 @@ class Rare:
             if alarm is not None:
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
-            if told(rule):
+            if following(rule):
+                self.followed.pop(rule_id, None)
+            elif told(rule):
                 self.points[rule_id, name].leave()
             elif approving(rule):
                 self.settings[rule_id, name].leave(spoke=bool(state.alarms))
@@ -219,7 +233,7 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event) or approving(rule):
+        if not self.fits(rule, event) or approving(rule) or following(rule):
             return None
         if heard(rule):
             return None if device_time(event) is None else {"device": event.device or event.source}
@@ -260,6 +274,8 @@ class Rare:
     # -- conditions -------------------------------------------------------------------------------------------------
     def occasions(self, rule, subject):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())
+        if following(rule):
+            return self.followed[rule.id].occasions(subject)
         mine = [past for past in self.known(rule, subject) if past.order not in state.closed]
         if isinstance(rule, (CountRule, *ROWS)):
             return self.counted(rule, mine)
@@ -307,6 +323,11 @@ class Rare:
                     due = point.due(self, rule) if rule_id == rule.id else None
                     if due is not None and due <= to:
                         found.append((due, self.places[rule.id], 3, name, (rule, name)))
+            elif following(rule):
+                found += [
+                    (one.due, self.places[rule.id], 3, text(one.subject), (rule, one.subject))
+                    for one in self.alarms_of(rule).dues(to)
+                ]
             elif approving(rule):
                 continue
             elif isinstance(rule, FollowUpRule):
@@ -357,10 +378,15 @@ class Rare:
             return
         if told(rule):
             self.points[rule.id, what].step(self, rule, at, at, clock=True)
-            return
-        if beating(rule):
+        elif following(rule):
+            self.followed[rule.id].decide(self, rule, what, at)
+            self.settle(rule, what, at, at)
+        elif beating(rule):
             self.systems[rule.id, what].decide(self, rule, what, at)
-            return
+        else:
+            self.decide_events(at, rule, what)
+
+    def decide_events(self, at, rule, what):
         if often(rule):
             alarm = self.subjects[rule.id, what].standing
             alarm.end = max(at, alarm.start)
@@ -398,6 +424,9 @@ class Rare:
                     self.point(rule, event, t, received)
                 elif approving(rule):
                     self.setting(rule, event, t, received)
+                elif following(rule):
+                    for subject in self.alarms_of(rule).event(self, rule, self.past[-1]):
+                        self.settle(rule, subject, t, received)
                 elif isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
                     if subject is not None and often(rule):
@@ -422,7 +451,7 @@ class Rare:
             subject = self.about(rule, past.event)
             if subject is not None:
                 past.about[rule.id] = subject
-                if isinstance(rule, FollowUpRule):
+                if isinstance(rule, FollowUpRule) and not following(rule):
                     past.due[rule.id] = max(past.t + rule.within + self.facility.delivery, past.received)
         return past
 
@@ -439,6 +468,8 @@ class Rare:
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
+                if following(rule):
+                    self.followed[rule_id].closed(subject)
                 done = (
                     self.known(rule, subject) if isinstance(rule, (CountRule, *ROWS)) else self.occasions(rule, subject)
                 )
