@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, rare, rowtrace
+from rules.leaves import days, followed, rare, results, rowtrace
 from rules.leaves.trace import Tracer
 from rules.leaves.watch import leaves_of
 from rules.rule import FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
@@ -115,6 +115,8 @@ def _followed(rule: FollowUpRule, records: list[LogRecord], bundle: Bundle, end:
     changes = [change for record in records for change in engine.fold(record)] + engine.advance(0, end)
     alarms = fold_alarms(change for change in changes if change.rule == rule.alarm)
     facility = engine.state_of(FACILITY).planned.facility
+    if rule.result is not None:
+        return list(results.moments_of(rule, rule.result, alarms, rare.come(records), facility, end))
     return list(followed.moments_of(rule, alarms, rare.come(records), facility, end))
 
 

@@ -14,6 +14,7 @@ from rules.leaves.followed import judged as judged_alarm
 from rules.leaves.followed import seen_of
 from rules.leaves.offset import beats_of
 from rules.leaves.rare import come
+from rules.leaves.results import seen_of as seen_of_results
 from rules.leaves.told import ends_of
 from rules.leaves.told import told_of as told_of_points
 from rules.rare.approval import ALARM
@@ -145,7 +146,11 @@ def followed_alarms(
         name = text_of_subject(alarm.subject)
         case = state.rare.of(rule.id).get(name, Case())
         fact = next((fact for fact in case.facts if fact.digest == alarm.alarm), None)
-        said = judged_alarm(rule, alarm, events, facility, at)
+        if rule.result is None:
+            said = judged_alarm(rule, alarm, events, facility, at)
+            seen = seen_of(rule, alarm, said)
+        else:
+            said, seen = Verdict.TRUE, seen_of_results(rule, rule.result, alarm, events, facility, at)
         event = {"stream": "alarm", "type": alarm.rule, "alarm": alarm.alarm}
         told = Told(alarm.start, alarm.start, alarm.status, "not kept", event, alarm.start + rule.time)
         if fact is not None:
@@ -155,7 +160,7 @@ def followed_alarms(
         elif alarm.alarm in case.seen:
             told.fate = "done"
         found.setdefault(name, []).append(told)
-        leaves.setdefault(name, {}).update((seen.name, seen) for seen in seen_of(rule, alarm, said))
+        leaves.setdefault(name, {}).update((one.name, one) for one in seen)
     return found, leaves
 
 

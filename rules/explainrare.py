@@ -114,7 +114,7 @@ class RareExplanation:
                 else [
                     *([("within_before", rule.within_before)] if rule.within_before else []),
                     ("within", rule.within),
-                    ("silent", rule.silent),
+                    ("silent", rule.silent) if rule.result is None else ("result.within", rule.result.within),
                     ("allowed", rule.allowed),
                 ]
             )

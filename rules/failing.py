@@ -21,7 +21,7 @@ from rules.fitting import RULE_FAILED
 from rules.layout import GAP, NEVER, NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
-from rules.rare import followed
+from rules.rare import followed, results
 from rules.rare.store import subject_of
 from rules.wording import unwatched
 
@@ -73,7 +73,10 @@ def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
     readers = state.plan.readers.get(rule, ()) if state.plan is not None and told else ()
     for reader in readers:
         for change in told:
-            attempt(emitter, reader.id, now, partial(followed.hear, reader, change, emitter))
+            step = partial(followed.hear, reader, change, emitter)
+            if reader.result is not None:
+                step = partial(results.hear, reader, reader.result, change, emitter)
+            attempt(emitter, reader.id, now, step)
     if readers:
         state.rare.refresh()
 

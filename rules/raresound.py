@@ -78,7 +78,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
 
 def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
     if rule.alarm is None:
-        wrong = [name for name in ("within_before", "lasts_until") if getattr(rule, name) is not None]
+        wrong = [name for name in ("within_before", "lasts_until", "result") if getattr(rule, name) is not None]
         alone = [Fault(f"/{name}", "follow_up", f"{name} belongs to alarm") for name in wrong]
     else:
         wrong = [name for name in ("first", "before") if getattr(rule, name) is not None]
@@ -86,7 +86,21 @@ def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
         ends = rule.lasts_until
         if ends is not None and ends == rule.then:
             alone.append(Fault("/lasts_until", "follow_up", "what begins and what ends it are told apart"))
+        if rule.result is not None:
+            alone += _result_faults(rule)
     return alone + _approval_faults(rule)
+
+
+def _result_faults(rule: FollowUpRule) -> list[Fault]:
+    wrong = [name for name in ("within_before", "lasts_until") if getattr(rule, name) is not None]
+    wrong += ["silent"] if rule.silent != FollowUpRule.model_fields["silent"].default else []
+    faults = [
+        Fault(f"/{name}", "follow_up", f"a result does not last and says itself that it came: no {name}")
+        for name in wrong
+    ]
+    if rule.result is not None and rule.result.otherwise == rule.then:
+        faults.append(Fault("/result/otherwise", "follow_up", "another test than the one that failed"))
+    return faults
 
 
 def _approval_faults(rule: FollowUpRule) -> list[Fault]:

@@ -19,7 +19,7 @@ from rules.allowances import Allowances
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, SensorCount, Worse
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, Result, SensorCount, Worse
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -506,6 +506,8 @@ class FollowUpRule(RuleBase):
     """alarm: B may stand so long before A too."""
     lasts_until: EventMatch | None = None
     """alarm: B lasts until its device sends this, and counts while it lasts."""
+    result: Result | None = None
+    """alarm: B is a result that passes; not latched, a result that comes late ends the alarm (rules/rare/results.py)."""
     settings: Annotated[list[Setting], Field(min_length=1)] | None = None
     """before: what A changes, `limits` of an asset that get wider or an `alarm` that is switched off (audit events, catalogue 12)."""
     approved_by: Annotated[list[Literal["register"]], Field(min_length=1)] | None = None
@@ -657,5 +659,5 @@ def is_latched(rule: object) -> bool:
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
-        return rule.before is None
+        return rule.before is None and rule.result is None
     return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)

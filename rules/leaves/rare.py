@@ -10,7 +10,7 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, shared, told
+from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
@@ -47,8 +47,10 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
-    if rule.before or rule.alarm:
-        return approval.leaves_of(rule) if rule.before else followed.leaves_of(rule)
+    if rule.before:
+        return approval.leaves_of(rule)
+    if rule.alarm:
+        return followed.leaves_of(rule) if rule.result is None else results.leaves_of(rule, rule.result)
     return [
         *_match_leaves("first.", rule.begins),
         Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),

@@ -10,7 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import approval, beats, count, follow_up, followed, offset, register_check, shared, told
+from rules.rare import approval, beats, count, follow_up, followed, offset, register_check, results, shared, told
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
@@ -74,6 +74,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule) and rule.before:
         approval.meet(rule, event, batch, now, emitter)
+    elif isinstance(rule, FollowUpRule) and rule.result:
+        results.meet(rule, rule.result, event, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule) and rule.alarm:
         followed.meet(rule, event, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule):
@@ -142,7 +144,10 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         case.due = NEVER
         if isinstance(rule, FollowUpRule):
             judge = followed.fire if rule.alarm else follow_up.fire
-            attempt(emitter, rule.id, due, partial(judge, rule, subject, case, Now(due, due), emitter))
+            step = partial(judge, rule, subject, case, Now(due, due), emitter)
+            if rule.result:
+                step = partial(results.fire, rule, rule.result, subject, case, Now(due, due), emitter)
+            attempt(emitter, rule.id, due, step)
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):

@@ -39,7 +39,7 @@ def hear(rule: FollowUpRule, change: Change, emitter: Emitter) -> None:
     now = Now(change.at, change.received, read)
     subject = text_of(change.subject)
     if change.change is ChangeKind.RAISED:
-        _begin(rule, change, subject, emitter)
+        begin(rule, change, subject, emitter)
         return
     case = emitter.state.rare.of(rule.id).get(subject)
     fact = None if case is None else next((one for one in case.facts if one.digest == change.alarm), None)
@@ -56,7 +56,8 @@ def hear(rule: FollowUpRule, change: Change, emitter: Emitter) -> None:
     _again(rule, subject, case, now, emitter)
 
 
-def _begin(rule: FollowUpRule, change: Change, subject: str, emitter: Emitter) -> None:
+def begin(rule: FollowUpRule, change: Change, subject: str, emitter: Emitter) -> None:
+    """Begin to wait for what should follow an alarm that is raised."""
     plan, rare = emitter.state.planned, emitter.state.rare
     area = plan.points.area_of(change.subject, change.start)
     if area is None or not applies(rule, plan.facility, area, change.start):
@@ -99,7 +100,7 @@ def meet(rule: FollowUpRule, event: Event, now: Now, facility: Facility, emitter
     if device:
         rare.areas.setdefault((rule.id, area), Heard()).hear(now.at, rule.silent)
     if on or off:
-        _note(rule, area, (ON if on else OFF) + device_of(event), now.at, rare)
+        note(rule, area, (ON if on else OFF) + device_of(event), now.at, rare)
     if not (device or on or off):
         return
     for subject, case in sorted(rare.of(rule.id).items()):
@@ -121,7 +122,7 @@ def fire(rule: FollowUpRule, subject: str, case: Case, now: Now, emitter: Emitte
     _again(rule, subject, case, now, emitter)
 
 
-def _note(rule: FollowUpRule, area: str, sign: str, t: int, rare: Rare) -> None:
+def note(rule: FollowUpRule, area: str, sign: str, t: int, rare: Rare) -> None:
     """Keep when a device of an area began or ended a B, within the bounds of an area."""
     key = (rule.id, f"{area} {sign}")
     own = [one for one in rare.areas if one[0] == rule.id and one[1].startswith(f"{area} ")]

@@ -26,7 +26,7 @@ WARM_SUM, COLD_SUM, AMBIENT = (
 )
 VAPOUR, GLASS, NITROGEN = "cell-storage.vapour-high", "cell-storage.glass-transition", "cell-storage.ln2-low"
 OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent", "water.toc"
-STAGE1, CHP = "water.stage1", "water.chp-conductivity"
+STAGE1, STAGE2, CHP = "water.stage1", "water.stage2-missing", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
@@ -307,6 +307,11 @@ ROOMS = [
     ),
     Firm("ions in water for injection", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 600, 615, 1.6)],
          [Expected(STAGE1, "COND", "yellow", 600, 615)]),
+    Firm("ions in water for injection, and the laboratory is not asked", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 300, 315, 1.6)],
+         [Expected(STAGE1, "COND", "yellow", 300, 315), Expected(STAGE2, "COND", "orange", 300, None, "active")]),
+    Firm("ions in water for injection, and the laboratory finds it fit", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 300, 315, 1.6)],
+         [Expected(STAGE1, "COND", "yellow", 300, 315)],
+         lines=[posted(900, event(900, "result", "lab", fields={"loop": "A1", "test": "conductivity-stage-2", "value": 1.8, "unit": "uS/cm"}))]),
     Firm("ions in purified water", [WFI | {"water": "purified", "pharmacopoeia": "chp"}],
          [Sensor("COND", "A1", 3.5, 0.2, "conductivity", UNCOMPENSATED), WARM_LOOP], [Span("COND", 600, 615, 5.9)],
          [Expected(CHP, "COND", "orange", 600, 615)]),

@@ -17,6 +17,7 @@ from tests.rules.beatlogs import BEGIN, DAY, FACILITY, HOUR, MINUTE, SECOND
 from tests.rules.logs import Row, readings
 
 RULE, OUT, SLOW = "cold-chain.excursion-no-alarm", "cold-chain.store-out", "test.slow"
+RESULTS = "water.stage2-missing"
 ON = EventMatch(stream="device", type="alarm", where={"cause": "temperature", "state": "on"})
 
 
@@ -35,11 +36,34 @@ def variants():
     ]
 
 
+def asking():
+    """Return the shipped rule that asks for results, and it with minutes for days, of excursions."""
+    shipped = default_bundle().rule(RESULTS)
+    second = shipped.result.model_copy(update={"within": HOUR})
+    brief = {
+        "id": "a.stage",
+        "reads": [OUT],
+        "alarm": OUT,
+        "within": 30 * MINUTE,
+        "allowed": 2 * HOUR,
+        "result": second,
+    }
+    short = {
+        "id": "zz.stage",
+        "reads": [SLOW],
+        "alarm": SLOW,
+        "within": 2 * HOUR,
+        "result": second.model_copy(update={"within": 10 * MINUTE}),
+    }
+    scopes = {"scopes": default_bundle().rule(RULE).scopes}
+    return [shipped.model_copy(update=scopes | brief), shipped.model_copy(update=scopes | short)]
+
+
 def bundle():
     """Return the rules with those whose alarms they follow up, and one that counts events."""
     shipped = default_bundle().only({OUT, "data-integrity.physical-range", "data-integrity.audit-disabled"})
     slow = shipped.rule(OUT).model_copy(update={"id": SLOW, "when": OpenWhen(consecutive=1, on_delay="4m")})
-    return Bundle.of([*variants(), *shipped.rules, slow], shipped.tables.values())
+    return Bundle.of([*variants(), *asking(), *shipped.rules, slow], shipped.tables.values())
 
 
 AREAS = {"T1": "A1", "T2": "A1", "T3": "A2"}
@@ -81,10 +105,14 @@ def facility(random):
 
 def event(random, at):
     """Return one event."""
-    kind = random.choice(["alarm"] * 4 + ["heartbeat"] * 4 + ["result", "door"])
+    kind = random.choice(["alarm"] * 4 + ["heartbeat"] * 4 + ["result"] * 4 + ["door"])
     fields = {"cause": random.choice(["temperature"] * 5 + ["power"]), "state": random.choice(["on", "on", "off"])}
     if kind == "result":
-        fields = {"test": random.choice(["recheck", "recheck", "other"])}
+        fields = {
+            "test": random.choice(["recheck", "other"] + ["conductivity-stage-2"] * 4 + ["conductivity-stage-3"] * 3),
+            "value": random.choice([1.9, 2.1, 2.1, 2.2, 2.5, 3, "2.0", True, None]), "unit": random.choice(["uS/cm", "uS/cm", "µS/cm", "S/m", 7]),
+        } | random.choice([{"loop": "A1"}, {"loop": "A1"}, {"loop": "A2"}, {"room": "A1"}, {"loop": "A9"}, {}])  # fmt: skip
+        fields = {name: value for name, value in fields.items() if random.random() < 0.9 or name == "test"}
     found = {
         "stream": "lab" if kind == "result" else "device",
         "type": kind,

@@ -157,7 +157,7 @@ def test_it_says_nothing_of_an_excursion_that_was_raised_before_it_came() -> Non
 
 
 def test_a_rule_that_fails_does_not_put_aside_the_one_that_it_reads() -> None:
-    with patch.object(followed, "_begin", side_effect=RuntimeError):
+    with patch.object(followed, "begin", side_effect=RuntimeError):
         changes = [
             c for c in outside(device(log(), 1), 10).changes(until=60) if c.rule in {RULE, OUT, "register.rule-failed"}
         ]

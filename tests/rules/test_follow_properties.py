@@ -23,11 +23,12 @@ pytestmark = pytest.mark.long
 
 BUNDLE = followlogs.bundle()
 OWN = tuple(rule.id for rule in followlogs.variants())
+ASKING = tuple(rule.id for rule in followlogs.asking())
 QUICK = settings(
     max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LONG = settings(QUICK, max_examples=3000)
-KINDS = Kinds(BUNDLE, FACILITY, OWN, BEGIN, 3 * DAY)
+KINDS = Kinds(BUNDLE, FACILITY, (*OWN, *ASKING), BEGIN, 3 * DAY)
 
 
 @given(followlogs.logs())
@@ -76,7 +77,7 @@ def test_within_bounds_that_are_always_met_nothing_fails_and_a_restart_changes_n
     with patch.multiple(store, MAX_FACTS=2, MAX_ALL_FACTS=2, MAX_RUNS=3, MAX_PARTNERS=2):
         whole = KINDS.restarted(log, data.draw(st.integers(1, len(log))))
         rare = whole.state_of(FACILITY).rare
-        for name in OWN:
+        for name in (*OWN, *ASKING):
             assert all(len(case.facts) <= 2 for case in rare.of(name).values())
             assert rare.of(name).held == sum(len(case.facts) for case in rare.of(name).values())
             for area in ("A1", "A2"):
@@ -114,3 +115,6 @@ def test_the_random_logs_reach_every_transition():
         often = name in {followlogs.RULE, "zz.brief"}
         wanted = {"raised", "amended", "retracted", "cleared"} if often else {"raised", "amended"}
         assert kinds >= wanted, (name, found)
+    for name in ASKING:
+        kinds = {kind for rule, kind in found if rule == name}
+        assert kinds >= {"raised", "amended", "retracted", "cleared"}, (name, found)

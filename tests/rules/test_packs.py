@@ -66,6 +66,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "register.serial-changed",
         "water.chp-conductivity",
         "water.stage1",
+        "water.stage2-missing",
         "water.toc",
     ]
 

@@ -26,6 +26,7 @@ from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -179,15 +180,25 @@ class Rare:
                 self.check(rule, received)
 
     def alarms_of(self, rule):
-        return self.followed.setdefault(rule.id, Following())
+        return self.followed.setdefault(rule.id, Asking() if asking(rule) else Following())
 
     def hear(self, told_by, change, name):
         """Let the rules that follow up another one's alarms hear what it told."""
         for rule in self.rules:
             if following(rule) and rule.alarm == told_by.id:
-                subject = self.alarms_of(rule).tell(self, rule, change, name)
-                if subject is not None:
-                    self.settle(rule, subject, change["at"], change["received"])
+                found = self.alarms_of(rule).tell(self, rule, change, name)
+                if found is not None:
+                    self.settle_alarm(rule, found, change["at"], change["received"])
+
+    def settle_alarm(self, rule, found, at, received):
+        """Settle what a rule over alarms says of a subject; where results are asked for, what came too late ends an alarm."""
+        subject, late = found if asking(rule) else (found, False)
+        alarm = self.subjects.setdefault((rule.id, text(subject)), Subject()).standing
+        if late and alarm is not None and not self.occasions(rule, subject):
+            alarm.end = max(received, alarm.start)
+            self.say("cleared", rule, subject, alarm, at, received)
+        else:
+            self.settle(rule, subject, at, received)
 
     def adopt(self, rule, at):
         """What devices told, and what was set, is judged by the register of now."""
@@ -425,8 +436,8 @@ class Rare:
                 elif approving(rule):
                     self.setting(rule, event, t, received)
                 elif following(rule):
-                    for subject in self.alarms_of(rule).event(self, rule, self.past[-1]):
-                        self.settle(rule, subject, t, received)
+                    for found in self.alarms_of(rule).event(self, rule, self.past[-1]):
+                        self.settle_alarm(rule, found, t, received)
                 elif isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
                     if subject is not None and often(rule):
@@ -464,7 +475,7 @@ class Rare:
             alarm = state.standing
             if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule) or approving(rule):
                 continue
-            if often(rule) or beating(rule):
+            if asking(rule) or often(rule) or beating(rule):
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
