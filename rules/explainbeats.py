@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rules.alarms import Alarm
     from rules.leaves.model import Seen
     from rules.leaves.offset import Beat
+    from rules.rare.store import Fact
     from rules.rare.told import Word
     from rules.records import LogRecord
     from rules.register import Facility
@@ -151,17 +152,30 @@ def followed_alarms(
             seen = seen_of(rule, alarm, said)
         else:
             said, seen = Verdict.TRUE, seen_of_results(rule, rule.result, alarm, events, facility, at)
-        event = {"stream": "alarm", "type": alarm.rule, "alarm": alarm.alarm}
-        told = Told(alarm.start, alarm.start, alarm.status, "not kept", event, alarm.start + rule.time)
+        event: dict[str, Any] = {"stream": "alarm", "type": alarm.rule, "alarm": alarm.alarm, "status": alarm.status}
+        told = Told(alarm.start, alarm.start, "-", "not kept", event, alarm.start + rule.time)
         if fact is not None:
-            told.fate = "occasion" if fact.counts else "answered" if said is Verdict.TRUE else "unheard"
-            if fact.due != NEVER:
-                told.fate, told.decided = "awaited", fact.due
+            _of_fact(told, fact, answered=said is Verdict.TRUE)
         elif alarm.alarm in case.seen:
             told.fate = "done"
         found.setdefault(name, []).append(told)
         leaves.setdefault(name, {}).update((one.name, one) for one in seen)
+    known = {alarm.alarm for alarm in alarms}
+    for name, case in state.rare.of(rule.id).items():
+        for fact in case.facts:
+            if fact.digest not in known:  # it came before the log, with a saved state
+                event = {"stream": "alarm", "type": rule.alarm, "alarm": fact.digest}
+                told = Told(fact.t, fact.t, "-", "not kept", event, fact.t + rule.time)
+                _of_fact(told, fact, answered=True)
+                found.setdefault(name, []).insert(0, told)
     return found, leaves
+
+
+def _of_fact(told: Told, fact: Fact, *, answered: bool) -> None:
+    """Say what became of an alarm that is kept, by the engine's books."""
+    told.fate = "occasion" if fact.counts else "answered" if answered else "unheard"
+    if fact.due != NEVER:
+        told.fate, told.decided = "awaited", fact.due
 
 
 def _strange(rule: RegisterCheckRule, new: Told, word: Word, state: FacilityState) -> None:

@@ -142,7 +142,7 @@ def _keep(rule: FollowUpRule, case: Case, fresh: list[Fact], emitter: Emitter) -
     rare = emitter.state.rare
     cases = rare.cases[rule.id]
     cases.keep(case, _sorted([*case.facts, *fresh]))
-    while len(case.facts) > store.MAX_TOLD or cases.held > store.MAX_ALL_FACTS + 3 * len(cases):
+    while len(case.facts) > store.MAX_CHANGES or cases.held > store.MAX_ALL_FACTS + 3 * len(cases):
         loose = [fact for fact in case.facts if fact.counts][1:-1]
         loose = [fact for fact in loose if fact not in fresh]
         if not loose:

@@ -212,7 +212,7 @@ def test_it_is_explained_of_an_area_and_a_device() -> None:
 
 
 def test_of_many_changes_the_earliest_and_the_newest_are_kept() -> None:
-    with patch.object(store, "MAX_TOLD", 3):
+    with patch.object(store, "MAX_CHANGES", 3):
         hand = log()
         for i in range(6):
             limits(hand, 10 + i, high=9 + i)

@@ -56,7 +56,7 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(log, data):
 @given(approvallogs.logs(), st.data())
 @QUICK
 def test_within_bounds_that_are_always_met_nothing_fails_and_a_restart_changes_nothing(log, data):
-    with patch.multiple(store, MAX_TOLD=4, MAX_ALL_FACTS=2):
+    with patch.multiple(store, MAX_CHANGES=4, MAX_ALL_FACTS=2):
         whole = KINDS.restarted(log, data.draw(st.integers(1, len(log))))
         for name in OWN:
             cases = whole.state_of(FACILITY).rare.of(name)

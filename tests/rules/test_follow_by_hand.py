@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from typing import Any
 from unittest.mock import patch
 
@@ -12,9 +14,12 @@ from rules.changes import alarm_id
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
+from rules.instants import format_instant
 from rules.pack import Bundle
 from rules.rare import followed, store
+from rules.records import SEMANTICS, Kind, LogRecord, StateRecord
 from rules.rule import FollowUpRule, Rule
+from rules.snapshot import FORMAT
 from rules.soundness import bundle_faults
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
 
@@ -219,6 +224,22 @@ def test_it_is_explained() -> None:
     lonely = outside(log(), 10)
     found, _ = explain(lonely.records(), BUNDLE, RULE, at=ms(60))
     assert [t.fate for t in found[0].events] == ["unheard"]
+
+
+def test_it_is_explained_from_a_saved_state_on() -> None:
+    engine = Engine(BUNDLE)
+    for record in outside(device(log(), 1), 10).records():
+        engine.fold(record)
+    changes = engine.advance(0, ms(20))
+    assert [c.change.value for c in changes if c.rule == RULE] == ["raised"]
+    snapshot = engine.snapshot(0, FACILITY)
+    seed = StateRecord(
+        format=FORMAT, semantics=SEMANTICS, packs=BUNDLE.sha256, clock=format_instant(ms(20)), seq=engine.state_of(FACILITY).seq,
+        snapshot=base64.b64encode(snapshot).decode(), checksum=hashlib.sha256(snapshot).hexdigest(),
+    )  # fmt: skip
+    found, _ = explain([LogRecord(0, 0, ms(20), Kind.STATE, FACILITY, seed)], BUNDLE, RULE, at=ms(30))
+    (one,) = found
+    assert [told.fate for told in one.events] == ["occasion"]
 
 
 def test_alarms_are_kept_within_bounds_and_those_that_nothing_can_move_go() -> None:
