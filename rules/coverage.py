@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, rare, rowtrace
+from rules.leaves import days, followed, rare, results, rowtrace
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import RareRule, RepeatDayRule, looks_at_rows
+from rules.rule import FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Moment
     from rules.pack import Bundle
+    from rules.records import LogRecord
     from rules.rule import Rule, RuleTest
 
 
@@ -95,6 +97,8 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
         if looks_at_rows(rule):
             return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
+        if isinstance(rule, FollowUpRule) and rule.alarm:
+            return _followed(rule, records, bundle, end)
         if isinstance(rule, RepeatDayRule):
             return [day.moment for day in days.days_of(rule, records, bundle)]
         return list(rare.moments_of(rule, records, end))
@@ -109,6 +113,16 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
     for tag in sorted(tracer.lines):
         tracer.finish(tag, moments.append)
     return moments
+
+
+def _followed(rule: FollowUpRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:
+    engine = Engine(bundle)
+    changes = [change for record in records for change in engine.fold(record)] + engine.advance(0, end)
+    alarms = fold_alarms(change for change in changes if change.rule == rule.alarm)
+    facility = engine.state_of(FACILITY).planned.facility
+    if rule.result is not None:
+        return list(results.moments_of(rule, rule.result, alarms, rare.come(records), facility, end))
+    return list(followed.moments_of(rule, alarms, rare.come(records), facility, end))
 
 
 def share(rules: list[RuleCoverage]) -> float:

@@ -29,7 +29,7 @@ from rules.leaves.smooth import SmoothNumbers
 from rules.leaves.too_precise import DigitNumbers
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of, text_of
-from rules.rule import RareRule
+from rules.rule import FollowUpRule, RareRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -245,8 +245,10 @@ def _rare(
     if state.plan is None:
         raise BadInputError("log", [Fault("/facility", "unknown_facility", "its register had not come until then")])
     own = fold_alarms(c for c in changes if c.rule == rule.id)
+    followed = rule.alarm if isinstance(rule, FollowUpRule) else None
+    read = fold_alarms(c for c in changes if c.rule == followed)
     found = explain_rare(
-        rule, log, tracer.bundle, state, own, at, failed=_failed(rule.id, changes), seeded=tracer.seeded
+        rule, log, tracer.bundle, state, own, at, read=read, failed=_failed(rule.id, changes), seeded=tracer.seeded
     )
     if subject is not None:
         found = [one for one in found if subject in one.subject.values()]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
-from rules.explainbeats import Kept, heartbeats_of, kept_of, told_by_devices
+from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -108,7 +108,16 @@ class RareExplanation:
         if isinstance(rule, CountRule):
             found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else []), *shared.numbers_of(rule)]
         elif isinstance(rule, FollowUpRule):
-            found = [("within", rule.within), ("silent", rule.silent), ("allowed", rule.allowed)]
+            found = (
+                []
+                if rule.before
+                else [
+                    *([("within_before", rule.within_before)] if rule.within_before else []),
+                    ("within", rule.within),
+                    ("silent", rule.silent) if rule.result is None else ("result.within", rule.result.within),
+                    ("allowed", rule.allowed),
+                ]
+            )
         elif isinstance(rule, ClockRule):
             names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
@@ -169,7 +178,7 @@ class RareExplanation:
 
 def explain_rare(
     rule: RareRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, alarms: list[Alarm], at: int,
-    *, failed: bool, seeded: bool,
+    *, read: list[Alarm], failed: bool, seeded: bool,
 ) -> list[RareExplanation]:  # fmt: skip
     """Return what a rule says of each subject at `at` (log time, ms); those of which an alarm stands come first.
 
@@ -180,35 +189,15 @@ def explain_rare(
         state: of the facility at `at`.
         alarms: of the rule, oldest first.
         at: log time, ms.
+        read: alarms of the rule whose alarms this one follows up, oldest first.
         failed: the rule raised here and was put aside.
         seeded: the log begins with a saved state.
     """
     facility = state.planned.facility
-    found: dict[str, list[Told]] = {}
-    leaves: dict[str, dict[str, Seen]] = {}
     checked: dict[str, Finding] = {}
-    if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
-        found, leaves = told_by_devices(rule, log, state, at)
-    elif isinstance(rule, RegisterCheckRule):
+    if isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
         checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
-    elif isinstance(rule, ClockRule) and rule.check in HEARD:
-        found, leaves = heartbeats_of(rule, log, state, at)
-    elif isinstance(rule, RowRule):
-        rows = rows_of(rule, log, bundle)
-        found = _rows(rule, rows, state)
-        # Of the newest row that is an occasion; where there is none, of the newest.
-        for odd in sorted(rows, key=lambda odd: odd.occasion):
-            leaves[text_of_subject({"tag": odd.tag})] = {seen.name: seen for seen in odd.leaves}
-    elif isinstance(rule, RepeatDayRule):
-        days = days_of(rule, log, bundle)
-        found = _days(rule, days, state)
-        for day in sorted(days, key=lambda day: day.occasion):
-            leaves[text_of_subject({"tag": day.tag})] = {seen.name: seen for seen in day.leaves}
-    else:
-        events = come(log)
-        found = _events(rule, events, state)
-        for whose, moment in told_of(rule, events, at):
-            leaves.setdefault(whose or "", {}).update((seen.name, seen) for seen in moment.leaves)
+    found, leaves = _asked(rule, log, bundle, state, read, at)
     books = state.rare.of(rule.id)
     names = {*found, *checked, *books} - {""}
     result = []
@@ -230,12 +219,48 @@ def explain_rare(
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
 
 
+def _asked(
+    rule: RareRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, read: list[Alarm], at: int
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    """Return what became of all that a rule was asked of, and the leaves of the newest, by subject."""
+    found: dict[str, list[Told]] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    if isinstance(rule, RegisterCheckRule):
+        return told_by_devices(rule, log, state, at) if rule.check in TOLD else (found, leaves)
+    if isinstance(rule, FollowUpRule) and rule.alarm:
+        return followed_alarms(rule, read, log, state, at)
+    if isinstance(rule, FollowUpRule) and rule.before:
+        return changed_settings(rule, log, state, at)
+    if isinstance(rule, ClockRule) and rule.check in HEARD:
+        return heartbeats_of(rule, log, state, at)
+    if isinstance(rule, RowRule):
+        rows = rows_of(rule, log, bundle)
+        found = _rows(rule, rows, state)
+        # Of the newest row that is an occasion; where there is none, of the newest.
+        for odd in sorted(rows, key=lambda odd: odd.occasion):
+            leaves[text_of_subject({"tag": odd.tag})] = {seen.name: seen for seen in odd.leaves}
+    elif isinstance(rule, RepeatDayRule):
+        days = days_of(rule, log, bundle)
+        found = _days(rule, days, state)
+        for day in sorted(days, key=lambda day: day.occasion):
+            leaves[text_of_subject({"tag": day.tag})] = {seen.name: seen for seen in day.leaves}
+    else:
+        events = come(log)
+        found = _events(rule, events, state)
+        for whose, moment in told_of(rule, events, at):
+            leaves.setdefault(whose or "", {}).update((seen.name, seen) for seen in moment.leaves)
+    return found, leaves
+
+
 def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, Any]:
     """Return the facts in force of a subject's sensor or area, else those of the facility."""
+    asset = subject.get("asset")
     for sensor in in_force(facility, at):
-        if sensor.tag == subject.get("tag"):
+        if sensor.tag == subject.get("tag", asset):
             return facts_of(facility, sensor, at)
-    area = subject.get("area")
+    area = subject.get("area", asset)
+    if area is not None and area == asset and all(one.id != asset for one in facility.areas):
+        area = next((device.area for device in facility.devices if device.id == asset), None)
     return facts_of_area(facility, None if area is None else area_in_force(facility, area, at))
 
 
@@ -279,7 +304,7 @@ def _events(
     rule: CountRule | FollowUpRule, events: list[tuple[Come, Facility]], state: FacilityState
 ) -> dict[str, list[Told]]:
     """Return what became of the events that a rule asked about, by subject; those of none that were no case under an empty name."""
-    match = rule.events if isinstance(rule, CountRule) else rule.first
+    match = rule.events if isinstance(rule, CountRule) else rule.begins
     found: dict[str, list[Told]] = {}
     known: dict[str, set[str]] = {}
     ours = [one for one, facility in events if looks_at(rule, one, facility)]
@@ -305,7 +330,7 @@ def _events(
         if one.new:  # what a batch says that is not taken was never told
             before.add(digest)
         if isinstance(rule, FollowUpRule):
-            told.until = one.t + rule.within
+            told.until = one.t + rule.time
         found.setdefault(name, []).append(told)
     for name, case in state.rare.of(rule.id).items():
         for fact in case.facts:
@@ -335,4 +360,4 @@ def _kept(rule: CountRule | FollowUpRule, told: Told, fact: Fact) -> None:
     if fact.due != NEVER:
         told.fate, told.decided = "awaited", fact.due
     if isinstance(rule, FollowUpRule):
-        told.until = fact.t + rule.within
+        told.until = fact.t + rule.time

@@ -10,6 +10,7 @@ same.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from rules.aside import Aside
@@ -20,13 +21,14 @@ from rules.fitting import RULE_FAILED
 from rules.layout import GAP, NEVER, NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
+from rules.rare import followed, results
 from rules.rare.store import subject_of
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
 
-    from rules.changes import RecordRead
+    from rules.changes import Change, RecordRead
     from rules.emission import Emitter
     from rules.rule import Rule
     from rules.state import FacilityState
@@ -53,6 +55,7 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
     mark, seq, groups = len(emitter.changes), state.seq, state.groups
     try:
         step()
+        told = emitter.changes[mark:]
     except PASSED:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a rule raises, the others go on
@@ -60,6 +63,22 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
         state.groups = groups  # a step makes another list of those that stay
         _put_aside(emitter, rule, now, type(error).__name__)
         emitter.failures.append((rule, error))
+        return
+    _read(emitter, rule, now, told)
+
+
+def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
+    """Let the rules that follow up a rule's alarms hear what its step told: within the same record, behind the step."""
+    state = emitter.state
+    readers = state.plan.readers.get(rule, ()) if state.plan is not None and told else ()
+    for reader in readers:
+        for change in told:
+            step = partial(followed.hear, reader, change, emitter)
+            if reader.result is not None:
+                step = partial(results.hear, reader, reader.result, change, emitter)
+            attempt(emitter, reader.id, now, step)
+    if readers:
+        state.rare.refresh()
 
 
 def resume(emitter: Emitter, now: int, why: RecordRead, stay: Container[str] = ()) -> set[str]:

@@ -10,6 +10,7 @@ from rules.errors import Fault
 from rules.exceptions import ended
 from rules.instants import format_instant
 from rules.pack import bundle_of, load_files
+from rules.raresound import alarm_faults
 from rules.register import UNITS, Quantity, Span
 from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule
 from rules.ruletest import samples
@@ -89,6 +90,7 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule | JumpRule):
         faults.extend(_limit_faults(rule, bundle))
     faults.extend(single_faults(rule, bundle.rules))
+    faults.extend(alarm_faults(rule, bundle.rules))
     return faults
 
 

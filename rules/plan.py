@@ -22,7 +22,7 @@ from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
 from rules.rare.points import Points
-from rules.rule import ClockRule, DifferenceRule, RareRule, Rule
+from rules.rule import ClockRule, DifferenceRule, FollowUpRule, RareRule, Rule
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -134,6 +134,8 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
+    """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
     """Sensors and devices by name; made where `points` is asked for first."""
     beats: tuple[ClockRule, ...] = ()
@@ -281,6 +283,9 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
+    for rule in plan.rare:
+        if isinstance(rule, FollowUpRule) and rule.alarm is not None:
+            plan.readers[rule.alarm] = (*plan.readers.get(rule.alarm, ()), rule)
     _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()

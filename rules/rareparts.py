@@ -23,6 +23,17 @@ class EventMatch(Strict):
     """A field that is missing, or holds no text, makes it unknown whether the event is meant."""
 
 
+class Result(Strict):
+    """What a laboratory result must say that is to follow an alarm (kind `follow_up`), and what must follow where it does not."""
+
+    at_most: Number
+    unit: str = Field(min_length=1)
+    otherwise: EventMatch
+    """The event of another test that a value above it asks for ..."""
+    within: Duration = Field(ge=60_000)
+    """... within this time behind it, event time."""
+
+
 class Notice(Strict):
     """A milder colour that speaks before the instant at which something is due."""
 

@@ -6,10 +6,33 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import (
+    HEARD,
+    TOLD,
+    ClockRule,
+    CountRule,
+    FollowUpRule,
+    GapRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    SeriesRule,
+)
 
 if TYPE_CHECKING:
-    from rules.rule import RareRule
+    from collections.abc import Iterable
+
+    from rules.rule import RareRule, Rule
+
+
+def alarm_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
+    """Return why the rule whose alarms one follows up cannot be that; one that is not here raises none."""
+    if not isinstance(rule, FollowUpRule) or rule.alarm is None:
+        return []
+    other = next((one for one in others if one.id == rule.alarm), None)
+    if other is None or (isinstance(other, SeriesRule) and not isinstance(other, GapRule)):
+        return []
+    return [Fault("/alarm", "follow_up", f"{other.id} raises no alarms of measured values")]
+
 
 _NEEDS = {
     "sensor-count": ("counts",), "sensor-error": ("errors",), "calibration-due": ("notice",),
@@ -39,6 +62,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         if rule.n == 1 and rule.distinct is not None:
             faults.append(Fault("/distinct", "count", "of one event there is nothing to tell apart"))
         faults += _occasion_faults(rule)
+    if isinstance(rule, FollowUpRule):
+        faults += _follow_up_faults(rule)
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
     if isinstance(rule, RepeatDayRule):
@@ -48,6 +73,53 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/lags", "count", "a lag stands here once"))
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
+    return faults
+
+
+def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
+    if rule.alarm is None:
+        wrong = [name for name in ("within_before", "lasts_until", "result") if getattr(rule, name) is not None]
+        alone = [Fault(f"/{name}", "follow_up", f"{name} belongs to alarm") for name in wrong]
+    else:
+        wrong = [name for name in ("first", "before") if getattr(rule, name) is not None]
+        alone = [Fault(f"/{name}", "follow_up", f"of an alarm there is no {name}") for name in wrong]
+        ends = rule.lasts_until
+        if ends is not None and ends == rule.then:
+            alone.append(Fault("/lasts_until", "follow_up", "what begins and what ends it are told apart"))
+        if rule.result is not None:
+            alone += _result_faults(rule)
+    return alone + _approval_faults(rule)
+
+
+def _result_faults(rule: FollowUpRule) -> list[Fault]:
+    wrong = [name for name in ("within_before", "lasts_until") if getattr(rule, name) is not None]
+    wrong += ["silent"] if rule.silent != FollowUpRule.model_fields["silent"].default else []
+    faults = [
+        Fault(f"/{name}", "follow_up", f"a result does not last and says itself that it came: no {name}")
+        for name in wrong
+    ]
+    if rule.result is not None and rule.result.otherwise == rule.then:
+        faults.append(Fault("/result/otherwise", "follow_up", "another test than the one that failed"))
+    return faults
+
+
+def _approval_faults(rule: FollowUpRule) -> list[Fault]:
+    if rule.before is None:
+        wrong = [name for name in ("settings", "approved_by") if getattr(rule, name) is not None]
+        return [Fault(f"/{name}", "follow_up", f"{name} belongs to before: true") for name in wrong]
+    faults = [
+        Fault(f"/{name}", "follow_up", f"before: true needs {name}")
+        for name in ("settings", "approved_by")
+        if getattr(rule, name) is None
+    ]
+    for name in ("settings", "approved_by"):
+        given = getattr(rule, name) or []
+        if len(set(given)) < len(given):
+            faults.append(Fault(f"/{name}", "follow_up", "each stands here once"))
+    asked = [name for name in ("first", "then", "within") if getattr(rule, name) is not None]
+    fields = FollowUpRule.model_fields
+    asked += [name for name in ("silent", "allowed") if getattr(rule, name) != fields[name].default]
+    faults += [Fault(f"/{name}", "follow_up", f"with before: true nothing is awaited: no {name}") for name in asked]
     return faults
 
 

@@ -12,18 +12,20 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from rules.allowances import Allowances
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, SensorCount, Worse
+from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, Result, SensorCount, Worse
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
 MarkFlag = Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
+Setting = Literal["limits", "alarm"]
 WINDOW_STEP = 48_000
 """A sliding window is kept in 48 parts of whole seconds, ms."""
 UNFROZEN: frozenset[Any] = frozenset({"cleanroom", "cold-room", "cool-store", "room-store", "refrigerator"})
@@ -500,17 +502,67 @@ class CountRule(RuleBase):
 
 
 class FollowUpRule(RuleBase):
-    """An event A that no event B of the same area follows in time (kind `follow_up`); latched, by area and device of A."""
+    """An event A that no event B of the same area follows in time (kind `follow_up`); latched, by area and device of A.
+
+    With `before`, B must be there when A happens: a change of settings that nobody had approved (rules/rare/approval.py), by asset
+    and not latched. Then there are `settings` and `approved_by`, and nothing is waited for.
+    With `alarm`, A is that another rule raises its alarm of a series (rules/rare/followed.py), and the subject is that alarm's.
+    """
 
     kind: Literal["follow_up"]
-    first: EventMatch
-    then: EventMatch
-    within: Duration = Field(ge=1_000)
+    before: Literal[True] | None = None
+    alarm: RuleId | None = None
+    """A rule over series, also named in `reads`."""
+    first: EventMatch | None = Field(default=None, validate_default=True)
+    then: EventMatch | None = Field(default=None, validate_default=True)
+    within: Duration | None = Field(default=None, ge=1_000, validate_default=True)
     """B stands in [A, A + within], event time."""
     silent: Duration = Field(default=30 * 60_000, ge=60_000)
     """Unknown where the area's devices sent nothing so long before and after A."""
     allowed: Duration = 48 * 3_600_000
     """A B that is received so long after A still takes the alarm back."""
+    within_before: Duration | None = None
+    """alarm: B may stand so long before A too."""
+    lasts_until: EventMatch | None = None
+    """alarm: B lasts until its device sends this, and counts while it lasts."""
+    result: Result | None = None
+    """alarm: B is a result that passes; not latched, a result that comes late ends the alarm (rules/rare/results.py)."""
+    settings: Annotated[list[Setting], Field(min_length=1)] | None = None
+    """before: what A changes, `limits` of an asset that get wider or an `alarm` that is switched off (audit events, catalogue 12)."""
+    approved_by: Annotated[list[Literal["register"]], Field(min_length=1)] | None = None
+    """before: where B stands; `register`: limits that it holds for the asset."""
+
+    @field_validator("first", "then", "within")
+    @classmethod
+    def _needed(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of three members
+        alarm = info.field_name == "first" and info.data.get("alarm") is not None
+        if value is None and not alarm and info.data.get("before") is None:
+            raise PydanticCustomError("missing", "what follows an event needs it: only with before there is none")
+        return value
+
+    @model_validator(mode="after")
+    def _named(self) -> FollowUpRule:
+        if self.alarm is not None and self.alarm not in self.reads:
+            raise ValueError("the rule of alarm is also named in reads")
+        return self
+
+    @property
+    def begins(self) -> EventMatch:
+        """Return the events A of a rule that waits behind events."""
+        assert self.first is not None  # noqa: S101 - validated
+        return self.first
+
+    @property
+    def awaits(self) -> EventMatch:
+        """Return the events B of a rule that waits."""
+        assert self.then is not None  # noqa: S101 - validated
+        return self.then
+
+    @property
+    def time(self) -> int:
+        """Return how long a rule waits, ms of event time."""
+        assert self.within is not None  # noqa: S101 - validated
+        return self.within
 
 
 class RegisterCheckRule(RuleBase):
@@ -625,4 +677,6 @@ def is_latched(rule: object) -> bool:
     """Say whether only an officer's decision ends a rule's alarms."""
     if isinstance(rule, CountRule):
         return rule.occasions is None
-    return looks_at_rows(rule) or isinstance(rule, FollowUpRule | RepeatDayRule)
+    if isinstance(rule, FollowUpRule):
+        return rule.before is None and rule.result is None
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)

@@ -15,7 +15,7 @@ from rules.errors import Fault
 from rules.exceptionfaults import allowance_faults, exception_faults
 from rules.migration import AGAIN
 from rules.predicate import faults as predicate_faults
-from rules.raresound import rare_faults
+from rules.raresound import alarm_faults, rare_faults
 from rules.register import Span
 from rules.rule import (
     CumulativeRule,
@@ -51,12 +51,16 @@ def bundle_faults(
         twice = sorted(name for name, count in Counter(ids).items() if count > 1)
         faults += [Fault(f"/{what}", "duplicate", f"{name} stands here more than once") for name in twice]
     for i, rule in enumerate(rules):
-        faults += [_below(f"/rules/{i}", fault) for fault in rule_faults(rule, named) + single_faults(rule, rules)]
+        faults += [_below(f"/rules/{i}", fault) for fault in _of_rule(rule, named, rules)]
     for i, table in enumerate(tables):
         faults += [_below(f"/tables/{i}", fault) for fault in table_faults(table)]
     of_rules = {rule.id: rule for rule in rules}
     faults += [_below(f"/exceptions/{i}", fault) for i, fault in exception_faults(exceptions, of_rules)]
     return faults
+
+
+def _of_rule(rule: Rule, tables: Mapping[str, Table], rules: Sequence[Rule]) -> list[Fault]:
+    return rule_faults(rule, tables) + single_faults(rule, rules) + alarm_faults(rule, rules)
 
 
 def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:

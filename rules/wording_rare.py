@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import TOLD, ClockRule, CountRule, RegisterCheckRule
+from rules.rule import TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -45,6 +45,21 @@ _OF_TOLD: dict[ChangeKind, tuple[str, str]] = {
 _OF_OCCASIONS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it has not been seen again for long", "长时间未再出现"),
 }
+_OF_APPROVALS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: (
+        "nothing is registered to compare it with, the condition is unknown",
+        "缺少可比对的登记信息，状态未知",
+    ),
+    ChangeKind.CLEARED: ("it was set back, or is registered now", "已恢复，或现已登记"),
+    ChangeKind.AMENDED: ("its start moved to the earliest change that stands", "开始时间已改为仍有效的最早一次更改"),
+}
+_OF_RESULTS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("the awaited result has come", "所等待的结果已到"),
+    ChangeKind.RETRACTED: (
+        "the result was there in time, or nothing asked for it",
+        "结果已按时得出，或本无需检验，该报警不成立",
+    ),
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -63,4 +78,6 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
         return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
     if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         return _ENDINGS | _OF_TOLD
+    if isinstance(rule, FollowUpRule):
+        return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else {})
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

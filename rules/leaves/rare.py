@@ -10,7 +10,7 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import beats, copies, oddrows, offset, shared, told
+from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
@@ -42,12 +42,20 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
             return [*_match_leaves("", rule.events), *subject, *shared.leaves_of(rule, rule.occasions)]
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule):
-        return [
-            *_match_leaves("first.", rule.first),
-            Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
-            Leaf("followed", both("it is followed in time", "按时出现后续事件")),
-        ]
+        return _follow_up_leaves(rule)
     return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+
+
+def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
+    if rule.before:
+        return approval.leaves_of(rule)
+    if rule.alarm:
+        return followed.leaves_of(rule) if rule.result is None else results.leaves_of(rule, rule.result)
+    return [
+        *_match_leaves("first.", rule.begins),
+        Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
+        Leaf("followed", both("it is followed in time", "按时出现后续事件")),
+    ]
 
 
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
@@ -106,7 +114,10 @@ def come(log: Iterable[LogRecord]) -> list[tuple[Come, Facility]]:
 
 
 def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
-    """Return what the leaves were at every record of one facility, and at `end` (log time, ms); rows: `rules.leaves.rowtrace`."""
+    """Return what the leaves were at every record of one facility, and at `end` (log time, ms); rows: `rules.leaves.rowtrace`.
+
+    Of a rule that follows up alarms: `rules.leaves.followed`.
+    """
     if isinstance(rule, RegisterCheckRule):
         yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
         return
@@ -115,7 +126,9 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
         return
     if isinstance(rule, ClockRule) and rule.check == "heartbeat":
         yield from (told.moment for told in beats.told_of(rule, log, end))
-    if isinstance(rule, CountRule | FollowUpRule):
+    if isinstance(rule, FollowUpRule) and rule.before:
+        yield from _approved(rule, log, end)
+    elif isinstance(rule, CountRule | FollowUpRule):
         for _, moment in told_of(rule, come(log), end):
             yield moment
 
@@ -136,7 +149,7 @@ def told_of(
     if isinstance(rule, FollowUpRule):
         ours = [(one, facility) for one, facility in new if looks_at(rule, one, facility)]
         for one, facility in ours:
-            subject, due = subject_of_event(rule, one), max(one.t + rule.within + facility.delivery, one.received)
+            subject, due = subject_of_event(rule, one), max(one.t + rule.time + facility.delivery, one.received)
             others = [other for other, _ in ours]
             if subject is not None and (due <= end or answer_of(rule, one, others) is not None):
                 yield subject, _followed(rule, one, others, due, end)
@@ -144,7 +157,7 @@ def told_of(
 
 def subject_of_event(rule: CountRule | FollowUpRule, one: Come) -> str | None:
     """Return the subject of an event that a rule counts or begins with, None of others."""
-    if not _asked("", one.event, rule.events if isinstance(rule, CountRule) else rule.first)[1]:
+    if not _asked("", one.event, rule.events if isinstance(rule, CountRule) else rule.begins)[1]:
         return None
     if isinstance(rule, CountRule):
         name = name_of(one.event, rule.by)
@@ -165,9 +178,9 @@ def answer_of(rule: FollowUpRule, begun: Come, events: Iterable[Come]) -> Come |
         before = before and other is not begun
         if (
             other.area == begun.area
-            and begun.t <= other.t <= begun.t + rule.within
+            and begun.t <= other.t <= begun.t + rule.time
             and (before or other.received <= begun.t + rule.allowed)
-            and is_meant(other.event, rule.then) is Verdict.TRUE
+            and is_meant(other.event, rule.awaits) is Verdict.TRUE
         ):
             return other
     return None
@@ -179,6 +192,14 @@ def _told(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterat
     registers = [record.payload for record in log if isinstance(record.payload, RegisterRecord)]
     newest = max(registers, key=lambda one: one.version)
     yield from (moment for _, moment in told.ends_of(rule, found, newest.facility, end))
+
+
+def _approved(rule: FollowUpRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+    found = approval.changes_of(rule, come(log))
+    yield from (one.moment for one in found)
+    registers = [record.payload for record in log if isinstance(record.payload, RegisterRecord)]
+    newest = max(registers, key=lambda one: one.version)
+    yield from (moment for _, moment in approval.settled_of(rule, found, newest.facility, end))
 
 
 def _registers(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
@@ -236,7 +257,7 @@ def _occasions(rule: CountRule, events: list[Come], end: int) -> Iterator[tuple[
 
 
 def _begun(rule: FollowUpRule, one: Come, facility: Facility) -> Moment:
-    seen, meant = _asked("first.", one.event, rule.first)
+    seen, meant = _asked("first.", one.event, rule.begins)
     if meant:
         known = one.area is not None and area_in_force(facility, one.area, one.t) is not None
         seen.append(Seen("area", Verdict.TRUE if known else Verdict.UNKNOWN, one.area, "is", "known"))
@@ -249,13 +270,13 @@ def _followed(rule: FollowUpRule, begun: Come, events: list[Come], due: int, end
     heard = any(
         other.area == begun.area
         and other.event.stream == "device"
-        and other.event.type != rule.first.type
+        and other.event.type != rule.begins.type
         and abs(other.t - begun.t) <= rule.silent
         and other.received <= max(due, begun.t + rule.allowed)
         for other in events
     )
     said = Verdict.TRUE if answered else Verdict.FALSE if heard else Verdict.UNKNOWN
-    return Moment("end", end, (Seen("followed", said, begun.area, "within", float(rule.within), "ms"),))
+    return Moment("end", end, (Seen("followed", said, begun.area, "within", float(rule.time), "ms"),))
 
 
 def _passed(

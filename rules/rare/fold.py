@@ -10,7 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import beats, count, follow_up, offset, register_check, shared, told
+from rules.rare import approval, beats, count, follow_up, followed, offset, register_check, results, shared, told
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
@@ -72,6 +72,12 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         beats.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and not looks_at_rows(rule):
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, FollowUpRule) and rule.before:
+        approval.meet(rule, event, batch, now, emitter)
+    elif isinstance(rule, FollowUpRule) and rule.result:
+        results.meet(rule, rule.result, event, now, state.plan.facility, emitter)
+    elif isinstance(rule, FollowUpRule) and rule.alarm:
+        followed.meet(rule, event, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule):
         follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
@@ -137,7 +143,11 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         case = state.rare.cases[rule.id][subject]
         case.due = NEVER
         if isinstance(rule, FollowUpRule):
-            attempt(emitter, rule.id, due, partial(follow_up.fire, rule, subject, case, Now(due, due), emitter))
+            judge = followed.fire if rule.alarm else follow_up.fire
+            step = partial(judge, rule, subject, case, Now(due, due), emitter)
+            if rule.result:
+                step = partial(results.fire, rule, rule.result, subject, case, Now(due, due), emitter)
+            attempt(emitter, rule.id, due, step)
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
@@ -163,7 +173,7 @@ def leave(
             attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, text, emitter))
         rare.vacate(rule_id)
     areas = {beats.WHOLE, *(area.id for area in plan.facility.areas)}
-    for key in [key for key in rare.areas if key[1] not in areas]:
+    for key in [key for key in rare.areas if followed.area_in(key[1]) not in areas]:
         del rare.areas[key]
 
 
@@ -187,4 +197,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             now = Now(received, received, [why])
             judge = told.adopt if rule.check in TOLD else register_check.check
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
+        elif isinstance(rule, FollowUpRule) and rule.before:
+            step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)
+            attempt(emitter, rule.id, received, step)
     state.rare.refresh()

@@ -27,8 +27,8 @@ def meet(rule: FollowUpRule, event: Event, batch: str, now: Now, facility: Facil
     if area is None or area_in_force(facility, area, now.at) is None or not applies(rule, facility, area, now.at):
         return
     rare = emitter.state.rare
-    first, then = is_meant(event, rule.first), is_meant(event, rule.then)
-    device = (event.stream, event.type) != (rule.first.stream, rule.first.type) and event.stream == "device"
+    first, then = is_meant(event, rule.begins), is_meant(event, rule.awaits)
+    device = (event.stream, event.type) != (rule.begins.stream, rule.begins.type) and event.stream == "device"
     if not device and first is not Verdict.TRUE and then is not Verdict.TRUE:
         return
     heard = rare.areas.setdefault((rule.id, area), Heard())
@@ -74,10 +74,10 @@ def _begin(
     if case.knows(digest):
         rare.counts["event_duplicate"] += 1
         return
-    if any(now.at <= t <= now.at + rule.within for t in heard.partners):
+    if any(now.at <= t <= now.at + rule.time for t in heard.partners):
         case.remember(digest)
         return
-    due = max(now.at + rule.within + facility.delivery, now.received)
+    due = max(now.at + rule.time + facility.delivery, now.received)
     new = Fact(now.at, now.received, digest, batch, due=due)
     rare.cases[rule.id].keep(case, sorted([*case.facts, new], key=lambda fact: (fact.t, fact.digest)))
     bound(rule.id, case, emitter)
@@ -86,7 +86,7 @@ def _begin(
 
 def _answered(rule: FollowUpRule, cases: Cases, case: Case, now: Now) -> bool:
     """Drop every A that the B of `now` answers, if it came in the time that is allowed; returns whether there was one."""
-    met = [f for f in case.facts if f.t <= now.at <= f.t + rule.within and now.received <= f.t + rule.allowed]
+    met = [f for f in case.facts if f.t <= now.at <= f.t + rule.time and now.received <= f.t + rule.allowed]
     for fact in met:
         case.remember(fact.digest)
     if met:
@@ -114,8 +114,8 @@ def _again(rule: FollowUpRule, subject: str, case: Case, now: Now, emitter: Emit
     _due(case)
     missed = any(fact.counts for fact in case.facts)
     leaf = Leaf(
-        expr=f"{rule.then.stream} {rule.then.type} after {rule.first.type}", left=0.0 if missed else None, op="within",
-        right=format_duration(rule.within), verdict=Verdict.FALSE if missed else Verdict.TRUE,
+        expr=f"{rule.awaits.stream} {rule.awaits.type} after {rule.begins.type}", left=0.0 if missed else None, op="within",
+        right=format_duration(rule.time), verdict=Verdict.FALSE if missed else Verdict.TRUE,
     )  # fmt: skip
     settle(rule, subject, case, [leaf], now, emitter)
 

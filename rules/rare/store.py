@@ -29,6 +29,8 @@ MAX_SEEN = 64
 """Digests of closed events that one case knows again, and starts of alarms that may come again."""
 MAX_PARTNERS = 64
 """Events B that one area keeps for one rule ..."""
+MAX_CHANGES = 32
+"""Changes of the settings of one asset that a case keeps (rules/rare/approval.py)."""
 MAX_TOLD = 16
 """Serials or hashes of one sensor or device, and replacements, that a case keeps (rules/rare/told.py)."""
 MAX_RUNS = 32
@@ -287,7 +289,7 @@ def subject_of(text: str) -> dict[str, str]:
 
 
 __all__ = [
-    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
+    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
     "MAX_TOLD", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

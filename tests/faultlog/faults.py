@@ -26,11 +26,12 @@ WARM_SUM, COLD_SUM, AMBIENT = (
 )
 VAPOUR, GLASS, NITROGEN = "cell-storage.vapour-high", "cell-storage.glass-transition", "cell-storage.ln2-low"
 OXYGEN, OXYGEN_GAP, TOC = "cell-storage.oxygen-low", "cell-storage.oxygen-silent", "water.toc"
-STAGE1, CHP = "water.stage1", "water.chp-conductivity"
+STAGE1, STAGE2, CHP = "water.stage1", "water.stage2-missing", "water.chp-conductivity"
 LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
+UNTOLD, WIDENED = "cold-chain.excursion-no-alarm", "data-integrity.limit-widened"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -91,14 +92,19 @@ def calibrated(due: str | None) -> Sensor:
     return Sensor("TOC", "A1", 300.0, 20.0, "toc", {"calibration": said})
 
 
-def known(**facts: str) -> Sensor:
-    """Return the sensor of the water loop with the serial or configuration hash that is registered."""
+def known(**facts: Any) -> Sensor:
+    """Return the sensor of the water loop with the serial, configuration hash or limits that are registered."""
     return Sensor("TOC", "A1", 300.0, 20.0, "toc", facts)
 
 
 def tells(at: float, kind: str, **fields: str) -> tuple[float, str, dict[str, Any]]:
     """Return a post of what the sensor of the water loop tells of itself."""
     return posted(at, event(at, kind, "device", fields={"point": "TOC"} | fields))
+
+
+def sets(at: float, **sides: float) -> tuple[float, str, dict[str, Any]]:
+    """Return a post of limits that were set at the sensor of the water loop."""
+    return posted(at, event(at, "limit-changed", fields={"asset": "TOC", "new": sides}))
 
 
 def row(at: float, tag: str, minute: int, value: float) -> tuple[float, str, dict[str, Any]]:
@@ -301,6 +307,11 @@ ROOMS = [
     ),
     Firm("ions in water for injection", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 600, 615, 1.6)],
          [Expected(STAGE1, "COND", "yellow", 600, 615)]),
+    Firm("ions in water for injection, and the laboratory is not asked", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 300, 315, 1.6)],
+         [Expected(STAGE1, "COND", "yellow", 300, 315), Expected(STAGE2, "COND", "orange", 300, None, "active")]),
+    Firm("ions in water for injection, and the laboratory finds it fit", [WFI], [CONDUCTS, WARM_LOOP], [Span("COND", 300, 315, 1.6)],
+         [Expected(STAGE1, "COND", "yellow", 300, 315)],
+         lines=[posted(900, event(900, "result", "lab", fields={"loop": "A1", "test": "conductivity-stage-2", "value": 1.8, "unit": "uS/cm"}))]),
     Firm("ions in purified water", [WFI | {"water": "purified", "pharmacopoeia": "chp"}],
          [Sensor("COND", "A1", 3.5, 0.2, "conductivity", UNCOMPENSATED), WARM_LOOP], [Span("COND", 600, 615, 5.9)],
          [Expected(CHP, "COND", "orange", 600, 615)]),
@@ -332,6 +343,11 @@ RECORDS = [
     Firm("the power fails and nobody is warned", [CLEAN], PAIR, [], [Expected(POWER, "UPS", "orange", 600, None, "active")], scopes=WHOLESALER,
          lines=[posted(600, power(600)), posted(610, event(605, "heartbeat", "device", area="A1", device="UPS"))]),
     Firm("the power fails and the alarm sounds", [CLEAN], PAIR, [], [], scopes=WHOLESALER, lines=[posted(600, power(600), horn(603))]),
+    Firm("a store gets warm and nobody is warned", [CLEAN], PAIR, [Span("T1", 600, 620, 9.0)],
+         [Expected(OUT, "T1", "orange", 600, 620), Expected(UNTOLD, "T1", "orange", 600, None, "active")], scopes=WHOLESALER,
+         lines=[posted(610, event(605, "heartbeat", "device", area="A1", device="HORN"))]),
+    Firm("a store gets warm and the alarm sounds", [CLEAN], PAIR, [Span("T1", 600, 620, 9.0)], [Expected(OUT, "T1", "orange", 600, 620)], scopes=WHOLESALER,
+         lines=[posted(605, event(605, "alarm", "device", area="A1", device="HORN", fields={"cause": "temperature", "state": "on"}))]),
     Firm("a value that was sent is sent otherwise", [LOOP], [WATER], [], [Expected(OTHER, "TOC", "red", 600, None, "active")],
          lines=[row(620.25, "TOC", 600, 310.0)]),
     Firm("a row of the future", [LOOP], [WATER], [], [Expected(TIME, "TOC", "orange", 610.25, None, "active")],
@@ -362,6 +378,12 @@ RECORDS = [
          lines=[tells(590, "config", hash="0a1b2c3d"), tells(600, "config", hash="deadbeef"), tells(660, "config", hash="0a1b2c3d")]),
     Firm("a configuration that is approved before it is told", [LOOP], [known(config_hash="0a1b2c3d")], [], [],
          lines=[tells(590, "config", hash="0a1b2c3d"), tells(610, "config", hash="deadbeef")], later=[(602, [known(config_hash="deadbeef")])]),
+    Firm("a limit that was moved for an hour", [LOOP], [known(limits={"high": 500})], [], [Expected(WIDENED, "TOC", "orange", 600, 660.5)],
+         lines=[sets(600, high=520), sets(660, high=500)]),
+    Firm("an alarm that was switched off", [LOOP], [WATER], [], [Expected(WIDENED, "TOC", "orange", 600, None, "active")],
+         lines=[posted(600, event(600, "alarm-disabled", fields={"asset": "TOC"}))]),
+    Firm("a limit that is approved before it is moved", [LOOP], [known(limits={"high": 500})], [], [],
+         lines=[sets(610, high=520)], later=[(602, [known(limits={"high": 520})])]),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

@@ -36,6 +36,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cleanroom.pressure-low",
         "cleanroom.pressure-reversed",
         "cold-chain.ambient-store-out",
+        "cold-chain.excursion-no-alarm",
         "cold-chain.freeze-60min",
         "cold-chain.freeze-cumulative",
         "cold-chain.interval-storage",
@@ -53,6 +54,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.full-rights",
         "data-integrity.gap",
         "data-integrity.late-evidence",
+        "data-integrity.limit-widened",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
         "data-integrity.shared-account",
@@ -64,6 +66,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "register.serial-changed",
         "water.chp-conductivity",
         "water.stage1",
+        "water.stage2-missing",
         "water.toc",
     ]
 

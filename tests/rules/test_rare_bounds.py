@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 
 from rules.engine import Engine
-from rules.rare import store
+from rules.rare import followed, store
 from rules.records import Events, Kind, LogRecord, RegisterRecord
 from rules.register import Facility
 from rules.rule import RegisterCheckRule
@@ -19,6 +19,7 @@ from tests.rules.byhand import BUNDLE
 from tests.rules.test_rare_by_hand import POWER
 from tests.rules.test_rare_properties import ANY, END, PACKS, QUICK
 
+UNTOLD = "cold-chain.excursion-no-alarm"
 TIGHT = {
     "MAX_CASES": 2, "MAX_FACTS": 3, "MAX_ALL_FACTS": 4, "MAX_SEEN": 2, "MAX_PARTNERS": 2, "MAX_RUNS": 2
 }  # fmt: skip
@@ -38,7 +39,9 @@ def within_bounds(engine, facility=rarelogs.FACILITY):
             assert len(case.seen) <= store.MAX_SEEN
             assert len(case.uses) <= store.MAX_SEEN
     areas = {area.id for area in state.plan.facility.areas}
-    assert {area for _, area in rare.areas} <= areas | {""}  # of a facility with audit heartbeats the whole of it
+    assert {followed.area_in(area) for _, area in rare.areas} <= areas | {
+        ""
+    }  # of a facility with audit heartbeats the whole of it
     for heard in rare.areas.values():
         assert len(heard.partners) <= store.MAX_PARTNERS
         assert len(heard.runs) <= store.MAX_RUNS
@@ -126,7 +129,9 @@ def test_registers_with_ever_new_areas_leave_nothing_of_the_old_ones():
             )
         )
         heard = {"stream": "device", "type": "heartbeat", "time": BEGIN + i, "source": "S", "area": f"A{i}"}
-        payload = Events.model_validate({"batch": f"b{i}", "events": [heard]})
+        warned = heard | {"type": "alarm", "fields": {"cause": "temperature", "state": "on"}}
+        payload = Events.model_validate({"batch": f"b{i}", "events": [heard, warned]})
         engine.fold(LogRecord(0, 2 * i + 1, BEGIN + i, Kind.EVENTS, rarelogs.FACILITY, payload))
-        assert set(within_bounds(engine).areas) == {(POWER, f"A{i}")}
+        here = {(POWER, f"A{i}"), (UNTOLD, f"A{i}"), (UNTOLD, f"A{i} +S")}
+        assert set(within_bounds(engine).areas) == here
     assert len(engine.state_of(rarelogs.FACILITY).rare.of("register.sensor-count")) == 0

@@ -63,6 +63,8 @@ class Facility:
                 "start": start, "end": end, "at": at, "received": received, "late": late, "by": by,
             }
         )  # fmt: skip
+        if self.rare is not None:
+            self.rare.hear(rule, self.changes[-1], name)
 
     # -- time -------------------------------------------------------------------------------------------------------
     def move(self, to):

@@ -23,7 +23,10 @@ from rules.kinds import repeat_day as kind
 from rules.predicate import matches
 from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
 from tests.rules.oracle import repeat_day
+from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
+from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -154,7 +157,7 @@ class Rare:
         self.decided, self.subjects, self.since, self.registered = set(), {}, {}, {}
         self.logins = {}
         self.systems, self.arrivals = {}, []
-        self.points = {}
+        self.points, self.settings, self.followed = {}, {}, {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -171,13 +174,37 @@ class Rare:
         self.kinds = {area.id: area.kind.value for area in facility.areas}
         self.homes = {device.id: device.area for device in facility.devices}
         for rule in rules:
-            if told(rule):
+            if told(rule) or approving(rule):
                 self.adopt(rule, received)
             elif isinstance(rule, RegisterCheckRule):
                 self.check(rule, received)
 
+    def alarms_of(self, rule):
+        return self.followed.setdefault(rule.id, Asking() if asking(rule) else Following())
+
+    def hear(self, told_by, change, name):
+        """Let the rules that follow up another one's alarms hear what it told."""
+        for rule in self.rules:
+            if following(rule) and rule.alarm == told_by.id:
+                found = self.alarms_of(rule).tell(self, rule, change, name)
+                if found is not None:
+                    self.settle_alarm(rule, found, change["at"], change["received"])
+
+    def settle_alarm(self, rule, found, at, received):
+        """Settle what a rule over alarms says of a subject; where results are asked for, what came too late ends an alarm."""
+        subject, late = found if asking(rule) else (found, False)
+        alarm = self.subjects.setdefault((rule.id, text(subject)), Subject()).standing
+        if late and alarm is not None and not self.occasions(rule, subject):
+            alarm.end = max(received, alarm.start)
+            self.say("cleared", rule, subject, alarm, at, received)
+        else:
+            self.settle(rule, subject, at, received)
+
     def adopt(self, rule, at):
-        """What devices told is judged by the register of now."""
+        """What devices told, and what was set, is judged by the register of now."""
+        for rule_id, name in sorted(self.settings):
+            if rule_id == rule.id:
+                self.settings[rule_id, name].step(self, rule, at, at)
         for rule_id, name in sorted(self.points):
             if rule_id == rule.id:
                 self.points[rule_id, name].step(self, rule, at, at)
@@ -190,8 +217,12 @@ class Rare:
             if alarm is not None:
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
-            if told(rule):
+            if following(rule):
+                self.followed.pop(rule_id, None)
+            elif told(rule):
                 self.points[rule_id, name].leave()
+            elif approving(rule):
+                self.settings[rule_id, name].leave(spoke=bool(state.alarms))
             elif beating(rule):
                 self.systems.pop((rule_id, name), None)
             elif often(rule):
@@ -213,7 +244,7 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event):
+        if not self.fits(rule, event) or approving(rule) or following(rule):
             return None
         if heard(rule):
             return None if device_time(event) is None else {"device": event.device or event.source}
@@ -254,6 +285,8 @@ class Rare:
     # -- conditions -------------------------------------------------------------------------------------------------
     def occasions(self, rule, subject):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())
+        if following(rule):
+            return self.followed[rule.id].occasions(subject)
         mine = [past for past in self.known(rule, subject) if past.order not in state.closed]
         if isinstance(rule, (CountRule, *ROWS)):
             return self.counted(rule, mine)
@@ -301,6 +334,13 @@ class Rare:
                     due = point.due(self, rule) if rule_id == rule.id else None
                     if due is not None and due <= to:
                         found.append((due, self.places[rule.id], 3, name, (rule, name)))
+            elif following(rule):
+                found += [
+                    (one.due, self.places[rule.id], 3, text(one.subject), (rule, one.subject))
+                    for one in self.alarms_of(rule).dues(to)
+                ]
+            elif approving(rule):
+                continue
             elif isinstance(rule, FollowUpRule):
                 for past in self.ours(rule):
                     subject = past.about.get(rule.id)
@@ -344,15 +384,20 @@ class Rare:
         if rule == "from":  # registered facts come into force
             self.decided.add(key)
             for each in self.rules:
-                if told(each):
+                if told(each) or approving(each):
                     self.adopt(each, at)
             return
         if told(rule):
             self.points[rule.id, what].step(self, rule, at, at, clock=True)
-            return
-        if beating(rule):
+        elif following(rule):
+            self.followed[rule.id].decide(self, rule, what, at)
+            self.settle(rule, what, at, at)
+        elif beating(rule):
             self.systems[rule.id, what].decide(self, rule, what, at)
-            return
+        else:
+            self.decide_events(at, rule, what)
+
+    def decide_events(self, at, rule, what):
         if often(rule):
             alarm = self.subjects[rule.id, what].standing
             alarm.end = max(at, alarm.start)
@@ -388,6 +433,11 @@ class Rare:
             for rule in self.rules:
                 if told(rule):
                     self.point(rule, event, t, received)
+                elif approving(rule):
+                    self.setting(rule, event, t, received)
+                elif following(rule):
+                    for found in self.alarms_of(rule).event(self, rule, self.past[-1]):
+                        self.settle_alarm(rule, found, t, received)
                 elif isinstance(rule, CountRule):
                     subject = self.past[-1].about.get(rule.id)
                     if subject is not None and often(rule):
@@ -412,7 +462,7 @@ class Rare:
             subject = self.about(rule, past.event)
             if subject is not None:
                 past.about[rule.id] = subject
-                if isinstance(rule, FollowUpRule):
+                if isinstance(rule, FollowUpRule) and not following(rule):
                     past.due[rule.id] = max(past.t + rule.within + self.facility.delivery, past.received)
         return past
 
@@ -423,12 +473,14 @@ class Rare:
         for (rule_id, name), state in self.subjects.items():
             rule = next((r for r in self.rules if r.id == rule_id), None)
             alarm = state.standing
-            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule):
+            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule) or approving(rule):
                 continue
-            if often(rule) or beating(rule):
+            if asking(rule) or often(rule) or beating(rule):
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
+                if following(rule):
+                    self.followed[rule_id].closed(subject)
                 done = (
                     self.known(rule, subject) if isinstance(rule, (CountRule, *ROWS)) else self.occasions(rule, subject)
                 )
@@ -492,6 +544,14 @@ class Rare:
         name = text(subject)
         self.subjects.setdefault((rule.id, name), Subject())
         self.points.setdefault((rule.id, name), Point(subject)).take(self, rule, event, t, received)
+
+    def setting(self, rule, event, t, received):
+        """What an event makes of the asset whose settings it changes."""
+        asset = Settings.about(event)
+        if asset is not None:
+            name = text({"asset": asset})
+            self.subjects.setdefault((rule.id, name), Subject())
+            self.settings.setdefault((rule.id, name), Settings(asset)).take(self, rule, event, t, received)
 
     # -- logins -----------------------------------------------------------------------------------------------------
     def login(self, rule, subject, event, t, received):
