@@ -137,7 +137,7 @@ def _row_of(number: int, one: TestRow) -> LogRecord:
     value, quality = sample
     payload = Readings(
         batch=f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([BEGIN_MS + one.at], np.int64),
-        value=np.array([value]), quality=np.array([quality], np.uint8),
+        value=np.array([value]), quality=np.array([quality], np.uint8), seq=one.seq,
     )  # fmt: skip
     received = BEGIN_MS + (one.at + LATENCY_MS if one.received is None else one.received)
     return LogRecord(0, 0, received, Kind.READINGS, FACILITY, payload)

@@ -17,6 +17,7 @@ from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.occurrence import Packed
+from rules.rare.feeds import PackedFeed
 from rules.rare.store import PackedRare
 
 if TYPE_CHECKING:
@@ -85,6 +86,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET
+    """Numbers of feeds (rules/rare/feeds.py), in the order in which they were touched; not there where nobody numbers what they send."""
 
 
 class _Format(msgspec.Struct):

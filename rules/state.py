@@ -17,6 +17,7 @@ from rules.kinds.table import CODES, KINDS
 from rules.layout import NEVER, NONE
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
+from rules.rare.feeds import Feed
 from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 
@@ -255,6 +256,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
@@ -290,6 +292,7 @@ class FacilityState:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
+        self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
             for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:

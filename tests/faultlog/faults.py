@@ -31,6 +31,7 @@ LOW, REVERSED = "cleanroom.pressure-low", "cleanroom.pressure-reversed"
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
+NUMBERS = "data-integrity.sequence"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -362,6 +363,10 @@ RECORDS = [
          lines=[tells(590, "config", hash="0a1b2c3d"), tells(600, "config", hash="deadbeef"), tells(660, "config", hash="0a1b2c3d")]),
     Firm("a configuration that is approved before it is told", [LOOP], [known(config_hash="0a1b2c3d")], [], [],
          lines=[tells(590, "config", hash="0a1b2c3d"), tells(610, "config", hash="deadbeef")], later=[(602, [known(config_hash="deadbeef")])]),
+    Firm("a device whose clock was set back by three minutes", [LOOP], [WATER], [], [Expected(NUMBERS, "events LIMS", "orange", 610.5, None, "active")],
+         lines=[posted(600, event(600, "door", "device", seq=7)), posted(610, event(597, "door", "device", seq=8))]),
+    Firm("a device whose counter began anew, and which said so", [LOOP], [WATER], [], [],
+         lines=[posted(600, event(600, "door", "device", seq=700)), posted(605, event(604, "restart", "device")), posted(610, event(610, "door", "device", seq=1))]),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

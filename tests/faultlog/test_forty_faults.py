@@ -24,7 +24,9 @@ ELSEWHERE = {
 def place_of(subject):
     if "place" in subject:
         return f"@{subject['area']}>{subject['place']}"
-    plain = next((subject[member] for member in ("tag", "device", "system", "actor") if member in subject), None)
+    plain = next(
+        (subject[member] for member in ("tag", "device", "system", "actor", "feed") if member in subject), None
+    )
     return plain or ("@" + subject["area"] if "area" in subject else "*")
 
 

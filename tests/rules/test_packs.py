@@ -55,6 +55,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.late-evidence",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
+        "data-integrity.sequence",
         "data-integrity.shared-account",
         "data-integrity.too-precise",
         "register.calibration-due",
