@@ -457,14 +457,22 @@ class LastDigitRule(RuleBase):
     """Values whose last digits are not those of the sensor (kind `last_digit`); a sensor without a registered resolution has none."""
 
     kind: Literal["last_digit"]
-    check: Literal["precision"]
-    """`precision`: values with more decimals than the registered resolution."""
-    number: Whole = Field(default=10, ge=1, le=16)
-    """Raised by so many such values ..."""
+    check: Literal["precision", "uniform"]
+    """`precision`: values with more decimals than the registered resolution. `uniform`: last digits, in steps of it, that are not evenly spread."""
+    number: Whole = Field(default=10, ge=1, le=4_000)
+    """precision: raised by so many such values (16 at most) ...; uniform: so many readings are judged together."""
     within: Duration = Field(default=86_400_000, gt=0)
     """... in this time (event time), both ends included."""
     clean: Duration = Field(default=604_800_000, gt=0)
     """Cleared behind so long a time that is covered by records without one."""
+    related: Number | None = Field(default=None, gt=0, lt=1)
+    """uniform: of readings whose neighbours correlate as much every second one is left out."""
+    spread: Whole | None = Field(default=None, ge=10, le=80)
+    """uniform: steps of the resolution that lie between the 5th and the 95th percentile at least; unknown with fewer."""
+    uneven: Number | None = None
+    """uniform: raised where evenly spread digits are as uneven with less than this probability (one that is tabled: rules/params.py) ..."""
+    even: Number | None = None
+    """... and cleared where they are with more than this."""
 
 
 class CountRule(RuleBase):

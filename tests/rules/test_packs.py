@@ -52,6 +52,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.frozen",
         "data-integrity.full-rights",
         "data-integrity.gap",
+        "data-integrity.last-digit",
         "data-integrity.late-evidence",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
