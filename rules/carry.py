@@ -9,13 +9,26 @@ import numpy as np
 
 from rules import layout
 from rules.kept import INPUTS, Kept
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    frozen,
+    gap,
+    jump,
+    last_digit,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.kinds.table import KINDS
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
     GAP,
     JUMP,
+    LAST_DIGIT,
     LIMIT,
     MEAN_KINETIC,
     NEVER,
@@ -194,6 +207,8 @@ def _forget_quantity(state: FacilityState, instance: Instance) -> None:
         _write(state, instance, repeat_day.STATE.blank())
     elif instance.kind == TOO_PRECISE:
         too_precise.forget(state.words, instance.state)
+    elif instance.kind == LAST_DIGIT:
+        last_digit.forget(state.words, instance.state)
     elif instance.kind == SMOOTH:
         smooth.empty(state.words, state.floats, instance.state)
 
@@ -204,7 +219,7 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
         forget_steps(state, instance, old)
     elif instance.kind == CUMULATIVE:
         _forget_sums(state, instance, old)
-    elif instance.kind == TOO_PRECISE:
+    elif instance.kind in {TOO_PRECISE, LAST_DIGIT}:
         _forget_values(state, instance, old)
     elif instance.kind == SMOOTH:
         new = state.planned.block(instance)
@@ -275,8 +290,14 @@ def _forget_sums(state: FacilityState, instance: Instance, old: Words) -> None:
 
 def _forget_values(state: FacilityState, instance: Instance, old: Words) -> None:
     """Let counting begin anew where another resolution or another number of values is asked for."""
+    new = state.planned.block(instance)
+    if instance.kind == LAST_DIGIT:
+        kept = slice(last_digit.RESOLUTION, last_digit.LOOK + 1)
+        if not np.array_equal(old[kept], new[kept]):
+            last_digit.forget(state.words, instance.state)
+        return
     kept = slice(too_precise.SCALE, too_precise.NUMBER + 1)
-    if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
+    if not np.array_equal(old[kept], new[kept]):
         too_precise.forget(state.words, instance.state)
 
 
@@ -302,7 +323,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind == SMOOTH:
         smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE}:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

@@ -27,7 +27,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days
+from rules.rare import beats, days, sequence
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -125,6 +125,7 @@ class Engine:
         state.dirty = True
         if record.kind in rare.OWN:
             beats.alive(state, received, emitter)
+            sequence.alive(state, received)
         if isinstance(payload, Readings):
             self._readings(state, payload, received, emitter)
         elif isinstance(payload, RegisterRecord):
@@ -447,6 +448,8 @@ class Engine:
         if plan is None:
             state.unknown_tags += int(payload.time.size)
             return
+        if payload.seq is not None and plan.sequences:
+            sequence.meet_batch(state, payload, received, emitter)
         payload = remarking.covered(state, plan, payload)
         index, unknown = plan.index_of(payload.tags, payload.counts)
         state.unknown_tags += unknown

@@ -22,6 +22,7 @@ from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
+from rules.leaves.last_digit import UniformNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
@@ -118,7 +119,7 @@ class Explanation:
                 {"name": name, "value": format_duration(ms), "origin": origins.get(name, "rule"), "edition": own}
                 for name, ms in named
             ]
-        if isinstance(numbers, FrozenNumbers | DigitNumbers):
+        if isinstance(numbers, FrozenNumbers | DigitNumbers | UniformNumbers):
             return _frozen_numbers(numbers, own) if isinstance(numbers, FrozenNumbers) else _digit_numbers(numbers, own)
         if isinstance(numbers, MeanNumbers):
             above, clear = numbers.rule.above, numbers.rule.clear_at
@@ -173,9 +174,13 @@ class Explanation:
         return facts
 
 
-def _digit_numbers(numbers: DigitNumbers, own: str) -> list[dict[str, Any]]:
+def _digit_numbers(numbers: DigitNumbers | UniformNumbers, own: str) -> list[dict[str, Any]]:
     rule = numbers.rule
-    named = [("values", rule.number), ("within", format_duration(rule.within)), ("clean", format_duration(rule.clean))]
+    named: list[tuple[str, Any]] = [
+        ("values", rule.number), ("within", format_duration(rule.within)), ("clean", format_duration(rule.clean))
+    ]  # fmt: skip
+    if isinstance(numbers, UniformNumbers):
+        named = [(name, getattr(rule, name)) for name in ("number", "related", "spread", "uneven", "even")]
     return [
         {"name": "resolution", "value": numbers.resolution, "unit": numbers.unit, "origin": "register"},
         *({"name": name, "value": value, "origin": "rule", "edition": own} for name, value in named),

@@ -25,7 +25,7 @@ from rules.rare.shared import counting_of, reached
 from rules.rare.store import Case
 from rules.rare.store import text_of as text_of_subject
 from rules.rare.told import STRANGER, is_live
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import HEARD, SEQUENCE, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
@@ -55,7 +55,7 @@ def kept_of(rule: RareRule, case: Case, facility: Facility, at: int) -> Kept | N
     """Return what is kept of a subject says at a log time (ms); None of rules whose events say it themselves."""
     if isinstance(rule, CountRule) and rule.occasions is not None:  # it stands on for `calm`
         return Kept(may=True, must=reached(counting_of(rule, rule.occasions, case.facts), rule.occasions) is not None)
-    told = isinstance(rule, RegisterCheckRule) and rule.check in TOLD
+    told = isinstance(rule, RegisterCheckRule | ClockRule) and rule.check in {*TOLD, SEQUENCE}
     if told or (isinstance(rule, FollowUpRule) and rule.before):
         stands = any(fact.counts for fact in case.facts)
         return Kept(may=stands, must=stands)

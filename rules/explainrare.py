@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
 from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
+from rules.explainnumbers import numbers_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -25,7 +26,17 @@ from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import (
+    HEARD,
+    SEQUENCE,
+    TOLD,
+    ClockRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    RowRule,
+)
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
@@ -40,7 +51,11 @@ if TYPE_CHECKING:
     from rules.rule import RareRule
     from rules.state import FacilityState
 
-_CLOCK_NUMBERS = {"offset": ("beyond", "drift", "clear_below", "silent"), "heartbeat": ("silent", "back")}
+_CLOCK_NUMBERS = {
+    "offset": ("beyond", "drift", "clear_below", "silent"),
+    "heartbeat": ("silent", "back"),
+    "sequence": ("wait", "apart", "silent"),
+}
 
 
 @dataclass(slots=True)
@@ -231,6 +246,8 @@ def _asked(
         return followed_alarms(rule, read, log, state, at)
     if isinstance(rule, FollowUpRule) and rule.before:
         return changed_settings(rule, log, state, at)
+    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        return numbers_of(rule, log, state, at)
     if isinstance(rule, ClockRule) and rule.check in HEARD:
         return heartbeats_of(rule, log, state, at)
     if isinstance(rule, RowRule):

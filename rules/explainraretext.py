@@ -66,7 +66,7 @@ def rare_answer(e: RareExplanation, lang: Lang) -> str:
         en, zh = f"it fired: {colour} since {since}", f"已报警：{COLOURS[colour]}，始于 {since}"
         if alarm.status == "unknown":
             en, zh = en + "; unknown by now", zh + "；目前状态未知"
-        if is_latched(e.rule):
+        if is_latched(e.rule, e.subject):
             en, zh = en + LATCHED[0], zh + LATCHED[1]
         return say(en, zh)
     if not e.watched:

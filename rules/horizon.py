@@ -12,7 +12,7 @@ import numpy as np
 
 from rules import ring
 from rules.jit import kernel
-from rules.kinds import cumulative, frozen, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import cumulative, frozen, jump, last_digit, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.layout import (
     AS_FOLDED,
     AT_PROGRAM,
@@ -33,6 +33,7 @@ from rules.layout import (
     INSTANCES,
     INTERVAL,
     JUMP,
+    LAST_DIGIT,
     LIMIT,
     MARKED,
     MARKED_LATER,
@@ -67,7 +68,7 @@ TOO_OLD, PUT, WAITING = 0, 1, 2
 """What becomes of a late row: it is stale, it is in its place, or those that wait have to be decided before it."""
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
-TOO_PRECISE_WORDS, SMOOTH_WORDS = too_precise.STATE.words, smooth.STATE.words
+TOO_PRECISE_WORDS, SMOOTH_WORDS, LAST_DIGIT_WORDS = too_precise.STATE.words, smooth.STATE.words, last_digit.STATE.words
 
 
 @kernel
@@ -152,6 +153,8 @@ def _pass(
             i = mean_kinetic.glide(a, p, blocks, floats, x, times, seen, known, bit, i, count)
         elif kind == TOO_PRECISE:
             i = too_precise.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
+        elif kind == LAST_DIGIT:
+            i = last_digit.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
         elif kind == SMOOTH:
             i = smooth.glide(a, p, blocks, floats, x, times, batches, seen, known, i, count)
         elif kind == CUMULATIVE:
@@ -169,7 +172,7 @@ def _pass(
         if i > begun:
             k = ring.at(r0, room, head, i - 1)
             last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE, SMOOTH):
+        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE, SMOOTH, LAST_DIGIT):
             stop = i + 1
         n = replay(
             kind, a, af, g, p, blocks, floats, x,
@@ -221,8 +224,8 @@ def _words(kind: int) -> int:
         return MEAN_KINETIC_WORDS
     if kind == TOO_PRECISE:
         return TOO_PRECISE_WORDS
-    if kind == SMOOTH:
-        return SMOOTH_WORDS
+    if kind in (SMOOTH, LAST_DIGIT):
+        return SMOOTH_WORDS if kind == SMOOTH else LAST_DIGIT_WORDS
     return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
 
 
@@ -302,6 +305,8 @@ def replay(
             smooth.schedule(a, p, w, x, m)
         elif kind == TOO_PRECISE:
             n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
+        elif kind == LAST_DIGIT:
+            n = last_digit.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)

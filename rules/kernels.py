@@ -29,7 +29,19 @@ from rules.horizon import (
     rewind,
 )
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    frozen,
+    gap,
+    jump,
+    last_digit,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -54,6 +66,7 @@ from rules.layout import (
     INSTANCES,
     INTERVAL,
     JUMP,
+    LAST_DIGIT,
     LAST_M,
     LAST_T,
     LATE,
@@ -311,6 +324,14 @@ def fold_rows(
                             counts = (known[i] >> MARKED) & 1 == 1
                             n = too_precise.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                             i += 1
+                elif a[c + CALL_KIND] == LAST_DIGIT:
+                    i = 0
+                    while i < count:
+                        i = last_digit.glide(a, af, p, w, x, times, seen, known, MARKED, i, count)
+                        if i < count:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = last_digit.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                            i += 1
                 elif a[c + CALL_KIND] == REPEAT_DAY:
                     if last < w[x + repeat_day.WAKE]:
                         continue
@@ -402,6 +423,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + repeat_day.DUE])
         elif a[c + CALL_KIND] == TOO_PRECISE:
             earliest = min(earliest, w[x + too_precise.DUE])
+        elif a[c + CALL_KIND] == LAST_DIGIT:
+            earliest = min(earliest, w[x + last_digit.DUE])
         elif a[c + CALL_KIND] == SMOOTH:
             earliest = min(earliest, w[x + smooth.DUE])
         else:

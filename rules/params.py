@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    frozen,
+    gap,
+    jump,
+    last_digit,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -31,6 +43,9 @@ if TYPE_CHECKING:
     from rules.scale import Step
 
 DAY_MS = 86_400_000
+CHI_SQUARE_9 = {0.1: 14_684, 0.05: 16_919, 0.025: 19_023, 0.01: 21_666, 0.001: 27_877}
+"""Probability -> chi square of nine degrees of freedom that is exceeded with it, thousandths (NIST/SEMATECH e-Handbook of Statistical
+Methods, 1.3.6.7.4, upper critical values)."""
 UNREGISTERED_INTERVAL_MS = 30 * 60_000
 """Assumed where a sensor has no registered interval: the longest that GSP allows in storage (limits.md §2.1), so that
 no two records in a row are taken for a break."""
@@ -212,6 +227,18 @@ def too_precise_param(rule: LastDigitRule, resolution: float, interval: int) -> 
         {
             "interval": interval, "scale": 10.0 ** too_precise.decimals_of(resolution), "number": rule.number,
             "within": rule.within, "clean": rule.clean, "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
+def last_digit_param(rule: LastDigitRule, resolution: float) -> Words:
+    """Return the parameters of a last_digit instance of check uniform."""
+    return last_digit.PARAMS.block(
+        {
+            "resolution": resolution, "number": rule.number, "look": rule.number // 4,
+            "related": (rule.related or 0.0) ** 2, "uneven": CHI_SQUARE_9[rule.uneven or 0.0],
+            "even": CHI_SQUARE_9[rule.even or 0.0], "decades": (rule.spread or 0) // last_digit.DECADE + 1,
+            "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
 from rules.rare.points import Points
-from rules.rule import ClockRule, DifferenceRule, FollowUpRule, RareRule, Rule
+from rules.rule import SEQUENCE, ClockRule, DifferenceRule, FollowUpRule, RareRule, Rule
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -140,6 +140,8 @@ class Plan:
     """Sensors and devices by name; made where `points` is asked for first."""
     beats: tuple[ClockRule, ...] = ()
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
+    sequences: tuple[ClockRule, ...] = ()
+    """Those of them that look at the numbers of feeds (rules/rare/sequence.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -286,6 +288,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
             plan.readers[rule.alarm] = (*plan.readers.get(rule.alarm, ()), rule)
+    plan.sequences = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == SEQUENCE)
     _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()

@@ -8,6 +8,7 @@ from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
     HEARD,
+    SEQUENCE,
     TOLD,
     ClockRule,
     CountRule,
@@ -50,6 +51,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         *HEARD,
         *TOLD,
         "sensor-count",
+        SEQUENCE,
     }
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
@@ -152,6 +154,14 @@ def _clock_faults(rule: ClockRule) -> list[Fault]:
     if rule.check != "offset":
         strange = [name for name in ("drift", "worse") if getattr(rule, name) is not None]
         faults += [Fault(f"/{name}", "check", f"{name} belongs to offset") for name in strange]
+    wrong = [name for name in ("wait", "apart") if (getattr(rule, name) is None) == (rule.check == SEQUENCE)]
+    faults += [Fault(f"/{name}", "check", f"sequence needs {name}, and it belongs to no other check") for name in wrong]
+    if rule.check == SEQUENCE:
+        whole = "a feed is the facility's: an event of another area would be a number that is missing"
+        places = [name for name in rule.applies_to if name.startswith("area.")]
+        faults += [Fault(f"/applies_to/{name}", "predicate", whole) for name in places]
+        if rule.wait is not None and rule.silent > rule.wait:
+            faults.append(Fault("/silent", "check", "at most wait: a longer silence would never be noticed"))
     if rule.beats % 2 == 0:
         faults.append(Fault("/beats", "check", "of an even number there is no median"))
     if rule.beyond is not None and rule.clear_below is not None and rule.clear_below > rule.beyond:

@@ -185,6 +185,7 @@ class TestEvent(Strict):
     source: Identifier = "PLC-1"
     area: Identifier | None = None
     device: Identifier | None = None
+    seq: Whole | None = Field(default=None, ge=0)
     fields: dict[Identifier, Any] = Field(default_factory=dict)
 
 
@@ -196,6 +197,8 @@ class TestRow(Strict):
     tag: Identifier
     at: Duration
     received: Duration | None = None
+    seq: Whole | None = Field(default=None, ge=0)
+    """The number of its batch."""
     value: Annotated[str, Field(max_length=32)]
 
 
@@ -475,14 +478,22 @@ class LastDigitRule(RuleBase):
     """Values whose last digits are not those of the sensor (kind `last_digit`); a sensor without a registered resolution has none."""
 
     kind: Literal["last_digit"]
-    check: Literal["precision"]
-    """`precision`: values with more decimals than the registered resolution."""
-    number: Whole = Field(default=10, ge=1, le=16)
-    """Raised by so many such values ..."""
+    check: Literal["precision", "uniform"]
+    """`precision`: values with more decimals than the registered resolution. `uniform`: last digits, in steps of it, that are not evenly spread."""
+    number: Whole = Field(default=10, ge=1, le=4_000)
+    """precision: raised by so many such values (16 at most) ...; uniform: so many readings are judged together."""
     within: Duration = Field(default=86_400_000, gt=0)
     """... in this time (event time), both ends included."""
     clean: Duration = Field(default=604_800_000, gt=0)
     """Cleared behind so long a time that is covered by records without one."""
+    related: Number | None = Field(default=None, gt=0, lt=1)
+    """uniform: of readings whose neighbours correlate as much every second one is left out."""
+    spread: Whole | None = Field(default=None, ge=10, le=80)
+    """uniform: steps of the resolution that lie between the 5th and the 95th percentile at least; unknown with fewer."""
+    uneven: Number | None = None
+    """uniform: raised where evenly spread digits are as uneven with less than this probability (one that is tabled: rules/params.py) ..."""
+    even: Number | None = None
+    """... and cleared where they are with more than this."""
 
 
 class CountRule(RuleBase):
@@ -602,10 +613,10 @@ class ClockRule(RuleBase):
     """Times that cannot be, or that come too late to be judged, by sensor and latched; a device's clock that is off (kind `clock`)."""
 
     kind: Literal["clock"]
-    check: Literal["event-time", "late-evidence", "offset", "heartbeat"]
+    check: Literal["event-time", "late-evidence", "offset", "heartbeat", "sequence"]
     """`event-time`: ahead of the receive time, or long behind it. `late-evidence`: too old for the horizon, and not that old.
     `offset`: the time that a device's heartbeats tell against the receive time. `heartbeat`: audit heartbeats of a system that stay
-    away while other records of the facility arrive."""
+    away while other records of the facility arrive. `sequence`: numbers of a feed that do not come, or do not rise with time."""
     ahead: Duration | None = Field(default=None, ge=60_000)
     """event-time: farther ahead of the receive time than this."""
     behind: Duration = Field(default=10 * 24 * 3_600_000, ge=2 * 3_600_000)
@@ -620,9 +631,14 @@ class ClockRule(RuleBase):
     """offset: cleared when each of them is less off than this, and it does not drift."""
     worse: Worse | None = None
     silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
-    """offset: an alarm is unknown so long after the newest heartbeat; heartbeat: overdue so long after it."""
+    """offset: an alarm is unknown so long after the newest heartbeat; heartbeat: overdue so long after it; sequence: of a facility that
+    sends nothing for longer the time does not count."""
     back: Duration | None = Field(default=None, ge=60_000)
     """heartbeat: where the whole facility was silent, overdue so long after it is heard again."""
+    wait: Duration | None = Field(default=None, ge=60_000, le=31 * 86_400_000)
+    """sequence: a number is missing so long behind the record that left it out, without time in which nothing came for longer than `silent`."""
+    apart: Duration | None = Field(default=None, ge=1_000, le=86_400_000)
+    """sequence: numbers and times contradict each other by more than this, event time."""
 
 
 class RepeatDayRule(RuleBase):
@@ -664,19 +680,23 @@ Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
 
 HEARD = frozenset({"offset", "heartbeat"})
 """Checks of kind `clock` that look at heartbeats."""
+SEQUENCE = "sequence"
+"""The one that looks at the numbers of feeds."""
 TOLD = frozenset({"serial-changed", "config-hash"})
 """Checks of kind `register_check` that look at what devices tell of themselves."""
 
 
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
     """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
-    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check in HEARD)
+    return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check in {*HEARD, SEQUENCE})
 
 
-def is_latched(rule: object) -> bool:
-    """Say whether only an officer's decision ends a rule's alarms."""
+def is_latched(rule: object, subject: dict[str, str]) -> bool:
+    """Say whether only an officer's decision ends a rule's alarm on a subject."""
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
         return rule.before is None and rule.result is None
+    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        return "case" in subject  # numbers against time; what is missing may come
     return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)

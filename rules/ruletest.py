@@ -32,6 +32,7 @@ LATENCY_MS = 1_000
 MAX_SAMPLES = 20_000
 MARKS = {"": Quality.GOOD, "!": Quality.FAULT, "?": Quality.UNCERTAIN}
 """Before a value: `!` a fault that the firm marked (rules with `marked: count` count it), `?` uncertain (no rule does)."""
+_GROUP = re.compile(r"\(([^()]*)\)x(\d{1,5})")
 _SAMPLE = re.compile(r"^(?P<mark>[!?]?)(?P<value>_|-?\d+(\.\d+)?)(x(?P<times>\d{1,5}))?$")
 
 
@@ -54,12 +55,14 @@ def samples(text: str) -> list[tuple[float, Quality] | None]:
 
     >>> samples("5x2 _ !9")
     [(5.0, <Quality.GOOD: 0>), (5.0, <Quality.GOOD: 0>), None, (9.0, <Quality.FAULT: 6>)]
+    >>> [sample and sample[0] for sample in samples("(5 _x2)x2")]
+    [5.0, None, None, 5.0, None, None]
 
     Raises:
         ValueError: a word that is not of the form, or too many samples.
     """
     found: list[tuple[float, Quality] | None] = []
-    for word in text.split():
+    for word in _spread(text).split():
         match = _SAMPLE.match(word)
         if not match or (match["mark"] and match["value"] == "_"):
             raise ValueError(f"{word!r} is no sample; write 5, 7x5, _, _x3, !9 or ?9")
@@ -69,6 +72,17 @@ def samples(text: str) -> list[tuple[float, Quality] | None]:
         quality = MARKS[match["mark"]]
         found.extend([None if match["value"] == "_" else (float(match["value"]), quality)] * times)
     return found
+
+
+def _spread(text: str) -> str:
+    """Return the text with each group written as often as it says."""
+
+    def often(match: re.Match[str]) -> str:
+        if len(match[1].split()) * int(match[2]) > MAX_SAMPLES:
+            raise ValueError(f"a series of a test holds at most {MAX_SAMPLES} samples")
+        return " ".join([match[1]] * int(match[2]))
+
+    return _GROUP.sub(often, text)
 
 
 def facility_of(rule: Rule, test: RuleTest) -> Facility:
@@ -138,7 +152,7 @@ def _row_of(number: int, one: TestRow) -> LogRecord:
     value, quality = sample
     payload = Readings(
         batch=f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([BEGIN_MS + one.at], np.int64),
-        value=np.array([value]), quality=np.array([quality], np.uint8),
+        value=np.array([value]), quality=np.array([quality], np.uint8), seq=one.seq,
     )  # fmt: skip
     received = BEGIN_MS + (one.at + LATENCY_MS if one.received is None else one.received)
     return LogRecord(0, 0, received, Kind.READINGS, FACILITY, payload)

@@ -18,6 +18,7 @@ from rules.layout import NEVER, NONE
 from rules.marks import PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.occurrence import Packed
+from rules.rare.feeds import PackedFeed
 from rules.rare.store import PackedRare
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET
     """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
+    feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET
+    """Numbers of feeds (rules/rare/feeds.py), in the order in which they were touched; not there where nobody numbers what they send."""
 
 
 class _Format(msgspec.Struct):

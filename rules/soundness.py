@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.exceptionfaults import allowance_faults, exception_faults
+from rules.kinds import last_digit, too_precise
 from rules.migration import AGAIN
+from rules.params import CHI_SQUARE_9
 from rules.predicate import faults as predicate_faults
 from rules.raresound import alarm_faults, rare_faults
 from rules.register import Span
@@ -37,6 +39,8 @@ if TYPE_CHECKING:
     from rules.rule import Rule
     from rules.tables import Table
 
+LEAST_DIGITS = 100
+"""Ten of each digit: chi square of fewer is none."""
 _SHARE = re.compile(r"\d{1,2}(\.\d+)?%")
 
 
@@ -86,6 +90,31 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
         faults += rare_faults(rule)
+    return faults + _digit_faults(rule)
+
+
+def _digit_faults(rule: Rule) -> list[Fault]:
+    if not isinstance(rule, LastDigitRule):
+        return []
+    names = ("related", "spread", "uneven", "even")
+    given = {name: getattr(rule, name) for name in names}
+    if rule.check == "precision":
+        faults = [Fault(f"/{name}", "check", f"{name} belongs to uniform") for name in names if given[name] is not None]
+        if rule.number > too_precise.MOST:
+            faults.append(Fault("/number", "check", f"at most {too_precise.MOST} values are counted"))
+        return faults
+    faults = [Fault(f"/{name}", "check", f"uniform needs {name}") for name in names if given[name] is None]
+    faults += [
+        Fault(f"/{name}", "check", f"of these only are the tables: {', '.join(map(str, CHI_SQUARE_9))}")
+        for name in ("uneven", "even")
+        if given[name] is not None and given[name] not in CHI_SQUARE_9
+    ]
+    if rule.number < LEAST_DIGITS:
+        faults.append(Fault("/number", "check", f"at least {LEAST_DIGITS}: fewer digits say nothing of their spread"))
+    if rule.spread is not None and rule.spread % last_digit.DECADE:
+        faults.append(Fault("/spread", "check", "whole tens of steps"))
+    if rule.even is not None and rule.uneven is not None and rule.even < rule.uneven:
+        faults.append(Fault("/even", "check", "at least uneven: else what raises it would clear it"))
     return faults
 
 

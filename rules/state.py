@@ -19,6 +19,7 @@ from rules.layout import NEVER, NONE
 from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
+from rules.rare.feeds import Feed
 from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 
@@ -273,6 +274,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -309,6 +311,7 @@ class FacilityState:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
+        self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if not isinstance(body.marks, msgspec.UnsetType):
             self.marks = Marks.unpack(body.marks, CODES)

@@ -1,5 +1,7 @@
 """Which rules watch a sensor, and with what numbers: decided when the register or the packs change, never per reading.
 
+Above 400 lines on purpose: what a rule of each kind takes from the register is read side by side.
+
 Sensors that agree in all facts, limits and spans are watched alike, in whatever facility they stand: what was found for one is
 kept for the others. A region of 100,000 series has some hundred sorts of sensors, and a start asks for all of them.
 """
@@ -20,13 +22,14 @@ from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
+from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LAST_DIGIT, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
     frozen_param,
     gap_param,
     jump_param,
+    last_digit_param,
     limit_param,
     mean_kinetic_param,
     repeat_day_param,
@@ -57,7 +60,18 @@ if TYPE_CHECKING:
     from rules.register import Facility, Scope
     from rules.rule import RowRule, Rule
 
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6, TOO_PRECISE: 7, SMOOTH: 8}
+ORDER = {
+    GAP: 0,
+    LIMIT: 1,
+    FROZEN: 2,
+    CUMULATIVE: 3,
+    MEAN_KINETIC: 4,
+    JUMP: 5,
+    REPEAT_DAY: 6,
+    TOO_PRECISE: 7,
+    SMOOTH: 8,
+    LAST_DIGIT: 9,
+}
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
 """Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
@@ -280,6 +294,8 @@ def _by_resolution(rule: RepeatDayRule | LastDigitRule, rank: int, sensor: Senso
         return [Use(REPEAT_DAY, rule, rank, repeat_day_param(rule, sensor, interval))]
     if sensor.resolution is None:
         return []
+    if rule.check == "uniform":
+        return [Use(LAST_DIGIT, rule, rank, last_digit_param(rule, sensor.resolution), limits=(step_of(sensor),))]
     numbers = too_precise_param(rule, sensor.resolution, interval)
     return [Use(TOO_PRECISE, rule, rank, numbers, limits=(step_of(sensor),))]
 

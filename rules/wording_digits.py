@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Leaf, Verdict
 from rules.models import Bilingual
+from rules.params import CHI_SQUARE_9
 from rules.rule import LastDigitRule
 from rules.wording_sums import time_text
 
@@ -19,6 +20,11 @@ def raised(instance: Instance, value: float, unit: str) -> Bilingual | None:
     rule, tag = instance.rule, instance.tag
     if not isinstance(rule, LastDigitRule):
         return None
+    if rule.check == "uniform":
+        return Bilingual(
+            en=f"{tag}: the last digits of {rule.number} values are not evenly spread, chi square {value:.1f} of nine degrees of freedom",
+            zh=f"{tag}：{rule.number} 个数值的末位数字分布不均匀，χ² = {value:.1f}（自由度 9）",
+        )
     step, within = instance.limits[0].value, time_text(rule.within)
     return Bilingual(
         en=f"{tag}: {rule.number} values within {within} have more decimals than the sensor's resolution of {step:.10g} {unit}, the last {value:.10g}",
@@ -32,6 +38,12 @@ def leaf(instance: Instance, kind: ChangeKind, value: float) -> Leaf | None:
     if not isinstance(rule, LastDigitRule):
         return None
     number = None if math.isnan(value) else value  # what late data take back has none
+    if rule.check == "uniform":
+        cleared = kind is ChangeKind.CLEARED
+        bound = CHI_SQUARE_9[(rule.even if cleared else rule.uneven) or 0.0] / 1000
+        said = Verdict.FALSE if kind is ChangeKind.RETRACTED else Verdict.TRUE
+        expr = f"chi square of the last digits of {tag}"
+        return Leaf(expr=expr, left=number, op="<" if cleared else ">", right=bound, verdict=said)
     if kind is ChangeKind.CLEARED:
         expr = f"records without more decimals of {tag}"
         return Leaf(expr=expr, left=number, op=">=", right=float(rule.clean), unit="ms", verdict=Verdict.TRUE)

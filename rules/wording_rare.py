@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import SEQUENCE, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -31,6 +31,13 @@ _OF_BEATS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.RETRACTED: (
         "our own front door was closed, nothing could arrive",
         "系本系统接收中断，数据无法到达，报警撤回",
+    ),
+}
+_OF_NUMBERS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("what was missing has come, or a restart explains it", "缺失的序号已补到，或已由重启事件说明"),
+    ChangeKind.RETRACTED: (
+        "a restart explains that numbers began anew, it never held",
+        "序号重新开始已由重启事件说明，该报警不成立",
     ),
 }
 _OF_TOLD: dict[ChangeKind, tuple[str, str]] = {
@@ -74,6 +81,8 @@ def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer
 
 
 def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
+    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        return _ENDINGS | _OF_NUMBERS
     if isinstance(rule, ClockRule):
         return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
     if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:

@@ -5,13 +5,26 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    frozen,
+    gap,
+    jump,
+    last_digit,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
     FROZEN,
     GAP,
     JUMP,
+    LAST_DIGIT,
     LIMIT,
     MEAN_KINETIC,
     REPEAT_DAY,
@@ -46,6 +59,7 @@ KINDS: dict[int, KindSpec] = {
     REPEAT_DAY: KindSpec("repeat_day", repeat_day.PARAMS, repeat_day.STATE, again=False),
     TOO_PRECISE: KindSpec("too_precise", too_precise.PARAMS, too_precise.STATE, again=True),
     SMOOTH: KindSpec("smooth", smooth.PARAMS, smooth.STATE, again=True),
+    LAST_DIGIT: KindSpec("last_digit", last_digit.PARAMS, last_digit.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}
 NAMES = {code: spec.name for code, spec in KINDS.items()}

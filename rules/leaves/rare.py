@@ -10,13 +10,23 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, shared, told
+from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, sequence, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import (
+    HEARD,
+    SEQUENCE,
+    TOLD,
+    ClockRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    RowRule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -72,6 +82,8 @@ def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
 
 
 def _clock_leaves(rule: RowRule) -> list[Leaf]:
+    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        return sequence.leaves_of(rule)
     if isinstance(rule, ClockRule) and rule.check in HEARD:
         return beats.leaves_of(rule) if rule.check == "heartbeat" else offset.leaves_of(rule)
     return oddrows.leaves_of(rule)
@@ -123,6 +135,9 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
         return
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
+        return
+    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        yield from (told.moment for told in sequence.told_of(rule, log, end))
         return
     if isinstance(rule, ClockRule) and rule.check == "heartbeat":
         yield from (told.moment for told in beats.told_of(rule, log, end))

@@ -8,6 +8,7 @@ from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.jump import JumpNumbers, JumpRun
+from rules.leaves.last_digit import UniformNumbers, UniformRun
 from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.smooth import SmoothNumbers, SmoothRun
@@ -16,7 +17,7 @@ from rules.leaves.too_precise import DigitNumbers, DigitRun
 if TYPE_CHECKING:
     from rules.leaves.model import See
 
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | UniformRun
 RowNumbers: TypeAlias = (
     LimitNumbers
     | FrozenNumbers
@@ -26,6 +27,7 @@ RowNumbers: TypeAlias = (
     | JumpNumbers
     | DigitNumbers
     | SmoothNumbers
+    | UniformNumbers
 )
 
 
@@ -44,7 +46,7 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
-    if isinstance(numbers, DigitNumbers):
+    if isinstance(numbers, DigitNumbers | UniformNumbers):
         return _digit_run(run, numbers, see)
     if isinstance(numbers, CumulativeNumbers | SmoothNumbers):
         return _summed_run(run, numbers, see, begin)
@@ -89,7 +91,12 @@ def _summed_run(
     return run
 
 
-def _digit_run(run: RowRun | None, numbers: DigitNumbers, see: See) -> DigitRun:
+def _digit_run(run: RowRun | None, numbers: DigitNumbers | UniformNumbers, see: See) -> DigitRun | UniformRun:
+    if isinstance(numbers, UniformNumbers):
+        if not isinstance(run, UniformRun):
+            return UniformRun(numbers, see)
+        run.adopt(numbers)
+        return run
     if not isinstance(run, DigitRun):
         return DigitRun(numbers, see)
     run.adopt(numbers)

@@ -10,12 +10,25 @@ from rules.changes import Verdict
 from rules.exceptions import NONE_IN_FORCE, is_muted
 from rules.facts import facts_of, in_force
 from rules.kinds.smooth import MOST
-from rules.leaves import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, rare, smooth, too_precise
+from rules.leaves import (
+    cumulative,
+    difference,
+    frozen,
+    gap,
+    jump,
+    last_digit,
+    limit,
+    mean_kinetic,
+    rare,
+    smooth,
+    too_precise,
+)
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
+from rules.leaves.last_digit import UniformNumbers
 from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
@@ -53,6 +66,7 @@ Numbers: TypeAlias = (
     | JumpNumbers
     | DigitNumbers
     | SmoothNumbers
+    | UniformNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -76,7 +90,9 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
 def _plain_leaves(rule: FrozenRule | GapRule | LastDigitRule) -> list[Leaf]:
     if isinstance(rule, FrozenRule):
         return frozen.leaves_of(rule)
-    return gap.leaves_of(rule) if isinstance(rule, GapRule) else too_precise.leaves_of(rule)
+    if isinstance(rule, GapRule):
+        return gap.leaves_of(rule)
+    return last_digit.leaves_of(rule) if rule.check == "uniform" else too_precise.leaves_of(rule)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +214,9 @@ def numbers_of(
 def _plain_numbers(rule: FrozenRule | GapRule | LastDigitRule, sensor: Sensor, delivery: int) -> Numbers | None:
     if isinstance(rule, FrozenRule):
         return frozen.numbers_of(rule, sensor, delivery)
-    return gap.numbers_of(rule, sensor, delivery) if isinstance(rule, GapRule) else too_precise.numbers_of(rule, sensor)
+    if isinstance(rule, GapRule):
+        return gap.numbers_of(rule, sensor, delivery)
+    return last_digit.numbers_of(rule, sensor) if rule.check == "uniform" else too_precise.numbers_of(rule, sensor)
 
 
 def measuring_range(

@@ -10,12 +10,24 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import approval, beats, count, follow_up, followed, offset, register_check, results, shared, told
+from rules.rare import (
+    approval,
+    beats,
+    count,
+    follow_up,
+    followed,
+    offset,
+    register_check,
+    results,
+    sequence,
+    shared,
+    told,
+)
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
+from rules.rule import SEQUENCE, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -35,6 +47,7 @@ CLOSING = frozenset(
 """Codes of a decision that end a latched alarm (settled.md)."""
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
+_FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire}
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 
@@ -68,6 +81,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
     assert state.plan is not None  # noqa: S101 - rules come with a plan
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, state.plan.facility, emitter)
+    elif isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        sequence.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == "heartbeat":
         beats.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and not looks_at_rows(rule):
@@ -94,10 +109,8 @@ def decision(state: FacilityState, payload: Decision, received: int, emitter: Em
     if alarm is None or payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
         return
     for rule in () if state.plan is None else state.plan.rare:
-        if not is_latched(rule):
-            continue
         for subject, case in state.rare.of(rule.id).items():
-            if case.standing is None or case.standing.alarm != alarm:
+            if case.standing is None or case.standing.alarm != alarm or not is_latched(rule, subject_of(subject)):
                 continue
             read = RecordRead(kind=Kind.DECISION, id=f"{payload.id}/{payload.version}")
             now = Now(received, received, [read])
@@ -115,6 +128,8 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
         if fact not in kept:
             case.remember(fact.digest)
     emitter.state.rare.cases[rule.id].keep(case, kept)
+    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
+        sequence.forget_front(rule, subject, emitter.state.rare)
 
 
 def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
@@ -151,7 +166,7 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
-            fire = beats.fire if rule.check == "heartbeat" else offset.fire
+            fire = _FIRES.get(rule.check, offset.fire)
             attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, RegisterCheckRule):
             attempt(emitter, rule.id, due, partial(told.fire, rule, subject, case, Now(due, due), emitter))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, alarm_id
 from rules.layout import HORIZON_MS, NONE
 from rules.occurrence import Occurrence
+from rules.rare.feeds import READINGS as FEED_OF_READINGS
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import RepeatDayRule, looks_at_rows
@@ -84,7 +85,8 @@ def tell(
 ) -> None:  # fmt: skip
     """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
     named = subject_of(subject)
-    of = Kind.READINGS if looks_at_rows(rule) or isinstance(rule, RepeatDayRule) else Kind.EVENTS
+    rows = looks_at_rows(rule) or isinstance(rule, RepeatDayRule) or named.get("feed") == FEED_OF_READINGS
+    of = Kind.READINGS if rows else Kind.EVENTS
     first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
     found = [*first, *now.records, register]

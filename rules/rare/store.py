@@ -15,6 +15,8 @@ from rules.occurrence import Occurrence, Packed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rules.rare.feeds import Feed
+
 MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
 MAX_CHECKED = 12_000
@@ -38,6 +40,7 @@ MAX_RUNS = 32
 COUNTERS = (
     "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
     "case_dropped", "fact_dropped", "partner_dropped",
+    "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -189,6 +192,8 @@ class Rare:
     """(rule, area) -> what was heard."""
     checked: dict[str, int] = field(default_factory=dict)
     """Rule that checks the register -> when a registered date changes its answer next."""
+    feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
+    """(rule, feed) -> how far its numbers have come; the one that was touched last stands last."""
     due: int = NEVER
     """The earliest decision by the clock; follows from the rest (`refresh`)."""
 
@@ -229,8 +234,9 @@ class Rare:
                     kept.keep(kept[subject], [Fact(newest, newest, "", "")])
         if kept:
             self.cases[rule] = kept
-        for key in [key for key in self.areas if key[0] == rule]:
-            del self.areas[key]
+        for of in (self.areas, self.feeds):
+            for key in [key for key in of if key[0] == rule]:
+                del of[key]
         self.checked.pop(rule, None)
         self.refresh()
 

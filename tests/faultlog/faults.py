@@ -32,6 +32,7 @@ DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
 UNTOLD, WIDENED = "cold-chain.excursion-no-alarm", "data-integrity.limit-widened"
+NUMBERS = "data-integrity.sequence"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -384,6 +385,10 @@ RECORDS = [
          lines=[posted(600, event(600, "alarm-disabled", fields={"asset": "TOC"}))]),
     Firm("a limit that is approved before it is moved", [LOOP], [known(limits={"high": 500})], [], [],
          lines=[sets(610, high=520)], later=[(602, [known(limits={"high": 520})])]),
+    Firm("a device whose clock was set back by three minutes", [LOOP], [WATER], [], [Expected(NUMBERS, "events LIMS", "orange", 610.5, None, "active")],
+         lines=[posted(600, event(600, "door", "device", seq=7)), posted(610, event(597, "door", "device", seq=8))]),
+    Firm("a device whose counter began anew, and which said so", [LOOP], [WATER], [], [],
+         lines=[posted(600, event(600, "door", "device", seq=700)), posted(605, event(604, "restart", "device")), posted(610, event(610, "door", "device", seq=1))]),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

@@ -16,6 +16,7 @@ from tests.rules.byhand import ms, since
 
 ELSEWHERE = {
     "cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py",
+    "data-integrity.last-digit": "wants 500 values and more: tests/rules/test_last_digit_by_hand.py",
     "data-integrity.day-copy": "wants two whole days: tests/rules/test_day_copy_by_hand.py",
 }
 """Rules that no fault of this log concerns, and where they are tried."""
@@ -25,7 +26,7 @@ def place_of(subject):
     if "place" in subject:
         return f"@{subject['area']}>{subject['place']}"
     plain = next(
-        (subject[member] for member in ("tag", "device", "system", "actor", "asset") if member in subject), None
+        (subject[member] for member in ("tag", "device", "system", "actor", "asset", "feed") if member in subject), None
     )
     return plain or ("@" + subject["area"] if "area" in subject else "*")
 

@@ -16,8 +16,11 @@ from monitor.simulate.faults import sources_of
 from monitor.simulate.feed import HISTORY_READINGS, POST_READINGS, Feed
 from monitor.simulate.run import REGISTER
 from monitor.simulate.script import Script
+from rules.engine import Engine
 from rules.faults import PostRefusedError
+from rules.pack import default_bundle
 from rules.posts import read_readings
+from rules.records import Kind, LogRecord, RegisterRecord
 
 FIRMS = {entry.id: entry.logged() for entry in read_register(REGISTER).facilities}
 HOSPITAL = FIRMS["BJ-HOS-0104"]
@@ -209,3 +212,23 @@ def test_a_firm_without_sensors_posts_nothing_and_does_not_spin():
     feed.collect(BEGAN + 60_000)
     assert feed.next_post(BEGAN + 60_000) is None
     assert feed.every_ms >= 1_000
+
+
+SILENT = {"fault": "silence", "backfill": True}
+
+
+@pytest.mark.parametrize(
+    "faults", [[], [SILENT], [SILENT | {"tag": HOSPITAL.sensors[0].tag}]], ids=["none", "all", "one"]
+)
+def test_numbers_of_a_feed_that_sends_what_it_stored_are_no_finding(faults):
+    posts = drive(feed_of(*faults, history_ms=600_000), range(0, 300_000, 2_000))
+    engine = Engine(default_bundle().only({"data-integrity.sequence"}))
+    log = [LogRecord(0, 0, BEGAN, Kind.REGISTER, HOSPITAL.id, RegisterRecord(version=1, facility=HOSPITAL))]
+    log += [
+        LogRecord(0, i, BEGAN + now, Kind.READINGS, HOSPITAL.id, read_readings(json.dumps(post).encode()))
+        for i, (now, post) in enumerate(posts, 1)
+    ]
+    assert [change for record in log for change in engine.fold(record)] == []
+    assert engine.advance(0, log[-1].received + 4 * 86_400_000) == []
+    (feed,) = engine.state_of(HOSPITAL.id).rare.feeds.values()
+    assert feed.highest == posts[-1][1]["seq"]

@@ -73,6 +73,7 @@ def copied(folder: Path) -> Path:
         "fields.py",
         "jit.py",
         "kinds/limit.py",
+        "kinds/last_digit.py",
         "kinds/smooth.py",
         "kinds/telling.py",
     ],

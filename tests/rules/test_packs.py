@@ -53,10 +53,12 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.frozen",
         "data-integrity.full-rights",
         "data-integrity.gap",
+        "data-integrity.last-digit",
         "data-integrity.late-evidence",
         "data-integrity.limit-widened",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
+        "data-integrity.sequence",
         "data-integrity.shared-account",
         "data-integrity.too-precise",
         "register.calibration-due",
@@ -171,10 +173,16 @@ def test_a_wrong_expectation_is_told_in_words(tmp_path):
     assert b'failures="1"' in junit_xml(run_tests(bundle))
 
 
-@pytest.mark.parametrize("text", ["x", "7x", "!_", "1e5", "5x99999999"])
+@pytest.mark.parametrize("text", ["x", "7x", "!_", "1e5", "5x99999999", "(5 6)", "(5)x", "(5 6)x10001", "((5)x2)x2"])
 def test_words_that_are_no_samples_are_refused(text):
     with pytest.raises(ValueError, match="sample"):
         samples(text)
+
+
+def test_a_group_of_samples_stands_as_often_as_it_says():
+    words = ["5", "_", "!9", "9", "9"]
+    assert samples("(5 _)x2 !9 (9x2)x1") == samples(" ".join(words[:2] * 2 + words[2:]))
+    assert len(samples("(5 6)x10000")) == 20_000
 
 
 def test_deep_and_large_yaml_are_faults():

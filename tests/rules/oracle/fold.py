@@ -219,6 +219,7 @@ class Facility:
                 self.again["repeated" if what == content else "conflict"] += 1
                 return
         self.batches.append((batch.batch, received, content))
+        self.rare.posted(batch, received)
         begin = 0
         for tag, count in zip(batch.tags, batch.counts, strict=True):
             for i in range(begin, begin + count):

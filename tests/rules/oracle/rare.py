@@ -13,6 +13,7 @@ import statistics
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from fractions import Fraction
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,6 +28,7 @@ from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.followed import Following, following
 from tests.rules.oracle.results import Asking, asking
+from tests.rules.oracle.sequence import Numbers, due_of, sequence
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -158,6 +160,7 @@ class Rare:
         self.logins = {}
         self.systems, self.arrivals = {}, []
         self.points, self.settings, self.followed = {}, {}, {}
+        self.numbers = {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -225,6 +228,8 @@ class Rare:
                 self.settings[rule_id, name].leave(spoke=bool(state.alarms))
             elif beating(rule):
                 self.systems.pop((rule_id, name), None)
+            elif sequence(rule):
+                self.numbers = {key: one for key, one in self.numbers.items() if key[0] != rule_id}
             elif often(rule):
                 login = self.logins.setdefault((rule_id, name), Login())
                 if state.alarms and login.newest >= 0:
@@ -349,6 +354,8 @@ class Rare:
                         found.append((past.due[rule.id], self.places[rule.id], 3, text(subject), (rule, past)))
             elif often(rule):
                 found += self.calm(rule, to)
+            elif sequence(rule):
+                found += self.overdue(rule, to)
             elif beating(rule):
                 for (rule_id, name), system in self.systems.items():
                     due = system.due(self, rule, self.subjects[rule_id, name].standing) if rule_id == rule.id else None
@@ -394,6 +401,8 @@ class Rare:
             self.settle(rule, what, at, at)
         elif beating(rule):
             self.systems[rule.id, what].decide(self, rule, what, at)
+        elif sequence(rule):
+            self.miss(rule, what, at)
         else:
             self.decide_events(at, rule, what)
 
@@ -446,6 +455,8 @@ class Rare:
                         self.settle(rule, subject, t, received)
                 elif beating(rule):
                     self.system(rule, self.past[-1])
+                elif sequence(rule):
+                    self.numbered(rule, event, t, received)
                 elif heard(rule):
                     self.beat(rule, self.past[-1])
                 elif isinstance(rule, FollowUpRule):
@@ -475,7 +486,7 @@ class Rare:
             alarm = state.standing
             if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule) or approving(rule):
                 continue
-            if asking(rule) or often(rule) or beating(rule):
+            if asking(rule) or often(rule) or beating(rule) or (sequence(rule) and "case" not in json.loads(name)):
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
@@ -485,6 +496,11 @@ class Rare:
                     self.known(rule, subject) if isinstance(rule, (CountRule, *ROWS)) else self.occasions(rule, subject)
                 )
                 state.closed |= {past.order for past in done}
+                if sequence(rule):
+                    numbers = self.numbers[rule_id, subject["feed"]]
+                    numbers.forgotten = len(numbers.items)
+                    for one in numbers.odd:
+                        one.done = True
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, subject, alarm, received, received)
 
@@ -580,6 +596,84 @@ class Rare:
             if rule_id == rule.id and state.standing is not None and self.logins[rule_id, name].last <= to:
                 yield self.logins[rule_id, name].last, self.places[rule_id], 3, name, (rule, name)
 
+    # -- numbers of feeds ---------------------------------------------------------------------------------------------
+    def numbered(self, rule, event, t, received):
+        """What an event makes of the numbers of its source, and a restart of those of three feeds."""
+        if (event.stream, event.type) == ("device", "restart"):
+            for feed in sorted({"readings", f"events {event.source}", f"events {event.device or event.source}"}):
+                if (rule.id, feed) in self.numbers:
+                    missing, odd = self.numbers[rule.id, feed].restart(t, received, rule)
+                    if missing:
+                        self.settle_missing(rule, feed, t, received)
+                    if odd:
+                        self.settle_order(rule, feed, t, received)
+        if event.seq is not None and event.seq < 2**53:
+            at = min(event.time, received)
+            item = SimpleNamespace(number=event.seq, lo=at, hi=at, received=received, series=None, near=None)
+            self.number(rule, f"events {event.source}", item, t)
+
+    def posted(self, batch, received):
+        """What a batch of readings makes of their numbers."""
+        if batch.seq is None:
+            return
+        times = [min(int(t), received) for t in batch.time]
+        item = SimpleNamespace(
+            number=batch.seq, lo=min(times), hi=max(times), received=received, series=frozenset(batch.tags),
+            near=2 * self.facility.delivery,
+        )  # fmt: skip
+        for rule in self.rules:
+            if sequence(rule):
+                self.number(rule, "readings", item, item.lo)
+
+    def number(self, rule, feed, item, at):
+        numbers = self.numbers.setdefault((rule.id, feed), Numbers())
+        missing, odd = numbers.take(item, rule.apart, len(self.arrivals))
+        if missing:
+            self.settle_missing(rule, feed, at, item.received)
+        if odd:
+            self.settle_order(rule, feed, at, item.received)
+
+    def overdue(self, rule, to):
+        for (rule_id, feed), numbers in self.numbers.items():
+            dues = [due_of(one, rule, self.arrivals) for one in numbers.missing if not one.overdue]
+            dues = [due for due in dues if due is not None]
+            if rule_id == rule.id and dues and min(dues) <= to:
+                yield min(dues), self.places[rule_id], 3, text({"feed": feed}), (rule, feed)
+
+    def miss(self, rule, feed, at):
+        for one in self.numbers[rule.id, feed].missing:
+            due = due_of(one, rule, self.arrivals)
+            one.overdue = one.overdue or (due is not None and due <= at)
+        self.settle_missing(rule, feed, at, at)
+
+    def settle_missing(self, rule, feed, at, received):
+        subject = {"feed": feed}
+        state = self.subjects.setdefault((rule.id, text(subject)), Subject())
+        late = [one.seen for one in self.numbers[rule.id, feed].missing if one.overdue]
+        alarm = state.standing
+        if alarm is None and late:
+            self.open(rule, subject, state, min(late), rule.severity.base.rank, at, received)
+        elif alarm is not None and not late:
+            alarm.end = max(received, alarm.start)
+            self.say("cleared", rule, subject, alarm, at, received)
+        elif alarm is not None and min(late) != alarm.start:
+            alarm.start = min(late)
+            self.say("amended", rule, subject, alarm, at, received)
+
+    def settle_order(self, rule, feed, at, received):
+        subject = {"case": "order", "feed": feed}
+        state = self.subjects.setdefault((rule.id, text(subject)), Subject())
+        odd = [one.received for one in self.numbers[rule.id, feed].odd if not one.done]
+        alarm = state.standing
+        if alarm is None and odd:
+            self.open(rule, subject, state, min(odd), rule.severity.base.rank, at, received)
+        elif alarm is not None and not odd:
+            alarm.gone = True
+            self.say("retracted", rule, subject, alarm, at, received)
+        elif alarm is not None and min(odd) != alarm.start:
+            alarm.start = min(odd)
+            self.say("amended", rule, subject, alarm, at, received)
+
     # -- heartbeats -------------------------------------------------------------------------------------------------
     def beat(self, rule, past):
         """What a heartbeat makes of its device's alarm."""
@@ -637,6 +731,7 @@ class Rare:
                 isinstance(rule, ClockRule)
                 and not heard(rule)
                 and not beating(rule)
+                and not sequence(rule)
                 and self.odd_time(rule, t, received, standing)
             ):
                 start = t if rule.check == "late-evidence" else received

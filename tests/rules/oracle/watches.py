@@ -15,6 +15,7 @@ from tests.rules.oracle import (
     exceptions,
     frozen,
     jump,
+    last_digit,
     limit,
     mean_kinetic,
     smooth,
@@ -107,6 +108,18 @@ def more(rule, place, sensor, interval, facility, span):
     if isinstance(rule, LastDigitRule):
         if sensor.resolution is None:
             return None
+        if rule.check == "uniform":
+            whole = last_digit.Uniform(
+                sensor.resolution,
+                rule.number,
+                rule.related,
+                rule.spread,
+                rule.uneven,
+                rule.even,
+                rule.severity.base.rank,
+            )
+            knows_all = lambda v, q: not math.isnan(v) and q not in (1, 5, 8)  # noqa: E731
+            return Watch(rule, place, sensor, last_digit.decide, whole, knows_all)
         numbers = too_precise.Precision(
             sensor.resolution, rule.number, rule.within, rule.clean, rule.severity.base.rank, interval
         )
