@@ -129,8 +129,8 @@ def test_no_officer_ends_it() -> None:
     said = {"id": "D-1", "version": 1, "subject": {"alarm": alarm}, "code": "close-latched", "officer": "o-1",
             "revision_seen": 1, "reason_sha256": "0" * 64}  # fmt: skip
     assert told(hand.line(20, "decision", said), 60) == [("raised", 10, 10)]
-    assert not is_latched(BUNDLE.rule(RULE))
-    assert is_latched(BUNDLE.rule("cold-chain.power-no-alarm"))
+    assert not is_latched(BUNDLE.rule(RULE), {"asset": "T1"})
+    assert is_latched(BUNDLE.rule("cold-chain.power-no-alarm"), {"area": "A1"})
 
 
 def test_late_is_what_is_told_more_than_two_hours_behind_its_time() -> None:

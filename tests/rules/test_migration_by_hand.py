@@ -170,11 +170,11 @@ def test_a_table_belongs_to_the_rules_that_take_limits_from_it() -> None:
 
 def test_a_silence_that_is_closed_and_lasts_is_raised_anew_under_another_id() -> None:
     """Records of minutes 0 and 1; the next was due at 2. The silence is due at 1 + 2 intervals + a minute of delivery: 4."""
-    log = cold([5, 5]).packs(6.5, with_rule(GAP, version="1.1.0", marked="count", migration="close")).tick(7)
+    log = cold([5, 5]).packs(6.5, with_rule(GAP, version="1.2.0", marked="count", migration="close")).tick(7)
     changes = [c for c in log.changes() if c.rule == GAP and c.subject]
     assert told(changes, GAP) == [(4, "raised", 2, None), (6.5, "cleared", 2, 6.5), (6.5, "raised", 2, None)]
     assert len({c.alarm for c in changes}) == 2
-    assert [c.version for c in changes] == ["1.0.0", "1.0.0", "1.1.0"]
+    assert [c.version for c in changes] == ["1.1.0", "1.1.0", "1.2.0"]
 
 
 def test_closed_time_takes_back_what_new_packs_raised_in_it_and_the_leaves_say_so() -> None:

@@ -123,7 +123,7 @@ def test_no_officer_ends_it() -> None:
     said = {"id": "D-1", "version": 1, "subject": {"alarm": alarm_id(RULE, FACILITY, {"tag": "C"}, ms(10))},
             "code": "close-latched", "officer": "o-1", "revision_seen": 1, "reason_sha256": "0" * 64}  # fmt: skip
     assert told(failed().tick(2 * DAY).line(2 * DAY, "decision", said), 3 * DAY) == [RAISED]
-    assert not is_latched(rule())
+    assert not is_latched(rule(), {})
 
 
 def test_the_sentences_and_the_evidence() -> None:
