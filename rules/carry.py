@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import layout
+from rules import layout, underway
 from rules.kept import INPUTS, Kept
 from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.kinds.table import KINDS
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
+    DURING,
     GAP,
     JUMP,
     LIMIT,
@@ -100,6 +101,7 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
 
 def settle(state: FacilityState) -> None:
     """Note what follows from instances that were changed: tails where a horizon has ended, and what is due."""
+    underway.inscribe(state)
     _settle(state)
     state.refresh_all()
     state.refresh_due()
@@ -302,7 +304,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind == SMOOTH:
         smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE}:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, DURING}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

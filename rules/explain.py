@@ -18,6 +18,7 @@ from rules.explainparts import ROWS, exception_json, row_json, rule_json, said_j
 from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
 from rules.leaves.difference import PairNumbers
+from rules.leaves.during import DuringNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
@@ -97,7 +98,7 @@ class Explanation:
         if self.rule is None or numbers is None:
             return []
         own = f"{self.rule.id} {self.rule.version}"
-        if isinstance(numbers, PairNumbers | JumpNumbers):
+        if isinstance(numbers, PairNumbers | JumpNumbers | DuringNumbers):
             numbers = numbers.limits
         if isinstance(numbers, LimitNumbers | SmoothNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]
@@ -218,8 +219,10 @@ def explain(
     tracer.keep = 4 * ROWS
     changes: list[Change] = []
     for record in log:
-        changes += fold_one(engine, record)
+        told = fold_one(engine, record)
+        changes += told
         tracer.fold(record)
+        tracer.close(told)
     for partition in sorted({record.partition for record in log}):
         changes += engine.advance(partition, at)
     tracer.move(at)

@@ -25,11 +25,24 @@ from rules.horizon import (
     gone,
     insert_late,
     largest_step,
+    leave,
     refold,
     rewind,
 )
 from rules.jit import kernel
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    during,
+    frozen,
+    gap,
+    jump,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -45,6 +58,7 @@ from rules.layout import (
     CONFLICT,
     CUMULATIVE,
     DUPLICATE,
+    DURING,
     EXT,
     FROZEN,
     FUTURE,
@@ -302,6 +316,13 @@ def fold_rows(
                             n = smooth.step(a, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                             i += 1
                     earliest = min(earliest, smooth.schedule(a, p, w, x, received))
+                elif a[c + CALL_KIND] == DURING:
+                    bit = a[p + during.ROWS]
+                    if during.idle(a, af, p, w, x, lowest[bit], highest[bit]):
+                        continue
+                    for i in range(count):
+                        counts = (known[i] >> bit) & 1 == 1
+                        n = during.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0
                     while i < count:
@@ -403,6 +424,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + too_precise.DUE])
         elif a[c + CALL_KIND] == SMOOTH:
             earliest = min(earliest, w[x + smooth.DUE])
+        elif a[c + CALL_KIND] == DURING:
+            earliest = min(earliest, w[x + during.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
@@ -449,6 +472,7 @@ def warm() -> None:
               due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f,
               np.full((1, 2), NONE))  # fmt: skip
     insert_late(params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, NONE, room.scratch)
+    leave(params, reals, where, 0, words, tails, tail_floats, rings, values, room.scratch)
     decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, room.ask(1), room.out)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, room.out)

@@ -269,11 +269,16 @@ _SMOOTH_4: Layout = [
     *[(name, "<i8", []) for name in ("unknown", "sev", "top", "held_t", "count", "at", "total")],
     ("early_t", "<i8", [4]), ("early_b", "<i8", [4]), ("window", "<i8", [128]),
 ]  # fmt: skip
+_DURING_4: Layout = [
+    ("phase", "<i8", []), ("due", "<i8", []), ("known_t", "<i8", []), ("value", "<f8", []), ("count", "<i8", []),
+    ("start_t", "<i8", []), ("start_b", "<i8", []), ("peak", "<f8", []),
+    *[(name, "<i8", []) for name in ("unknown", "sev", "top", "done_t")], ("spans", "<i8", [16]),
+]  # fmt: skip
 _LAYOUTS_4: dict[str, Layout] = {
     "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
     "cumulative": _CUMULATIVE_4, "mean_kinetic": _MEAN_KINETIC_4,
     "difference": _DIFFERENCE_4, "inputs": [("rows", "<i8", [2])], "jump": _JUMP_4,
-    "repeat_day": _REPEAT_DAY_4, "too_precise": _TOO_PRECISE_4, "smooth": _SMOOTH_4,
+    "repeat_day": _REPEAT_DAY_4, "too_precise": _TOO_PRECISE_4, "smooth": _SMOOTH_4, "during": _DURING_4,
 }  # fmt: skip
 _ARRAYS_4 = (
     ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),

@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from rules import layout, ring
 from rules.instants import start_of_day
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    during,
+    frozen,
+    gap,
+    jump,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import NONE
 from rules.register import ZONE, Span
 
@@ -97,6 +109,18 @@ def smooth_param(rule: LimitRule, high: float, records: int, sample: float, inte
             "records": records, "bound": smooth.bound_of(high, records), "inclusive": rule.limits.inclusive,
             "clears": rule.clear.consecutive, "interval": interval, "delivery": delivery,
             "unknown_ms": max(rule.unknown.max, 3 * interval), "sev": rule.severity.base.rank, **more,
+        }
+    )  # fmt: skip
+
+
+def during_param(rule: LimitRule, low: float, high: float, interval: int) -> Words:
+    """Return the parameters of a limit instance that holds only during a declared state."""
+    return during.PARAMS.block(
+        {
+            "low": low, "high": high, "inclusive": rule.limits.inclusive,
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "opens": rule.when.consecutive, "on_delay": rule.when.on_delay, "interval": interval,
+            "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
 

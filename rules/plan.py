@@ -14,10 +14,11 @@ import numpy as np
 
 from rules import layout
 from rules.changes import LimitUsed
+from rules.declared import asked
 from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS
-from rules.layout import DIFFERENCE, GAP, NONE
+from rules.layout import DIFFERENCE, DURING, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
@@ -138,6 +139,8 @@ class Plan:
     """Sensors and devices by name; made where `points` is asked for first."""
     beats: tuple[ClockRule, ...] = ()
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
+    asked: frozenset[str] = frozenset()
+    """Areas of whose declared states something is kept (rules/declared.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -213,7 +216,8 @@ class Plan:
         slot = self.slots[tag]
         again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
         found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
-        return [(self.sensors[slot].quantity, self.span(slot)), *found]
+        where = [(self.sensors[slot].area, b"")] if any(one.kind == DURING for one in again) else []
+        return [(self.sensors[slot].quantity, self.span(slot)), *found, *where]
 
     def span(self, slot: int) -> bytes:
         """Return the measuring range of a series: rows outside of it are not known."""
@@ -281,6 +285,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
+    plan.asked = asked(bundle, facility, received_ms)
     _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()

@@ -302,6 +302,8 @@ class LimitRule(RuleBase):
     clear: ClearWhen = ClearWhen()
     excludes: Flag = False
     """Rows outside are excluded from every other limit rule (a broken wire is no excursion)."""
+    during: Literal["trip"] | None = None
+    """Only rows inside this declared state of the sensor's area count (rules/declared.py); such an alarm is latched."""
     smooth: Smooth | None = None
     """Judge no single record but a mean of the newest ones (of particles: one of them in a minute's sample is above a limit of 20 /m3)."""
 
@@ -604,6 +606,8 @@ def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
 
 def is_latched(rule: object) -> bool:
     """Say whether only an officer's decision ends a rule's alarms."""
+    if isinstance(rule, LimitRule):
+        return rule.clear.latched
     if isinstance(rule, CountRule):
         return rule.occasions is None
     return looks_at_rows(rule) or isinstance(rule, FollowUpRule | RepeatDayRule)

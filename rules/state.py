@@ -11,6 +11,7 @@ import numpy as np
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
+from rules.declared import Declared
 from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS
@@ -94,6 +95,8 @@ class FacilityState:
     groups: list[Group] = field(default_factory=list)
     rare: Rare = field(default_factory=Rare)
     """Events, decisions and checks of the register (rules/rare)."""
+    declared: Declared = field(default_factory=Declared)
+    """Declared states of areas (rules/declared.py)."""
     aside: dict[str, Aside] = field(default_factory=dict)
     """Rules that raised here, by id (rules/failing.py)."""
     words: Words = field(default_factory=_nothing)
@@ -220,7 +223,9 @@ class FacilityState:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
-        rare = self.rare.counts if self.plan is not None and self.plan.rare else {}
+        listens = self.plan is not None and (self.plan.rare or self.plan.asked)
+        rare = dict(self.rare.counts) if listens else {}
+        rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         no_room = 0 if self.plan is None else self.plan.no_room
         return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **rare}
 
@@ -255,6 +260,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                declared=self.declared.pack(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
@@ -290,6 +296,8 @@ class FacilityState:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
+        if not isinstance(body.declared, msgspec.UnsetType):
+            self.declared = Declared.unpack(body.declared)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if self.plan is not None:
             for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:

@@ -1,5 +1,7 @@
 """Which rules watch a sensor, and with what numbers: decided when the register or the packs change, never per reading.
 
+Above 400 lines on purpose: how limits, numbers and exceptions of one sensor come together is read in one piece.
+
 Sensors that agree in all facts, limits and spans are watched alike, in whatever facility they stand: what was found for one is
 kept for the others. A region of 100,000 series has some hundred sorts of sensors, and a start asks for all of them.
 """
@@ -20,10 +22,11 @@ from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
+from rules.layout import CUMULATIVE, DURING, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
+    during_param,
     frozen_param,
     gap_param,
     jump_param,
@@ -57,7 +60,18 @@ if TYPE_CHECKING:
     from rules.register import Facility, Scope
     from rules.rule import RowRule, Rule
 
-ORDER = {GAP: 0, LIMIT: 1, FROZEN: 2, CUMULATIVE: 3, MEAN_KINETIC: 4, JUMP: 5, REPEAT_DAY: 6, TOO_PRECISE: 7, SMOOTH: 8}
+ORDER = {
+    GAP: 0,
+    LIMIT: 1,
+    FROZEN: 2,
+    CUMULATIVE: 3,
+    MEAN_KINETIC: 4,
+    JUMP: 5,
+    REPEAT_DAY: 6,
+    TOO_PRECISE: 7,
+    SMOOTH: 8,
+    DURING: 9,
+}
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
 """Sorts of sensors that are remembered at most, some 10 KiB each; behind that all are forgotten and found anew."""
@@ -231,8 +245,12 @@ def _watched(sort: _Sort) -> Watched:
                 mean = mean_of(rule, sensor, high, interval, sort.delivery)
                 found += [] if mean is None else [Use(SMOOTH, rule, rank, mean[0], low, high, narrowed[2] + mean[1])]
                 continue
-            numbers = limit_param(delayed(as_on(rule, facts, bundle), one), low, high, interval, sort.delivery)
-            found.append(Use(LIMIT, rule, rank, numbers, low, high, narrowed[2] + delay_used(rule, one)))
+            own, used = delayed(as_on(rule, facts, bundle), one), narrowed[2] + delay_used(rule, one)
+            if rule.during is not None:
+                found.append(Use(DURING, rule, rank, during_param(own, low, high, interval), low, high, used))
+                continue
+            numbers = limit_param(own, low, high, interval, sort.delivery)
+            found.append(Use(LIMIT, rule, rank, numbers, low, high, used))
             if rule.excludes:
                 low_range, high_range = max(low, low_range), min(high, high_range)
         else:

@@ -13,6 +13,7 @@ from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.scale import BY_TEMPERATURE
 from rules.wording_digits import leaf as digit_leaf
 from rules.wording_digits import raised as digits_raised
+from rules.wording_during import raised as during_raised
 from rules.wording_smooth import leaves as mean_leaves
 from rules.wording_smooth import raised as mean_raised
 from rules.wording_sums import leaf as sum_leaf
@@ -104,9 +105,8 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
         return Bilingual(
             en=f"{tag}:{over} above the limit for its temperature", zh=f"{tag}：高于该温度下的限值{over}",
         )  # fmt: skip
-    return (
-        digits_raised(instance, value, unit) or mean_raised(instance, value, unit) or sum_raised(instance, value, unit)
-    )
+    words = (digits_raised, mean_raised, sum_raised, during_raised)
+    return next((text for one in words if (text := one(instance, value, unit)) is not None), None)
 
 
 def _with_ending(sentence: Bilingual, kind: ChangeKind) -> Bilingual:
@@ -119,6 +119,13 @@ def unwatched(place: str) -> Bilingual:
     en, zh = (place, place) if place else WHOLE_FEED
     return Bilingual(
         en=f"{en}: no longer watched, by a change of register or rules", zh=f"{zh}：登记或规则变更，不再监测"
+    )
+
+
+def closed_by_officer(instance: Instance) -> Bilingual:
+    """Return the sentence for a latched alarm that an officer's decision ends."""
+    return Bilingual(
+        en=f"{instance.label}: closed by an officer's decision", zh=f"{instance.label}：已由监管人员决定关闭"
     )
 
 

@@ -5,10 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    during,
+    frozen,
+    gap,
+    jump,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
+    DURING,
     FROZEN,
     GAP,
     JUMP,
@@ -46,5 +59,6 @@ KINDS: dict[int, KindSpec] = {
     REPEAT_DAY: KindSpec("repeat_day", repeat_day.PARAMS, repeat_day.STATE, again=False),
     TOO_PRECISE: KindSpec("too_precise", too_precise.PARAMS, too_precise.STATE, again=True),
     SMOOTH: KindSpec("smooth", smooth.PARAMS, smooth.STATE, again=True),
+    DURING: KindSpec("during", during.PARAMS, during.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers
+from rules.leaves.during import DuringNumbers, DuringRun
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.jump import JumpNumbers, JumpRun
 from rules.leaves.limit import LimitNumbers, LimitRun
@@ -16,7 +17,7 @@ from rules.leaves.too_precise import DigitNumbers, DigitRun
 if TYPE_CHECKING:
     from rules.leaves.model import See
 
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | DuringRun
 RowNumbers: TypeAlias = (
     LimitNumbers
     | FrozenNumbers
@@ -26,6 +27,7 @@ RowNumbers: TypeAlias = (
     | JumpNumbers
     | DigitNumbers
     | SmoothNumbers
+    | DuringNumbers
 )
 
 
@@ -44,8 +46,8 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
-    if isinstance(numbers, DigitNumbers):
-        return _digit_run(run, numbers, see)
+    if isinstance(numbers, DigitNumbers | DuringNumbers):
+        return _digit_run(run, numbers, see) if isinstance(numbers, DigitNumbers) else _during_run(run, numbers, see)
     if isinstance(numbers, CumulativeNumbers | SmoothNumbers):
         return _summed_run(run, numbers, see, begin)
     if not isinstance(run, MeanRun):
@@ -86,6 +88,13 @@ def _summed_run(
     if not isinstance(run, CumulativeRun):
         return CumulativeRun(numbers, see)
     run.adopt(numbers, begin)
+    return run
+
+
+def _during_run(run: RowRun | None, numbers: DuringNumbers, see: See) -> DuringRun:
+    if not isinstance(run, DuringRun):
+        return DuringRun(numbers, see)
+    run.numbers = numbers
     return run
 
 

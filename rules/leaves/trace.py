@@ -1,5 +1,7 @@
 """Follow one rule over the log of one facility: the leaves at every row, every decision of the clock, and at the end.
 
+Above 400 lines on purpose: one pass over a log, and what each of its records does to the series of a rule.
+
 It keeps to docs/engine-semantics.md as the engine does, row by row and without arrays; what the alarms are, the engine says.
 """
 
@@ -10,10 +12,13 @@ from typing import TYPE_CHECKING
 
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
+from rules.changes import ChangeKind
+from rules.declared import Declared, asked
 from rules.engine import DOOR_CLOSED_MS
 from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.difference import PairNumbers, PairRows
+from rules.leaves.during import DuringNumbers, DuringRun, Told
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
@@ -23,10 +28,14 @@ from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.rare.match import digest_of_batch, time_of
+from rules.records import Events, Kind, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule, RareRule
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rules.changes import Change
     from rules.leaves.model import Moment, See
     from rules.records import LogRecord
     from rules.register import Facility, Sensor
@@ -44,6 +53,8 @@ class Segment:
     by_clock: bool = False
     """It began by the clock alone: what is due at that instant is decided in it, and before it what was due with the newest row."""
     pair: PairRows = field(default_factory=PairRows)
+    told: Told = field(default_factory=Told)
+    """What is declared of its area's state."""
 
 
 @dataclass(slots=True)
@@ -77,6 +88,10 @@ class Tracer:
         """What is folded of the inputs of pairs, by tag."""
         self._left: dict[str, int] = {}
         self._batches = Batches()
+        self._event_batches = Batches()
+        self._declared = Declared()
+        self._asked: frozenset[str] = frozenset()
+        """Areas whose declared states are asked for."""
         self._gateway: int | None = None
         self._partition: int | None = None
         self._moments: dict[str, list[Moment]] = {}
@@ -101,8 +116,22 @@ class Tracer:
                 self._adopt(received, received)
         elif isinstance(payload, Readings):
             self._readings(payload, received)
+        elif isinstance(payload, Events):
+            self._events(payload, received)
         elif isinstance(payload, StateRecord):
             self.seeded = True
+
+    def close(self, changes: Iterable[Change]) -> None:
+        """Take what an officer closed, as the engine tells it: it is done with what had come."""
+        for change in changes:
+            by_officer = any(read.kind == Kind.DECISION for read in change.evidence.records)
+            line = self.lines.get(change.subject.get("tag", ""))
+            if line is None or not by_officer or (change.rule, change.change) != (self.rule_id, ChangeKind.CLEARED):
+                continue
+            rows = line.segments[-1].rows
+            rows.waiting, rows.moved = [], None
+            for segment in line.segments:
+                segment.told.done = -1 if rows.newest is None else rows.newest
 
     def move(self, to: int) -> None:
         """Move the clock: facts and exceptions come into force, silences fall due."""
@@ -152,6 +181,9 @@ class Tracer:
             if isinstance(numbers, PairNumbers):
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
+            if isinstance(run, DuringRun):
+                waits = segment.end is None and segment.rows.undecided(end)
+                run.told = segment.told.before() if waits else segment.told
             # Nothing is due at an instant that is now already: not of a row, a register or packs; but the clock reaches its own.
             before = segment.begin - segment.by_clock
             for row in rows:
@@ -201,6 +233,8 @@ class Tracer:
             self._adopt_pairs(rule, self.facility, now, old_until)
             return
         self._inputs = {}
+        self._asked = asked(self.bundle, self.facility, now)
+        self._declared.keep(self._asked)
         sensors = {s.tag: s for s in in_force(self.facility, now)} if rule is not None else {}
         for tag in set(self.lines) - set(sensors):
             newest = self.lines.pop(tag).segments[-1].rows.newest
@@ -232,8 +266,11 @@ class Tracer:
                     line.gap = None
                 elif self._moved.get(self.rule_id) == "re-evaluate" and _differ(judged, last.numbers):
                     _decided_again(last, following)
+                following.told.done = last.told.done
                 line.segments.append(following)
             line.watch, line.key = watched, key
+            line.segments[-1].rows.moved = None  # what waited is decided before
+            line.segments[-1].told.spans = self._declared.spans(sensor.area)
             self._watch_silence(line, numbers, now)
 
     def _begins_anew(self, facility: Facility, sensor: Sensor, now: int) -> bool:
@@ -323,6 +360,18 @@ class Tracer:
                 )
                 self._row(line, row)
             begin += count
+
+    def _events(self, payload: Events, received: int) -> None:
+        seen = self._event_batches.meet_digest(payload.batch, digest_of_batch(payload), received)
+        if seen is not BatchSeen.NEW or self.facility is None:
+            return
+        for event in payload.events:
+            area = self._declared.take(event, time_of(event, received), self.facility, self._asked)
+            for line in self.lines.values() if area is not None else ():
+                if isinstance(line.watch.numbers, DuringNumbers) and line.watch.numbers.area == area:
+                    segment = line.segments[-1]
+                    waits = segment.rows.undecided(received)
+                    segment.told.put(self._declared.spans(area), segment.rows.declare(received), waits=waits)
 
     def _row(self, line: Line | None, row: Row) -> None:
         if line is None:

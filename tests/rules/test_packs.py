@@ -41,6 +41,8 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.interval-storage",
         "cold-chain.mkt-year",
         "cold-chain.power-no-alarm",
+        "cold-chain.ship-freeze",
+        "cold-chain.ship-hot",
         "cold-chain.store-out",
         "cold-chain.warm-10h",
         "cold-chain.warm-cumulative",

@@ -58,15 +58,14 @@ def compare(log, bundle=BUNDLE, until=None):
     name = next(r.facility for r in log if r.facility)
     tracers = {rule.id: Tracer(rule.id, bundle, name) for rule in bundle.rules if not isinstance(rule, RareRule)}
     for i, record in enumerate([*log, None]):
-        if record is None:
-            alarms.take(engine.advance(0, until or log[-1].received))
-        else:
-            alarms.take(engine.fold(record))
+        changes = engine.advance(0, until or log[-1].received) if record is None else engine.fold(record)
+        alarms.take(changes)
         for rule, tracer in tracers.items():
             if record is None:
                 tracer.move(until or log[-1].received)
             else:
                 tracer.fold(record)
+                tracer.close(changes)
             for tag in tracer.lines:
                 wanted = alarms.standing(rule, tag)
                 assert said(tracer, tag) == wanted, (i, record, rule, tag)

@@ -19,6 +19,7 @@ from tests.rules.oracle import (
     mean_kinetic,
     smooth,
     too_precise,
+    trips,
 )
 
 
@@ -72,7 +73,9 @@ def watch(of, rule, place, sensor, interval, facts, span):
             return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
 
         made = Watch(rule, place, sensor, limit.decide, numbers, known)
-        if rule.smooth is not None:
+        if rule.during is not None:
+            made = trips.watch(of, rule, place, sensor, interval, found, known)
+        elif rule.smooth is not None:
             made = means(rule, place, sensor, interval, facility, own, found, known)
         if made is not None:
             made.excepted = excepted
