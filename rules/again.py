@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from rules import layout
+from rules.kinds.table import SPANNED
 from rules.layout import DIFFERENCE, DURING, JUMP, LIMIT, NONE, SMOOTH
 from rules.occurrence import Difference, Folded, differences, prune
 
@@ -59,7 +60,7 @@ def compared(state: FacilityState, instance: Instance, folded: list[Folded], tai
     published = prune(state.occurrences.get(key, []), tail_t, state.starts_of(instance))
     state.occurrences[key] = published
     open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
-    if instance.kind == DURING:  # what an officer closed is done with, whatever comes late
+    if instance.kind in SPANNED:  # what an officer closed is done with, whatever comes late
         open_ones = [o for o in open_ones if o.end == NONE]
     return differences(open_ones, folded)
 

@@ -9,12 +9,25 @@ import numpy as np
 
 from rules import layout, underway
 from rules.kept import INPUTS, Kept
-from rules.kinds import cumulative, difference, frozen, gap, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    difference,
+    exposure,
+    frozen,
+    gap,
+    jump,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.kinds.table import KINDS
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
     DURING,
+    EXPOSURE,
     GAP,
     JUMP,
     LIMIT,
@@ -212,6 +225,10 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
         new = state.planned.block(instance)
         if any(old[field] != new[field] for field in (smooth.RECORDS, smooth.ONE)):
             smooth.empty(state.words, state.floats, instance.state)
+    elif instance.kind == EXPOSURE:
+        kept = slice(exposure.LOW, exposure.ROWS + 1)
+        if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
+            exposure.forget(state.words, instance.state)
     elif instance.kind == REPEAT_DAY:
         kept = slice(0, repeat_day.LAG)  # what entries are made by; the rest only judges them
         if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
@@ -304,7 +321,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind == SMOOTH:
         smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, DURING}:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, DURING, EXPOSURE}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

@@ -9,10 +9,11 @@ from rules import late
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
-from rules.kinds import during
+from rules.kinds import during, exposure
 from rules.layout import DURING, NONE
 from rules.rare.fold import closes
 from rules.records import Kind
+from rules.underway import instances_of
 from rules.wording import closed_by_officer
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ def decision(
     before, for they may take the alarm back.
     """
     alarm = closes(payload)
-    for instance in () if alarm is None or state.plan is None else state.plan.by_kind[DURING]:
-        standing = emitter.active(DURING, instance)
+    for instance in () if alarm is None or state.plan is None else instances_of(state.plan):
+        standing = emitter.active(instance.kind, instance)
         if standing is None or standing.alarm != alarm:
             continue
         if int(state.late[instance.slot, 0]) != NONE:
@@ -50,8 +51,14 @@ def _close(
     state: FacilityState, instance: Instance, standing: Occurrence, payload: Decision, received: int, emitter: Emitter
 ) -> None:
     newest = state.newest_of(instance)
-    during.close(state.words, state.floats, instance.state, newest)
-    during.close(state.tails, state.tail_floats, instance.tail, newest)
+    for words, floats, x in (
+        (state.words, state.floats, instance.state),
+        (state.tails, state.tail_floats, instance.tail),
+    ):
+        if instance.kind == DURING:
+            during.close(words, floats, x, newest)
+        else:
+            exposure.close(words, x, newest)
     standing.end, standing.closed, standing.unknown = max(received, standing.start), newest, False
     leaf = Leaf(expr="decision", left=payload.code, op="closes", right=format_instant(received), verdict=Verdict.FALSE)
     read = [

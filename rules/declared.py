@@ -16,7 +16,7 @@ from rules.facts import area_in_force, facts_of_area
 from rules.layout import NEVER, NONE
 from rules.predicate import holds, in_scope
 from rules.rare.match import area_of, text_of_field
-from rules.rule import LimitRule
+from rules.rule import CumulativeRule, LimitRule
 
 if TYPE_CHECKING:
     from rules.pack import Bundle
@@ -83,7 +83,7 @@ class Place:
         """
         found: list[Span] = []
         for begin, end in sorted(span for trip in self.trips.values() if (span := trip.span()) is not None):
-            if found and begin <= found[-1][1]:
+            if found and begin <= found[-1][1] + 1:  # no instant lies between
                 found[-1] = (found[-1][0], max(found[-1][1], end))
             else:
                 found.append((begin, end))
@@ -178,7 +178,7 @@ class Declared:
 
 def asks(rule: Rule) -> bool:
     """Say whether a rule holds only during a declared state."""
-    return isinstance(rule, LimitRule) and rule.during is not None
+    return isinstance(rule, LimitRule | CumulativeRule) and rule.during is not None
 
 
 def asked(bundle: Bundle, facility: Facility, at_ms: int) -> frozenset[str]:

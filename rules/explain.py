@@ -19,6 +19,7 @@ from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
 from rules.leaves.difference import PairNumbers
 from rules.leaves.during import DuringNumbers
+from rules.leaves.exposure import ExposureNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
@@ -125,7 +126,9 @@ class Explanation:
             pairs = [("high", above), ("clear", clear)]
             return [{"name": n, "value": v, "unit": numbers.unit, "origin": "rule", "edition": own} for n, v in pairs]
         found = [used.model_dump(exclude_none=True) for used in numbers.used]
-        times = (("total", numbers.rule.total), ("clear", numbers.rule.clear_below), ("window", numbers.rule.window))
+        rule = numbers.rule
+        times = [("total", rule.total)]
+        times += [] if isinstance(numbers, ExposureNumbers) else [("clear", rule.clear_below), ("window", rule.window)]
         return found + [
             {"name": name, "value": format_duration(ms), "origin": "rule", "edition": own} for name, ms in times
         ]

@@ -12,7 +12,7 @@ import numpy as np
 
 from rules import ring
 from rules.jit import kernel
-from rules.kinds import cumulative, during, frozen, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import cumulative, during, exposure, frozen, jump, limit, mean_kinetic, repeat_day, smooth, too_precise
 from rules.layout import (
     AT_PROGRAM,
     AT_RING,
@@ -27,6 +27,7 @@ from rules.layout import (
     CLASSES,
     CUMULATIVE,
     DURING,
+    EXPOSURE,
     FROZEN,
     GAP,
     GONE_T,
@@ -65,6 +66,7 @@ TOO_OLD, PUT, WAITING = 0, 1, 2
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 TOO_PRECISE_WORDS, SMOOTH_WORDS, DURING_WORDS = too_precise.STATE.words, smooth.STATE.words, during.STATE.words
+EXPOSURE_WORDS = exposure.STATE.words
 
 
 @kernel
@@ -209,8 +211,8 @@ def _words(kind: int) -> int:
         return MEAN_KINETIC_WORDS
     if kind == TOO_PRECISE:
         return TOO_PRECISE_WORDS
-    if kind in (SMOOTH, DURING):
-        return SMOOTH_WORDS if kind == SMOOTH else DURING_WORDS
+    if kind in (SMOOTH, DURING, EXPOSURE):
+        return SMOOTH_WORDS if kind == SMOOTH else DURING_WORDS if kind == DURING else EXPOSURE_WORDS
     return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
 
 
@@ -287,6 +289,8 @@ def replay(
             smooth.schedule(a, p, w, x, m)
         elif kind == DURING:
             n = during.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + during.ROWS]) & 1 == 1, out, n)
+        elif kind == EXPOSURE:
+            n = exposure.step(a, af, p, w, f, x, 0, t, m, v, (known >> a[p + exposure.ROWS]) & 1 == 1, out, n)
         elif kind == TOO_PRECISE:
             n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:

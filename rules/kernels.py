@@ -34,6 +34,7 @@ from rules.kinds import (
     cumulative,
     difference,
     during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -59,6 +60,7 @@ from rules.layout import (
     CUMULATIVE,
     DUPLICATE,
     DURING,
+    EXPOSURE,
     EXT,
     FROZEN,
     FUTURE,
@@ -323,6 +325,10 @@ def fold_rows(
                     for i in range(count):
                         counts = (known[i] >> bit) & 1 == 1
                         n = during.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                elif a[c + CALL_KIND] == EXPOSURE:
+                    for i in range(count):
+                        counts = (known[i] >> a[p + exposure.ROWS]) & 1 == 1
+                        n = exposure.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0
                     while i < count:
@@ -426,6 +432,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + smooth.DUE])
         elif a[c + CALL_KIND] == DURING:
             earliest = min(earliest, w[x + during.DUE])
+        elif a[c + CALL_KIND] == EXPOSURE:
+            earliest = min(earliest, w[x + exposure.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0

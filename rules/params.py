@@ -13,6 +13,7 @@ from rules.kinds import (
     cumulative,
     difference,
     during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -201,6 +202,17 @@ def cumulative_param(
             "total": rule.total, "below": rule.clear_below, "part": rule.window // cumulative.PARTS,
             "interval": interval, "delivery": delivery, "unknown_ms": max(rule.unknown.max, 3 * interval),
             "sev": rule.severity.base.rank, **more,
+        }
+    )  # fmt: skip
+
+
+def exposure_param(rule: CumulativeRule, low: float, high: float, interval: int) -> Words:
+    """Return the parameters of a cumulative instance whose sum is that of a declared state."""
+    return exposure.PARAMS.block(
+        {
+            "low": low, "high": high, "inclusive": rule.limits.inclusive,
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "total": rule.total, "interval": interval, "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
 

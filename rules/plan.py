@@ -17,8 +17,8 @@ from rules.changes import LimitUsed
 from rules.declared import asked
 from rules.facts import in_force, next_change
 from rules.kinds import gap
-from rules.kinds.table import KINDS
-from rules.layout import DIFFERENCE, DURING, GAP, NONE
+from rules.kinds.table import KINDS, SPANNED
+from rules.layout import DIFFERENCE, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
@@ -216,7 +216,7 @@ class Plan:
         slot = self.slots[tag]
         again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
         found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
-        where = [(self.sensors[slot].area, b"")] if any(one.kind == DURING for one in again) else []
+        where = [(self.sensors[slot].area, b"")] if any(one.kind in SPANNED for one in again) else []
         return [(self.sensors[slot].quantity, self.span(slot)), *found, *where]
 
     def span(self, slot: int) -> bytes:

@@ -88,7 +88,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     if isinstance(rule, JumpRule) and rule.when.on_delay:
         faults.append(Fault("/when/on_delay", "delay", "a jump does not last: count records instead"))
     if isinstance(rule, CumulativeRule):
-        faults += _source_faults(rule.limits.from_, tables)
+        faults += _source_faults(rule.limits.from_, tables) + during_faults(rule)
     if isinstance(rule, CumulativeRule | MeanKineticRule | JumpRule | LastDigitRule) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):

@@ -12,7 +12,8 @@ import numpy as np
 
 from rules import horizon, kernels, layout
 from rules.kinds import during
-from rules.layout import DURING, NONE
+from rules.kinds.table import KINDS, SPANNED
+from rules.layout import NONE
 
 if TYPE_CHECKING:
     from rules.plan import Instance, Plan
@@ -28,22 +29,28 @@ def meet(state: FacilityState, event: Event, at: int) -> None:
         _refit(state, plan, area, state.declared.spans(area), at)
 
 
+def instances_of(plan: Plan) -> list[Instance]:
+    """Return the instances of rules that hold only during a declared state."""
+    return [one for kind in SPANNED for one in plan.by_kind[kind]]
+
+
 def inscribe(state: FacilityState) -> None:
     """Let all instances know what is declared: a plan was adopted, or some of them begin anew."""
     plan = state.planned
     state.declared.keep(plan.asked)
-    for instance in plan.by_kind[DURING]:
+    for instance in instances_of(plan):
         _inscribe(state, instance, state.declared.spans(instance.area))
 
 
 def _inscribe(state: FacilityState, instance: Instance, spans: list[tuple[int, int]]) -> None:
-    during.inscribe(state.words, instance.state, spans)
-    during.inscribe(state.tails, instance.tail, spans)
+    inside = KINDS[instance.kind].state["spans"].start
+    during.inscribe(state.words, instance.state + inside, spans)
+    during.inscribe(state.tails, instance.tail + inside, spans)
 
 
 def _refit(state: FacilityState, plan: Plan, area: str, spans: list[tuple[int, int]], at: int) -> None:
     """Let the series of an area know other spans; what their horizon holds waits to be decided again."""
-    instances = [one for one in plan.by_kind[DURING] if one.area == area]
+    instances = [one for one in instances_of(plan) if one.area == area]
     scratch = np.zeros(kernels.PER_ROW * (layout.MAX_ROWS + layout.SLACK_ROWS), layout.OUT)
     for slot in sorted({one.slot for one in instances}):
         edge = horizon.leave(

@@ -22,11 +22,24 @@ from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, DURING, FROZEN, GAP, JUMP, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
+from rules.layout import (
+    CUMULATIVE,
+    DURING,
+    EXPOSURE,
+    FROZEN,
+    GAP,
+    JUMP,
+    LIMIT,
+    MEAN_KINETIC,
+    REPEAT_DAY,
+    SMOOTH,
+    TOO_PRECISE,
+)
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
     during_param,
+    exposure_param,
     frozen_param,
     gap_param,
     jump_param,
@@ -71,6 +84,7 @@ ORDER = {
     TOO_PRECISE: 7,
     SMOOTH: 8,
     DURING: 9,
+    EXPOSURE: 10,
 }
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
@@ -228,6 +242,9 @@ def _watched(sort: _Sort) -> Watched:
             low, high, _ = narrowed
             if low >= high:
                 without.append(f"together with {rule.id} nothing is left between low {low:g} and high {high:g}")
+                continue
+            if isinstance(rule, CumulativeRule) and rule.during is not None:
+                found.append(Use(EXPOSURE, rule, rank, exposure_param(rule, low, high, interval), *narrowed))
                 continue
             if isinstance(rule, CumulativeRule):
                 single = _single(rule, sort)

@@ -67,6 +67,8 @@ ZH: dict[str, str] = {
     "Window of 24 h, 8 °C, clearing below 9 h, three quarters of the window covered (own)": "24 小时窗口、8 °C、低于 9 小时解除、窗口覆盖四分之三（本系统规定）",
     # what of a rule they cover
     "-0.5 °C for 1 h as a single event, type I": "-0.5 °C 持续 1 小时，单次事件，I 型",
+    "10 °C for 20 h in total, type II": "10 °C 累计 20 小时，II 型",
+    "30 °C for 10 h in total, types I and II": "30 °C 累计 10 小时，I 型与 II 型",
     "45 °C for 1 h as a single event, types I and II": "45 °C 持续 1 小时，单次事件，I 型与 II 型",
     "-0.5 °C for 60 min as an example of a single event": "-0.5 °C 持续 60 分钟，作为单次事件的示例",
     "the limit at each temperature, rounded down to 5 °C": "各温度下的限值，温度向下取整至 5 ℃",

@@ -113,18 +113,18 @@ def step(
     return n
 
 
-def inscribe(words: Words, x: int, spans: list[tuple[int, int]]) -> None:
+def inscribe(words: Words, at: int, spans: list[tuple[int, int]]) -> None:
     """Write the newest spans into a block, newest first.
 
     Args:
         words: of the state, or of the tails.
-        x: where the block stands in them.
+        at: where the field `spans` of the block stands in them.
         spans: by their begin, none of them touching another.
     """
     block = np.full(2 * SPANS, NONE)
     newest = spans[-SPANS:][::-1]
     block[: 2 * len(newest)] = [instant for span in newest for instant in span]
-    words[x + SPAN : x + SPAN + 2 * SPANS] = block
+    words[at : at + 2 * SPANS] = block
 
 
 def close(words: Words, floats: Floats, x: int, done_t: int) -> None:

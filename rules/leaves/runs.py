@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers
 from rules.leaves.during import DuringNumbers, DuringRun
+from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.jump import JumpNumbers, JumpRun
 from rules.leaves.limit import LimitNumbers, LimitRun
@@ -17,7 +18,7 @@ from rules.leaves.too_precise import DigitNumbers, DigitRun
 if TYPE_CHECKING:
     from rules.leaves.model import See
 
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | DuringRun
+RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | DuringRun | ExposureRun
 RowNumbers: TypeAlias = (
     LimitNumbers
     | FrozenNumbers
@@ -28,6 +29,7 @@ RowNumbers: TypeAlias = (
     | DigitNumbers
     | SmoothNumbers
     | DuringNumbers
+    | ExposureNumbers
 )
 
 
@@ -46,8 +48,8 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
-    if isinstance(numbers, DigitNumbers | DuringNumbers):
-        return _digit_run(run, numbers, see) if isinstance(numbers, DigitNumbers) else _during_run(run, numbers, see)
+    if isinstance(numbers, DuringNumbers | ExposureNumbers | DigitNumbers):
+        return _clockless_run(run, numbers, see)
     if isinstance(numbers, CumulativeNumbers | SmoothNumbers):
         return _summed_run(run, numbers, see, begin)
     if not isinstance(run, MeanRun):
@@ -91,7 +93,20 @@ def _summed_run(
     return run
 
 
-def _during_run(run: RowRun | None, numbers: DuringNumbers, see: See) -> DuringRun:
+def _clockless_run(
+    run: RowRun | None, numbers: DuringNumbers | ExposureNumbers | DigitNumbers, see: See
+) -> DuringRun | ExposureRun | DigitRun:  # fmt: skip
+    return _digit_run(run, numbers, see) if isinstance(numbers, DigitNumbers) else _during_run(run, numbers, see)
+
+
+def _during_run(
+    run: RowRun | None, numbers: DuringNumbers | ExposureNumbers, see: See
+) -> DuringRun | ExposureRun:  # fmt: skip
+    if isinstance(numbers, ExposureNumbers):
+        if not isinstance(run, ExposureRun):
+            return ExposureRun(numbers, see)
+        run.adopt(numbers)
+        return run
     if not isinstance(run, DuringRun):
         return DuringRun(numbers, see)
     run.numbers = numbers

@@ -19,6 +19,7 @@ from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.during import DuringNumbers, DuringRun, Told
+from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows
@@ -181,7 +182,7 @@ class Tracer:
             if isinstance(numbers, PairNumbers):
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
-            if isinstance(run, DuringRun):
+            if isinstance(run, DuringRun | ExposureRun):
                 waits = segment.end is None and segment.rows.undecided(end)
                 run.told = segment.told.before() if waits else segment.told
             # Nothing is due at an instant that is now already: not of a row, a register or packs; but the clock reaches its own.
@@ -368,7 +369,8 @@ class Tracer:
         for event in payload.events:
             area = self._declared.take(event, time_of(event, received), self.facility, self._asked)
             for line in self.lines.values() if area is not None else ():
-                if isinstance(line.watch.numbers, DuringNumbers) and line.watch.numbers.area == area:
+                numbers = line.watch.numbers
+                if isinstance(numbers, DuringNumbers | ExposureNumbers) and numbers.area == area:
                     segment = line.segments[-1]
                     waits = segment.rows.undecided(received)
                     segment.told.put(self._declared.spans(area), segment.rows.declare(received), waits=waits)

@@ -14,6 +14,7 @@ from rules.leaves import (
     cumulative,
     difference,
     during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -26,6 +27,7 @@ from rules.leaves import (
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.during import DuringNumbers
+from rules.leaves.exposure import ExposureNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
@@ -67,6 +69,7 @@ Numbers: TypeAlias = (
     | DigitNumbers
     | SmoothNumbers
     | DuringNumbers
+    | ExposureNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -78,7 +81,7 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_leaves(rule)
     if isinstance(rule, CumulativeRule):
-        return cumulative.leaves_of(rule, bundle)
+        return cumulative.leaves_of(rule, bundle) if rule.during is None else exposure.leaves_of(rule, bundle)
     if isinstance(rule, MeanKineticRule):
         return mean_kinetic.leaves_of(rule, bundle)
     if isinstance(rule, DifferenceRule | JumpRule):
@@ -192,14 +195,7 @@ def numbers_of(
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_numbers(rule, sensor, facility.delivery)
     if isinstance(rule, CumulativeRule):
-        span = measuring_range(facility, sensor, facts, bundle)
-        other = single_of(rule, facility, facts, bundle, exceptions)
-        single = None
-        if other is not None:
-            one = exceptions.get(other.id)
-            single = limit.numbers_of(other, sensor, facts, bundle, facility.delivery, span, one)
-        own = exceptions.get(rule.id)
-        return cumulative.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, single, own)
+        return _sum_numbers(rule, facility, sensor, facts, bundle, exceptions)
     if not isinstance(rule, MeanKineticRule | JumpRule):
         return None
     span = measuring_range(facility, sensor, facts, bundle)
@@ -217,6 +213,20 @@ def _limit_numbers(
         return smooth.numbers_of(rule, rule.smooth, sensor, facts, bundle, delivery, span, one)
     plain = limit.numbers_of(rule, sensor, facts, bundle, delivery, span, one)
     return plain if rule.during is None else during.numbers_of(sensor, plain)
+
+
+def _sum_numbers(
+    rule: CumulativeRule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle, exceptions: Allowed
+) -> Numbers | None:  # fmt: skip
+    span, delivery = measuring_range(facility, sensor, facts, bundle), facility.delivery
+    own = exceptions.get(rule.id)
+    if rule.during is not None:
+        return exposure.numbers_of(rule, sensor, facts, bundle, delivery, span, own)
+    other = single_of(rule, facility, facts, bundle, exceptions)
+    single = None
+    if other is not None:
+        single = limit.numbers_of(other, sensor, facts, bundle, delivery, span, exceptions.get(other.id))
+    return cumulative.numbers_of(rule, sensor, facts, bundle, delivery, span, single, own)
 
 
 def _plain_numbers(rule: FrozenRule | GapRule | LastDigitRule, sensor: Sensor, delivery: int) -> Numbers | None:

@@ -32,7 +32,7 @@ DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-
 COUNT, ERROR, DUE = "register.sensor-count", "register.sensor-error", "register.calibration-due"
 SILENT = "data-integrity.audit-silent"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
-HEAT, FROST = "cold-chain.ship-hot", "cold-chain.ship-freeze"
+HEAT, FROST, WARMTH, COOLTH = (f"cold-chain.ship-{name}" for name in ("hot", "freeze", "warm", "cool"))
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
     f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
@@ -377,6 +377,10 @@ RECORDS = [
     Firm("a box on unconditioned ice, its departure told when it has arrived", [BOX], [T1], [Span("T1", 600, 690, -2.0)],
          [Expected(FROST, "T1", "red", 600, None, "active", late=True)], scopes=WHOLESALER,
          lines=[(690.5, kind, data | {"batch": f"late-{at}"}) for at, kind, data in trip(500, 685)]),
+    Firm("a box that is warm for an hour, again and again, on its way", [BOX], [T1], [Span("T1", at, at + 60, 35.0) for at in range(200, 1_200, 100)],
+         [Expected(WARMTH, "T1", "red", 1_160, None, "active")], scopes=WHOLESALER, lines=trip(100, 1_300)),
+    Firm("a box of type II whose coolant is used up", [BOX | {"shipment_type": "II"}], [T1], [Span("T1", 100, 1_450, 15.0)],
+         [Expected(COOLTH, "T1", "red", 1_300, None, "active")], scopes=WHOLESALER, lines=trip(50, 1_400)),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Rules of the kind `limit` that hold during a trip, and logs of vehicles and boxes whose trips are told in time, late, wrongly or not at all."""
+"""Rules of the kinds `limit` and `cumulative` that hold during a trip, and logs of vehicles and boxes whose trips are told in time, late, wrongly or not at all."""
 
 from __future__ import annotations
 
@@ -21,9 +21,13 @@ RULES = [
     {"id": "test.hot", **TRIP, "limits": {"from": {"high": 45}, "inclusive": True}, "when": {"on_delay": "10m"}},
     {"id": "test.cold", **TRIP, "limits": {"from": {"low": -0.5}}, "when": {"consecutive": 3},
      "applies_to": {**BOX, "area.shipment_type": "I"}, "marked": "count"},
+    {"id": "test.sum", "kind": "cumulative", "applies_to": BOX, "during": "trip", "limits": {"from": {"high": 44.9}, "inclusive": True},
+     "total": "25m", "severity": {"base": "red"}},
+    {"id": "test.sum-both", "kind": "cumulative", "applies_to": {**BOX, "area.shipment_type": "II"}, "during": "trip",
+     "limits": {"from": {"low": 0, "high": 44}}, "total": "7m", "severity": {"base": "orange"}, "marked": "count"},
     {"id": "test.plain", "kind": "limit", "applies_to": BOX, "limits": {"from": {"high": 45}}, "when": {"consecutive": 2}},
 ]  # fmt: skip
-NAMES = ("test.hot", "test.cold")
+NAMES = ("test.hot", "test.cold", "test.sum", "test.sum-both")
 VALUES = [[20.0, 45.0], [44.9, 45.0, 60.0], [-0.5, -0.6, 4.0], [4.0, 45.0, -2.0, 99.0]]
 MINUTE = 60_000
 

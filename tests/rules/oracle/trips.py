@@ -1,4 +1,4 @@
-"""Kind `limit` with `during`, from scratch: all events that ever came, and what was known of a trip when a row left the horizon."""
+"""Kinds `limit` and `cumulative` with `during`, from scratch: all events that ever came, and what was known of a trip when a row left the horizon."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from rules.changes import alarm_id
 from rules.predicate import holds, in_scope
-from rules.rule import LimitRule
+from rules.rule import CumulativeRule, LimitRule
 from tests.rules.oracle.limit import Event
 
 MONTH = 30 * 24 * 3_600_000
@@ -91,9 +91,65 @@ def watch(of, rule, place, sensor, interval, found, known):
     return Voyage(of, rule, place, sensor, numbers, known)
 
 
+@dataclass
+class Sum:
+    """The numbers of a rule that sums over a trip, on one series."""
+
+    low: float
+    high: float
+    inclusive: bool
+    total: int
+    base: int
+    interval: int
+
+    def outside(self, v):
+        return (v >= self.high or v <= self.low) if self.inclusive else (v > self.high or v < self.low)
+
+
+class Tour(Voyage):
+    """One rule that sums over a trip, on one series."""
+
+    def __init__(self, *args):
+        super().__init__(*args)
+        self.lasting = {}
+
+    def spans_at(self, t):
+        """Return from when to when, both inside, it was under way by what was known when a row had left the horizon, or by now."""
+        many = next((many for floor, many in self.before if t <= floor), len(self.of.trips))
+        if many not in self.lasting:
+            borders = spans(self.of.trips[:many], self.area)
+            self.lasting[many] = [(borders[i][0], borders[i + 1][0] - 1) for i in range(0, len(borders) - 1, 2)]
+        return self.lasting[many]
+
+    def now(self, series, _clock):
+        rule, parts, before = self.numbers, [], None
+        for t, m, v, q in series.rows:
+            if not self.known(v, q):
+                continue
+            was, before = before, (t, v)
+            if was is None or t - was[0] > 2 * rule.interval or t <= self.done:
+                continue
+            for begin, end in self.spans_at(t):
+                first, last = max(begin, was[0], self.done), min(end, t)
+                if first < last:
+                    if parts and parts[-1][1] < begin:
+                        parts = []
+                    parts.append((first, last, last - first if rule.outside(was[1]) else 0))
+                    total = sum(ms for _, _, ms in parts)
+                    if total >= rule.total:
+                        return [Event("raised", t, m, t, None, rule.base, float(total))]
+        return []
+
+
+def sum_watch(of, rule, place, sensor, interval, found, known):
+    """Return the watch of a rule that sums over a trip."""
+    numbers = Sum(*found, rule.limits.inclusive, rule.total, rule.severity.base.rank, interval)
+    return Tour(of, rule, place, sensor, numbers, known)
+
+
 def asked(of):
     """Return the areas of which trips are kept."""
-    rules = [rule for rule in of.bundle.rules if isinstance(rule, LimitRule) and rule.during]
+    rules = [rule for rule in of.bundle.rules if isinstance(rule, LimitRule | CumulativeRule) and rule.during]
     return {
         area.id
         for area in of.registered.areas

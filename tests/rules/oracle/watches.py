@@ -143,6 +143,8 @@ def total(of, rule, place, sensor, interval, facts, span):
     if not found:
         return None
     _, *found, _ = exceptions.loosened(of, rule, sensor.tag, *found[:2])
+    if rule.during is not None:
+        return trips.sum_watch(of, rule, place, sensor, interval, found, knows(rule, span))
     single = None
     other = None if rule.idle_while is None else of.bundle.rule(rule.idle_while)
     if other is not None and matches(other, facility, facts):
