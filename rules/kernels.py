@@ -326,8 +326,14 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = during.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                 elif a[c + CALL_KIND] == EXPOSURE:
+                    bit = a[p + exposure.ROWS]
+                    if (every >> bit) & 1 == 1 and exposure.idle(
+                        a, af, p, w, x, times[0], longest, lowest[bit], highest[bit]
+                    ):
+                        exposure.glide(w, f, x, last)
+                        continue
                     for i in range(count):
-                        counts = (known[i] >> a[p + exposure.ROWS]) & 1 == 1
+                        counts = (known[i] >> bit) & 1 == 1
                         n = exposure.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0

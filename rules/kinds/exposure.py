@@ -24,18 +24,8 @@ PHASE, DUE, KNOWN_T, BEYOND, SUM, SUM_T, VALUE, START_T, SILENT, SEV, DONE_T, SP
 
 
 @kernel
-def step(
-    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
-    row: int, t: int, m: int, value: float, known: bool, out: Array, n: int,
-) -> int:  # fmt: skip
-    """Fold one row in event-time order; `known` says whether the value counts for this instance."""
-    if not known:
-        return n
-    before, counts = w[x + KNOWN_T], w[x + BEYOND]
-    w[x + KNOWN_T] = t
-    w[x + BEYOND] = 1 if limit.beyond(a[p + INCLUSIVE], af[p + LOW], af[p + HIGH], value) else 0
-    if before == NONE or t - before > 2 * a[p + INTERVAL] or t <= w[x + DONE_T]:
-        return n
+def _cover(w: Words, f: Floats, x: int, before: int, t: int, counts: int) -> None:
+    """Add what lies inside spans of the time from one row to a later one; `counts` 1: beyond the limit."""
     for i in range(SPANS):
         k = x + SPAN + 2 * (SPANS - 1 - i)
         if w[k] == NONE:
@@ -48,6 +38,44 @@ def step(
         w[x + SUM_T] = end
         w[x + SUM] += counts * (end - begin)
         f[x + VALUE] = w[x + SUM]
+
+
+@kernel
+def idle(a: Words, af: Floats, p: int, w: Words, x: int, first: int, longest: int, low: float, high: float) -> bool:
+    """Say whether known rows from `first` on, at most `longest` ms apart and all in [low, high], add no time beyond the limit."""
+    far = 2 * a[p + INTERVAL]
+    if w[x + BEYOND] != 0 or w[x + KNOWN_T] == NONE or first - w[x + KNOWN_T] > far or longest > far:
+        return False
+    if a[p + INCLUSIVE]:
+        return high < af[p + HIGH] and low > af[p + LOW]
+    return high <= af[p + HIGH] and low >= af[p + LOW]
+
+
+@kernel
+def glide(w: Words, f: Floats, x: int, t: int) -> None:
+    """Fold a run of rows that is idle up to the row at `t`."""
+    _cover(w, f, x, w[x + KNOWN_T], t, 0)
+    w[x + KNOWN_T] = t
+
+
+@kernel
+def step(
+    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
+    row: int, t: int, m: int, value: float, known: bool, out: Array, n: int,
+) -> int:  # fmt: skip
+    """Fold one row in event-time order; `known` says whether the value counts for this instance."""
+    if not known:
+        return n
+    before, counts = w[x + KNOWN_T], w[x + BEYOND]
+    w[x + KNOWN_T] = t
+    w[x + BEYOND] = 1 if limit.beyond(a[p + INCLUSIVE], af[p + LOW], af[p + HIGH], value) else 0
+    if before == NONE or t - before > 2 * a[p + INTERVAL]:
+        return n
+    for i in range(SPANS):
+        k = x + SPAN + 2 * (SPANS - 1 - i)
+        if w[k] == NONE or max(before, w[k]) >= min(t, w[k + 1]):
+            continue
+        _cover(w, f, x, max(before, w[k]), min(t, w[k + 1]), counts)
         if w[x + PHASE] == NORMAL and w[x + SUM] >= a[p + TOTAL]:
             w[x + PHASE] = ACTIVE
             w[x + SEV] = a[p + SEV_BASE]
