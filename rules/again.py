@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 from rules import layout
-from rules.layout import DIFFERENCE, JUMP, LIMIT, NONE, SMOOTH
+from rules.kinds.table import SPANNED
+from rules.layout import DIFFERENCE, DURING, JUMP, LIMIT, NONE, SMOOTH
 from rules.occurrence import Difference, Folded, differences, prune
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from rules.plan import Instance
     from rules.state import FacilityState
 
-PEAKED = frozenset({LIMIT, DIFFERENCE, JUMP, SMOOTH})
+PEAKED = frozenset({LIMIT, DIFFERENCE, JUMP, SMOOTH, DURING})
 """Kinds that keep the value farthest outside; of others the value that decided is told."""
 
 
@@ -59,6 +60,8 @@ def compared(state: FacilityState, instance: Instance, folded: list[Folded], tai
     published = prune(state.occurrences.get(key, []), tail_t, state.starts_of(instance))
     state.occurrences[key] = published
     open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
+    if instance.kind in SPANNED:  # what an officer closed is done with, whatever comes late
+        open_ones = [o for o in open_ones if o.end == NONE]
     return differences(open_ones, folded)
 
 

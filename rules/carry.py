@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import layout
+from rules import layout, underway
 from rules.kept import INPUTS, Kept
 from rules.kinds import (
     cumulative,
     difference,
+    exposure,
     frozen,
     gap,
     jump,
@@ -26,6 +27,8 @@ from rules.kinds.table import KINDS
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
+    DURING,
+    EXPOSURE,
     GAP,
     JUMP,
     LAST_DIGIT,
@@ -113,6 +116,7 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
 
 def settle(state: FacilityState) -> None:
     """Note what follows from instances that were changed: tails where a horizon has ended, and what is due."""
+    underway.inscribe(state)
     _settle(state)
     state.refresh_all()
     state.refresh_due()
@@ -225,6 +229,10 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
         new = state.planned.block(instance)
         if any(old[field] != new[field] for field in (smooth.RECORDS, smooth.ONE)):
             smooth.empty(state.words, state.floats, instance.state)
+    elif instance.kind == EXPOSURE:
+        kept = slice(exposure.LOW, exposure.ROWS + 1)
+        if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
+            exposure.forget(state.words, instance.state)
     elif instance.kind == REPEAT_DAY:
         kept = slice(0, repeat_day.LAG)  # what entries are made by; the rest only judges them
         if not np.array_equal(old[kept], state.planned.block(instance)[kept]):
@@ -323,7 +331,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind == SMOOTH:
         smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT}:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

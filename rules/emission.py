@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from rules.changes import Stage
     from rules.exceptions import SiteException
     from rules.layout import Array
-    from rules.marks import Declared
+    from rules.marks import Declaration
     from rules.occurrence import Told
     from rules.pack import Bundle
     from rules.plan import Instance
@@ -245,7 +245,7 @@ class Emitter:
         return next((o for o in reversed(rows) if o.active), None)
 
     def marked(
-        self, instance: Instance, occurrence: Occurrence, mark: Declared, received: int, records: list[RecordRead]
+        self, instance: Instance, occurrence: Occurrence, mark: Declaration, received: int, records: list[RecordRead]
     ) -> None:
         """Emit `amended` of an alarm that stands although the firm marked its time; the mark is in the evidence."""
         leaf = Leaf(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import carry, kernels, late, layout, lookback, paired, places, remarking, silence, withheld
+from rules import carry, closing, kernels, late, layout, lookback, paired, places, remarking, silence, withheld
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
@@ -134,6 +134,7 @@ class Engine:
             rare.events(state, payload, received, emitter)
         elif isinstance(payload, Decision):
             rare.decision(state, payload, received, emitter)
+            closing.decision(state, payload, received, emitter, self._room)
         elif isinstance(payload, Mark):
             self._mark(state, payload, received, emitter)
         places.refresh_due(state)

@@ -19,6 +19,8 @@ from rules.explainparts import ROWS, exception_json, row_json, rule_json, said_j
 from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
 from rules.leaves.difference import PairNumbers
+from rules.leaves.during import DuringNumbers
+from rules.leaves.exposure import ExposureNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
@@ -99,7 +101,7 @@ class Explanation:
         if self.rule is None or numbers is None:
             return []
         own = f"{self.rule.id} {self.rule.version}"
-        if isinstance(numbers, PairNumbers | JumpNumbers):
+        if isinstance(numbers, PairNumbers | JumpNumbers | DuringNumbers):
             numbers = numbers.limits
         if isinstance(numbers, LimitNumbers | SmoothNumbers):
             found = [used.model_dump(exclude_none=True) for used in numbers.used]
@@ -126,7 +128,9 @@ class Explanation:
             pairs = [("high", above), ("clear", clear)]
             return [{"name": n, "value": v, "unit": numbers.unit, "origin": "rule", "edition": own} for n, v in pairs]
         found = [used.model_dump(exclude_none=True) for used in numbers.used]
-        times = (("total", numbers.rule.total), ("clear", numbers.rule.clear_below), ("window", numbers.rule.window))
+        rule = numbers.rule
+        times = [("total", rule.total)]
+        times += [] if isinstance(numbers, ExposureNumbers) else [("clear", rule.clear_below), ("window", rule.window)]
         return found + [
             {"name": name, "value": format_duration(ms), "origin": "rule", "edition": own} for name, ms in times
         ]
@@ -225,8 +229,10 @@ def explain(
     changes: list[Change] = []
     tracer.taken = partial(taken, engine, tracer)
     for record in log:
-        changes += fold_one(engine, record)
+        told = fold_one(engine, record)
+        changes += told
         tracer.fold(record)
+        tracer.close(told)
     for partition in sorted({record.partition for record in log}):
         changes += engine.advance(partition, at)
     tracer.move(at)

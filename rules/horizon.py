@@ -12,7 +12,19 @@ import numpy as np
 
 from rules import ring
 from rules.jit import kernel
-from rules.kinds import cumulative, frozen, jump, last_digit, limit, mean_kinetic, repeat_day, smooth, too_precise
+from rules.kinds import (
+    cumulative,
+    during,
+    exposure,
+    frozen,
+    jump,
+    last_digit,
+    limit,
+    mean_kinetic,
+    repeat_day,
+    smooth,
+    too_precise,
+)
 from rules.layout import (
     AS_FOLDED,
     AT_PROGRAM,
@@ -27,6 +39,8 @@ from rules.layout import (
     CALLS,
     CLASSES,
     CUMULATIVE,
+    DURING,
+    EXPOSURE,
     FROZEN,
     GAP,
     GONE_T,
@@ -69,6 +83,7 @@ TOO_OLD, PUT, WAITING = 0, 1, 2
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 TOO_PRECISE_WORDS, SMOOTH_WORDS, LAST_DIGIT_WORDS = too_precise.STATE.words, smooth.STATE.words, last_digit.STATE.words
+DURING_WORDS, EXPOSURE_WORDS = during.STATE.words, exposure.STATE.words
 
 
 @kernel
@@ -135,6 +150,8 @@ def _pass(
         for i in range(count):
             every &= known[i]
     if kind == LIMIT and limit.idle(a, af, p, blocks, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
+        return 0
+    if kind == DURING and during.idle(a, af, p, blocks, x, lowest[a[p + during.ROWS]], highest[a[p + during.ROWS]]):
         return 0
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
     if kind == JUMP:
@@ -214,18 +231,40 @@ def advance(
 
 
 @kernel
+def leave(
+    a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
+    stands: Words, scratch: Array,
+) -> int:  # fmt: skip
+    """Move the tails of a series over all rows that have left its horizon; returns the newest event time that has."""
+    place = slot * 4
+    s, x0, r0, g = (
+        places[place + AT_STATE],
+        places[place + AT_TAIL],
+        places[place + AT_RING],
+        places[place + AT_PROGRAM],
+    )
+    gone(a, g, w, s, rings, r0)
+    count, room, head = 0, a[g + RING_ROOM], w[s + RING_HEAD]
+    while count < w[s + RING_LEN] and rings[ring.at(r0, room, head, count) + ROW_T] <= w[s + GONE_T]:
+        count += 1
+    if count > 0:
+        advance(count, a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
+    return w[s + GONE_T]
+
+
+@kernel
 def _words(kind: int) -> int:
     """Return how many words the block of an instance takes."""
     if kind == LIMIT:
         return LIMIT_WORDS
-    if kind == CUMULATIVE:
-        return CUMULATIVE_WORDS
-    if kind == MEAN_KINETIC:
-        return MEAN_KINETIC_WORDS
-    if kind == TOO_PRECISE:
-        return TOO_PRECISE_WORDS
-    if kind in (SMOOTH, LAST_DIGIT):
-        return SMOOTH_WORDS if kind == SMOOTH else LAST_DIGIT_WORDS
+    if kind in (CUMULATIVE, MEAN_KINETIC):
+        return CUMULATIVE_WORDS if kind == CUMULATIVE else MEAN_KINETIC_WORDS
+    if kind in (TOO_PRECISE, LAST_DIGIT):
+        return TOO_PRECISE_WORDS if kind == TOO_PRECISE else LAST_DIGIT_WORDS
+    if kind == SMOOTH:
+        return SMOOTH_WORDS
+    if kind in (DURING, EXPOSURE):
+        return DURING_WORDS if kind == DURING else EXPOSURE_WORDS
     return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
 
 
@@ -303,6 +342,10 @@ def replay(
         elif kind == SMOOTH:
             n = smooth.step(a, p, w, f, x, 0, t, m, b, v, (known >> a[p + smooth.ROWS]) & 1 == 1, out, n)
             smooth.schedule(a, p, w, x, m)
+        elif kind == DURING:
+            n = during.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> a[p + during.ROWS]) & 1 == 1, out, n)
+        elif kind == EXPOSURE:
+            n = exposure.step(a, af, p, w, f, x, 0, t, m, v, (known >> a[p + exposure.ROWS]) & 1 == 1, out, n)
         elif kind == TOO_PRECISE:
             n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         elif kind == LAST_DIGIT:

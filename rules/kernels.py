@@ -25,6 +25,7 @@ from rules.horizon import (
     gone,
     insert_late,
     largest_step,
+    leave,
     refold,
     rewind,
 )
@@ -32,6 +33,8 @@ from rules.jit import kernel
 from rules.kinds import (
     cumulative,
     difference,
+    during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -57,6 +60,8 @@ from rules.layout import (
     CONFLICT,
     CUMULATIVE,
     DUPLICATE,
+    DURING,
+    EXPOSURE,
     EXT,
     FROZEN,
     FUTURE,
@@ -316,6 +321,23 @@ def fold_rows(
                             n = smooth.step(a, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
                             i += 1
                     earliest = min(earliest, smooth.schedule(a, p, w, x, received))
+                elif a[c + CALL_KIND] == DURING:
+                    bit = a[p + during.ROWS]
+                    if during.idle(a, af, p, w, x, lowest[bit], highest[bit]):
+                        continue
+                    for i in range(count):
+                        counts = (known[i] >> bit) & 1 == 1
+                        n = during.step(a, af, p, w, f, x, at[i], times[i], received, batch, seen[i], counts, out, n)
+                elif a[c + CALL_KIND] == EXPOSURE:
+                    bit = a[p + exposure.ROWS]
+                    if (every >> bit) & 1 == 1 and exposure.idle(
+                        a, af, p, w, x, times[0], longest, lowest[bit], highest[bit]
+                    ):
+                        exposure.glide(w, f, x, last)
+                        continue
+                    for i in range(count):
+                        counts = (known[i] >> bit) & 1 == 1
+                        n = exposure.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0
                     while i < count:
@@ -427,6 +449,10 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + last_digit.DUE])
         elif a[c + CALL_KIND] == SMOOTH:
             earliest = min(earliest, w[x + smooth.DUE])
+        elif a[c + CALL_KIND] == DURING:
+            earliest = min(earliest, w[x + during.DUE])
+        elif a[c + CALL_KIND] == EXPOSURE:
+            earliest = min(earliest, w[x + exposure.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0
@@ -478,6 +504,7 @@ def warm() -> None:
     decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, stands, room.ask(1), room.out)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, stands, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, stands, room.out)
+    leave(params, reals, where, 0, words, tails, tail_floats, rings, values, stands, room.scratch)
     fire(params, where, 0, 0, words, floats, room.out)
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)

@@ -49,7 +49,7 @@ PackedMarks: TypeAlias = tuple[
 
 
 @dataclass(frozen=True, slots=True)
-class Declared:
+class Declaration:
     """The newest revision of a mark; `begin` and `end` are event times (ms), both inside, `end` NEVER while it is open."""
 
     id: str
@@ -88,15 +88,15 @@ class Declared:
 class Marks:
     """The marks of a facility."""
 
-    by_id: dict[str, Declared] = field(default_factory=dict)
+    by_id: dict[str, Declaration] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
     standing: dict[tuple[int, str, str], set[tuple[int, int]]] = field(default_factory=dict)
     """Instance (kind and key) -> rows of the horizon (which input, event time) that it takes as they were folded: it had told something of them,
     or of what lies behind them, before the mark came, and that stands."""
-    _named: dict[str, list[Declared]] | None = None
+    _named: dict[str, list[Declaration]] | None = None
     """Tag or ` area` -> its marks, by beginning; made where it is asked for first."""
 
-    def meet(self, mark: Mark, received: int) -> tuple[Declared | None, Declared] | None:
+    def meet(self, mark: Mark, received: int) -> tuple[Declaration | None, Declaration] | None:
         """Take a mark; returns the revision before it and itself, or None where it changes nothing.
 
         Revisions count by number, in whatever order they come. The same number with other content is counted, and the first stays.
@@ -114,7 +114,7 @@ class Marks:
             else:
                 self.counts["mark_repeated" if digest == before.digest else "mark_conflict"] += 1
             return None
-        one = Declared(
+        one = Declaration(
             mark.id, mark.revision, digest, tuple(sorted(set(mark.tags or ()))), mark.area or "", mark.flag,
             mark.from_, NEVER if mark.to is None else mark.to, received,
         )  # fmt: skip
@@ -123,7 +123,7 @@ class Marks:
         self._forget(received, one)
         return before, one
 
-    def _forget(self, received: int, newest: Declared) -> None:
+    def _forget(self, received: int, newest: Declaration) -> None:
         """Let go of marks whose state ended long ago, and of the oldest where there are too many; never of the one that came."""
         for one in [one for one in self.by_id.values() if one.end < received - KEPT_MS and one is not newest]:
             del self.by_id[one.id]
@@ -138,7 +138,7 @@ class Marks:
                 del self.by_id[one.id]
                 self.counts["mark_dropped"] += 1
 
-    def of(self, tag: str, area: str) -> list[Declared]:
+    def of(self, tag: str, area: str) -> list[Declaration]:
         """Return the marks that name a series or its area, by beginning."""
         if self._named is None:
             self._named = {}
@@ -174,10 +174,10 @@ class Marks:
         found = cls(counts=Counter(dict(packed[1])))
         found.standing = {(codes[kind], rule, name): set(rows) for kind, rule, name, rows in packed[2]}
         for name, revision, digest, tags, area, flag, begin, end, received in packed[0]:
-            found.by_id[name] = Declared(name, revision, digest, tuple(tags), area, flag, begin, end, received)
+            found.by_id[name] = Declaration(name, revision, digest, tuple(tags), area, flag, begin, end, received)
         return found
 
 
-def covering(t: int, marks: Sequence[Declared]) -> list[Declared]:
+def covering(t: int, marks: Sequence[Declaration]) -> list[Declaration]:
     """Return those that mark the rows of an instant (event time, ms)."""
     return [one for one in marks if one.flag in COVERS and one.begin <= t <= one.end]

@@ -12,6 +12,8 @@ from rules.instants import start_of_day
 from rules.kinds import (
     cumulative,
     difference,
+    during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -116,6 +118,18 @@ def smooth_param(rule: LimitRule, high: float, records: int, sample: float, inte
     )  # fmt: skip
 
 
+def during_param(rule: LimitRule, low: float, high: float, interval: int) -> Words:
+    """Return the parameters of a limit instance that holds only during a declared state."""
+    return during.PARAMS.block(
+        {
+            "low": low, "high": high, "inclusive": rule.limits.inclusive,
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "opens": rule.when.consecutive, "on_delay": rule.when.on_delay, "interval": interval,
+            "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
 def _limit_values(
     rule: LimitRule | DifferenceRule | JumpRule, low: float, high: float, interval: int, delivery: int
 ) -> dict[str, Any]:
@@ -192,6 +206,17 @@ def cumulative_param(
             "total": rule.total, "below": rule.clear_below, "part": rule.window // cumulative.PARTS,
             "interval": interval, "delivery": delivery, "unknown_ms": max(rule.unknown.max, 3 * interval),
             "sev": rule.severity.base.rank, **more,
+        }
+    )  # fmt: skip
+
+
+def exposure_param(rule: CumulativeRule, low: float, high: float, interval: int) -> Words:
+    """Return the parameters of a cumulative instance whose sum is that of a declared state."""
+    return exposure.PARAMS.block(
+        {
+            "low": low, "high": high, "inclusive": rule.limits.inclusive,
+            "rows": layout.IN_RANGE | (layout.MARKED if rule.marked == "count" else 0),
+            "total": rule.total, "interval": interval, "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
 

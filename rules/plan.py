@@ -14,9 +14,10 @@ import numpy as np
 
 from rules import layout
 from rules.changes import LimitUsed
+from rules.declared import asked
 from rules.facts import in_force, next_change
 from rules.kinds import gap
-from rules.kinds.table import KINDS
+from rules.kinds.table import KINDS, SPANNED
 from rules.layout import DIFFERENCE, GAP, NONE
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
@@ -142,6 +143,8 @@ class Plan:
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
     sequences: tuple[ClockRule, ...] = ()
     """Those of them that look at the numbers of feeds (rules/rare/sequence.py)."""
+    asked: frozenset[str] = frozenset()
+    """Areas of whose declared states something is kept (rules/declared.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -217,7 +220,8 @@ class Plan:
         slot = self.slots[tag]
         again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
         found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
-        return [(self.sensors[slot].quantity, self.span(slot)), *found]
+        where = [(self.sensors[slot].area, b"")] if any(one.kind in SPANNED for one in again) else []
+        return [(self.sensors[slot].quantity, self.span(slot)), *found, *where]
 
     def span(self, slot: int) -> bytes:
         """Return the measuring range of a series: rows outside of it are not known."""
@@ -276,12 +280,8 @@ def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
     return _Sorted(uses, pool.place(np.concatenate([watched.program, np.array(calls, np.int64)])))
 
 
-def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
-    """Return the plan of `facility` with the registered facts in force at `received_ms`."""
-    border = bundle.next_border(facility.id, {sensor.tag for sensor in facility.sensors}, received_ms)
-    until = min(next_change(facility, received_ms), border)
-    plan = Plan(facility, received_ms, until, sensors=in_force(facility, received_ms))
-    plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
+def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
+    """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
@@ -289,6 +289,16 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
             plan.readers[rule.alarm] = (*plan.readers.get(rule.alarm, ()), rule)
     plan.sequences = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == SEQUENCE)
+
+
+def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
+    """Return the plan of `facility` with the registered facts in force at `received_ms`."""
+    border = bundle.next_border(facility.id, {sensor.tag for sensor in facility.sensors}, received_ms)
+    until = min(next_change(facility, received_ms), border)
+    plan = Plan(facility, received_ms, until, sensors=in_force(facility, received_ms))
+    plan.slots = {sensor.tag: slot for slot, sensor in enumerate(plan.sensors)}
+    _take_rare(plan, bundle, facility)
+    plan.asked = asked(bundle, facility, received_ms)
     _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()

@@ -19,6 +19,8 @@ from rules.kinds import difference
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
+    DURING,
+    EXPOSURE,
     GAP,
     JUMP,
     LIMIT,
@@ -41,13 +43,13 @@ if TYPE_CHECKING:
 
     from rules.emission import Emitter
     from rules.layout import Words
-    from rules.marks import Declared
+    from rules.marks import Declaration
     from rules.occurrence import Occurrence
     from rules.plan import Instance, Plan
     from rules.records import Readings
     from rules.state import FacilityState
 
-SKIPPING = frozenset({LIMIT, CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP, SMOOTH})
+SKIPPING = frozenset({LIMIT, CUMULATIVE, MEAN_KINETIC, DIFFERENCE, JUMP, SMOOTH, DURING, EXPOSURE})
 """Kinds whose rules may skip marked rows (`marked: skip`)."""
 GOOD, OVER_LIMIT = int(Quality.GOOD), int(Quality.OVER_LIMIT)
 _QUALITY = (1 << QUALITY_BITS) - 1
@@ -82,7 +84,12 @@ def covered(state: FacilityState, plan: Plan, payload: Readings) -> Readings:
 
 
 def decide(
-    state: FacilityState, before: Declared | None, one: Declared, received: int, emitter: Emitter, room: kernels.Room
+    state: FacilityState,
+    before: Declaration | None,
+    one: Declaration,
+    received: int,
+    emitter: Emitter,
+    room: kernels.Room,
 ) -> None:
     """Take a mark into force: what stands is amended, the rows of the horizon are marked, and decided again.
 
@@ -134,13 +141,13 @@ def _keep_away(state: FacilityState, slots: list[int], received: int) -> None:
                 state.refresh(slot)
 
 
-def _on_rows(state: FacilityState, plan: Plan, slot: int) -> list[Declared]:
+def _on_rows(state: FacilityState, plan: Plan, slot: int) -> list[Declaration]:
     """Return the marks of a series that say something of its rows."""
     sensor = plan.sensors[slot]
     return [one for one in state.marks.of(sensor.tag, sensor.area) if one.flag in COVERS]
 
 
-def _codes(marks: Sequence[Declared], times: Words) -> Words:
+def _codes(marks: Sequence[Declaration], times: Words) -> Words:
     """Return the quality that each instant gives to a good row, 0 where none covers it; a value that was set is none that was measured."""
     found = np.zeros(times.size, np.int64)
     for one in marks:
@@ -148,7 +155,7 @@ def _codes(marks: Sequence[Declared], times: Words) -> Words:
     return np.choose(found, [0, SET_ROW, MARKED_ROW, SET_ROW])
 
 
-def _slots(plan: Plan, one: Declared) -> list[int]:
+def _slots(plan: Plan, one: Declaration) -> list[int]:
     """Return the series that a mark names, in their order."""
     if one.tags:
         return sorted(plan.slots[tag] for tag in one.tags if tag in plan.slots)
@@ -163,7 +170,7 @@ def _skipping(plan: Plan, slots: list[int], also: int = NONE) -> Iterator[Instan
     yield from sorted(chosen, key=lambda one: (one.rank, one.key[1]))
 
 
-def _touched(state: FacilityState, instance: Instance, one: Declared) -> list[Occurrence]:
+def _touched(state: FacilityState, instance: Instance, one: Declaration) -> list[Occurrence]:
     """Return what stands of an instance and overlaps a mark: open, or ended inside the horizon."""
     if instance.kind == MEAN_KINETIC:  # of a year; an hour explains nothing of it
         return []
@@ -179,7 +186,7 @@ def _touched(state: FacilityState, instance: Instance, one: Declared) -> list[Oc
         if instance.slots
         else horizon.edge_of(plan.params, plan.where, instance.slot, state.words, state.rings)
     )
-    before = instance.rule.window if isinstance(instance.rule, CumulativeRule) else 0
+    before = instance.rule.window if instance.kind == CUMULATIVE and isinstance(instance.rule, CumulativeRule) else 0
     return [
         told
         for told in state.occurrences.get((instance.kind, *instance.key), [])
@@ -198,7 +205,7 @@ def _ring(state: FacilityState, plan: Plan, slot: int) -> tuple[Words, Words]:
     return rows, order[rows[order, ROW_T] > edge]
 
 
-def _mark(rows: Words, order: Words, marks: list[Declared], came: Declared | None) -> _Moved:
+def _mark(rows: Words, order: Words, marks: list[Declaration], came: Declaration | None) -> _Moved:
     """Mark rows that were folded, and take marks from them that no longer cover them.
 
     Args:
@@ -219,7 +226,7 @@ def _mark(rows: Words, order: Words, marks: list[Declared], came: Declared | Non
     return _Moved(times[moved].tolist(), times[moved & (new >= MARKED_LATER)].tolist(), times[freed].tolist())
 
 
-def _mark_pairs(state: FacilityState, plan: Plan, slots: list[int], one: Declared) -> dict[int, int]:
+def _mark_pairs(state: FacilityState, plan: Plan, slots: list[int], one: Declaration) -> dict[int, int]:
     """Mark the rows that pairs keep; returns pair -> the oldest event time that counts differently."""
     first: dict[int, int] = {}
     own = _slots(plan, one)

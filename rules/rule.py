@@ -26,6 +26,8 @@ RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]
 Migration = Literal["carry", "re-evaluate", "close"]
 MarkFlag = Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
 Setting = Literal["limits", "alarm"]
+SUM_WINDOW = 24 * 60 * 60_000
+"""Length of a sliding window unless a rule says otherwise, ms."""
 WINDOW_STEP = 48_000
 """A sliding window is kept in 48 parts of whole seconds, ms."""
 UNFROZEN: frozenset[Any] = frozenset({"cleanroom", "cold-room", "cool-store", "room-store", "refrigerator"})
@@ -326,6 +328,8 @@ class LimitRule(RuleBase):
     clear: ClearWhen = ClearWhen()
     excludes: Flag = False
     """Rows outside are excluded from every other limit rule (a broken wire is no excursion)."""
+    during: Literal["trip"] | None = None
+    """Only rows inside this declared state of the sensor's area count (rules/declared.py); such an alarm is latched."""
     smooth: Smooth | None = None
     """Judge no single record but a mean of the newest ones (of particles: one of them in a minute's sample is above a limit of 20 /m3)."""
 
@@ -365,16 +369,20 @@ class CumulativeRule(RuleBase):
     limits: LimitSource
     total: Duration = Field(gt=0)
     """Raised when the sum reaches this."""
-    clear_below: Duration = Field(gt=0)
-    """Cleared when the sum is less than this."""
-    window: Duration = 24 * 60 * 60_000
+    clear_below: Duration = 0
+    """Cleared when the sum is less than this; not with `during`."""
+    window: Duration = SUM_WINDOW
+    during: Literal["trip"] | None = None
+    """Summed over this declared state of the sensor's area instead of a window (rules/declared.py); such an alarm is latched."""
     idle_while: RuleId | None = None
     """A limit rule, also named in `reads`: what lies inside one of its occurrences on the series does not count."""
 
     @model_validator(mode="after")
     def _ordered(self) -> CumulativeRule:
-        if not self.clear_below <= self.total <= self.window:
-            raise ValueError("clear_below is at most total, and total at most window")
+        if self.during is not None:
+            return self  # rules/duringfaults.py
+        if not 0 < self.clear_below <= self.total <= self.window:
+            raise ValueError("clear_below is given and at most total, and total at most window")
         if self.window % WINDOW_STEP:
             raise ValueError("a window is a whole number of 48 s")
         if self.idle_while is not None and self.idle_while not in self.reads:
@@ -693,6 +701,10 @@ def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
 
 def is_latched(rule: object, subject: dict[str, str]) -> bool:
     """Say whether only an officer's decision ends a rule's alarm on a subject."""
+    if isinstance(rule, LimitRule):
+        return rule.clear.latched
+    if isinstance(rule, CumulativeRule):
+        return rule.during is not None
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
     from rules.emission import Emitter, Transition
-    from rules.marks import Declared
+    from rules.marks import Declaration
     from rules.models import Bilingual
     from rules.plan import Instance, Plan
 
@@ -100,7 +100,7 @@ def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int
     _schedule(state, group, rule, due)
 
 
-def declare(state: FacilityState, one: Declared, slots: list[int], received: int, emitter: Emitter) -> None:
+def declare(state: FacilityState, one: Declaration, slots: list[int], received: int, emitter: Emitter) -> None:
     """Take notice of a mark: what it keeps away is due later, and the silence of a place that is marked as a whole is `amended`.
 
     Args:

@@ -13,6 +13,7 @@ import zstandard
 
 from rules.aside import PackedAside
 from rules.batches import PackedBatches
+from rules.declared import PackedDeclared
 from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
 from rules.marks import PackedMarks
@@ -85,6 +86,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Array -> its layout and its rows."""
     rare: PackedRare | msgspec.UnsetType = msgspec.UNSET
     """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
+    declared: PackedDeclared | msgspec.UnsetType = msgspec.UNSET
+    """Trips of vehicles and boxes (rules/declared.py); not there where none was told that a rule asks for."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

@@ -11,6 +11,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from rules.duringfaults import during_faults
 from rules.errors import Fault
 from rules.exceptionfaults import allowance_faults, exception_faults
 from rules.kinds import last_digit, too_precise
@@ -85,7 +86,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     if isinstance(rule, JumpRule) and rule.when.on_delay:
         faults.append(Fault("/when/on_delay", "delay", "a jump does not last: count records instead"))
     if isinstance(rule, CumulativeRule):
-        faults += _source_faults(rule.limits.from_, tables)
+        faults += _source_faults(rule.limits.from_, tables) + during_faults(rule)
     if isinstance(rule, CumulativeRule | MeanKineticRule | JumpRule | LastDigitRule) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
@@ -143,7 +144,11 @@ def single_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
     if not isinstance(rule, CumulativeRule):
         return []
     other = next((one for one in others if one.id == rule.idle_while), None)
-    fits = isinstance(other, LimitRule) and not (other.excludes or other.smooth) and other.marked == rule.marked
+    fits = (
+        isinstance(other, LimitRule)
+        and not (other.excludes or other.smooth or other.during)
+        and other.marked == rule.marked
+    )
     if other is None or fits:
         return []
     return [Fault("/idle_while", "single", f"{other.id} is no limit rule that counts the same rows")]
@@ -183,9 +188,11 @@ def _limit_faults(rule: LimitRule | DifferenceRule | JumpRule, tables: Mapping[s
             for i, row in enumerate(tables[rule.limits.from_].rows)
             if row.registered
         ]
-    if rule.clear.latched:
+    if isinstance(rule, LimitRule):
+        faults += during_faults(rule)
+    if rule.clear.latched and not (isinstance(rule, LimitRule) and rule.during):
         faults.append(
-            Fault("/clear/latched", "unsupported", "latched limit alarms are not part of this engine version")
+            Fault("/clear/latched", "unsupported", "of limits only those during a declared state are latched")
         )
     if isinstance(deadband, str) and not _SHARE.fullmatch(deadband):
         faults.append(Fault("/clear/deadband", "deadband", "a number in the quantity's unit, or a share such as 10%"))

@@ -11,6 +11,7 @@ import numpy as np
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
+from rules.declared import Declared
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
@@ -101,6 +102,8 @@ class FacilityState:
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
     """Slot, event time, bits of instances of each row that some take as it was folded; follows from `marks.standing`."""
+    declared: Declared = field(default_factory=Declared)
+    """Declared states of areas (rules/declared.py)."""
     aside: dict[str, Aside] = field(default_factory=dict)
     """Rules that raised here, by id (rules/failing.py)."""
     words: Words = field(default_factory=_nothing)
@@ -238,7 +241,9 @@ class FacilityState:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
-        rare = self.rare.counts if self.plan is not None and self.plan.rare else {}
+        listens = self.plan is not None and (self.plan.rare or self.plan.asked)
+        rare = dict(self.rare.counts) if listens else {}
+        rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
         return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **marks, **rare}
@@ -275,6 +280,7 @@ class FacilityState:
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
+                declared=self.declared.pack(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -312,6 +318,8 @@ class FacilityState:
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
+        if not isinstance(body.declared, msgspec.UnsetType):
+            self.declared = Declared.unpack(body.declared)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if not isinstance(body.marks, msgspec.UnsetType):
             self.marks = Marks.unpack(body.marks, CODES)

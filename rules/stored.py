@@ -12,7 +12,19 @@ import numpy as np
 from rules import layout
 from rules.kept import INPUTS, Kept
 from rules.kinds.table import KINDS
-from rules.layout import DIFFERENCE, JUMP, LAST_DIGIT, NONE, REPEAT_DAY, ROW_T, ROW_WORDS, SMOOTH, TOO_PRECISE
+from rules.layout import (
+    DIFFERENCE,
+    DURING,
+    EXPOSURE,
+    JUMP,
+    LAST_DIGIT,
+    NONE,
+    REPEAT_DAY,
+    ROW_T,
+    ROW_WORDS,
+    SMOOTH,
+    TOO_PRECISE,
+)
 from rules.models import Severity
 from rules.snapshot import SnapshotError
 
@@ -31,7 +43,7 @@ LAYOUTS: dict[str, Layout] = {
     "inputs": [("rows", "<i8", [INPUTS])],
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
-ONLY_WHERE_USED = frozenset({DIFFERENCE, JUMP, REPEAT_DAY, TOO_PRECISE, SMOOTH, LAST_DIGIT})
+ONLY_WHERE_USED = frozenset({DIFFERENCE, JUMP, REPEAT_DAY, TOO_PRECISE, SMOOTH, LAST_DIGIT, DURING, EXPOSURE})
 """Kinds that a snapshot names only where it holds some: without them it is that of the release before them, byte for byte."""
 COLOURS = len(Severity)
 

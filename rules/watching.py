@@ -22,10 +22,25 @@ from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
-from rules.layout import CUMULATIVE, FROZEN, GAP, JUMP, LAST_DIGIT, LIMIT, MEAN_KINETIC, REPEAT_DAY, SMOOTH, TOO_PRECISE
+from rules.layout import (
+    CUMULATIVE,
+    DURING,
+    EXPOSURE,
+    FROZEN,
+    GAP,
+    JUMP,
+    LAST_DIGIT,
+    LIMIT,
+    MEAN_KINETIC,
+    REPEAT_DAY,
+    SMOOTH,
+    TOO_PRECISE,
+)
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
     cumulative_param,
+    during_param,
+    exposure_param,
     frozen_param,
     gap_param,
     jump_param,
@@ -71,6 +86,8 @@ ORDER = {
     TOO_PRECISE: 7,
     SMOOTH: 8,
     LAST_DIGIT: 9,
+    DURING: 10,
+    EXPOSURE: 11,
 }
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
@@ -229,6 +246,9 @@ def _watched(sort: _Sort) -> Watched:
             if low >= high:
                 without.append(f"together with {rule.id} nothing is left between low {low:g} and high {high:g}")
                 continue
+            if isinstance(rule, CumulativeRule) and rule.during is not None:
+                found.append(Use(EXPOSURE, rule, rank, exposure_param(rule, low, high, interval), *narrowed))
+                continue
             if isinstance(rule, CumulativeRule):
                 single = _single(rule, sort)
                 found.append(
@@ -245,8 +265,12 @@ def _watched(sort: _Sort) -> Watched:
                 mean = mean_of(rule, sensor, high, interval, sort.delivery)
                 found += [] if mean is None else [Use(SMOOTH, rule, rank, mean[0], low, high, narrowed[2] + mean[1])]
                 continue
-            numbers = limit_param(delayed(as_on(rule, facts, bundle), one), low, high, interval, sort.delivery)
-            found.append(Use(LIMIT, rule, rank, numbers, low, high, narrowed[2] + delay_used(rule, one)))
+            own, used = delayed(as_on(rule, facts, bundle), one), narrowed[2] + delay_used(rule, one)
+            if rule.during is not None:
+                found.append(Use(DURING, rule, rank, during_param(own, low, high, interval), low, high, used))
+                continue
+            numbers = limit_param(own, low, high, interval, sort.delivery)
+            found.append(Use(LIMIT, rule, rank, numbers, low, high, used))
             if rule.excludes:
                 low_range, high_range = max(low, low_range), min(high, high_range)
         else:

@@ -14,6 +14,7 @@ from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.scale import BY_TEMPERATURE
 from rules.wording_digits import leaf as digit_leaf
 from rules.wording_digits import raised as digits_raised
+from rules.wording_during import raised as during_raised
 from rules.wording_smooth import leaves as mean_leaves
 from rules.wording_smooth import raised as mean_raised
 from rules.wording_sums import leaf as sum_leaf
@@ -21,7 +22,7 @@ from rules.wording_sums import raised as sum_raised
 
 if TYPE_CHECKING:
     from rules.exceptions import SiteException
-    from rules.marks import Declared
+    from rules.marks import Declaration
     from rules.plan import Instance
 
 UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug/L": "µg/L"}
@@ -106,9 +107,8 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
         return Bilingual(
             en=f"{tag}:{over} above the limit for its temperature", zh=f"{tag}：高于该温度下的限值{over}",
         )  # fmt: skip
-    return (
-        digits_raised(instance, value, unit) or mean_raised(instance, value, unit) or sum_raised(instance, value, unit)
-    )
+    words = (digits_raised, mean_raised, sum_raised, during_raised)
+    return next((text for one in words if (text := one(instance, value, unit)) is not None), None)
 
 
 def _with_ending(sentence: Bilingual, kind: ChangeKind) -> Bilingual:
@@ -135,7 +135,7 @@ FLAGS = {
 """Flag of a mark -> how people read it (workflow.md §3.1)."""
 
 
-def declared(place: str, mark: Declared) -> Bilingual:
+def declared(place: str, mark: Declaration) -> Bilingual:
     """Return the sentence for an alarm whose time the firm marked after it was raised; ids come from the mark as text."""
     (en, zh), begin = FLAGS[mark.flag], format_local(mark.begin, ZONE)
     until = (
@@ -146,6 +146,13 @@ def declared(place: str, mark: Declared) -> Bilingual:
     return Bilingual(
         en=f"{place}: the firm declares {en} from {begin}{until[0]} (mark {mark.name}); the alarm stands, an officer decides",
         zh=f"{place}：企业申报{zh}，{begin}{until[1]}（标记 {mark.name}）；报警保留，由监管人员判定",
+    )
+
+
+def closed_by_officer(instance: Instance) -> Bilingual:
+    """Return the sentence for a latched alarm that an officer's decision ends."""
+    return Bilingual(
+        en=f"{instance.label}: closed by an officer's decision", zh=f"{instance.label}：已由监管人员决定关闭"
     )
 
 

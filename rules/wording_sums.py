@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rules.changes import ChangeKind, Leaf, Verdict
 from rules.models import Bilingual
 from rules.rule import CumulativeRule, MeanKineticRule
+from rules.wording_during import STATES
 
 if TYPE_CHECKING:
     from rules.plan import Instance
@@ -18,7 +19,14 @@ def raised(instance: Instance, value: float, unit: str) -> Bilingual | None:
     rule, tag = instance.rule, instance.tag
     if isinstance(rule, CumulativeRule):
         en, zh = bounds(instance, unit)
-        lasts, window = time_text(value), time_text(rule.window)
+        lasts = time_text(value)
+        if rule.during is not None:
+            state, limit = STATES[rule.during], time_text(rule.total)
+            return Bilingual(
+                en=f"{tag}: {lasts} {en} in total {state[0]}, {limit} is the limit",
+                zh=f"{tag}：{state[1]}累计 {zh} {lasts}，限值为 {limit}",
+            )
+        window = time_text(rule.window)
         return Bilingual(
             en=f"{tag}: {lasts} {en} in total within {window}, {time_text(rule.total)} is the limit",
             zh=f"{tag}：{window} 内累计 {zh} {lasts}，限值为 {time_text(rule.total)}",
@@ -64,8 +72,9 @@ def leaf(instance: Instance, kind: ChangeKind, value: float, unit: str) -> Leaf 
     if kind is ChangeKind.UNKNOWN:
         verdict = Verdict.UNKNOWN
     if isinstance(rule, CumulativeRule):
-        expr = f"time of {tag} {bounds(instance, unit)[0]} within {time_text(rule.window)}"
-        ms = rule.total if kind is ChangeKind.RAISED else rule.clear_below
+        over_what = f"within {time_text(rule.window)}" if rule.during is None else STATES[rule.during][0]
+        expr = f"time of {tag} {bounds(instance, unit)[0]} {over_what}"
+        ms = rule.total if kind is ChangeKind.RAISED or rule.during is not None else rule.clear_below
         return Leaf(expr=expr, left=_number(value), op=">=", right=float(ms), unit="ms", verdict=verdict)
     if isinstance(rule, MeanKineticRule):
         limit = rule.above if kind is ChangeKind.RAISED else rule.clear_at

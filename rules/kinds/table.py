@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from rules.kinds import (
     cumulative,
     difference,
+    during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -21,6 +23,8 @@ from rules.kinds import (
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
+    DURING,
+    EXPOSURE,
     FROZEN,
     GAP,
     JUMP,
@@ -60,6 +64,10 @@ KINDS: dict[int, KindSpec] = {
     TOO_PRECISE: KindSpec("too_precise", too_precise.PARAMS, too_precise.STATE, again=True),
     SMOOTH: KindSpec("smooth", smooth.PARAMS, smooth.STATE, again=True),
     LAST_DIGIT: KindSpec("last_digit", last_digit.PARAMS, last_digit.STATE, again=True),
+    DURING: KindSpec("during", during.PARAMS, during.STATE, again=True),
+    EXPOSURE: KindSpec("exposure", exposure.PARAMS, exposure.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}
 NAMES = {code: spec.name for code, spec in KINDS.items()}
+SPANNED = (DURING, EXPOSURE)
+"""Kinds that hold only during a declared state: their blocks have the field `spans`, and they are latched."""

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rules.leaves.model import Row
-    from rules.marks import Declared
+    from rules.marks import Declaration
 
 FUTURE_MS = 300_000
 
 
-def marked(row: Row, marks: Sequence[Declared], *, later: bool = False) -> Row:
+def marked(row: Row, marks: Sequence[Declaration], *, later: bool = False) -> Row:
     """Return a row as it counts under the marks that cover it; `later`: they came behind it."""
     over = covering(row.t, marks) if row.quality in (Quality.GOOD, Quality.OVER_LIMIT) else []
     if not over:
@@ -45,6 +45,8 @@ class Rows:
     waiting: list[int] = field(default_factory=list)
     """Event times of late rows that are decided once the clock leaves `received`, or something of their series comes first."""
     received: int = -1
+    moved: int | None = None
+    """Where the horizon began when its declared state was told anew, which is decided with what waits; None: it was not, or is decided."""
 
     def admit(self, row: Row) -> str:
         """Take a row: `order` and `late` are folded, the others are not.
@@ -56,7 +58,7 @@ class Rows:
             return "future"
         if self.newest is None or row.t > self.newest:
             self.newest = row.t
-            self.waiting = []
+            self.waiting, self.moved = [], None
             self.rows.append(replace(row, m=row.received))
             self._trim()
             return "order"
@@ -75,8 +77,7 @@ class Rows:
         self.rows.insert(place, replace(row, m=self.rows[place].m))
         if (first := self._first()) > 0:
             self._leaves(self.rows[first - 1].t)
-        if row.received > self.received:
-            self.waiting, self.received = [], row.received
+        self._instant(row.received)
         self.waiting.append(row.t)
         return "late"
 
@@ -86,10 +87,26 @@ class Rows:
             return self.rows
         return [row for row in self.rows if row.t not in self.waiting]
 
+    def declare(self, received: int) -> int:
+        """Let what is declared anew wait to be decided; returns up to where rows have left the horizon."""
+        self._instant(received)
+        self._trim()
+        self.moved = self.floor + 1 if self.rows else None
+        return self.floor
+
+    def undecided(self, clock: int) -> bool:
+        """Say whether what was declared anew still waits when the clock stands at an instant (log time, ms)."""
+        return self.moved is not None and clock <= self.received
+
+    def _instant(self, received: int) -> None:
+        if received > self.received:
+            self.waiting, self.moved, self.received = [], None, received
+
     def _leaves(self, t: int) -> None:
         """Let a row leave the horizon: where it waits, it is decided before."""
-        if self.waiting and t >= min(self.waiting):
-            self.waiting = []
+        waits = [*self.waiting, *([] if self.moved is None else [self.moved])]
+        if waits and t >= min(waits):
+            self.waiting, self.moved = [], None
 
     def begin_again(self) -> None:
         """End the horizon: what came stays as it was decided."""

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
 from rules.leaves.difference import PairNumbers
+from rules.leaves.during import DuringNumbers, DuringRun
+from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
 from rules.leaves.jump import JumpNumbers, JumpRun
 from rules.leaves.last_digit import UniformNumbers, UniformRun
@@ -17,7 +19,9 @@ from rules.leaves.too_precise import DigitNumbers, DigitRun
 if TYPE_CHECKING:
     from rules.leaves.model import See
 
-RowRun: TypeAlias = LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | UniformRun
+RowRun: TypeAlias = (
+    LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | UniformRun | DuringRun | ExposureRun
+)
 RowNumbers: TypeAlias = (
     LimitNumbers
     | FrozenNumbers
@@ -28,6 +32,8 @@ RowNumbers: TypeAlias = (
     | DigitNumbers
     | SmoothNumbers
     | UniformNumbers
+    | DuringNumbers
+    | ExposureNumbers
 )
 
 
@@ -46,8 +52,8 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
-    if isinstance(numbers, DigitNumbers | UniformNumbers):
-        return _digit_run(run, numbers, see)
+    if isinstance(numbers, DuringNumbers | ExposureNumbers | DigitNumbers | UniformNumbers):
+        return _clockless_run(run, numbers, see)
     if isinstance(numbers, CumulativeNumbers | SmoothNumbers):
         return _summed_run(run, numbers, see, begin)
     if not isinstance(run, MeanRun):
@@ -88,6 +94,28 @@ def _summed_run(
     if not isinstance(run, CumulativeRun):
         return CumulativeRun(numbers, see)
     run.adopt(numbers, begin)
+    return run
+
+
+def _clockless_run(
+    run: RowRun | None, numbers: DuringNumbers | ExposureNumbers | DigitNumbers | UniformNumbers, see: See
+) -> DuringRun | ExposureRun | DigitRun | UniformRun:  # fmt: skip
+    if isinstance(numbers, DigitNumbers | UniformNumbers):
+        return _digit_run(run, numbers, see)
+    return _during_run(run, numbers, see)
+
+
+def _during_run(
+    run: RowRun | None, numbers: DuringNumbers | ExposureNumbers, see: See
+) -> DuringRun | ExposureRun:  # fmt: skip
+    if isinstance(numbers, ExposureNumbers):
+        if not isinstance(run, ExposureRun):
+            return ExposureRun(numbers, see)
+        run.adopt(numbers)
+        return run
+    if not isinstance(run, DuringRun):
+        return DuringRun(numbers, see)
+    run.numbers = numbers
     return run
 
 

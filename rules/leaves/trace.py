@@ -1,5 +1,7 @@
 """Follow one rule over the log of one facility: the leaves at every row, every decision of the clock, and at the end.
 
+Above 400 lines on purpose: one pass over a log, and what each of its records does to the series of a rule.
+
 It keeps to docs/engine-semantics.md as the engine does, row by row and without arrays; what the alarms are, the engine says.
 """
 
@@ -11,10 +13,14 @@ from typing import TYPE_CHECKING
 
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
+from rules.changes import ChangeKind
+from rules.declared import Declared, asked
 from rules.engine import DOOR_CLOSED_MS
 from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.difference import PairNumbers, PairRows
+from rules.leaves.during import DuringNumbers, DuringRun, Told
+from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows, marked
@@ -25,15 +31,17 @@ from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.rare.match import digest_of_batch, time_of
+from rules.records import Events, Kind, Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule, RareRule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
+    from rules.changes import Change
     from rules.engine import Engine
     from rules.leaves.model import Moment, See
-    from rules.marks import Declared
+    from rules.marks import Declaration
     from rules.records import LogRecord
     from rules.register import Facility, Sensor
     from rules.rule import Migration
@@ -50,6 +58,8 @@ class Segment:
     by_clock: bool = False
     """It began by the clock alone: what is due at that instant is decided in it, and before it what was due with the newest row."""
     pair: PairRows = field(default_factory=PairRows)
+    told: Told = field(default_factory=Told)
+    """What is declared of its area's state."""
 
 
 @dataclass(slots=True)
@@ -83,6 +93,10 @@ class Tracer:
         """What is folded of the inputs of pairs, by tag."""
         self._left: dict[str, int] = {}
         self._batches = Batches()
+        self._event_batches = Batches()
+        self._declared = Declared()
+        self._asked: frozenset[str] = frozenset()
+        """Areas whose declared states are asked for."""
         self._gateway: int | None = None
         self._partition_clock = -1
         """Newest receive time of ticks and packs: the door is open or closed by it."""
@@ -116,8 +130,22 @@ class Tracer:
             self._readings(payload, received)
         elif isinstance(payload, Mark):
             self._mark(payload, received)
+        elif isinstance(payload, Events):
+            self._events(payload, received)
         elif isinstance(payload, StateRecord):
             self.seeded = True
+
+    def close(self, changes: Iterable[Change]) -> None:
+        """Take what an officer closed, as the engine tells it: it is done with what had come."""
+        for change in changes:
+            by_officer = any(read.kind == Kind.DECISION for read in change.evidence.records)
+            line = self.lines.get(change.subject.get("tag", ""))
+            if line is None or not by_officer or (change.rule, change.change) != (self.rule_id, ChangeKind.CLEARED):
+                continue
+            rows = line.segments[-1].rows
+            rows.waiting, rows.moved = [], None
+            for segment in line.segments:
+                segment.told.done = -1 if rows.newest is None else rows.newest
 
     def move(self, to: int) -> None:
         """Move the clock: facts and exceptions come into force, silences fall due."""
@@ -167,6 +195,9 @@ class Tracer:
             if isinstance(numbers, PairNumbers):
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
+            if isinstance(run, DuringRun | ExposureRun):
+                waits = segment.end is None and segment.rows.undecided(end)
+                run.told = segment.told.before() if waits else segment.told
             # Nothing is due at an instant that is now already: not of a row, a register or packs; but the clock reaches its own.
             before = segment.begin - segment.by_clock
             for row in rows:
@@ -216,6 +247,8 @@ class Tracer:
             self._adopt_pairs(rule, self.facility, now, old_until)
             return
         self._inputs = {}
+        self._asked = asked(self.bundle, self.facility, now)
+        self._declared.keep(self._asked)
         sensors = {s.tag: s for s in in_force(self.facility, now)} if rule is not None else {}
         for tag in set(self.lines) - set(sensors):
             newest = self.lines.pop(tag).segments[-1].rows.newest
@@ -247,8 +280,11 @@ class Tracer:
                     line.gap = None
                 elif self._moved.get(self.rule_id) == "re-evaluate" and _differ(judged, last.numbers):
                     _decided_again(last, following)
+                following.told.done = last.told.done
                 line.segments.append(following)
             line.watch, line.key = watched, key
+            line.segments[-1].rows.moved = None  # what waited is decided before
+            line.segments[-1].told.spans = self._declared.spans(sensor.area)
             self._watch_silence(line, numbers, now)
 
     def _begins_anew(self, facility: Facility, sensor: Sensor, now: int) -> bool:
@@ -353,7 +389,7 @@ class Tracer:
         sensors = () if self.facility is None else self.facility.sensors
         return next((sensor.area for sensor in sensors if sensor.tag == tag), "")
 
-    def _marks_of(self, tag: str) -> list[Declared]:
+    def _marks_of(self, tag: str) -> list[Declaration]:
         return self.marks.of(tag, self._area(tag)) if self.marks.by_id else []
 
     def _mark(self, payload: Mark, received: int) -> None:
@@ -385,8 +421,8 @@ class Tracer:
                 self._remark(segment.rows.rows, inside, name, 0, self._marks_of(line.tag), one, before)
 
     def _remark(
-        self, rows: list[Row], inside: list[int], name: str, which: int, marks: list[Declared], one: Declared,
-        before: Declared | None,
+        self, rows: list[Row], inside: list[int], name: str, which: int, marks: list[Declaration], one: Declaration,
+        before: Declaration | None,
     ) -> None:  # fmt: skip
         for i in inside:
             row = rows[i]
@@ -394,6 +430,19 @@ class Tracer:
                 rows[i] = marked(row, [one], later=True)
             elif row.mark and before is not None and not covering(row.t, marks):
                 rows[i] = replace(row, quality=row.posted, mark="")
+
+    def _events(self, payload: Events, received: int) -> None:
+        seen = self._event_batches.meet_digest(payload.batch, digest_of_batch(payload), received)
+        if seen is not BatchSeen.NEW or self.facility is None:
+            return
+        for event in payload.events:
+            area = self._declared.take(event, time_of(event, received), self.facility, self._asked)
+            for line in self.lines.values() if area is not None else ():
+                numbers = line.watch.numbers
+                if isinstance(numbers, DuringNumbers | ExposureNumbers) and numbers.area == area:
+                    segment = line.segments[-1]
+                    waits = segment.rows.undecided(received)
+                    segment.told.put(self._declared.spans(area), segment.rows.declare(received), waits=waits)
 
     def _row(self, line: Line | None, row: Row) -> None:
         if line is None:

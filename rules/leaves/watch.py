@@ -13,6 +13,8 @@ from rules.kinds.smooth import MOST
 from rules.leaves import (
     cumulative,
     difference,
+    during,
+    exposure,
     frozen,
     gap,
     jump,
@@ -25,6 +27,8 @@ from rules.leaves import (
 )
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
+from rules.leaves.during import DuringNumbers
+from rules.leaves.exposure import ExposureNumbers
 from rules.leaves.frozen import FrozenNumbers
 from rules.leaves.gap import GapNumbers
 from rules.leaves.jump import JumpNumbers
@@ -67,6 +71,8 @@ Numbers: TypeAlias = (
     | DigitNumbers
     | SmoothNumbers
     | UniformNumbers
+    | DuringNumbers
+    | ExposureNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -74,17 +80,22 @@ WATCHING = frozenset({"live", "shadow"})
 def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
     """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
-        mean = rule.smooth
-        return limit.leaves_of(rule, bundle) if mean is None else smooth.leaves_of(rule, mean, bundle)
+        return _limit_leaves(rule, bundle)
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_leaves(rule)
     if isinstance(rule, CumulativeRule):
-        return cumulative.leaves_of(rule, bundle)
+        return cumulative.leaves_of(rule, bundle) if rule.during is None else exposure.leaves_of(rule, bundle)
     if isinstance(rule, MeanKineticRule):
         return mean_kinetic.leaves_of(rule, bundle)
     if isinstance(rule, DifferenceRule | JumpRule):
         return jump.leaves_of(rule, bundle) if isinstance(rule, JumpRule) else difference.leaves_of(rule, bundle)
     return rare.leaves_of(rule)
+
+
+def _limit_leaves(rule: LimitRule, bundle: Bundle) -> list[Leaf]:
+    if rule.during is not None:
+        return during.leaves_of(rule, bundle)
+    return limit.leaves_of(rule, bundle) if rule.smooth is None else smooth.leaves_of(rule, rule.smooth, bundle)
 
 
 def _plain_leaves(rule: FrozenRule | GapRule | LastDigitRule) -> list[Leaf]:
@@ -185,30 +196,42 @@ def numbers_of(
     None where the register leaves it unknown, and of rules that watch no series.
     """
     if isinstance(rule, LimitRule):
-        span = measuring_range(facility, sensor, facts, bundle)
-        one, delivery, mean = exceptions.get(rule.id), facility.delivery, rule.smooth
-        return (
-            limit.numbers_of(rule, sensor, facts, bundle, delivery, span, one)
-            if mean is None
-            else smooth.numbers_of(rule, mean, sensor, facts, bundle, delivery, span, one)
-        )
+        return _limit_numbers(rule, facility, sensor, facts, bundle, exceptions)
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
         return _plain_numbers(rule, sensor, facility.delivery)
     if isinstance(rule, CumulativeRule):
-        span = measuring_range(facility, sensor, facts, bundle)
-        other = single_of(rule, facility, facts, bundle, exceptions)
-        single = None
-        if other is not None:
-            one = exceptions.get(other.id)
-            single = limit.numbers_of(other, sensor, facts, bundle, facility.delivery, span, one)
-        own = exceptions.get(rule.id)
-        return cumulative.numbers_of(rule, sensor, facts, bundle, facility.delivery, span, single, own)
+        return _sum_numbers(rule, facility, sensor, facts, bundle, exceptions)
     if not isinstance(rule, MeanKineticRule | JumpRule):
         return None
     span = measuring_range(facility, sensor, facts, bundle)
     if isinstance(rule, JumpRule):
         return jump.numbers_of(rule, sensor, facility.delivery, span)
     return mean_kinetic.numbers_of(rule, sensor, facility.delivery, span)
+
+
+def _limit_numbers(
+    rule: LimitRule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle, exceptions: Allowed
+) -> Numbers | None:  # fmt: skip
+    span = measuring_range(facility, sensor, facts, bundle)
+    one, delivery = exceptions.get(rule.id), facility.delivery
+    if rule.smooth is not None:
+        return smooth.numbers_of(rule, rule.smooth, sensor, facts, bundle, delivery, span, one)
+    plain = limit.numbers_of(rule, sensor, facts, bundle, delivery, span, one)
+    return plain if rule.during is None else during.numbers_of(sensor, plain)
+
+
+def _sum_numbers(
+    rule: CumulativeRule, facility: Facility, sensor: Sensor, facts: dict[str, FactValue], bundle: Bundle, exceptions: Allowed
+) -> Numbers | None:  # fmt: skip
+    span, delivery = measuring_range(facility, sensor, facts, bundle), facility.delivery
+    own = exceptions.get(rule.id)
+    if rule.during is not None:
+        return exposure.numbers_of(rule, sensor, facts, bundle, delivery, span, own)
+    other = single_of(rule, facility, facts, bundle, exceptions)
+    single = None
+    if other is not None:
+        single = limit.numbers_of(other, sensor, facts, bundle, delivery, span, exceptions.get(other.id))
+    return cumulative.numbers_of(rule, sensor, facts, bundle, delivery, span, single, own)
 
 
 def _plain_numbers(rule: FrozenRule | GapRule | LastDigitRule, sensor: Sensor, delivery: int) -> Numbers | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
@@ -55,10 +56,12 @@ LEVEL = 3
 def events(state: FacilityState, payload: Events, received: int, emitter: Emitter) -> None:
     """Fold a batch of events one by one; an id that comes again changes nothing, with other content it is counted.
 
-    A facility without rules over rare records keeps nothing of them.
+    A facility without rules over rare records, or during declared states, keeps nothing of them.
     """
     rare = state.rare
-    if state.plan is None or not state.plan.rare:  # nothing is asked of events: nothing is kept of them
+    if state.plan is None or not (
+        state.plan.rare or state.plan.asked
+    ):  # nothing is asked of events: nothing is kept of them
         return
     seen = rare.batches.meet_digest(payload.batch, digest_of_batch(payload), received)
     rare.counts["event_repeated"] += seen is Seen.REPEATED
@@ -69,6 +72,8 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
     for event in payload.events:
         rare.counts["events"] += 1
         rare.counts["event_future"] += event.time > received + FUTURE_MS
+        if state.plan.asked:
+            underway.meet(state, event, time_of(event, received))
         for rule in state.plan.rare:
             step = partial(
                 _event, state, rule, event, payload.batch, Now(time_of(event, received), received, records), emitter
@@ -99,14 +104,21 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         told.meet(rule, event, batch, now, emitter)
 
 
-def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
-    """Let an officer's decision end the latched alarm that it names; any other decision has no effect here.
+def closes(payload: Decision) -> str | None:
+    """Return the latched alarm that a decision ends, None: it ends none.
 
     `data-fraud` needs a second officer (settled.md): without one it closes nothing.
     """
-    alarm = payload.subject.get("alarm")
     fraud = payload.code == "data-fraud"
-    if alarm is None or payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
+    if payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
+        return None
+    return payload.subject.get("alarm")
+
+
+def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
+    """Let an officer's decision end the latched alarm that it names; any other decision has no effect here."""
+    alarm = closes(payload)
+    if alarm is None:
         return
     for rule in () if state.plan is None else state.plan.rare:
         for subject, case in state.rare.of(rule.id).items():

@@ -34,6 +34,7 @@ SILENT = "data-integrity.audit-silent"
 UNTOLD, WIDENED = "cold-chain.excursion-no-alarm", "data-integrity.limit-widened"
 NUMBERS = "data-integrity.sequence"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
+HEAT, FROST, WARMTH, COOLTH = (f"cold-chain.ship-{name}" for name in ("hot", "freeze", "warm", "cool"))
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
     f"data-integrity.{name}" for name in ("overwritten", "event-time", "late-evidence", "clock-offset")
@@ -44,6 +45,7 @@ OTHERS = VACCINES | {"stores": ["chemical"]}
 LOOP = {"id": "A1", "kind": "water-loop"}
 D1, D2 = ({"id": name, "kind": "cleanroom", "grade": "D", "standard": "cn-gmp-2010"} for name in ("A1", "A2"))
 B1, C1 = ({"id": f"{grade}1", "kind": "cleanroom", "grade": grade, "standard": "cn-gmp-2010"} for grade in "BC")
+BOX = {"id": "A1", "kind": "box", "shipment_type": "I"}
 TANK = {"id": "A1", "kind": "cryo-tank", "phase": "vapour"}
 T1 = Sensor("T1", "A1", 5.0)
 WIRED = Sensor("T1", "A1", 5.0, facts={"range": {"low": -40, "high": 60}})
@@ -121,6 +123,12 @@ def heartbeat(at: float, ahead: float) -> tuple[float, str, dict[str, Any]]:
 def audited(begin: int, end: int) -> list[tuple[float, str, dict[str, Any]]]:
     """Return posts of audit heartbeats, half an hour apart, while the front door is open."""
     return [posted(at, event(at, "heartbeat")) for at in range(begin, end, 30) if not CLOSED[0] <= at < CLOSED[1]]
+
+
+def trip(departs: float, arrives: float) -> list[tuple[float, str, dict[str, Any]]]:
+    """Return the posts of a trip of box A1."""
+    ends = (("shipped", departs), ("arrived", arrives))
+    return [posted(at, event(at, kind, "trace", area="A1", fields={"trip": "W-1", "lot": "B1"})) for kind, at in ends]
 
 
 def power(at: float) -> dict[str, Any]:
@@ -389,6 +397,17 @@ RECORDS = [
          lines=[posted(600, event(600, "door", "device", seq=7)), posted(610, event(597, "door", "device", seq=8))]),
     Firm("a device whose counter began anew, and which said so", [LOOP], [WATER], [], [],
          lines=[posted(600, event(600, "door", "device", seq=700)), posted(605, event(604, "restart", "device")), posted(610, event(610, "door", "device", seq=1))]),
+    Firm("a box in the sun for an hour and a half, on its way", [BOX], [T1], [Span("T1", 600, 690, 47.0)],
+         [Expected(HEAT, "T1", "red", 600, None, "active")], scopes=WHOLESALER, lines=trip(500, 900)),
+    Firm("a box in the sun in the yard", [BOX], [T1], [Span("T1", 600, 690, 47.0)], [], scopes=WHOLESALER, lines=trip(700, 900)),
+    Firm("a box in the sun for fifty minutes", [BOX], [T1], [Span("T1", 600, 650, 47.0)], [], scopes=WHOLESALER, lines=trip(500, 900)),
+    Firm("a box on unconditioned ice, its departure told when it has arrived", [BOX], [T1], [Span("T1", 600, 690, -2.0)],
+         [Expected(FROST, "T1", "red", 600, None, "active", late=True)], scopes=WHOLESALER,
+         lines=[(690.5, kind, data | {"batch": f"late-{at}"}) for at, kind, data in trip(500, 685)]),
+    Firm("a box that is warm for an hour, again and again, on its way", [BOX], [T1], [Span("T1", at, at + 60, 35.0) for at in range(200, 1_200, 100)],
+         [Expected(WARMTH, "T1", "red", 1_160, None, "active")], scopes=WHOLESALER, lines=trip(100, 1_300)),
+    Firm("a box of type II whose coolant is used up", [BOX | {"shipment_type": "II"}], [T1], [Span("T1", 100, 1_450, 15.0)],
+         [Expected(COOLTH, "T1", "red", 1_300, None, "active")], scopes=WHOLESALER, lines=trip(50, 1_400)),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

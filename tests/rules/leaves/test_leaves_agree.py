@@ -62,15 +62,14 @@ def compare(log, bundle=BUNDLE, until=None):
     for tracer in tracers.values():
         tracer.taken = partial(taken, engine, tracer)
     for i, record in enumerate([*log, None]):
-        if record is None:
-            alarms.take(engine.advance(0, until or log[-1].received))
-        else:
-            alarms.take(engine.fold(record))
+        changes = engine.advance(0, until or log[-1].received) if record is None else engine.fold(record)
+        alarms.take(changes)
         for rule, tracer in tracers.items():
             if record is None:
                 tracer.move(until or log[-1].received)
             else:
                 tracer.fold(record)
+                tracer.close(changes)
             for tag in tracer.lines:
                 wanted = alarms.standing(rule, tag)
                 assert said(tracer, tag) == wanted, (i, record, rule, tag)

@@ -21,6 +21,7 @@ from tests.rules.oracle import (
     marks,
     migration,
     rare,
+    trips,
 )
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
@@ -29,6 +30,11 @@ from tests.rules.oracle.watches import watch as watch_of
 
 DAY = 24 * 3_600_000
 COLOURS = [s.value for s in Severity]
+
+
+def standing(watch):
+    """Return what a watch told and late rows may change: what an officer closed is done with."""
+    return [s for s in watch.said if s.end is None] if isinstance(watch, trips.Voyage) else watch.said
 
 
 def rank(colour):
@@ -51,6 +57,7 @@ class Facility:
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.marks = marks.Marks(self)
         self.batches = []
+        self.trips, self.trip_batches = [], []
         self.again = Counter()
         self.changes = []
 
@@ -97,7 +104,7 @@ class Facility:
         self.clock = to
 
     def waiting(self):
-        return [tag for tag, series in self.series.items() if series.waits]
+        return [tag for tag, series in self.series.items() if series.waits or series.moved]
 
     def next_due(self, to):
         if self.waiting():
@@ -241,7 +248,9 @@ class Facility:
             for _, _, _, act in sorted(odd, key=lambda part: part[:3]):
                 act()
             return
-        if series.waits and (standing == "order" or (standing == "late" and series.first_decide(t, received, v, q))):
+        if (series.waits or series.moved) and (
+            standing == "order" or (standing == "late" and series.first_decide(t, received, v, q))
+        ):
             self.decide_late([tag], received)
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing in ("order", "late"):
@@ -273,15 +282,16 @@ class Facility:
         parts = []
         for tag in sorted(tags):
             series = self.series[tag]
-            at, series.waits = max(series.waits), []
-            for k, (place, _, act) in enumerate(self.silences.filled(tag, at, series)):
+            at = max([*series.waits, *(t for _, t in series.moved)])
+            series.waits, series.moved = [], []
+            for k, (place, _, act) in enumerate(self.silences.filled(tag, at, series, received)):
                 parts.append((place, tag, k, at, act))
             for watch in self.watches:
                 if watch.tag == tag:
                     events = watch.now(series, received)
                     parts += [
                         (watch.place, tag, k, at, lambda w=watch, d=d, at=at: self.late(w, d, at, received))
-                        for k, d in enumerate(differences(watch.said, occurrences(events), series.floor))
+                        for k, d in enumerate(differences(standing(watch), occurrences(events), series.floor))
                     ]
                     watch.events = events
         for _, _, _, at, act in sorted(parts, key=lambda part: part[:3]):
@@ -364,10 +374,12 @@ def fold(records, bundle, until=None):
             facility.readings(payload, received)
         elif isinstance(payload, Events) and facility.rare is not None:
             facility.rare.events(payload, received)
+            trips.events(facility, payload, received)
         elif isinstance(payload, Mark):
             facility.marks.take(payload, received)
         elif isinstance(payload, Decision) and facility.rare is not None:
             facility.rare.decision(payload, received)
+            trips.decision(facility, payload, received)
     if until is not None:
         for facility in facilities.values():
             facility.move(until)

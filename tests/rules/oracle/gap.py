@@ -339,7 +339,7 @@ class Silences:
             m.open = None
         m.fresh, m.lo, m.floor = False, t, received
 
-    def filled(self, tag, t, series):
+    def filled(self, tag, t, series, received):
         """Return the retractions that late rows of `tag` make, `t` the newest."""
         acts = []
         rows = [row[0] for row in series.ring()]
@@ -352,12 +352,12 @@ class Silences:
                 if o["retracted"] or o["end"] is None or len(inside) == 2:
                     continue
                 if max(b - a for a, b in itertools.pairwise(inside)) <= m.limit:
-                    acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t)))
+                    acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t, received)))
         return acts
 
-    def retract(self, m, o, t):
+    def retract(self, m, o, t, received):
         o["retracted"] = True
-        self.say_tag(m, o, "retracted", t, self.received[m.tag])
+        self.say_tag(m, o, "retracted", t, received)
 
     def settle(self, t, received, _owner):
         for group in sorted(self.groups, key=lambda g: (g.order, g.where)):

@@ -49,6 +49,7 @@ class Series:
         self.counts = Counter()
         self.how = {}  # event time -> how a good row is marked: it came so, it was set, or marked after it came
         self.waits = []  # event times of late rows that are not decided yet
+        self.moved = []  # (where the horizon began, event time) of events that said something new of its state, not decided yet
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))
 
@@ -80,14 +81,16 @@ class Series:
 
     def first_decide(self, t, received, v, q):
         """Say whether the late rows that wait are to be decided first: the horizon would move past the earliest."""
-        if not self.waits:
+        if not self.waits and not self.moved:
             return False
         like = Series.__new__(Series)
         like.rows, like.floor, like.reach, like.cap = list(self.rows), self.floor, self.reach, self.cap
         if len(like.ring()) >= like.cap:
             like.floor = like.ring()[0][0]
         like.put(t, received, v, q)
-        return max([like.floor, *(row[0] for row in like.rows[: -len(like.ring())])]) >= min(self.waits)
+        return max([like.floor, *(row[0] for row in like.rows[: -len(like.ring())])]) >= min(
+            [*self.waits, *(edge for edge, _ in self.moved)]
+        )
 
     def put(self, t, received, v, q):
         behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)

@@ -20,6 +20,7 @@ from tests.rules.oracle import (
     mean_kinetic,
     smooth,
     too_precise,
+    trips,
 )
 from tests.rules.oracle.series import marked
 
@@ -82,7 +83,9 @@ def watch(of, rule, place, sensor, interval, facts, span):
             return q not in (1, 5, 8) if rule.marked == "count" else q in (0, 2)
 
         made = Watch(rule, place, sensor, limit.decide, numbers, known)
-        if rule.smooth is not None:
+        if rule.during is not None:
+            made = trips.watch(of, rule, place, sensor, interval, found, known)
+        elif rule.smooth is not None:
             made = means(rule, place, sensor, interval, facility, own, found, known)
         if made is not None:
             made.excepted = excepted
@@ -162,6 +165,8 @@ def total(of, rule, place, sensor, interval, facts, span):
     if not found:
         return None
     _, *found, _ = exceptions.loosened(of, rule, sensor.tag, *found[:2])
+    if rule.during is not None:
+        return trips.sum_watch(of, rule, place, sensor, interval, found, knows(rule, span))
     single = None
     other = None if rule.idle_while is None else of.bundle.rule(rule.idle_while)
     if other is not None and matches(other, facility, facts):
