@@ -1,6 +1,6 @@
 """Compile a facility and a bundle into a plan: which rule watches which series, with what numbers.
 
-Done when the register or the packs change, never per reading.
+Done when the register or the packs change, never per reading. Above 400 lines on purpose: what a plan holds and how it is made are read side by side.
 """
 
 from __future__ import annotations

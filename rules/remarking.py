@@ -14,8 +14,10 @@ import numpy as np
 
 from rules import horizon, kernels, late, layout, paired, silence, withheld
 from rules.changes import RecordRead
+from rules.declared import LONGEST_MS
 from rules.failing import attempt
 from rules.kinds import difference
+from rules.kinds.table import SPANNED
 from rules.layout import (
     CUMULATIVE,
     DIFFERENCE,
@@ -181,17 +183,19 @@ def _touched(state: FacilityState, instance: Instance, one: Declaration) -> list
             if told.active and told.by is None and one.overlaps(told.start, layout.NEVER)
         ]
     plan = state.planned
-    edge = (
-        state.tail_of(instance)
-        if instance.slots
-        else horizon.edge_of(plan.params, plan.where, instance.slot, state.words, state.rings)
-    )
-    before = instance.rule.window if instance.kind == CUMULATIVE and isinstance(instance.rule, CumulativeRule) else 0
+    edge = state.tail_of(instance)
+    if not instance.slots:
+        edge = max(edge, horizon.edge_of(plan.params, plan.where, instance.slot, state.words, state.rings))
+    before = 0
+    if isinstance(instance.rule, CumulativeRule):
+        before = instance.rule.window if instance.kind == CUMULATIVE else LONGEST_MS
     return [
         told
         for told in state.occurrences.get((instance.kind, *instance.key), [])
         if not told.retracted
-        and (told.active or told.closed > edge)
+        and (
+            told.active or (told.closed > edge and instance.kind not in SPANNED)
+        )  # what an officer closed is done with
         and one.overlaps(told.start - before, layout.NEVER if told.active else told.end)
     ]
 
@@ -258,8 +262,10 @@ def _let_stand(state: FacilityState, instance: Instance, which: int, moved: _Mov
     taken = state.marks.standing.pop(key, set())
     taken -= {(which, t) for t in moved.freed}
     taken = {row for row in taken if row[1] > behind}  # the others are in the tail
-    told = state.occurrences.get(key, ())
-    if moved.marked and any(not o.retracted and (o.closed == NONE or o.closed >= moved.marked[0]) for o in told):
+    edge = state.tail_of(instance)
+    told = [o for o in state.occurrences.get(key, ()) if not o.retracted and (o.closed == NONE or o.closed > edge)]
+    told = [o for o in told if o.end == NONE or instance.kind not in SPANNED]
+    if moved.marked and any(o.closed == NONE or o.closed >= moved.marked[0] for o in told):
         taken |= {(which, t) for t in moved.marked}
     if taken:
         state.marks.standing[key] = taken

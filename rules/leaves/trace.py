@@ -402,7 +402,7 @@ class Tracer:
             if line.gap is not None:
                 line.gap.floor = max(line.gap.floor, received) if line.gap.stands.active else line.gap.floor
             segment, numbers = line.segments[-1], line.watch.numbers
-            segment.rows.waiting = []  # what waited is decided first
+            segment.rows.waiting, segment.rows.moved = [], None  # what waited is decided first
             if isinstance(numbers, PairNumbers):
                 segment.pair.settle(received + 1, numbers)
                 segment.pair.early = {

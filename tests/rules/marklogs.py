@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from rules.pack import Bundle, default_bundle
 from rules.records import Mark
-from tests.rules import jumplogs, logs, meanlogs, pairlogs, sums
+from tests.rules import jumplogs, logs, meanlogs, pairlogs, sums, triplogs
 from tests.rules.oracle.marks import DAY
 
 QUIET = {
@@ -86,7 +86,7 @@ def _one(random, made, tags, areas, now, what):
             said["flag"] = random.choice(FLAGS)
         new = mark(**said, to=None if to is None else max(to, begin))
     else:
-        rows = what if isinstance(what, list) and what else None
+        rows = what if isinstance(what, list) and what and isinstance(what[0], logs.Row) else None
         begin = random.choice(rows).t if rows and random.random() < 0.7 else now - random.choice(BACK)
         begin = max(0, begin + random.choice([0, 0, 0, 1, -1]))
         to = None if random.random() < 0.3 else begin + random.choice(LONG)
@@ -130,3 +130,9 @@ def totals(draw):
 def steps(draw):
     """Draw a log of jumps."""
     return among(draw, draw(jumplogs.leaps()))
+
+
+@st.composite
+def trips(draw):
+    """Draw a log of trips."""
+    return among(draw, draw(triplogs.trips()))

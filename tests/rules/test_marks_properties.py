@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.examples import examples
-from tests.rules import jumplogs, marklogs, meanlogs, pairlogs, sums
+from tests.rules import jumplogs, marklogs, meanlogs, pairlogs, sums, triplogs
 from tests.rules import test_means_properties as of_means
 from tests.rules.leaves import test_pairs_agree
 from tests.rules.leaves.test_leaves_agree import compare
 from tests.rules.seriesproperties import Kinds
+from tests.rules.test_trips_properties import Trips
 
 pytestmark = pytest.mark.long
 QUICK = settings(
@@ -29,6 +30,7 @@ KINDS = {
     "means": (Kinds(meanlogs.bundle(), meanlogs.NAMES, proved=of_means.proved), marklogs.means()),
     "totals": (Kinds(sums.bundle(), ()), marklogs.totals()),
     "steps": (Kinds(jumplogs.bundle(), ()), marklogs.steps()),
+    "trips": (Trips(triplogs.bundle(), triplogs.NAMES), marklogs.trips()),
 }
 each = pytest.mark.parametrize("kinds", KINDS)
 
@@ -68,7 +70,7 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(kinds, data):
     rules.restarts_change_nothing(data.draw(drawn), data)
 
 
-@pytest.mark.parametrize("kinds", ["plain", "means", "totals", "steps"])
+@pytest.mark.parametrize("kinds", ["plain", "means", "totals", "steps", "trips"])
 @given(data=st.data())
 @settings(QUICK, max_examples=examples(15))
 def test_an_alarm_stands_in_the_leaves_when_it_stands_in_the_engine(kinds, data):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rules.changes import ChangeKind
 from rules.engine import Engine
 from rules.pack import Bundle, default_bundle
-from rules.records import Decision, Events, Kind, LogRecord, RegisterRecord
+from rules.records import Decision, Events, Kind, LogRecord, Mark, RegisterRecord
 from rules.register import Facility
 from tests.rules import logs, sums
 from tests.rules.logs import BEGIN, FACILITY, Row
@@ -162,6 +162,9 @@ def records(entity, entries, bundle):
     put(BEGIN, Kind.REGISTER, RegisterRecord(version=1, facility=entity))
     for received, what in entries:
         name = f"b{len(log)}"
+        if isinstance(what, Mark):
+            put(received, Kind.MARK, what)
+            continue
         if not isinstance(what, str):
             events = isinstance(what[0], dict)
             payload = batch(name, what) if events else logs.readings(what, name)

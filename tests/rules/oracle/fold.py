@@ -26,15 +26,11 @@ from tests.rules.oracle import (
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
 from tests.rules.oracle.series import Series
+from tests.rules.oracle.trips import standing
 from tests.rules.oracle.watches import watch as watch_of
 
 DAY = 24 * 3_600_000
 COLOURS = [s.value for s in Severity]
-
-
-def standing(watch):
-    """Return what a watch told and late rows may change: what an officer closed is done with."""
-    return [s for s in watch.said if s.end is None] if isinstance(watch, trips.Voyage) else watch.said
 
 
 def rank(colour):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rules.rule import CumulativeRule, MeanKineticRule
 from tests.rules.oracle.late import differences, occurrences
+from tests.rules.oracle.trips import MONTH, standing
 
 DAY = 86_400_000
 ROWS = ("maintenance", "calibration", "fault", "stopped", "set_value")
@@ -79,8 +80,10 @@ class Marks:
                 continue
             floor = watch.floor if hasattr(watch, "floor") else owner.series[watch.tag].floor
             ends = {(o[0], o[1]): o[5] for o in occurrences(watch.events)}
-            back = watch.rule.window if isinstance(watch.rule, CumulativeRule) else 0
-            for said in watch.said:
+            back = 0
+            if isinstance(watch.rule, CumulativeRule):
+                back = MONTH if watch.rule.during else watch.rule.window
+            for said in standing(watch):
                 inside = said.end is None or ends.get((said.start, said.end), -1) > floor
                 end = FOREVER if said.end is None else said.end
                 if not said.retracted and inside and said.start - back <= mark.end and mark.begin <= end:
@@ -128,7 +131,9 @@ class Marks:
             for watch in owner.watches:
                 if watch.tag == tag:
                     events = watch.now(owner.series[tag], received)
-                    for k, found in enumerate(differences(watch.said, occurrences(events), owner.series[tag].floor)):
+                    for k, found in enumerate(
+                        differences(standing(watch), occurrences(events), owner.series[tag].floor)
+                    ):
                         parts.append((watch.place, tag, k, max(times), watch, found))
                     watch.events = events
         for _, _, _, at, watch, found in sorted(parts, key=lambda part: part[:3]):
@@ -159,6 +164,6 @@ class Marks:
         ends = {(o[0], o[1]): o[5] for o in occurrences(watch.events)}
         if any(
             not said.retracted and (said.end is None or ends.get((said.start, said.end), -1) >= first)
-            for said in watch.said
+            for said in standing(watch)
         ):  # fmt: skip
             watch.stands |= set(rows)

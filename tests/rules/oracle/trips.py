@@ -8,6 +8,7 @@ from rules.changes import alarm_id
 from rules.predicate import holds, in_scope
 from rules.rule import CumulativeRule, LimitRule
 from tests.rules.oracle.limit import Event
+from tests.rules.oracle.series import marked
 
 MONTH = 30 * 24 * 3_600_000
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
@@ -73,13 +74,21 @@ class Voyage:
         self.events, self.said = [], []
         self.before = []  # (floor, how many events had come) of each time at which one changed what is known
         self.done = -1
+        self.skips, self.stands = True, set()
 
     def now(self, series, _clock):
         rows = []
         for t, m, v, q in series.rows:
             if t > self.done:
                 known = next((many for floor, many in self.before if t <= floor), len(self.of.trips))
-                rows.append((t, m, v if self.known(v, q) else None, under_way(self.of.trips[:known], self.area, t)))
+                rows.append(
+                    (
+                        t,
+                        m,
+                        v if self.known(v, marked(series.how.get(t), q, t in self.stands)) else None,
+                        under_way(self.of.trips[:known], self.area, t),
+                    )
+                )
         return decide(self.numbers, rows)
 
 
@@ -124,7 +133,7 @@ class Tour(Voyage):
     def now(self, series, _clock):
         rule, parts, before = self.numbers, [], None
         for t, m, v, q in series.rows:
-            if not self.known(v, q):
+            if not self.known(v, marked(series.how.get(t), q, t in self.stands)):
                 continue
             was, before = before, (t, v)
             if was is None or t - was[0] > 2 * rule.interval or t <= self.done:
@@ -220,3 +229,8 @@ def decision(of, payload, received):
         watch.done, watch.events, said.end = series.rows[-1][0], [], max(received, said.start)
         of.say("cleared", watch.rule, watch.subject, said.name, said.colour, said.start, said.end, received, received)
         return
+
+
+def standing(watch):
+    """Return what a watch told and late rows may change: what an officer closed is done with."""
+    return [s for s in watch.said if s.end is None] if isinstance(watch, Voyage) else watch.said
