@@ -75,6 +75,22 @@ def proved(change):
     return leaf.left, leaf.verdict is Verdict.TRUE, change.evidence.peak
 
 
+def test_a_silence_that_closed_time_had_coloured_is_taken_back_with_that_colour():
+    """It was told yellow inside closed time and stepped back; a random log of many thousands found the two of different minds."""
+    second, begin = 1_000, logs.BEGIN
+    steady = [(3_600 * second + i, [logs.Row("T1", begin + (1_200 + 300 * i) * second, 5.0 + i % 2)]) for i in range(9)]
+    stored = [logs.Row("T0", begin + t * second, 5.0 + t % 900 / 900) for t in (900, 600, 300)]
+    log = [
+        (601 * second, "gateway"), (900 * second, [logs.Row("T1", begin + 900 * second, 5.0)]), (901 * second, "gateway"),
+        *steady, (4_201 * second, "gateway"), (4_202 * second + 1, stored),
+    ]  # fmt: skip
+    entity = logs.facility([("T0", "A1", 300), ("T1", "A1", 300)], delivery=10_000)
+    drawn = entity, [(begin + at, what) for at, what in log]
+    agree(drawn)
+    told = [c for c in run(logs.records(*drawn), begin + END) if c.rule == "data-integrity.gap" and c.subject == {"tag": "T0"}]
+    assert [c.severity for c in told if c.change is ChangeKind.RETRACTED] == ["yellow"]
+
+
 @given(logs.logs())
 @QUICK
 def test_engine_and_oracle_agree(drawn):

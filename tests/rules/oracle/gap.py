@@ -439,33 +439,18 @@ class Silences:
         return next((g for g in self.groups if g.rule.id == rule.id and g.where == where and g.live), None)
 
     def say_tag(self, m, o, kind, at, received, by=None):
-        self.owner.say(
-            kind,
-            m.rule,
-            {"tag": m.tag},
-            o["name"],
-            o["colour"],
-            o["start"],
-            o["end"],
-            at,
-            received,
-            by=self.name_of(by),
-        )
+        self.say(m.rule, {"tag": m.tag}, o, kind, at, received, by)
 
     def say_group(self, group, kind, at, received, by=None):
-        o = group.record
+        self.say(group.rule, group.subject, group.record, kind, at, received, by)
+
+    def say(self, rule, subject, o, kind, at, received, by):
+        """Tell a change; what is taken back has the highest colour that was told of it, also one that the door took back."""
+        o["top"] = max(o.get("top", 0), o["colour"])
+        colour = o["top"] if kind == "retracted" else o["colour"]
         self.owner.say(
-            kind,
-            group.rule,
-            group.subject,
-            o["name"],
-            o["colour"],
-            o["start"],
-            o["end"],
-            at,
-            received,
-            by=self.name_of(by),
-        )
+            kind, rule, subject, o["name"], colour, o["start"], o["end"], at, received, by=self.name_of(by),
+        )  # fmt: skip
 
     def name_of(self, group):
         if group is None:
