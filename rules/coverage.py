@@ -10,10 +10,10 @@ from pydantic import ValidationError
 
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, rare, rowtrace
+from rules.leaves import days, rare, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import RareRule, RepeatDayRule, looks_at_rows
+from rules.rule import CompletenessRule, RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
             return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
         if isinstance(rule, RepeatDayRule):
             return [day.moment for day in days.days_of(rule, records, bundle)]
+        if isinstance(rule, CompletenessRule):
+            return list(shares.moments_of(rule, records, bundle, end))
         return list(rare.moments_of(rule, records, end))
     engine = Engine(around(rule, bundle))
     tracer.taken = partial(taken, engine, tracer)

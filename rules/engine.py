@@ -27,7 +27,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days
+from rules.rare import beats, days, share
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -447,9 +447,11 @@ class Engine:
         if plan is None:
             state.unknown_tags += int(payload.time.size)
             return
-        payload = remarking.covered(state, plan, payload)
         index, unknown = plan.index_of(payload.tags, payload.counts)
         state.unknown_tags += unknown
+        if plan.shares:
+            share.take(state, payload, index, received, emitter)
+        payload = remarking.covered(state, plan, payload)
         begin, total = 0, int(payload.time.size)
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
         were_late: list[int] = []
@@ -532,6 +534,7 @@ class Engine:
         if taken is not None and state.plan is not None:
             self._decide_waiting(state, emitter)
             remarking.decide(state, *taken, received, emitter, self._room)
+            share.declare(state, received, emitter)
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter

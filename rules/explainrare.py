@@ -6,7 +6,7 @@ from the log beside them (`rules.leaves.rare`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
@@ -17,15 +17,26 @@ from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
 from rules.leaves import shared
 from rules.leaves.days import days_of
-from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
+from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, seen_of_share, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
 from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
+from rules.rare.share import finding_of
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import (
+    HEARD,
+    TOLD,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    RowRule,
+)
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
@@ -90,11 +101,13 @@ class RareExplanation:
     def agrees(self) -> bool:
         """Say whether what counts, or what the register says, and the alarm are of one mind; they have to be."""
         alarm = self.standing_alarm
-        if self.failed:
+        if self.failed or (
+            isinstance(self.rule, CompletenessRule) and self.seeded
+        ):  # what was found is in no saved state
             return True
         if self.kept is not None:
             return self.kept.agrees(alarm is not None)
-        if not isinstance(self.rule, RegisterCheckRule):
+        if not isinstance(self.rule, RegisterCheckRule | CompletenessRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
         verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
         if verdict is Verdict.UNKNOWN:
@@ -117,6 +130,10 @@ class RareExplanation:
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, CompletenessRule):
+            early = [] if rule.notice is None else [("notice", rule.notice.share)]
+            shares = [("flags", ", ".join(rule.flags)), ("share", rule.share), *early]
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in shares]
         if isinstance(rule, RepeatDayRule):
             names = ("share", "pairs", "distinct", "chance")
             return [{"name": name, "value": getattr(rule, name), "origin": "rule", "edition": own} for name in names]
@@ -189,8 +206,8 @@ def explain_rare(
     checked: dict[str, Finding] = {}
     if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         found, leaves = told_by_devices(rule, log, state, at)
-    elif isinstance(rule, RegisterCheckRule):
-        checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
+    elif isinstance(rule, RegisterCheckRule | CompletenessRule):
+        checked, leaves = _findings(rule, facility, state, at)
     elif isinstance(rule, ClockRule) and rule.check in HEARD:
         found, leaves = heartbeats_of(rule, log, state, at)
     elif isinstance(rule, RowRule):
@@ -223,11 +240,26 @@ def explain_rare(
         )  # fmt: skip
         one.kept = kept_of(rule, books.get(name, Case()), facility, at)
         seen = leaves.get(name, {})
-        if isinstance(rule, RegisterCheckRule) and one.finding is not None:
-            seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
+
+
+def _findings(
+    rule: RegisterCheckRule | CompletenessRule, facility: Facility, state: FacilityState, at: int
+) -> tuple[dict[str, Finding], dict[str, dict[str, Seen]]]:
+    """Return what a check finds in the register, or what the newest judgement of marked time found, with the leaves, by subject."""
+    checked: dict[str, Finding] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    if isinstance(rule, RegisterCheckRule):
+        for one in findings(rule, facility, at, state.registered):
+            checked[one.subject] = one
+            leaves[one.subject] = {seen.name: seen for seen in seen_of(rule, one)}
+        return checked, leaves
+    for name, share in state.rare.judged.get(rule.id, {}).items():
+        checked[name] = replace(finding_of(rule, share), change=state.rare.checked.get(rule.id, NEVER))
+        leaves[name] = {seen.name: seen for seen in seen_of_share(rule, share)}
+    return checked, leaves
 
 
 def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, Any]:

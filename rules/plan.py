@@ -22,7 +22,7 @@ from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
 from rules.rare.points import Points
-from rules.rule import ClockRule, DifferenceRule, RareRule, Rule
+from rules.rule import ClockRule, CompletenessRule, DifferenceRule, RareRule, Rule
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -138,6 +138,8 @@ class Plan:
     """Sensors and devices by name; made where `points` is asked for first."""
     beats: tuple[ClockRule, ...] = ()
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
+    shares: tuple[CompletenessRule, ...] = ()
+    """Those of them that judge how much of a month is marked (rules/rare/share.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -281,6 +283,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
+    plan.shares = tuple(rule for rule in plan.rare if isinstance(rule, CompletenessRule))
     _note_times(plan)
     registered = Registered(facility, bundle)
     pool = _Pool()

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import (
+    HEARD,
+    TOLD,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+)
 
 if TYPE_CHECKING:
     from rules.rule import RareRule
@@ -48,6 +57,19 @@ def rare_faults(rule: RareRule) -> list[Fault]:
             faults.append(Fault("/lags", "count", "a lag stands here once"))
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
+    if isinstance(rule, CompletenessRule):
+        faults += _share_faults(rule)
+    return faults
+
+
+def _share_faults(rule: CompletenessRule) -> list[Fault]:
+    faults = []
+    if len(set(rule.flags)) < len(rule.flags):
+        faults.append(Fault("/flags", "share", "a flag is named once"))
+    if rule.notice is not None and rule.notice.share >= rule.share:
+        faults.append(Fault("/notice/share", "share", "below share: else the notice never speaks"))
+    if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
+        faults.append(Fault("/notice/severity", "share", "a notice is milder than what it announces"))
     return faults
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import TOLD, ClockRule, CountRule, RegisterCheckRule
+from rules.rule import TOLD, ClockRule, CompletenessRule, CountRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -45,6 +45,13 @@ _OF_TOLD: dict[ChangeKind, tuple[str, str]] = {
 _OF_OCCASIONS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it has not been seen again for long", "长时间未再出现"),
 }
+_OF_SHARES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: (
+        "rows are flagged, and no interval is registered: the share is unknown", "有带标记的记录而未登记采样间隔，占比未知",
+    ),
+    ChangeKind.KNOWN: ("the share is known again", "占比已恢复可知"),
+    ChangeKind.CLEARED: ("a new month, or marks that were revised", "新的月份开始，或标记已修订"),
+}  # fmt: skip
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -63,4 +70,6 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
         return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
     if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         return _ENDINGS | _OF_TOLD
+    if isinstance(rule, CompletenessRule):
+        return _ENDINGS | _OF_SHARES
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

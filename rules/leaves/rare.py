@@ -14,14 +14,26 @@ from rules.leaves import beats, copies, oddrows, offset, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
+from rules.rare.share import judged
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
-from rules.rule import HEARD, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule, RowRule
+from rules.rule import (
+    HEARD,
+    TOLD,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    RowRule,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from rules.rare.register_check import Finding
+    from rules.rare.share import Share
     from rules.rareparts import EventMatch
     from rules.records import Event, LogRecord
     from rules.register import Facility
@@ -47,10 +59,31 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
             Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
             Leaf("followed", both("it is followed in time", "按时出现后续事件")),
         ]
-    return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+    return _share_leaves(rule) if isinstance(rule, CompletenessRule) else _check_leaves(rule)
+
+
+def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
+    more = f"{100 * rule.share:g} %"
+    found = [Leaf(rule.check, both(f"more than {more} of the month is marked", f"当月标记时间超过 {more}"))]
+    if rule.notice is not None:
+        least = f"{100 * rule.notice.share:g} %"
+        found.append(Leaf("notice", both(f"at least {least} of the month is marked", f"当月标记时间达到 {least}")))
+    return found
+
+
+def seen_of_share(rule: CompletenessRule, one: Share) -> list[Seen]:
+    """Return the leaves of what a judgement found of one series."""
+    left = 100 * one.marked / one.length
+    more, early = judged(rule, one)
+    found = [Seen(rule.check, more, left, ">", 100 * rule.share, "%")]
+    if rule.notice is not None:
+        found.append(Seen("notice", early, left, ">=", 100 * rule.notice.share, "%"))
+    return found
 
 
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
+    if rule.check in TOLD:
+        return told.leaves_of(rule)
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),

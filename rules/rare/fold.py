@@ -10,12 +10,21 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
-from rules.rare import beats, count, follow_up, offset, register_check, shared, told
+from rules.rare import beats, count, follow_up, offset, register_check, share, shared, told
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
+from rules.rule import (
+    TOLD,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    is_latched,
+    looks_at_rows,
+)
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -129,7 +138,10 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
     """Take one decision by the clock."""
     rule = emitter.bundle.rules[first[0]]
-    if isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
+    if isinstance(rule, CompletenessRule):
+        state.rare.checked.pop(rule.id, None)
+        attempt(emitter, rule.id, due, partial(share.check, rule, Now(due, due), emitter))
+    elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
@@ -181,10 +193,12 @@ def _abandon(
 
 
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """Judge the register by the rules that check it, now that a new plan is in force."""
+    """Judge the register by the rules that check it, and what is marked, now that a new plan is in force."""
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])
             judge = told.adopt if rule.check in TOLD else register_check.check
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
+        elif isinstance(rule, CompletenessRule):
+            attempt(emitter, rule.id, received, partial(share.check, rule, Now(received, received, [why]), emitter))
     state.rare.refresh()

@@ -15,6 +15,8 @@ from rules.occurrence import Occurrence, Packed
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rules.rare.share import Share
+
 MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
 MAX_CHECKED = 12_000
@@ -31,6 +33,8 @@ MAX_PARTNERS = 64
 """Events B that one area keeps for one rule ..."""
 MAX_TOLD = 16
 """Serials or hashes of one sensor or device, and replacements, that a case keeps (rules/rare/told.py)."""
+MAX_SPANS = 64
+"""Spans and days of rows that a series' device flagged (rules/rare/share.py); the oldest goes."""
 MAX_RUNS = 32
 """... and times at which its devices were heard."""
 COUNTERS = (
@@ -187,6 +191,8 @@ class Rare:
     """(rule, area) -> what was heard."""
     checked: dict[str, int] = field(default_factory=dict)
     """Rule that checks the register -> when a registered date changes its answer next."""
+    judged: dict[str, dict[str, Share]] = field(default_factory=dict)
+    """Rule -> what its newest judgement of marked time found, by subject: for explanations only, and in no snapshot."""
     due: int = NEVER
     """The earliest decision by the clock; follows from the rest (`refresh`)."""
 
@@ -230,6 +236,7 @@ class Rare:
         for key in [key for key in self.areas if key[0] == rule]:
             del self.areas[key]
         self.checked.pop(rule, None)
+        self.judged.pop(rule, None)
         self.refresh()
 
     def pack(self) -> PackedRare:
@@ -288,6 +295,6 @@ def subject_of(text: str) -> dict[str, str]:
 
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
-    "MAX_TOLD", "NOTHING",
+    "MAX_SPANS", "MAX_TOLD", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

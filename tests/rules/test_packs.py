@@ -53,6 +53,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.full-rights",
         "data-integrity.gap",
         "data-integrity.late-evidence",
+        "data-integrity.mark-share",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
         "data-integrity.shared-account",
