@@ -94,26 +94,32 @@ def _keep(
         case = state.rare.case(rule.id, text_of({"tag": sensor.tag}), MAX_CHECKED)
         if case is None:
             continue
-        cases, facts = state.rare.cases[rule.id], list(case.facts)
-        for t in np.unique(times[slots == slot]).tolist():
-            facts = _with_row(facts, t, sensor.interval)
-        cases.keep(case, facts)
-        while cases.is_full(case, MAX_SPANS):
-            cases.keep(case, case.facts[1:])
-            state.rare.counts["fact_dropped"] += 1
+        cases = state.rare.cases[rule.id]
+        for begin, end in _runs(np.unique(times[slots == slot]), sensor.interval):
+            cases.keep(case, _with_run(case.facts, begin, end, sensor.interval))
+            while cases.is_full(case, MAX_SPANS):
+                cases.keep(case, case.facts[1:])
+                state.rare.counts["fact_dropped"] += 1
     schedule(rule, received, emitter)
 
 
-def _with_row(facts: list[Fact], t: int, interval: int | None) -> list[Fact]:
-    """Return the spans with one more row: of those that it is no farther from than one and a half intervals it makes one."""
+def _runs(times: npt.NDArray[np.int64], interval: int | None) -> list[tuple[int, int]]:
+    """Return the spans of some rows, by event time; of a series without an interval the local days that they lie in."""
     if interval is None:
-        day = midnight(t)
-        known = any(fact.text and fact.t == day for fact in facts)
-        return facts if known else _sorted([*facts, Fact(day, day, ROWS, "", NO_INTERVAL)])
+        return [(day, day) for day in sorted({midnight(t) for t in times.tolist()})]
+    parts = np.split(times, 1 + np.flatnonzero(np.diff(times) > reach_of(interval)))
+    return [(int(part[0]), int(part[-1])) for part in parts]
+
+
+def _with_run(facts: list[Fact], begin: int, end: int, interval: int | None) -> list[Fact]:
+    """Return the spans with one more: of those that it is no farther from than one and a half intervals it makes one."""
+    if interval is None:
+        known = any(fact.text and fact.t == begin for fact in facts)
+        return facts if known else _sorted([*facts, Fact(begin, end, ROWS, "", NO_INTERVAL)])
     reach = reach_of(interval)
-    near = [fact for fact in facts if not fact.text and fact.t - reach <= t <= fact.received + reach]
-    begin, end = min([t, *(fact.t for fact in near)]), max([t, *(fact.received for fact in near)])
-    return _sorted([*(fact for fact in facts if fact not in near), Fact(begin, end, ROWS, "")])
+    near = [fact for fact in facts if not fact.text and fact.t - reach <= end and begin <= fact.received + reach]
+    first, last = min([begin, *(fact.t for fact in near)]), max([end, *(fact.received for fact in near)])
+    return _sorted([*(fact for fact in facts if fact not in near), Fact(first, last, ROWS, "")])
 
 
 def _sorted(facts: Iterable[Fact]) -> list[Fact]:

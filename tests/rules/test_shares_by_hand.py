@@ -186,6 +186,7 @@ def test_another_interval_holds_for_what_comes_from_then_on():
 
 def test_without_a_registered_interval_one_day_with_rows_is_kept_whatever_their_number():
     hand = flagged(log(-1, sensor(interval=None)), 30 * HOUR, [1, 2, 3, 23.9, 24, 29])
+    flagged(hand, 31 * HOUR, [5, 30])
     assert spans_of(engine_of(hand)) == [(0, 0), (DAY, DAY)]
 
 
@@ -225,6 +226,27 @@ def test_an_alarm_whose_month_is_unknown_by_now_ends_with_the_new_month_all_the_
     hand = log(-1, sensor(interval=None)).mark(1, "fault", 0, 60 * HOUR)
     hand.rows(31 * DAY + 5, ("T1", [31 * DAY + 5], [FULL]))
     assert [row[1] for row in told(hand, 40 * DAY)] == ["raised", "cleared"]
+
+
+def test_a_mark_that_comes_on_the_last_day_of_the_month_is_in_its_last_judgement():
+    hand = log().mark(30 * DAY + 5, "fault", 0, 60 * HOUR)
+    assert told(hand, 40 * DAY) == [
+        (31 * DAY + 1, "raised", "blue", 0, None), (32 * DAY + 1, "cleared", "blue", 0, 32 * DAY + 1)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("t", "change"), [(4 * DAY + 0.2, "cleared"), (4 * DAY - 0.2, "unknown")])
+def test_rows_of_the_day_that_begins_with_the_judged_midnight_say_nothing_yet(t, change):
+    hand = log(-1, sensor(interval=None)).mark(1, "fault", 0, 60 * HOUR).mark(3 * DAY + 5, "fault", 0, 1, revision=2)
+    hand.rows(4 * DAY + 0.5, ("T1", [t], [FULL]))
+    assert [row[:2] for row in told(hand, 4 * DAY + 2)] == [(3 * DAY + 1, "raised"), (4 * DAY + 1, change)]
+
+
+def test_a_batch_of_many_scattered_rows_is_kept_within_the_bound():
+    hand = flagged(log(), 200 * HOUR, [2 * hour for hour in range(100)])
+    engine = engine_of(hand)
+    assert spans_of(engine) == [(120 * hour, 120 * hour) for hour in range(36, 100)]
+    assert engine.counters(0, FACILITY)["fact_dropped"] == 36
 
 
 def test_evidence_names_the_marks_that_count_with_the_share_and_the_bound():
@@ -341,3 +363,13 @@ def test_nothing_of_a_judgement_is_in_a_snapshot():
     engine.state_of(FACILITY).rare.judged.clear()
     assert engine.snapshot(0, FACILITY) == data
     assert msgspec.msgpack.decode(msgspec.msgpack.encode(body_of(data)))["rare"][4] == [[RULE, ms(4 * DAY + 1)]]
+
+
+def test_a_judgement_that_fails_puts_the_rule_aside_and_nothing_else():
+    hand = log().mark(1, "fault", 0, 60 * HOUR)
+    with patch.object(share, "shares", side_effect=ZeroDivisionError):
+        engine = engine_of(hand)
+        told_of = engine.advance(0, ms(5 * DAY))
+    assert [(change.rule, change.subject) for change in told_of] == [("register.rule-failed", {"system": RULE})]
+    assert engine.state_of(FACILITY).rare.checked == {}
+    assert engine.advance(0, ms(40 * DAY)) == []
