@@ -88,27 +88,47 @@ def take(state: FacilityState, posted: Readings, index: npt.NDArray[np.int64], r
 def _keep(
     rule: CompletenessRule, slots: npt.NDArray[np.int64], times: npt.NDArray[np.int64], received: int, emitter: Emitter
 ) -> None:
-    state = emitter.state
-    for slot in np.unique(slots).tolist():
+    state, rare = emitter.state, emitter.state.rare
+    by_slot: dict[int, list[int]] = {}
+    for slot, t in zip(slots.tolist(), times.tolist(), strict=True):
+        by_slot.setdefault(slot, []).append(t)
+    for slot, found in by_slot.items():
         sensor = state.planned.sensors[slot]
-        case = state.rare.case(rule.id, text_of({"tag": sensor.tag}), MAX_CHECKED)
-        if case is None:
+        case = rare.case(rule.id, text_of({"tag": sensor.tag}), MAX_CHECKED)
+        if case is None or _follows(case.facts, found, sensor.interval):
             continue
-        cases = state.rare.cases[rule.id]
-        for begin, end in _runs(np.unique(times[slots == slot]), sensor.interval):
+        cases = rare.cases[rule.id]
+        for begin, end in _runs(sorted(found), sensor.interval):
             cases.keep(case, _with_run(case.facts, begin, end, sensor.interval))
             while cases.is_full(case, MAX_SPANS):
                 cases.keep(case, case.facts[1:])
-                state.rare.counts["fact_dropped"] += 1
+                rare.counts["fact_dropped"] += 1
     schedule(rule, received, emitter)
 
 
-def _runs(times: npt.NDArray[np.int64], interval: int | None) -> list[tuple[int, int]]:
+def _follows(facts: list[Fact], times: list[int], interval: int | None) -> bool:
+    """Let the newest span go on with a single row behind it, as a live feed sends them; says whether it was one."""
+    if not facts or len(times) > 1 or interval is None or facts[-1].text:
+        return False
+    newest, t = facts[-1], times[0]
+    if newest.received <= t <= newest.received + reach_of(interval):
+        newest.received = t
+        return True
+    return False
+
+
+def _runs(times: list[int], interval: int | None) -> list[tuple[int, int]]:
     """Return the spans of some rows, by event time; of a series without an interval the local days that they lie in."""
     if interval is None:
-        return [(day, day) for day in sorted({midnight(t) for t in times.tolist()})]
-    parts = np.split(times, 1 + np.flatnonzero(np.diff(times) > reach_of(interval)))
-    return [(int(part[0]), int(part[-1])) for part in parts]
+        return [(day, day) for day in sorted({midnight(t) for t in times})]
+    found, reach = [(times[0], times[0])], reach_of(interval)
+    for t in times[1:]:
+        first, last = found[-1]
+        if t - last <= reach:
+            found[-1] = first, t
+        else:
+            found.append((t, t))
+    return found
 
 
 def _with_run(facts: list[Fact], begin: int, end: int, interval: int | None) -> list[Fact]:

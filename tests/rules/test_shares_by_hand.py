@@ -111,6 +111,18 @@ def test_a_row_between_two_spans_makes_them_one_whenever_it_comes():
     assert marked(engine) == [300]
 
 
+def test_rows_that_come_one_by_one_and_in_a_batch_are_one_span():
+    hand = flagged(flagged(flagged(log(), 1.5 * HOUR, [1]), 2.5 * HOUR, [2]), 5 * HOUR, [3, 4])
+    assert spans_of(engine_of(hand)) == [(60, 240)]
+
+
+def test_an_interval_that_is_registered_later_says_nothing_of_rows_from_before():
+    hand = flagged(log(-1, sensor(interval=None)), 0.5 * HOUR, [0.4]).register(
+        0.8 * HOUR, sensor(interval="1h"), version=2
+    )
+    assert spans_of(engine_of(flagged(hand, 1.5 * HOUR, [1]))) == [(0, 0), (60, 60)]
+
+
 def test_a_row_that_is_stale_or_again_or_under_a_mark_counts_and_a_repeated_batch_does_not_count_twice():
     hand = log().rows(23 * HOUR, ("T1", [22 * HOUR], [5.0]))
     flagged(
