@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, rare, results, rowtrace
+from rules.leaves import days, followed, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
+from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
@@ -95,13 +95,7 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
         return []
     if isinstance(rule, RareRule):
         end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
-        if looks_at_rows(rule):
-            return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
-        if isinstance(rule, FollowUpRule) and rule.alarm:
-            return _followed(rule, records, bundle, end)
-        if isinstance(rule, RepeatDayRule):
-            return [day.moment for day in days.days_of(rule, records, bundle)]
-        return list(rare.moments_of(rule, records, end))
+        return _rare_moments(rule, records, bundle, end)
     engine = Engine(around(rule, bundle))
     tracer.taken = partial(taken, engine, tracer)
     for record in records:
@@ -113,6 +107,18 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
     for tag in sorted(tracer.lines):
         tracer.finish(tag, moments.append)
     return moments
+
+
+def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:
+    if looks_at_rows(rule):
+        return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
+    if isinstance(rule, FollowUpRule) and rule.alarm:
+        return _followed(rule, records, bundle, end)
+    if isinstance(rule, RepeatDayRule):
+        return [day.moment for day in days.days_of(rule, records, bundle)]
+    if isinstance(rule, CompletenessRule):
+        return list(shares.moments_of(rule, records, bundle, end))
+    return list(rare.moments_of(rule, records, end))
 
 
 def _followed(rule: FollowUpRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:

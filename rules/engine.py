@@ -27,7 +27,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, sequence
+from rules.rare import beats, days, sequence, share
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -451,9 +451,11 @@ class Engine:
             return
         if payload.seq is not None and plan.sequences:
             sequence.meet_batch(state, payload, received, emitter)
-        payload = remarking.covered(state, plan, payload)
         index, unknown = plan.index_of(payload.tags, payload.counts)
         state.unknown_tags += unknown
+        if plan.shares:
+            share.take(state, payload, index, received, emitter)
+        payload = remarking.covered(state, plan, payload)
         begin, total = 0, int(payload.time.size)
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
         were_late: list[int] = []
@@ -536,6 +538,7 @@ class Engine:
         if taken is not None and state.plan is not None:
             self._decide_waiting(state, emitter)
             remarking.decide(state, *taken, received, emitter, self._room)
+            share.declare(state, received, emitter)
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter

@@ -6,7 +6,7 @@ from the log beside them (`rules.leaves.rare`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
@@ -18,12 +18,13 @@ from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
 from rules.leaves import shared
 from rules.leaves.days import days_of
-from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
+from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, seen_of_share, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare.match import digest_of
 from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
+from rules.rare.share import finding_of
 from rules.rare.store import Case, subject_of
 from rules.rare.store import text_of as text_of_subject
 from rules.rule import (
@@ -31,6 +32,7 @@ from rules.rule import (
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompletenessRule,
     CountRule,
     FollowUpRule,
     RegisterCheckRule,
@@ -105,11 +107,13 @@ class RareExplanation:
     def agrees(self) -> bool:
         """Say whether what counts, or what the register says, and the alarm are of one mind; they have to be."""
         alarm = self.standing_alarm
-        if self.failed:
+        if self.failed or (
+            isinstance(self.rule, CompletenessRule) and self.seeded
+        ):  # what was found is in no saved state
             return True
         if self.kept is not None:
             return self.kept.agrees(alarm is not None)
-        if not isinstance(self.rule, RegisterCheckRule):
+        if not isinstance(self.rule, RegisterCheckRule | CompletenessRule):
             return any(told.fate == "occasion" for told in self.events) == (alarm is not None)
         verdict = Verdict.FALSE if self.finding is None or not self.watched else self.finding.verdict
         if verdict is Verdict.UNKNOWN:
@@ -141,6 +145,10 @@ class RareExplanation:
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, CompletenessRule):
+            early = [] if rule.notice is None else [("notice", rule.notice.share)]
+            shares = [("flags", ", ".join(rule.flags)), ("share", rule.share), *early]
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in shares]
         if isinstance(rule, RepeatDayRule):
             names = ("share", "pairs", "distinct", "chance")
             return [{"name": name, "value": getattr(rule, name), "origin": "rule", "edition": own} for name in names]
@@ -210,9 +218,11 @@ def explain_rare(
     """
     facility = state.planned.facility
     checked: dict[str, Finding] = {}
-    if isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
-        checked = {one.subject: one for one in findings(rule, facility, at, state.registered)}
-    found, leaves = _asked(rule, log, bundle, state, read, at)
+    if isinstance(rule, CompletenessRule) or (isinstance(rule, RegisterCheckRule) and rule.check not in TOLD):
+        checked, leaves = _findings(rule, facility, state, at)
+        found: dict[str, list[Told]] = {}
+    else:
+        found, leaves = _asked(rule, log, bundle, state, read, at)
     books = state.rare.of(rule.id)
     names = {*found, *checked, *books} - {""}
     result = []
@@ -227,8 +237,6 @@ def explain_rare(
         )  # fmt: skip
         one.kept = kept_of(rule, books.get(name, Case()), facility, at)
         seen = leaves.get(name, {})
-        if isinstance(rule, RegisterCheckRule) and one.finding is not None:
-            seen = {leaf.name: leaf for leaf in seen_of(rule, one.finding)}
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
@@ -240,8 +248,8 @@ def _asked(
     """Return what became of all that a rule was asked of, and the leaves of the newest, by subject."""
     found: dict[str, list[Told]] = {}
     leaves: dict[str, dict[str, Seen]] = {}
-    if isinstance(rule, RegisterCheckRule):
-        return told_by_devices(rule, log, state, at) if rule.check in TOLD else (found, leaves)
+    if isinstance(rule, RegisterCheckRule | CompletenessRule):
+        return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
     if isinstance(rule, FollowUpRule) and rule.alarm:
         return followed_alarms(rule, read, log, state, at)
     if isinstance(rule, FollowUpRule) and rule.before:
@@ -267,6 +275,23 @@ def _asked(
         for whose, moment in told_of(rule, events, at):
             leaves.setdefault(whose or "", {}).update((seen.name, seen) for seen in moment.leaves)
     return found, leaves
+
+
+def _findings(
+    rule: RegisterCheckRule | CompletenessRule, facility: Facility, state: FacilityState, at: int
+) -> tuple[dict[str, Finding], dict[str, dict[str, Seen]]]:
+    """Return what a check finds in the register, or what the newest judgement of marked time found, with the leaves, by subject."""
+    checked: dict[str, Finding] = {}
+    leaves: dict[str, dict[str, Seen]] = {}
+    if isinstance(rule, RegisterCheckRule):
+        for one in findings(rule, facility, at, state.registered):
+            checked[one.subject] = one
+            leaves[one.subject] = {seen.name: seen for seen in seen_of(rule, one)}
+        return checked, leaves
+    for name, share in state.rare.judged.get(rule.id, {}).items():
+        checked[name] = replace(finding_of(rule, share), change=state.rare.checked.get(rule.id, NEVER))
+        leaves[name] = {seen.name: seen for seen in seen_of_share(rule, share)}
+    return checked, leaves
 
 
 def _facts(facility: Facility, subject: dict[str, str], at: int) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from rules.changes import Verdict
 from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
-from rules.rule import TOLD, RegisterCheckRule, is_latched
+from rules.rule import TOLD, CompletenessRule, RegisterCheckRule, is_latched
 
 if TYPE_CHECKING:
     from rules.explainparts import Told
@@ -41,7 +41,9 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
         asked = say("not asked now", "当前不适用")
         found.append(leaf_line(seen, words, lang) if seen else f"    -        {words} ({asked})")
     found.append(f"  {say('state', '状态')}: {say(*PHASES[e.phase])}")
-    if isinstance(e.rule, RegisterCheckRule) and e.rule.check not in TOLD:
+    if isinstance(e.rule, CompletenessRule):
+        found += _marked(e, lang)
+    elif isinstance(e.rule, RegisterCheckRule) and e.rule.check not in TOLD:
         found += _differs(e, lang)
     else:
         found.append(f"  {say('events (event time, receive time, batch)', '事件（事件时间、接收时间、批次）')}:")
@@ -88,10 +90,19 @@ def _quiet(e: RareExplanation) -> tuple[str, str]:
             return ("; the last alarm was taken back", "；上次报警已撤回")
         end = format_instant(last.end or 0)
         return (f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
+    if isinstance(e.rule, CompletenessRule):
+        return _little(e)
     if not e.subject and (not isinstance(e.rule, RegisterCheckRule) or e.rule.check in TOLD):
         return ("; no event came that it means", "；未收到规则所指的事件")
-    if e.finding is not None and e.finding.verdict is Verdict.UNKNOWN:
-        return ("; the register does not say enough", "；登记信息不足，无法判断")
+    unknown = e.finding is not None and e.finding.verdict is Verdict.UNKNOWN
+    return ("; the register does not say enough", "；登记信息不足，无法判断") if unknown else ("", "")
+
+
+def _little(e: RareExplanation) -> tuple[str, str]:
+    if e.finding is None:
+        return ("; nothing was marked when it was judged last", "；最近一次判定时没有标记")
+    if e.finding.verdict is Verdict.UNKNOWN:
+        return ("; rows are flagged, and no interval is registered", "；有带标记的记录而未登记采样间隔")
     return "", ""
 
 
@@ -134,6 +145,18 @@ def _differs(e: RareExplanation, lang: Lang) -> list[str]:
     found = [f"  {say(*words)}: {leaf['expr']}: {values}{unit}"]
     if "changes" in leaf:
         found.append("  " + say(f"a date changes it at {leaf['changes']}", f"到 {leaf['changes']} 因日期而改变"))
+    return found
+
+
+def _marked(e: RareExplanation, lang: Lang) -> list[str]:
+    say = speaker(lang)
+    leaf = e.differs()
+    if leaf is None:
+        return [f"  {say('nothing was marked when it was judged last', '最近一次判定时没有标记')}"]
+    share = f"{_plain(leaf.get('left'))} % {leaf['op']} {_plain(leaf.get('right'))} %"
+    found = [f"  {say('what was found when it was judged last', '最近一次判定的结果')}: {leaf['expr']}: {share}"]
+    if "changes" in leaf:
+        found.append("  " + say(f"judged again at {leaf['changes']}", f"下次判定时间 {leaf['changes']}"))
     return found
 
 

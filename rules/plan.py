@@ -23,7 +23,7 @@ from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
 from rules.rare.points import Points
-from rules.rule import SEQUENCE, ClockRule, DifferenceRule, FollowUpRule, RareRule, Rule
+from rules.rule import SEQUENCE, ClockRule, CompletenessRule, DifferenceRule, FollowUpRule, RareRule, Rule
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -145,6 +145,8 @@ class Plan:
     """Those of them that look at the numbers of feeds (rules/rare/sequence.py)."""
     asked: frozenset[str] = frozenset()
     """Areas of whose declared states something is kept (rules/declared.py)."""
+    shares: tuple[CompletenessRule, ...] = ()
+    """Those of them that judge how much of a month is marked (rules/rare/share.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -288,6 +290,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
             plan.readers[rule.alarm] = (*plan.readers.get(rule.alarm, ()), rule)
+    plan.shares = tuple(rule for rule in plan.rare if isinstance(rule, CompletenessRule))
     plan.sequences = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == SEQUENCE)
 
 

@@ -64,6 +64,13 @@ class Worse(Strict):
     severity: Severity
 
 
+class ShareNotice(Strict):
+    """A milder colour from a share on that is smaller than the rule's; the share itself has the colour."""
+
+    share: Number = Field(gt=0, lt=1)
+    severity: Severity
+
+
 class Rack(Strict):
     """From this rack height on, or above it: so many sensors per unit begun."""
 

@@ -11,6 +11,7 @@ from rules.rule import (
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompletenessRule,
     CountRule,
     FollowUpRule,
     GapRule,
@@ -69,12 +70,31 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
     if isinstance(rule, RepeatDayRule):
-        if rule.distinct > rule.pairs:
-            faults.append(Fault("/distinct", "count", "at most as many as pairs"))
-        if len(set(rule.lags)) < len(rule.lags):
-            faults.append(Fault("/lags", "count", "a lag stands here once"))
+        faults += _day_faults(rule)
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
+    if isinstance(rule, CompletenessRule):
+        faults += _share_faults(rule)
+    return faults
+
+
+def _day_faults(rule: RepeatDayRule) -> list[Fault]:
+    faults = []
+    if rule.distinct > rule.pairs:
+        faults.append(Fault("/distinct", "count", "at most as many as pairs"))
+    if len(set(rule.lags)) < len(rule.lags):
+        faults.append(Fault("/lags", "count", "a lag stands here once"))
+    return faults
+
+
+def _share_faults(rule: CompletenessRule) -> list[Fault]:
+    faults = []
+    if len(set(rule.flags)) < len(rule.flags):
+        faults.append(Fault("/flags", "share", "a flag is named once"))
+    if rule.notice is not None and rule.notice.share >= rule.share:
+        faults.append(Fault("/notice/share", "share", "below share: else the notice never speaks"))
+    if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
+        faults.append(Fault("/notice/severity", "share", "a notice is milder than what it announces"))
     return faults
 
 

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock; repeat_day, of which both have a part.
+clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -19,7 +19,18 @@ from rules.allowances import Allowances
 from rules.changes import ChangeKind, Stage
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
-from rules.rareparts import ErrorBand, EventMatch, EventStream, EventType, Notice, Occasions, Result, SensorCount, Worse
+from rules.rareparts import (
+    ErrorBand,
+    EventMatch,
+    EventStream,
+    EventType,
+    Notice,
+    Occasions,
+    Result,
+    SensorCount,
+    ShareNotice,
+    Worse,
+)
 from rules.register import Scope, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -675,9 +686,26 @@ class RepeatDayRule(RuleBase):
         return self
 
 
+class CompletenessRule(RuleBase):
+    """How much of a local month a series was measured (kind `completeness`), by sensor; judged behind each local midnight.
+
+    `mark-share`: the time that the firm marked with one of `flags`, and the time for which rows came that the device flagged so, is a
+    share of the whole month's hours.
+    """
+
+    kind: Literal["completeness"]
+    check: Literal["mark-share"]
+    flags: Annotated[list[Literal["maintenance", "calibration", "fault", "stopped"]], Field(min_length=1, max_length=4)]
+    """Marks, and qualities of rows, that count."""
+    share: Number = Field(gt=0, lt=1)
+    """Raised when more of the month than this is marked."""
+    notice: ShareNotice | None = None
+    """A milder colour from a smaller share on."""
+
+
 RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
-RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule
+RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule | CompletenessRule
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
     LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule | LastDigitRule

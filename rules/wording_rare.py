@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import SEQUENCE, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import SEQUENCE, TOLD, ClockRule, CompletenessRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -67,6 +67,13 @@ _OF_RESULTS: dict[ChangeKind, tuple[str, str]] = {
         "结果已按时得出，或本无需检验，该报警不成立",
     ),
 }
+_OF_SHARES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: (
+        "rows are flagged, and no interval is registered: the share is unknown", "有带标记的记录而未登记采样间隔，占比未知",
+    ),
+    ChangeKind.KNOWN: ("the share is known again", "占比已恢复可知"),
+    ChangeKind.CLEARED: ("a new month, or marks that were revised", "新的月份开始，或标记已修订"),
+}  # fmt: skip
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -89,4 +96,6 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
         return _ENDINGS | _OF_TOLD
     if isinstance(rule, FollowUpRule):
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else {})
+    if isinstance(rule, CompletenessRule):
+        return _ENDINGS | _OF_SHARES
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

@@ -14,6 +14,7 @@ from rules.leaves import approval, beats, copies, followed, oddrows, offset, res
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
 from rules.rare.register_check import findings
+from rules.rare.share import judged
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
 from rules.rule import (
@@ -21,6 +22,7 @@ from rules.rule import (
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompletenessRule,
     CountRule,
     FollowUpRule,
     RegisterCheckRule,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from rules.rare.register_check import Finding
+    from rules.rare.share import Share
     from rules.rareparts import EventMatch
     from rules.records import Event, LogRecord
     from rules.register import Facility
@@ -51,9 +54,28 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         if rule.occasions is not None:
             return [*_match_leaves("", rule.events), *subject, *shared.leaves_of(rule, rule.occasions)]
         return [*_match_leaves("", rule.events), *subject, *count]
-    if isinstance(rule, FollowUpRule):
-        return _follow_up_leaves(rule)
+    if isinstance(rule, FollowUpRule | CompletenessRule):
+        return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
     return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+
+
+def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
+    more = f"{100 * rule.share:g} %"
+    found = [Leaf(rule.check, both(f"more than {more} of the month is marked", f"当月标记时间超过 {more}"))]
+    if rule.notice is not None:
+        least = f"{100 * rule.notice.share:g} %"
+        found.append(Leaf("notice", both(f"at least {least} of the month is marked", f"当月标记时间达到 {least}")))
+    return found
+
+
+def seen_of_share(rule: CompletenessRule, one: Share) -> list[Seen]:
+    """Return the leaves of what a judgement found of one series."""
+    left = 100 * one.marked / one.length
+    more, early = judged(rule, one)
+    found = [Seen(rule.check, more, left, ">", 100 * rule.share, "%")]
+    if rule.notice is not None:
+        found.append(Seen("notice", early, left, ">=", 100 * rule.notice.share, "%"))
+    return found
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
@@ -69,6 +91,8 @@ def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
 
 
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
+    if rule.check in TOLD:
+        return told.leaves_of(rule)
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),

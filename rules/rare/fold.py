@@ -21,6 +21,7 @@ from rules.rare import (
     register_check,
     results,
     sequence,
+    share,
     shared,
     told,
 )
@@ -28,7 +29,17 @@ from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
 from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import SEQUENCE, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule, is_latched, looks_at_rows
+from rules.rule import (
+    SEQUENCE,
+    TOLD,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    is_latched,
+    looks_at_rows,
+)
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -162,7 +173,10 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
     """Take one decision by the clock."""
     rule = emitter.bundle.rules[first[0]]
-    if isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
+    if isinstance(rule, CompletenessRule):
+        state.rare.checked.pop(rule.id, None)
+        attempt(emitter, rule.id, due, partial(share.check, rule, Now(due, due), emitter))
+    elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
@@ -218,7 +232,7 @@ def _abandon(
 
 
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """Judge the register by the rules that check it, now that a new plan is in force."""
+    """Judge the register by the rules that check it, and what is marked, now that a new plan is in force."""
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])
@@ -227,4 +241,6 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
         elif isinstance(rule, FollowUpRule) and rule.before:
             step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)
             attempt(emitter, rule.id, received, step)
+        elif isinstance(rule, CompletenessRule):
+            attempt(emitter, rule.id, received, partial(share.check, rule, Now(received, received, [why]), emitter))
     state.rare.refresh()

@@ -17,12 +17,13 @@ from rules.rare.store import MAX_CHECKED, text_of
 from rules.register import ZONE, Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from rules.emission import Emitter
+    from rules.rare.store import Case
     from rules.rareparts import SensorCount
     from rules.register import Area, Calibration, Facility, Sensor
-    from rules.rule import RegisterCheckRule
+    from rules.rule import RegisterCheckRule, Rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,37 +46,48 @@ def check(rule: RegisterCheckRule, now: Now, emitter: Emitter) -> None:
     """Judge the register as it stands, and tell what changed, subject by subject."""
     state = emitter.state
     rare, plan = state.rare, state.planned
-    found = {one.subject: one for one in findings(rule, plan.facility, now.received, state.registered)}
-    standing = {subject for subject, case in rare.of(rule.id).items() if case.standing is not None}
-    for subject in sorted(standing | {s for s, one in found.items() if one.verdict is Verdict.TRUE}):
-        case = rare.case(rule.id, subject, MAX_CHECKED)
-        if case is None:
-            continue
-        alarm, one = case.standing, found.get(subject)
-        if one is not None and one.verdict is Verdict.UNKNOWN:
-            if alarm is not None and not alarm.unknown:
-                alarm.unknown = True
-                tell(rule, subject, case, alarm, ChangeKind.UNKNOWN, [one.leaf], now, emitter)
-            continue
-        if alarm is not None and alarm.unknown:
-            alarm.unknown = False
-            tell(rule, subject, case, alarm, ChangeKind.KNOWN, [] if one is None else [one.leaf], now, emitter)
-        holding = one if one is not None and one.verdict is Verdict.TRUE else None
-        if alarm is not None and (holding is None or holding.start not in {None, alarm.start}):
-            close(rule, subject, case, [] if one is None else [one.leaf], now, emitter)
-            alarm = None
-        if holding is None:
-            continue
-        if alarm is None:
-            start = now.received if holding.start is None else holding.start
-            open_case(rule, subject, case, start, holding.rank, [holding.leaf], now, emitter)
-        elif alarm.sev != holding.rank:
-            alarm.sev, alarm.top = holding.rank, max(alarm.top, holding.rank)
-            tell(rule, subject, case, alarm, ChangeKind.STEPPED, [holding.leaf], now, emitter)
-    change = min((one.change for one in found.values()), default=NEVER)
+    found = findings(rule, plan.facility, now.received, state.registered)
+    settle_findings(rule, found, now, emitter)
+    change = min((one.change for one in found), default=NEVER)
     rare.checked.pop(rule.id, None)
     if change != NEVER:
         rare.checked[rule.id] = change
+
+
+def settle_findings(rule: Rule, findings: Iterable[Finding], now: Now, emitter: Emitter) -> None:
+    """Tell what findings change in the alarms of a rule, subject by subject; an alarm without a finding ends."""
+    rare = emitter.state.rare
+    found = {one.subject: one for one in findings}
+    standing = {subject for subject, case in rare.of(rule.id).items() if case.standing is not None}
+    for subject in sorted(standing | {s for s, one in found.items() if one.verdict is Verdict.TRUE}):
+        case = rare.case(rule.id, subject, MAX_CHECKED)
+        if case is not None:
+            _settle(rule, subject, case, found.get(subject), now, emitter)
+
+
+def _settle(rule: Rule, subject: str, case: Case, one: Finding | None, now: Now, emitter: Emitter) -> None:
+    alarm, leaves = case.standing, [] if one is None else [one.leaf]
+    unknown = one is not None and one.verdict is Verdict.UNKNOWN
+    if unknown and alarm is not None and one is not None and one.start in {None, alarm.start}:
+        if not alarm.unknown:
+            alarm.unknown = True
+            tell(rule, subject, case, alarm, ChangeKind.UNKNOWN, leaves, now, emitter)
+        return
+    if alarm is not None and alarm.unknown and not unknown:
+        alarm.unknown = False
+        tell(rule, subject, case, alarm, ChangeKind.KNOWN, leaves, now, emitter)
+    holding = one if one is not None and one.verdict is Verdict.TRUE else None
+    if alarm is not None and (holding is None or holding.start not in {None, alarm.start}):
+        close(rule, subject, case, leaves, now, emitter)
+        alarm = None
+    if holding is None:
+        return
+    if alarm is None:
+        start = now.received if holding.start is None else holding.start
+        open_case(rule, subject, case, start, holding.rank, leaves, now, emitter)
+    elif alarm.sev != holding.rank:
+        alarm.sev, alarm.top = holding.rank, max(alarm.top, holding.rank)
+        tell(rule, subject, case, alarm, ChangeKind.STEPPED, leaves, now, emitter)
 
 
 def findings(rule: RegisterCheckRule, facility: Facility, at: int, registered: dict[str, int]) -> list[Finding]:

@@ -12,13 +12,17 @@ from rules.occurrence import Occurrence
 from rules.rare.feeds import READINGS as FEED_OF_READINGS
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import RepeatDayRule, looks_at_rows
+from rules.rule import CompletenessRule, RepeatDayRule, looks_at_rows
 from rules.wording_rare import message
 
 if TYPE_CHECKING:
     from rules.emission import Emitter
     from rules.rare.store import Case
     from rules.rule import Rule
+
+
+LISTED = 100
+"""Marks that the evidence of one change names at most; how many more there are is said beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,27 @@ def tell(
     found = [*first, *now.records, register]
     records = [read for i, read in enumerate(found) if read not in found[:i]]
     times = sum(fact.counts for fact in case.facts)
-    proof = Evidence(leaves=leaves, records=records, recurrence=times if times > 1 else None)
+    marks = _marks(rule, named, occurrence, now, emitter) if isinstance(rule, CompletenessRule) else []
+    left_out = {"marks": len(marks) - LISTED} if len(marks) > LISTED else {}
+    proof = Evidence(
+        leaves=leaves,
+        records=records,
+        marks=marks[-LISTED:],
+        recurrence=times if times > 1 else None,
+        left_out=left_out,
+    )
     text = message(rule, named, kind, by_officer=by_officer)
     emitter.emit(rule, named, occurrence, kind, now.at, now.received, text, proof, late=late)
+
+
+def _marks(
+    rule: CompletenessRule, named: dict[str, str], occurrence: Occurrence, now: Now, emitter: Emitter
+) -> list[str]:
+    """Return the marks that make up what is marked of a series since an occurrence began, by beginning."""
+    state = emitter.state
+    slot = state.planned.slots.get(named.get("tag", ""))
+    if slot is None:
+        return []
+    sensor = state.planned.sensors[slot]
+    found = state.marks.of(sensor.tag, sensor.area)
+    return [one.name for one in found if one.flag in rule.flags and one.overlaps(occurrence.start, now.at)]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rules.rare.feeds import Feed
+    from rules.rare.share import Share
 
 MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
@@ -35,6 +36,8 @@ MAX_CHANGES = 32
 """Changes of the settings of one asset that a case keeps (rules/rare/approval.py)."""
 MAX_TOLD = 16
 """Serials or hashes of one sensor or device, and replacements, that a case keeps (rules/rare/told.py)."""
+MAX_SPANS = 64
+"""Spans and days of rows that a series' device flagged (rules/rare/share.py); the oldest goes."""
 MAX_RUNS = 32
 """... and times at which its devices were heard."""
 COUNTERS = (
@@ -194,6 +197,8 @@ class Rare:
     """Rule that checks the register -> when a registered date changes its answer next."""
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
     """(rule, feed) -> how far its numbers have come; the one that was touched last stands last."""
+    judged: dict[str, dict[str, Share]] = field(default_factory=dict)
+    """Rule -> what its newest judgement of marked time found, by subject: for explanations only, and in no snapshot."""
     due: int = NEVER
     """The earliest decision by the clock; follows from the rest (`refresh`)."""
 
@@ -238,6 +243,7 @@ class Rare:
             for key in [key for key in of if key[0] == rule]:
                 del of[key]
         self.checked.pop(rule, None)
+        self.judged.pop(rule, None)
         self.refresh()
 
     def pack(self) -> PackedRare:
@@ -296,6 +302,6 @@ def subject_of(text: str) -> dict[str, str]:
 
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
-    "MAX_TOLD", "NOTHING",
+    "MAX_SPANS", "MAX_TOLD", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

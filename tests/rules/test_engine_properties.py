@@ -87,7 +87,11 @@ def test_a_silence_that_closed_time_had_coloured_is_taken_back_with_that_colour(
     entity = logs.facility([("T0", "A1", 300), ("T1", "A1", 300)], delivery=10_000)
     drawn = entity, [(begin + at, what) for at, what in log]
     agree(drawn)
-    told = [c for c in run(logs.records(*drawn), begin + END) if c.rule == "data-integrity.gap" and c.subject == {"tag": "T0"}]
+    told = [
+        c
+        for c in run(logs.records(*drawn), begin + END)
+        if c.rule == "data-integrity.gap" and c.subject == {"tag": "T0"}
+    ]
     assert [c.severity for c in told if c.change is ChangeKind.RETRACTED] == ["yellow"]
 
 

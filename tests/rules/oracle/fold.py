@@ -192,6 +192,8 @@ class Facility:
         self.version, self.now = record.version, received
         facility = self.registered = record.facility
         ranges = {}
+        kept = {sensor.tag for sensor in facility.sensors}
+        self.series = {tag: series for tag, series in self.series.items() if tag in kept}
         for sensor in sorted(facility.sensors, key=lambda s: s.tag):
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             self.series[sensor.tag] = Series(interval)
@@ -233,6 +235,7 @@ class Facility:
         series = self.series.get(tag)
         if series is None:
             return
+        self.rare.flag(tag, t, q, received)
         stood = next((row[2:] for row in series.rows if row[0] == t), None)
         how = self.marks.came(tag, t) if q in (0, 2) else None
         if stood is not None and series.how.get(t) == "set":

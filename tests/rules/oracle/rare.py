@@ -22,13 +22,22 @@ from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.kinds import repeat_day as kind
 from rules.predicate import matches
-from rules.rule import ClockRule, ConflictRule, CountRule, FollowUpRule, RegisterCheckRule, RepeatDayRule
+from rules.rule import (
+    ClockRule,
+    CompletenessRule,
+    ConflictRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+)
 from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.followed import Following, following
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
+from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -38,7 +47,7 @@ if TYPE_CHECKING:
 CHINA = timezone(timedelta(hours=8))
 HOUR = 3_600_000
 ROWS = (ConflictRule, ClockRule, RepeatDayRule)
-RARE = (CountRule, FollowUpRule, RegisterCheckRule, *ROWS)
+RARE = (CountRule, FollowUpRule, RegisterCheckRule, CompletenessRule, *ROWS)
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
 
@@ -160,7 +169,7 @@ class Rare:
         self.logins = {}
         self.systems, self.arrivals = {}, []
         self.points, self.settings, self.followed = {}, {}, {}
-        self.numbers = {}
+        self.numbers, self.shares, self.judged = {}, {}, {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -181,6 +190,9 @@ class Rare:
                 self.adopt(rule, received)
             elif isinstance(rule, RegisterCheckRule):
                 self.check(rule, received)
+            elif isinstance(rule, CompletenessRule):
+                self.shares.setdefault(rule.id, Shares())
+                self.judge(rule, received)
 
     def alarms_of(self, rule):
         return self.followed.setdefault(rule.id, Asking() if asking(rule) else Following())
@@ -212,7 +224,50 @@ class Rare:
             if rule_id == rule.id:
                 self.points[rule_id, name].step(self, rule, at, at)
 
+    def judge(self, rule, at):
+        """What is marked of the month of the newest midnight, series by series."""
+        self.judged[rule.id] = at
+        midnight = judged_midnight(at, self.facility.delivery)
+        found = {}
+        for sensor in self.facility.sensors:
+            fits = matches(rule, self.facility, facts_of(self.facility, sensor))
+            found[text({"tag": sensor.tag})] = (
+                self.shares[rule.id].judge(rule, self, sensor, midnight) if fits else "nothing"
+            )
+        for name in sorted({*found, *(n for rule_id, n in self.subjects if rule_id == rule.id)}):
+            state = self.subjects.setdefault((rule.id, name), Subject())
+            alarm, subject, one = state.standing, json.loads(name), found.get(name, "nothing")
+            if one is None and alarm is not None and alarm.start == self.month(midnight):
+                if not alarm.unknown:
+                    alarm.unknown = True
+                    self.say("unknown", rule, subject, alarm, at, at)
+                continue
+            if alarm is not None and alarm.unknown and one is not None:
+                alarm.unknown = False
+                self.say("known", rule, subject, alarm, at, at)
+            if alarm is not None and (one in (None, "nothing") or one[0] != alarm.start):
+                alarm.end, alarm.unknown = max(at, alarm.start), False
+                self.say("cleared", rule, subject, alarm, at, at)
+                alarm = None
+            if one in (None, "nothing"):
+                continue
+            if alarm is None:
+                self.open(rule, subject, state, one[0], one[1], at, at)
+            elif alarm.colour != one[1]:
+                alarm.colour = one[1]
+                self.say("stepped", rule, subject, alarm, at, at)
+
+    def month(self, midnight):
+        return month_before(midnight)[0]
+
+    def flag(self, tag, t, quality, received):
+        """A row comes: the rules that are in force keep what its device flagged."""
+        for rule in self.rules:
+            if isinstance(rule, CompletenessRule) and tag in self.registered:
+                self.shares[rule.id].flag(rule, tag, t, quality, received, self.facility.delivery)
+
     def leave(self, rule, received):
+        self.shares.pop(rule.id, None)
         for (rule_id, name), state in sorted(self.subjects.items()):
             if rule_id != rule.id:
                 continue
@@ -236,7 +291,7 @@ class Rare:
                     login.done()
                 else:
                     login.forget()
-            elif not isinstance(rule, RegisterCheckRule):
+            elif not isinstance(rule, (RegisterCheckRule, CompletenessRule)):
                 state.closed |= {past.order for past in self.past if past.about.get(rule.id) == json.loads(name)}
 
     # -- what an event is about -------------------------------------------------------------------------------------
@@ -253,7 +308,7 @@ class Rare:
             return None
         if heard(rule):
             return None if device_time(event) is None else {"device": event.device or event.source}
-        if isinstance(rule, (RegisterCheckRule, *ROWS)):
+        if isinstance(rule, (RegisterCheckRule, CompletenessRule, *ROWS)):
             return self.beats(event) if beating(rule) else None
         if isinstance(rule, CountRule):
             name = event.fields.get(rule.by)
@@ -368,6 +423,9 @@ class Rare:
                         due = self.known(rule, json.loads(name))[-1].received + rule.silent
                         if due <= to:
                             found.append((due, self.places[rule.id], 3, name, (rule, name)))
+            elif isinstance(rule, CompletenessRule):
+                due = next_judgement(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
+                found += [(due, self.places[rule.id], 3, "", (rule, due))] if due <= to else []
             elif isinstance(rule, RegisterCheckRule):
                 found += [
                     (at, self.places[rule.id], 3, "", (rule, at))
@@ -418,9 +476,9 @@ class Rare:
             alarm.unknown = True
             self.say("unknown", rule, json.loads(what), alarm, at, at)
             return
-        if isinstance(rule, RegisterCheckRule):
+        if isinstance(rule, (RegisterCheckRule, CompletenessRule)):
             self.decided.add((rule.id, what))
-            self.check(rule, at)
+            (self.judge if isinstance(rule, CompletenessRule) else self.check)(rule, at)
             return
         subject = what.about[rule.id]
         for past in self.known(rule, subject):  # all that is due at this instant is one decision of the case
@@ -484,7 +542,8 @@ class Rare:
         for (rule_id, name), state in self.subjects.items():
             rule = next((r for r in self.rules if r.id == rule_id), None)
             alarm = state.standing
-            if alarm is None or rule is None or isinstance(rule, RegisterCheckRule) or heard(rule) or approving(rule):
+            checks = isinstance(rule, (RegisterCheckRule, CompletenessRule))
+            if alarm is None or rule is None or checks or heard(rule) or approving(rule):
                 continue
             if asking(rule) or often(rule) or beating(rule) or (sequence(rule) and "case" not in json.loads(name)):
                 continue
