@@ -412,9 +412,9 @@ RECORDS = [
 ]  # fmt: skip
 
 FIRMS = {f"FAULT-{n:02}": firm for n, firm in enumerate([*STORES, *QUALITY, *SILENCE, *ROOMS, *RECORDS], 1)}
-CLOSED_BY_DECISION = "FAULT-90"
+CLOSED_BY_DECISION = "FAULT-190"
 FIRMS[CLOSED_BY_DECISION] = Firm(
     "an audit trail that was off, and an officer has looked at it", [LOOP], [WATER], [], [Expected(DISABLED, "LIMS", "red", 600, 700.5)],
     lines=lines_at(CLOSED_BY_DECISION), scopes=MAKER,
 )  # fmt: skip
-FIRMS["FAULT-91"] = Firm("nothing", [VACCINES, LOOP | {"id": "A2"}], [T1, Sensor("TOC", "A2", 300.0, 20.0, "toc")])
+FIRMS["FAULT-191"] = Firm("nothing", [VACCINES, LOOP | {"id": "A2"}], [T1, Sensor("TOC", "A2", 300.0, 20.0, "toc")])
