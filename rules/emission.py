@@ -10,7 +10,7 @@ import numpy as np
 
 from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
-from rules.layout import CLEARED, KNOWN, NEVER, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
+from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
@@ -253,17 +253,17 @@ class Emitter:
         )  # fmt: skip
         proof = Evidence(
             leaves=[leaf], limits=list(instance.limits), records=self.read_of(np.array(instance.reads), NONE, records),
-            marks=self._marks(instance, occurrence),
+            marks=self._marks(instance, occurrence, received),
         )  # fmt: skip
         text = declared(instance.label, mark)
         self.emit(instance.rule, instance.subject, occurrence, ChangeKind.AMENDED, mark.begin, received, text, proof)
 
-    def _marks(self, instance: Instance, occurrence: Occurrence) -> list[str]:
-        """Return the marks of the series of an instance that overlap an occurrence, as they stand, by beginning."""
+    def _marks(self, instance: Instance, occurrence: Occurrence, received: int) -> list[str]:
+        """Return the marks of the series of an instance that overlap an occurrence up to now, as they stand, by beginning."""
         state = self.state
         if not state.marks.by_id:
             return []
-        end = NEVER if occurrence.end == NONE else occurrence.end
+        end = received if occurrence.end == NONE else occurrence.end
         sensors = [state.planned.sensors[slot] for slot in instance.reads]
         found = {one for sensor in sensors for one in state.marks.of(sensor.tag, sensor.area)}
         over = [one for one in found if one.overlaps(occurrence.start, end)]
@@ -282,7 +282,7 @@ class Emitter:
     ) -> None:  # fmt: skip
         read = self.read_of(np.array(instance.reads), first, records)
         proof = evidence(instance, kind, value, peak, read, into)
-        if marks := self._marks(instance, occurrence):
+        if marks := self._marks(instance, occurrence, received):
             proof = proof.model_copy(update={"marks": marks})
         self.emit(
             instance.rule, instance.subject, occurrence, kind, at, received, message(instance, kind, value), proof,

@@ -597,6 +597,7 @@ class Engine:
         emitter.bundle = bundle
         carry.adopt(state, plan, received)
         carry.begin_again(state, closed, received)
+        remarking.keep_away(state, range(len(plan.sensors)), received)
         lookback.decide(state, edges, received, why, emitter, self._room)
         silence.regroup(state, received, emitter)
         rare.adopt(state, received, why, emitter)

@@ -7,6 +7,7 @@ hand. It hides nothing: rows are kept, and rules whose subject is the data thems
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -17,7 +18,7 @@ from rules.canonical import canonical_bytes
 from rules.layout import MARKED_ROW, NEVER, NONE, SET_ROW
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rules.records import Mark
 
@@ -38,6 +39,10 @@ COVERS: Mapping[str, int] = {
 }
 """Flag -> the quality that a good row has under it. `comms` is none: what a gateway sends once the link is back was measured."""
 
+SET, MARKED = frozenset({"set_value"}), frozenset(COVERS) - {"set_value"}
+"""Flags of rows that were set, and of rows that are marked."""
+
+Spans: TypeAlias = tuple[list[int], list[int]]
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 PackedMark: TypeAlias = tuple[str, Annotated[int, msgspec.Meta(ge=1)], str, list[str], str, str, _At, _At, _At]
 PackedMarks: TypeAlias = tuple[
@@ -73,6 +78,10 @@ class Declaration:
         """Say whether it came within a day of the beginning of the state."""
         return self.received - self.begin <= TIMELY_MS
 
+    def names(self, tag: str, area: str) -> bool:
+        """Say whether it is about a series."""
+        return tag in self.tags if self.tags else area == self.area
+
     def overlaps(self, begin: int, end: int) -> bool:
         """Say whether it covers an instant of a span, both ends inside."""
         return self.begin <= end and begin <= self.end
@@ -93,8 +102,12 @@ class Marks:
     standing: dict[tuple[int, str, str], set[tuple[int, int]]] = field(default_factory=dict)
     """Instance (kind and key) -> rows of the horizon (which input, event time) that it takes as they were folded: it had told something of them,
     or of what lies behind them, before the mark came, and that stands."""
+    dropped: bool = False
+    """The newest mark pushed others out."""
     _named: dict[str, list[Declaration]] | None = None
     """Tag or ` area` -> its marks, by beginning; made where it is asked for first."""
+    _spans: dict[tuple[str, str, frozenset[str]], Spans] = field(default_factory=dict)
+    """Where marks of some flags cover a series, those that hang together in one."""
 
     def meet(self, mark: Mark, received: int) -> tuple[Declaration | None, Declaration] | None:
         """Take a mark; returns the revision before it and itself, or None where it changes nothing.
@@ -108,6 +121,9 @@ class Marks:
         digest = hashlib.sha256(canonical_bytes(mark.model_dump(mode="json", by_alias=True))).hexdigest()[:16]
         before = self.by_id.get(mark.id)
         self.counts["marks"] += 1
+        if before is None and mark.from_ < received - KEPT_MS:  # or what was forgotten would come into force again
+            self.counts["mark_too_old"] += 1
+            return None
         if before is not None and mark.revision <= before.revision:
             if mark.revision < before.revision:
                 self.counts["mark_superseded"] += 1
@@ -119,7 +135,7 @@ class Marks:
             mark.from_, NEVER if mark.to is None else mark.to, received,
         )  # fmt: skip
         self.by_id[mark.id] = one
-        self._named = None
+        self._named, self._spans, self.dropped = None, {}, False
         self._forget(received, one)
         return before, one
 
@@ -137,23 +153,48 @@ class Marks:
                 covered -= len(one.tags)
                 del self.by_id[one.id]
                 self.counts["mark_dropped"] += 1
+                self.dropped = True
 
     def of(self, tag: str, area: str) -> list[Declaration]:
         """Return the marks that name a series or its area, by beginning."""
+        book = self._book()
+        own, shared = book.get(tag, []), book.get(f" {area}", [])
+        return sorted([*own, *shared], key=lambda one: (one.begin, one.id)) if own and shared else own or shared
+
+    def _book(self) -> dict[str, list[Declaration]]:
         if self._named is None:
             self._named = {}
             for one in sorted(self.by_id.values(), key=lambda one: (one.begin, one.id)):
                 for name in one.tags or (f" {one.area}",):  # no tag has a space
                     self._named.setdefault(name, []).append(one)
-        own, shared = self._named.get(tag, []), self._named.get(f" {area}", [])
-        return sorted([*own, *shared], key=lambda one: (one.begin, one.id)) if own and shared else own or shared
+        return self._named
 
     def free_from(self, tag: str, area: str, t: int, flags: Sequence[str]) -> int:
         """Return the first instant from `t` on (ms) that no mark of a series with one of the flags covers, NEVER while one is open."""
-        marks = [one for one in self.of(tag, area) if one.flag in flags] if flags and self.by_id else []
-        while t < NEVER and (ends := [one.end for one in marks if one.begin <= t <= one.end]):
-            t = min(max(ends) + 1, NEVER)
-        return t
+        if not flags or not self.by_id:
+            return t
+        begins, ends = self.spans(tag, area, flags)
+        place = bisect_right(begins, t) - 1
+        return min(ends[place] + 1, NEVER) if place >= 0 and t <= ends[place] else t
+
+    def spans(self, tag: str, area: str, flags: Collection[str]) -> Spans:
+        """Return begins and ends, both inside, of the spans in which marks of some flags cover a series, by time and apart."""
+        wanted = frozenset(flags)
+        own = tag if tag in self._book() else ""
+        found = self._spans.get((own, area, wanted))
+        if found is None:
+            begins: list[int] = []
+            ends: list[int] = []
+            for one in self.of(tag, area):
+                if one.flag not in wanted:
+                    continue
+                if ends and one.begin <= ends[-1] + 1:
+                    ends[-1] = max(ends[-1], one.end)
+                else:
+                    begins.append(one.begin)
+                    ends.append(one.end)
+            found = self._spans[own, area, wanted] = begins, ends
+        return found
 
     @property
     def are_nothing(self) -> bool:

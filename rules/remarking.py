@@ -36,12 +36,12 @@ from rules.layout import (
     SET_ROW,
     SMOOTH,
 )
-from rules.marks import COVERS
+from rules.marks import COVERS, MARKED, SET
 from rules.records import Kind, Quality
 from rules.rule import CumulativeRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
     from rules.emission import Emitter
     from rules.layout import Words
@@ -74,10 +74,9 @@ def covered(state: FacilityState, plan: Plan, payload: Readings) -> Readings:
     for tag, count in zip(payload.tags, payload.counts.tolist(), strict=True):
         slot, rows = plan.slots.get(tag), slice(begin, begin + count)
         begin += count
-        marks = [] if slot is None else _on_rows(state, plan, slot)
-        if not marks:
+        if slot is None:
             continue
-        code = _codes(marks, payload.time[rows])
+        code = _codes(state, slot, payload.time[rows])
         free = np.isin(payload.quality[rows], (GOOD, OVER_LIMIT)) & (code > 0)
         if free.any():
             quality = quality.copy() if quality is payload.quality else quality
@@ -107,25 +106,27 @@ def decide(
     slots = _slots(plan, one)
     if one.is_timely:
         for instance in _skipping(plan, slots, also=GAP):
-            for occurrence in _touched(state, instance, one):
+            for occurrence in _touched(state, instance, one, received):
                 step = partial(emitter.marked, instance, occurrence, one, received, read)
                 attempt(emitter, instance.rule.id, received, step)
     silence.declare(state, one, slots, received, emitter)
-    every = sorted({*slots, *(() if before is None else _slots(plan, before))})
-    _keep_away(state, every, received)
+    were = [] if before is None else _slots(plan, before)
+    every = sorted({*slots, *were})
+    keep_away(state, range(len(plan.sensors)) if state.marks.dropped else every, received)
     if one.flag not in COVERS and (before is None or before.flag not in COVERS):
         return
     changed: list[int] = []
     for slot in every:
         ring, order = _ring(state, plan, slot)
-        moved = _mark(ring, order, _on_rows(state, plan, slot), one if slot in slots else None)
+        codes = _codes(state, slot, ring[order, ROW_T])
+        moved = _mark(ring, order, codes, one if slot in slots else None, before if slot in were else None)
         if moved.times:
             state.late[slot] = moved.times[0], moved.times[-1]
             changed.append(slot)
             for instance in _skipping(plan, [slot]):
                 if not instance.slots:
                     _let_stand(state, instance, 0, moved)
-    pairs = _mark_pairs(state, plan, every, one)
+    pairs = _mark_pairs(state, plan, every, one, before)
     state.let_stand()
     late.decide(state, changed, emitter, room, read, late=False)
     for pair, earliest in sorted(
@@ -134,27 +135,24 @@ def decide(
         paired.decide_again(state, plan.pairs[pair], emitter, room, received, earliest, read)
 
 
-def _keep_away(state: FacilityState, slots: list[int], received: int) -> None:
-    """Note when the next colour of a silence is due, now that other marks are known."""
-    for slot in slots:
+def keep_away(state: FacilityState, slots: Iterable[int], received: int) -> None:
+    """Note when the next colour of silences is due, now that other marks, places or rules are known; nothing is due before `received` (ms)."""
+    for slot in slots if state.marks.by_id else ():
         for instance in state.planned.by_slot[slot]:
-            if instance.kind == GAP and withheld.is_asked(state, instance):
+            if instance.kind == GAP:
                 withheld.again(state, instance, received)
                 state.refresh(slot)
 
 
-def _on_rows(state: FacilityState, plan: Plan, slot: int) -> list[Declaration]:
-    """Return the marks of a series that say something of its rows."""
-    sensor = plan.sensors[slot]
-    return [one for one in state.marks.of(sensor.tag, sensor.area) if one.flag in COVERS]
-
-
-def _codes(marks: Sequence[Declaration], times: Words) -> Words:
-    """Return the quality that each instant gives to a good row, 0 where none covers it; a value that was set is none that was measured."""
-    found = np.zeros(times.size, np.int64)
-    for one in marks:
-        found[(times >= one.begin) & (times <= one.end)] |= 1 if COVERS[one.flag] == SET_ROW else 2
-    return np.choose(found, [0, SET_ROW, MARKED_ROW, SET_ROW])
+def _codes(state: FacilityState, slot: int, times: Words) -> Words:
+    """Return the quality that marks give to a good row of each instant, 0 where none covers it; a value that was set is none that was measured."""
+    sensor, found = state.planned.sensors[slot], np.zeros(times.size, np.int64)
+    for flags, code in ((MARKED, MARKED_ROW), (SET, SET_ROW)):
+        begins, ends = state.marks.spans(sensor.tag, sensor.area, flags)
+        if begins:
+            place = np.searchsorted(begins, times, "right") - 1
+            found[(place >= 0) & (times <= np.array(ends)[place])] = code
+    return found
 
 
 def _slots(plan: Plan, one: Declaration) -> list[int]:
@@ -172,15 +170,15 @@ def _skipping(plan: Plan, slots: list[int], also: int = NONE) -> Iterator[Instan
     yield from sorted(chosen, key=lambda one: (one.rank, one.key[1]))
 
 
-def _touched(state: FacilityState, instance: Instance, one: Declaration) -> list[Occurrence]:
-    """Return what stands of an instance and overlaps a mark: open, or ended inside the horizon."""
+def _touched(state: FacilityState, instance: Instance, one: Declaration, received: int) -> list[Occurrence]:
+    """Return what stands of an instance and overlaps a mark: open, up to now (`received`, ms), or ended inside the horizon."""
     if instance.kind == MEAN_KINETIC:  # of a year; an hour explains nothing of it
         return []
     if instance.kind == GAP:
         return [
             told
             for told in state.occurrences.get((GAP, *instance.key), [])
-            if told.active and told.by is None and one.overlaps(told.start, layout.NEVER)
+            if told.active and told.by is None and one.overlaps(told.start, received)
         ]
     plan = state.planned
     edge = state.tail_of(instance)
@@ -196,7 +194,7 @@ def _touched(state: FacilityState, instance: Instance, one: Declaration) -> list
         and (
             told.active or (told.closed > edge and instance.kind not in SPANNED)
         )  # what an officer closed is done with
-        and one.overlaps(told.start - before, layout.NEVER if told.active else told.end)
+        and one.overlaps(told.start - before, received if told.active else told.end)
     ]
 
 
@@ -209,38 +207,43 @@ def _ring(state: FacilityState, plan: Plan, slot: int) -> tuple[Words, Words]:
     return rows, order[rows[order, ROW_T] > edge]
 
 
-def _mark(rows: Words, order: Words, marks: list[Declaration], came: Declaration | None) -> _Moved:
+def _mark(rows: Words, order: Words, codes: Words, came: Declaration | None, before: Declaration | None) -> _Moved:
     """Mark rows that were folded, and take marks from them that no longer cover them.
 
     Args:
         rows: shape (any, ROW_WORDS); changed in place.
         order: which of them, by event time.
-        marks: those in force.
+        codes: what the marks in force make of each of these (`_codes`).
         came: the one that came, if it names the series.
+        before: its revision before, if that named the series: what it covered, and none covers now, is freed.
     """
     times, quality = rows[order, ROW_T], rows[order, ROW_BQ] & _QUALITY
     new = quality.copy()
     if came is not None and came.is_timely and came.flag in COVERS:
         hit = (times >= came.begin) & (times <= came.end) & np.isin(quality, (GOOD, OVER_LIMIT))
         new[hit] = MARKED_LATER + (quality[hit] == OVER_LIMIT)
-    freed = (quality >= MARKED_ROW) & (_codes(marks, times) == 0)
+    freed = np.zeros(times.size, np.bool_)
+    if before is not None and before.flag in COVERS:
+        freed = (quality >= MARKED_ROW) & (times >= before.begin) & (times <= before.end) & (codes == 0)
     new[freed] = np.where((quality[freed] - MARKED_ROW) % 2 == 1, OVER_LIMIT, GOOD)
     moved = new != quality
     rows[order, ROW_BQ] += new - quality
     return _Moved(times[moved].tolist(), times[moved & (new >= MARKED_LATER)].tolist(), times[freed].tolist())
 
 
-def _mark_pairs(state: FacilityState, plan: Plan, slots: list[int], one: Declaration) -> dict[int, int]:
+def _mark_pairs(
+    state: FacilityState, plan: Plan, slots: list[int], one: Declaration, before: Declaration | None
+) -> dict[int, int]:
     """Mark the rows that pairs keep; returns pair -> the oldest event time that counts differently."""
     first: dict[int, int] = {}
-    own = _slots(plan, one)
+    own, were = _slots(plan, one), [] if before is None else _slots(plan, before)
     for slot in slots:
-        marks = _on_rows(state, plan, slot)
         for index, which in plan.inputs.get(slot, ()):
             pair = plan.pairs[index]
             rows = state.kept[pair.place].rows[which]
             inside = np.flatnonzero(rows[:, ROW_T] > state.words[pair.state + difference.FLOOR])
-            moved = _mark(rows, inside, marks, one if slot in own else None)
+            codes = _codes(state, slot, rows[inside, ROW_T])
+            moved = _mark(rows, inside, codes, one if slot in own else None, before if slot in were else None)
             if moved.times:
                 first[index] = min(first.get(index, moved.times[0]), moved.times[0])
                 if pair.rule.marked == "skip":
@@ -249,7 +252,7 @@ def _mark_pairs(state: FacilityState, plan: Plan, slots: list[int], one: Declara
 
 
 def _let_stand(state: FacilityState, instance: Instance, which: int, moved: _Moved) -> None:
-    """Note the rows that an instance takes as they were folded: it had told something of them, or of what lies behind them.
+    """Note the rows that an instance takes as they were folded: what it had told stands on them.
 
     Args:
         state: of the facility.
@@ -265,7 +268,7 @@ def _let_stand(state: FacilityState, instance: Instance, which: int, moved: _Mov
     edge = state.tail_of(instance)
     told = [o for o in state.occurrences.get(key, ()) if not o.retracted and (o.closed == NONE or o.closed > edge)]
     told = [o for o in told if o.end == NONE or instance.kind not in SPANNED]
-    if moved.marked and any(o.closed == NONE or o.closed >= moved.marked[0] for o in told):
-        taken |= {(which, t) for t in moved.marked}
+    last = max((layout.NEVER if o.closed == NONE else o.closed for o in told), default=NONE)
+    taken |= {(which, t) for t in moved.marked if t <= last}
     if taken:
         state.marks.standing[key] = taken

@@ -117,7 +117,7 @@ def declare(state: FacilityState, one: Declaration, slots: list[int], received: 
             continue
         _schedule(state, group, _rule(group.rule, emitter), received)
         whole = set(plan.places[group.place].tolist()) <= set(slots)
-        if whole and one.is_timely and occurrence.by is None and one.overlaps(occurrence.start, NEVER):
+        if whole and one.is_timely and occurrence.by is None and one.overlaps(occurrence.start, received):
             words = partial(declared, group.place, one)
             attempt(
                 emitter, group.rule, received,

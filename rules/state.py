@@ -182,6 +182,9 @@ class FacilityState:
     def let_stand(self) -> None:
         """Note which rows are taken by which instances as they were folded."""
         plan, found = self.planned, dict[tuple[int, int], int]()
+        if self.marks.standing:
+            watched = {(kind, *one.key) for kind, instances in plan.by_kind.items() for one in instances}
+            self.marks.standing = {key: rows for key, rows in self.marks.standing.items() if key in watched}
         for kind, instances in plan.by_kind.items() if self.marks.standing else ():
             for one in instances:
                 for _, t in () if one.slots else self.marks.standing.get((kind, *one.key), ()):

@@ -414,11 +414,13 @@ class Tracer:
                 for which, tag in enumerate(numbers.tags):
                     rows = segment.pair.inputs[which]
                     inside = [i for i, row in enumerate(rows) if row.t > segment.pair.floor]
-                    self._remark(rows, inside, name, which, self._marks_of(tag), one, before)
+                    was = before if before is not None and before.names(tag, self._area(tag)) else None
+                    self._remark(rows, inside, name, which, self._marks_of(tag), one, was)
             elif numbers is not None:
                 first = len(segment.rows.parted()[0])
                 inside = [i for i, row in enumerate(segment.rows.rows) if i >= first and row.t > segment.rows.floor]
-                self._remark(segment.rows.rows, inside, name, 0, self._marks_of(line.tag), one, before)
+                was = before if before is not None and before.names(line.tag, self._area(line.tag)) else None
+                self._remark(segment.rows.rows, inside, name, 0, self._marks_of(line.tag), one, was)
 
     def _remark(
         self, rows: list[Row], inside: list[int], name: str, which: int, marks: list[Declaration], one: Declaration,
@@ -428,7 +430,7 @@ class Tracer:
             row = rows[i]
             if one in marks and one.is_timely and not row.mark and (which, row.t) not in self.taken(name):
                 rows[i] = marked(row, [one], later=True)
-            elif row.mark and before is not None and not covering(row.t, marks):
+            elif row.mark and before is not None and covering(row.t, [before]) and not covering(row.t, marks):
                 rows[i] = replace(row, quality=row.posted, mark="")
 
     def _events(self, payload: Events, received: int) -> None:

@@ -28,6 +28,7 @@ def test_a_series_has_its_own_marks_and_those_of_its_area_by_beginning():
         mark("A", begin=10, tags=["T1"]),
         mark("B", begin=20, area="A2"),
         mark("D", begin=10, tags=["T2"]),
+        at=100,
     )
     assert [one.id for one in book.of("T1", "A1")] == ["A", "C"]
     assert [one.id for one in book.of("T2", "A2")] == ["D", "B"]
@@ -35,9 +36,9 @@ def test_a_series_has_its_own_marks_and_those_of_its_area_by_beginning():
 
 
 def test_a_revision_stands_for_the_one_before_it_also_where_it_names_other_series():
-    book = met(mark("A", begin=10, tags=["T1"]))
+    book = met(mark("A", begin=10, tags=["T1"]), at=100)
     assert [one.id for one in book.of("T1", "A1")] == ["A"]
-    before, now = book.meet(mark("A", 2, begin=10, tags=["T2"]), AT)
+    before, now = book.meet(mark("A", 2, begin=10, tags=["T2"]), 100)
     assert (before.tags, now.tags, now.name) == (("T1",), ("T2",), "A/2")
     assert (book.of("T1", "A1"), [one.id for one in book.of("T2", "A1")]) == ([], ["A"])
 
@@ -66,16 +67,34 @@ def test_the_first_free_instant_lies_behind_all_marks_that_hang_together():
 
 
 def test_a_mark_is_forgotten_two_months_behind_its_end_and_an_open_one_never():
-    book = met(mark("A", begin=0, to=AT - KEPT_MS), mark("B", begin=0, to=AT - KEPT_MS - 1), mark("C", begin=0))
-    assert sorted(book.by_id) == ["A", "C"]  # B came last but one: the next one found it
-    book.meet(mark("D", begin=AT), AT + 1)
-    assert sorted(book.by_id) == ["C", "D"]
+    then = AT - KEPT_MS
+    book = met(
+        mark("A", begin=then - 5, to=then), mark("B", begin=then - 5, to=then - 1), mark("C", begin=then - 5), at=then
+    )
+    book.meet(mark("D", begin=AT), AT)
+    assert sorted(book.by_id) == ["A", "C", "D"]
+    book.meet(mark("E", begin=AT), AT + 1)
+    assert sorted(book.by_id) == ["C", "D", "E"]
     assert "mark_dropped" not in book.counts  # nothing can ask for it any more
 
 
-def test_one_that_ended_long_ago_when_it_comes_is_still_met():
-    book = Marks()
-    assert book.meet(mark("A", begin=0, to=1), AT) is not None
+def test_one_that_begins_before_what_is_kept_is_too_old_unless_it_revises_one_that_is_known():
+    book = met(mark("A", begin=AT - KEPT_MS, to=AT), mark("B", begin=AT - KEPT_MS - 1, to=AT))
+    assert (sorted(book.by_id), book.counts["mark_too_old"]) == (["A"], 1)
+    assert book.meet(mark("A", 2, begin=AT - KEPT_MS - 9), AT) is not None
+
+
+def test_spans_of_a_series_are_made_once_and_anew_when_a_mark_comes():
+    book = met(
+        mark("A", begin=10, to=20), mark("B", begin=21, to=25, tags=["T1"]), mark("C", begin=27, flag="fault"), at=100
+    )
+    assert book.spans("T1", "A1", ["maintenance"]) == ([10], [25])
+    assert book.spans("T2", "A1", ["maintenance"]) == ([10], [20])
+    assert book.spans("T2", "A1", ["maintenance"]) is book.spans("T3", "A1", {"maintenance"})  # of the area alone
+    assert book.spans("T1", "A2", ["maintenance", "fault"]) == ([21], [25])
+    assert book.spans("T1", "A1", ["fault", "maintenance"]) == ([10, 27], [25, NEVER])
+    book.meet(mark("A", 2, begin=12, to=20), 100)
+    assert book.spans("T1", "A1", ["maintenance"]) == ([12], [25])
 
 
 def test_beyond_the_bound_the_one_that_ended_first_goes_and_is_counted(monkeypatch):
@@ -109,9 +128,9 @@ def test_a_snapshot_keeps_all_of_it():
 
 
 def test_a_digest_knows_the_same_content_again_whatever_order_its_tags_have():
-    book = met(mark("A", begin=1, tags=["T1", "T2"]))
-    assert book.meet(mark("A", begin=1, tags=["T1", "T2"]), AT) is None
-    assert book.meet(mark("A", begin=1, tags=["T1", "T2"], author="u-2"), AT) is None
+    book = met(mark("A", begin=AT, tags=["T1", "T2"]))
+    assert book.meet(mark("A", begin=AT, tags=["T1", "T2"]), AT) is None
+    assert book.meet(mark("A", begin=AT, tags=["T1", "T2"], author="u-2"), AT) is None
     assert book.counts == {"marks": 3, "mark_repeated": 1, "mark_conflict": 1}
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from rules import marks
 from rules.changes import ChangeKind
 from rules.engine import Engine
 from rules.evaluate import fold_one
+from rules.pack import Bundle
+from tests.rules import marklogs, sums
 from tests.rules.byhand import BUNDLE, FACILITY, MINUTE, HandLog, ms, sensor, story
 
 DAY = 24 * 60
@@ -197,3 +200,81 @@ def test_rows_and_marks_of_one_instant_in_any_order_leave_the_same_alarm():
     behind = HandLog().register(-1, sensor()).rows(2, rows).mark(2, "fault", 0, 1)
     assert [row[1] for row in story(before.changes(), "store-out")] == []
     assert [row[1] for row in story(behind.changes(), "store-out")] == ["raised", "amended"]
+
+
+# -- what a fresh pair of eyes found ------------------------------------------------------------------------------------
+def quiet(flags, **more):
+    """A silence whose orange comes after a day, unless marked with `flags`."""
+    step = {"after": "24h", "to": "orange", **({} if flags is None else {"unless_marked": flags})}
+    own = sums.rule({**marklogs.QUIET, "severity": {"base": "blue", "steps": [step]}, **more})
+    return Bundle.of([*(r for r in BUNDLE.rules if r.kind != "gap"), own], BUNDLE.tables.values())
+
+
+def test_a_colour_that_was_kept_away_comes_when_the_sensor_leaves_the_marked_area():
+    log = warm(5, 5, 5).mark(60, "stopped", 30, area="A1").register(120, sensor("T1", "A2"), version=2)
+    told = story(log.changes(until=40 * 60), "gap")
+    assert [row[:2] for row in told][-1] == (24 * 60 + 3, "stepped")
+    assert told[-1][4] == "orange"
+
+
+@pytest.mark.parametrize("flags", [None, ["fault"]])
+def test_so_it_does_when_other_packs_ask_for_other_marks(flags):
+    log = warm(5, 5, 5).mark(60, "stopped", 30).packs(120, quiet(flags, version="1.1.0"))
+    told = story(log.changes(until=40 * 60, bundle=quiet(["stopped"])), "quiet")
+    assert [row[1::3] for row in told if row[3] == "T1"] == [
+        ("raised", "blue"), ("amended", "blue"), ("stepped", "orange"),
+    ]  # fmt: skip
+
+
+def test_and_when_too_many_marks_push_the_one_out_that_kept_it_away(monkeypatch):
+    monkeypatch.setattr(marks, "MAX_MARKS", 2)
+    log = warm(5, 5, 5).mark(60, "stopped", 30)
+    for i in range(3):
+        log.mark(70 + i, "stopped", 40, name=f"X{i}", tags=["NOPE"])
+    assert story(log.changes(until=40 * 60), "gap")[-1][4] == "orange"
+
+
+def test_a_mark_of_another_does_not_free_rows_of_a_sensor_that_has_moved():
+    log = HandLog().register(-1, sensor(), sensor("T9", "A2")).mark(-0.5, "maintenance", 0, 30, area="A1")
+    log.live("T1", 0, [5, 5, 9, 9, 9, 5, 5, 5])
+    log.register(20, sensor("T1", "A2"), sensor("T9", "A2"), sensor("T8", "A1"), version=2)
+    log.mark(40, "maintenance", 39, 41, name="M-2")
+    assert story(log.changes(), "store-out") == []
+
+
+def test_a_mark_that_is_forgotten_frees_nothing():
+    later = 64 * DAY
+    log = warm(5, 5).mark(1.5, "maintenance", 2, 30).live("T1", 2, [9, 9, 9, 9])
+    log.mark(later, "comms", later, later + 5, name="M-2").mark(later + 1, "maintenance", later, later + 5, name="M-3")
+    assert story(log.changes(), "store-out") == []
+
+
+def test_an_older_revision_that_comes_again_when_its_newest_is_forgotten_is_too_old():
+    later = 64 * DAY
+    log = warm(5, 5).mark(1.5, "maintenance", 2).mark(3, "maintenance", 2, 30, revision=2)
+    log.mark(later, "maintenance", later - 10, later - 5, name="M-2").mark(later + 1, "maintenance", 2)
+    log.live("T1", later + 2, [9, 9, 9, 9])
+    assert [row[1] for row in story(log.changes(), "store-out")] == ["raised"]
+    assert counters(log)["mark_too_old"] == 1
+
+
+def test_rows_behind_the_end_of_what_was_told_are_kept_away_by_the_mark_that_comes_before_the_next_alarm():
+    log = warm(5, 5, 9, 9, 5, 5, 5, 9).mark(7.5, "maintenance", 6, 7).live("T1", 8, [9, 5, 5, 5])
+    assert [row[1:2] + row[5:] for row in story(log.changes(), "store-out")] == [("raised", 2, None), ("cleared", 2, 4)]
+
+
+def test_planned_work_says_nothing_of_the_alarms_of_today():
+    log = warm(5, 5, 5, 5, 5, 9, 9).mark(6.5, "maintenance", 14 * DAY, 14 * DAY + 60).live("T1", 7, [5, 5, 5])
+    changes = [c for c in log.changes() if c.rule == "cold-chain.store-out"]
+    assert [c.change.value for c in changes] == ["raised", "cleared"]
+    assert [c.evidence.marks for c in changes] == [[], []]
+
+
+def test_what_is_kept_of_a_series_goes_with_it():
+    log = HandLog().register(-1, sensor(), sensor("T2"))
+    log.rows(2.5, *((tag, [0, 1, 2], [5, 9, 9]) for tag in ("T1", "T2"))).mark(2.6, "fault", 1, 2, area="A1")
+    log.register(3, sensor(), version=2)
+    engine = Engine(BUNDLE)
+    for record in log.records():
+        fold_one(engine, record)
+    assert {name for _, _, name in engine.state_of(FACILITY).marks.standing} == {"T1"}

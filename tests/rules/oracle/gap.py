@@ -375,7 +375,8 @@ class Silences:
         """Tell of every place that stands silent and is marked as a whole that the mark came."""
         for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
             tags = [tag for tag, area in self.areas.items() if group.where in ("", area)]
-            marked = all(marks.names(mark, tag) for tag in tags) and group.record["start"] <= mark.end
+            marked = all(marks.names(mark, tag) for tag in tags)
+            marked = marked and group.record["start"] <= mark.end and mark.begin <= received
             if group.live and group.record["by"] is None and marked:
                 self.say_group(group, "amended", mark.begin, received)
 

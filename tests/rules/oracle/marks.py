@@ -85,12 +85,18 @@ class Marks:
                 back = MONTH if watch.rule.during else watch.rule.window
             for said in standing(watch):
                 inside = said.end is None or ends.get((said.start, said.end), -1) > floor
-                end = FOREVER if said.end is None else said.end
+                end = received if said.end is None else said.end
                 if not said.retracted and inside and said.start - back <= mark.end and mark.begin <= end:
                     found.append((watch.place, watch.name, len(found), watch, said))
         for silent in owner.silences.tags:
             said = silent.open
-            if said is not None and said["by"] is None and self.names(mark, silent.tag) and said["start"] <= mark.end:
+            if (
+                said is not None
+                and said["by"] is None
+                and self.names(mark, silent.tag)
+                and said["start"] <= mark.end
+                and mark.begin <= received
+            ):
                 found.append((silent.place, silent.tag, len(found), silent, said))
         for _, _, _, item, said in sorted(found, key=lambda f: f[:3]):
             if isinstance(said, dict):
@@ -151,7 +157,8 @@ class Marks:
         if how.get(t) is None and self.names(mark, tag) and mark.flag in ROWS and mark.timely and mark.covers(t):
             how[t] = "after"
             return True
-        if how.get(t) is not None and not any(m.covers(t) for m in self.of(tag, ROWS)):
+        was = before is not None and self.names(before, tag) and before.flag in ROWS and before.covers(t)
+        if how.get(t) is not None and was and not any(m.covers(t) for m in self.of(tag, ROWS)):
             del how[t]
             return True
         return False
@@ -160,10 +167,7 @@ class Marks:
         """Let rows count as they were folded of which a rule had told something, or of what lies behind them."""
         if not rows or not self.skips(watch):
             return
-        first = min(row[1] if isinstance(row, tuple) else row for row in rows)
         ends = {(o[0], o[1]): o[5] for o in occurrences(watch.events)}
-        if any(
-            not said.retracted and (said.end is None or ends.get((said.start, said.end), -1) >= first)
-            for said in standing(watch)
-        ):  # fmt: skip
-            watch.stands |= set(rows)
+        told = [said for said in standing(watch) if not said.retracted]
+        last = max((FOREVER if said.end is None else ends.get((said.start, said.end), -1) for said in told), default=-1)
+        watch.stands |= {row for row in rows if (row[1] if isinstance(row, tuple) else row) <= last}
