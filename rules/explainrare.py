@@ -1,7 +1,7 @@
 """Why a rule over rare records spoke of a subject at an instant, or why it did not (`offsite rules explain`).
 
 Which events counted and what is awaited, the engine's own books say; the leaves and what answered an event are plainly read
-from the log beside them (`rules.leaves.rare`).
+from the log beside them (`rules.leaves.rare`). Above 400 lines on purpose: what each kind of rare rule says of itself is read side by side.
 """
 
 from __future__ import annotations
