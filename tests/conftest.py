@@ -78,13 +78,18 @@ ONE_DATABASE = {
 BROWSER = "tests/monitor/desk/browser/"
 LANGUAGES = ("zh", "en")
 FIRST = (
-    "tests/e2e/test_demo.py", "tests/chaos/test_chaos.py", "tests/deploy/test_acls_kafka.py", "tests/streams/test_broker.py",
-    "tests/e2e/test_front_to_alarm.py", "tests/monitor/desk/browser/test_access.py",
+    "tests/e2e/test_demo.py", "tests/chaos/test_chaos.py", "tests/rules/test_marks_properties.py",
+    "tests/rules/test_exceptions_properties.py", "tests/rules/test_trips_properties.py", "tests/deploy/test_acls_kafka.py",
+    "tests/streams/test_broker.py", "tests/e2e/test_front_to_alarm.py", "tests/monitor/desk/browser/test_access.py",
     "tests/monitor/desk/browser/test_long_texts.py", "tests/monitor/desk/test_follower_outages.py",
     "tests/monitor/test_gateway_real.py", "tests/streams/test_worker_kafka.py", "tests/monitor/archive/test_archive_commands.py",
     "tests/e2e/test_quarantine_archive.py",
 )  # fmt: skip
-"""Files of a minute and more begin first: none of them is waited for alone at the end."""
+"""Files of a minute and more begin first: none of them is waited for alone at the end.
+
+The first five begin at once: two that start a dozen processes each beside three that only compute. With five that start
+processes a test whose own work is four seconds of CPU waited sixty for its turn.
+"""
 
 
 def _other_language(item: pytest.Item, parameters: dict[str, object]) -> bool:

@@ -12,7 +12,17 @@ from rules.facts import area_in_force
 from rules.layout import NEVER
 from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, sequence, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
-from rules.rare.match import applies, area_of, device_of, digest_of_batch, field_is, is_meant, name_of, time_of
+from rules.rare.match import (
+    applies,
+    area_of,
+    device_of,
+    digest_of,
+    digest_of_batch,
+    field_is,
+    is_meant,
+    name_of,
+    time_of,
+)
 from rules.rare.register_check import findings
 from rules.rare.share import judged
 from rules.rare.store import text_of
@@ -187,10 +197,14 @@ def told_of(
             yield subject_of_event(rule, one), _begun(rule, one, facility)
     if isinstance(rule, FollowUpRule):
         ours = [(one, facility) for one, facility in new if looks_at(rule, one, facility)]
+        met: set[tuple[str, str]] = set()
         for one, facility in ours:
             subject, due = subject_of_event(rule, one), max(one.t + rule.time + facility.delivery, one.received)
             others = [other for other, _ in ours]
-            if subject is not None and (due <= end or answer_of(rule, one, others) is not None):
+            if subject is None or (subject, digest_of(one.event)) in met:
+                continue  # what comes again in another batch is no other occasion, also where the future had cut its time
+            met.add((subject, digest_of(one.event)))
+            if due <= end or answer_of(rule, one, others) is not None:
                 yield subject, _followed(rule, one, others, due, end)
 
 

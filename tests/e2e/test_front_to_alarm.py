@@ -70,7 +70,7 @@ def running(*arguments, env, log):
         process.stdout.close()
 
 
-def until(condition, seconds=120):
+def until(condition, seconds=40):
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

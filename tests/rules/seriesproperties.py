@@ -62,6 +62,14 @@ class Kinds:
             elif proof is not None:  # kinds that sum tell one number
                 (leaf,) = change.evidence.leaves
                 assert leaf.left == proof
+        return self._counted(changes)
+
+    def told(self, drawn):
+        """Return what the rules tell of a log: what random logs reach is asked of the engine alone, which is many times as quick."""
+        _, log, until = self.log(drawn)
+        return self._counted(self.run(log, until))
+
+    def _counted(self, changes):
         return Counter((c.rule, "raised late" if c.late else c.change.value) for c in changes if c.rule in self.own)
 
     def splits_change_nothing(self, drawn, random):

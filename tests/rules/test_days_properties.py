@@ -54,6 +54,12 @@ def agree(drawn):
         assert proof is None or proved(change) == proof
     raised = [change.alarm for change in changes if change.change.value == "raised"]
     assert len(raised) == len(set(raised)), "two alarms have one id"
+
+
+def told(drawn):
+    """Return what the rules tell of a log: what random logs reach is asked of the engine alone, which is many times as quick."""
+    _, log = drawn
+    changes = run(log, until_of(log))
     return Counter((c.rule, "raised late" if c.late else c.change.value) for c in changes if c.rule in DAYS)
 
 
@@ -111,7 +117,7 @@ def test_the_random_logs_reach_every_transition():
     wanted = {"raised", "cleared"}
     until_met(
         daylogs.closed(BUNDLE),
-        lambda drawn: found.update(agree(drawn)),
+        lambda drawn: found.update(told(drawn)),
         lambda: all(kinds(n) >= wanted for n in DAYS),
         most=200,
     )

@@ -122,7 +122,7 @@ def test_batches_row_by_row_change_nothing_where_sites_are_excepted(drawn):
 
 
 @given(excepted(WHOLE, SUMS))
-@QUICK
+@settings(QUICK, max_examples=examples(20))
 def test_the_leaves_say_the_same_where_sites_are_excepted(drawn):
     compare(drawn.log, drawn.first, drawn.until)
 

@@ -19,7 +19,7 @@ from tests.rules.test_trips_properties import Trips
 
 pytestmark = pytest.mark.long
 QUICK = settings(
-    max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 LONG = settings(QUICK, max_examples=3000)
 DAY = 86_400_000

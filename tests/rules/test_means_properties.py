@@ -72,5 +72,5 @@ def test_the_random_logs_reach_every_transition():
         lacking = {name: wanted - kinds for name, kinds in told.items() if wanted - kinds}
         return lacking or {kind for kind in late if sum(n for (_, other), n in found.items() if other == kind) < 5}
 
-    until_met(meanlogs.counts(), lambda drawn: found.update(KINDS.agree(drawn)), lambda: not missing(), most=400)
+    until_met(meanlogs.counts(), lambda drawn: found.update(KINDS.told(drawn)), lambda: not missing(), most=400)
     assert not missing(), (missing(), found)

@@ -140,7 +140,7 @@ def test_batches_row_by_row_change_nothing_where_packs_change_rules(drawn):
 
 
 @given(changing())
-@QUICK
+@settings(QUICK, max_examples=examples(20))
 def test_the_leaves_say_the_same_where_packs_change_rules(drawn):
     _, log = drawn
     compare(log, SHIPPED, max(r.received for r in log) + END)

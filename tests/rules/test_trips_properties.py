@@ -91,7 +91,7 @@ def test_the_random_logs_reach_every_transition():
         rules = {rule for rule, what in found if what == "raised late"}
         return {kind for kind, n in wanted.items() if told[kind] < n} | (set(KINDS.own) - rules)
 
-    until_met(triplogs.trips(), lambda drawn: found.update(KINDS.agree(drawn)), lambda: not missing(), most=400)
+    until_met(triplogs.trips(), lambda drawn: found.update(KINDS.told(drawn)), lambda: not missing(), most=400)
     assert not missing(), (missing(), found)
     assert {kind for _, kind in found} <= set(wanted), (
         "nothing else is told: it never becomes unknown, and no row ends it"

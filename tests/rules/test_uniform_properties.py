@@ -61,5 +61,5 @@ def test_the_random_logs_reach_every_transition():
         retracted = sum(many for (_, kind), many in found.items() if kind == "retracted")
         return {name: wanted - kinds for name, kinds in told.items() if wanted - kinds} or retracted < 5
 
-    until_met(uniformlogs.digits(), lambda drawn: found.update(KINDS.agree(drawn)), lambda: not missing(), most=300)
+    until_met(uniformlogs.digits(), lambda drawn: found.update(KINDS.told(drawn)), lambda: not missing(), most=300)
     assert not missing(), (missing(), found)
