@@ -14,6 +14,7 @@ from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNO
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
+from rules.rule import GapRule
 from rules.wording import begun_anew, declared, evidence, excepted, message, unwatched
 
 if TYPE_CHECKING:
@@ -319,6 +320,8 @@ class Emitter:
             for group in state.groups:
                 if occurrence.alarm in group.occurrence.children:
                     group.occurrence.children[occurrence.alarm] = True
+        if isinstance(rule, GapRule):
+            state.unsettled.add(("tag", subject["tag"]) if "tag" in subject else ("area", subject.get("area", "")))
         if kind is ChangeKind.RAISED:
             occurrence.version, occurrence.packs = rule.version, self.bundle.sha256
         sev = occurrence.sev if occurrence.active else occurrence.top

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import carry, closing, kernels, late, layout, lookback, paired, places, remarking, silence, withheld
+from rules import carry, closing, kernels, late, layout, lookback, overlap, paired, places, remarking, silence, withheld
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
@@ -137,6 +137,7 @@ class Engine:
             closing.decision(state, payload, received, emitter, self._room)
         elif isinstance(payload, Mark):
             self._mark(state, payload, received, emitter)
+        overlap.rest(state, emitter)
         places.refresh_due(state)
         self._tell(emitter)
         return emitter.changes
@@ -165,6 +166,7 @@ class Engine:
                 continue
             emitter = Emitter(state, part.bundle, None, shared=True)
             self._decide_waiting(state, emitter)
+            overlap.settle(state, state.clock, emitter)
             places.refresh_due(state)
             self._tell(emitter)
             changes.extend(emitter.changes)
@@ -330,7 +332,7 @@ class Engine:
             if record.offset < state.position:
                 continue
             at = max(received, state.clock)
-            if not everybody and state.next_due > at:
+            if not everybody and state.next_due > at and not state.unsettled:
                 continue
             if stepping is not None:
                 stepping(record.partition, name)
@@ -343,12 +345,13 @@ class Engine:
                 silence.reopen_door(state, part.last_gateway, received, emitter)
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
-            self._move(state, part, at, emitter)
+            self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:
                 # Also a facility without a plan has another clock now, and names other packs.
                 state.clock, state.dirty = at, True
             if bundle is not None:
                 self._recompile(state, bundle, at, emitter)
+            overlap.rest(state, emitter)
             self._tell(emitter)
             changes.extend(emitter.changes)
         if stepping is not None:
@@ -373,14 +376,23 @@ class Engine:
         bundle = Bundle.from_record(payload)
         return self._bundles.setdefault(bundle.sha256, bundle)
 
-    def _move(self, state: FacilityState, part: _Partition, to: int, emitter: Emitter) -> None:
-        """Take every decision by the clock up to `to`, in order; nothing is due at an instant that is already now."""
+    def _move(self, state: FacilityState, part: _Partition, to: int, emitter: Emitter, *, since: int = NONE) -> None:
+        """Take every decision by the clock up to `to`, in order; nothing is due at an instant that is already now.
+
+        `since`: the instant at which something was said already, where the clock has not come to it yet.
+        """
         if to <= max(state.clock, part.clock):
             return
-        while state.next_due <= to:
-            state.dirty = True
+        instant = max(state.clock, since)
+        while True:
+            due = state.next_due
+            if due > instant and state.unsettled:  # all that is said at this instant is said
+                overlap.settle(state, instant, emitter)
+            if due > to:
+                break
+            state.dirty, instant = True, max(instant, due)
             plan = state.plan
-            if plan is not None and plan.until == state.next_due:
+            if plan is not None and plan.until == due:
                 self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter)
             else:
                 self._decide(state, emitter)

@@ -291,7 +291,7 @@ class RuleBase(Strict):
     marked: Literal["skip", "count"] = "skip"
     """Rows that the firm marked (maintenance, calibration, fault, stopped): limit rules skip them, integrity rules count them."""
     overlap: Identifier | None = None
-    """Rules of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
+    """Rules over silences of one overlap group see the same cause: the highest colour speaks, the others are suppressed by design."""
     override: Override | None = None
     exceptions: Allowances | None = None
     """In which shapes exceptions of single sites are allowed (rules/exceptions.py); in none if nothing is said."""

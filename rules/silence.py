@@ -283,6 +283,7 @@ def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
             group.interval = int(plan.gap_param("interval", plan.silent[group.rule, group.place]).min())
             _schedule(state, group, _rule(group.rule, emitter), received)
     free(state, received, emitter)
+    state.unsettled.add(("area", ""))
     state.floor = received
     places.refresh_due(state)
 
@@ -293,11 +294,12 @@ def free(state: FacilityState, at: int, emitter: Emitter) -> None:
     assert plan is not None  # noqa: S101 - a silence has a plan
     holders = {g.occurrence.alarm: g for g in state.groups if g.occurrence.active or g.release != NEVER}
     for lower in sorted(state.groups, key=lambda group: (group.rule, group.place)):
-        if lower.occurrence.active and lower.occurrence.by is not None and lower.occurrence.by not in holders:
+        by = lower.occurrence.by
+        if lower.occurrence.active and by is not None and by not in holders and not state.is_by_other(lower.rule, by):
             attempt(emitter, lower.rule, at, partial(_free_group, lower, at, emitter))
     for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
         occurrence = emitter.active(GAP, plan.gaps[i])
-        if occurrence is None or occurrence.by is None:
+        if occurrence is None or occurrence.by is None or state.is_by_other(plan.gaps[i].rule.id, occurrence.by):
             continue
         holder = holders.get(occurrence.by)
         if holder is None or holder.place not in {"", plan.gaps[i].area}:
@@ -341,7 +343,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
     covered: list[tuple[Instance, Occurrence]] = []
     for i in members:
         occurrence = emitter.active(GAP, plan.gaps[i])
-        if occurrence is not None and occurrence.by is None:
+        if occurrence is not None and (occurrence.by is None or state.is_by_other(rule_id, occurrence.by)):
             covered.append((plan.gaps[i], occurrence))
     below = [g for g in state.groups if not place and g.place and g.rule == rule_id and g.occurrence.active]
     named = [g.occurrence.alarm for g in below] + [o.alarm for _, o in covered]
@@ -486,6 +488,11 @@ def _undecided(state: FacilityState, plan: Plan) -> set[str]:
         edge = horizon.edge_of(plan.params, plan.where, slot, state.words, state.rings)
         found.update(o.alarm for o in rows if not o.retracted and (o.end == NONE or o.end > edge))
     return found
+
+
+def say(group: Group, kind: ChangeKind, instant: int, emitter: Emitter, by: str) -> None:
+    """Emit `suppressed` or `released` of a place's silence that the clock decided at an instant, ms."""
+    _emit(group, kind, instant, instant, emitter, [], by=by)
 
 
 def _emit(

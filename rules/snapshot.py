@@ -90,6 +90,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Trips of vehicles and boxes (rules/declared.py); not there where none was told that a rule asks for."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET
     """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
     feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET

@@ -122,6 +122,9 @@ class FacilityState:
     """Whether each series is silent; a pair never is."""
     late: Words = field(default_factory=lambda: np.full((0, 2), NONE))
     """Of each series the earliest and the newest late row that wait to be decided, NONE without (rules/late.py): all wait for `clock` to be over."""
+    unsettled: set[tuple[str, str]] = field(default_factory=set)
+    """Silences of which something was said at `clock`, so that it waits to be settled which rule's alarm speaks (rules/overlap.py): ("tag", its
+    tag) or ("area", its area, or empty for the facility)."""
     next_due: int = NEVER
     floor: int = NONE
     """When registered facts or the front door last changed what is due; a move of time, so in no snapshot."""
@@ -131,6 +134,10 @@ class FacilityState:
         """Say whether a rule is put aside here because it raised."""
         aside = self.aside.get(rule)
         return aside is not None and aside.muted
+
+    def is_by_other(self, rule: str, by: str) -> bool:
+        """Say whether the alarm `by`, which suppresses a silence of a rule, is another rule's: not that of its own place."""
+        return all(group.rule != rule or group.occurrence.alarm != by for group in self.groups)
 
     def param(self, instance: Instance, name: str) -> int:
         """Return a parameter of an instance that is a whole number."""
@@ -282,6 +289,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 declared=self.declared.pack(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
@@ -334,6 +342,7 @@ class FacilityState:
                     raise SnapshotError(f"snapshot of {body.facility}: late rows of {tag}, which is not watched")
                 self.late[self.plan.slots[tag]] = earliest, newest
             self.refresh_all()
+        self.unsettled = set() if isinstance(body.unsettled, msgspec.UnsetType) else set(body.unsettled)
         self.refresh_due()
 
 

@@ -59,13 +59,13 @@ def compare(script: Script, changes: Iterable[Change], *, began: int, until: int
     """Compare the changes of a run (any order) with its script.
 
     `began` is the beginning of the run, `until` how far it got (both ms since the epoch): what was due to end later is
-    not asked for yet. Alarms under a wider one (suppressed) are not counted: the wider one speaks for them.
+    not asked for yet. Of alarms that another speaks for (suppressed) none is unexpected; those that spoke first are looked for.
     """
     by_alarm: dict[str, list[Change]] = defaultdict(list)
     for change in changes:
         by_alarm[change.alarm].append(change)
     histories = [sorted(history, key=lambda change: change.seq) for history in by_alarm.values()]
-    spoken = [h for h in histories if not any(change.change is ChangeKind.SUPPRESSED for change in h)]
+    spoken = [history for history in histories if not _is_suppressed(history, at_once=True)]
     missing: list[str] = []
     for alarm in expected(script):
         found = next((h for h in spoken if _is_of(h, alarm, began)), None)
@@ -78,6 +78,7 @@ def compare(script: Script, changes: Iterable[Change], *, began: int, until: int
         if h[0].received >= began
         else f"{h[0].rule} at {h[0].facility} {dict(h[0].subject)}, raised before the run"
         for h in spoken
+        if not _is_suppressed(h, at_once=False)
     ]
     return Comparison(missing, unexpected)
 
@@ -86,6 +87,12 @@ def _alarm(facility: str, alarm: Expected) -> ExpectedAlarm:
     return ExpectedAlarm(
         alarm.rule, facility, dict(alarm.subject), alarm.severity.value, alarm.raised, alarm.how, alarm.ended
     )
+
+
+def _is_suppressed(history: list[Change], *, at_once: bool) -> bool:
+    """Say whether another alarm speaks, or spoke, for one: from its first instant on, or ever."""
+    begins = [change.received for change in history if change.change is ChangeKind.SUPPRESSED]
+    return bool(begins) and (not at_once or begins[0] == history[0].received)
 
 
 def _is_of(history: list[Change], alarm: ExpectedAlarm, began: int) -> bool:

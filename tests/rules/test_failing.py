@@ -88,7 +88,13 @@ def failed(changes: list[Change]) -> set[str]:
 
 
 def without(changes: list[Change], rules: set[str]) -> list[dict[str, Any]]:
-    return [{**c.to_json(), "seq": 0} for c in changes if c.rule not in {RULE_FAILED, *rules}]
+    """Leave out what failed, and who speaks of one silence that several rules see: a rule that is put aside does not."""
+    whose = {change.alarm: change.rule for change in changes}
+    return [
+        {**c.to_json(), "seq": 0}
+        for c in changes
+        if c.rule not in {RULE_FAILED, *rules} and (c.by is None or whose[c.by] == c.rule)
+    ]
 
 
 def test_what_a_failed_step_had_emitted_is_taken_back_and_the_failure_is_told_instead() -> None:

@@ -124,7 +124,7 @@ def test_only_the_minimum_of_a_level_counts() -> None:
     assert [(used.name, used.value) for used in changes[0].evidence.limits] == [("low", 40.0)]
 
 
-def test_a_silent_oxygen_sensor_is_red_beside_the_blue_gap() -> None:
+def test_a_silent_oxygen_sensor_is_red_and_speaks_for_the_blue_gap() -> None:
     """Two intervals (20 s) and the delivery (60 s) after the last row, whatever else the room sends."""
     oxygen = sensor(interval="10s", quantity="oxygen", unit="%")
     warmth = sensor(tag="T2", interval="10s")
@@ -133,6 +133,7 @@ def test_a_silent_oxygen_sensor_is_red_beside_the_blue_gap() -> None:
     assert story(made.changes(), "oxygen-silent", "gap") == [
         (1.33333, "raised", "oxygen-silent", "T1", "red", 0.16667, None),
         (1.33333, "raised", "gap", "T1", "blue", 0.16667, None),
+        (1.33333, "suppressed", "gap", "T1", "blue", 0.16667, None),
         (2.0, "stepped", "gap", "T1", "yellow", 0.16667, None),
     ]  # fmt: skip
 

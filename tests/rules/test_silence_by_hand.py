@@ -43,6 +43,7 @@ def test_nothing_is_said_of_a_place_while_its_rows_arrive() -> None:
     assert places == [
         (2, "raised", "gap", "*", "blue", 0, None),
         (6, "stepped", "gap", "*", "yellow", 0, None),
+        (60, "suppressed", "gap", "*", "yellow", 0, None),  # its only room is an hour without a record by then: orange
         (200, "cleared", "gap", "*", "yellow", 0, 0),
     ]
     released = [s[:2] + s[3:4] for s in story(log.changes(), "gap") if s[1] == "released"]
@@ -83,7 +84,7 @@ def test_back_fill_takes_back_a_silence_that_a_rule_faster_than_the_register_fou
 
 def test_rows_that_a_batch_itself_pushes_out_of_the_horizon_close_no_silence() -> None:
     times = [140, *range(25, 140, 5), 155, 150, 145]  # 155 leaves 40 and what is newer within two hours
-    wanted = [(30 + 1, "raised", "T1"), (160, "cleared", "T1")]
+    wanted = [(30 + 1, "raised", "T1"), (52, "suppressed", "T1"), (160, "cleared", "T1")]
 
     def told(*batches: list[int]) -> list[tuple[object, ...]]:
         log = HandLog().register(-1, sensor(interval="5m")).live("T1", 0, WAVE[:5], every=5)

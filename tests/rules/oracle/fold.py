@@ -20,6 +20,7 @@ from tests.rules.oracle import (
     exceptions,
     marks,
     migration,
+    overlap,
     rare,
     trips,
 )
@@ -43,6 +44,7 @@ class Facility:
     def __init__(self, name, bundle):
         self.name, self.bundle = name, bundle
         self.clock = -1
+        self.said_at = -1  # when the front door opened last, and silences were taken back
         self.now = -1  # the instant whose exceptions are in force
         self.version = -1
         self.series = {}
@@ -82,11 +84,15 @@ class Facility:
         self.decide_until(to)
 
     def decide_until(self, to, ahead_of=math.inf):
+        last = max(self.clock, self.said_at)
         while True:
             due = self.next_due(to)
+            if (due is None or due[0] > last) and self.silences is not None:
+                overlap.settle(self.silences, last)
             if due is None or due[0] >= ahead_of:
                 break
             at, kind, item = due
+            last = max(last, at)
             if kind == "watch":
                 self.follow(item, at, to)
             elif kind == "late":
@@ -348,6 +354,7 @@ def fold(records, bundle, until=None):
                     facility.move(max(now, facility.clock) - 1)
                     facility.silences.reopen(gateways[p], now)
                     facility.rare.reopen_door(gateways[p], now)
+                    facility.said_at = now
                 facility.move(max(now, facility.clock))
                 if isinstance(payload, PacksRecord):
                     migration.adopt(facility, Bundle.from_record(payload), max(now, facility.clock))

@@ -253,7 +253,7 @@ class Silences:
         start, lo = min(missed for missed, _ in begun), min(lo for _, lo in begun)
         uses = 1 + sum((g.rule.id, g.where, g.record["name"][0]) == (rule.id, where, start) for g in self.groups)
         group = Group(rule, order, where, start, lo, members, self.delivery, due, uses)
-        covered = [m for m in members if m.open is not None and m.open["by"] is None]
+        covered = [m for m in members if m.open is not None and not self.is_under(m.rule, m.open["by"])]
         below = [g for g in self.groups if not where and g.where and g.rule.id == rule.id and g.live]
         self.groups.append(group)
         self.say_group(group, "raised", due, due)
@@ -425,13 +425,17 @@ class Silences:
         standing = [g for g in self.groups if g.live or g.release is not None]
         for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
             by = group.record["by"]
-            if group.live and by is not None and by not in standing:
+            if group.live and self.is_under(group.rule, by) and by not in standing:
                 group.record["by"] = None
                 self.say_group(group, "released", now, now, by=by)
         for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
             by = m.open["by"] if m.open is not None else None
-            if by is not None and by not in standing:
+            if m.open is not None and self.is_under(m.rule, by) and by not in standing:
                 self.release(m, now)
+
+    def is_under(self, rule, by):
+        """Say whether an alarm is suppressed by a place's silence of its own rule."""
+        return isinstance(by, Group) and by.rule.id == rule.id
 
     def members(self, rule, where):
         return sorted((m for m in self.tags if m.rule.id == rule.id and where in ("", m.area)), key=lambda m: m.tag)

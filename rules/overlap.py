@@ -1,0 +1,150 @@
+"""One silence that several rules see: of one overlap group the highest colour speaks, and suppresses the others by design.
+
+A rule's file names its group (`overlap: silence`). Which alarms speak follows from those that stand and from nothing else: the books
+hold only by whom an alarm is suppressed (docs/engine-semantics.md, "gap"; ADR 0049).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rules import silence
+from rules.changes import ChangeKind
+from rules.failing import attempt
+from rules.layout import GAP
+from rules.rule import GapRule
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from rules.emission import Emitter
+    from rules.occurrence import Occurrence
+    from rules.plan import Instance, Plan
+    from rules.state import FacilityState, Group
+
+    Say = Callable[[ChangeKind, str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Standing:
+    """A silence that stands and that no silence of its own rule covers."""
+
+    rule: GapRule
+    order: tuple[int, int, str]
+    """Of its rule in the bundle, its level and its area or tag: in this order changes go out."""
+    occurrence: Occurrence
+    series: frozenset[int]
+    """Whose silence it is: slots of the plan."""
+    say: Say
+
+    @property
+    def weight(self) -> tuple[int, int, int, int, tuple[int, int, str]]:
+        """Return what speaks first: the highest colour, most series, the facility before its areas before tags, the earliest start."""
+        return -self.occurrence.sev, -len(self.series), self.order[1], self.occurrence.start, self.order
+
+
+def settle(state: FacilityState, instant: int, emitter: Emitter) -> None:
+    """Let the highest colour speak of every silence that something was said of at an instant, once the clock leaves it.
+
+    So nothing is released by the first row of a batch that ends the others with its next one, however rows came in batches.
+
+    Args:
+        state: of the facility.
+        instant: receive time, or when the clock decided, ms: both times of the changes.
+        emitter: of the record.
+    """
+    state.dirty = True
+    # Who speaks is released before the others fall silent.
+    for one, by in sorted(_turns(state, emitter, instant), key=lambda turn: (turn[1] is not None, turn[0].order)):
+        attempt(emitter, one.rule.id, instant, partial(_turn, one, by))
+    state.unsettled.clear()
+
+
+def rest(state: FacilityState, emitter: Emitter) -> None:
+    """Forget what something was said of, where that changes nothing of who speaks: at the end of a record."""
+    if state.unsettled and not _turns(state, emitter, state.clock):
+        state.unsettled.clear()
+
+
+def _turns(state: FacilityState, emitter: Emitter, instant: int) -> list[tuple[_Standing, str | None]]:
+    """Return which alarms are to be suppressed, by which, and which are to be released."""
+    plan = state.plan
+    if plan is None:
+        return []
+    slots = {slot for subject in state.unsettled for slot in _slots_of(plan, subject)}
+    speaking: list[_Standing] = []
+    turns: list[tuple[_Standing, str | None]] = []
+    for one in sorted(_standing(state, plan, slots, emitter, instant), key=lambda one: one.weight):
+        over = next((other for other in speaking if _covers(other, one)), None)
+        by = None if over is None else over.occurrence.alarm
+        if over is None:
+            speaking.append(one)
+        if by != one.occurrence.by:
+            turns.append((one, by))
+    return turns
+
+
+def _covers(other: _Standing, one: _Standing) -> bool:
+    """Say whether one alarm is spoken for by another that comes before it; a rule on trial never stands for a live one."""
+    ours, theirs = one.rule, other.rule
+    same = ours.overlap is not None and ours.overlap == theirs.overlap and ours.stage == theirs.stage
+    return same and ours.id != theirs.id and one.series <= other.series
+
+
+def _turn(one: _Standing, by: str | None) -> None:
+    before, one.occurrence.by = one.occurrence.by, by
+    if by is None:
+        assert before is not None  # noqa: S101 - who speaks and spoke has no turn
+        one.say(ChangeKind.RELEASED, before)
+    else:
+        one.say(ChangeKind.SUPPRESSED, by)
+
+
+def _slots_of(plan: Plan, subject: tuple[str, str]) -> Iterable[int]:
+    what, name = subject
+    if what == "tag":
+        return [plan.slots[name]] if name in plan.slots else []
+    return plan.places[name].tolist() if name in plan.places else []
+
+
+def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitter, instant: int) -> Iterator[_Standing]:
+    """Yield the silences of these series that nothing of their own rule covers."""
+    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+    for group in state.groups:
+        occurrence, key = group.occurrence, (group.rule, group.place)
+        if not occurrence.active or key not in plan.silent or state.is_muted(group.rule):
+            continue
+        series = frozenset(plan.gaps[i].slot for i in plan.silent[key].tolist())
+        if slots.isdisjoint(series) or not _is_free(state, group.rule, occurrence):
+            continue
+        rule = emitter.bundle.rules[ranks[group.rule]]
+        assert isinstance(rule, GapRule)  # noqa: S101 - groups are made by gap rules
+        order = (ranks[group.rule], 1 if group.place else 0, group.place)
+        yield _Standing(rule, order, occurrence, series, partial(_say_group, group, instant, emitter))
+    for slot in slots:
+        for instance in plan.by_slot[slot]:
+            occurrence_or_none = emitter.active(GAP, instance) if instance.kind == GAP else None
+            if occurrence_or_none is None or not _is_free(state, instance.rule.id, occurrence_or_none):
+                continue
+            if state.is_muted(instance.rule.id):
+                continue
+            assert isinstance(instance.rule, GapRule)  # noqa: S101 - the kind says so
+            order = (instance.rank, 2, instance.tag)
+            say = partial(_say_tag, instance, occurrence_or_none, instant, emitter)
+            yield _Standing(instance.rule, order, occurrence_or_none, frozenset({slot}), say)
+
+
+def _is_free(state: FacilityState, rule_id: str, occurrence: Occurrence) -> bool:
+    return occurrence.by is None or state.is_by_other(rule_id, occurrence.by)
+
+
+def _say_group(group: Group, instant: int, emitter: Emitter, kind: ChangeKind, by: str) -> None:
+    silence.say(group, kind, instant, emitter, by)
+
+
+def _say_tag(
+    instance: Instance, occurrence: Occurrence, instant: int, emitter: Emitter, kind: ChangeKind, by: str
+) -> None:
+    emitter.cover(instance, occurrence, kind, instant, instant, by=by)
