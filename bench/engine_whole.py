@@ -290,9 +290,9 @@ def against_oracle() -> dict[str, Any]:
     fast = []
     for _ in range(WINDOWS):
         engine = Engine(default_bundle())
-        engine.fold(first)
+        registered = engine.fold(first)  # what the register lacks is told at once
         began = time.process_time()
-        changes = [change for record in log[1:] for change in engine.fold(record)]
+        changes = [*registered, *(change for record in log[1:] for change in engine.fold(record))]
         fast.append(time.process_time() - began)
     assert len(changes) == len(plain[entity.id][0])
     return {

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from rules import layout, ring
+from rules import layout, prefetch, ring
 from rules.horizon import (
     TOO_OLD,
     WAITING,
@@ -254,6 +254,11 @@ def fold_rows(
             seen[count] = v
             count += 1
             row += 1
+        if row < total and index[row] >= 0:  # the series after next, and the next one, whose header has come meanwhile
+            ahead = row + max(1, count)
+            if ahead < total and index[ahead] >= 0:
+                prefetch.books(a, places, index[ahead], w)
+            prefetch.next_row(a, places, index[row], w, rings)
         if count > 0:
             w[s + ROWS] += count
             w[s + RECV] = received

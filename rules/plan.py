@@ -41,7 +41,9 @@ if TYPE_CHECKING:
 
 Key = TypeVar("Key")
 REMEMBERED_ROWS = 1_024
-"""Of a batch with more rows the index is not remembered: 8 KiB a facility at most."""
+"""Of a batch with more rows the index is not remembered ..."""
+REMEMBERED_SHAPES = 8
+"""... and of so many shapes of batches it is, the newest: 64 KiB a facility at most, mostly one of a kilobyte."""
 
 
 class Instance(msgspec.Struct, frozen=True, gc=False):
@@ -159,8 +161,8 @@ class Plan:
     """Slot -> (pair, which of its inputs it is)."""
     paired: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     """Whether a pair reads each series; behind them, for unknown tags, no."""
-    _posted: tuple[tuple[str, ...], bytes, npt.NDArray[np.int64]] | None = None
-    """Tags, counts and index of the newest batch: a feed posts the same series again and again."""
+    _posted: dict[tuple[tuple[str, ...], bytes], npt.NDArray[np.int64]] = field(default_factory=dict)
+    """(tags, counts) -> index of the newest shapes of batches: feeds post the same series again and again."""
 
     @property
     def points(self) -> Points:
@@ -186,15 +188,18 @@ class Plan:
             tags: of the series, as posted.
             counts: rows of each.
         """
-        rows = counts.tobytes()
-        if self._posted is not None and self._posted[0] == tags and self._posted[1] == rows:
-            return self._posted[2], 0
+        posted = (tags, counts.tobytes())
+        known = self._posted.get(posted)
+        if known is not None:
+            return known, 0
         slots = np.array([self.slots.get(tag, layout.NONE) for tag in tags], np.int64)
         index = np.repeat(slots, counts)
         unknown = int((index < 0).sum())
         if unknown == 0 and index.size <= REMEMBERED_ROWS:
+            if len(self._posted) == REMEMBERED_SHAPES:
+                del self._posted[next(iter(self._posted))]
             # The sensors' own strings, which are held anyway.
-            self._posted = (tuple(self.sensors[slot].tag for slot in slots.tolist()), rows, index)
+            self._posted[tuple(self.sensors[slot].tag for slot in slots.tolist()), posted[1]] = index
         return index, unknown
 
     def place(self, slot: int, part: int) -> int:

@@ -52,6 +52,10 @@ class OddRow:
     """Of a conflict the value that stands, else NaN."""
 
 
+PLAIN = bytes(range(ROW_FOLDED + 1))
+"""What became of rows of which a rule asks nothing but their times."""
+
+
 def asked(plan: Plan, rows: int) -> Floats:
     """Return room for the values that the rows of a batch come again with; none where no rule asks."""
     return np.empty(rows if plan.odd else 0)
@@ -77,7 +81,13 @@ def steps(
     found: dict[int, list[Step]] = {}
     if not plan.odd:
         return found
-    age = received - payload.time[begin:stop]
+    if begin == stop:
+        return found
+    time = payload.time[begin:stop]
+    plain = not folded[begin:stop].tobytes().translate(None, PLAIN)
+    if plain and received - time.min() <= plan.odd_behind and time.max() - received <= plan.odd_ahead:
+        return found
+    age = received - time
     which = (folded[begin:stop] > ROW_FOLDED) | (age > plan.odd_behind) | (age < -plan.odd_ahead)
     for row in (begin + np.flatnonzero(which)).tolist():
         slot = int(index[row])

@@ -58,6 +58,10 @@ class Share:
     """There are flagged rows of which nobody knows what time they stand for."""
 
 
+UNFLAGGED = bytes(range(Quality.MAINTENANCE))
+"""Qualities of rows that no device flagged."""
+
+
 def flags_of(rule: CompletenessRule) -> list[int]:
     """Return the qualities of rows that a rule counts."""
     return [int(Quality[flag.upper()]) for flag in rule.flags]
@@ -73,7 +77,7 @@ def take(state: FacilityState, posted: Readings, index: npt.NDArray[np.int64], r
         received: the receive time, ms.
         emitter: of the record.
     """
-    if posted.quality.max(initial=0) < Quality.MAINTENANCE:
+    if not posted.quality.tobytes().translate(None, UNFLAGGED):
         return
     floor = month_of(midnight_before(received, state) - 1)[0]
     timely = (index >= 0) & (posted.time >= floor) & (posted.time <= received + FUTURE_MS)

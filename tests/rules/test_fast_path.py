@@ -13,7 +13,7 @@ from rules.engine import Engine
 from rules.kinds import gap
 from rules.kinds.table import KINDS
 from rules.pack import default_bundle
-from rules.plan import REMEMBERED_ROWS, Plan, compile_plan
+from rules.plan import REMEMBERED_ROWS, REMEMBERED_SHAPES, Plan, compile_plan
 from rules.records import Kind, LogRecord, Readings, RegisterRecord
 from rules.register import Facility
 from rules.state import FacilityState
@@ -142,3 +142,16 @@ def test_a_batch_longer_than_a_run_or_than_the_room_for_transitions_is_folded_wh
     assert told[0] == told[1]
     assert (len(told[0]) > 0) is (rows >= 4)
     assert engine.counters(0, known.id)["rows"] == rows
+
+
+def test_the_newest_shapes_of_batches_are_remembered_and_no_more(plan: Plan) -> None:
+    """Several feeds of a firm post different series in turn."""
+
+    def shape(rows: int) -> object:
+        return plan.index_of(("T7",), np.array([rows], np.int32))[0]
+
+    first = {rows: shape(rows) for rows in range(1, REMEMBERED_SHAPES + 1)}
+    assert all(shape(rows) is index for rows, index in first.items())
+    shape(REMEMBERED_SHAPES + 1)
+    assert shape(2) is first[2]
+    assert shape(1) is not first[1]
