@@ -27,7 +27,10 @@ def _source_hash() -> str:
     for path in sorted(
         [
             *here.glob("kinds/*.py"),
-            *(here / f"{name}.py" for name in ("kernels", "horizon", "rowclass", "ring", "layout", "fields", "jit")),
+            *(
+                here / f"{name}.py"
+                for name in ("kernels", "horizon", "holes", "rowclass", "ring", "layout", "fields", "jit")
+            ),
         ]
     ):
         digest.update(path.read_bytes())

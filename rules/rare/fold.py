@@ -18,6 +18,7 @@ from rules.rare import (
     follow_up,
     followed,
     offset,
+    rate,
     register_check,
     results,
     sequence,
@@ -175,7 +176,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
     rule = emitter.bundle.rules[first[0]]
     if isinstance(rule, CompletenessRule):
         state.rare.checked.pop(rule.id, None)
-        attempt(emitter, rule.id, due, partial(share.check, rule, Now(due, due), emitter))
+        judged = share.check if rule.check == "mark-share" else rate.check
+        attempt(emitter, rule.id, due, partial(judged, rule, Now(due, due), emitter))
     elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
@@ -242,5 +244,6 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, CompletenessRule):
-            attempt(emitter, rule.id, received, partial(share.check, rule, Now(received, received, [why]), emitter))
+            settle = share.check if rule.check == "mark-share" else rate.adopt
+            attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))
     state.rare.refresh()

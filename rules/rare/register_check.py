@@ -62,10 +62,11 @@ def settle_findings(rule: Rule, findings: Iterable[Finding], now: Now, emitter: 
     for subject in sorted(standing | {s for s, one in found.items() if one.verdict is Verdict.TRUE}):
         case = rare.case(rule.id, subject, MAX_CHECKED)
         if case is not None:
-            _settle(rule, subject, case, found.get(subject), now, emitter)
+            settle_finding(rule, subject, case, found.get(subject), now, emitter)
 
 
-def _settle(rule: Rule, subject: str, case: Case, one: Finding | None, now: Now, emitter: Emitter) -> None:
+def settle_finding(rule: Rule, subject: str, case: Case, one: Finding | None, now: Now, emitter: Emitter) -> None:
+    """Tell what a finding changes in the alarm of one subject; None: the rule looks at it no more."""
     alarm, leaves = case.standing, [] if one is None else [one.leaf]
     unknown = one is not None and one.verdict is Verdict.UNKNOWN
     if unknown and alarm is not None and one is not None and one.start in {None, alarm.start}:

@@ -35,6 +35,7 @@ from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.rate import Rates, next_review, rating
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
 from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement
@@ -170,6 +171,7 @@ class Rare:
         self.systems, self.arrivals = {}, []
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
+        self.rates = {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -190,6 +192,9 @@ class Rare:
                 self.adopt(rule, received)
             elif isinstance(rule, RegisterCheckRule):
                 self.check(rule, received)
+            elif rating(rule):
+                self.rates.setdefault(rule.id, Rates()).watch(rule, facility, received)
+                self.judge_rates(rule, received)
             elif isinstance(rule, CompletenessRule):
                 self.shares.setdefault(rule.id, Shares())
                 self.judge(rule, received)
@@ -257,17 +262,45 @@ class Rare:
                 alarm.colour = one[1]
                 self.say("stepped", rule, subject, alarm, at, at)
 
+    def judge_rates(self, rule, at):
+        """How much of the month that ended last was measured, series by series, in the ten days behind it."""
+        self.judged[rule.id] = at
+        rates, month = self.rates[rule.id], self.rates[rule.id].month(at, self.facility.delivery)
+        looked = {text({"tag": tag}): tag for tag in rates.looked}
+        for name in sorted({*looked, *(n for rule_id, n in self.subjects if rule_id == rule.id)}):
+            if month is None and name in looked:
+                continue
+            state = self.subjects.setdefault((rule.id, name), Subject())
+            alarm, subject = state.standing, json.loads(name)
+            bad = rates.judge(rule, self, looked[name], month) if name in looked else False
+            if bad is None:
+                if alarm is not None and not alarm.unknown:
+                    alarm.unknown = True
+                    self.say("unknown", rule, subject, alarm, at, at)
+                continue
+            if alarm is not None and alarm.unknown:
+                alarm.unknown = False
+                self.say("known", rule, subject, alarm, at, at)
+            if alarm is not None and not bad:
+                alarm.end = max(at, alarm.start)
+                self.say("cleared", rule, subject, alarm, at, at)
+            elif bad and alarm is None:
+                self.open(rule, subject, state, month[1], rule.severity.base.rank, at, at)
+
     def month(self, midnight):
         return month_before(midnight)[0]
 
-    def flag(self, tag, t, quality, received):
-        """A row comes: the rules that are in force keep what its device flagged."""
+    def flag(self, tag, t, value, quality, received):
+        """A row comes: the rules that are in force keep what its device flagged, or that there was one."""
         for rule in self.rules:
-            if isinstance(rule, CompletenessRule) and tag in self.registered:
+            if rating(rule):
+                self.rates[rule.id].row(rule, tag, t, value, quality, received)
+            elif isinstance(rule, CompletenessRule) and tag in self.registered:
                 self.shares[rule.id].flag(rule, tag, t, quality, received, self.facility.delivery)
 
     def leave(self, rule, received):
         self.shares.pop(rule.id, None)
+        self.rates.pop(rule.id, None)
         for (rule_id, name), state in sorted(self.subjects.items()):
             if rule_id != rule.id:
                 continue
@@ -424,7 +457,8 @@ class Rare:
                         if due <= to:
                             found.append((due, self.places[rule.id], 3, name, (rule, name)))
             elif isinstance(rule, CompletenessRule):
-                due = next_judgement(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
+                behind = next_review if rating(rule) else next_judgement
+                due = behind(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
                 found += [(due, self.places[rule.id], 3, "", (rule, due))] if due <= to else []
             elif isinstance(rule, RegisterCheckRule):
                 found += [
@@ -478,7 +512,8 @@ class Rare:
             return
         if isinstance(rule, (RegisterCheckRule, CompletenessRule)):
             self.decided.add((rule.id, what))
-            (self.judge if isinstance(rule, CompletenessRule) else self.check)(rule, at)
+            judge = self.judge_rates if rating(rule) else self.judge
+            (judge if isinstance(rule, CompletenessRule) else self.check)(rule, at)
             return
         subject = what.about[rule.id]
         for past in self.known(rule, subject):  # all that is due at this instant is one decision of the case
