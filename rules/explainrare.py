@@ -21,7 +21,7 @@ from rules.leaves.days import days_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, seen_of_share, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
-from rules.rare import rate
+from rules.rare import calibrations, rate
 from rules.rare.match import digest_of
 from rules.rare.rate import Rate
 from rules.rare.register_check import findings
@@ -289,7 +289,7 @@ def _findings(
     checked: dict[str, Finding] = {}
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule):
-        for one in findings(rule, facility, at, state.registered):
+        for one in findings(rule, facility, at, state.registered, calibrations.told(state.rare.of(rule.id))):
             checked[one.subject] = one
             leaves[one.subject] = {seen.name: seen for seen in seen_of(rule, one)}
         return checked, leaves

@@ -732,6 +732,8 @@ SEQUENCE = "sequence"
 """The one that looks at the numbers of feeds."""
 TOLD = frozenset({"serial-changed", "config-hash"})
 """Checks of kind `register_check` that look at what devices tell of themselves."""
+CALIBRATED = frozenset({"calibration-due", "sensor-error"})
+"""Those that look at calibrations, of the register or of events."""
 
 
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:

@@ -31,6 +31,7 @@ from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
+    CALIBRATED,
     SEQUENCE,
     TOLD,
     ClockRule,
@@ -114,6 +115,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         told.meet(rule, event, batch, now, emitter)
+    elif isinstance(rule, RegisterCheckRule) and rule.check in CALIBRATED:
+        register_check.meet(rule, event, batch, now, emitter)
 
 
 def closes(payload: Decision) -> str | None:

@@ -34,6 +34,7 @@ from rules.rule import (
 from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
+from tests.rules.oracle.calibrations import Told, calibrating
 from tests.rules.oracle.followed import Following, following
 from tests.rules.oracle.rate import Rates, next_review, rating
 from tests.rules.oracle.results import Asking, asking
@@ -171,7 +172,7 @@ class Rare:
         self.systems, self.arrivals = {}, []
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
-        self.rates = {}
+        self.rates, self.told = {}, {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -191,6 +192,8 @@ class Rare:
             if told(rule) or approving(rule):
                 self.adopt(rule, received)
             elif isinstance(rule, RegisterCheckRule):
+                if calibrating(rule):
+                    self.told.setdefault(rule.id, Told()).register(rule, facility, facts_of)
                 self.check(rule, received)
             elif rating(rule):
                 self.rates.setdefault(rule.id, Rates()).watch(rule, facility, received)
@@ -301,6 +304,7 @@ class Rare:
     def leave(self, rule, received):
         self.shares.pop(rule.id, None)
         self.rates.pop(rule.id, None)
+        self.told.pop(rule.id, None)
         for (rule_id, name), state in sorted(self.subjects.items()):
             if rule_id != rule.id:
                 continue
@@ -535,6 +539,9 @@ class Rare:
             for rule in self.rules:
                 if told(rule):
                     self.point(rule, event, t, received)
+                elif calibrating(rule):
+                    if self.told[rule.id].event(rule, self.facility, facts_of, event, received):
+                        self.check(rule, received)
                 elif approving(rule):
                     self.setting(rule, event, t, received)
                 elif following(rule):
@@ -895,7 +902,8 @@ class Rare:
             return []
         ends = {local_end(s.calibration.due) for s in self.facility.sensors if s.calibration is not None}
         early = rule.notice.before if rule.notice is not None else 0
-        return sorted(ends | {end - early for end in ends})
+        later = {at for known, end in self.told[rule.id].ends() for at in (end, end - early) if at > known}
+        return sorted(ends | {end - early for end in ends} | later)
 
     def check(self, rule, at):
         found = self.warned(rule, at)
@@ -931,24 +939,27 @@ class Rare:
         base, found = rule.severity.base.rank, {}
         for sensor in self.facility.sensors:
             name = text({"tag": sensor.tag})
+            if rule.check != "sensor-count" and not matches(rule, self.facility, facts_of(self.facility, sensor)):
+                continue
             if rule.check == "calibration-due":
-                if sensor.calibration is None:
+                newest = self.told[rule.id].newest(sensor)
+                if newest is None:
                     found[name] = (self.registered[sensor.tag], base)
                     continue
-                end = local_end(sensor.calibration.due)
+                end = newest[2]
                 if at >= end:
                     found[name] = (end, base)
                 elif rule.notice is not None and at >= end - rule.notice.before:
                     found[name] = (end, rule.notice.severity.rank)
             elif rule.check == "sensor-error" and sensor.quantity.value == "temperature":
-                judged = []
-                for point in sensor.calibration.points if sensor.calibration else []:
-                    allowed = [band.error for band in rule.errors if band.low <= point.at <= band.high]
-                    judged += [abs(point.error) > min(allowed)] if allowed else []
+                judged, newest = [], self.told[rule.id].newest(sensor)
+                for reference, error in newest[3] if newest else []:
+                    allowed = [band.error for band in rule.errors if band.low <= reference <= band.high]
+                    judged += [abs(error) > min(allowed)] if allowed else []
                 if not judged:
                     found[name] = None
                 elif any(judged):
-                    found[name] = (local_end(sensor.calibration.done) - 24 * HOUR, base)
+                    found[name] = (local_end(newest[0]) - 24 * HOUR, base)
         if rule.check == "sensor-count":
             for area in self.facility.areas:
                 sensors = [s for s in self.facility.sensors if s.area == area.id and s.quantity.value == "temperature"]
