@@ -109,7 +109,7 @@ class Missing:
             else:
                 self.holes.setdefault(slot, array("q")).extend((begin, t))
                 self.held += 1
-                self._settle(slot)  # the kernel was ahead of what was filled before
+                self.newest[slot] = t  # the kernel was ahead of what was filled before
             yield from self._bound(slot)
 
     def _fill(self, slot: int, t: int) -> None:
@@ -154,7 +154,8 @@ class Missing:
         for month, missing in parts:
             loss.months[month] = loss.months.get(month, 0) + missing
         loss.begin, loss.until = min(loss.begin, begin), max(loss.until, until)
-        self._settle(slot)
+        if not self.holes[slot]:
+            del self.holes[slot]
 
     def forget(self, begin: int) -> None:
         """Be done with the months before one that begins at an instant (ms): of holes and numbers of them nothing stays."""
@@ -169,6 +170,10 @@ class Missing:
             if not loss.months:
                 del self.losses[slot]
                 self._settle(slot)
+
+    def is_whole(self, slot: int, until: int) -> bool:
+        """Say whether a series is covered up to an instant (ms), as far as is known."""
+        return slot not in self.holes and slot not in self.losses and int(self.end[slot]) >= until
 
     def of(self, slot: int) -> list[tuple[int, int]]:
         """Return the holes of a series by time, the one that is open last (its end is NEVER)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
@@ -12,7 +13,7 @@ from rules.register import ZONE
 if TYPE_CHECKING:
     from rules.state import FacilityState
 
-DAY_MS = 86_400_000
+HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 REVIEWED_MS = 10 * DAY_MS
 """So long behind its end a month is judged again: older rows are no evidence (settled.md, "above 10 days: event-time only"; own)."""
 
@@ -37,7 +38,13 @@ def month_of(at: int) -> tuple[int, int]:
     >>> month_of(1772380799999)
     (1772294400000, 1774972800000)
     """
-    day = day_of(at).replace(day=1)
+    return _month_of_hour(at // HOUR_MS)
+
+
+@lru_cache(maxsize=4096)
+def _month_of_hour(hour: int) -> tuple[int, int]:
+    """Return the month of an hour since 1970: all offsets of the zone since then are whole hours."""
+    day = day_of(hour * HOUR_MS).replace(day=1)
     following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
     return start_of_day(day, ZONE), start_of_day(following, ZONE)
 
@@ -59,4 +66,4 @@ def judged_month(at: int, state: FacilityState) -> tuple[int, int]:
 def next_midnight(at: int, state: FacilityState) -> int:
     """Return when the next midnight is judged, `delivery` behind it, ms."""
     delivery = state.planned.facility.delivery
-    return midnight(midnight(at - delivery) + 36 * 3_600_000) + delivery
+    return midnight(midnight(at - delivery) + 36 * HOUR_MS) + delivery

@@ -144,7 +144,8 @@ def check(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
         state.rare.judged[rule.id] = {one.subject: one for one in found if one.most or not one.expected}
         cases = state.rare.of(rule.id)
         standing = {name for name, case in cases.items() if case.standing is not None}
-        findings = [finding_of(rule, one, stands=one.subject in standing) for one in found]
+        concerned = (one for one in found if one.subject in standing or judged(rule, one) is Verdict.TRUE)
+        findings = [finding_of(rule, one, stands=one.subject in standing) for one in concerned]
         settle_findings(rule, findings, now, emitter)
     else:
         _leave(rule, missing, now, emitter)
@@ -169,7 +170,10 @@ def rates(rule: CompletenessRule, state: FacilityState, begin: int, end: int) ->
         if not missing.interval[slot]:
             yield Rate(subject, begin, end, None)
             continue
-        marks = state.marks.of(sensor.tag, sensor.area)
+        marks = state.marks.of(sensor.tag, sensor.area) if state.marks.by_id else []
+        if not marks and missing.is_whole(slot, end):
+            yield Rate(subject, begin, end, 0 if since >= end else end - begin)
+            continue
         free = [(one.begin, one.end) for one in marks if one.flag in rule.exempt]
         wrong = [(one.begin, one.end) for one in marks if one.flag in rule.invalid]
         lacks = covered([*free, *wrong, *missing.of(slot)], since, end) - covered(free, since, end)
