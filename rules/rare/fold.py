@@ -237,7 +237,9 @@ def _abandon(
 
 
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """Judge the register by the rules that check it, and what is marked, now that a new plan is in force."""
+    """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
+    rates = {rule.id for rule, _ in state.planned.rates}
+    state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])

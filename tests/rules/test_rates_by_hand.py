@@ -5,7 +5,7 @@ Most of these stand still until the last day of March: 1,440 minutes are expecte
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -14,14 +14,12 @@ import pytest
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
+from rules.pack import Bundle
 from rules.rare import missing, rate
 from rules.snapshot import SnapshotError, open_snapshot, sealed
 from rules.soundness import bundle_faults
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
 from tests.rules.test_snapshot import body_of
-
-if TYPE_CHECKING:
-    from rules.pack import Bundle
 
 RULE = "data-integrity.effective-rate"
 HOUR, DAY = 60, 1440
@@ -301,6 +299,15 @@ def test_a_judgement_that_fails_puts_the_rule_aside_and_other_packs_let_it_begin
     for record in hand.records()[3:]:
         engine.fold(record)
     assert rare_of(engine).missing[RULE].since.tolist() == [ms(END + 10)]
+
+
+def test_packs_that_ask_another_question_under_the_same_name_let_go_of_the_holes():
+    shipped = BUNDLE.rule(RULE)
+    other = shipped.model_copy(update={"check": "mark-share", "flags": ["fault"], "invalid": [], "exempt": []})
+    engine = engine_of(rows(log(), LAST + 20, [LAST, LAST + 10]).packs(LAST + 30, Bundle.of([other], [])))
+    data = engine.snapshot(0, FACILITY)
+    assert "missing" not in body_of(data)
+    engine.restore(0, FACILITY, data)
 
 
 def test_an_explanation_says_what_was_found_and_why_nothing_was_told():
