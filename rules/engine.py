@@ -27,7 +27,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, sequence, share
+from rules.rare import beats, days, rate, sequence, share
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -237,6 +237,7 @@ class Engine:
             plan = compile_plan(Facility.model_validate_json(body.register), bundle, body.adopted)
             carry.put_back(state, plan, body.clock)
         state.load(body)
+        rate.restore(state, body)
         places.refresh_due(state)
         return state
 
@@ -467,6 +468,8 @@ class Engine:
         state.unknown_tags += unknown
         if plan.shares:
             share.take(state, payload, index, received, emitter)
+        if plan.rates:
+            rate.take(state, payload, index, received, emitter)
         payload = remarking.covered(state, plan, payload)
         begin, total = 0, int(payload.time.size)
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)

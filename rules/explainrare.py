@@ -21,7 +21,9 @@ from rules.leaves.days import days_of
 from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, seen_of_share, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
+from rules.rare import calibrations, rate
 from rules.rare.match import digest_of
+from rules.rare.rate import Rate
 from rules.rare.register_check import findings
 from rules.rare.rows import digest_of as digest_of_row
 from rules.rare.share import finding_of
@@ -147,7 +149,10 @@ class RareExplanation:
         own = f"{rule.id} {rule.version}"
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
-            shares = [("flags", ", ".join(rule.flags)), ("share", rule.share), *early]
+            flags = [
+                (name, ", ".join(found)) for name in ("flags", "invalid", "exempt") if (found := getattr(rule, name))
+            ]
+            shares = [*flags, ("share", rule.share), *early]
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in shares]
         if isinstance(rule, RepeatDayRule):
             names = ("share", "pairs", "distinct", "chance")
@@ -284,12 +289,13 @@ def _findings(
     checked: dict[str, Finding] = {}
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule):
-        for one in findings(rule, facility, at, state.registered):
+        for one in findings(rule, facility, at, state.registered, calibrations.told(state.rare.of(rule.id))):
             checked[one.subject] = one
             leaves[one.subject] = {seen.name: seen for seen in seen_of(rule, one)}
         return checked, leaves
     for name, share in state.rare.judged.get(rule.id, {}).items():
-        checked[name] = replace(finding_of(rule, share), change=state.rare.checked.get(rule.id, NEVER))
+        month = rate.finding_of(rule, share, stands=True) if isinstance(share, Rate) else finding_of(rule, share)
+        checked[name] = replace(month, change=state.rare.checked.get(rule.id, NEVER))
         leaves[name] = {seen.name: seen for seen in seen_of_share(rule, share)}
     return checked, leaves
 

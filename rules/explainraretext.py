@@ -15,6 +15,23 @@ if TYPE_CHECKING:
     from rules.explainrare import RareExplanation
     from rules.explaintext import Lang
 
+_JUDGED = {
+    "mark-share": (
+        ("nothing was marked when it was judged last", "最近一次判定时没有标记"),
+        ("rows are flagged, and no interval is registered", "有带标记的记录而未登记采样间隔"),
+    ),
+    "effective-rate": (
+        (
+            "it lacked nothing when it was judged last, or no month of it was judged",
+            "最近一次判定无缺失，或尚未按月判定",
+        ),
+        (
+            "no interval is registered, or nothing was expected, or too much of it is known by its length only",
+            "未登记采样间隔，或当月无应有数据，或缺失时段过多而仅知其长短",
+        ),
+    ),
+}
+"""What explains that a rule over months says nothing: where nothing was judged, and where it is unknown."""
 LATCHED = ("; it stands until an officer's decision", "；须由监管人员决定关闭")
 
 
@@ -91,18 +108,18 @@ def _quiet(e: RareExplanation) -> tuple[str, str]:
         end = format_instant(last.end or 0)
         return (f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
     if isinstance(e.rule, CompletenessRule):
-        return _little(e)
+        return _little(e, _JUDGED[e.rule.check])
     if not e.subject and (not isinstance(e.rule, RegisterCheckRule) or e.rule.check in TOLD):
         return ("; no event came that it means", "；未收到规则所指的事件")
     unknown = e.finding is not None and e.finding.verdict is Verdict.UNKNOWN
     return ("; the register does not say enough", "；登记信息不足，无法判断") if unknown else ("", "")
 
 
-def _little(e: RareExplanation) -> tuple[str, str]:
+def _little(e: RareExplanation, words: tuple[tuple[str, str], tuple[str, str]]) -> tuple[str, str]:
     if e.finding is None:
-        return ("; nothing was marked when it was judged last", "；最近一次判定时没有标记")
+        return f"; {words[0][0]}", f"；{words[0][1]}"
     if e.finding.verdict is Verdict.UNKNOWN:
-        return ("; rows are flagged, and no interval is registered", "；有带标记的记录而未登记采样间隔")
+        return f"; {words[1][0]}", f"；{words[1][1]}"
     return "", ""
 
 
@@ -152,7 +169,8 @@ def _marked(e: RareExplanation, lang: Lang) -> list[str]:
     say = speaker(lang)
     leaf = e.differs()
     if leaf is None:
-        return [f"  {say('nothing was marked when it was judged last', '最近一次判定时没有标记')}"]
+        assert isinstance(e.rule, CompletenessRule)  # noqa: S101 - asked for such a rule only
+        return [f"  {say(*_JUDGED[e.rule.check][0])}"]
     share = f"{_plain(leaf.get('left'))} % {leaf['op']} {_plain(leaf.get('right'))} %"
     found = [f"  {say('what was found when it was judged last', '最近一次判定的结果')}: {leaf['expr']}: {share}"]
     if "changes" in leaf:

@@ -15,6 +15,7 @@ import math
 import numpy as np
 
 from rules import layout, prefetch, ring
+from rules.holes import HOLE_WORDS, cover
 from rules.horizon import (
     TOO_OLD,
     WAITING,
@@ -539,3 +540,4 @@ def warm() -> None:
                     one_i, one_i, one_i, one_i, one_f, known, 0, 1, room.out, 0)  # fmt: skip
     difference.catch_up(pair, 0, block, block.view(np.float64), 0, 0, room.out, 0)
     limit.fire(pair, 0, block, block.view(np.float64), 0, 0, 0, room.out, 0)
+    cover(none_i, none_i, none_f, none_c, 0, 0, none_i, none_i, none_i, np.zeros((0, HOLE_WORDS), np.int64))

@@ -23,6 +23,7 @@ from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
 from rules.rare.points import Points
+from rules.records import Quality
 from rules.rule import SEQUENCE, ClockRule, CompletenessRule, DifferenceRule, FollowUpRule, RareRule, Rule
 from rules.scale import scale_of
 from rules.tablerow import as_on
@@ -148,7 +149,9 @@ class Plan:
     asked: frozenset[str] = frozenset()
     """Areas of whose declared states something is kept (rules/declared.py)."""
     shares: tuple[CompletenessRule, ...] = ()
-    """Those of them that judge how much of a month is marked (rules/rare/share.py)."""
+    """Those of them that judge how much of a month is marked (rules/rare/share.py) ..."""
+    rates: tuple[tuple[CompletenessRule, int], ...] = ()
+    """... or was measured, each with a bit for each quality of rows that was (rules/rare/rate.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -295,8 +298,16 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
             plan.readers[rule.alarm] = (*plan.readers.get(rule.alarm, ()), rule)
-    plan.shares = tuple(rule for rule in plan.rare if isinstance(rule, CompletenessRule))
+    months = [rule for rule in plan.rare if isinstance(rule, CompletenessRule)]
+    plan.shares = tuple(rule for rule in months if rule.check == "mark-share")
+    plan.rates = tuple((rule, valid_of(rule)) for rule in months if rule.check == "effective-rate")
     plan.sequences = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == SEQUENCE)
+
+
+def valid_of(rule: CompletenessRule) -> int:
+    """Return a bit for each quality of rows that a rule takes for measured: not uncertain, nor any that it names as not valid."""
+    wrong = {Quality.UNCERTAIN, *(Quality[flag.upper()] for flag in rule.invalid)}
+    return sum(1 << quality for quality in Quality if quality not in wrong)
 
 
 def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:

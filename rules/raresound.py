@@ -89,8 +89,18 @@ def _day_faults(rule: RepeatDayRule) -> list[Fault]:
 
 def _share_faults(rule: CompletenessRule) -> list[Fault]:
     faults = []
-    if len(set(rule.flags)) < len(rule.flags):
-        faults.append(Fault("/flags", "share", "a flag is named once"))
+    for name in ("flags", "invalid", "exempt"):
+        given, belongs = getattr(rule, name), (name == "flags") == (rule.check == "mark-share")
+        if given and not belongs:
+            faults.append(Fault(f"/{name}", "check", f"{name} does not belong to {rule.check}"))
+        if len(set(given)) < len(given):
+            faults.append(Fault(f"/{name}", "share", "a flag is named once"))
+    if rule.check == "mark-share" and not rule.flags:
+        faults.append(Fault("/flags", "check", "mark-share needs flags"))
+    if both := sorted({*rule.invalid} & {*rule.exempt}):
+        faults.append(Fault("/exempt", "share", f"{both[0]} is expected and not valid, or not expected"))
+    if rule.check != "mark-share" and rule.notice is not None:
+        faults.append(Fault("/notice", "check", "notice belongs to mark-share"))
     if rule.notice is not None and rule.notice.share >= rule.share:
         faults.append(Fault("/notice/share", "share", "below share: else the notice never speaks"))
     if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:

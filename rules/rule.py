@@ -687,20 +687,32 @@ class RepeatDayRule(RuleBase):
 
 
 class CompletenessRule(RuleBase):
-    """How much of a local month a series was measured (kind `completeness`), by sensor; judged behind each local midnight.
+    """How much of a local month a series was measured (kind `completeness`), by sensor.
 
     `mark-share`: the time that the firm marked with one of `flags`, and the time for which rows came that the device flagged so, is a
-    share of the whole month's hours.
+    share of the whole month's hours; judged behind each local midnight. `effective-rate`: the time for which valid rows came is a
+    share of the time for which they were expected; judged at the end of the month.
     """
 
     kind: Literal["completeness"]
-    check: Literal["mark-share"]
-    flags: Annotated[list[Literal["maintenance", "calibration", "fault", "stopped"]], Field(min_length=1, max_length=4)]
-    """Marks, and qualities of rows, that count."""
+    check: Literal["mark-share", "effective-rate"]
+    flags: Annotated[list[Literal["maintenance", "calibration", "fault", "stopped"]], Field(max_length=4)] = Field(
+        default_factory=list
+    )
+    """mark-share: marks, and qualities of rows, that count."""
+    invalid: Annotated[list[MarkFlag], Field(max_length=6)] = Field(default_factory=list)
+    """effective-rate: rows with these qualities, and the time of these marks, are not valid."""
+    exempt: Annotated[list[MarkFlag], Field(max_length=6)] = Field(default_factory=list)
+    """effective-rate: in the time of these marks nothing is expected."""
     share: Number = Field(gt=0, lt=1)
-    """Raised when more of the month than this is marked."""
+    """mark-share: raised when more of the month than this is marked; effective-rate: when less than this of what was expected is valid."""
     notice: ShareNotice | None = None
-    """A milder colour from a smaller share on."""
+    """mark-share: a milder colour from a smaller share on."""
+
+    @property
+    def looks_at(self) -> frozenset[str]:
+        """Return the marks that decide."""
+        return frozenset([*self.flags, *self.invalid, *self.exempt])
 
 
 RowRule = ConflictRule | ClockRule
@@ -720,6 +732,8 @@ SEQUENCE = "sequence"
 """The one that looks at the numbers of feeds."""
 TOLD = frozenset({"serial-changed", "config-hash"})
 """Checks of kind `register_check` that look at what devices tell of themselves."""
+CALIBRATED = frozenset({"calibration-due", "sensor-error"})
+"""Those that look at calibrations, of the register or of events."""
 
 
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:

@@ -20,6 +20,7 @@ from rules.marks import PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.occurrence import Packed
 from rules.rare.feeds import PackedFeed
+from rules.rare.missing import PackedMissing
 from rules.rare.store import PackedRare
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
     feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET
     """Numbers of feeds (rules/rare/feeds.py), in the order in which they were touched; not there where nobody numbers what they send."""
+    missing: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET
+    """Which time of series is missing (rules/rare/missing.py); not there where no rule asks how much of a month was measured."""
 
 
 class _Format(msgspec.Struct):

@@ -291,6 +291,7 @@ class FacilityState:
                 late=self._waiting() or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
+                missing=[one.pack(rule) for rule, one in sorted(self.rare.missing.items())] or msgspec.UNSET,
                 declared=self.declared.pack(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),

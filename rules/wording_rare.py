@@ -74,6 +74,14 @@ _OF_SHARES: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.KNOWN: ("the share is known again", "占比已恢复可知"),
     ChangeKind.CLEARED: ("a new month, or marks that were revised", "新的月份开始，或标记已修订"),
 }  # fmt: skip
+_OF_RATES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("nothing was expected, or no interval is registered", "当月无应有数据，或未登记采样间隔"),
+    ChangeKind.KNOWN: ("a month can be judged again", "已恢复按月判定"),
+    ChangeKind.CLEARED: (
+        "a month with enough measured time, or what was missing has come",
+        "当月有效数据达标，或缺失数据已补传",
+    ),
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -97,5 +105,5 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
     if isinstance(rule, FollowUpRule):
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else {})
     if isinstance(rule, CompletenessRule):
-        return _ENDINGS | _OF_SHARES
+        return _ENDINGS | (_OF_SHARES if rule.check == "mark-share" else _OF_RATES)
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

@@ -12,6 +12,7 @@ from rules.facts import area_in_force
 from rules.layout import NEVER
 from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, sequence, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.rare import rate
 from rules.rare.match import (
     applies,
     area_of,
@@ -23,6 +24,7 @@ from rules.rare.match import (
     name_of,
     time_of,
 )
+from rules.rare.rate import Rate
 from rules.rare.register_check import findings
 from rules.rare.share import judged
 from rules.rare.store import text_of
@@ -71,6 +73,9 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
 
 def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
     more = f"{100 * rule.share:g} %"
+    if rule.check == "effective-rate":
+        words = both(f"less than {more} of what the month expected was measured", f"当月有效数据不足应有数据的 {more}")
+        return [Leaf(rule.check, words)]
     found = [Leaf(rule.check, both(f"more than {more} of the month is marked", f"当月标记时间超过 {more}"))]
     if rule.notice is not None:
         least = f"{100 * rule.notice.share:g} %"
@@ -78,8 +83,10 @@ def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
     return found
 
 
-def seen_of_share(rule: CompletenessRule, one: Share) -> list[Seen]:
+def seen_of_share(rule: CompletenessRule, one: Share | Rate) -> list[Seen]:
     """Return the leaves of what a judgement found of one series."""
+    if isinstance(one, Rate):
+        return [Seen(rule.check, rate.judged(rule, one), rate.percent_of(one), "<", 100 * rule.share, "%")]
     left = 100 * one.marked / one.length
     more, early = judged(rule, one)
     found = [Seen(rule.check, more, left, ">", 100 * rule.share, "%")]

@@ -1,4 +1,4 @@
-"""Leaves of rules that judge how much of a month is marked: what each judgement found (rules/rare/share.py)."""
+"""Leaves of rules that judge how much of a month is marked or was measured: what each judgement found (rules/rare/share.py, rate.py)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from rules.pack import Bundle
+    from rules.rare.rate import Rate
     from rules.rare.share import Share
     from rules.records import LogRecord
     from rules.rule import CompletenessRule
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 def moments_of(rule: CompletenessRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
     """Return what the leaves were at each judgement of one facility's log, up to `end` (log time, ms), series by series."""
     engine, facility = Engine(bundle), next(record.facility for record in log if record.facility)
-    before: dict[str, Share] | None = None
+    before: dict[str, Share | Rate] | None = None
     for record in [*log, None]:
         to = end if record is None else record.received
         while (due := _due(engine, facility, rule)) <= to:
@@ -38,8 +39,8 @@ def _due(engine: Engine, facility: str, rule: CompletenessRule) -> int:
 
 
 def _new(
-    engine: Engine, facility: str, rule: CompletenessRule, at: int, before: dict[str, Share] | None
-) -> Generator[Moment, None, dict[str, Share] | None]:
+    engine: Engine, facility: str, rule: CompletenessRule, at: int, before: dict[str, Share | Rate] | None
+) -> Generator[Moment, None, dict[str, Share | Rate] | None]:
     found = engine.state_of(facility).rare.judged.get(rule.id)
     if found is not before:
         for one in (found or {}).values():

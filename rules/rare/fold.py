@@ -18,6 +18,7 @@ from rules.rare import (
     follow_up,
     followed,
     offset,
+    rate,
     register_check,
     results,
     sequence,
@@ -30,6 +31,7 @@ from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
+    CALIBRATED,
     SEQUENCE,
     TOLD,
     ClockRule,
@@ -113,6 +115,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         told.meet(rule, event, batch, now, emitter)
+    elif isinstance(rule, RegisterCheckRule) and rule.check in CALIBRATED:
+        register_check.meet(rule, event, batch, now, emitter)
 
 
 def closes(payload: Decision) -> str | None:
@@ -175,7 +179,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
     rule = emitter.bundle.rules[first[0]]
     if isinstance(rule, CompletenessRule):
         state.rare.checked.pop(rule.id, None)
-        attempt(emitter, rule.id, due, partial(share.check, rule, Now(due, due), emitter))
+        judged = share.check if rule.check == "mark-share" else rate.check
+        attempt(emitter, rule.id, due, partial(judged, rule, Now(due, due), emitter))
     elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
@@ -232,7 +237,9 @@ def _abandon(
 
 
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
-    """Judge the register by the rules that check it, and what is marked, now that a new plan is in force."""
+    """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
+    rates = {rule.id for rule, _ in state.planned.rates}
+    state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])
@@ -242,5 +249,6 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, CompletenessRule):
-            attempt(emitter, rule.id, received, partial(share.check, rule, Now(received, received, [why]), emitter))
+            settle = share.check if rule.check == "mark-share" else rate.adopt
+            attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))
     state.rare.refresh()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import date, timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Leaf, Verdict
@@ -12,16 +13,18 @@ from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import start_of_day
 from rules.layout import NEVER
 from rules.predicate import holds
+from rules.rare import calibrations
 from rules.rare.speak import Now, close, open_case, tell
 from rules.rare.store import MAX_CHECKED, text_of
 from rules.register import ZONE, Quantity
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rules.emission import Emitter
     from rules.rare.store import Case
     from rules.rareparts import SensorCount
+    from rules.records import Event
     from rules.register import Area, Calibration, Facility, Sensor
     from rules.rule import RegisterCheckRule, Rule
 
@@ -46,12 +49,29 @@ def check(rule: RegisterCheckRule, now: Now, emitter: Emitter) -> None:
     """Judge the register as it stands, and tell what changed, subject by subject."""
     state = emitter.state
     rare, plan = state.rare, state.planned
-    found = findings(rule, plan.facility, now.received, state.registered)
+    cases = rare.of(rule.id)
+    found = findings(rule, plan.facility, now.received, state.registered, calibrations.told(cases))
+    calibrations.forget(cases, {one.subject for one in found})
     settle_findings(rule, found, now, emitter)
     change = min((one.change for one in found), default=NEVER)
     rare.checked.pop(rule.id, None)
     if change != NEVER:
         rare.checked[rule.id] = change
+
+
+def meet(rule: RegisterCheckRule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
+    """Fold one event: a calibration that was done later than all that are known is judged when it comes."""
+    state, at = emitter.state, now.received
+    case = calibrations.keep(rule, event, batch, at, state)
+    sensor = None if case is None else calibrations.sensor_of(event, state.planned)
+    if case is None or sensor is None:
+        return
+    subject = text_of({"tag": sensor.tag})
+    told = calibrations.told({subject: case})[sensor.tag]
+    one = _of_sensor(rule, sensor, at, state.registered.get(sensor.tag, at), told)
+    settle_finding(rule, subject, case, one, Now(at, at, now.records), emitter)
+    if one.change != NEVER:
+        state.rare.checked[rule.id] = min(one.change, state.rare.checked.get(rule.id, NEVER))
 
 
 def settle_findings(rule: Rule, findings: Iterable[Finding], now: Now, emitter: Emitter) -> None:
@@ -62,10 +82,11 @@ def settle_findings(rule: Rule, findings: Iterable[Finding], now: Now, emitter: 
     for subject in sorted(standing | {s for s, one in found.items() if one.verdict is Verdict.TRUE}):
         case = rare.case(rule.id, subject, MAX_CHECKED)
         if case is not None:
-            _settle(rule, subject, case, found.get(subject), now, emitter)
+            settle_finding(rule, subject, case, found.get(subject), now, emitter)
 
 
-def _settle(rule: Rule, subject: str, case: Case, one: Finding | None, now: Now, emitter: Emitter) -> None:
+def settle_finding(rule: Rule, subject: str, case: Case, one: Finding | None, now: Now, emitter: Emitter) -> None:
+    """Tell what a finding changes in the alarm of one subject; None: the rule looks at it no more."""
     alarm, leaves = case.standing, [] if one is None else [one.leaf]
     unknown = one is not None and one.verdict is Verdict.UNKNOWN
     if unknown and alarm is not None and one is not None and one.start in {None, alarm.start}:
@@ -90,7 +111,10 @@ def _settle(rule: Rule, subject: str, case: Case, one: Finding | None, now: Now,
         tell(rule, subject, case, alarm, ChangeKind.STEPPED, leaves, now, emitter)
 
 
-def findings(rule: RegisterCheckRule, facility: Facility, at: int, registered: dict[str, int]) -> list[Finding]:
+def findings(
+    rule: RegisterCheckRule, facility: Facility, at: int, registered: Mapping[str, int],
+    told: Mapping[str, Calibration] = MappingProxyType({}),
+) -> list[Finding]:  # fmt: skip
     """Return what a rule says of every subject it looks at, with the facts in force at `at` (ms).
 
     Args:
@@ -98,6 +122,7 @@ def findings(rule: RegisterCheckRule, facility: Facility, at: int, registered: d
         facility: as registered.
         at: log time, ms.
         registered: when each tag came into force.
+        told: tag -> the newest calibration that an event told.
     """
     if rule.check == "sensor-count":
         return list(_counts(rule, facility, at))
@@ -105,24 +130,32 @@ def findings(rule: RegisterCheckRule, facility: Facility, at: int, registered: d
     for sensor in in_force(facility, at):
         if not holds(rule.applies_to, facts_of(facility, sensor, at)):
             continue
-        if rule.check == "sensor-error":
-            found.append(_errors(rule, sensor))
-        else:
-            found.append(_calibrated(rule, sensor, at, registered.get(sensor.tag, at)))
+        found.append(_of_sensor(rule, sensor, at, registered.get(sensor.tag, at), told.get(sensor.tag)))
     return found
 
 
-def _calibrated(rule: RegisterCheckRule, sensor: Sensor, at: int, since: int) -> Finding:
+def _of_sensor(
+    rule: RegisterCheckRule, sensor: Sensor, at: int, since: int, told: Calibration | None
+) -> Finding:  # fmt: skip
+    calibration = calibrations.later(sensor.calibration, told)
+    name = sensor.tag if calibration is None or calibration is not told else f"{sensor.tag} (told by an event)"
+    if rule.check == "sensor-error":
+        return _errors(rule, sensor, name, calibration)
+    return _calibrated(rule, sensor, name, calibration, at, since)
+
+
+def _calibrated(
+    rule: RegisterCheckRule, sensor: Sensor, name: str, calibration: Calibration | None, at: int, since: int
+) -> Finding:  # fmt: skip
     subject, base = text_of({"tag": sensor.tag}), rule.severity.base.rank
-    calibration = sensor.calibration
     if calibration is None:
-        leaf = Leaf(expr=f"calibration of {sensor.tag}", left=None, op="on file", verdict=Verdict.TRUE)
+        leaf = Leaf(expr=f"calibration of {name}", left=None, op="on file", verdict=Verdict.TRUE)
         return Finding(subject, Verdict.TRUE, leaf, since, base)
     due = end_of(calibration.due)
     notice = due if rule.notice is None else due - rule.notice.before
     late = at >= notice
     leaf = Leaf(
-        expr=f"calibration of {sensor.tag}", left=calibration.due, op="is due", right=None,
+        expr=f"calibration of {name}", left=calibration.due, op="is due", right=None,
         verdict=Verdict.TRUE if late else Verdict.FALSE,
     )  # fmt: skip
     if not late:
@@ -141,15 +174,15 @@ def end_of(day: str) -> int:
     return start_of_day(date.fromisoformat(day) + timedelta(days=1), ZONE)
 
 
-def _errors(rule: RegisterCheckRule, sensor: Sensor) -> Finding:
-    subject, calibration = text_of({"tag": sensor.tag}), sensor.calibration
+def _errors(rule: RegisterCheckRule, sensor: Sensor, name: str, calibration: Calibration | None) -> Finding:
+    subject = text_of({"tag": sensor.tag})
     judged = [] if calibration is None else list(_beyond(rule, calibration))
     if calibration is None or not judged:
-        leaf = Leaf(expr=f"error of {sensor.tag}", left=None, op=">", unit=sensor.unit, verdict=Verdict.UNKNOWN)
+        leaf = Leaf(expr=f"error of {name}", left=None, op=">", unit=sensor.unit, verdict=Verdict.UNKNOWN)
         return Finding(subject, Verdict.UNKNOWN, leaf)
     over, error, most = max(judged)
     verdict = Verdict.TRUE if over > 0 else Verdict.FALSE
-    leaf = Leaf(expr=f"error of {sensor.tag}", left=error, op=">", right=most, unit=sensor.unit, verdict=verdict)
+    leaf = Leaf(expr=f"error of {name}", left=error, op=">", right=most, unit=sensor.unit, verdict=verdict)
     return Finding(
         subject, verdict, leaf, start_of_day(date.fromisoformat(calibration.done), ZONE), rule.severity.base.rank
     )

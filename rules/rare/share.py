@@ -7,25 +7,22 @@ Of flagged rows stand spans, by event time: they do not depend on the order in w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
 from fractions import Fraction
 from functools import partial
 from typing import TYPE_CHECKING
-from zoneinfo import ZoneInfo
 
 import numpy as np
 
 from rules.changes import Leaf, Verdict
 from rules.facts import facts_of
 from rules.failing import attempt
-from rules.instants import start_of_day
 from rules.layout import NEVER
 from rules.predicate import holds
 from rules.rare.match import FUTURE_MS
+from rules.rare.months import day_of, midnight, midnight_before, month_of
 from rules.rare.register_check import Finding, settle_findings
 from rules.rare.store import MAX_CHECKED, MAX_SPANS, Case, Fact, subject_of, text_of
 from rules.records import Quality
-from rules.register import ZONE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -155,35 +152,6 @@ def reach_of(interval: int) -> int:
     return interval * 3 // 2
 
 
-def midnight(at: int) -> int:
-    """Return the instant at which the local day of an instant (ms) begins.
-
-    >>> midnight(1772380799999), midnight(1772380800000)
-    (1772294400000, 1772380800000)
-    """
-    return start_of_day(_day(at), ZONE)
-
-
-def midnight_before(at: int, state: FacilityState) -> int:
-    """Return the newest local midnight whose rows have had the time that the facility's delivery takes."""
-    return midnight(at - state.planned.facility.delivery)
-
-
-def month_of(at: int) -> tuple[int, int]:
-    """Return when the local month of an instant (ms) begins, and when it ends.
-
-    >>> month_of(1772380799999)
-    (1772294400000, 1774972800000)
-    """
-    day = _day(at).replace(day=1)
-    following = date(day.year + day.month // 12, day.month % 12 + 1, 1)
-    return start_of_day(day, ZONE), start_of_day(following, ZONE)
-
-
-def _day(at: int) -> date:
-    return datetime.fromtimestamp(at // 1000, ZoneInfo(ZONE)).date()
-
-
 def schedule(rule: CompletenessRule, now: int, emitter: Emitter) -> None:
     """Note when a rule judges next: behind the next midnight, if there is something to judge by then."""
     state = emitter.state
@@ -210,9 +178,9 @@ def check(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
         return
     until = midnight_before(now.received, state)
     _forget(rule, month_of(until - 1)[0], state)
-    found = {one.subject: one for one in shares(rule, state, until)}
-    state.rare.judged[rule.id] = found
-    settle_findings(rule, [finding_of(rule, one) for one in found.values()], now, emitter)
+    found = list(shares(rule, state, until))
+    state.rare.judged[rule.id] = {one.subject: one for one in found}
+    settle_findings(rule, [finding_of(rule, one) for one in found], now, emitter)
     schedule(rule, now.received, emitter)
 
 
@@ -284,7 +252,7 @@ def finding_of(rule: CompletenessRule, one: Share) -> Finding:
     notice = rule.notice if more is not Verdict.TRUE and early is Verdict.TRUE else None
     wanted = rule.share if notice is None else notice.share
     leaf = Leaf(
-        expr=f"marked share of the month from {_day(one.begin)}", left=round(100 * one.marked / one.length, 4),
+        expr=f"marked share of the month from {day_of(one.begin)}", left=round(100 * one.marked / one.length, 4),
         op=">" if notice is None else ">=", right=round(100 * wanted, 4), unit="%", verdict=verdict,
     )  # fmt: skip
     rank = (rule.severity.base if notice is None else notice.severity).rank

@@ -10,6 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, alarm_id
 from rules.layout import HORIZON_MS, NONE
 from rules.occurrence import Occurrence
 from rules.rare.feeds import READINGS as FEED_OF_READINGS
+from rules.rare.months import judged_month
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import CompletenessRule, RepeatDayRule, looks_at_rows
@@ -112,11 +113,14 @@ def tell(
 def _marks(
     rule: CompletenessRule, named: dict[str, str], occurrence: Occurrence, now: Now, emitter: Emitter
 ) -> list[str]:
-    """Return the marks that make up what is marked of a series since an occurrence began, by beginning."""
+    """Return the marks that decide of a series: since an occurrence began, or in the month that is judged; by beginning."""
     state = emitter.state
+    begin, end = occurrence.start, now.at
+    if rule.check == "effective-rate":
+        begin, end = judged_month(now.received, state)
     slot = state.planned.slots.get(named.get("tag", ""))
     if slot is None:
         return []
     sensor = state.planned.sensors[slot]
     found = state.marks.of(sensor.tag, sensor.area)
-    return [one.name for one in found if one.flag in rule.flags and one.overlaps(occurrence.start, now.at)]
+    return [one.name for one in found if one.flag in rule.looks_at and one.overlaps(begin, end)]

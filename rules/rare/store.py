@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rules.rare.feeds import Feed
+    from rules.rare.missing import Missing
+    from rules.rare.rate import Rate
     from rules.rare.share import Share
 
 MAX_CASES = 500
@@ -43,7 +45,7 @@ MAX_RUNS = 32
 COUNTERS = (
     "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
     "case_dropped", "fact_dropped", "partner_dropped",
-    "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
+    "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -197,8 +199,10 @@ class Rare:
     """Rule that checks the register -> when a registered date changes its answer next."""
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
     """(rule, feed) -> how far its numbers have come; the one that was touched last stands last."""
-    judged: dict[str, dict[str, Share]] = field(default_factory=dict)
-    """Rule -> what its newest judgement of marked time found, by subject: for explanations only, and in no snapshot."""
+    missing: dict[str, Missing] = field(default_factory=dict)
+    """Rule that asks how much of a month was measured -> which time is missing (rules/rare/rate.py)."""
+    judged: dict[str, dict[str, Share | Rate]] = field(default_factory=dict)
+    """Rule -> what its newest judgement of a month found, by subject: for explanations only, and in no snapshot."""
     due: int = NEVER
     """The earliest decision by the clock; follows from the rest (`refresh`)."""
 
@@ -244,6 +248,7 @@ class Rare:
                 del of[key]
         self.checked.pop(rule, None)
         self.judged.pop(rule, None)
+        self.missing.pop(rule, None)
         self.refresh()
 
     def pack(self) -> PackedRare:

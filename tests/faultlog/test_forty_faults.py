@@ -18,6 +18,7 @@ ELSEWHERE = {
     "cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py",
     "data-integrity.last-digit": "wants 500 values and more: tests/rules/test_last_digit_by_hand.py",
     "data-integrity.day-copy": "wants two whole days: tests/rules/test_day_copy_by_hand.py",
+    "data-integrity.effective-rate": "wants the end of a month: tests/rules/test_rates_by_hand.py",
     "data-integrity.mark-share": "wants three days of a month: tests/rules/test_shares_by_hand.py",
 }
 """Rules that no fault of this log concerns, and where they are tried."""

@@ -49,6 +49,7 @@ def copied(folder: Path) -> Path:
     names = [
         "kernels.py",
         "horizon.py",
+        "holes.py",
         "rowclass.py",
         "ring.py",
         "layout.py",
@@ -67,6 +68,7 @@ def copied(folder: Path) -> Path:
     [
         "kernels.py",
         "horizon.py",
+        "holes.py",
         "rowclass.py",
         "ring.py",
         "layout.py",

@@ -241,7 +241,7 @@ class Facility:
         series = self.series.get(tag)
         if series is None:
             return
-        self.rare.flag(tag, t, q, received)
+        self.rare.flag(tag, t, v, q, received)
         stood = next((row[2:] for row in series.rows if row[0] == t), None)
         how = self.marks.came(tag, t) if q in (0, 2) else None
         if stood is not None and series.how.get(t) == "set":

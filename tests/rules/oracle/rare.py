@@ -34,7 +34,9 @@ from rules.rule import (
 from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
+from tests.rules.oracle.calibrations import Told, calibrating
 from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.rate import Rates, next_review, rating
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
 from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement
@@ -170,6 +172,7 @@ class Rare:
         self.systems, self.arrivals = {}, []
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
+        self.rates, self.told = {}, {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -189,7 +192,12 @@ class Rare:
             if told(rule) or approving(rule):
                 self.adopt(rule, received)
             elif isinstance(rule, RegisterCheckRule):
+                if calibrating(rule):
+                    self.told.setdefault(rule.id, Told()).register(rule, facility, facts_of)
                 self.check(rule, received)
+            elif rating(rule):
+                self.rates.setdefault(rule.id, Rates()).watch(rule, facility, received)
+                self.judge_rates(rule, received)
             elif isinstance(rule, CompletenessRule):
                 self.shares.setdefault(rule.id, Shares())
                 self.judge(rule, received)
@@ -257,17 +265,46 @@ class Rare:
                 alarm.colour = one[1]
                 self.say("stepped", rule, subject, alarm, at, at)
 
+    def judge_rates(self, rule, at):
+        """How much of the month that ended last was measured, series by series, in the ten days behind it."""
+        self.judged[rule.id] = at
+        rates, month = self.rates[rule.id], self.rates[rule.id].month(at, self.facility.delivery)
+        looked = {text({"tag": tag}): tag for tag in rates.looked}
+        for name in sorted({*looked, *(n for rule_id, n in self.subjects if rule_id == rule.id)}):
+            if month is None and name in looked:
+                continue
+            state = self.subjects.setdefault((rule.id, name), Subject())
+            alarm, subject = state.standing, json.loads(name)
+            bad = rates.judge(rule, self, looked[name], month) if name in looked else False
+            if bad is None:
+                if alarm is not None and not alarm.unknown:
+                    alarm.unknown = True
+                    self.say("unknown", rule, subject, alarm, at, at)
+                continue
+            if alarm is not None and alarm.unknown:
+                alarm.unknown = False
+                self.say("known", rule, subject, alarm, at, at)
+            if alarm is not None and not bad:
+                alarm.end = max(at, alarm.start)
+                self.say("cleared", rule, subject, alarm, at, at)
+            elif bad and alarm is None:
+                self.open(rule, subject, state, month[1], rule.severity.base.rank, at, at)
+
     def month(self, midnight):
         return month_before(midnight)[0]
 
-    def flag(self, tag, t, quality, received):
-        """A row comes: the rules that are in force keep what its device flagged."""
+    def flag(self, tag, t, value, quality, received):
+        """A row comes: the rules that are in force keep what its device flagged, or that there was one."""
         for rule in self.rules:
-            if isinstance(rule, CompletenessRule) and tag in self.registered:
+            if rating(rule):
+                self.rates[rule.id].row(rule, tag, t, value, quality, received)
+            elif isinstance(rule, CompletenessRule) and tag in self.registered:
                 self.shares[rule.id].flag(rule, tag, t, quality, received, self.facility.delivery)
 
     def leave(self, rule, received):
         self.shares.pop(rule.id, None)
+        self.rates.pop(rule.id, None)
+        self.told.pop(rule.id, None)
         for (rule_id, name), state in sorted(self.subjects.items()):
             if rule_id != rule.id:
                 continue
@@ -424,7 +461,8 @@ class Rare:
                         if due <= to:
                             found.append((due, self.places[rule.id], 3, name, (rule, name)))
             elif isinstance(rule, CompletenessRule):
-                due = next_judgement(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
+                behind = next_review if rating(rule) else next_judgement
+                due = behind(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
                 found += [(due, self.places[rule.id], 3, "", (rule, due))] if due <= to else []
             elif isinstance(rule, RegisterCheckRule):
                 found += [
@@ -478,7 +516,8 @@ class Rare:
             return
         if isinstance(rule, (RegisterCheckRule, CompletenessRule)):
             self.decided.add((rule.id, what))
-            (self.judge if isinstance(rule, CompletenessRule) else self.check)(rule, at)
+            judge = self.judge_rates if rating(rule) else self.judge
+            (judge if isinstance(rule, CompletenessRule) else self.check)(rule, at)
             return
         subject = what.about[rule.id]
         for past in self.known(rule, subject):  # all that is due at this instant is one decision of the case
@@ -500,6 +539,9 @@ class Rare:
             for rule in self.rules:
                 if told(rule):
                     self.point(rule, event, t, received)
+                elif calibrating(rule):
+                    if self.told[rule.id].event(rule, self.facility, facts_of, event, received):
+                        self.check(rule, received)
                 elif approving(rule):
                     self.setting(rule, event, t, received)
                 elif following(rule):
@@ -860,7 +902,8 @@ class Rare:
             return []
         ends = {local_end(s.calibration.due) for s in self.facility.sensors if s.calibration is not None}
         early = rule.notice.before if rule.notice is not None else 0
-        return sorted(ends | {end - early for end in ends})
+        later = {at for known, end in self.told[rule.id].ends() for at in (end, end - early) if at > known}
+        return sorted(ends | {end - early for end in ends} | later)
 
     def check(self, rule, at):
         found = self.warned(rule, at)
@@ -896,24 +939,27 @@ class Rare:
         base, found = rule.severity.base.rank, {}
         for sensor in self.facility.sensors:
             name = text({"tag": sensor.tag})
+            if rule.check != "sensor-count" and not matches(rule, self.facility, facts_of(self.facility, sensor)):
+                continue
             if rule.check == "calibration-due":
-                if sensor.calibration is None:
+                newest = self.told[rule.id].newest(sensor)
+                if newest is None:
                     found[name] = (self.registered[sensor.tag], base)
                     continue
-                end = local_end(sensor.calibration.due)
+                end = newest[2]
                 if at >= end:
                     found[name] = (end, base)
                 elif rule.notice is not None and at >= end - rule.notice.before:
                     found[name] = (end, rule.notice.severity.rank)
             elif rule.check == "sensor-error" and sensor.quantity.value == "temperature":
-                judged = []
-                for point in sensor.calibration.points if sensor.calibration else []:
-                    allowed = [band.error for band in rule.errors if band.low <= point.at <= band.high]
-                    judged += [abs(point.error) > min(allowed)] if allowed else []
+                judged, newest = [], self.told[rule.id].newest(sensor)
+                for reference, error in newest[3] if newest else []:
+                    allowed = [band.error for band in rule.errors if band.low <= reference <= band.high]
+                    judged += [abs(error) > min(allowed)] if allowed else []
                 if not judged:
                     found[name] = None
                 elif any(judged):
-                    found[name] = (local_end(sensor.calibration.done) - 24 * HOUR, base)
+                    found[name] = (local_end(newest[0]) - 24 * HOUR, base)
         if rule.check == "sensor-count":
             for area in self.facility.areas:
                 sensors = [s for s in self.facility.sensors if s.area == area.id and s.quantity.value == "temperature"]

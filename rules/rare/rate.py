@@ -1,0 +1,215 @@
+"""Kind `completeness`, check `effective-rate`: how much of the time that a month expects of a series was measured (ADR 0047).
+
+Judged at the end of each local month, and again behind the midnights of the ten days in which rows may still come. Time is
+counted, not rows: neither their order nor a row that comes again changes anything.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import partial
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from rules.changes import Leaf, Verdict
+from rules.facts import facts_of
+from rules.failing import attempt
+from rules.layout import NEVER
+from rules.predicate import holds
+from rules.rare.match import FUTURE_MS
+from rules.rare.missing import Missing, past
+from rules.rare.months import DAY_MS, REVIEWED_MS, day_of, judged_month, midnight_before, month_of, next_midnight
+from rules.rare.register_check import Finding, settle_finding, settle_findings
+from rules.rare.share import covered
+from rules.rare.store import subject_of, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.emission import Emitter
+    from rules.layout import Words
+    from rules.rare.missing import Loss
+    from rules.rare.speak import Now
+    from rules.records import Readings
+    from rules.rule import CompletenessRule
+    from rules.snapshot import Body
+    from rules.state import FacilityState
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What the month of one series lacks, in ms: `least` to `most` of `expected`, from `begin` to `end`.
+
+    Expected are the hours of the whole month (settled.md), less those that are exempt; what lies before the series was watched
+    does not lack: a missing day of a sensor's first three is no share of a month.
+    """
+
+    subject: str
+    begin: int
+    end: int
+    expected: int | None
+    """None: no interval is registered, so nobody knows what a row stands for; 0: nothing was expected, or it was not watched yet."""
+    least: int = 0
+    most: int = 0
+    """The same as `least`, but where a bound took where the missing time lies, and that matters."""
+
+
+def take(state: FacilityState, posted: Readings, index: Words, received: int, emitter: Emitter) -> None:
+    """Let the rows of a batch cover time, whatever else becomes of them.
+
+    Args:
+        state: of the facility.
+        posted: the batch with the qualities that the devices sent.
+        index: the slot of each row's series, -1 for an unknown tag.
+        received: the receive time, ms.
+        emitter: of the record.
+    """
+    for rule, takes in state.planned.rates:
+        attempt(emitter, rule.id, received, partial(_take, rule, takes, posted, index, received, state))
+
+
+def _take(
+    rule: CompletenessRule, takes: int, posted: Readings, index: Words, received: int, state: FacilityState
+) -> None:
+    missing = state.rare.missing[rule.id]
+    for slot, begin, end in missing.take(posted, index, takes, received + FUTURE_MS):
+        missing.lose(slot, _by_month(begin, end), begin, end)
+        state.rare.counts["hole_dropped"] += 1
+
+
+def _by_month(begin: int, end: int) -> Iterator[tuple[int, int]]:
+    while begin < end:
+        month, following = month_of(begin)
+        yield month, min(end, following) - begin
+        begin = following
+
+
+def schedule(rule: CompletenessRule, now: int, emitter: Emitter) -> None:
+    """Note when a rule judges next: behind the next of eleven midnights from the end of a month on; behind a twelfth it lets go of it."""
+    state = emitter.state
+    at, delivery = next_midnight(now, state), state.planned.facility.delivery
+    begin, end = month_of(at - delivery)
+    late = at - delivery - begin > REVIEWED_MS + DAY_MS
+    state.rare.checked[rule.id] = end + delivery if late else at
+
+
+def adopt(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
+    """Go on with the series of a new plan: what stays watched keeps what it had; a new one counts from here on."""
+    state = emitter.state
+    plan, old = state.planned, state.rare.missing.get(rule.id)
+    new = Missing(plan.sensors, watched(rule, state))
+    slots = {} if old is None else {one.tag: slot for slot, one in enumerate(old.sensors)}
+    for slot in new.interval.nonzero()[0].tolist():
+        before = slots.get(plan.sensors[slot].tag)
+        if old is not None and before is not None and old.interval[before]:
+            new.carry(slot, old, before)
+        else:
+            new.begin(slot, now.received)
+    if old is not None:
+        new.over = old.over
+    state.rare.missing[rule.id] = new
+    check(rule, now, emitter)
+
+
+def watched(rule: CompletenessRule, state: FacilityState) -> list[bool]:
+    """Return whether a rule looks at each series of a facility."""
+    plan = state.planned
+    return [holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at)) for sensor in plan.sensors]
+
+
+def restore(state: FacilityState, body: Body) -> None:
+    """Put back what a snapshot holds; the facility's plan, if it has one, is in force.
+
+    Raises:
+        ValueError: it is of a rule or of series that are not in force, or holds numbers that no fold leaves.
+    """
+    rules = {} if state.plan is None else {rule.id: rule for rule, _ in state.plan.rates}
+    for one in () if isinstance(body.missing, msgspec.UnsetType) else body.missing:
+        if one[0] not in rules:
+            raise ValueError(f"missing time of {one[0]}, which is not in force")
+        missing = state.rare.missing[one[0]] = Missing(state.planned.sensors, watched(rules[one[0]], state))
+        missing.unpack(one)
+
+
+def check(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
+    """Judge the month that ended last, series by series, by what is known now; behind its ten days only let go of it."""
+    state = emitter.state
+    missing = state.rare.missing[rule.id]
+    begin, end = judged_month(now.received, state)
+    missing.forget(begin)
+    if begin == missing.over and end <= midnight_before(now.received, state):
+        found = list(rates(rule, state, begin, end))
+        state.rare.judged[rule.id] = {one.subject: one for one in found if one.most or not one.expected}
+        cases = state.rare.of(rule.id)
+        standing = {name for name, case in cases.items() if case.standing is not None}
+        concerned = (one for one in found if one.subject in standing or judged(rule, one) is Verdict.TRUE)
+        findings = [finding_of(rule, one, stands=one.subject in standing) for one in concerned]
+        settle_findings(rule, findings, now, emitter)
+    else:
+        _leave(rule, missing, now, emitter)
+    schedule(rule, now.received, emitter)
+
+
+def _leave(rule: CompletenessRule, missing: Missing, now: Now, emitter: Emitter) -> None:
+    """End the alarms of series that the rule does not look at any more."""
+    tags = {sensor.tag for sensor, looks in zip(missing.sensors, missing.watched, strict=True) if looks}
+    for subject, case in sorted(emitter.state.rare.of(rule.id).items()):
+        if case.standing is not None and subject_of(subject)["tag"] not in tags:
+            settle_finding(rule, subject, case, None, now, emitter)
+
+
+def rates(rule: CompletenessRule, state: FacilityState, begin: int, end: int) -> Iterator[Rate]:
+    """Yield what the month from `begin` to `end` (ms) lacks, of each series that a rule looks at."""
+    missing = state.rare.missing[rule.id]
+    for slot, sensor in enumerate(missing.sensors):
+        if not missing.watched[slot]:
+            continue
+        subject, since = text_of({"tag": sensor.tag}), max(begin, int(missing.since[slot]))
+        if not missing.interval[slot]:
+            yield Rate(subject, begin, end, None)
+            continue
+        marks = state.marks.of(sensor.tag, sensor.area) if state.marks.by_id else []
+        if not marks and missing.is_whole(slot, end):
+            yield Rate(subject, begin, end, 0 if since >= end else end - begin)
+            continue
+        free = [(one.begin, one.end) for one in marks if one.flag in rule.exempt]
+        wrong = [(one.begin, one.end) for one in marks if one.flag in rule.invalid]
+        lacks = covered([*free, *wrong, *missing.of(slot)], since, end) - covered(free, since, end)
+        expected = 0 if since >= end else end - begin - covered(free, begin, end)
+        least, most = _bounds(missing.losses.get(slot), past([*free, *wrong], begin, end), begin)
+        yield Rate(subject, begin, end, expected, lacks + least, lacks + most)
+
+
+def _bounds(loss: Loss | None, marks: list[tuple[int, int]], begin: int) -> tuple[int, int]:
+    """Return how much is missing at least and at most of what a bound took from a month: where it lay nobody knows any more."""
+    lost = 0 if loss is None else loss.months.get(begin, 0)
+    if loss is None or not (loss.unsure or any(low < loss.until and high > loss.begin for low, high in marks)):
+        return lost, lost
+    return 0, lost
+
+
+def judged(rule: CompletenessRule, one: Rate) -> Verdict:
+    """Return whether less than a rule's share of a month was measured."""
+    if not one.expected:
+        return Verdict.UNKNOWN
+    wanted = Fraction(str(rule.share))
+    if 1 - Fraction(one.least, one.expected) < wanted:
+        return Verdict.TRUE
+    return Verdict.FALSE if 1 - Fraction(one.most, one.expected) >= wanted else Verdict.UNKNOWN
+
+
+def percent_of(one: Rate) -> float | None:
+    """Return how much of what was expected was measured at most, per cent."""
+    return 100 * (1 - one.least / one.expected) if one.expected else None
+
+
+def finding_of(rule: CompletenessRule, one: Rate, *, stands: bool) -> Finding:
+    """Return what a rule says of a series: an alarm that stands goes on through months that are no better."""
+    verdict, left = judged(rule, one), percent_of(one)
+    leaf = Leaf(
+        expr=f"effective rate of the month from {day_of(one.begin)}", left=None if left is None else round(left, 4),
+        op="<", right=round(100 * rule.share, 4), unit="%", verdict=verdict,
+    )  # fmt: skip
+    return Finding(one.subject, verdict, leaf, None if stands else one.end, rule.severity.base.rank, NEVER)

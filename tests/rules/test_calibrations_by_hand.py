@@ -1,0 +1,204 @@
+"""Calibrations that events tell, by hand, in minutes from 2026-03-01 in China: which of them wins, and what is kept of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from rules.engine import Engine
+from rules.explain import explain
+from rules.explainraretext import rare_lines
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
+from tests.rules.test_snapshot import body_of
+
+if TYPE_CHECKING:
+    from rules.pack import Bundle
+
+DUE, ERROR = "register.calibration-due", "register.sensor-error"
+ONLY = BUNDLE.only({DUE, ERROR})
+DAY = 1440
+OLD = {"done": "2026-01-05", "due": "2026-03-30", "points": [{"at": 5, "error": 0.6}]}
+"""Due within thirty days, and off by more than half a degree: blue and yellow from the registration on."""
+
+
+class Firm(HandLog):
+    """A distributor, for whom both rules are."""
+
+    def register(self, at: float, *sensors: dict[str, Any], **facts: Any) -> HandLog:
+        return super().register(at, *sensors, scopes=[{"field": "distribution", "line": "drug"}], **facts)
+
+
+def noon(day: str) -> str:
+    return f"2026-{day}T12:00:00+08:00"
+
+
+def fields(done: str = "02-20", **more: Any) -> dict[str, Any]:
+    said = {
+        "point": "T1",
+        "done_at": noon(done),
+        "due_at": "2027-02-20T00:00:00+08:00",
+        "points": [{"reference": 5, "error": 0.1}],
+    }
+    return {name: value for name, value in (said | more).items() if value is not ...}
+
+
+def log(**more: Any) -> HandLog:
+    return Firm().register(0, sensor(calibration=OLD, serial="S-1", **more))
+
+
+def tell(
+    hand: HandLog, at: float, *events: dict[str, Any], batch: str | None = None, time: float | None = None
+) -> HandLog:  # fmt: skip
+    at_event = ms(at if time is None else time)
+    said = [
+        {"stream": "device", "type": "calibration", "time": at_event, "source": "LAB", "fields": one} for one in events
+    ]
+    return hand.line(at, "events", {"batch": batch or f"e{at}", "events": said})
+
+
+def told(hand: HandLog, until: float = 10, bundle: Bundle = ONLY) -> list[tuple[Any, ...]]:
+    changes = [c for c in hand.changes(until=until, bundle=bundle) if since(c.received)]  # not the first register's
+    return [(since(c.received), c.rule.partition(".")[2], c.change.value) for c in changes]
+
+
+def engine_of(hand: HandLog) -> Engine:
+    engine = Engine(ONLY)
+    for record in hand.records():
+        engine.fold(record)
+    return engine
+
+
+BOTH = [(1, "calibration-due", "cleared"), (1, "sensor-error", "cleared")]
+
+
+def test_a_later_calibration_replaces_date_and_points_when_it_comes():
+    assert told(tell(log(), 1, fields())) == BOTH
+    (change, _) = tell(log(), 1, fields()).changes(until=2, bundle=ONLY)[2:]
+    assert [(read.kind, read.id) for read in change.evidence.records] == [("events", "e1"), ("register", "1")]
+    assert [leaf.expr for leaf in change.evidence.leaves] == ["calibration of T1 (told by an event)"]
+
+
+@pytest.mark.parametrize(
+    ("done", "wins"),
+    [("2026-01-05T23:59:59.999+08:00", False), ("2026-01-05T15:59:59Z", False), ("2026-01-05T16:00:00Z", True),
+     ("2026-01-06", True), ("2026-01-05", False), ("2026-03-01T00:06:00+08:00", True), ("2026-03-01T00:06:00.001+08:00", False)],
+)  # fmt: skip
+def test_the_later_day_wins_and_what_lies_ahead_is_not_done(done, wins):
+    assert told(tell(log(), 1, fields(done_at=done))) == (BOTH if wins else [])
+
+
+def test_a_register_of_the_same_day_wins_it_back_and_one_with_an_earlier_does_not():
+    hand = tell(log(), 1, fields())
+    assert told(hand.register(2, sensor(calibration=OLD | {"done": "2026-02-19"}), version=2)) == BOTH
+    hand.register(3, sensor(calibration=OLD | {"done": "2026-02-20"}), version=3)
+    assert told(hand) == [*BOTH, (3, "calibration-due", "raised"), (3, "sensor-error", "raised")]
+
+
+def test_order_and_repetition_change_nothing():
+    late = fields("02-10", due_at="2026-03-20T00:00:00+08:00", points=[{"reference": 5, "error": 0.9}])
+    hand = tell(tell(tell(log(), 1, fields()), 2, late), 3, fields(), time=1)
+    assert told(hand) == BOTH
+    counts = engine_of(hand).counters(0, FACILITY)
+    assert (counts["event_stale"], counts["event_duplicate"]) == (2, 2)
+    both = tell(log(), 1, late, fields())
+    assert told(both)[-2:] == [(1, "calibration-due", "cleared"), (1, "sensor-error", "cleared")]
+    again = engine_of(tell(tell(log(), 1, fields()), 2, fields(), batch="x"))
+    rare = again.state_of(FACILITY).rare
+    assert [[fact.received for fact in case.facts] for name in (DUE, ERROR) for case in rare.of(name).values()] == [
+        [ms(1)]
+    ] * 2
+
+
+def test_of_one_instant_the_first_that_came_stays():
+    other = fields(due_at="2026-03-20T00:00:00+08:00", points=[{"reference": 5, "error": 0.9}])
+    assert told(tell(tell(log(), 1, fields()), 2, other)) == BOTH
+
+
+@pytest.mark.parametrize(
+    "missing", [{"due_at": ...}, {"due_at": "soon"}, {"due_at": noon("02-20")}, {"due_at": 5.5}, {"due_at": None}]
+)
+def test_without_a_date_behind_it_only_the_points_count(missing):
+    assert told(tell(log(), 1, fields(**missing))) == BOTH[1:]
+
+
+@pytest.mark.parametrize(
+    "points",
+    [..., [], [{"reference": 5}], [{"reference": 5, "error": "0.1"}], [5], "none", [{"reference": 5, "error": 0.1, "unit": "Cel"}],
+     [{"reference": 5, "error": 0.1}] * 101],
+)  # fmt: skip
+def test_without_points_the_last_certificate_with_some_stays(points):
+    assert told(tell(log(), 1, fields(points=points))) == BOTH[:1]
+
+
+@pytest.mark.parametrize(
+    ("named", "meant"),
+    [({"point": ..., "serial": "S-1"}, True), ({"serial": "S-1"}, True), ({"serial": "S-2"}, False), ({"point": ..., "serial": "S-2"}, False),
+     ({"point": ...}, False), ({"point": "T9", "serial": "S-1"}, False), ({"point": 5}, False), ({"serial": 5}, False), ({"done_at": ...}, False)],
+)  # fmt: skip
+def test_whom_a_calibration_is_about(named, meant):
+    assert told(tell(log(), 1, fields(**named))) == (BOTH if meant else [])
+
+
+def test_a_serial_of_two_sensors_names_neither_and_a_sensor_without_one_is_named_by_its_tag():
+    two = Firm().register(0, sensor(calibration=OLD, serial="S-1"), sensor("T2", calibration=OLD, serial="S-1"))
+    assert told(tell(two, 1, fields(point=..., serial="S-1"))) == []
+    bare = Firm().register(0, sensor(calibration=OLD))
+    assert told(tell(bare, 1, fields(serial="S-7"))) == BOTH
+    assert told(tell(Firm().register(0, sensor(calibration=OLD)), 1, fields(point=..., serial="S-7"))) == []
+
+
+def test_other_events_tell_no_calibration():
+    for stream, kind in (("lab", "calibration"), ("device", "replacement")):
+        event = {"stream": stream, "type": kind, "time": ms(1), "source": "LAB", "fields": fields()}
+        assert told(log().line(1, "events", {"batch": "e", "events": [event]})) == []
+
+
+def test_a_date_that_an_event_told_is_due_by_the_clock():
+    hand = tell(log(), 1, fields(due_at="2026-04-10T09:00:00+08:00"))
+    assert told(hand, 60 * DAY) == [
+        (1, "calibration-due", "cleared"), (1, "sensor-error", "cleared"),
+        (11 * DAY, "calibration-due", "raised"), (41 * DAY, "calibration-due", "stepped"),
+    ]  # fmt: skip
+
+
+def test_a_sensor_without_any_is_calibrated_by_an_event_and_unknown_points_become_known():
+    hand = Firm().register(0, sensor(calibration=None))
+    assert told(tell(hand, 1, fields(points=[{"reference": 5, "error": 0.6}]))) == [
+        (1, "calibration-due", "cleared"),
+        (1, "sensor-error", "raised"),
+    ]
+
+
+def test_what_was_told_of_a_sensor_that_leaves_is_forgotten():
+    hand = tell(log(), 1, fields()).register(2, sensor("T2"), version=2)
+    rare = engine_of(hand).state_of(FACILITY).rare
+    assert [len(case.facts) for name in (DUE, ERROR) for case in rare.of(name).values()] == [0, 0]
+    hand.register(3, sensor(calibration=OLD), sensor("T2"), version=3)
+    assert told(hand)[-2:] == [(3, "calibration-due", "raised"), (3, "sensor-error", "raised")]
+    quiet = Firm().register(0, sensor()).line(1, "events", {"batch": "e", "events": [
+        {"stream": "device", "type": "calibration", "time": ms(1), "source": "LAB", "fields": fields()}]})  # fmt: skip
+    assert engine_of(quiet).state_of(FACILITY).rare.of(DUE)
+    assert not engine_of(quiet.register(2, sensor("T2"), version=2)).state_of(FACILITY).rare.of(DUE)
+
+
+def test_a_facility_that_tells_none_leaves_the_bytes_of_before():
+    plain = body_of(engine_of(Firm().register(0, sensor())).snapshot(0, FACILITY))
+    assert plain["rare"][2] == []
+    kept = body_of(engine_of(tell(log(), 1, fields())).snapshot(0, FACILITY))["rare"][2]
+    assert [(rule, len(facts)) for rule, _, facts, *_ in kept] == [(DUE, 1), (ERROR, 1)]
+
+
+def test_packs_that_drop_the_rule_and_bring_it_back_begin_with_the_register():
+    hand = tell(log(), 1, fields()).packs(2, BUNDLE.only({ERROR})).packs(3, ONLY)
+    assert told(hand) == [*BOTH, (3, "calibration-due", "raised")]
+
+
+def test_an_explanation_shows_the_calibration_of_the_event():
+    hand = tell(log(), 1, fields(points=[{"reference": 5, "error": 0.7}])).tick(5)
+    (one,) = explain(hand.records(), ONLY, DUE, at=ms(5))[0]
+    assert (one.agrees, one.standing_alarm) == (True, None)
+    assert "calibration of T1 (told by an event): 2027-02-20 is due" in "\n".join(rare_lines(one, "en"))
+    (one,) = explain(hand.records(), ONLY, ERROR, at=ms(5))[0]
+    assert (one.agrees, one.phase) == (True, "active")
+    assert "error of T1 (told by an event): 0.7 > 0.5" in "\n".join(rare_lines(one, "zh"))

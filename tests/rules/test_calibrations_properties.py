@@ -1,0 +1,76 @@
+"""Calibrations of registers and events, for any log: engine, oracle and explanation agree; splits, ticks and restarts change nothing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.examples import examples
+from tests.rules import calibrationlogs
+from tests.rules.eventproperties import Kinds, sent_once
+
+pytestmark = pytest.mark.long
+
+BUNDLE = calibrationlogs.bundle()
+OWN = tuple(rule.id for rule in calibrationlogs.variants())
+QUICK = settings(
+    max_examples=examples(80), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
+)
+LONG = settings(QUICK, max_examples=3000)
+KINDS = Kinds(BUNDLE, calibrationlogs.FACILITY, OWN, calibrationlogs.BEGIN, 60 * calibrationlogs.DAY)
+
+
+@given(calibrationlogs.logs())
+@QUICK
+def test_calibrations_agree_with_the_oracle(log):
+    KINDS.agree(log)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_000)
+@given(calibrationlogs.logs())
+@LONG
+def test_calibrations_agree_with_the_oracle_on_many_logs(log):
+    """Slow: 3,000 logs, of each sensor every calibration is kept and looked through."""
+    KINDS.agree(log)
+
+
+@given(calibrationlogs.logs(), st.lists(st.integers(1, 40 * calibrationlogs.HOUR), min_size=1, max_size=9))
+@QUICK
+def test_batches_of_one_event_and_more_ticks_change_nothing(log, distances):
+    KINDS.splits_change_nothing(sent_once(log), distances)
+
+
+@given(calibrationlogs.logs(), st.data())
+@QUICK
+def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(log, data):
+    whole = KINDS.restarted(log, data.draw(st.integers(1, len(log))))
+    for name in OWN:
+        cases = whole.state_of(calibrationlogs.FACILITY).rare.of(name)
+        assert all(len(case.facts) <= 1 for case in cases.values())
+        assert cases.held == sum(len(case.facts) for case in cases.values())
+
+
+@given(calibrationlogs.logs())
+@QUICK
+def test_explanations_agree_with_the_engine(log):
+    KINDS.explained(log)
+
+
+def test_the_random_logs_reach_every_transition():
+    found = Counter()
+
+    @given(calibrationlogs.logs())
+    @settings(QUICK, max_examples=150, derandomize=True, database=None)
+    def look(log):
+        for change in KINDS.agree(log):
+            by_event = any(read.kind == "events" for read in change.evidence.records)
+            found.update([(change.rule, change.change.value, by_event)])
+
+    look()
+    wanted = {calibrationlogs.DUE: {"raised", "cleared"}, calibrationlogs.ERROR: {"raised", "known", "cleared"}}
+    for name, kinds in (wanted | {"test.cold": {"raised", "cleared"}}).items():
+        assert {kind for rule, kind, by in found if rule == name and by} >= kinds, (name, found)

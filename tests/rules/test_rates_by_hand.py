@@ -1,0 +1,345 @@
+"""Measured time of a month, by hand, in minutes from 2026-03-01 in China: what a row covers, what is expected, and what is kept of it.
+
+Most of these stand still until the last day of March: 1,440 minutes are expected then, and 1,296 of them are 90 %.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import pytest
+
+from rules.engine import Engine
+from rules.explain import explain
+from rules.explainraretext import rare_lines
+from rules.pack import Bundle
+from rules.rare import missing, rate
+from rules.snapshot import SnapshotError, open_snapshot, sealed
+from rules.soundness import bundle_faults
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
+from tests.rules.test_snapshot import body_of
+
+RULE = "data-integrity.effective-rate"
+HOUR, DAY = 60, 1440
+END = 31 * DAY
+LAST = 30 * DAY
+"""The last day of March begins."""
+ONLY = BUNDLE.only({RULE})
+SECOND = 1 / 60
+
+
+def log(at: float = LAST, *sensors: dict[str, Any], **facts: Any) -> HandLog:
+    hand = HandLog().register(at, *(sensors or (sensor(),)), **facts)
+    return hand.mark(at, "stopped", 0, LAST, name="M-0", area="A1")
+
+
+def rows(hand: HandLog, at: float, minutes: list[float], tag: str = "T1", value: Any = 5.0) -> HandLog:
+    return hand.rows(at, (tag, minutes, [value] * len(minutes)))
+
+
+def minutes(begin: float, number: int, every: float = 1) -> list[float]:
+    return [begin + i * every for i in range(number)]
+
+
+def told(hand: HandLog, until: float = END + 2, bundle: Bundle = ONLY) -> list[tuple[Any, ...]]:
+    changes = [c for c in hand.changes(until=until, bundle=bundle) if c.rule == RULE]
+    return [(since(c.received), c.change.value, since(c.start), since(c.end)) for c in changes]
+
+
+def engine_of(hand: HandLog, bundle: Bundle = ONLY, until: float | None = None) -> Engine:
+    engine = Engine(bundle)
+    for record in hand.records():
+        engine.fold(record)
+    if until is not None:
+        engine.advance(0, ms(until))
+    return engine
+
+
+def rare_of(engine: Engine) -> Any:
+    return engine.state_of(FACILITY).rare
+
+
+def holes_of(engine: Engine, slot: int = 0) -> list[tuple[float | None, float | None]]:
+    """Return the holes of a series but for the one that is open, in minutes."""
+    return [(since(a), since(b)) for a, b in rare_of(engine).missing[RULE].of(slot)[:-1]]
+
+
+def found(engine: Engine, tag: str = "T1") -> Any:
+    """Return what the newest judgement found of a series: minutes that were expected, and that are missing at least and at most."""
+    one = rare_of(engine).judged[RULE].get(f'{{"tag": "{tag}"}}')
+    if one is None:  # nothing is missing
+        return None
+    return (None if one.expected is None else one.expected / 60_000, one.least / 60_000, one.most / 60_000)
+
+
+RAISED = (END + 1, "raised", END, None)
+
+
+@pytest.mark.parametrize(("number", "wanted"), [(1296, []), (1295, [RAISED])])
+def test_ninety_per_cent_are_enough_and_a_minute_less_is_not(number, wanted):
+    assert told(rows(log(), LAST + number, minutes(LAST, number))) == wanted
+
+
+@pytest.mark.parametrize("lost", [0, 7, 144])
+def test_a_row_that_is_lost_anywhere_costs_its_minute(lost):
+    there = [t for i, t in enumerate(minutes(LAST, 1440)) if i % 10 or i >= 10 * lost]
+    engine = engine_of(rows(log(), END, there), until=END + 2)
+    assert found(engine) == ((1440, lost, lost) if lost else None)
+    assert len(holes_of(engine)) == lost
+
+
+def test_a_recorder_that_jitters_by_a_second_misses_nothing():
+    chance = np.random.default_rng(7).uniform(-SECOND, SECOND, 1440)
+    hand = rows(log(), END + 0.5, [LAST + 0.3 + i + float(off) for i, off in enumerate(chance)])
+    assert found(engine_of(hand, until=END + 2)) is None
+
+
+@pytest.mark.parametrize(("apart", "hole"), [(90, []), (90.001, [(LAST + 1, LAST + 1.50002)])])
+def test_rows_up_to_one_and_a_half_intervals_apart_leave_no_hole(apart, hole):
+    engine = engine_of(rows(log(), LAST + 5, [LAST, LAST + apart / 60]))
+    assert holes_of(engine) == [(a, pytest.approx(b, abs=1e-4)) for a, b in hole]
+
+
+@pytest.mark.parametrize("more", [0, 0.001 / 60])
+def test_what_a_row_leaves_of_a_hole_is_covered_up_to_half_an_interval(more):
+    hand = rows(rows(log(), LAST + 20, [LAST, LAST + 10]), LAST + 21, [LAST + 1.5 + more, LAST + 8.5 - more])
+    left = [(LAST + 1, LAST + 1.5), (LAST + 2.5, LAST + 8.5), (LAST + 9.5, LAST + 10)]
+    assert holes_of(engine_of(hand)) == [
+        (pytest.approx(a, abs=1e-4), pytest.approx(b, abs=1e-4)) for a, b in (left if more else left[1:2])
+    ]
+
+
+def test_a_row_fills_the_hole_that_it_lies_in_whenever_it_comes_and_only_once():
+    hand = rows(log(), LAST + 20, [LAST, LAST + 10])
+    assert holes_of(engine_of(hand)) == [(LAST + 1, LAST + 10)]
+    rows(hand, LAST + 300, [LAST + 4])
+    assert holes_of(engine_of(hand)) == [(LAST + 1, LAST + 4), (LAST + 5, LAST + 10)]
+    rows(rows(hand, LAST + 301, [LAST + 4]), LAST + 301, [LAST, LAST + 0.2, LAST + 4.9])
+    assert holes_of(engine_of(hand)) == [(LAST + 1.2, LAST + 4), (LAST + 5.9, LAST + 10)]
+    rows(hand, LAST + 600, minutes(LAST, 10))
+    assert holes_of(engine_of(hand)) == []
+    assert rare_of(engine_of(hand)).missing[RULE].held == 0
+
+
+def test_rows_of_one_batch_that_go_back_leave_the_holes_that_they_have():
+    hand = rows(log(), LAST + 20, [LAST + 5, LAST + 3, LAST + 9])
+    rows(hand, LAST + 21, [LAST + 8])
+    assert holes_of(engine_of(hand)) == [(LAST, LAST + 3), (LAST + 4, LAST + 5), (LAST + 6, LAST + 8)]
+
+
+@pytest.mark.parametrize(
+    ("value", "counts"),
+    [((5.0, "good"), True), ((5.0, "over_limit"), True), ((5.0, "maintenance"), True), ((5.0, "calibration"), True),
+     ((5.0, "stopped"), True), ((5.0, "uncertain"), False), ((5.0, "fault"), False), ((5.0, "set_value"), False),
+     ((5.0, "comms"), False)],
+)  # fmt: skip
+def test_what_is_a_valid_row(value, counts):
+    assert (told(rows(log(), END, minutes(LAST, 1440), value=value)) == []) is counts
+
+
+def test_rows_of_the_future_of_long_ago_and_of_unknown_sensors_cover_nothing():
+    hand = rows(log(), LAST + 1, [LAST + 6.001, LAST - 32 * DAY]).rows(LAST + 1, ("T9", [LAST], [5.0]))
+    assert rare_of(engine_of(hand)).missing[RULE].end.tolist() == [ms(LAST)]
+    rows(hand, LAST + 1, [LAST + 6])
+    assert rare_of(engine_of(hand)).missing[RULE].end.tolist() == [ms(LAST + 7)]
+
+
+def test_what_lies_before_the_registration_is_expected_and_does_not_lack():
+    hand = rows(log(LAST + 720), END, minutes(LAST + 720, 700))
+    assert found(engine_of(hand, until=END + 2)) == (1440, 20, 20)
+    added = log(LAST, sensor()).register(LAST + 1000, sensor(), sensor("T2"), version=2)
+    engine = engine_of(added, until=END + 2)
+    assert (found(engine), found(engine, "T2")) == ((1440, 1440, 1440), (1440, 440, 440))
+
+
+@pytest.mark.parametrize(("silent", "wanted"), [(1, []), (4464, []), (4464 + SECOND, [RAISED])])
+def test_a_firm_that_is_connected_late_in_a_month_is_reported_for_a_tenth_of_it(silent, wanted):
+    assert told(HandLog().register(END - silent, sensor())) == wanted
+
+
+def test_an_interval_that_comes_later_begins_the_expectation_and_another_one_keeps_the_holes():
+    hand = rows(log(LAST, sensor(interval=None)), LAST + 10, minutes(LAST, 10))
+    assert told(hand) == []
+    hand.register(LAST + 440, sensor(), version=2)
+    assert found(engine_of(rows(hand, END, minutes(LAST + 440, 500)), until=END + 2)) == (1440, 500, 500)
+    hand = rows(log(), LAST + 20, [LAST, LAST + 10]).register(LAST + 30, sensor(interval="5m"), version=2)
+    assert holes_of(engine_of(hand)) == [(LAST + 1, LAST + 10)]
+    assert holes_of(engine_of(rows(hand, LAST + 31, [LAST + 2]))) == [(LAST + 7, LAST + 10)]
+
+
+def test_a_sensor_that_returns_begins_anew():
+    hand = log(LAST, sensor(), sensor("T2")).register(LAST + 100, sensor("T2"), version=2)
+    hand.register(LAST + 940, sensor(), sensor("T2"), version=3)
+    engine = engine_of(hand, until=END + 2)
+    assert (found(engine), found(engine, "T2")) == ((1440, 500, 500), (1440, 1440, 1440))
+
+
+def test_two_bad_months_are_one_alarm_and_a_good_one_ends_it():
+    hand = log(LAST, sensor(interval="1h"))
+    rows(hand, END + 61 * DAY, [END + 30 * DAY + HOUR * i for i in range(744)])
+    assert told(hand, END + 62 * DAY) == [RAISED, (END + 61 * DAY + 1, "cleared", END, END + 61 * DAY + 1)]
+
+
+def test_a_mark_that_is_revised_within_ten_days_counts_at_the_next_midnight_and_behind_them_no_more():
+    hand = rows(log(), END, minutes(LAST, 1440)).mark(END - 5, "fault", LAST, END - 5)
+    fixed = hand.mark(END + 9 * DAY, "fault", LAST, LAST + 5, revision=2)
+    assert told(fixed, END + 12 * DAY) == [RAISED, (END + 9 * DAY + 1, "cleared", END, END + 9 * DAY + 1)]
+    late = rows(log(), END, minutes(LAST, 1440)).mark(END - 5, "fault", LAST, END - 5)
+    assert told(late.mark(END + 10 * DAY + 1, "fault", LAST, LAST + 5, revision=2), END + 12 * DAY) == [RAISED]
+
+
+def test_the_marks_of_the_month_stand_in_the_evidence():
+    hand = log().mark(LAST + 5, "comms", LAST, LAST + 5).mark(LAST + 5, "stopped", LAST + 9, LAST + 10, name="M-2")
+    hand.mark(LAST + 5, "maintenance", LAST, END, name="M-3").mark(END + 0.1, "fault", END, END + 1, name="M-4")
+    (change,) = [c for c in hand.changes(until=END + 2, bundle=ONLY) if c.rule == RULE]
+    assert change.evidence.marks == ["M-0/1", "M-1/1", "M-2/1", "M-4/1"]
+    assert [(leaf.left, leaf.op, leaf.right, leaf.unit) for leaf in change.evidence.leaves] == [(0.0, "<", 90.0, "%")]
+
+
+def test_an_alarm_stands_through_registers_of_the_month_and_ends_with_its_sensor():
+    hand = log(LAST, sensor(), sensor("T2")).register(END + 20 * DAY, sensor(), sensor("T2", area="A2"), version=2)
+    assert [kind for _, kind, _, _ in told(hand, END + 21 * DAY)] == ["raised", "raised"]
+    hand.register(END + 21 * DAY, sensor("T2", area="A2"), version=3)
+    assert told(hand, END + 22 * DAY)[2:] == [(END + 21 * DAY, "cleared", END, END + 21 * DAY)]
+
+
+def test_it_is_judged_at_eleven_midnights_and_then_at_the_end_of_the_month():
+    engine = engine_of(log())
+    due = []
+    for _ in range(14):
+        due.append((rare_of(engine).checked[RULE] - ms(END)) / 60_000)
+        engine.advance(0, rare_of(engine).checked[RULE])
+    assert due == [*(DAY * day + 1 for day in range(12)), 30 * DAY + 1, 31 * DAY + 1]
+
+
+def test_behind_the_ten_days_the_holes_of_the_month_are_forgotten():
+    hand = rows(log(), LAST + 20, [LAST, LAST + 10])
+    rows(hand, END + 20, [END, END + 10])
+    assert len(holes_of(engine_of(hand, until=END + 11 * DAY))) == 3
+    assert holes_of(engine_of(hand, until=END + 11 * DAY + 1)) == [(LAST + 11, END), (END + 1, END + 10)][1:]
+
+
+def test_a_month_that_is_done_with_is_not_judged_again_where_the_delivery_gets_longer():
+    half = rows(log(LAST, sensor(interval="1h")), END + 9.95 * DAY, minutes(LAST + 720, 250, HOUR))
+    half.register(END + 11 * DAY + 2, sensor(interval="1h"), version=2, delivery="10m")
+    assert holes_of(engine_of(half)) == []
+    assert told(half, END + 12 * DAY) == [RAISED]
+    hand = log(LAST, delivery="12h").register(END + 11 * DAY + 2, sensor(), version=2)
+    assert told(hand, END + 12 * DAY) == [(END + 720, "raised", END, None)]
+
+
+def test_packs_without_it_leave_no_member_and_a_series_without_holes_two_numbers():
+    hand = rows(log(LAST, sensor(), sensor("T2")), END, minutes(LAST, 1440))
+    plain = engine_of(hand, BUNDLE.only({"data-integrity.conflict"})).snapshot(0, FACILITY)
+    assert "missing" not in body_of(plain)
+    ((rule, over, since_, end, holes, losses),) = body_of(engine_of(hand).snapshot(0, FACILITY))["missing"]
+    assert over == ms(0)
+    assert (rule, len(since_), len(end), holes, losses) == (RULE, 16, 16, [], [])
+
+
+def test_a_bound_keeps_how_much_is_missing_and_loses_only_where():
+    there = [t for i, t in enumerate(minutes(LAST, 1440)) if i % 5]
+    with patch.object(missing, "MAX_HOLES", 10):
+        engine = engine_of(rows(log(), END, there), until=END + 2)
+        assert found(engine) == (1440, 288, 288)
+        assert len(holes_of(engine)) == 10
+        assert engine.counters(0, FACILITY)["hole_dropped"] == 278
+        late = rows(rows(log(), END, there), END + 0.5, [LAST + 5])  # it may have filled one of those
+        engine = engine_of(late, until=END + 2)
+        assert (found(engine), told(late)) == ((1440, 10, 288), [])
+        marked = rows(log(), END, there).mark(END + 0.5, "comms", LAST + 5, LAST + 10)
+        assert (found(engine_of(marked, until=END + 2))[1:], told(marked)) == ((15, 293), [])
+        marked.mark(END + 0.6, "comms", LAST + 5, LAST + 200, revision=2)
+        assert told(marked) == [RAISED]
+
+
+def test_of_all_series_together_no_more_holes_are_kept_than_there_is_room_for():
+    hand = log(LAST, sensor(), sensor("T2"))
+    rows(rows(hand, END, minutes(LAST, 20, 2)), END, minutes(LAST, 20, 2), "T2")
+    with patch.object(missing, "MAX_ALL_HOLES", 30):
+        engine = engine_of(hand)
+    assert (len(holes_of(engine, 0)), len(holes_of(engine, 1)), rare_of(engine).missing[RULE].held) == (19, 11, 30)
+
+
+def test_what_a_bound_took_is_split_at_the_end_of_the_month_and_forgotten_with_it():
+    hand = rows(log(), END + 100, [LAST, END + 60, END + 90])
+    with patch.object(missing, "MAX_HOLES", 1):
+        engine = engine_of(hand)
+        loss = rare_of(engine).missing[RULE].losses[0]
+        assert loss.months == {ms(0): 1439 * 60_000, ms(END): 60 * 60_000}
+        engine.advance(0, ms(END + 12 * DAY))
+        assert rare_of(engine).missing[RULE].losses[0].months == {ms(END): 60 * 60_000}
+        engine.advance(0, ms(END + 42 * DAY))
+        assert rare_of(engine).missing[RULE].losses == {}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [(RULE, 0, b"", b"", [], []), (RULE, 0, bytes(8), bytes(8), [(1, bytes(range(16)))], []),
+     (RULE, 0, bytes(8), bytes(8), [(0, bytes(16))], []), (RULE, 0, bytes(8), bytes(8), [(0, b"12345678")], []),
+     ("data-integrity.conflict", 0, bytes(8), bytes(8), [], []), (RULE, 0, bytes(8), bytes(8), [], [(3, 0, 0, False, [])])],
+)  # fmt: skip
+def test_a_snapshot_of_other_series_or_with_numbers_of_no_fold_is_refused(broken):
+    body, _ = open_snapshot(engine_of(log()).snapshot(0, FACILITY))
+    body.missing = [broken]
+    with pytest.raises(SnapshotError):
+        Engine(ONLY).restore(0, FACILITY, sealed(body))
+
+
+def test_a_judgement_that_fails_puts_the_rule_aside_and_other_packs_let_it_begin_anew():
+    hand = rows(log(), LAST + 20, [LAST, LAST + 10])
+    with patch.object(rate, "rates", side_effect=ZeroDivisionError):
+        engine = engine_of(hand)
+        changes = engine.advance(0, ms(END + 2))
+    assert [(change.rule, change.subject) for change in changes] == [("register.rule-failed", {"system": RULE})]
+    assert (rare_of(engine).missing, rare_of(engine).checked) == ({}, {})
+    rows(hand, END + 5, [END + 3]).packs(END + 10, BUNDLE.only({RULE, "data-integrity.conflict"}))
+    for record in hand.records()[3:]:
+        engine.fold(record)
+    assert rare_of(engine).missing[RULE].since.tolist() == [ms(END + 10)]
+
+
+def test_packs_that_ask_another_question_under_the_same_name_let_go_of_the_holes():
+    shipped = BUNDLE.rule(RULE)
+    other = shipped.model_copy(update={"check": "mark-share", "flags": ["fault"], "invalid": [], "exempt": []})
+    engine = engine_of(rows(log(), LAST + 20, [LAST, LAST + 10]).packs(LAST + 30, Bundle.of([other], [])))
+    data = engine.snapshot(0, FACILITY)
+    assert "missing" not in body_of(data)
+    engine.restore(0, FACILITY, data)
+
+
+def test_an_explanation_says_what_was_found_and_why_nothing_was_told():
+    (one,) = explain(log().tick(LAST + 5).records(), ONLY, RULE, at=ms(LAST + 5))[0]
+    assert "no month of it was judged" in "\n".join(rare_lines(one, "en"))
+    assert "尚未按月判定" in "\n".join(rare_lines(one, "zh"))
+    hand = rows(log(), END, minutes(LAST, 720)).tick(END + 5)
+    (one,) = explain(hand.records(), ONLY, RULE, at=ms(END + 5))[0]
+    assert (one.phase, one.agrees, one.subject) == ("active", True, {"tag": "T1"})
+    english, chinese = "\n".join(rare_lines(one, "en")), "\n".join(rare_lines(one, "zh"))
+    assert "effective rate of the month from 2026-03-01: 50 % < 90 %" in english
+    assert "judged again at 2026-04-01T16:01:00.000Z" in english
+    assert "已报警：黄色" in chinese
+    assert [(n["name"], n["value"]) for n in one.to_json()["limits"]] == [
+        ("invalid", "fault, set_value, comms"), ("exempt", "stopped"), ("share", 0.9)
+    ]  # fmt: skip
+    (one,) = explain(log(LAST, sensor(interval=None)).tick(END + 5).records(), ONLY, RULE, at=ms(END + 5))[0]
+    assert "no interval is registered" in "\n".join(rare_lines(one, "en"))
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [({"flags": ["fault"]}, "/flags"), ({"invalid": ["fault", "fault"]}, "/invalid"), ({"exempt": ["comms"]}, "/exempt"),
+     ({"notice": BUNDLE.rule("data-integrity.mark-share").notice}, "/notice"), ({"migration": "re-evaluate"}, "/migration")],
+)  # fmt: skip
+def test_a_rule_that_could_mean_nothing_is_refused(change, pointer):
+    shipped = BUNDLE.rule(RULE)
+    assert bundle_faults([shipped], []) == []
+    assert f"/rules/0{pointer}" in [f.pointer for f in bundle_faults([shipped.model_copy(update=change)], [])]
+
+
+@pytest.mark.parametrize(("change", "pointer"), [({"flags": []}, "/flags"), ({"invalid": ["fault"]}, "/invalid")])
+def test_what_belongs_to_this_check_is_refused_at_the_other(change, pointer):
+    other = BUNDLE.rule("data-integrity.mark-share").model_copy(update=change)
+    assert f"/rules/0{pointer}" in [f.pointer for f in bundle_faults([other], [])]
