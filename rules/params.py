@@ -22,6 +22,7 @@ from rules.kinds import (
     mean_kinetic,
     repeat_day,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.layout import NONE
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         LimitRule,
         MeanKineticRule,
         RepeatDayRule,
+        SteadinessRule,
     )
     from rules.scale import Step
 
@@ -264,6 +266,19 @@ def last_digit_param(rule: LastDigitRule, resolution: float) -> Words:
             "related": (rule.related or 0.0) ** 2, "uneven": CHI_SQUARE_9[rule.uneven or 0.0],
             "even": CHI_SQUARE_9[rule.even or 0.0], "decades": (rule.spread or 0) // last_digit.DECADE + 1,
             "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
+def steadiness_param(rule: SteadinessRule, sensor: Sensor, interval: int) -> Words:
+    """Return the parameters of a steadiness instance."""
+    checks = {"spread": steadiness.SPREAD, "differences": steadiness.DIFFERENCES}
+    limits = None if sensor.limits is None else (sensor.limits.low, sensor.limits.high)
+    return steadiness.PARAMS.block(
+        {
+            "check": checks[rule.check], "interval": interval, "zone": zone_ms(), "weeks": rule.weeks,
+            "below": round(rule.below * steadiness.PARTS), "above": round(rule.clear_above * steadiness.PARTS),
+            "facts": zlib.crc32(repr(limits).encode()), "sev": rule.severity.base.rank,
         }
     )  # fmt: skip
 

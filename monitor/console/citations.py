@@ -41,6 +41,8 @@ ZH: dict[str, str] = {
     "selective and deleted records as a finding": "选择性记录与删除记录属缺陷",
     "wait, silent, apart": "等待时间、中断时间与时间偏差",
     "500 values whose neighbours correlate less than 0.2, 20 steps between the percentiles, probabilities of 0.001 and 0.01 (own)": "500 个相邻相关系数小于 0.2 的数值、分位数相差 20 个分辨率、概率 0.001 与 0.01（本系统规定）",
+    "20 and 40 % of the median of thirteen weeks, three quarters of the records and of the weeks (own)": "十三周中位数的 20 % 与 40 %、记录与周数各四分之三（本系统规定）",
+    "a spread that shrinks as a sign": "波动变小属可疑迹象",
     "NIST/SEMATECH e-Handbook of Statistical Methods": "美国 NIST/SEMATECH 统计方法电子手册",
     "chi square of nine degrees of freedom": "自由度 9 的 χ² 临界值",
     "Two and ten minutes, one minute a day, five heartbeats and 24 hours (own)": "两分钟与十分钟、每日一分钟、五次心跳与 24 小时（本系统规定）",

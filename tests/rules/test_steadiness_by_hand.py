@@ -1,0 +1,356 @@
+"""Steadiness by hand: sums that hold for cold rooms and for particle counts, both sides of each border, and what a register begins anew."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from rules.engine import Engine
+from rules.explain import explain
+from rules.explaintext import lines
+from rules.kinds import steadiness as kind
+from rules.layout import OUT
+from rules.pack import Bundle
+from rules.soundness import bundle_faults
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.changes import Change
+
+RULE = "data-integrity.narrow-wobble"
+ONLY = BUNDLE.only({RULE})
+DAY = 24 * 60
+"""Minutes; the log begins on a Sunday, at midnight (2026-03-01, UTC+8)."""
+A_DAY = 4
+WIDE, NARROW = [4.0, 6.0], [4.9, 5.1]
+
+
+def block() -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+    words = np.concatenate([np.zeros(3, np.int64), kind.STATE.blank()])
+    return words, words.view(np.float64), 3
+
+
+# -- the sums -------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "value",
+    [0.0, 1.0, -1.0, 5.0625, -273.15, 1e-12, 101_325.0, 3.52e6, -1e15, 1e30, 2.0**-1000, 1.999_999_9],
+)
+def test_half_of_a_number_stands_for_it_to_half_a_millionth(value: float) -> None:
+    half = kind.half_of(value)
+    assert 0 <= half < kind.HALF
+    assert kind.whole_of(half) == pytest.approx(value, rel=5e-7, abs=0)
+
+
+def params(check: int = kind.SPREAD, interval: int = 60_000) -> np.ndarray[Any, Any]:
+    return kind.PARAMS.block(
+        {"check": check, "interval": interval, "zone": 8 * 3_600_000, "weeks": 1, "below": 20_000, "above": 40_000}
+    )
+
+
+def folded(
+    values: list[float], interval: int = 60_000, *, glide: bool = False
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+    """Return a block behind some values."""
+    words, floats, x = block()
+    p, out = params(interval=interval), np.zeros(8, OUT)
+    times = np.array([ms(0) + i * interval for i in range(len(values))])
+    seen, known = np.array(values), np.full(len(values), 255, np.uint8)
+    i = 0
+    while i < len(values):
+        if glide:
+            i = kind.glide(p, 0, words, floats, x, times, seen, known, 2, i, len(values))
+        if i < len(values):
+            kind.step(p, 0, words, floats, x, 0, times[i], times[i], seen[i], True, out, 0)
+            i += 1
+    return words, floats, x
+
+
+SERIES = {
+    "a cold room that hardly moves": (5.0, 0.01),
+    "a tank": (-170.0, 0.3),
+    "particles": (100_000.0, 300.0),
+    "a barometer in pascals": (101_325.0, 0.5),
+    "oxygen": (20.9, 0.001),
+}
+
+
+@pytest.mark.parametrize(("level", "spread"), SERIES.values(), ids=SERIES.keys())
+def test_the_deviation_of_seven_days_is_that_of_their_values(level: float, spread: float) -> None:
+    random = Random(1)  # noqa: S311 - values, no secret
+    values = [level + random.gauss(0, spread) + spread * (i // 1440) / 7 for i in range(7 * 1440 - 1)]
+    words, floats, x = folded(values, glide=True)
+    many, found = kind.deviation(words, floats, x, 7)
+    assert many == len(values)
+    assert found == pytest.approx(statistics.pstdev(values), rel=2e-6)
+
+
+def test_an_outlier_at_midnight_leaves_the_days_behind_it_as_they_were() -> None:
+    """The day's sums count from 1e9, and those of the days before; a week later all are right again."""
+    random = Random(2)  # noqa: S311 - values, no secret
+    values = [5 + random.gauss(0, 0.1) for _ in range(11 * 1440)]
+    values[2 * 1440] = 1e9
+    words, floats, x = folded(values, glide=True)
+    assert kind.deviation(words, floats, x, 7)[1] == pytest.approx(statistics.pstdev(values[-7 * 1440 :]), rel=2e-6)
+    words, floats, x = folded(values[: 5 * 1440], glide=True)
+    assert kind.deviation(words, floats, x, 5)[1] == pytest.approx(statistics.pstdev(values[: 5 * 1440]), rel=2e-6)
+
+
+def test_row_by_row_and_as_a_run_the_block_is_the_same() -> None:
+    random = Random(3)  # noqa: S311 - values, no secret
+    values = [5 + random.gauss(0, 0.1) for _ in range(9 * 1440)]
+    assert folded(values)[0].tobytes() == folded(values, glide=True)[0].tobytes()
+
+
+def test_more_rows_of_a_day_than_can_be_counted_are_left_out() -> None:
+    words, floats, x = block()
+    words[x + kind.DAY] = (((ms(0) + 8 * 3_600_000) // kind.DAY_MS) << kind.COUNT_BITS) | (kind.MOST - 1)
+    p, out = params(), np.zeros(8, OUT)
+    for i in range(3):
+        kind.step(p, 0, words, floats, x, 0, ms(i), ms(i), 5.0, True, out, 0)
+    times, seen = np.array([ms(3), ms(4)]), np.array([5.0, 5.0])
+    assert kind.glide(p, 0, words, floats, x, times, seen, np.full(2, 255, np.uint8), 2, 0, 2) == 0
+    assert words[x + kind.DAY] & kind.MOST == kind.MOST
+    assert floats[x + kind.SUM] == 5.0, "one of them was taken, from a base of 0"
+
+
+def test_weeks_are_entered_newest_first_and_the_fourteenth_is_the_last() -> None:
+    words, _, x = block()
+    assert [kind.entered(words, x, k) for k in range(14)] == [kind.HALF] * 14
+    for value in range(1, 20):
+        kind.enter(words, x, kind.half_of(float(value)))
+    assert [kind.whole_of(kind.entered(words, x, k)) for k in range(14)] == [float(v) for v in range(19, 5, -1)]
+    assert kind.median(words, x, 0, 10) == 13.0
+    assert kind.median(words, x, 1, 10) == 12.0
+    kind.enter(words, x, kind.HALF)
+    assert kind.median(words, x, 0, 13) != kind.median(words, x, 0, 13), "NaN: twelve of thirteen are known"
+    assert kind.median(words, x, 0, 12) == 13.5
+
+
+def test_a_block_takes_224_bytes() -> None:
+    assert 8 * kind.STATE.words == 224
+
+
+def test_a_week_begins_on_a_monday() -> None:
+    days = [(ms(DAY * day) + 8 * 3_600_000) // kind.DAY_MS for day in range(9)]
+    weeks = [kind.week_of(day) - kind.week_of(days[0]) for day in days]
+    assert weeks == [0, 1, 1, 1, 1, 1, 1, 1, 2], "the first day is a Sunday"
+
+
+# -- through the engine ---------------------------------------------------------------------------------------------
+def days(*stretches: tuple[int, list[float]]) -> Iterator[tuple[int, float]]:
+    """Yield minute and value of four readings a day, over some days of each pattern."""
+    day = 0
+    for many, pattern in stretches:
+        for each in range(day, day + many):
+            for k in range(A_DAY):
+                yield each * DAY + k * 360, pattern[k % len(pattern)]
+        day += many
+
+
+def log(*stretches: tuple[int, list[float]], hand: HandLog | None = None, begin: int = 0, **more: Any) -> HandLog:
+    """Return a log in which each day's readings come together, at its end."""
+    hand = hand or HandLog().register(-1, sensor(interval="6h", **more))
+    rows = [(begin * DAY + at, value) for at, value in days(*stretches)]
+    for i in range(0, len(rows), A_DAY):
+        part = rows[i : i + A_DAY]
+        hand.rows(part[-1][0] + 1, ("T1", [at for at, _ in part], [value for _, value in part]))
+    return hand
+
+
+def told(hand: HandLog, bundle: Bundle = ONLY) -> list[tuple[str, float, float | None, float | None]]:
+    """Return what was told, in days."""
+    return [shown(c) for c in hand.changes(bundle=bundle)]
+
+
+def shown(change: Change) -> tuple[str, float, float | None, float | None]:
+    days = [None if t is None else round((t - ms(0)) / kind.DAY_MS, 3) for t in (change.at, change.start, change.end)]
+    assert days[0] is not None
+    return change.change.value, days[0], days[1], days[2]
+
+
+BASE = (71, WIDE)
+RAISED = ("raised", 78.0, 71.0, None)
+
+
+def test_ten_weeks_and_seven_narrow_days_raise_it() -> None:
+    assert told(log(BASE, (8, NARROW))) == [RAISED]
+
+
+def test_a_baseline_of_a_millionth_is_none() -> None:
+    """What computing leaves of steps that are all alike (0.1 again and again) is no movement."""
+    assert told(log((71, [5.0, 5.0 + 1.9e-6]), (20, [5.0]))) == []
+    assert told(log((71, [5.0, 5.0 + 2.2e-6]), (8, [5.0]))) == [RAISED]
+
+
+def test_the_median_bears_wild_weeks() -> None:
+    """Four of ten weeks are a thousand times wider: the median is that of the others."""
+    wild = [-1000.0, 1000.0]
+    assert told(log((43, WIDE), (28, wild), (8, [4.7, 5.3]))) == []
+    assert told(log((43, WIDE), (28, wild), (8, NARROW))) == [RAISED]
+    assert told(log((36, WIDE), (35, wild), (8, [4.7, 5.3]))) == [RAISED], "with five of ten it lies between"
+
+
+def test_the_newest_week_is_no_baseline_where_the_window_overlaps_it() -> None:
+    """Narrow from a Thursday on: judged on the next Thursday against ten whole weeks before, and not against its own days."""
+    assert told(log((74, WIDE), (8, NARROW))) == [("raised", 81.0, 74.0, None)]
+    assert told(log((67, WIDE), (8, NARROW))) == [], "nine weeks before the one that it begins in"
+
+
+def test_while_it_stands_no_week_is_entered_and_the_old_ones_serve_behind_it() -> None:
+    hand = log(BASE, (140, NARROW), (7, WIDE), (14, NARROW))
+    assert told(hand) == [RAISED, ("cleared", 213.0, 71.0, 206.0), ("raised", 225.0, 218.0, None)]
+
+
+def test_a_pause_ends_what_is_known_of_the_weeks_before() -> None:
+    """Weeks without records are unknown weeks. Six days of 24 records are known: judged on a Sunday, without the newest week."""
+    pause = BASE[0] + 28
+    hand = log(BASE)
+    log((7, WIDE), (8, NARROW), hand=hand, begin=pause)
+    assert told(hand) == [], "four without, one behind it, eight of the ten"
+    hand = log((92, WIDE))
+    log((8, NARROW), hand=hand, begin=92 + 28)
+    assert told(hand) == [("raised", 126.0, 119.0, None)], "three without, ten of the thirteen"
+    hand = log((92, WIDE))
+    log((8, NARROW), hand=hand, begin=92 + 35)
+    assert told(hand) == [], "nine of them"
+
+
+@pytest.mark.parametrize(("narrow", "wanted"), [(6, []), (7, ["raised"])])
+def test_seven_whole_days_are_judged(narrow: int, wanted: list[str]) -> None:
+    assert [one[0] for one in told(log(BASE, (narrow, NARROW), (1, WIDE)))] == wanted
+
+
+def test_a_late_row_takes_the_raise_back_and_gives_it_again() -> None:
+    """The first row of the day raised it; one from before midnight comes behind it, and the seven days were wide."""
+    hand = log(BASE, (7, NARROW))
+    hand.rows(78 * DAY + 1, ("T1", [78 * DAY], [5.0])).rows(78 * DAY + 2, ("T1", [78 * DAY - 2], [50.0]))
+    assert [one[0] for one in told(hand)] == ["raised", "retracted"]
+    hand = log(BASE, (6, NARROW))
+    hand.rows(77 * DAY + 361, ("T1", [77 * DAY + 360], [5.0])).rows(78 * DAY + 1, ("T1", [78 * DAY], [5.0]))
+    assert told(hand) == [RAISED], "25 of 28 records"
+
+
+def test_a_late_row_completes_a_week_and_raises_it() -> None:
+    hand = log(BASE, (5, NARROW))  # 20 of 28 records
+    hand.rows(78 * DAY + 1, ("T1", [78 * DAY], [5.0]))
+    assert told(hand) == []
+    hand.rows(78 * DAY + 2, ("T1", [78 * DAY - 1], [5.0]))
+    assert told(hand) == [("raised", 77.999, 71.0, None)]
+    assert [change.late for change in hand.changes(bundle=ONLY)] == [True]
+
+
+def test_a_clock_that_jumps_ahead_turns_days_once_and_those_behind_it_are_stale() -> None:
+    """A row a day ahead is no row yet (more than five minutes); one a month behind changes nothing."""
+    hand = log(BASE, (3, NARROW))
+    hand.rows(74 * DAY, ("T1", [75 * DAY], [5.0])).rows(74 * DAY + 1, ("T1", [40 * DAY + 1], [900.0]))
+    log((5, NARROW), hand=hand, begin=74)
+    assert told(hand) == [RAISED]
+
+
+FACTS: dict[str, dict[str, Any]] = {
+    "serial": {"serial": "B-2"},
+    "limits": {"limits": {"low": 2, "high": 9}},
+    "interval": {"interval": "5h"},
+}
+
+
+@pytest.mark.parametrize("change", FACTS.values(), ids=FACTS.keys())
+def test_another_sensor_or_other_limits_begin_anew(change: dict[str, Any]) -> None:
+    own: dict[str, Any] = {"serial": "A-1", "limits": {"low": 2, "high": 8}}
+    hand = log((60, WIDE), **own)
+    hand.register(60 * DAY - 1, sensor(**{"interval": "6h", **own, **change}), version=2)
+    log((11, WIDE), (8, NARROW), hand=hand, begin=60)
+    assert told(hand) == []
+    hand = log((60, WIDE), **own)
+    hand.register(60 * DAY - 1, sensor(**{"interval": "6h", **own, "error": 0.5}), version=2)
+    log((11, WIDE), (8, NARROW), hand=hand, begin=60)
+    assert told(hand) == [RAISED], "of another fact nothing is forgotten"
+
+
+def test_another_place_begins_anew() -> None:
+    areas = [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cold-room"}]
+    hand = HandLog().register(-1, sensor(interval="6h"), areas=areas)
+    log((60, WIDE), hand=hand)
+    hand.register(60 * DAY - 1, sensor(area="A2", interval="6h"), areas=areas, version=2)
+    log((11, WIDE), (8, NARROW), hand=hand, begin=60)
+    assert told(hand) == []
+
+
+def test_what_stands_stands_against_its_baseline_when_the_sensor_is_replaced() -> None:
+    hand = log(BASE, (8, NARROW), serial="A-1")
+    hand.register(79 * DAY - 1, sensor(interval="6h", serial="B-2"), version=2)
+    log((7, [4.5, 5.5]), (1, WIDE), hand=hand, begin=79)
+    assert told(hand) == [RAISED, ("cleared", 85.0, 71.0, 78.0)]
+
+
+def test_other_numbers_of_the_rule_keep_what_was_counted() -> None:
+    rule = BUNDLE.rule(RULE)
+    assert rule is not None
+    looser = Bundle.of([rule.model_copy(update={"version": "1.1.0", "below": 0.5})], [])
+    hand = log(BASE, (7, [4.6, 5.4]), (1, WIDE))
+    assert told(hand) == []
+    assert told(hand, looser) == [RAISED]
+
+
+def test_a_restart_in_the_middle_of_a_day_changes_nothing() -> None:
+    records = log(BASE, (8, NARROW)).records()
+    for cut in (len(records) - 1, len(records) - 2, 40):
+        first, second = Engine(ONLY), Engine(ONLY)
+        for record in records[:cut]:
+            first.fold(record)
+        second.restore(0, FACILITY, first.snapshot(0, FACILITY))
+        wanted = [change for record in records[cut:] for change in first.fold(record)]
+        assert [change for record in records[cut:] for change in second.fold(record)] == wanted
+        assert first.snapshot(0, FACILITY) == second.snapshot(0, FACILITY)
+
+
+def test_evidence_and_words_name_the_ratio() -> None:
+    raised, cleared = log(BASE, (7, NARROW), (7, [4.5, 5.5]), (1, NARROW)).changes(bundle=ONLY)
+    assert [(leaf.left, leaf.op, leaf.right, leaf.verdict.value) for leaf in raised.evidence.leaves] == [
+        (0.1, "<", 0.2, "true")
+    ]
+    assert [(leaf.left, leaf.op, leaf.right) for leaf in cleared.evidence.leaves] == [(0.42594, ">", 0.4)], (
+        "five days of 50 and two of 10 %"
+    )
+    assert raised.message.en == "T1: seven days spread by 10 % of what the weeks before did (standard deviations)"
+    assert raised.message.zh == "T1：7 日数值的标准差仅为此前各周中位数的 10 %"
+    assert (raised.stage, raised.severity.value) == ("shadow", "yellow")
+
+
+def test_an_explanation_names_the_numbers_and_the_newest_judgement() -> None:
+    (one,) = explain(log(BASE, (8, NARROW)).records(), ONLY, RULE, at=ms(79 * DAY))[0]
+    assert one.agrees
+    assert {n["name"]: n["value"] for n in one.numbers()} == {"below": 0.2, "clear_above": 0.4, "weeks": 10}
+    assert {leaf.name: (seen.verdict.value, seen.left) for leaf, seen in one.leaves if seen} == {
+        "reading": ("true", "good"), "covered": ("true", 28), "baseline": ("true", 1.0),
+        "narrow": ("true", 0.1), "wide": ("false", 0.1),
+    }  # fmt: skip
+    assert "标准差与各周中位数之比" in "\n".join(lines(one, "zh"))
+    (pinned,) = explain(log((1, WIDE), pinned=True).records(), ONLY, RULE, at=ms(DAY))[0]
+    assert not pinned.watched
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [({"below": 0.4, "clear_above": 0.39}, "/clear_above"), ({"below": 1e-6}, "/below"),
+     ({"below": 1e-6, "clear_above": 1e-6}, "/clear_above")],
+)  # fmt: skip
+def test_a_rule_that_could_mean_nothing_is_refused(change: dict[str, Any], pointer: str) -> None:
+    shipped = BUNDLE.rule(RULE)
+    assert shipped is not None
+    assert bundle_faults([shipped], []) == []
+    assert bundle_faults([shipped.model_copy(update={"below": 0.4})], []) == [], "both alike is no contradiction"
+    assert f"/rules/0{pointer}" in [f.pointer for f in bundle_faults([shipped.model_copy(update=change)], [])]
+
+
+def test_a_ratio_is_rounded_to_a_hundred_thousandth_halves_upward() -> None:
+    assert [kind.parts_of(found, 1.0) for found in (0.199_994, 0.199_996, 0.2, math.inf)] == [
+        19_999, 20_000, 20_000, 10**15
+    ]  # fmt: skip
