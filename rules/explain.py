@@ -34,6 +34,7 @@ from rules.leaves.too_precise import DigitNumbers
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of, text_of
 from rules.rule import FollowUpRule, RareRule
+from rules.watching import used_at_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -185,8 +186,13 @@ def _of_values(
     if isinstance(numbers, FrozenNumbers):
         return _frozen_numbers(numbers, own)
     if isinstance(numbers, SteadinessNumbers):
-        named = [(name, getattr(numbers.rule, name)) for name in ("below", "clear_above", "weeks")]
-        return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in named]
+        steady = ("below", "clear_above", "share", "before", "clear_below", "weeks")
+        named = [(name, value) for name in steady if (value := getattr(numbers.rule, name)) is not None]
+        used = used_at_limit(numbers.rule, numbers.sensor) or ()
+        return [
+            *(one.model_dump(exclude_none=True) for one in used),
+            *({"name": name, "value": value, "origin": "rule", "edition": own} for name, value in named),
+        ]
     return _digit_numbers(numbers, own)
 
 

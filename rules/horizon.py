@@ -175,7 +175,7 @@ def _pass(
         elif kind == LAST_DIGIT:
             i = last_digit.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
         elif kind == STEADINESS:
-            i = steadiness.glide(a, p, blocks, floats, x, times, seen, known, MARKED, i, count)
+            i = steadiness.glide(a, af, p, blocks, floats, x, times, seen, known, MARKED, i, count)
         elif kind == SMOOTH:
             i = smooth.glide(a, p, blocks, floats, x, times, batches, seen, known, i, count)
         elif kind == CUMULATIVE:
@@ -355,7 +355,7 @@ def replay(
         elif kind == LAST_DIGIT:
             n = last_digit.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         elif kind == STEADINESS:
-            n = steadiness.step(a, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
+            n = steadiness.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)

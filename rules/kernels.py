@@ -359,10 +359,10 @@ def fold_rows(
                 elif a[c + CALL_KIND] == STEADINESS:
                     i = 0
                     while i < count:
-                        i = steadiness.glide(a, p, w, f, x, times, seen, known, MARKED, i, count)
+                        i = steadiness.glide(a, af, p, w, f, x, times, seen, known, MARKED, i, count)
                         if i < count:
                             counts = (known[i] >> MARKED) & 1 == 1
-                            n = steadiness.step(a, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                            n = steadiness.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                             i += 1
                 elif a[c + CALL_KIND] == REPEAT_DAY:
                     if last < w[x + repeat_day.WAKE]:

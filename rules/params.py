@@ -272,13 +272,20 @@ def last_digit_param(rule: LastDigitRule, resolution: float) -> Words:
 
 def steadiness_param(rule: SteadinessRule, sensor: Sensor, interval: int) -> Words:
     """Return the parameters of a steadiness instance."""
-    checks = {"spread": steadiness.SPREAD, "differences": steadiness.DIFFERENCES}
-    limits = None if sensor.limits is None else (sensor.limits.low, sensor.limits.high)
+    checks = {"spread": steadiness.SPREAD, "differences": steadiness.DIFFERENCES, "at-limit": steadiness.NEAR}
+    facts: tuple[Any, ...] = () if sensor.limits is None else (sensor.limits.low, sensor.limits.high)
+    below, above, days, more = rule.below, rule.clear_above, steadiness.WEEK, {}
+    if rule.check == "at-limit":
+        below, above, days = rule.clear_below, rule.share, 1
+        limit, step = sensor.detection_limit or 0.0, sensor.resolution or 0.0
+        facts += (limit, step)
+        more = {"limit": limit, "reach": step * steadiness.A_STEP}
+    parts = {"below": below, "above": above, "before": rule.before}
     return steadiness.PARAMS.block(
         {
-            "check": checks[rule.check], "interval": interval, "zone": zone_ms(), "weeks": rule.weeks,
-            "below": round(rule.below * steadiness.PARTS), "above": round(rule.clear_above * steadiness.PARTS),
-            "facts": zlib.crc32(repr(limits).encode()), "sev": rule.severity.base.rank,
+            "check": checks[rule.check], "interval": interval, "zone": zone_ms(), "weeks": rule.weeks, "days": days,
+            "facts": zlib.crc32(repr(facts).encode()), "sev": rule.severity.base.rank, **more,
+            **{name: round((value or 0.0) * steadiness.PARTS) for name, value in parts.items()},
         }
     )  # fmt: skip
 

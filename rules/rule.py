@@ -516,15 +516,23 @@ class LastDigitRule(RuleBase):
 
 
 class SteadinessRule(RuleBase):
-    """Seven local days that move far less than the weeks before them (kind `steadiness`); judged behind each local day, clockless."""
+    """Days that move far less than the weeks before them, or not at all from the detection limit (kind `steadiness`); judged behind each local day."""
 
     kind: Literal["steadiness"]
-    check: Literal["spread", "differences"]
-    """`spread`: of the values. `differences`: of what each value differs by from the one before it, at most two intervals apart."""
-    below: Number = Field(gt=0, lt=1)
-    """Raised where the standard deviation of seven days is less than so much of the median of the thirteen weeks before ..."""
-    clear_above: Number = Field(gt=0, lt=10)
+    check: Literal["spread", "differences", "at-limit"]
+    """`spread`: of the values. `differences`: of what each value differs by from the one before it, at most two intervals apart.
+
+    `at-limit`: how many lie within a step of the registered detection limit; without both in the register there is no such series."""
+    below: Number | None = Field(default=None, gt=0, lt=1)
+    """spread, differences: raised where the standard deviation of seven days is less than so much of the median of the thirteen weeks before ..."""
+    clear_above: Number | None = Field(default=None, gt=0, lt=10)
     """... and cleared where it is more than so much of that median, which stays as it was."""
+    share: Number | None = Field(default=None, gt=0, le=1)
+    """at-limit: raised where at least so much of a day's values lie there ..."""
+    before: Number | None = Field(default=None, gt=0, le=1)
+    """... and of the thirteen weeks before less than this, on average ..."""
+    clear_below: Number | None = Field(default=None, gt=0, le=1)
+    """... and cleared by a day with less than this."""
     weeks: Whole = Field(default=10, ge=1, le=13)
     """Unknown where fewer of the thirteen weeks are known: each has three quarters of its records."""
 

@@ -125,13 +125,22 @@ def _digit_faults(rule: Rule) -> list[Fault]:
 def _steadiness_faults(rule: Rule) -> list[Fault]:
     if not isinstance(rule, SteadinessRule):
         return []
-    faults = [
-        Fault(f"/{name}", "check", f"at least {1 / PARTS:.5f}: the ratio is rounded to so much")
-        for name in ("below", "clear_above")
-        if round(getattr(rule, name) * PARTS) < 1
+    ratios, shares = ("below", "clear_above"), ("share", "before", "clear_below")
+    own, other = (shares, ratios) if rule.check == "at-limit" else (ratios, shares)
+    given = {name: getattr(rule, name) for name in own + other}
+    faults = [Fault(f"/{name}", "check", f"{rule.check} needs {name}") for name in own if given[name] is None]
+    faults += [
+        Fault(f"/{name}", "check", f"{name} is none of {rule.check}") for name in other if given[name] is not None
     ]
-    if rule.clear_above < rule.below:
+    faults += [
+        Fault(f"/{name}", "check", f"at least {1 / PARTS:.5f}: what is judged is rounded to so much")
+        for name in own
+        if given[name] is not None and round(given[name] * PARTS) < 1
+    ]
+    if rule.clear_above is not None and rule.below is not None and rule.clear_above < rule.below:
         faults.append(Fault("/clear_above", "check", "at least below: else what raises it would clear it"))
+    if rule.clear_below is not None and rule.share is not None and rule.clear_below > rule.share:
+        faults.append(Fault("/clear_below", "check", "at most share: else what raises it would clear it"))
     return faults
 
 

@@ -321,7 +321,10 @@ def _of_values(
 ) -> list[Use]:
     """Return the use of a rule that asks whether values are a sensor's own."""
     if isinstance(rule, SteadinessRule):
-        return [Use(STEADINESS, rule, rank, steadiness_param(rule, sensor, interval))]
+        used = used_at_limit(rule, sensor)
+        return (
+            [] if used is None else [Use(STEADINESS, rule, rank, steadiness_param(rule, sensor, interval), limits=used)]
+        )
     if isinstance(rule, RepeatDayRule):
         return [Use(REPEAT_DAY, rule, rank, repeat_day_param(rule, sensor, interval))]
     if sensor.resolution is None:
@@ -351,6 +354,16 @@ def changes_of(rule: JumpRule, unit: str) -> tuple[float, float, tuple[LimitUsed
         if value is not None
     )
     return -math.inf if span.low is None else span.low, math.inf if span.high is None else span.high, used
+
+
+def used_at_limit(rule: SteadinessRule, sensor: Sensor) -> tuple[LimitUsed, ...] | None:
+    """Return what of the register a rule compares values with, None where it is missing."""
+    if rule.check != "at-limit":
+        return ()
+    if sensor.detection_limit is None or sensor.resolution is None:
+        return None
+    limit = LimitUsed(name="detection_limit", value=sensor.detection_limit, unit=sensor.unit, origin="register")
+    return (limit, step_of(sensor))
 
 
 def step_of(sensor: Sensor) -> LimitUsed:

@@ -1,7 +1,7 @@
-"""Kind `steadiness`: seven days that move far less than the weeks before them (docs/engine-semantics.md, "steadiness"; ADR 0046).
+"""Kind `steadiness`: days that move far less than the weeks before them, or not at all from the detection limit (docs/engine-semantics.md, "steadiness"; ADR 0046).
 
 A day is kept as three sums from its first value, a past day as number, mean and sum of squares in two halves of a word, a past week as one half: its
-standard deviation. It is judged by the first known row of a later local day; the clock decides nothing.
+standard deviation (of a check of shares, its share). It is judged by the first known row of a later local day; the clock decides nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from rules.kinds.telling import emit
 from rules.layout import ACTIVE, CLEARED, NONE, NORMAL, RAISED, STEADINESS, Array, Codes, Floats, Words
 
 DAY_MS = 86_400_000
-SPREAD, DIFFERENCES = 0, 1
-"""What is taken of a row: its value, or what it differs by from the known row before it."""
+SPREAD, DIFFERENCES, NEAR = 0, 1, 2
+"""What is taken of a row: its value, what it differs by from the known row before it, or whether it lies at the detection limit."""
 WEEK, PAST = 7, 6
 """Days of a window, and those of them before its newest."""
 MONDAY = 3
@@ -32,20 +32,24 @@ HALF = (1 << HALF_BITS) - 1
 """The upper half of a float64: as many powers of ten, and a precision of half a millionth. All bits set is none."""
 LEAST = 1e-6
 """Of a baseline of so little or less, in the unit of the series, nothing is told: it is what computing leaves of a value that stays."""
+A_STEP = 1.000_001
+"""Steps of the resolution that a value may lie from the detection limit: one, and what is lost of decimals."""
 LARGEST = 1e15
 """A value of so much or more says nothing."""
 PARTS = 100_000
 """Parts of one to which the ratio is rounded before it is judged: what the halves lose stays below."""
 
-PARAMS = Fields("check interval zone weeks below above facts sev")
-"""`below`, `above`: in parts. `weeks` of the baseline that have to be known. `facts`: a digest of what, when it changes, lets the counting begin anew."""
-(CHECK, INTERVAL, ZONE, KNOWN_WEEKS, BELOW, ABOVE, FACTS, SEV_BASE) = PARAMS.starts
+PARAMS = Fields("check interval zone days weeks below above before facts sev limit:real reach:real")
+"""`days` of a window. `below`, `above`, `before`: in parts; of shares an alarm begins with `above`, after weeks of less than `before`, and ends below `below`.
+
+`limit`, `reach`: the detection limit, and how far from it a value may lie. `weeks` of the baseline that have to be known. `facts`: a digest of what, when it changes, lets the counting begin anew."""
+(CHECK, INTERVAL, ZONE, SPAN, KNOWN_WEEKS, BELOW, ABOVE, BEFORE, FACTS, SEV_BASE, LIMIT, REACH) = PARAMS.starts
 
 STATE = Fields(
     "phase due=never start_t=none unknown sev value:real=nan baseline:real=nan day=none base:real sum:real squares:real seen_t=none seen:real "
     f"counts*2 days*{PAST} weeks*{ENTERED // 2}=none"
 )
-"""`value`: the ratio that was told; `baseline`: what an alarm was raised against. `day`: that of the newest known row, and how many values were taken of it
+"""`value`: the ratio or share that was told; `baseline`: what an alarm was raised against. `day`: that of the newest known row, and how many values were taken of it
 (so many of its lowest bits); `base`, its first one, from which `sum` and `squares` count. `seen_t`, `seen`: the newest known row, where differences are taken.
 
 `counts` and `days` by day modulo six: how many, and mean (from `base`) and sum of squares (round the mean) in halves. `weeks`: halves, newest first.
@@ -107,8 +111,8 @@ def week_of(day: int) -> int:
 
 
 @kernel
-def deviation(w: Words, f: Floats, x: int, days: int) -> tuple[int, float]:
-    """Return how many values so many newest days have, and their standard deviation (of all of them, not of a sample)."""
+def deviation(w: Words, f: Floats, x: int, days: int) -> tuple[int, float, float]:
+    """Return how many values so many newest days have, their mean and their standard deviation (of all of them, not of a sample)."""
     day, many = w[x + DAY] >> COUNT_BITS, w[x + DAY] & MOST
     mean = rest = 0.0
     if many > 0:
@@ -123,13 +127,13 @@ def deviation(w: Words, f: Floats, x: int, days: int) -> tuple[int, float]:
             rest += whole_of(both & HALF) + away * away * (float(many) * count / whole)
             mean += away * count / whole
             many = whole
-    return many, math.sqrt(rest / many) if many > 0 else 0.0
+    return many, f[x + BASE] + mean, math.sqrt(rest / many) if many > 0 else 0.0
 
 
 @kernel
-def covers(a: Words, p: int, many: int) -> bool:
-    """Say whether a week of so many values is known: three quarters of what it should have (U5)."""
-    return 4 * many * a[p + INTERVAL] >= 3 * WEEK * DAY_MS
+def covers(a: Words, p: int, many: int, days: int) -> bool:
+    """Say whether so many values make days known: three quarters of what they should have (U5)."""
+    return 4 * many * a[p + INTERVAL] >= 3 * days * DAY_MS
 
 
 @kernel
@@ -149,6 +153,18 @@ def median(w: Words, x: int, first: int, least: int) -> float:
 
 
 @kernel
+def average(w: Words, x: int, least: int) -> float:
+    """Return the mean of the thirteen newest weeks; NaN where fewer than `least` of them are known."""
+    total, many = 0.0, 0
+    for k in range(WEEKS):
+        half = entered(w, x, k)
+        if half != HALF:
+            total += whole_of(half)
+            many += 1
+    return total / many if many >= least else math.nan
+
+
+@kernel
 def parts_of(found: float, baseline: float) -> int:
     """Return a ratio in parts, halves upward."""
     return math.floor(min(found / baseline * PARTS, 1e15) + 0.5)
@@ -158,24 +174,29 @@ def parts_of(found: float, baseline: float) -> int:
 def _judge(
     a: Words, p: int, w: Words, f: Floats, x: int, row: int, t: int, m: int, found: float, out: Array, n: int
 ) -> int:
-    """Judge seven days that are known, with the day of the newest known row before as their last."""
-    last = w[x + DAY] >> COUNT_BITS
-    begin = (last - PAST) * DAY_MS - a[p + ZONE]
+    """Judge a window that is known, with the day of the newest known row before as its last: its deviation, or its share."""
+    last, shares, normal = w[x + DAY] >> COUNT_BITS, a[p + CHECK] == NEAR, w[x + PHASE] == NORMAL
+    begin = (last - a[p + SPAN] + 1) * DAY_MS - a[p + ZONE]
     baseline = f[x + BASELINE]
-    if w[x + PHASE] == NORMAL:
+    if normal and shares:
+        baseline = average(w, x, a[p + KNOWN_WEEKS])
+    elif normal:
         sunday = week_of(last) != week_of(last + 1)
         baseline = median(w, x, 0 if sunday else 1, a[p + KNOWN_WEEKS])
-    if not baseline > LEAST:
+    if math.isnan(baseline) or (not shares and baseline <= LEAST):
         return n
-    parts = parts_of(found, baseline)
-    if w[x + PHASE] == NORMAL and parts < a[p + BELOW]:
+    parts = parts_of(found, 1.0 if shares else baseline)
+    begins, ends = parts < a[p + BELOW], parts > a[p + ABOVE]
+    if shares:
+        begins, ends = parts >= a[p + ABOVE] and parts_of(baseline, 1.0) < a[p + BEFORE], parts < a[p + BELOW]
+    if normal and begins:
         w[x + PHASE] = ACTIVE
         w[x + SEV] = a[p + SEV_BASE]
         w[x + START_T] = begin
         f[x + BASELINE] = baseline
         f[x + VALUE] = parts / PARTS
         n = emit(out, n, row, STEADINESS, x, RAISED, w[x + SEV], t, m, begin, NONE, t, f[x + VALUE])
-    elif w[x + PHASE] == ACTIVE and parts > a[p + ABOVE]:
+    elif ends and not normal:
         n = emit(out, n, row, STEADINESS, x, CLEARED, w[x + SEV], t, m, w[x + START_T], begin, t, parts / PARTS)
         w[x + PHASE] = NORMAL
         w[x + START_T] = NONE
@@ -188,13 +209,14 @@ def _judge(
 def _turn(a: Words, p: int, w: Words, f: Floats, x: int, row: int, t: int, m: int, day: int, out: Array, n: int) -> int:
     """Leave the newest day behind for a later one: judge what ends with it, enter its week if that has ended, and keep its sums."""
     last, many = w[x + DAY] >> COUNT_BITS, w[x + DAY] & MOST
-    taken, found = deviation(w, f, x, WEEK)
-    if covers(a, p, taken):
-        n = _judge(a, p, w, f, x, row, t, m, found, out, n)
+    near = a[p + CHECK] == NEAR
+    taken, mean, found = deviation(w, f, x, a[p + SPAN])
+    if covers(a, p, taken, a[p + SPAN]):
+        n = _judge(a, p, w, f, x, row, t, m, mean if near else found, out, n)
     weeks = week_of(day) - week_of(last)
     if weeks > 0 and w[x + PHASE] == NORMAL:
-        taken, found = deviation(w, f, x, (last + MONDAY) % WEEK + 1)
-        enter(w, x, half_of(found) if covers(a, p, taken) else HALF)
+        taken, mean, found = deviation(w, f, x, (last + MONDAY) % WEEK + 1)
+        enter(w, x, half_of(mean if near else found) if covers(a, p, taken, WEEK) else HALF)
         for _ in range(min(weeks - 1, ENTERED)):
             enter(w, x, HALF)
     mean = rest = 0.0
@@ -224,19 +246,9 @@ def _rebase(w: Words, f: Floats, x: int, base: float) -> None:
 
 @kernel
 def step(
-    a: Words,
-    p: int,
-    w: Words,
-    f: Floats,
-    x: int,
-    row: int,
-    t: int,
-    m: int,
-    value: float,
-    known: bool,
-    out: Array,
-    n: int,
-) -> int:
+    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
+    row: int, t: int, m: int, value: float, known: bool, out: Array, n: int,
+) -> int:  # fmt: skip
     """Fold one row in event-time order."""
     if not known or not abs(value) < LARGEST:
         return n
@@ -253,6 +265,8 @@ def step(
         f[x + SEEN] = value
         if not near:
             return n
+    elif a[p + CHECK] == NEAR:
+        taken = 1.0 if abs(value - af[p + LIMIT]) <= af[p + REACH] else 0.0
     many = w[x + DAY] & MOST
     if many == MOST:
         return n
@@ -267,25 +281,17 @@ def step(
 
 @kernel
 def glide(
-    a: Words,
-    p: int,
-    w: Words,
-    f: Floats,
-    x: int,
-    time: Words,
-    value: Floats,
-    known: Codes,
-    bit: int,
-    i: int,
-    count: int,
-) -> int:
+    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
+    time: Words, value: Floats, known: Codes, bit: int, i: int, count: int,
+) -> int:  # fmt: skip
     """Fold rows from the i-th on as `step` would, as long as they lie in the newest day; returns the first that is left."""
     many = w[x + DAY] & MOST
     if w[x + DAY] == NONE or many == 0:
         return i
     begin = (w[x + DAY] >> COUNT_BITS) * DAY_MS - a[p + ZONE]
     end = begin + DAY_MS
-    differs, far = a[p + CHECK] == DIFFERENCES, 2 * a[p + INTERVAL]
+    differs, shares, far = a[p + CHECK] == DIFFERENCES, a[p + CHECK] == NEAR, 2 * a[p + INTERVAL]
+    limit, reach = af[p + LIMIT], af[p + REACH]
     base, total, squares = f[x + BASE], f[x + SUM], f[x + SQUARES]
     seen_t, seen = w[x + SEEN_T], f[x + SEEN]
     while i < count:
@@ -298,6 +304,8 @@ def glide(
             if differs:
                 taken, near = v - seen, t - seen_t <= far
                 seen_t, seen = t, v
+            elif shares:
+                taken = 1.0 if abs(v - limit) <= reach else 0.0
             if near:
                 away = taken - base
                 total += away

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
-from rules.kinds.steadiness import DAY_MS, ENTERED, LARGEST, LEAST, MONDAY, PARTS, WEEK, WEEKS
+from rules.kinds.steadiness import A_STEP, DAY_MS, ENTERED, LARGEST, LEAST, MONDAY, PARTS, WEEK, WEEKS
 from rules.leaves.limit import NEVER_COUNTED
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
 from rules.params import UNREGISTERED_INTERVAL_MS, zone_ms
 from rules.records import QUALITY_NAMES
+from rules.watching import used_at_limit
 
 if TYPE_CHECKING:
     from rules.leaves.model import Row, See
@@ -25,10 +26,23 @@ OF = {"spread": ("values", "数值"), "differences": ("differences of neighbours
 
 def leaves_of(rule: SteadinessRule) -> list[Leaf]:
     """Return the leaves that the rule has, in the order of its condition."""
+    reading = Leaf(
+        "reading", both("the reading counts: a value of a quality that counts", "读数有效：有数值且质量合格"), TWO
+    )
+    if rule.check == "at-limit":
+        return [
+            reading,
+            Leaf("covered", both("the day before has three quarters of its records", "前一日的记录不少于应有数的四分之三"), TWO),
+            Leaf("at_limit", both(f"of its values {rule.share:.3g} lie within a step of the detection limit", f"其数值中至少 {rule.share:.3g} 位于检出限一个分辨率之内")),
+            Leaf("seldom", both(
+                f"of the 13 weeks before (at least {rule.weeks} known) less than {rule.before:.3g} do", f"此前 13 周（至少 {rule.weeks} 周已知）中不足 {rule.before:.3g}",
+            )),
+            Leaf("away", both(f"of the day's values less than {rule.clear_below:.3g} lie there", f"该日数值中位于该处者不足 {rule.clear_below:.3g}")),
+        ]  # fmt: skip
     en, zh = OF[rule.check]
     below, above = f"{rule.below:.3g}", f"{rule.clear_above:.3g}"
     return [
-        Leaf("reading", both("the reading counts: a value of a quality that counts", "读数有效：有数值且质量合格"), TWO),
+        reading,
         Leaf("covered", both("the seven days before have three quarters of their records", "此前 7 日的记录不少于应有数的四分之三"), TWO),
         Leaf("baseline", both(f"{rule.weeks} of the 13 weeks before them are known, and not all alike", f"更早 13 周中至少 {rule.weeks} 周已知且有波动"), TWO),
         Leaf("narrow", both(f"standard deviation of the {en}, over the median of those weeks, < {below}", f"{zh}的标准差与各周中位数之比 < {below}")),
@@ -48,19 +62,27 @@ class SteadinessNumbers:
     def same(self) -> tuple[object, ...]:
         """Return what, when it changes, lets the counting begin anew."""
         s, limits = self.sensor, self.sensor.limits
+        own = (s.detection_limit, s.resolution) if self.rule.check == "at-limit" else ()
         return (
-            self.rule.check, s.quantity, s.area, s.serial, self.interval, limits and (limits.low, limits.high)
+            self.rule.check, s.quantity, s.area, s.serial, self.interval, limits and (limits.low, limits.high), own
         )  # fmt: skip
+
+    @property
+    def days(self) -> int:
+        """Return how many days are judged together."""
+        return 1 if self.rule.check == "at-limit" else WEEK
 
     @property
     def key(self) -> tuple[object, ...]:
         """Return what decides."""
         r = self.rule
-        return (*self.same, r.below, r.clear_above, r.weeks, r.severity)
+        return (*self.same, r.below, r.clear_above, r.share, r.before, r.clear_below, r.weeks, r.severity)
 
 
-def numbers_of(rule: SteadinessRule, sensor: Sensor) -> SteadinessNumbers:
-    """Return the numbers for a sensor."""
+def numbers_of(rule: SteadinessRule, sensor: Sensor) -> SteadinessNumbers | None:
+    """Return the numbers for a sensor, None where the register lacks what its values are compared with."""
+    if used_at_limit(rule, sensor) is None:
+        return None
     return SteadinessNumbers(rule, sensor, sensor.interval or UNREGISTERED_INTERVAL_MS)
 
 
@@ -74,7 +96,7 @@ class SteadinessRun:
     days: dict[int, list[float]] = field(default_factory=dict)
     """Local day -> what was taken of it; of the newest eight."""
     weeks: list[float | None] = field(default_factory=list)
-    """Standard deviations of the weeks that were entered, newest first."""
+    """Standard deviations, or shares, of the weeks that were entered, newest first."""
     against: float = math.nan
     day: int | None = None
     seen: tuple[int, float] | None = None
@@ -104,58 +126,80 @@ class SteadinessRun:
         self.see(Moment("row", row.t, self.last, row))
 
     def _take(self, row: Row, day: int) -> None:
-        taken = self.days.setdefault(day, [])
-        if self.numbers.rule.check == "spread":
+        taken, check, sensor = self.days.setdefault(day, []), self.numbers.rule.check, self.numbers.sensor
+        if check == "spread":
             taken.append(row.value)
-            return
-        if self.seen is not None and row.t - self.seen[0] <= 2 * self.numbers.interval:
-            taken.append(row.value - self.seen[1])
-        self.seen = (row.t, row.value)
+        elif check == "at-limit":
+            reach = (sensor.resolution or 0.0) * A_STEP
+            taken.append(float(abs(row.value - (sensor.detection_limit or 0.0)) <= reach))
+        else:
+            if self.seen is not None and row.t - self.seen[0] <= 2 * self.numbers.interval:
+                taken.append(row.value - self.seen[1])
+            self.seen = (row.t, row.value)
 
     def _turn(self, last: int, day: int) -> list[Seen]:
-        taken = [value for each in range(last - 6, last + 1) for value in self.days.get(each, [])]
-        leaves = self._judge(taken, last)
+        shares = self.numbers.rule.check == "at-limit"
+        taken = self._of(last, self.numbers.days)
+        leaves = self._judge_share(taken, last) if shares else self._judge(taken, last)
         weeks = (day + MONDAY) // WEEK - (last + MONDAY) // WEEK
         if weeks and not self.stands.active:
-            monday = last - (last + MONDAY) % WEEK
-            week = [value for each in range(monday, last + 1) for value in self.days.get(each, [])]
-            found = _deviation(week) if self._covers(week) else None
+            week = self._of(last, (last + MONDAY) % WEEK + 1)
+            found = None
+            if self._covers(week, WEEK):
+                found = statistics.fmean(week) if shares else _deviation(week)
             self.weeks = [*[None] * min(weeks - 1, ENTERED), found, *self.weeks][:ENTERED]
         self.days = {each: values for each, values in self.days.items() if each > day - WEEK}
         self.judged = tuple(leaves)
         return leaves
 
-    def _covers(self, taken: list[float]) -> bool:
-        return 4 * len(taken) * self.numbers.interval >= 3 * WEEK * DAY_MS
+    def _of(self, last: int, days: int) -> list[float]:
+        return [value for each in range(last - days + 1, last + 1) for value in self.days.get(each, [])]
+
+    def _covers(self, taken: list[float], days: int) -> bool:
+        return 4 * len(taken) * self.numbers.interval >= 3 * days * DAY_MS
+
+    def _covered(self, taken: list[float]) -> Seen:
+        days = self.numbers.days
+        expected = -(-3 * days * DAY_MS // (4 * self.numbers.interval))
+        return Seen("covered", verdict(self._covers(taken, days)), len(taken), ">=", expected)
+
+    def _stand(self, last: int, against: float, *, begins: bool, ends: bool) -> None:
+        s = self.stands
+        if begins and not s.active:
+            self.against = against
+            s.phase, s.colour = "active", self.numbers.rule.severity.base.rank
+            s.start = (last - self.numbers.days + 1) * DAY_MS - zone_ms()
+        elif ends and s.active:
+            s.phase, s.start = "normal", None
 
     def _judge(self, taken: list[float], last: int) -> list[Seen]:
-        rule, s = self.numbers.rule, self.stands
-        covered = self._covers(taken)
-        against = self.against
-        if not s.active:
+        rule, against = self.numbers.rule, self.against
+        covered = self._covered(taken)
+        if not self.stands.active:
             first = 0 if (last + MONDAY) % WEEK == WEEK - 1 else 1
             known = [week for week in self.weeks[first : first + WEEKS] if week is not None]
             against = statistics.median(known) if len(known) >= rule.weeks else math.nan
         based = against > LEAST
-        ratio = None
-        if covered and based:
-            ratio = math.floor(_deviation(taken) / against * PARTS + 0.5) / PARTS
-        narrow, wide = ratio is not None and ratio < rule.below, ratio is not None and ratio > rule.clear_above
-        unknown = ratio is None
-        expected = -(-3 * WEEK * DAY_MS // (4 * self.numbers.interval))
-        leaves = [
-            Seen("covered", verdict(covered), len(taken), ">=", expected),
-            Seen("baseline", verdict(based), None if math.isnan(against) else against, ">", LEAST, self.numbers.sensor.unit),
-            Seen("narrow", Verdict.UNKNOWN if unknown else verdict(narrow), ratio, "<", rule.below),
-            Seen("wide", Verdict.UNKNOWN if unknown else verdict(wide), ratio, ">", rule.clear_above),
-        ]  # fmt: skip
-        if narrow and not s.active:
-            self.against = against
-            s.phase, s.colour = "active", rule.severity.base.rank
-            s.start = (last - WEEK + 1) * DAY_MS - zone_ms()
-        elif wide and s.active:
-            s.phase, s.start = "normal", None
-        return leaves
+        found = _deviation(taken) / against if covered.verdict is Verdict.TRUE and based else None
+        narrow = _compared("narrow", found, "<", rule.below)
+        wide = _compared("wide", found, ">", rule.clear_above)
+        self._stand(last, against, begins=narrow.verdict is Verdict.TRUE, ends=wide.verdict is Verdict.TRUE)
+        shown = None if math.isnan(against) else against
+        return [covered, Seen("baseline", verdict(based), shown, ">", LEAST, self.numbers.sensor.unit), narrow, wide]
+
+    def _judge_share(self, taken: list[float], last: int) -> list[Seen]:
+        rule, against = self.numbers.rule, self.against
+        covered = self._covered(taken)
+        if not self.stands.active:
+            known = [week for week in self.weeks[:WEEKS] if week is not None]
+            against = statistics.fmean(known) if len(known) >= rule.weeks else math.nan
+        share = statistics.fmean(taken) if covered.verdict is Verdict.TRUE else None
+        there = _compared("at_limit", share, ">=", rule.share)
+        seldom = _compared("seldom", None if math.isnan(against) else against, "<", rule.before)
+        away = _compared("away", share, "<", rule.clear_below)
+        begins = there.verdict is seldom.verdict is Verdict.TRUE
+        self._stand(last, against, begins=begins, ends=away.verdict is Verdict.TRUE)
+        return [covered, there, seldom, away]
 
     def clock(self, to: int) -> None:
         """Take what the clock decides: nothing."""
@@ -166,6 +210,15 @@ class SteadinessRun:
         self.see(
             Moment("end", now, (*self.last, *(seen for seen in self.judged if seen.name not in told)), self.newest)
         )
+
+
+def _compared(name: str, found: float | None, op: str, bound: float | None) -> Seen:
+    """Return the comparison of a ratio or share, as it is rounded, with its bound."""
+    if found is None or bound is None:
+        return Seen(name, Verdict.UNKNOWN, None, op, bound)
+    shown = math.floor(found * PARTS + 0.5) / PARTS
+    holds = {"<": shown < bound, ">": shown > bound, ">=": shown >= bound}[op]
+    return Seen(name, verdict(holds), shown, op, bound)
 
 
 def _deviation(values: list[float]) -> float:

@@ -144,6 +144,11 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
             )
         elif isinstance(rule, LastDigitRule):
             conditions.append(Seen("resolution", _given(numbers), sensor.resolution, "registered", None, sensor.unit))
+        elif isinstance(rule, SteadinessRule) and rule.check == "at-limit":
+            conditions += [
+                Seen(name, Verdict.UNKNOWN if fact is None else Verdict.TRUE, fact, "registered", None, sensor.unit)
+                for name, fact in (("detection_limit", sensor.detection_limit), ("resolution", sensor.resolution))
+            ]
         elif isinstance(rule, LimitRule) and rule.smooth is not None:
             conditions += _of_mean(rule, rule.smooth, sensor, facts, bundle)
         elif isinstance(rule, LimitRule | CumulativeRule):

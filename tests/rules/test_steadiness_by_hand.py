@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from rules.changes import Change
 
-RULE = "data-integrity.narrow-wobble"
-ONLY = BUNDLE.only({RULE})
+RULE, SMOOTH, NEAR = (f"data-integrity.{name}" for name in ("narrow-wobble", "too-smooth", "at-detection-limit"))
+ONLY, SMOOTH_ONLY, NEAR_ONLY = (BUNDLE.only({rule}) for rule in (RULE, SMOOTH, NEAR))
 DAY = 24 * 60
 """Minutes; the log begins on a Sunday, at midnight (2026-03-01, UTC+8)."""
 A_DAY = 4
@@ -50,7 +50,15 @@ def test_half_of_a_number_stands_for_it_to_half_a_millionth(value: float) -> Non
 
 def params(check: int = kind.SPREAD, interval: int = 60_000) -> np.ndarray[Any, Any]:
     return kind.PARAMS.block(
-        {"check": check, "interval": interval, "zone": 8 * 3_600_000, "weeks": 1, "below": 20_000, "above": 40_000}
+        {
+            "check": check,
+            "interval": interval,
+            "zone": 8 * 3_600_000,
+            "weeks": 1,
+            "days": 7,
+            "below": 20_000,
+            "above": 40_000,
+        }
     )
 
 
@@ -65,9 +73,9 @@ def folded(
     i = 0
     while i < len(values):
         if glide:
-            i = kind.glide(p, 0, words, floats, x, times, seen, known, 2, i, len(values))
+            i = kind.glide(p, p.view(np.float64), 0, words, floats, x, times, seen, known, 2, i, len(values))
         if i < len(values):
-            kind.step(p, 0, words, floats, x, 0, times[i], times[i], seen[i], True, out, 0)
+            kind.step(p, p.view(np.float64), 0, words, floats, x, 0, times[i], times[i], seen[i], True, out, 0)
             i += 1
     return words, floats, x
 
@@ -86,8 +94,9 @@ def test_the_deviation_of_seven_days_is_that_of_their_values(level: float, sprea
     random = Random(1)  # noqa: S311 - values, no secret
     values = [level + random.gauss(0, spread) + spread * (i // 1440) / 7 for i in range(7 * 1440 - 1)]
     words, floats, x = folded(values, glide=True)
-    many, found = kind.deviation(words, floats, x, 7)
+    many, mean, found = kind.deviation(words, floats, x, 7)
     assert many == len(values)
+    assert mean == pytest.approx(statistics.fmean(values), abs=spread * 1e-5)
     assert found == pytest.approx(statistics.pstdev(values), rel=2e-6)
 
 
@@ -97,9 +106,9 @@ def test_an_outlier_at_midnight_leaves_the_days_behind_it_as_they_were() -> None
     values = [5 + random.gauss(0, 0.1) for _ in range(11 * 1440)]
     values[2 * 1440] = 1e9
     words, floats, x = folded(values, glide=True)
-    assert kind.deviation(words, floats, x, 7)[1] == pytest.approx(statistics.pstdev(values[-7 * 1440 :]), rel=2e-6)
+    assert kind.deviation(words, floats, x, 7)[2] == pytest.approx(statistics.pstdev(values[-7 * 1440 :]), rel=2e-6)
     words, floats, x = folded(values[: 5 * 1440], glide=True)
-    assert kind.deviation(words, floats, x, 5)[1] == pytest.approx(statistics.pstdev(values[: 5 * 1440]), rel=2e-6)
+    assert kind.deviation(words, floats, x, 5)[2] == pytest.approx(statistics.pstdev(values[: 5 * 1440]), rel=2e-6)
 
 
 def test_row_by_row_and_as_a_run_the_block_is_the_same() -> None:
@@ -113,9 +122,9 @@ def test_more_rows_of_a_day_than_can_be_counted_are_left_out() -> None:
     words[x + kind.DAY] = (((ms(0) + 8 * 3_600_000) // kind.DAY_MS) << kind.COUNT_BITS) | (kind.MOST - 1)
     p, out = params(), np.zeros(8, OUT)
     for i in range(3):
-        kind.step(p, 0, words, floats, x, 0, ms(i), ms(i), 5.0, True, out, 0)
+        kind.step(p, p.view(np.float64), 0, words, floats, x, 0, ms(i), ms(i), 5.0, True, out, 0)
     times, seen = np.array([ms(3), ms(4)]), np.array([5.0, 5.0])
-    assert kind.glide(p, 0, words, floats, x, times, seen, np.full(2, 255, np.uint8), 2, 0, 2) == 0
+    assert kind.glide(p, p.view(np.float64), 0, words, floats, x, times, seen, np.full(2, 255, np.uint8), 2, 0, 2) == 0
     assert words[x + kind.DAY] & kind.MOST == kind.MOST
     assert floats[x + kind.SUM] == 5.0, "one of them was taken, from a base of 0"
 
@@ -340,7 +349,8 @@ def test_an_explanation_names_the_numbers_and_the_newest_judgement() -> None:
 @pytest.mark.parametrize(
     ("change", "pointer"),
     [({"below": 0.4, "clear_above": 0.39}, "/clear_above"), ({"below": 1e-6}, "/below"),
-     ({"below": 1e-6, "clear_above": 1e-6}, "/clear_above")],
+     ({"below": 1e-6, "clear_above": 1e-6}, "/clear_above"), ({"below": None}, "/below"), ({"clear_above": None}, "/clear_above"),
+     ({"share": 0.9}, "/share"), ({"before": 0.9}, "/before"), ({"clear_below": 0.9}, "/clear_below")],
 )  # fmt: skip
 def test_a_rule_that_could_mean_nothing_is_refused(change: dict[str, Any], pointer: str) -> None:
     shipped = BUNDLE.rule(RULE)
@@ -354,3 +364,119 @@ def test_a_ratio_is_rounded_to_a_hundred_thousandth_halves_upward() -> None:
     assert [kind.parts_of(found, 1.0) for found in (0.199_994, 0.199_996, 0.2, math.inf)] == [
         19_999, 20_000, 20_000, 10**15
     ]  # fmt: skip
+
+
+# -- differences ----------------------------------------------------------------------------------------------------
+def test_as_wide_as_ever_but_smooth_is_told_by_one_rule_alone() -> None:
+    wave = [4.0 + 0.1 * k for k in range(20)] + [6.0 - 0.1 * k for k in range(20)]
+    days = [wave[4 * k % 40 : 4 * k % 40 + 4] for k in range(10)]
+    # 27 steps of 0.1 and the one from 6 to 4, their mean -0.025: 0.39 of 2
+    hand = log(BASE)
+    for k, day in enumerate(days):
+        log((1, day), hand=hand, begin=71 + k)
+    assert told(hand) == []
+    assert told(hand, SMOOTH_ONLY) == [("raised", 78.0, 71.0, None)]
+    (raised,) = hand.changes(bundle=SMOOTH_ONLY)
+    assert raised.message.en.startswith(
+        "T1: from record to record seven days change by 19.5 % of what the weeks before did"
+    )
+    assert raised.message.zh.startswith("T1：7 日内相邻记录变化的标准差仅为此前各周中位数的 19.5 %")
+
+
+def test_differences_lie_in_the_day_of_the_later_row_and_not_across_a_hole() -> None:
+    """A leap over night makes the day behind it rough, over 18 hours none: the row begins anew."""
+    quiet = [5.0, 5.1]
+    assert told(log((71, WIDE), (3, quiet), (5, [15.0, 15.1])), SMOOTH_ONLY) == []
+    hand = log((71, WIDE), (3, quiet))
+    hand.rows(74 * DAY + 361, ("T1", [74 * DAY + 360], [15.0]))  # 12 h behind: two intervals
+    log((4, [15.0, 15.1]), hand=hand, begin=75)
+    assert told(hand, SMOOTH_ONLY) == []
+    hand = log((71, WIDE), (3, quiet))
+    hand.rows(74 * DAY + 721, ("T1", [74 * DAY + 720], [15.0]))  # 18 h
+    log((4, [15.0, 15.1]), hand=hand, begin=75)
+    assert told(hand, SMOOTH_ONLY) == [("raised", 78.0, 71.0, None)]
+
+
+def test_an_explanation_of_differences_agrees() -> None:
+    (one,) = explain(log(BASE, (9, NARROW)).records(), SMOOTH_ONLY, SMOOTH, at=ms(80 * DAY))[0]
+    assert one.agrees
+    assert {leaf.name: seen.verdict.value for leaf, seen in one.leaves if seen}["narrow"] == "true"
+    assert "differences of neighbours" in "\n".join(lines(one, "en"))
+
+
+# -- at the detection limit -----------------------------------------------------------------------------------------
+LIMIT: dict[str, Any] = {"detection_limit": 5.0, "resolution": 0.1}
+FAR, AT = [50.0], [5.0, 5.1]
+
+
+def test_a_day_at_the_limit_raises_it_and_a_day_elsewhere_ends_it() -> None:
+    hand = log((71, FAR), (2, AT), (2, FAR), **LIMIT)
+    assert told(hand, NEAR_ONLY) == [("raised", 72.0, 71.0, None), ("cleared", 74.0, 71.0, 73.0)]
+    raised, cleared = hand.changes(bundle=NEAR_ONLY)
+    assert [(leaf.left, leaf.op, leaf.right) for leaf in raised.evidence.leaves] == [(1.0, ">=", 0.95)]
+    assert [(leaf.left, leaf.op, leaf.right) for leaf in cleared.evidence.leaves] == [(0.0, "<", 0.8)]
+    assert [(used.name, used.value, used.origin) for used in raised.evidence.limits] == [
+        ("detection_limit", 5.0, "register"), ("resolution", 0.1, "register")
+    ]  # fmt: skip
+    assert raised.message.en == (
+        "T1: 100 % of a day's values lie within a step of the detection limit of 5 °C, which few did in the weeks before"
+    )
+    assert raised.message.zh == "T1：一日内 100 % 的数值位于检出限 5 °C 的一个分辨率之内，而此前数周并非如此"
+    assert (raised.stage, raised.severity.value) == ("shadow", "yellow")
+
+
+def test_the_share_of_the_weeks_before_is_their_mean_and_those_of_an_alarm_do_not_count() -> None:
+    """Of ten weeks five wholly there: half, and no alarm; four: 40 %. Months of an alarm are no baseline."""
+    assert told(log((1, FAR), (35, AT), (35, FAR), (2, AT), **LIMIT), NEAR_ONLY) == []
+    hand = log((1, FAR), (28, AT), (42, FAR), (2, AT), **LIMIT)
+    assert told(hand, NEAR_ONLY) == [("raised", 72.0, 71.0, None)]
+    hand = log((71, FAR), (150, AT), (1, FAR), (2, AT), **LIMIT)
+    assert [one[:2] for one in told(hand, NEAR_ONLY)] == [("raised", 72.0), ("cleared", 222.0), ("raised", 223.0)]
+
+
+@pytest.mark.parametrize("change", [{"detection_limit": 4.9}, {"resolution": 0.05}, {"serial": "B-2"}])
+def test_another_detection_limit_or_resolution_begins_anew(change: dict[str, Any]) -> None:
+    hand = log((60, FAR), **LIMIT)
+    hand.register(60 * DAY - 1, sensor(**{"interval": "6h", **LIMIT, **change}), version=2)
+    log((11, FAR), (2, [5.0, 4.95]), hand=hand, begin=60)
+    assert told(hand, NEAR_ONLY) == []
+    assert told(log((71, FAR), (2, [5.0, 4.95]), **LIMIT), NEAR_ONLY) == [("raised", 72.0, 71.0, None)]
+
+
+def test_without_a_detection_limit_no_series_has_a_block() -> None:
+    for known in ({}, {"detection_limit": 5.0}, {"resolution": 0.1}):
+        engine = Engine(NEAR_ONLY)
+        for record in log((1, FAR), **known).records():
+            engine.fold(record)
+        plan = engine.state_of(FACILITY).plan
+        assert plan is not None
+        assert plan.by_slot == [[]]
+
+
+def test_an_explanation_of_shares_agrees_and_names_what_the_register_lacks() -> None:
+    (one,) = explain(log((71, FAR), (2, AT), **LIMIT).records(), NEAR_ONLY, NEAR, at=ms(73 * DAY))[0]
+    assert one.agrees
+    assert {n["name"]: n["value"] for n in one.numbers()} == {
+        "detection_limit": 5.0, "resolution": 0.1, "share": 0.95, "before": 0.5, "clear_below": 0.8, "weeks": 10
+    }  # fmt: skip
+    assert {leaf.name: (seen.verdict.value, seen.left) for leaf, seen in one.leaves if seen} == {
+        "reading": ("true", "good"), "covered": ("true", 4), "at_limit": ("true", 1.0), "seldom": ("true", 0.0),
+        "away": ("false", 1.0),
+    }  # fmt: skip
+    assert "位于检出限" in "\n".join(lines(one, "zh"))
+    (bare,) = explain(log((1, FAR), resolution=0.1).records(), NEAR_ONLY, NEAR, at=ms(DAY))[0]
+    assert not bare.watched
+    assert {c.name: c.verdict.value for c in bare.line.watch.conditions if bare.line}["detection_limit"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [({"share": None}, "/share"), ({"before": None}, "/before"), ({"clear_below": None}, "/clear_below"),
+     ({"clear_below": 0.96}, "/clear_below"), ({"below": 0.2}, "/below"), ({"clear_above": 0.4}, "/clear_above"),
+     ({"before": 1e-6}, "/before")],
+)  # fmt: skip
+def test_a_rule_of_shares_that_could_mean_nothing_is_refused(change: dict[str, Any], pointer: str) -> None:
+    shipped = BUNDLE.rule(NEAR)
+    assert shipped is not None
+    assert bundle_faults([shipped.model_copy(update={"clear_below": 0.95})], []) == []
+    assert f"/rules/0{pointer}" in [f.pointer for f in bundle_faults([shipped.model_copy(update=change)], [])]

@@ -22,12 +22,14 @@ AHEAD = timedelta(hours=8)
 class Steadiness:
     """The numbers of the rule on one series."""
 
-    check: str
-    below: float
-    clear_above: float
-    weeks: int
-    base: int
+    rule: object
     interval: int
+    limit: float
+    step: float
+
+    @property
+    def base(self):
+        return self.rule.severity.base.rank
 
 
 @lru_cache(20_000)
@@ -46,23 +48,26 @@ def week(day):
 
 def taken(rule, rows):
     """Return {day: what is taken of its rows}, in which days without anything but with rows stand too."""
+    check = rule.rule.check
     found = defaultdict(list)
     before = None
     for t, _, v in rows:
         day = found[local(t)]
-        if rule.check == "spread":
+        if check == "spread":
             day.append(v)
+        elif check == "at-limit":
+            day.append(int(rule.limit - rule.step * 1.000_001 <= v <= rule.limit + rule.step * 1.000_001))
         elif before is not None and t - before[0] <= 2 * rule.interval:
             day.append(v - before[1])
         before = (t, v)
     return found
 
 
-def known(rule, values):
-    """The standard deviation of seven days of values, None where fewer than three quarters came."""
-    if len(values) < Fraction(3, 4) * Fraction(7 * 86_400_000, rule.interval):
+def known(rule, values, days=7):
+    """The standard deviation, or the share, of some days of values, None where fewer than three quarters came."""
+    if len(values) < Fraction(3, 4) * Fraction(days * 86_400_000, rule.interval):
         return None
-    return deviation(tuple(values))
+    return Fraction(sum(values), len(values)) if rule.rule.check == "at-limit" else deviation(tuple(values))
 
 
 @lru_cache(20_000)
@@ -83,23 +88,30 @@ def decide(rule, rows, clock):  # noqa: ARG001 - the clock decides nothing
         if local(other[0]) != local(one[0]):
             behind[local(one[0])] = other
     weeks = []  # entered, oldest first
+    own = rule.rule
+    shares = own.check == "at-limit"
+    span = 1 if shares else 7
     events, start, against = [], None, None
     for day, (t, m, _) in sorted(behind.items()):
-        wide = known(rule, days_of(found, day, 7))
-        if wide is not None:
+        told = known(rule, days_of(found, day, span), span)
+        begin = midnight(day - timedelta(days=span - 1))
+        if told is not None:
             if start is None:
-                before = weeks if day.isoweekday() == 7 else weeks[:-1]
-                told = [each for each in before[-13:] if each is not None]
-                against = statistics.median(told) if len(told) >= rule.weeks else None
-            if against is not None and against > 1e-6:
-                ratio = wide / against
-                begin = midnight(day - timedelta(days=6))
-                if start is None and less(ratio, rule.below):
-                    start = begin
-                    events.append(Event("raised", t, m, start, None, rule.base))
-                elif start is not None and less(rule.clear_above, ratio, turned=True):
-                    events.append(Event("cleared", t, m, start, begin, rule.base))
-                    start = None
+                against = share_before(weeks, own.weeks) if shares else median_before(weeks, day, own.weeks)
+            if against is None:
+                begins = ends = False
+            elif shares:
+                begins = not less(told, own.share) and less(against, own.before)
+                ends = less(told, own.clear_below)
+            else:
+                begins = less(told / against, own.below)
+                ends = less(own.clear_above, told / against, turned=True)
+            if start is None and begins:
+                start = begin
+                events.append(Event("raised", t, m, start, None, rule.base))
+            elif start is not None and ends:
+                events.append(Event("cleared", t, m, start, begin, rule.base))
+                start = None
         new = local(t)
         if week(new) != week(day) and start is None:
             weeks.append(known(rule, days_of(found, day, day.isoweekday())))
@@ -108,10 +120,24 @@ def decide(rule, rows, clock):  # noqa: ARG001 - the clock decides nothing
     return events
 
 
+def median_before(weeks, day, least):
+    """The median of the thirteen weeks before the one that seven days which end with `day` begin in."""
+    before = weeks if day.isoweekday() == 7 else weeks[:-1]
+    told = [each for each in before[-13:] if each is not None]
+    found = statistics.median(told) if len(told) >= least else 0
+    return found if found > 1e-6 else None
+
+
+def share_before(weeks, least):
+    """The mean of the thirteen newest weeks."""
+    told = [each for each in weeks[-13:] if each is not None]
+    return statistics.mean(told) if len(told) >= least else None
+
+
 def less(a, b, *, turned=False):
     """Whether a ratio, rounded to a hundred-thousandth, is less than a bound; where rounding itself is in doubt, no example of a test."""
     ratio = b if turned else a
-    assume(abs(ratio * 1e5 - math.floor(ratio * 1e5) - 0.5) > 0.01 or ratio > 9)
+    assume(abs(float(ratio) * 1e5 % 1 - 0.5) > 0.01 or ratio > 9)
     rounded = Fraction(math.floor(Fraction(ratio) * 100_000 + Fraction(1, 2)), 100_000)
     bound = Fraction(repr(a if turned else b))
     return rounded > bound if turned else rounded < bound
