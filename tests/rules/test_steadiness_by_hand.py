@@ -13,6 +13,7 @@ import pytest
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explaintext import lines
+from rules.instants import format_instant
 from rules.kinds import steadiness as kind
 from rules.layout import OUT
 from rules.pack import Bundle
@@ -297,6 +298,28 @@ def test_what_stands_stands_against_its_baseline_when_the_sensor_is_replaced() -
     hand.register(79 * DAY - 1, sensor(interval="6h", serial="B-2"), version=2)
     log((7, [4.5, 5.5]), (1, WIDE), hand=hand, begin=79)
     assert told(hand) == [RAISED, ("cleared", 85.0, 71.0, 78.0)]
+    for day, phase in ((80, "active"), (86, "normal")):
+        (one,) = explain(hand.records(), ONLY, RULE, at=ms(day * DAY))[0]
+        assert (one.agrees, one.standing.phase) == (True, phase)
+
+
+def test_a_row_of_the_sensor_before_is_stale_when_another_has_come() -> None:
+    """Decided again with it, the series would have the weeks of the sensor before."""
+    for serial, wanted in (("B-2", []), ("A-1", [RAISED])):
+        hand = log(BASE, serial="A-1")
+        hand.register(71 * DAY - 1, sensor(interval="6h", serial=serial), version=2)
+        hand.rows(71 * DAY - 0.5, ("T1", [70 * DAY + 1079], [5.0]))
+        log((8, NARROW), hand=hand, begin=71)
+        assert told(hand) == wanted
+
+
+def test_a_mark_that_comes_later_changes_nothing() -> None:
+    hand = log(BASE, (8, NARROW))
+    data = {"id": "M-1", "revision": 1, "tags": ["T1"], "flag": "maintenance", "reason": "works", "author": "u-1"}
+    span = {"from": format_instant(ms(78 * DAY)), "to": format_instant(ms(78 * DAY + 1080))}
+    hand.line(78 * DAY + 1082, "mark", {**data, **span})
+    log((1, WIDE), hand=hand, begin=79)
+    assert told(hand) == [RAISED]
 
 
 def test_other_numbers_of_the_rule_keep_what_was_counted() -> None:
