@@ -22,14 +22,17 @@ AHEAD = timedelta(hours=8)
 class Steadiness:
     """The numbers of the rule on one series."""
 
-    rule: object
+    check: str
+    below: float | None
+    clear_above: float | None
+    share: float | None
+    before: float | None
+    clear_below: float | None
+    weeks: int
+    base: int
     interval: int
-    limit: float
-    step: float
-
-    @property
-    def base(self):
-        return self.rule.severity.base.rank
+    limit: float | None
+    step: float | None
 
 
 @lru_cache(20_000)
@@ -48,7 +51,7 @@ def week(day):
 
 def taken(rule, rows):
     """Return {day: what is taken of its rows}, in which days without anything but with rows stand too."""
-    check = rule.rule.check
+    check = rule.check
     found = defaultdict(list)
     before = None
     for t, _, v in rows:
@@ -67,7 +70,7 @@ def known(rule, values, days=7):
     """The standard deviation, or the share, of some days of values, None where fewer than three quarters came."""
     if len(values) < Fraction(3, 4) * Fraction(days * 86_400_000, rule.interval):
         return None
-    return Fraction(sum(values), len(values)) if rule.rule.check == "at-limit" else deviation(tuple(values))
+    return Fraction(sum(values), len(values)) if rule.check == "at-limit" else deviation(tuple(values))
 
 
 @lru_cache(20_000)
@@ -88,8 +91,7 @@ def decide(rule, rows, clock):  # noqa: ARG001 - the clock decides nothing
         if local(other[0]) != local(one[0]):
             behind[local(one[0])] = other
     weeks = []  # entered, oldest first
-    own = rule.rule
-    shares = own.check == "at-limit"
+    shares = rule.check == "at-limit"
     span = 1 if shares else 7
     events, start, against = [], None, None
     for day, (t, m, _) in sorted(behind.items()):
@@ -97,15 +99,15 @@ def decide(rule, rows, clock):  # noqa: ARG001 - the clock decides nothing
         begin = midnight(day - timedelta(days=span - 1))
         if told is not None:
             if start is None:
-                against = share_before(weeks, own.weeks) if shares else median_before(weeks, day, own.weeks)
+                against = share_before(weeks, rule.weeks) if shares else median_before(weeks, day, rule.weeks)
             if against is None:
                 begins = ends = False
             elif shares:
-                begins = not less(told, own.share) and less(against, own.before)
-                ends = less(told, own.clear_below)
+                begins = not less(told, rule.share) and less(against, rule.before)
+                ends = less(told, rule.clear_below)
             else:
-                begins = less(told / against, own.below)
-                ends = less(own.clear_above, told / against, turned=True)
+                begins = less(told / against, rule.below)
+                ends = less(rule.clear_above, told / against, turned=True)
             if start is None and begins:
                 start = begin
                 events.append(Event("raised", t, m, start, None, rule.base))

@@ -112,7 +112,10 @@ def watch(of, rule, place, sensor, interval, facts, span):
 def steady(rule, place, sensor, interval):
     if rule.check == "at-limit" and None in (sensor.detection_limit, sensor.resolution):
         return None
-    numbers = steadiness.Steadiness(rule, interval, sensor.detection_limit, sensor.resolution)
+    numbers = steadiness.Steadiness(
+        rule.check, rule.below, rule.clear_above, rule.share, rule.before, rule.clear_below, rule.weeks,
+        rule.severity.base.rank, interval, sensor.detection_limit, sensor.resolution,
+    )  # fmt: skip
     return Watch(rule, place, sensor, steadiness.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8))
 
 
