@@ -21,6 +21,7 @@ from rules.kinds import (
     mean_kinetic,
     repeat_day,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.kinds.table import KINDS
@@ -38,6 +39,7 @@ from rules.layout import (
     NONE,
     REPEAT_DAY,
     SMOOTH,
+    STEADINESS,
     TOO_PRECISE,
 )
 from rules.ring import behind
@@ -195,7 +197,7 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 state.tails[instance.tail : instance.tail + size] = before.tails[last.tail : last.tail + size]
             if kind == DIFFERENCE:
                 _carry_pair(state, instance, before, last)
-            if last.quantity != instance.quantity:
+            if last.quantity != instance.quantity or is_moved(before.plan, last, state.planned, instance):
                 _forget_quantity(state, instance)
             old = before.plan.block(last)
             if not np.array_equal(old, state.planned.block(instance)):
@@ -204,7 +206,7 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
 
 
 def _forget_quantity(state: FacilityState, instance: Instance) -> None:
-    """Let go of what another quantity was: this one has not jumped from it, nor does it repeat it; the horizon has ended."""
+    """Let go of what another quantity, sensor or place was: this one has not jumped from it, nor does it repeat it; the horizon has ended."""
     if instance.kind == JUMP:
         state.words[instance.state + jump.HELD_T] = NONE
     elif instance.kind == REPEAT_DAY:
@@ -215,6 +217,13 @@ def _forget_quantity(state: FacilityState, instance: Instance) -> None:
         last_digit.forget(state.words, instance.state)
     elif instance.kind == SMOOTH:
         smooth.empty(state.words, state.floats, instance.state)
+    elif instance.kind == STEADINESS:
+        steadiness.forget(state.words, state.floats, instance.state)
+
+
+def is_moved(old: Plan, last: Instance, new: Plan, instance: Instance) -> bool:
+    """Say whether an instance that goes by the sensor itself stands on another sensor, or at another place, than it did."""
+    return instance.kind == STEADINESS and old.identity(last.slot) != new.identity(instance.slot)
 
 
 def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
@@ -223,7 +232,7 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
         forget_steps(state, instance, old)
     elif instance.kind == CUMULATIVE:
         _forget_sums(state, instance, old)
-    elif instance.kind in {TOO_PRECISE, LAST_DIGIT}:
+    elif instance.kind in {TOO_PRECISE, LAST_DIGIT, STEADINESS}:
         _forget_values(state, instance, old)
     elif instance.kind == SMOOTH:
         new = state.planned.block(instance)
@@ -297,8 +306,12 @@ def _forget_sums(state: FacilityState, instance: Instance, old: Words) -> None:
 
 
 def _forget_values(state: FacilityState, instance: Instance, old: Words) -> None:
-    """Let counting begin anew where another resolution or another number of values is asked for."""
+    """Let counting begin anew where another resolution or another number of values is asked for, or other facts are registered."""
     new = state.planned.block(instance)
+    if instance.kind == STEADINESS:
+        if any(old[i] != new[i] for i in (steadiness.CHECK, steadiness.INTERVAL, steadiness.FACTS)):
+            steadiness.forget(state.words, state.floats, instance.state)
+        return
     if instance.kind == LAST_DIGIT:
         kept = slice(last_digit.RESOLUTION, last_digit.LOOK + 1)
         if not np.array_equal(old[kept], new[kept]):
@@ -331,7 +344,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind == SMOOTH:
         smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE}:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE, STEADINESS}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

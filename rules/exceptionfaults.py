@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rules.errors import Fault
 from rules.instants import format_duration, format_instant, start_of_day
 from rules.register import ZONE, Span
-from rules.rule import CumulativeRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule, SteadinessRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LIMITS = frozenset({"limits.high", "limits.low", "mute"})
 _SHAPES_OF: dict[type, frozenset[str]] = {
     LimitRule: _LIMITS | {"when.on_delay"}, CumulativeRule: _LIMITS,
-    **dict.fromkeys((FrozenRule, MeanKineticRule, JumpRule, LastDigitRule), frozenset({"mute"})),
+    **dict.fromkeys((FrozenRule, MeanKineticRule, JumpRule, LastDigitRule, SteadinessRule), frozenset({"mute"})),
 }  # fmt: skip
 """What can be excepted from: kinds that watch series one by one. Never a silence: what is not recorded cannot be judged afterwards."""
 

@@ -29,10 +29,12 @@ from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import AT_MONTH_END, MeanNumbers
 from rules.leaves.model import Seen, Standing
 from rules.leaves.smooth import SmoothNumbers
+from rules.leaves.steadiness import SteadinessNumbers
 from rules.leaves.too_precise import DigitNumbers
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of, text_of
 from rules.rule import FollowUpRule, RareRule
+from rules.watching import used_at_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -121,8 +123,8 @@ class Explanation:
                 {"name": name, "value": format_duration(ms), "origin": origins.get(name, "rule"), "edition": own}
                 for name, ms in named
             ]
-        if isinstance(numbers, FrozenNumbers | DigitNumbers | UniformNumbers):
-            return _frozen_numbers(numbers, own) if isinstance(numbers, FrozenNumbers) else _digit_numbers(numbers, own)
+        if isinstance(numbers, FrozenNumbers | DigitNumbers | UniformNumbers | SteadinessNumbers):
+            return _of_values(numbers, own)
         if isinstance(numbers, MeanNumbers):
             above, clear = numbers.rule.above, numbers.rule.clear_at
             pairs = [("high", above), ("clear", clear)]
@@ -176,6 +178,22 @@ class Explanation:
         for name, span in (("limits", sensor.limits), ("range", sensor.range)):
             facts[name] = None if span is None else span.model_dump(exclude_none=True)
         return facts
+
+
+def _of_values(
+    numbers: FrozenNumbers | DigitNumbers | UniformNumbers | SteadinessNumbers, own: str
+) -> list[dict[str, Any]]:
+    if isinstance(numbers, FrozenNumbers):
+        return _frozen_numbers(numbers, own)
+    if isinstance(numbers, SteadinessNumbers):
+        steady = ("below", "clear_above", "share", "before", "clear_below", "weeks")
+        named = [(name, value) for name in steady if (value := getattr(numbers.rule, name)) is not None]
+        used = used_at_limit(numbers.rule, numbers.sensor) or ()
+        return [
+            *(one.model_dump(exclude_none=True) for one in used),
+            *({"name": name, "value": value, "origin": "rule", "edition": own} for name, value in named),
+        ]
+    return _digit_numbers(numbers, own)
 
 
 def _digit_numbers(numbers: DigitNumbers | UniformNumbers, own: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ from rules.kinds import (
     mean_kinetic,
     repeat_day,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.layout import (
@@ -66,6 +67,7 @@ from rules.layout import (
     ROW_V,
     SLACK_ROWS,
     SMOOTH,
+    STEADINESS,
     TAIL_M,
     TAIL_T,
     TOO_PRECISE,
@@ -83,7 +85,7 @@ TOO_OLD, PUT, WAITING = 0, 1, 2
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 TOO_PRECISE_WORDS, SMOOTH_WORDS, LAST_DIGIT_WORDS = too_precise.STATE.words, smooth.STATE.words, last_digit.STATE.words
-DURING_WORDS, EXPOSURE_WORDS = during.STATE.words, exposure.STATE.words
+DURING_WORDS, EXPOSURE_WORDS, STEADINESS_WORDS = during.STATE.words, exposure.STATE.words, steadiness.STATE.words
 
 
 @kernel
@@ -172,6 +174,8 @@ def _pass(
             i = too_precise.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
         elif kind == LAST_DIGIT:
             i = last_digit.glide(a, af, p, blocks, x, times, seen, known, MARKED, i, count)
+        elif kind == STEADINESS:
+            i = steadiness.glide(a, af, p, blocks, floats, x, times, seen, known, MARKED, i, count)
         elif kind == SMOOTH:
             i = smooth.glide(a, p, blocks, floats, x, times, batches, seen, known, i, count)
         elif kind == CUMULATIVE:
@@ -189,7 +193,7 @@ def _pass(
         if i > begun:
             k = ring.at(r0, room, head, i - 1)
             last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE, SMOOTH, LAST_DIGIT):
+        if kind in (FROZEN, MEAN_KINETIC, TOO_PRECISE, SMOOTH, LAST_DIGIT, STEADINESS):
             stop = i + 1
         n = replay(
             kind, a, af, g, p, blocks, floats, x,
@@ -261,8 +265,8 @@ def _words(kind: int) -> int:
         return CUMULATIVE_WORDS if kind == CUMULATIVE else MEAN_KINETIC_WORDS
     if kind in (TOO_PRECISE, LAST_DIGIT):
         return TOO_PRECISE_WORDS if kind == TOO_PRECISE else LAST_DIGIT_WORDS
-    if kind == SMOOTH:
-        return SMOOTH_WORDS
+    if kind in (SMOOTH, STEADINESS):
+        return SMOOTH_WORDS if kind == SMOOTH else STEADINESS_WORDS
     if kind in (DURING, EXPOSURE):
         return DURING_WORDS if kind == DURING else EXPOSURE_WORDS
     return JUMP_WORDS if kind == JUMP else FROZEN_WORDS
@@ -350,6 +354,8 @@ def replay(
             n = too_precise.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         elif kind == LAST_DIGIT:
             n = last_digit.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
+        elif kind == STEADINESS:
+            n = steadiness.step(a, af, p, w, f, x, 0, t, m, v, (known >> MARKED) & 1 == 1, out, n)
         else:
             n = frozen.step(a, af, p, w, f, x, 0, t, m, b, v, (known >> MARKED) & 1 == 1, out, n)
             frozen.schedule(a, p, w, x, m)

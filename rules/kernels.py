@@ -44,6 +44,7 @@ from rules.kinds import (
     mean_kinetic,
     repeat_day,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.layout import (
@@ -100,6 +101,7 @@ from rules.layout import (
     SLACK_ROWS,
     SMOOTH,
     STALE,
+    STEADINESS,
     TOO_PRECISE,
     Array,
     Codes,
@@ -360,6 +362,14 @@ def fold_rows(
                             counts = (known[i] >> MARKED) & 1 == 1
                             n = last_digit.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                             i += 1
+                elif a[c + CALL_KIND] == STEADINESS:
+                    i = 0
+                    while i < count:
+                        i = steadiness.glide(a, af, p, w, f, x, times, seen, known, MARKED, i, count)
+                        if i < count:
+                            counts = (known[i] >> MARKED) & 1 == 1
+                            n = steadiness.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                            i += 1
                 elif a[c + CALL_KIND] == REPEAT_DAY:
                     if last < w[x + repeat_day.WAKE]:
                         continue
@@ -453,6 +463,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + too_precise.DUE])
         elif a[c + CALL_KIND] == LAST_DIGIT:
             earliest = min(earliest, w[x + last_digit.DUE])
+        elif a[c + CALL_KIND] == STEADINESS:
+            earliest = min(earliest, w[x + steadiness.DUE])
         elif a[c + CALL_KIND] == SMOOTH:
             earliest = min(earliest, w[x + smooth.DUE])
         elif a[c + CALL_KIND] == DURING:

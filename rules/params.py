@@ -22,6 +22,7 @@ from rules.kinds import (
     mean_kinetic,
     repeat_day,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.layout import NONE
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         LimitRule,
         MeanKineticRule,
         RepeatDayRule,
+        SteadinessRule,
     )
     from rules.scale import Step
 
@@ -264,6 +266,26 @@ def last_digit_param(rule: LastDigitRule, resolution: float) -> Words:
             "related": (rule.related or 0.0) ** 2, "uneven": CHI_SQUARE_9[rule.uneven or 0.0],
             "even": CHI_SQUARE_9[rule.even or 0.0], "decades": (rule.spread or 0) // last_digit.DECADE + 1,
             "sev": rule.severity.base.rank,
+        }
+    )  # fmt: skip
+
+
+def steadiness_param(rule: SteadinessRule, sensor: Sensor, interval: int) -> Words:
+    """Return the parameters of a steadiness instance."""
+    checks = {"spread": steadiness.SPREAD, "differences": steadiness.DIFFERENCES, "at-limit": steadiness.NEAR}
+    facts: tuple[Any, ...] = () if sensor.limits is None else (sensor.limits.low, sensor.limits.high)
+    below, above, days, more = rule.below, rule.clear_above, steadiness.WEEK, {}
+    if rule.check == "at-limit":
+        below, above, days = rule.clear_below, rule.share, 1
+        limit, step = sensor.detection_limit or 0.0, sensor.resolution or 0.0
+        facts += (limit, step)
+        more = {"limit": limit, "reach": step * steadiness.A_STEP}
+    parts = {"below": below, "above": above, "before": rule.before}
+    return steadiness.PARAMS.block(
+        {
+            "check": checks[rule.check], "interval": interval, "zone": zone_ms(), "weeks": rule.weeks, "days": days,
+            "facts": zlib.crc32(repr(facts).encode()), "sev": rule.severity.base.rank, **more,
+            **{name: round((value or 0.0) * steadiness.PARTS) for name, value in parts.items()},
         }
     )  # fmt: skip
 

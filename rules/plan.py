@@ -18,7 +18,7 @@ from rules.declared import asked
 from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
-from rules.layout import DIFFERENCE, GAP, NONE
+from rules.layout import DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
@@ -231,7 +231,13 @@ class Plan:
         again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
         found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
         where = [(self.sensors[slot].area, b"")] if any(one.kind in SPANNED for one in again) else []
+        where += [(self.identity(slot), b"")] if any(one.kind == STEADINESS for one in again) else []
         return [(self.sensors[slot].quantity, self.span(slot)), *found, *where]
+
+    def identity(self, slot: int) -> str:
+        """Return what says that a series is still that of the same sensor at the same place."""
+        sensor = self.sensors[slot]
+        return f"{sensor.area} {sensor.serial or ''}"
 
     def span(self, slot: int) -> bytes:
         """Return the measuring range of a series: rows outside of it are not known."""

@@ -1,6 +1,6 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
-Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit; of rare records (rules/rare): count, follow_up, register_check, conflict,
+Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
 clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -515,6 +515,28 @@ class LastDigitRule(RuleBase):
     """... and cleared where they are with more than this."""
 
 
+class SteadinessRule(RuleBase):
+    """Days that move far less than the weeks before them, or not at all from the detection limit (kind `steadiness`); judged behind each local day."""
+
+    kind: Literal["steadiness"]
+    check: Literal["spread", "differences", "at-limit"]
+    """`spread`: of the values. `differences`: of what each value differs by from the one before it, at most two intervals apart.
+
+    `at-limit`: how many lie within a step of the registered detection limit; without both in the register there is no such series."""
+    below: Number | None = Field(default=None, gt=0, lt=1)
+    """spread, differences: raised where the standard deviation of seven days is less than so much of the median of the thirteen weeks before ..."""
+    clear_above: Number | None = Field(default=None, gt=0, lt=10)
+    """... and cleared where it is more than so much of that median, which stays as it was."""
+    share: Number | None = Field(default=None, gt=0, le=1)
+    """at-limit: raised where at least so much of a day's values lie there ..."""
+    before: Number | None = Field(default=None, gt=0, le=1)
+    """... and of the thirteen weeks before less than this, on average ..."""
+    clear_below: Number | None = Field(default=None, gt=0, le=1)
+    """... and cleared by a day with less than this."""
+    weeks: Whole = Field(default=10, ge=1, le=13)
+    """Unknown where fewer of the thirteen weeks are known: each has three quarters of its records."""
+
+
 class CountRule(RuleBase):
     """So many events within a time, by subject (kind `count`); latched, but for one that is to be reached again and again."""
 
@@ -720,7 +742,15 @@ RowRule = ConflictRule | ClockRule
 RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule | CompletenessRule
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
-    LimitRule | GapRule | FrozenRule | CumulativeRule | MeanKineticRule | DifferenceRule | JumpRule | LastDigitRule
+    LimitRule
+    | GapRule
+    | FrozenRule
+    | CumulativeRule
+    | MeanKineticRule
+    | DifferenceRule
+    | JumpRule
+    | LastDigitRule
+    | SteadinessRule
 )
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
 Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]

@@ -15,6 +15,7 @@ from rules.duringfaults import during_faults
 from rules.errors import Fault
 from rules.exceptionfaults import allowance_faults, exception_faults
 from rules.kinds import last_digit, too_precise
+from rules.kinds.steadiness import PARTS
 from rules.migration import AGAIN
 from rules.params import CHI_SQUARE_9
 from rules.predicate import faults as predicate_faults
@@ -29,6 +30,7 @@ from rules.rule import (
     LimitRule,
     MeanKineticRule,
     RareRule,
+    SteadinessRule,
 )
 from rules.scale import scale_faults
 from rules.smoothing import smooth_faults
@@ -89,11 +91,12 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults.append(Fault("/when/on_delay", "delay", "a jump does not last: count records instead"))
     if isinstance(rule, CumulativeRule):
         faults += _source_faults(rule.limits.from_, tables) + during_faults(rule)
-    if isinstance(rule, CumulativeRule | MeanKineticRule | JumpRule | LastDigitRule) and rule.severity.steps:
+    one_colour = CumulativeRule | MeanKineticRule | JumpRule | LastDigitRule | SteadinessRule
+    if isinstance(rule, one_colour) and rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
         faults += rare_faults(rule)
-    return faults + _digit_faults(rule)
+    return faults + _digit_faults(rule) + _steadiness_faults(rule)
 
 
 def _digit_faults(rule: Rule) -> list[Fault]:
@@ -118,6 +121,28 @@ def _digit_faults(rule: Rule) -> list[Fault]:
         faults.append(Fault("/spread", "check", "whole tens of steps"))
     if rule.even is not None and rule.uneven is not None and rule.even < rule.uneven:
         faults.append(Fault("/even", "check", "at least uneven: else what raises it would clear it"))
+    return faults
+
+
+def _steadiness_faults(rule: Rule) -> list[Fault]:
+    if not isinstance(rule, SteadinessRule):
+        return []
+    ratios, shares = ("below", "clear_above"), ("share", "before", "clear_below")
+    own, other = (shares, ratios) if rule.check == "at-limit" else (ratios, shares)
+    given = {name: getattr(rule, name) for name in own + other}
+    faults = [Fault(f"/{name}", "check", f"{rule.check} needs {name}") for name in own if given[name] is None]
+    faults += [
+        Fault(f"/{name}", "check", f"{name} is none of {rule.check}") for name in other if given[name] is not None
+    ]
+    faults += [
+        Fault(f"/{name}", "check", f"at least {1 / PARTS:.5f}: what is judged is rounded to so much")
+        for name in own
+        if given[name] is not None and round(given[name] * PARTS) < 1
+    ]
+    if rule.clear_above is not None and rule.below is not None and rule.clear_above < rule.below:
+        faults.append(Fault("/clear_above", "check", "at least below: else what raises it would clear it"))
+    if rule.clear_below is not None and rule.share is not None and rule.clear_below > rule.share:
+        faults.append(Fault("/clear_below", "check", "at most share: else what raises it would clear it"))
     return faults
 
 

@@ -23,6 +23,7 @@ from rules.layout import (
     ROW_T,
     ROW_WORDS,
     SMOOTH,
+    STEADINESS,
     TOO_PRECISE,
 )
 from rules.models import Severity
@@ -43,7 +44,9 @@ LAYOUTS: dict[str, Layout] = {
     "inputs": [("rows", "<i8", [INPUTS])],
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
-ONLY_WHERE_USED = frozenset({DIFFERENCE, JUMP, REPEAT_DAY, TOO_PRECISE, SMOOTH, LAST_DIGIT, DURING, EXPOSURE})
+ONLY_WHERE_USED = frozenset(
+    {DIFFERENCE, JUMP, REPEAT_DAY, TOO_PRECISE, SMOOTH, LAST_DIGIT, DURING, EXPOSURE, STEADINESS}
+)
 """Kinds that a snapshot names only where it holds some: without them it is that of the release before them, byte for byte."""
 COLOURS = len(Severity)
 

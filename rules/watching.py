@@ -34,6 +34,7 @@ from rules.layout import (
     MEAN_KINETIC,
     REPEAT_DAY,
     SMOOTH,
+    STEADINESS,
     TOO_PRECISE,
 )
 from rules.params import (
@@ -48,6 +49,7 @@ from rules.params import (
     limit_param,
     mean_kinetic_param,
     repeat_day_param,
+    steadiness_param,
     too_precise_param,
 )
 from rules.predicate import matches
@@ -61,6 +63,7 @@ from rules.rule import (
     LimitRule,
     MeanKineticRule,
     RepeatDayRule,
+    SteadinessRule,
     looks_at_rows,
 )
 from rules.smoothing import mean_of
@@ -88,6 +91,7 @@ ORDER = {
     LAST_DIGIT: 9,
     DURING: 10,
     EXPOSURE: 11,
+    STEADINESS: 12,
 }
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
@@ -305,15 +309,22 @@ def _use_of(rule: Rule, rank: int, sort: _Sort) -> list[Use]:
     if isinstance(rule, JumpRule):
         low, high, used = changes_of(rule, sensor.unit)
         return [Use(JUMP, rule, rank, jump_param(rule, interval, delivery), low, high, used)]
-    if isinstance(rule, RepeatDayRule | LastDigitRule):
-        return _by_resolution(rule, rank, sensor, interval)
+    if isinstance(rule, RepeatDayRule | LastDigitRule | SteadinessRule):
+        return _of_values(rule, rank, sensor, interval)
     if isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
         return [Use(GAP, rule, rank, gap_param(rule, interval, delivery))]
     return []
 
 
-def _by_resolution(rule: RepeatDayRule | LastDigitRule, rank: int, sensor: Sensor, interval: int) -> list[Use]:
-    """Return the use of a rule that looks at values as the sensor shows them."""
+def _of_values(
+    rule: RepeatDayRule | LastDigitRule | SteadinessRule, rank: int, sensor: Sensor, interval: int
+) -> list[Use]:
+    """Return the use of a rule that asks whether values are a sensor's own."""
+    if isinstance(rule, SteadinessRule):
+        used = used_at_limit(rule, sensor)
+        return (
+            [] if used is None else [Use(STEADINESS, rule, rank, steadiness_param(rule, sensor, interval), limits=used)]
+        )
     if isinstance(rule, RepeatDayRule):
         return [Use(REPEAT_DAY, rule, rank, repeat_day_param(rule, sensor, interval))]
     if sensor.resolution is None:
@@ -343,6 +354,16 @@ def changes_of(rule: JumpRule, unit: str) -> tuple[float, float, tuple[LimitUsed
         if value is not None
     )
     return -math.inf if span.low is None else span.low, math.inf if span.high is None else span.high, used
+
+
+def used_at_limit(rule: SteadinessRule, sensor: Sensor) -> tuple[LimitUsed, ...] | None:
+    """Return what of the register a rule compares values with, None where it is missing."""
+    if rule.check != "at-limit":
+        return ()
+    if sensor.detection_limit is None or sensor.resolution is None:
+        return None
+    limit = LimitUsed(name="detection_limit", value=sensor.detection_limit, unit=sensor.unit, origin="register")
+    return (limit, step_of(sensor))
 
 
 def step_of(sensor: Sensor) -> LimitUsed:

@@ -17,6 +17,8 @@ from rules.wording_digits import raised as digits_raised
 from rules.wording_during import raised as during_raised
 from rules.wording_smooth import leaves as mean_leaves
 from rules.wording_smooth import raised as mean_raised
+from rules.wording_steadiness import leaf as steadiness_leaf
+from rules.wording_steadiness import raised as steadiness_raised
 from rules.wording_sums import leaf as sum_leaf
 from rules.wording_sums import raised as sum_raised
 
@@ -107,7 +109,7 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
         return Bilingual(
             en=f"{tag}:{over} above the limit for its temperature", zh=f"{tag}：高于该温度下的限值{over}",
         )  # fmt: skip
-    words = (digits_raised, mean_raised, sum_raised, during_raised)
+    words = (digits_raised, mean_raised, sum_raised, during_raised, steadiness_raised)
     return next((text for one in words if (text := one(instance, value, unit)) is not None), None)
 
 
@@ -189,6 +191,7 @@ def evidence(
     frozen = isinstance(instance.rule, FrozenRule)
     means = mean_leaves(instance, kind, value)
     summed = digit_leaf(instance, kind, value) or sum_leaf(instance, kind, value, sign(instance.unit))
+    summed = summed or steadiness_leaf(instance, kind, value)
     if means is not None:
         leaves += means
     elif summed is not None:

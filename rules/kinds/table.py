@@ -18,6 +18,7 @@ from rules.kinds import (
     mean_kinetic,
     repeat_day,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.layout import (
@@ -33,6 +34,7 @@ from rules.layout import (
     MEAN_KINETIC,
     REPEAT_DAY,
     SMOOTH,
+    STEADINESS,
     TOO_PRECISE,
 )
 
@@ -66,6 +68,7 @@ KINDS: dict[int, KindSpec] = {
     LAST_DIGIT: KindSpec("last_digit", last_digit.PARAMS, last_digit.STATE, again=True),
     DURING: KindSpec("during", during.PARAMS, during.STATE, again=True),
     EXPOSURE: KindSpec("exposure", exposure.PARAMS, exposure.STATE, again=True),
+    STEADINESS: KindSpec("steadiness", steadiness.PARAMS, steadiness.STATE, again=True),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}
 NAMES = {code: spec.name for code, spec in KINDS.items()}

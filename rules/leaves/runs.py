@@ -14,13 +14,23 @@ from rules.leaves.last_digit import UniformNumbers, UniformRun
 from rules.leaves.limit import LimitNumbers, LimitRun
 from rules.leaves.mean_kinetic import MeanNumbers, MeanRun
 from rules.leaves.smooth import SmoothNumbers, SmoothRun
+from rules.leaves.steadiness import SteadinessNumbers, SteadinessRun
 from rules.leaves.too_precise import DigitNumbers, DigitRun
 
 if TYPE_CHECKING:
     from rules.leaves.model import See
 
 RowRun: TypeAlias = (
-    LimitRun | FrozenRun | CumulativeRun | MeanRun | DigitRun | SmoothRun | UniformRun | DuringRun | ExposureRun
+    LimitRun
+    | FrozenRun
+    | CumulativeRun
+    | MeanRun
+    | DigitRun
+    | SmoothRun
+    | UniformRun
+    | DuringRun
+    | ExposureRun
+    | SteadinessRun
 )
 RowNumbers: TypeAlias = (
     LimitNumbers
@@ -34,6 +44,7 @@ RowNumbers: TypeAlias = (
     | UniformNumbers
     | DuringNumbers
     | ExposureNumbers
+    | SteadinessNumbers
 )
 
 
@@ -52,7 +63,7 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
-    if isinstance(numbers, DuringNumbers | ExposureNumbers | DigitNumbers | UniformNumbers):
+    if isinstance(numbers, DuringNumbers | ExposureNumbers | DigitNumbers | UniformNumbers | SteadinessNumbers):
         return _clockless_run(run, numbers, see)
     if isinstance(numbers, CumulativeNumbers | SmoothNumbers):
         return _summed_run(run, numbers, see, begin)
@@ -98,11 +109,20 @@ def _summed_run(
 
 
 def _clockless_run(
-    run: RowRun | None, numbers: DuringNumbers | ExposureNumbers | DigitNumbers | UniformNumbers, see: See
-) -> DuringRun | ExposureRun | DigitRun | UniformRun:  # fmt: skip
+    run: RowRun | None, numbers: DuringNumbers | ExposureNumbers | DigitNumbers | UniformNumbers | SteadinessNumbers, see: See
+) -> DuringRun | ExposureRun | DigitRun | UniformRun | SteadinessRun:  # fmt: skip
+    if isinstance(numbers, SteadinessNumbers):
+        return _steadiness_run(run, numbers, see)
     if isinstance(numbers, DigitNumbers | UniformNumbers):
         return _digit_run(run, numbers, see)
     return _during_run(run, numbers, see)
+
+
+def _steadiness_run(run: RowRun | None, numbers: SteadinessNumbers, see: See) -> SteadinessRun:
+    if not isinstance(run, SteadinessRun):
+        return SteadinessRun(numbers, see)
+    run.adopt(numbers)
+    return run
 
 
 def _during_run(

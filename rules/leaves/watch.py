@@ -23,6 +23,7 @@ from rules.leaves import (
     mean_kinetic,
     rare,
     smooth,
+    steadiness,
     too_precise,
 )
 from rules.leaves.cumulative import CumulativeNumbers
@@ -37,6 +38,7 @@ from rules.leaves.limit import LimitNumbers
 from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Leaf, Seen, verdict
 from rules.leaves.smooth import SmoothNumbers
+from rules.leaves.steadiness import SteadinessNumbers
 from rules.leaves.too_precise import DigitNumbers
 from rules.pairs import pairs_of
 from rules.predicate import holds, in_scope, matches
@@ -49,6 +51,7 @@ from rules.rule import (
     LastDigitRule,
     LimitRule,
     MeanKineticRule,
+    SteadinessRule,
 )
 from rules.smoothing import sampled_of
 from rules.watching import bounds_of, single_of
@@ -73,6 +76,7 @@ Numbers: TypeAlias = (
     | UniformNumbers
     | DuringNumbers
     | ExposureNumbers
+    | SteadinessNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -81,7 +85,7 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
     """Return the leaves of a rule of any kind, in the order of its condition."""
     if isinstance(rule, LimitRule):
         return _limit_leaves(rule, bundle)
-    if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
+    if isinstance(rule, FrozenRule | GapRule | LastDigitRule | SteadinessRule):
         return _plain_leaves(rule)
     if isinstance(rule, CumulativeRule):
         return cumulative.leaves_of(rule, bundle) if rule.during is None else exposure.leaves_of(rule, bundle)
@@ -98,7 +102,9 @@ def _limit_leaves(rule: LimitRule, bundle: Bundle) -> list[Leaf]:
     return limit.leaves_of(rule, bundle) if rule.smooth is None else smooth.leaves_of(rule, rule.smooth, bundle)
 
 
-def _plain_leaves(rule: FrozenRule | GapRule | LastDigitRule) -> list[Leaf]:
+def _plain_leaves(rule: FrozenRule | GapRule | LastDigitRule | SteadinessRule) -> list[Leaf]:
+    if isinstance(rule, SteadinessRule):
+        return steadiness.leaves_of(rule)
     if isinstance(rule, FrozenRule):
         return frozen.leaves_of(rule)
     if isinstance(rule, GapRule):
@@ -138,6 +144,11 @@ def watch(rule: Rule, facility: Facility, sensor: Sensor, at: int, bundle: Bundl
             )
         elif isinstance(rule, LastDigitRule):
             conditions.append(Seen("resolution", _given(numbers), sensor.resolution, "registered", None, sensor.unit))
+        elif isinstance(rule, SteadinessRule) and rule.check == "at-limit":
+            conditions += [
+                Seen(name, Verdict.UNKNOWN if fact is None else Verdict.TRUE, fact, "registered", None, sensor.unit)
+                for name, fact in (("detection_limit", sensor.detection_limit), ("resolution", sensor.resolution))
+            ]
         elif isinstance(rule, LimitRule) and rule.smooth is not None:
             conditions += _of_mean(rule, rule.smooth, sensor, facts, bundle)
         elif isinstance(rule, LimitRule | CumulativeRule):
@@ -197,7 +208,7 @@ def numbers_of(
     """
     if isinstance(rule, LimitRule):
         return _limit_numbers(rule, facility, sensor, facts, bundle, exceptions)
-    if isinstance(rule, FrozenRule | GapRule | LastDigitRule):
+    if isinstance(rule, FrozenRule | GapRule | LastDigitRule | SteadinessRule):
         return _plain_numbers(rule, sensor, facility.delivery)
     if isinstance(rule, CumulativeRule):
         return _sum_numbers(rule, facility, sensor, facts, bundle, exceptions)
@@ -234,7 +245,11 @@ def _sum_numbers(
     return cumulative.numbers_of(rule, sensor, facts, bundle, delivery, span, single, own)
 
 
-def _plain_numbers(rule: FrozenRule | GapRule | LastDigitRule, sensor: Sensor, delivery: int) -> Numbers | None:
+def _plain_numbers(
+    rule: FrozenRule | GapRule | LastDigitRule | SteadinessRule, sensor: Sensor, delivery: int
+) -> Numbers | None:
+    if isinstance(rule, SteadinessRule):
+        return steadiness.numbers_of(rule, sensor)
     if isinstance(rule, FrozenRule):
         return frozen.numbers_of(rule, sensor, delivery)
     if isinstance(rule, GapRule):

@@ -17,6 +17,9 @@ from tests.rules.byhand import ms, since
 ELSEWHERE = {
     "cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py",
     "data-integrity.last-digit": "wants 500 values and more: tests/rules/test_last_digit_by_hand.py",
+    "data-integrity.narrow-wobble": "wants eleven weeks: tests/rules/test_steadiness_by_hand.py",
+    "data-integrity.too-smooth": "wants eleven weeks: tests/rules/test_steadiness_by_hand.py",
+    "data-integrity.at-detection-limit": "wants ten weeks: tests/rules/test_steadiness_by_hand.py",
     "data-integrity.day-copy": "wants two whole days: tests/rules/test_day_copy_by_hand.py",
     "data-integrity.effective-rate": "wants the end of a month: tests/rules/test_rates_by_hand.py",
     "data-integrity.mark-share": "wants three days of a month: tests/rules/test_shares_by_hand.py",

@@ -77,6 +77,7 @@ def copied(folder: Path) -> Path:
         "kinds/limit.py",
         "kinds/last_digit.py",
         "kinds/smooth.py",
+        "kinds/steadiness.py",
         "kinds/telling.py",
     ],
 )

@@ -95,11 +95,12 @@ def engine_at_the_second_record() -> Engine:
 
 def test_arrays_are_named_with_their_fields() -> None:
     body, _ = open_snapshot(BYTES)
-    assert body.keys.keys() == {"limit", "frozen", "gap", "cumulative", "mean_kinetic", "repeat_day"}
+    assert body.keys.keys() == {"limit", "frozen", "gap", "cumulative", "mean_kinetic", "repeat_day", "steadiness"}
     assert [field[0] for field in body.layouts["gap"]] == [field.name for field in gap.STATE.all]
     assert body.arrays.keys() == {
         "series", "rings", "limit_head", "limit_tail", "frozen_head", "frozen_tail", "gap_head",
         "cumulative_head", "cumulative_tail", "mean_kinetic_head", "mean_kinetic_tail", "repeat_day_head",
+        "steadiness_head", "steadiness_tail",
     }  # fmt: skip
     assert body.arrays["limit_head"][0] == body.arrays["limit_tail"][0] == "limit"
 

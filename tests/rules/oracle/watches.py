@@ -7,7 +7,7 @@ from copy import deepcopy
 from fractions import Fraction
 
 from rules.predicate import matches
-from rules.rule import CumulativeRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, FrozenRule, JumpRule, LastDigitRule, LimitRule, MeanKineticRule, SteadinessRule
 from rules.watching import bounds_of
 from tests.rules.oracle import (
     cumulative,
@@ -19,6 +19,7 @@ from tests.rules.oracle import (
     limit,
     mean_kinetic,
     smooth,
+    steadiness,
     too_precise,
     trips,
 )
@@ -104,7 +105,18 @@ def watch(of, rule, place, sensor, interval, facts, span):
         return Watch(rule, place, sensor, frozen.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8))
     if isinstance(rule, CumulativeRule):
         return total(of, rule, place, sensor, interval, facts, span)
-    return more(rule, place, sensor, interval, facility, span)
+    own = steady(rule, place, sensor, interval) if isinstance(rule, SteadinessRule) else None
+    return own or more(rule, place, sensor, interval, facility, span)
+
+
+def steady(rule, place, sensor, interval):
+    if rule.check == "at-limit" and None in (sensor.detection_limit, sensor.resolution):
+        return None
+    numbers = steadiness.Steadiness(
+        rule.check, rule.below, rule.clear_above, rule.share, rule.before, rule.clear_below, rule.weeks,
+        rule.severity.base.rank, interval, sensor.detection_limit, sensor.resolution,
+    )  # fmt: skip
+    return Watch(rule, place, sensor, steadiness.decide, numbers, lambda v, q: not math.isnan(v) and q not in (1, 5, 8))
 
 
 def more(rule, place, sensor, interval, facility, span):
