@@ -81,6 +81,8 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     faults += _step_faults(rule)
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
+    if isinstance(rule, GapRule):
+        faults += during_faults(rule)
     if isinstance(rule, LimitRule | DifferenceRule | JumpRule):
         faults += _limit_faults(rule, tables)
     if isinstance(rule, JumpRule) and rule.when.on_delay:

@@ -152,6 +152,7 @@ class Silences:
             for sensor in sorted(facility.sensors, key=lambda s: s.tag)
             for rule in bundle.rules
             if isinstance(rule, GapRule)
+            and not rule.during
             and (sensor.interval or rule.threshold)
             and matches(rule, facility, facts_of(facility, sensor))
         ]
