@@ -51,7 +51,7 @@ def keep(w: Words, x: int, before: int, behind: int) -> None:
 def run(a: Words, p: int, w: Words, x: int, times: Words, count: int, longest: int, received: int) -> None:
     """Take the first `count` of some in-order rows (event times; at most `longest` ms apart); they are judged when `received` is over.
 
-    Not so where they leave no distance behind, none is kept, nothing was told behind the newest row, and the next row is not yet due: `due` then lies too early, and no harm.
+    Not so where they leave no distance behind, none is kept, and nothing was told behind the newest row: `due` then lies too early, which does no harm.
     """
     silent = a[p + gap.SILENT]
     if max(longest, times[0] - w[x + LO]) > silent:
@@ -61,6 +61,5 @@ def run(a: Words, p: int, w: Words, x: int, times: Words, count: int, longest: i
             w[x + LO] = max(w[x + LO], times[i])
     else:
         w[x + LO] = max(w[x + LO], times[count - 1])
-    overdue = w[x + LO] + silent + a[p + gap.DELIVERY] <= received
-    if w[x + COUNT] > 0 or w[x + ACTIVE] == 1 or overdue:
+    if w[x + COUNT] > 0 or w[x + ACTIVE] == 1:
         w[x + DUE] = min(w[x + DUE], received)

@@ -305,6 +305,29 @@ def test_rows_of_any_quality_are_records() -> None:
     assert story(hand) == []
 
 
+def test_an_open_silence_of_a_trip_that_is_over_is_not_that_of_the_next() -> None:
+    hand = row(under_way(), 1)
+    told(hand, "arrived", 20, after=40)
+    told(hand, "shipped", 30, "W-2", after=30)
+    row(hand, 6, 11, 16, 21, 26, 31, 35, at=60)
+    assert story(hand, until=61)[-1] == (60, "amended", "orange", 36, None), "not since the first trip"
+
+
+def test_the_same_start_again_is_another_alarm_also_where_its_rows_leave_the_horizon_meanwhile() -> None:
+    hand = told(row(under_way(), 1), "arrived", 5, after=5)
+    told(hand, "shipped", 0, lot="L2", after=400)
+    row(hand, *range(20, 401), at=400)
+    found = [c for c in changes(hand, until=401) if since(c.start) == 2]
+    assert [c.change.value for c in found] == ["raised", "retracted", "raised", "cleared"]
+    assert found[0].alarm != found[2].alarm
+
+
+def test_distances_that_go_for_newer_ones_stand_as_they_were_told() -> None:
+    hand = live(under_way(), [1 + 7 * i for i in range(absence.DISTANCES + 5)])
+    assert {what for _, what, *_ in story(hand, until=300)} == {"raised", "cleared", "stepped"}
+    assert engine_of(hand).counters(0, FACILITY)["trip_distance_dropped"] > 0
+
+
 # -- our own door -------------------------------------------------------------------------------------------------------
 
 
