@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import layout, underway
+from rules import absence, layout, underway
 from rules.kept import INPUTS, Kept
 from rules.kinds import (
     cumulative,
@@ -26,6 +26,7 @@ from rules.kinds import (
 )
 from rules.kinds.table import KINDS
 from rules.layout import (
+    ABSENCE,
     CUMULATIVE,
     DIFFERENCE,
     DURING,
@@ -87,6 +88,7 @@ def adopt(state: FacilityState, plan: Plan, received: int) -> None:
         _remember(state, before)
     state.registered = {tag: at for tag, at in sorted(state.registered.items()) if tag in plan.slots}
     _carry_instances(state, before, received)
+    absence.adopt(state, received)
     settle(state)
 
 
@@ -113,6 +115,9 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
             if kind == GAP:
                 _begin_gap(state, instance)
                 schedule(state, instance, received)
+            elif kind == ABSENCE:
+                absence.begin(state, instance)
+    absence.adopt(state, received)
     settle(state)
 
 
@@ -189,6 +194,8 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 if kind == GAP:
                     _begin_gap(state, instance)
                     schedule(state, instance, now)
+                if kind == ABSENCE:
+                    absence.begin(state, instance)
                 if kind == DIFFERENCE:
                     state.words[instance.state + difference.FLOOR] = state.left.pop(" ".join(instance.key), NONE)
                 continue
@@ -344,7 +351,7 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
         cumulative.schedule(params, instance.params, words, instance.state, last_m)
     elif instance.kind == SMOOTH:
         smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE, STEADINESS}:
+    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE, STEADINESS, ABSENCE}:
         return  # the clock decides nothing
     elif instance.kind == MEAN_KINETIC:
         mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)

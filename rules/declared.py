@@ -16,7 +16,7 @@ from rules.facts import area_in_force, facts_of_area
 from rules.layout import NEVER, NONE
 from rules.predicate import holds, in_scope
 from rules.rare.match import area_of, text_of_field
-from rules.rule import CumulativeRule, LimitRule
+from rules.rule import CumulativeRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
     from rules.pack import Bundle
@@ -31,7 +31,16 @@ MAX_TRIPS = 64
 MAX_LOTS = 256
 """Lots of a trip that are told apart; the arrival of further ones is not waited for."""
 DEPARTED, ARRIVED = "shipped", "arrived"
-COUNTERS = ("trip_events", "trip_unnamed", "trip_stale", "trip_dropped", "trip_lot_dropped", "trip_span_left_out")
+COUNTERS = (
+    "trip_events",
+    "trip_unnamed",
+    "trip_stale",
+    "trip_dropped",
+    "trip_lot_dropped",
+    "trip_span_left_out",
+    "trip_distance_dropped",
+    "trip_door_joined",
+)
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 PackedTrip: TypeAlias = tuple[str, _At, _At, list[tuple[str, Annotated[int, msgspec.Meta(ge=1, le=3)]]]]
 PackedDeclared: TypeAlias = tuple[
@@ -178,7 +187,7 @@ class Declared:
 
 def asks(rule: Rule) -> bool:
     """Say whether a rule holds only during a declared state."""
-    return isinstance(rule, LimitRule | CumulativeRule) and rule.during is not None
+    return isinstance(rule, LimitRule | CumulativeRule | GapRule) and rule.during is not None
 
 
 def asked(bundle: Bundle, facility: Facility, at_ms: int) -> frozenset[str]:

@@ -15,14 +15,28 @@ from typing import TYPE_CHECKING
 import numpy as np
 from pydantic import Field
 
-from rules import carry, closing, kernels, late, layout, lookback, overlap, paired, places, remarking, silence, withheld
+from rules import (
+    absence,
+    carry,
+    closing,
+    kernels,
+    late,
+    layout,
+    lookback,
+    overlap,
+    paired,
+    places,
+    remarking,
+    silence,
+    withheld,
+)
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.exceptions import is_muted
 from rules.failing import attempt, resume
-from rules.layout import GAP, NONE
+from rules.layout import ABSENCE, GAP, NONE
 from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
@@ -340,6 +354,7 @@ class Engine:
             emitter = Emitter(state, part.bundle, (record.partition, record.offset), shared=True)
             if closed:
                 silence.close_door(state, part.last_gateway, received, emitter)
+                absence.close_door(state, part.last_gateway, received)
                 beats.close_door(state, received)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
@@ -434,6 +449,9 @@ class Engine:
         instance = plan.by_state[i]
         if instance.slots:
             paired.decide(state, instance, emitter, self._room)
+            return
+        if kind == ABSENCE:
+            absence.decide(state, instance, due, emitter)
             return
         asked = kind == GAP and withheld.is_asked(state, instance)
         before = state.of(instance, "sev") if asked and state.of(instance, "active") else 0
@@ -576,6 +594,7 @@ class Engine:
         if state.plan is None:
             return
         late.decide(state, late.waiting(state), emitter, self._room)
+        absence.decide_waiting(state, emitter)
         for pair in paired.waiting(state):
             paired.decide(state, pair, emitter, self._room)
 
@@ -590,11 +609,11 @@ class Engine:
         changed = migrations(emitter.bundle, bundle) if packs else {}
         closed = {rule for rule, what in changed.items() if what == "close"}
         if old is not None:
-            kept = {(kind, *i.key) for kind, found in plan.by_kind.items() for i in found}
+            kept = {absence.known_as(i) for found in plan.by_kind.values() for i in found}
             for kind, found in old.by_kind.items():
                 for instance in found:
-                    anew = instance.rule.id in closed and (kind, *instance.key) in kept
-                    if anew or (kind, *instance.key) not in kept:
+                    anew = instance.rule.id in closed and absence.known_as(instance) in kept
+                    if anew or absence.known_as(instance) not in kept:
                         own = bundle.excepted(facility.id, instance.tag, received)
                         muted = instance.tag in plan.slots and is_muted(own, instance.rule.id)
                         site = own[instance.rule.id] if muted else None

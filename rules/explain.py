@@ -18,6 +18,7 @@ from rules.evaluate import fold_one
 from rules.explainparts import ROWS, exception_json, row_json, rule_json, said_json
 from rules.explainrare import RareExplanation, explain_rare
 from rules.instants import format_duration, format_instant
+from rules.leaves.absence import AbsenceNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.during import DuringNumbers
 from rules.leaves.exposure import ExposureNumbers
@@ -115,6 +116,8 @@ class Explanation:
                     if math.isfinite(value)
                 ]
             return found
+        if isinstance(numbers, AbsenceNumbers):
+            numbers = numbers.silence
         if isinstance(numbers, GapNumbers):
             steps = [(f"step {k}", after) for k, (after, _) in enumerate(numbers.steps, 1)]
             named = [("silence", numbers.silent), *steps, ("delivery", numbers.delivery)]

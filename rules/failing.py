@@ -18,7 +18,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, Verdict, alarm_id
 from rules.emission import Voice
 from rules.errors import OffsiteError
 from rules.fitting import RULE_FAILED
-from rules.layout import GAP, NEVER, NONE
+from rules.layout import ABSENCE, GAP, NEVER, NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
 from rules.rare import followed, results
@@ -140,7 +140,7 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
         subject = pairs.get(key, {"tag": key[2]})
         rows = state.occurrences.pop(key)
         found += [(subject, occurrence) for occurrence in rows]
-        if key[0] == GAP and (kept := _ahead(state, key[2], rows, now)):
+        if key[0] in {GAP, ABSENCE} and (kept := _ahead(state, key[2], rows, now)):
             state.occurrences[key] = kept
     for group in sorted(state.groups, key=lambda group: group.place):
         if group.rule == rule:

@@ -27,6 +27,7 @@ from rules.kinds import (
     too_precise,
 )
 from rules.layout import (
+    ABSENCE,
     AS_FOLDED,
     AT_PROGRAM,
     AT_RING,
@@ -220,7 +221,7 @@ def advance(
     )  # fmt: skip
     for j in range(a[g + INSTANCES]):
         c = g + CALLS + CALL_WORDS * j
-        if a[c + CALL_KIND] not in (GAP, REPEAT_DAY):
+        if a[c + CALL_KIND] not in (GAP, REPEAT_DAY, ABSENCE):
             _pass(
                 count, a[c + CALL_KIND], a, af, g, a[c + CALL_PARAMS], tails, tail_values, x0 + a[c + CALL_TAIL],
                 w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every,

@@ -32,6 +32,7 @@ from rules.horizon import (
 )
 from rules.jit import kernel
 from rules.kinds import (
+    absence,
     cumulative,
     difference,
     during,
@@ -48,6 +49,7 @@ from rules.kinds import (
     too_precise,
 )
 from rules.layout import (
+    ABSENCE,
     AT_PROGRAM,
     AT_RING,
     AT_STATE,
@@ -346,6 +348,9 @@ def fold_rows(
                     for i in range(count):
                         counts = (known[i] >> bit) & 1 == 1
                         n = exposure.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
+                elif a[c + CALL_KIND] == ABSENCE:
+                    absence.run(a, p, w, x, times, count, longest, received)
+                    earliest = min(earliest, w[x + absence.DUE])
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0
                     while i < count:
@@ -471,6 +476,8 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
             earliest = min(earliest, w[x + during.DUE])
         elif a[c + CALL_KIND] == EXPOSURE:
             earliest = min(earliest, w[x + exposure.DUE])
+        elif a[c + CALL_KIND] == ABSENCE:
+            earliest = min(earliest, w[x + absence.DUE])
         else:
             earliest = min(earliest, w[x + gap.DUE])
             quiet = quiet and w[x + gap.ACTIVE] == 0

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, horizon, kernels, layout, silence
+from rules import absence, again, horizon, kernels, layout, silence
 from rules.changes import ChangeKind
 from rules.failing import attempt
 from rules.kinds.table import KINDS
-from rules.layout import GAP, NONE
+from rules.layout import ABSENCE, GAP, NONE
 from rules.occurrence import Difference
 
 if TYPE_CHECKING:
@@ -91,7 +91,9 @@ def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room, *, 
         clock, state.stands, asked, room.out,
     )  # fmt: skip
     for one in instances:
-        if one.kind == GAP and filled:
+        if one.kind == ABSENCE:
+            absence.note(state, one)
+        elif one.kind == GAP and filled:
             yield from (_Found(one, at, difference) for difference in _filled(state, one))
         elif one in decided and (one.call not in quiet or asked[one.call]):
             yield from (_Found(one, at, difference) for difference in _again(state, one, clock, room))

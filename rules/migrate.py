@@ -289,12 +289,15 @@ _STEADINESS_4: Layout = [
     *[(name, "<f8", []) for name in ("base", "sum", "squares")], ("seen_t", "<i8", []), ("seen", "<f8", []),
     ("counts", "<i8", [2]), ("days", "<i8", [6]), ("weeks", "<i8", [7]),
 ]  # fmt: skip
+_ABSENCE_4: Layout = [
+    *[(name, "<i8", []) for name in ("lo", "edge", "due", "active", "lost", "lost_t", "count")], ("distance", "<i8", [64]), ("door", "<i8", [16]),
+]  # fmt: skip
 _LAYOUTS_4: dict[str, Layout] = {
     "series": _SERIES_4, "row": _ROW_4, "limit": _LIMIT_4, "frozen": _FROZEN_4, "gap": _GAP_4,
     "cumulative": _CUMULATIVE_4, "mean_kinetic": _MEAN_KINETIC_4,
     "difference": _DIFFERENCE_4, "inputs": [("rows", "<i8", [2])], "jump": _JUMP_4,
     "repeat_day": _REPEAT_DAY_4, "too_precise": _TOO_PRECISE_4, "smooth": _SMOOTH_4, "last_digit": _LAST_DIGIT_4,
-    "during": _DURING_4, "exposure": _EXPOSURE_4, "steadiness": _STEADINESS_4,
+    "during": _DURING_4, "exposure": _EXPOSURE_4, "steadiness": _STEADINESS_4, "absence": _ABSENCE_4,
 }  # fmt: skip
 _ARRAYS_4 = (
     ("limit_head", "limit_head", "limit"), ("limit_tail", "limit_tail", "limit"),

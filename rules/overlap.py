@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rules import silence
 from rules.changes import ChangeKind
 from rules.failing import attempt
-from rules.layout import GAP
+from rules.layout import ABSENCE, GAP
 from rules.rule import GapRule
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from rules.state import FacilityState, Group
 
     Say = Callable[[ChangeKind, str], None]
+
+
+SILENCES = (GAP, ABSENCE)
+"""Kinds of instances whose alarms are silences of a series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +129,7 @@ def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitte
         yield _Standing(rule, order, occurrence, series, partial(_say_group, group, instant, emitter))
     for slot in slots:
         for instance in plan.by_slot[slot]:
-            occurrence_or_none = emitter.active(GAP, instance) if instance.kind == GAP else None
+            occurrence_or_none = emitter.active(instance.kind, instance) if instance.kind in SILENCES else None
             if occurrence_or_none is None or not _is_free(state, instance.rule.id, occurrence_or_none):
                 continue
             if state.is_muted(instance.rule.id):

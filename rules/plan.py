@@ -18,7 +18,7 @@ from rules.declared import asked
 from rules.facts import in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
-from rules.layout import DIFFERENCE, GAP, NONE, STEADINESS
+from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import in_scope
@@ -228,9 +228,9 @@ class Plan:
     def watch(self, tag: str) -> list[tuple[str, bytes]]:
         """Return what decides a tag again when rows come late, and with what numbers; equal lists decide equal rows alike."""
         slot = self.slots[tag]
-        again = [instance for instance in self.by_slot[slot] if KINDS[instance.kind].again]
+        again = [one for one in self.by_slot[slot] if KINDS[one.kind].again or one.kind == ABSENCE]
         found = [(instance.rule.id, self.block(instance).tobytes()) for instance in again]
-        where = [(self.sensors[slot].area, b"")] if any(one.kind in SPANNED for one in again) else []
+        where = [(self.sensors[slot].area, b"")] if any(one.kind in {*SPANNED, ABSENCE} for one in again) else []
         where += [(self.identity(slot), b"")] if any(one.kind == STEADINESS for one in again) else []
         return [(self.sensors[slot].quantity, self.span(slot)), *found, *where]
 

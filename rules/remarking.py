@@ -19,6 +19,7 @@ from rules.failing import attempt
 from rules.kinds import difference
 from rules.kinds.table import SPANNED
 from rules.layout import (
+    ABSENCE,
     CUMULATIVE,
     DIFFERENCE,
     DURING,
@@ -105,7 +106,7 @@ def decide(
     plan, read = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)]
     slots = _slots(plan, one)
     if one.is_timely:
-        for instance in _skipping(plan, slots, also=GAP):
+        for instance in _skipping(plan, slots, also=(GAP, ABSENCE)):
             for occurrence in _touched(state, instance, one, received):
                 step = partial(emitter.marked, instance, occurrence, one, received, read)
                 attempt(emitter, instance.rule.id, received, step)
@@ -162,11 +163,11 @@ def _slots(plan: Plan, one: Declaration) -> list[int]:
     return [slot for slot, sensor in enumerate(plan.sensors) if sensor.area == one.area]
 
 
-def _skipping(plan: Plan, slots: list[int], also: int = NONE) -> Iterator[Instance]:
-    """Yield the instances on some series whose rules skip marked rows, and those of one more kind; by rule, then by tag or pair."""
+def _skipping(plan: Plan, slots: list[int], also: tuple[int, ...] = ()) -> Iterator[Instance]:
+    """Yield the instances on some series whose rules skip marked rows, and those of more kinds; by rule, then by tag or pair."""
     found = [one for slot in slots for one in plan.by_slot[slot]]
     found += [plan.pairs[i] for i in sorted({pair for slot in slots for pair, _ in plan.inputs.get(slot, ())})]
-    chosen = [one for one in found if one.kind == also or (one.kind in SKIPPING and one.rule.marked == "skip")]
+    chosen = [one for one in found if one.kind in also or (one.kind in SKIPPING and one.rule.marked == "skip")]
     yield from sorted(chosen, key=lambda one: (one.rank, one.key[1]))
 
 
@@ -174,10 +175,10 @@ def _touched(state: FacilityState, instance: Instance, one: Declaration, receive
     """Return what stands of an instance and overlaps a mark: open, up to now (`received`, ms), or ended inside the horizon."""
     if instance.kind == MEAN_KINETIC:  # of a year; an hour explains nothing of it
         return []
-    if instance.kind == GAP:
+    if instance.kind in {GAP, ABSENCE}:
         return [
             told
-            for told in state.occurrences.get((GAP, *instance.key), [])
+            for told in state.occurrences.get((instance.kind, *instance.key), [])
             if told.active and told.by is None and one.overlaps(told.start, received)
         ]
     plan = state.planned

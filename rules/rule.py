@@ -354,6 +354,8 @@ class GapRule(RuleBase):
     threshold: Duration | None = None
     """... or than this fixed time (a legal recording interval); exactly one of the two is given."""
     grace: Duration = 0
+    during: Literal["trip"] | None = None
+    """Silent only inside this declared state of the sensor's area (rules/absence.py); told series by series: `groups: []`."""
     groups: list[Literal["area", "facility"]] = Field(default=["area", "facility"])
 
 

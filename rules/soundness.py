@@ -83,6 +83,8 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     faults += _step_faults(rule)
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
+    if isinstance(rule, GapRule):
+        faults += during_faults(rule)
     if rule.overlap is not None and not isinstance(rule, GapRule):
         faults.append(Fault("/overlap", "overlap", "only rules over silences (gap) are of an overlap group"))
     if isinstance(rule, LimitRule | DifferenceRule | JumpRule):

@@ -222,6 +222,8 @@ class FacilityState:
 
     def tail_of(self, instance: Instance) -> int:
         """Return the newest event time that an instance is not decided again for."""
+        if instance.kind == layout.ABSENCE:
+            return self.of(instance, "edge")
         return self.of(instance, "floor") if instance.slots else self.of_series("gone_t", instance.slot)
 
     def refresh_due(self) -> bool:

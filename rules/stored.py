@@ -11,8 +11,10 @@ import numpy as np
 
 from rules import layout
 from rules.kept import INPUTS, Kept
+from rules.kinds import absence
 from rules.kinds.table import KINDS
 from rules.layout import (
+    ABSENCE,
     DIFFERENCE,
     DURING,
     EXPOSURE,
@@ -45,7 +47,7 @@ LAYOUTS: dict[str, Layout] = {
 }
 """What snapshots call the words of a header, a row and a block of each kind. A migrator finds a field by its name."""
 ONLY_WHERE_USED = frozenset(
-    {DIFFERENCE, JUMP, REPEAT_DAY, TOO_PRECISE, SMOOTH, LAST_DIGIT, DURING, EXPOSURE, STEADINESS}
+    {DIFFERENCE, JUMP, REPEAT_DAY, TOO_PRECISE, SMOOTH, LAST_DIGIT, DURING, EXPOSURE, STEADINESS, ABSENCE}
 )
 """Kinds that a snapshot names only where it holds some: without them it is that of the release before them, byte for byte."""
 COLOURS = len(Severity)
@@ -135,10 +137,17 @@ def _load_pairs(state: FacilityState, plan: Plan, body: Body) -> None:
 
 
 def _judge(body: Body, kind: int, blocks: Words) -> None:
-    """Refuse colours and phases that are none: they are looked up in tables."""
+    """Refuse colours, phases and numbers of places that are none: they are looked up in tables."""
     fields = KINDS[kind].state
-    for name, bound in (("sev", COLOURS), ("top", COLOURS), ("phase", layout.CLEARING + 1), ("active", 2)):
-        if name in fields:
+    most = absence.DISTANCES + 1 if kind == ABSENCE else layout.NEVER
+    for name, bound in (
+        ("sev", COLOURS),
+        ("top", COLOURS),
+        ("phase", layout.CLEARING + 1),
+        ("active", 2),
+        ("count", most),
+    ):
+        if name in fields and (name != "count" or kind == ABSENCE):
             column = blocks[:, fields[name].start]
             if ((column < 0) | (column >= bound)).any():
                 raise SnapshotError(f"snapshot of {body.facility}: its numbers are none that a fold leaves")

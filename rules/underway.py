@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import horizon, kernels, layout
+from rules import absence, horizon, kernels, layout
 from rules.kinds import during
 from rules.kinds.table import KINDS, SPANNED
-from rules.layout import NONE
+from rules.layout import ABSENCE, NONE
 
 if TYPE_CHECKING:
     from rules.plan import Instance, Plan
@@ -27,6 +27,7 @@ def meet(state: FacilityState, event: Event, at: int) -> None:
     area = state.declared.take(event, at, plan.facility, plan.asked)
     if area is not None:
         _refit(state, plan, area, state.declared.spans(area), at)
+        absence.arm(state, (one for one in plan.by_kind[ABSENCE] if one.area == area))
 
 
 def instances_of(plan: Plan) -> list[Instance]:

@@ -23,6 +23,7 @@ from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed
 from rules.facts import RegisteredFacts
 from rules.kinds.table import KINDS
 from rules.layout import (
+    ABSENCE,
     CUMULATIVE,
     DURING,
     EXPOSURE,
@@ -92,6 +93,7 @@ ORDER = {
     DURING: 10,
     EXPOSURE: 11,
     STEADINESS: 12,
+    ABSENCE: 13,
 }
 """Blocks of a series stand in this order: what every row touches comes first."""
 SORTS = 4_096
@@ -312,7 +314,8 @@ def _use_of(rule: Rule, rank: int, sort: _Sort) -> list[Use]:
     if isinstance(rule, RepeatDayRule | LastDigitRule | SteadinessRule):
         return _of_values(rule, rank, sensor, interval)
     if isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
-        return [Use(GAP, rule, rank, gap_param(rule, interval, delivery))]
+        kind = GAP if rule.during is None else ABSENCE
+        return [Use(kind, rule, rank, gap_param(rule, interval, delivery))]
     return []
 
 

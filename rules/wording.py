@@ -15,6 +15,7 @@ from rules.scale import BY_TEMPERATURE
 from rules.wording_digits import leaf as digit_leaf
 from rules.wording_digits import raised as digits_raised
 from rules.wording_during import raised as during_raised
+from rules.wording_during import silent_during
 from rules.wording_smooth import leaves as mean_leaves
 from rules.wording_smooth import raised as mean_raised
 from rules.wording_steadiness import leaf as steadiness_leaf
@@ -91,7 +92,8 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
     """Return the sentence of a raise for the kinds that have one of their own."""
     tag, unit = instance.tag, sign(instance.unit)
     if isinstance(instance.rule, GapRule):
-        return Bilingual(en=f"{tag}: no record arrives", zh=f"{tag}：未收到记录")
+        en, zh = silent_during(instance.rule)
+        return Bilingual(en=f"{tag}: no record arrives{en}", zh=f"{tag}：{zh}未收到记录")
     if isinstance(instance.rule, FrozenRule):
         return Bilingual(
             en=f"{tag}: the value does not move ({value:.10g} {unit})",
@@ -204,7 +206,8 @@ def evidence(
             else format_duration(silent + instance.rule.grace)
         )
         verdict = Verdict.TRUE if kind in SILENT_WHILE else Verdict.FALSE
-        leaves.append(Leaf(expr=f"silence of {instance.tag}", left=None, op=">", right=wait, verdict=verdict))
+        during = silent_during(instance.rule)[0]
+        leaves.append(Leaf(expr=f"silence of {instance.tag}{during}", left=None, op=">", right=wait, verdict=verdict))
     elif kind is ChangeKind.UNKNOWN:
         leaves.append(
             Leaf(expr=_expr(instance), left=None, op="in", right="limits", unit=instance.unit, verdict=Verdict.UNKNOWN)

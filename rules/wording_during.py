@@ -1,4 +1,4 @@
-"""Words of a limit that holds only during a declared state (kind `limit` with `during`)."""
+"""Words of rules that hold only during a declared state (kinds `limit` and `gap` with `during`)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,15 @@ from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.plan import Instance
+    from rules.rule import GapRule
 
 STATES = {"trip": ("on a trip", "运输途中")}
 """Declared state -> how people call the time in it."""
+
+
+def silent_during(rule: GapRule) -> tuple[str, str]:
+    """Return when a record is missing, in both languages: during a declared state, or nothing."""
+    return ("", "") if rule.during is None else (f" {STATES[rule.during][0]}", STATES[rule.during][1])
 
 
 def raised(instance: Instance, value: float, unit: str) -> Bilingual | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rules.kinds import (
+    absence,
     cumulative,
     difference,
     during,
@@ -22,6 +23,7 @@ from rules.kinds import (
     too_precise,
 )
 from rules.layout import (
+    ABSENCE,
     CUMULATIVE,
     DIFFERENCE,
     DURING,
@@ -69,6 +71,7 @@ KINDS: dict[int, KindSpec] = {
     DURING: KindSpec("during", during.PARAMS, during.STATE, again=True),
     EXPOSURE: KindSpec("exposure", exposure.PARAMS, exposure.STATE, again=True),
     STEADINESS: KindSpec("steadiness", steadiness.PARAMS, steadiness.STATE, again=True),
+    ABSENCE: KindSpec("absence", absence.PARAMS, absence.STATE, again=False),
 }
 CODES = {spec.name: code for code, spec in KINDS.items()}
 NAMES = {code: spec.name for code, spec in KINDS.items()}

@@ -18,6 +18,7 @@ from rules.declared import Declared, asked
 from rules.engine import DOOR_CLOSED_MS
 from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
+from rules.leaves.absence import AbsenceNumbers, AbsenceRun
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.during import DuringNumbers, DuringRun, Told
 from rules.leaves.exposure import ExposureNumbers, ExposureRun
@@ -72,7 +73,7 @@ class Line:
     key: tuple[object, ...]
     door: Door
     segments: list[Segment]
-    gap: GapRun | None = None
+    gap: GapRun | AbsenceRun | None = None
     refused: dict[str, int] = field(default_factory=dict)
     """Rows that were not folded, by reason."""
 
@@ -216,7 +217,9 @@ class Tracer:
         if closed and last is not None:
             for line in self.lines.values():
                 line.door.close(last, now)
-                if line.gap is not None:
+                if isinstance(line.gap, AbsenceRun):
+                    line.gap.close(last, now, line.door.received)
+                elif line.gap is not None:
                     line.gap.floor = now
             self.move(received - 1)
             for line in self.lines.values():
@@ -261,7 +264,7 @@ class Tracer:
             key = horizon_key(self.facility, sensor, self.bundle, now)
             interval = sensor.interval or UNREGISTERED_INTERVAL_MS
             numbers = watched.numbers
-            judged = None if isinstance(numbers, GapNumbers) else numbers
+            judged = None if isinstance(numbers, GapNumbers | AbsenceNumbers) else numbers
             line = self.lines.get(tag)
             if line is None:
                 newest = self._left.pop(tag, None)
@@ -282,10 +285,11 @@ class Tracer:
                     _decided_again(last, following)
                 following.told.done = last.told.done
                 line.segments.append(following)
+            ended = key != line.key or line.segments[-1].begin == now
             line.watch, line.key = watched, key
             line.segments[-1].rows.moved = None  # what waited is decided before
             line.segments[-1].told.spans = self._declared.spans(sensor.area)
-            self._watch_silence(line, numbers, now)
+            self._watch_silence(line, numbers, now, ended=ended)
 
     def _begins_anew(self, facility: Facility, sensor: Sensor, now: int) -> bool:
         """Say whether a rule that begins anew watches a series: its horizon ends then, for every rule."""
@@ -338,11 +342,14 @@ class Tracer:
                 if own == tag and isinstance(numbers, PairNumbers):
                     line.segments[-1].pair.put(which, row, numbers)
 
-    def _watch_silence(self, line: Line, numbers: object, now: int) -> None:
+    def _watch_silence(self, line: Line, numbers: object, now: int, *, ended: bool = False) -> None:
+        if isinstance(numbers, AbsenceNumbers):
+            self._watch_absence(line, numbers, now, ended=ended)
+            return
         if not isinstance(numbers, GapNumbers):
             line.gap = None
             return
-        if line.gap is None:
+        if not isinstance(line.gap, GapRun):
             newest = line.segments[-1].rows.newest
             lo = line.since if newest is None else max(newest, line.since)
             fresh = newest is None or newest <= line.since
@@ -359,6 +366,19 @@ class Tracer:
             line.gap.numbers, line.gap.floor = numbers, now
         else:
             line.gap.numbers = numbers
+
+    def _watch_absence(self, line: Line, numbers: AbsenceNumbers, now: int, *, ended: bool) -> None:
+        if isinstance(line.gap, AbsenceRun):
+            line.gap.adopt(numbers, now, ended=ended)
+            return
+        newest = line.segments[-1].rows.newest
+        run = AbsenceRun(
+            numbers, self._keeper(line.tag), lambda: line.segments[-1].rows, list,
+            line.since if newest is None else max(newest, line.since),
+        )  # fmt: skip
+        run.spans = lambda: self._declared.spans(run.numbers.area)
+        run.arm(now)
+        line.gap = run
 
     def _keeper(self, tag: str) -> See:
         kept = self._moments.setdefault(tag, [])
@@ -399,7 +419,9 @@ class Tracer:
             return
         before, one = met
         for name, line in self.lines.items():
-            if line.gap is not None:
+            if isinstance(line.gap, AbsenceRun):
+                line.gap.settle(received)
+            elif line.gap is not None:
                 line.gap.floor = max(line.gap.floor, received) if line.gap.stands.active else line.gap.floor
             segment, numbers = line.segments[-1], line.watch.numbers
             segment.rows.waiting, segment.rows.moved = [], None  # what waited is decided first
@@ -441,6 +463,8 @@ class Tracer:
             area = self._declared.take(event, time_of(event, received), self.facility, self._asked)
             for line in self.lines.values() if area is not None else ():
                 numbers = line.watch.numbers
+                if isinstance(line.gap, AbsenceRun) and line.gap.numbers.area == area:
+                    line.gap.arm(received)
                 if isinstance(numbers, DuringNumbers | ExposureNumbers) and numbers.area == area:
                     segment = line.segments[-1]
                     waits = segment.rows.undecided(received)
@@ -454,6 +478,8 @@ class Tracer:
             self._read_by_pairs(line.tag, row)
         if standing not in {"order", "late"}:
             line.refused[standing] = line.refused.get(standing, 0) + 1
+        elif standing == "late" and isinstance(line.gap, AbsenceRun):
+            line.gap.arm(row.received)
         elif standing == "order":
             forgiven = line.door.row(row.t, row.received)
             if line.gap is not None:

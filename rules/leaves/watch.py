@@ -11,6 +11,7 @@ from rules.exceptions import NONE_IN_FORCE, is_muted
 from rules.facts import facts_of, in_force
 from rules.kinds.smooth import MOST
 from rules.leaves import (
+    absence,
     cumulative,
     difference,
     during,
@@ -26,6 +27,7 @@ from rules.leaves import (
     steadiness,
     too_precise,
 )
+from rules.leaves.absence import AbsenceNumbers
 from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers
 from rules.leaves.during import DuringNumbers
@@ -77,6 +79,7 @@ Numbers: TypeAlias = (
     | DuringNumbers
     | ExposureNumbers
     | SteadinessNumbers
+    | AbsenceNumbers
 )
 WATCHING = frozenset({"live", "shadow"})
 
@@ -108,7 +111,7 @@ def _plain_leaves(rule: FrozenRule | GapRule | LastDigitRule | SteadinessRule) -
     if isinstance(rule, FrozenRule):
         return frozen.leaves_of(rule)
     if isinstance(rule, GapRule):
-        return gap.leaves_of(rule)
+        return gap.leaves_of(rule) if rule.during is None else absence.leaves_of(rule)
     return last_digit.leaves_of(rule) if rule.check == "uniform" else too_precise.leaves_of(rule)
 
 
@@ -253,6 +256,8 @@ def _plain_numbers(
     if isinstance(rule, FrozenRule):
         return frozen.numbers_of(rule, sensor, delivery)
     if isinstance(rule, GapRule):
+        if rule.during is not None:
+            return absence.numbers_of(rule, sensor, delivery)
         return gap.numbers_of(rule, sensor, delivery)
     return last_digit.numbers_of(rule, sensor) if rule.check == "uniform" else too_precise.numbers_of(rule, sensor)
 
@@ -276,7 +281,8 @@ def horizon_key(facility: Facility, sensor: Sensor, bundle: Bundle, at: int) -> 
     exceptions = bundle.excepted(facility.id, sensor.tag, at)
     keys: list[object] = [sensor.quantity, measuring_range(facility, sensor, facts, bundle)]
     for rule in bundle.rules:
-        if isinstance(rule, GapRule | DifferenceRule) or is_muted(exceptions, rule.id):
+        plain = isinstance(rule, GapRule) and rule.during is None
+        if plain or isinstance(rule, DifferenceRule) or is_muted(exceptions, rule.id):
             continue
         if rule.stage in WATCHING and matches(rule, facility, facts):
             numbers = numbers_of(rule, facility, sensor, facts, bundle, exceptions)

@@ -18,6 +18,7 @@ OUT, RANGE, GAP, FROZEN = (
     "data-integrity.gap",
     "data-integrity.frozen",
 )
+TRANSPORT = "cold-chain.interval-transport"
 STORAGE, WARM, COLD = "cold-chain.interval-storage", "cold-chain.warm-10h", "cold-chain.freeze-60min"
 WARM_SUM, COLD_SUM, AMBIENT = (
     "cold-chain.warm-cumulative",
@@ -408,6 +409,15 @@ RECORDS = [
          [Expected(WARMTH, "T1", "red", 1_160, None, "active")], scopes=WHOLESALER, lines=trip(100, 1_300)),
     Firm("a box of type II whose coolant is used up", [BOX | {"shipment_type": "II"}], [T1], [Span("T1", 100, 1_450, 15.0)],
          [Expected(COOLTH, "T1", "red", 1_300, None, "active")], scopes=WHOLESALER, lines=trip(50, 1_400)),
+    Firm("a box whose recorder was off for half an hour, on its way", [BOX], [T1], [Span("T1", 600, 630, None)],
+         [Expected(GAP, "T1", "yellow", 600, 630), Expected(TRANSPORT, "T1", "orange", 600, 630)], scopes=WHOLESALER, lines=trip(500, 900)),
+    Firm("a box whose recorder was off, and which arrived meanwhile", [BOX], [T1], [Span("T1", 600, 660, None)],
+         [Expected(GAP, "T1", "yellow", 600, 660), Expected(TRANSPORT, "T1", "yellow", 600, 610)], scopes=WHOLESALER, lines=trip(500, 610)),
+    Firm("a box in the yard whose recorder was off", [BOX], [T1], [Span("T1", 600, 630, None)],
+         [Expected(GAP, "T1", "yellow", 600, 630)], scopes=WHOLESALER, lines=trip(700, 900)),
+    Firm("a box without radio on its way, which sends what it stored when it is back", [BOX], [T1], [Span("T1", 600, 650, 5.0, sent=660.5)],
+         [Expected(GAP, "T1", "yellow", 600, 650, "retracted"), Expected(TRANSPORT, "T1", "orange", 600, 650, "retracted")],
+         scopes=WHOLESALER, lines=trip(500, 900)),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
 ]  # fmt: skip
 

@@ -40,6 +40,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.freeze-60min",
         "cold-chain.freeze-cumulative",
         "cold-chain.interval-storage",
+        "cold-chain.interval-transport",
         "cold-chain.mkt-year",
         "cold-chain.power-no-alarm",
         "cold-chain.ship-cool",

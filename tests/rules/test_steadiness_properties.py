@@ -63,5 +63,5 @@ def test_the_random_logs_reach_every_transition():
         late = {kind: sum(many for (_, told), many in found.items() if told == kind) for kind in LATE}
         return {name: wanted - kinds for name, kinds in told.items() if wanted - kinds} or min(late.values()) < 1
 
-    until_met(steadylogs.weeks(), lambda drawn: found.update(KINDS.agree(drawn)), lambda: not missing(), most=300)
+    until_met(steadylogs.weeks(), lambda drawn: found.update(KINDS.told(drawn)), lambda: not missing(), most=300)
     assert not missing(), (missing(), found)

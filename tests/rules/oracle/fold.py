@@ -16,6 +16,7 @@ from rules.records import Answer, Decision, Events, Mark, PacksRecord, Readings,
 from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
 from tests.rules.oracle import (
+    absence,
     difference,
     exceptions,
     marks,
@@ -50,6 +51,7 @@ class Facility:
         self.series = {}
         self.watches = []
         self.pairs = []
+        self.quiets = []
         self.silences = None
         self.rare = None
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
@@ -95,6 +97,8 @@ class Facility:
             last = max(last, at)
             if kind == "watch":
                 self.follow(item, at, to)
+            elif kind == "quiet":
+                item.judge(at)
             elif kind == "late":
                 self.decide_late(item, at)
             elif kind == "rare":
@@ -120,6 +124,10 @@ class Facility:
             due = pair.due(to)
             if due is not None:
                 found.append(((due, pair.place, 2, (pair.name, 0)), "pair", pair))
+        for quiet in self.quiets:
+            due = quiet.due(to)
+            if due is not None:
+                found.append(((due, quiet.place, 2, (quiet.tag, 0)), "quiet", quiet))
         if self.silences is not None:
             found += [
                 ((at, place, level, subject), "silence", key)
@@ -218,6 +226,7 @@ class Facility:
                         self.watches.append(made)
         self.ranges = ranges
         self.pairs = difference.pairs(self.bundle, facility, ranges, received)
+        self.quiets = absence.quiets(self, places, received)
         self.silences = Silences(self, facility, self.bundle, places, received)
         self.rare.register(facility, received)
 
@@ -265,6 +274,11 @@ class Facility:
             if how is not None:
                 series.how[t] = how
             series.floor = max([series.floor, *(row[0] for row in series.rows[: -len(series.ring())])])
+        if standing in ("order", "late"):
+            absence.arm(self, received, tag=tag)
+        if standing == "order":
+            for quiet in self.quiets:
+                quiet.received = received if quiet.tag == tag else quiet.received
         if standing == "late":
             series.waits.append(t)
         for pair in self.pairs:
@@ -350,6 +364,8 @@ def fold(records, bundle, until=None):
                 facility.clock = max(facility.clock, clocks.get(p, -1))
                 if gateway and p in gateways and now - gateways[p] > 900_000 and facility.silences:
                     facility.silences.close(gateways[p], now)
+                    for quiet in facility.quiets:
+                        quiet.close(gateways[p], now)
                     facility.rare.close_door(now)
                     facility.move(max(now, facility.clock) - 1)
                     facility.silences.reopen(gateways[p], now)

@@ -152,6 +152,7 @@ class Silences:
             for sensor in sorted(facility.sensors, key=lambda s: s.tag)
             for rule in bundle.rules
             if isinstance(rule, GapRule)
+            and not rule.during
             and (sensor.interval or rule.threshold)
             and matches(rule, facility, facts_of(facility, sensor))
         ]
@@ -451,7 +452,8 @@ class Silences:
 
     def say(self, rule, subject, o, kind, at, received, by):
         """Tell a change; what is taken back has the highest colour that was told of it, also one that the door took back."""
-        o["top"] = max(o.get("top", 0), o["colour"])
+        if isinstance(o, dict):
+            o["top"] = max(o.get("top", 0), o["colour"])
         colour = o["top"] if kind == "retracted" else o["colour"]
         self.owner.say(
             kind, rule, subject, o["name"], colour, o["start"], o["end"], at, received, by=self.name_of(by),

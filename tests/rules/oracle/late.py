@@ -16,6 +16,13 @@ class Said:
     unknown: bool
     name: tuple
     retracted: bool = False
+    by: object = None
+
+    def __getitem__(self, name):
+        return getattr(self, name)
+
+    def __setitem__(self, name, value):
+        setattr(self, name, value)
 
 
 def occurrences(events):

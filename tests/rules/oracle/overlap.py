@@ -16,6 +16,10 @@ def settle(silences, now):
     for m in silences.tags:
         if m.open is not None:
             standing.append(Standing(m, m.rule, m.open, (m.place, 2, m.tag), [m]))
+    for quiet in silences.owner.quiets:
+        for said in quiet.said:
+            if said.end is None and not said.retracted:
+                standing.append(Standing(quiet, quiet.rule, said, (quiet.place, 2, quiet.tag), [quiet]))
     own = [one for one in standing if not one.under_its_own(silences)]
     by = dict.fromkeys(own)
     # An alarm falls silent under one that speaks; of several under the one that comes first.
@@ -59,7 +63,7 @@ class Standing:
         if hasattr(self.of, "where"):
             silences.say_group(self.of, kind, now, now, by=by)
         else:
-            silences.say_tag(self.of, self.record, kind, now, now, by=by)
+            silences.say(self.rule, self.subject, self.record, kind, now, now, by)
 
 
 def pairs_of(rules):

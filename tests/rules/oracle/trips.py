@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from rules.changes import alarm_id
 from rules.predicate import holds, in_scope
-from rules.rule import CumulativeRule, LimitRule
+from rules.rule import CumulativeRule, GapRule, LimitRule
+from tests.rules.oracle import absence
 from tests.rules.oracle.limit import Event
 from tests.rules.oracle.series import marked
 
@@ -158,7 +159,7 @@ def sum_watch(of, rule, place, sensor, interval, found, known):
 
 def asked(of):
     """Return the areas of which trips are kept."""
-    rules = [rule for rule in of.bundle.rules if isinstance(rule, LimitRule | CumulativeRule) and rule.during]
+    rules = [rule for rule in of.bundle.rules if isinstance(rule, LimitRule | CumulativeRule | GapRule) and rule.during]
     return {
         area.id
         for area in of.registered.areas
@@ -187,6 +188,7 @@ def events(of, payload, received):
         if spans(of.trips, area) == spans([*of.trips, new], area):
             of.trips.append(new)
             continue
+        absence.arm(of, received, area=area)
         moved = {watch.tag for watch in of.watches if isinstance(watch, Voyage) and watch.area == area}
         for tag in moved:
             series = of.series[tag]

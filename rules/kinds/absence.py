@@ -1,0 +1,65 @@
+"""Kind `gap` with `during`, the compiled part: which distances between rows are too long (docs/engine-semantics.md, "gap, during a declared state").
+
+A block holds facts and no outcome: the newest row, the distances longer than `silent` between neighbouring rows of the horizon, and when our front door
+was closed. What they mean is judged in plain Python once nothing more can come at an instant (rules/absence.py): there are few vehicles.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.fields import Fields
+from rules.jit import kernel
+from rules.kinds import gap
+
+if TYPE_CHECKING:
+    from rules.layout import Words
+
+DISTANCES = 32
+"""Distances that a block keeps, each with the event times of the rows before and behind it, oldest first; the oldest goes."""
+DOORS = 8
+"""Spans of closed front door that it keeps, by receive time, oldest first; the two oldest become one."""
+
+PARAMS = gap.PARAMS
+STATE = Fields(
+    f"lo=none edge=none due=never active lost lost_t=none count distance*{2 * DISTANCES}=none door*{2 * DOORS}=none"
+)
+"""`lo`: the newest row, or where counting began. `edge`: rows up to it had left the horizon when it was judged last.
+
+`active`: one was told behind the newest row, open or ended by an arrival: rows may take it back. `lost` distances went since then, the newest of them ended at `lost_t`."""
+LO, EDGE, DUE, ACTIVE, LOST, LOST_T, COUNT, DISTANCE, DOOR = STATE.starts
+
+
+@kernel
+def keep(w: Words, x: int, before: int, behind: int) -> None:
+    """Note the newest distance: event times of the rows round it, ms."""
+    if w[x + COUNT] == DISTANCES:
+        gone = w[x + DISTANCE + 1]
+        w[x + LOST] += 1
+        w[x + LOST_T] = gone
+        w[x + EDGE] = max(w[x + EDGE], gone)
+        for i in range(2 * (DISTANCES - 1)):
+            w[x + DISTANCE + i] = w[x + DISTANCE + i + 2]
+        w[x + COUNT] -= 1
+    at = x + DISTANCE + 2 * w[x + COUNT]
+    w[at] = before
+    w[at + 1] = behind
+    w[x + COUNT] += 1
+
+
+@kernel
+def run(a: Words, p: int, w: Words, x: int, times: Words, count: int, longest: int, received: int) -> None:
+    """Take the first `count` of some in-order rows (event times; at most `longest` ms apart); they are judged when `received` is over.
+
+    Not so where they leave no distance behind, none is kept, and nothing was told behind the newest row: `due` then lies too early, which does no harm.
+    """
+    silent = a[p + gap.SILENT]
+    if max(longest, times[0] - w[x + LO]) > silent:
+        for i in range(count):
+            if times[i] - w[x + LO] > silent:
+                keep(w, x, w[x + LO], times[i])
+            w[x + LO] = max(w[x + LO], times[i])
+    else:
+        w[x + LO] = max(w[x + LO], times[count - 1])
+    if w[x + COUNT] > 0 or w[x + ACTIVE] == 1:
+        w[x + DUE] = min(w[x + DUE], received)
