@@ -1,6 +1,7 @@
 """More than forty faults, a firm each, and the alarms that must come of them, derived by hand from the catalogue.
 
 A row stands every five minutes and comes in the post of its ten minutes, half a minute behind the last row.
+Above 400 lines: it is one list of firms, to be read from top to bottom.
 """
 
 from __future__ import annotations

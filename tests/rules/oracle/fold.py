@@ -1,4 +1,7 @@
-"""The plain fold: the same log in, the same changes out, without arrays, rings, tails or kernels."""
+"""The plain fold: the same log in, the same changes out, without arrays, rings, tails or kernels.
+
+Above 400 lines: one facility, and what each kind of record does to it, in the order in which it is done.
+"""
 
 from __future__ import annotations
 
