@@ -90,6 +90,7 @@ def plant(number: int) -> Facility:
             "tag": tag, "area": each.area, "quantity": each.quantity, "unit": each.unit, "interval": "60s",
             "range": {"low": each.span[0], "high": each.span[1]}, "resolution": each.resolution,
             **({"sample_m3": 0.0283} if each.unit == "/m3" else {}),
+            **({"detection_limit": each.span[0]} if each.quantity == "toc" else {}),
             **({"limits": {k: v for k, v in zip(("low", "high"), each.limits, strict=True) if v is not None}}
                if any(v is not None for v in each.limits) else {}),
         }

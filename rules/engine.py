@@ -270,6 +270,7 @@ class Engine:
             self._move(state, part, received, emitter)
             state.clock = received
             self._recompile(state, part.bundle, received, emitter)
+            overlap.rest(state, emitter)
         self._tell(emitter)
         return emitter.changes
 
@@ -635,3 +636,4 @@ class Engine:
         lookback.decide(state, edges, received, why, emitter, self._room)
         silence.regroup(state, received, emitter)
         rare.adopt(state, received, why, emitter)
+        places.refresh_due(state)

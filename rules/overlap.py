@@ -44,9 +44,10 @@ class _Standing:
     say: Say
 
     @property
-    def weight(self) -> tuple[int, int, int, int, tuple[int, int, str]]:
-        """Return what speaks first: the highest colour, most series, the facility before its areas before tags, the earliest start."""
-        return -self.occurrence.sev, -len(self.series), self.order[1], self.occurrence.start, self.order
+    def weight(self) -> tuple[int, int, int, bool, int, tuple[int, int, str]]:
+        """Return what speaks first: colour, number of series, level, a silence of a declared state, the earliest start, the order."""
+        plain, start = self.rule.during is None, self.occurrence.start
+        return -self.occurrence.sev, -len(self.series), self.order[1], plain, start, self.order
 
 
 def settle(state: FacilityState, instant: int, emitter: Emitter) -> None:
@@ -60,9 +61,15 @@ def settle(state: FacilityState, instant: int, emitter: Emitter) -> None:
         emitter: of the record.
     """
     state.dirty = True
-    # Who speaks is released before the others fall silent.
-    for one, by in sorted(_turns(state, emitter, instant), key=lambda turn: (turn[1] is not None, turn[0].order)):
-        attempt(emitter, one.rule.id, instant, partial(_turn, one, by))
+    while turns := _turns(state, emitter, instant):
+        aside = len(emitter.failures)
+        # Who speaks is released before the others fall silent.
+        for one, by in sorted(turns, key=lambda turn: (turn[1] is not None, turn[0].order)):
+            attempt(emitter, one.rule.id, instant, partial(_turn, one, by))
+            if len(emitter.failures) > aside:  # it does not speak: who does is another question now
+                break
+        else:
+            break
     state.unsettled.clear()
 
 
@@ -70,6 +77,7 @@ def rest(state: FacilityState, emitter: Emitter) -> None:
     """Forget what something was said of, where that changes nothing of who speaks: at the end of a record."""
     if state.unsettled and not _turns(state, emitter, state.clock):
         state.unsettled.clear()
+        state.dirty = True
 
 
 def _turns(state: FacilityState, emitter: Emitter, instant: int) -> list[tuple[_Standing, str | None]]:
@@ -91,9 +99,13 @@ def _turns(state: FacilityState, emitter: Emitter, instant: int) -> list[tuple[_
 
 
 def _covers(other: _Standing, one: _Standing) -> bool:
-    """Say whether one alarm is spoken for by another that comes before it; a rule on trial never stands for a live one."""
+    """Say whether one alarm is spoken for by another that comes before it.
+
+    A rule on trial never stands for a live one; nor a silence that may have begun long before for one of a declared state.
+    """
     ours, theirs = one.rule, other.rule
     same = ours.overlap is not None and ours.overlap == theirs.overlap and ours.stage == theirs.stage
+    same = same and (ours.during is None or theirs.during is not None)
     return same and ours.id != theirs.id and one.series <= other.series
 
 

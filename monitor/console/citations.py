@@ -54,6 +54,8 @@ ZH: dict[str, str] = {
     "The registered resolution, else any difference; records inside the horizon of two hours (own)": "按登记分辨率，未登记时任何差异；限两小时窗口内的记录（本系统规定）",
     "One hour, while anything else of the facility arrives; 48 hours after a silence of all (own)": "该单位其他数据仍在到达时一小时；全部中断恢复后 48 小时（本系统规定）",
     "One minute of grace and the 60-minute step (own)": "1 分钟宽限与 60 分钟升级（本系统规定）",
+    "One minute of grace and the 15-minute step (own)": "1 分钟宽限与 15 分钟升级（本系统规定）",
+    "From departure to arrival, a parked vehicle owes nothing (own)": "自发运至到达；停驶车辆不作要求（本系统规定）",
     "Published storage temperatures of cryopreserved cells (reference cryo)": "冻存细胞储存温度的公开资料",
     "Published storage temperatures of vapour-phase liquid nitrogen (reference cryo)": "气相液氮储存温度的公开资料",
     "Less than 90 % of the month's expected hours, what is exempt (own)": "低于当月应有小时数的 90 %、豁免时段（本系统规定）",

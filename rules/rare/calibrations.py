@@ -49,7 +49,8 @@ def keep(rule: RegisterCheckRule, event: Event, batch: str, received: int, state
     sensor, told = sensor_of(event, plan), said_by(rule, event, received)
     if sensor is None or told is None or not holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at)):
         return None
-    done, text = told
+    done, said = told
+    text = json.dumps([*said, text_of_field(event, "serial") or sensor.serial])
     subject, digest = text_of({"tag": sensor.tag}), digest_of(event)
     kept = next(iter(rare.of(rule.id)[subject].facts), None) if subject in rare.of(rule.id) else None
     if kept is not None and kept.t >= done:
@@ -76,17 +77,17 @@ def sensor_of(event: Event, plan: Plan) -> Sensor | None:
     return None if contradicted else sensor
 
 
-def said_by(rule: RegisterCheckRule, event: Event, received: int) -> tuple[int, str] | None:
-    """Return when a calibration was done (ms), and what a check keeps of it as text; None where it does not say what the check asks for."""
+def said_by(rule: RegisterCheckRule, event: Event, received: int) -> tuple[int, list[Any]] | None:
+    """Return when a calibration was done (ms), and what a check keeps of it: its day, and when it ends or its points; None where it does not say that."""
     done = _instant(event.fields.get("done_at"))
     if done is None or done > received + FUTURE_MS:
         return None
     day = str(day_of(done))
     if rule.check == "calibration-due":
         due = _instant(event.fields.get("due_at"))
-        return None if due is None or due <= done else (done, json.dumps([day, str(day_of(due))]))
+        return None if due is None or due <= done else (done, [day, str(day_of(due))])
     points = _points(event.fields.get("points"))
-    return (done, json.dumps([day, [[point.at, point.error] for point in points]])) if points else None
+    return (done, [day, [[point.at, point.error] for point in points]]) if points else None
 
 
 def _instant(value: Any) -> int | None:  # noqa: ANN401 - a field holds any JSON
@@ -118,7 +119,7 @@ def told(cases: Mapping[str, Case]) -> dict[str, Calibration]:
 
 
 def _calibration(text: str) -> Calibration:
-    done, said = json.loads(text)
+    done, said, _ = json.loads(text)
     if isinstance(said, str):
         return Calibration(done=done, due=said)
     return Calibration(done=done, due=done, points=[CalibrationPoint(at=at, error=error) for at, error in said])
@@ -131,10 +132,28 @@ def later(registered: Calibration | None, event: Calibration | None) -> Calibrat
     return event if event.done > registered.done else registered
 
 
+def replaced(cases: Cases, serials: Mapping[str, str | None]) -> None:
+    """Let go of what was told of sensors in whose place another one stands.
+
+    Args:
+        cases: of a check.
+        serials: of the registered sensors, by tag; None where one is not known, which contradicts nothing.
+    """
+    for subject, case in list(cases.items()):
+        if case.facts and case.facts[0].digest:
+            told, now = json.loads(case.facts[0].text)[2], serials.get(subject_of(subject)["tag"])
+            if told is not None and now is not None and told != now:
+                _let_go(cases, subject, case)
+
+
 def forget(cases: Cases, looked_at: set[str]) -> None:
     """Let go of what was told of sensors that a check does not look at any more, by subject."""
     for subject, case in list(cases.items()):
         if case.facts and subject not in looked_at:
-            cases.keep(case, [])
-            if case.last is None and not case.uses:
-                del cases[subject]
+            _let_go(cases, subject, case)
+
+
+def _let_go(cases: Cases, subject: str, case: Case) -> None:
+    cases.keep(case, [])
+    if case.last is None and not case.uses:
+        del cases[subject]

@@ -50,6 +50,7 @@ def check(rule: RegisterCheckRule, now: Now, emitter: Emitter) -> None:
     state = emitter.state
     rare, plan = state.rare, state.planned
     cases = rare.of(rule.id)
+    calibrations.replaced(cases, {sensor.tag: sensor.serial for sensor in plan.facility.sensors})
     found = findings(rule, plan.facility, now.received, state.registered, calibrations.told(cases))
     calibrations.forget(cases, {one.subject for one in found})
     settle_findings(rule, found, now, emitter)

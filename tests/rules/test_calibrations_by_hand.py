@@ -202,3 +202,18 @@ def test_an_explanation_shows_the_calibration_of_the_event():
     (one,) = explain(hand.records(), ONLY, ERROR, at=ms(5))[0]
     assert (one.agrees, one.phase) == (True, "active")
     assert "error of T1 (told by an event): 0.7 > 0.5" in "\n".join(rare_lines(one, "zh"))
+
+
+def test_the_certificate_of_a_sensor_says_nothing_of_the_one_that_stands_in_its_place():
+    """The new one is overdue, and 0.9 degrees off."""
+    good = {"done": "2026-01-05", "due": "2027-01-05", "points": [{"at": 5, "error": 0.1}]}
+    bad = {"done": "2025-01-05", "due": "2026-01-05", "points": [{"at": 5, "error": 0.9}]}
+
+    def rules_of(serial):
+        firm = Firm().register(0, sensor(calibration=good, serial="S-1"))
+        tell(firm, 1, fields(serial="S-1"))
+        firm.register(2 * DAY, sensor(calibration=bad, serial=serial), version=2)
+        return sorted(row[1] for row in told(firm, 5 * DAY) if row[2] == "raised")
+
+    assert len(rules_of("S-2")) == 2
+    assert rules_of("S-1") == []

@@ -8,6 +8,9 @@ from rules.engine import Engine
 from rules.pack import Bundle
 from rules.soundness import rule_faults
 from tests.rules.byhand import BUNDLE, HandLog, sensor, story
+from tests.rules.failures import failing_at
+from tests.rules.test_trips_by_hand import ROOM, VEHICLE, WHOLESALER, in_time, recorder
+from tests.rules.test_trips_by_hand import told as shipped
 
 if TYPE_CHECKING:
     from rules.changes import Change
@@ -142,3 +145,31 @@ def test_only_rules_over_silences_are_of_an_overlap_group() -> None:
     assert [(f.pointer, f.code) for f in rule_faults(store.model_copy(update={"overlap": "silence"}), tables)] == [
         ("/overlap", "overlap")
     ]
+
+
+def test_the_silence_of_a_trip_is_not_that_of_the_yard_and_speaks_beside_or_for_it() -> None:
+    """A recorder that was off for two days before its lorry left: the gap is orange since the yard, the trip's own alarm is not hidden by it."""
+    log = HandLog().register(-1, recorder(interval="60s"), areas=[VEHICLE, ROOM], scopes=WHOLESALER)
+    shipped(log, "shipped", 0)
+    log.live("T1", 0, [5 + i % 2 / 10 for i in range(60)])
+    shipped(log, "arrived", 60)
+    shipped(log, "shipped", 2 * 1440, trip="W-2", lot="L2")
+    shipped(log, "arrived", 2 * 1440 + 300, trip="W-2", lot="L2")
+    changes = in_time(log).changes(bundle=BUNDLE, until=3 * 1440)
+    mine = [row[1] for row in story(changes, "interval-transport")]
+    assert mine == ["raised", "stepped", "cleared"]
+    gap = [row[:2] for row in story(changes, "gap") if row[1] in {"suppressed", "released"}]
+    begin = 2 * 1440
+    assert gap == [(begin + 16, "suppressed"), (begin + 301, "released")]  # orange both: the trip's own speaks
+
+
+def test_a_rule_that_fails_where_it_is_to_speak_leaves_another_to_speak() -> None:
+    log = HandLog().register(-1, sensor(), sensor("T2")).rows(0.1, ("T1", [0], [5]), ("T2", [0], [5]))
+    with failing_at(lambda c: c.rule == "cold-chain.interval-storage" and c.change.value == "released"):
+        changes = log.changes(until=300)
+    standing = {}
+    for change in changes:
+        if change.change in {"suppressed", "released"}:
+            standing[change.alarm] = change.by if change.change == "suppressed" else None
+    whole = next(c.alarm for c in changes if c.rule == "data-integrity.gap" and c.subject == {})
+    assert standing.get(whole) is None, "the silence of the feed is spoken for by a rule that is put aside"

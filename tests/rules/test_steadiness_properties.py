@@ -52,7 +52,7 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(drawn, data):
 @given(steadylogs.weeks())
 @settings(QUICK, max_examples=examples(10))
 def test_an_alarm_stands_in_the_leaves_when_it_stands_in_the_engine(drawn):
-    KINDS.stands_in_the_leaves(drawn, "narrow")
+    KINDS.stands_in_the_leaves(drawn, "narrow", "at_limit")
 
 
 def test_the_random_logs_reach_every_transition():

@@ -41,6 +41,12 @@ class Told:
     def register(self, rule, facility, facts_of):
         looked = {s.tag for s in facility.sensors if matches(rule, facility, facts_of(facility, s))}
         self.by_tag = {tag: told for tag, told in self.by_tag.items() if tag in looked}
+        for sensor in facility.sensors:
+            told = self.by_tag.get(sensor.tag)
+            if told:
+                of = max(told, key=lambda one: (one[0], -one[1]))[5]
+                if of is not None and sensor.serial is not None and of != sensor.serial:
+                    del self.by_tag[sensor.tag]  # another sensor stands there
 
     def event(self, rule, facility, facts_of, event, received):
         """Say whether an event tells a calibration that was done later than all before."""
@@ -70,7 +76,7 @@ class Told:
         if not good:
             return False
         before = self.by_tag.setdefault(named[0].tag, [])
-        before.append((done, len(before), due, points, received))
+        before.append((done, len(before), due, points, received, fields.get("serial") or named[0].serial))
         return all(done > other[0] for other in before[:-1])
 
     def newest(self, sensor):
@@ -82,7 +88,7 @@ class Told:
             found.append((of.done, 1, end, [(p.at, p.error) for p in of.points]))
         told = self.by_tag.get(sensor.tag, [])
         if told:
-            done, _, due, points, _ = max(told, key=lambda one: (one[0], -one[1]))
+            done, _, due, points, _, _ = max(told, key=lambda one: (one[0], -one[1]))
             end = None if due is None else self.end(due)
             found.append((local(done).date().isoformat(), 0, end, [(p["reference"], p["error"]) for p in points or []]))
         return max(found, key=lambda one: one[:2], default=None)

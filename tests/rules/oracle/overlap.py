@@ -52,11 +52,12 @@ class Standing:
         return by is other if by is None or other is None else by.record is other.record
 
     def rank(self):
-        return -self.record["colour"], -len(self.series), self.order[1], self.record["start"], self.order
+        plain = self.rule.during is None
+        return -self.record["colour"], -len(self.series), self.order[1], plain, self.record["start"], self.order
 
     def outdoes(self, one):
         same = self.rule.overlap is not None and self.rule.overlap == one.rule.overlap
-        live = self.rule.stage == one.rule.stage
+        live = self.rule.stage == one.rule.stage and (one.rule.during is None or self.rule.during is not None)
         return same and live and self.rule.id != one.rule.id and one.series <= self.series and self.rank() < one.rank()
 
     def tell(self, silences, kind, now, by):
