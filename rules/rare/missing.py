@@ -32,7 +32,7 @@ MAX_ALL_HOLES = 50_000
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 _Slot: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-PackedLoss: TypeAlias = tuple[_Slot, _At, _At, bool, list[tuple[_At, Annotated[int, msgspec.Meta(ge=1)]]]]
+PackedLoss: TypeAlias = tuple[_Slot, _At, _At, _At, list[tuple[_At, Annotated[int, msgspec.Meta(ge=1)]]]]
 PackedMissing: TypeAlias = tuple[str, _At, bytes, bytes, list[tuple[_Slot, bytes]], list[PackedLoss]]
 """In a snapshot: rule; begin of the first month that is not done with; of each sensor in force since when it is watched and up to where it is covered; holes; what a bound took of them."""
 
@@ -45,8 +45,8 @@ class Loss:
     """They begin no earlier, ms ..."""
     until: int = NONE
     """... and end no later."""
-    unsure: bool = False
-    """A row came since that may have filled one of them."""
+    filled: int = 0
+    """What rows that came since may have filled of them at most, ms: two intervals each, with the remnants on both sides."""
     months: dict[int, int] = field(default_factory=dict)
     """Begin of a month -> ms that are missing of it."""
 
@@ -117,7 +117,7 @@ class Missing:
         every, holes = int(self.interval[slot]), self.holes.get(slot, array("q"))
         loss = self.losses.get(slot)
         if loss is not None and loss.begin - every < t < loss.until:
-            loss.unsure = True
+            loss.filled += 2 * every
         first = bisect_right(holes, t) // 2 * 2
         last, left = first, array("q")
         while last < len(holes) and holes[last] < t + every:
@@ -185,7 +185,7 @@ class Missing:
         """Return the members for a snapshot."""
         holes = [(slot, self.holes[slot].tobytes()) for slot in sorted(self.holes)]
         losses = [
-            (slot, one.begin, one.until, one.unsure, sorted(one.months.items()))
+            (slot, one.begin, one.until, one.filled, sorted(one.months.items()))
             for slot, one in sorted(self.losses.items())
         ]
         return (rule, self.over, self.since.tobytes(), self.end.tobytes(), holes, losses)
@@ -209,7 +209,7 @@ class Missing:
                 raise ValueError("missing time that no fold leaves")
             self.holes[slot] = found
             self.held += len(found) // 2
-        self.losses = {slot: Loss(low, high, unsure, dict(months)) for slot, low, high, unsure, months in losses}
+        self.losses = {slot: Loss(low, high, filled, dict(months)) for slot, low, high, filled, months in losses}
         for slot in {*self.holes, *self.losses}:
             self._settle(slot)
 

@@ -184,10 +184,10 @@ def rates(rule: CompletenessRule, state: FacilityState, begin: int, end: int) ->
 
 def _bounds(loss: Loss | None, marks: list[tuple[int, int]], begin: int) -> tuple[int, int]:
     """Return how much is missing at least and at most of what a bound took from a month: where it lay nobody knows any more."""
-    lost = 0 if loss is None else loss.months.get(begin, 0)
-    if loss is None or not (loss.unsure or any(low < loss.until and high > loss.begin for low, high in marks)):
-        return lost, lost
-    return 0, lost
+    if loss is None:
+        return 0, 0
+    lost, marked = loss.months.get(begin, 0), covered(marks, max(begin, loss.begin), loss.until)
+    return max(0, lost - loss.filled - marked), lost
 
 
 def judged(rule: CompletenessRule, one: Rate) -> Verdict:

@@ -248,9 +248,9 @@ def test_a_bound_keeps_how_much_is_missing_and_loses_only_where():
         assert engine.counters(0, FACILITY)["hole_dropped"] == 278
         late = rows(rows(log(), END, there), END + 0.5, [LAST + 5])  # it may have filled one of those
         engine = engine_of(late, until=END + 2)
-        assert (found(engine), told(late)) == ((1440, 10, 288), [])
+        assert (found(engine), told(late)) == ((1440, 286, 288), [RAISED])  # two intervals at most
         marked = rows(log(), END, there).mark(END + 0.5, "comms", LAST + 5, LAST + 10)
-        assert (found(engine_of(marked, until=END + 2))[1:], told(marked)) == ((15, 293), [])
+        assert (found(engine_of(marked, until=END + 2))[1:], told(marked)) == ((288, 293), [RAISED])
         marked.mark(END + 0.6, "comms", LAST + 5, LAST + 200, revision=2)
         assert told(marked) == [RAISED]
 
@@ -343,3 +343,16 @@ def test_a_rule_that_could_mean_nothing_is_refused(change, pointer):
 def test_what_belongs_to_this_check_is_refused_at_the_other(change, pointer):
     other = BUNDLE.rule("data-integrity.mark-share").model_copy(update=change)
     assert f"/rules/0{pointer}" in [f.pointer for f in bundle_faults([other], [])]
+
+
+@pytest.mark.parametrize("how", ["", "fault", "stopped", "again"])
+def test_a_minute_that_is_marked_or_posted_again_hides_nothing_of_what_a_bound_took(how):
+    """Every second row of a month is lost: far more holes than are kept; what lies in the lost ones is at most what the mark is long."""
+    log = HandLog().register(0, sensor())
+    for day in range(31):
+        if how in {"fault", "stopped"} and day == 5:
+            log.mark(5 * DAY + 1, how, 5 * DAY, 5 * DAY + 1)
+        rows(log, (day + 1) * DAY + 0.1, [m for m in minutes(day * DAY, DAY) if m % 2])
+        if how == "again" and day == 20:
+            rows(log, (day + 1) * DAY + 0.2, [5 * DAY + 1])
+    assert [row[1] for row in told(log)] == ["raised"]
