@@ -440,6 +440,9 @@ class Engine:
         candidates.extend(rare.candidates(state, due, emitter))
         first = min(candidates)
         _, level, _, kind, i = first
+        if kind == ABSENCE and level == silence.TAG:
+            self._decide_absences(state, sorted(candidates), due, emitter)
+            return
         if level == rare.LEVEL:
             rare.decide(state, first, due, emitter)
             return
@@ -450,9 +453,6 @@ class Engine:
         instance = plan.by_state[i]
         if instance.slots:
             paired.decide(state, instance, emitter, self._room)
-            return
-        if kind == ABSENCE:
-            absence.decide(state, instance, due, emitter)
             return
         asked = kind == GAP and withheld.is_asked(state, instance)
         before = state.of(instance, "sev") if asked and state.of(instance, "active") else 0
@@ -470,6 +470,19 @@ class Engine:
             else:
                 step = partial(emitter.apply, kind, instance, transition, [])
             attempt(emitter, instance.rule.id, due, step)
+
+    def _decide_absences(
+        self, state: FacilityState, candidates: list[tuple[int, int, str, int, int]], due: int, emitter: Emitter
+    ) -> None:
+        """Take the first decisions of what is due, as long as they are silences during a declared state.
+
+        None of them makes another thing due at the same instant but by a rule that hears of it: then what comes first is asked anew. A fleet
+        that was silent is judged within one look at all its series, not with one for each.
+        """
+        for _, level, _, kind, i in candidates:
+            if kind != ABSENCE or level != silence.TAG or state.rare.due <= due:
+                break
+            absence.decide(state, state.planned.by_state[i], due, emitter)
 
     def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
         seen = state.batches.meet(payload, received)

@@ -86,13 +86,15 @@ def _turns(state: FacilityState, emitter: Emitter, instant: int) -> list[tuple[_
     if plan is None:
         return []
     slots = {slot for subject in state.unsettled for slot in _slots_of(plan, subject)}
-    speaking: list[_Standing] = []
+    speaking: dict[int, list[_Standing]] = {}
+    """Of each series those that speak of it."""
     turns: list[tuple[_Standing, str | None]] = []
     for one in sorted(_standing(state, plan, slots, emitter, instant), key=lambda one: one.weight):
-        over = next((other for other in speaking if _covers(other, one)), None)
+        over = next((other for other in speaking.get(min(one.series), ()) if _covers(other, one)), None)
         by = None if over is None else over.occurrence.alarm
         if over is None:
-            speaking.append(one)
+            for slot in one.series:
+                speaking.setdefault(slot, []).append(one)
         if by != one.occurrence.by:
             turns.append((one, by))
     return turns
