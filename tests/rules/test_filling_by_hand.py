@@ -313,6 +313,14 @@ def test_a_distance_behind_the_horizon_stays_in_an_alarm_that_goes_on() -> None:
     assert story(hand, until=302)[-1] == ("amended", 2, None), "and no record came behind"
 
 
+def test_closed_time_in_a_distance_behind_the_horizon_stays_with_it() -> None:
+    """Ten minutes between records are nobody's silence while our door was closed in them, also when the horizon has left them."""
+    hand = switched(filled(live(begun(), [0, 1]).tick(1.1).tick(26), 0), 25, "off", after=1.5)
+    live(hand, range(27, 300))
+    assert story(hand)[0] == ("raised", 25, None)
+    assert story(switched(hand, 300, "on"), until=301) == [("raised", 25, None), ("cleared", 25, 300)]
+
+
 def test_the_door_says_nothing_of_a_monitor() -> None:
     hand = switched(filled(live(begun(), [0, 1]), 0), 1.5, "off").tick(2).tick(62)
     assert story(hand, until=63) == [("raised", 1.5, None)]
