@@ -221,6 +221,15 @@ def test_bad_records_for_hours_do_not_let_go_of_what_is_open() -> None:
     assert story(live(hand, [410, 411])) == [("raised", 2, None), ("cleared", 2, 20)]
 
 
+def test_what_no_good_record_has_ended_goes_on_as_the_same_alarm() -> None:
+    hand = live(live(filled(begun(), 0, 20, at=0), [1]), range(2, 400), (0.0, "fault"))
+    found = changes(filled(hand, 0, 390, at=400), until=401)
+    assert [(c.change.value, since(c.start), since(c.end)) for c in found] == [
+        ("raised", 2, None), ("cleared", 2, 20), ("amended", 2, 390),
+    ]  # fmt: skip
+    assert len({c.alarm for c in found}) == 1
+
+
 def test_time_that_has_left_the_horizon_is_not_silent_anew() -> None:
     """The filling was over; hours later its end is told anew, when what was silent then cannot be judged any more."""
     hand = live(live(filled(begun(), 0, 20, at=0), [1]), range(2, 400), (0.0, "fault"))
@@ -379,6 +388,14 @@ def test_joined_are_those_that_overlap_or_touch_and_only_the_last_goes_on() -> N
     join(TWO, found, [(0, 30), (40, 100)], [(10, 15), (20, NEVER)], 60)
     assert [(one.start, one.end) for one in found.silences] == [(1, 15), (20, 30), (40, NONE)]
     assert (found.since, found.due, found.late) == (40, 101, {1, 20, 40})
+
+
+def test_of_two_that_would_go_on_the_first_is_over() -> None:
+    """The next filling begins while records of the one before may still be under way."""
+    found = Found([])
+    join(Numbers(2, 1, 5, 3, ()), found, [(0, 30), (32, 100)], [(20, NEVER)], 33)
+    assert [(one.start, one.end) for one in found.silences] == [(20, 30), (32, NONE)]
+    assert (found.since, found.due) == (32, 35)
 
 
 def test_what_is_over_stands_but_for_what_ends_what_is_open() -> None:
