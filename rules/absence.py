@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import horizon, stored
+from rules import horizon, layout, rowclass, stored, uncovered
 from rules.changes import ChangeKind
 from rules.failing import attempt
 from rules.kinds import absence
-from rules.layout import ABSENCE, NEVER, NONE, ROW_T
+from rules.layout import ABSENCE, NEVER, NONE, QUALITY_BITS, ROW_BQ, ROW_T, ROW_V
 from rules.occurrence import Difference, Folded, differences
 
 if TYPE_CHECKING:
@@ -46,6 +46,10 @@ class Numbers:
     def colour(self, length: int) -> int:
         """Return the colour of a silence that has ended."""
         return max([self.base, *(rank for after, rank in self.steps if length > after)])
+
+    def told(self, start: int, end: int, sev: int) -> Folded:
+        """Return an alarm from an instant to another one (NONE: it is open)."""
+        return Folded(start, end, sev, sev, start, end, unknown=False, value=_NAN, peak=_NAN, first=NONE)
 
 
 @dataclass(slots=True)
@@ -128,7 +132,7 @@ def _end(found: Found, n: Numbers, first: int, last: int, length: int, now: int,
 
 
 def _folded(n: Numbers, first: int, end: int, sev: int) -> Folded:
-    return Folded(first + n.pace, end, sev, sev, first, end, unknown=False, value=_NAN, peak=_NAN, first=NONE)
+    return replace(n.told(first + n.pace, end, sev), opened=first)
 
 
 def held(start: int | None, found: Found) -> bool:
@@ -140,6 +144,35 @@ def held(start: int | None, found: Found) -> bool:
         return False
     *ended, last = found.silences
     return last.start > start > found.since and all(one.end <= start for one in ended)
+
+
+def standing(found: Found, edge: int, told: Sequence[Span]) -> list[Folded]:
+    """Leave of what was found what can still be told; returns that as it was found.
+
+    Silences that are over up to `edge` stand as they were judged, but for those that end what is open. Time up to `edge` is not silent anew: of what
+    was not told before only the part behind it is found.
+
+    Args:
+        found: what holds; changed in place.
+        edge: event time of the newest row that had left the horizon, ms.
+        told: begin and end (NONE: open) of the silences that stand and are not over up to it.
+    """
+    active = next((begin for begin, end in told if end == NONE), None)
+    left, whole = list(told), []
+    kept, found.silences = found.silences, []
+    for one in kept:
+        end = NEVER if one.end == NONE else one.end
+        if end <= edge and (active is None or active >= end):
+            continue
+        whole.append(one)
+        same = next((span for span in left if span[0] < end and (span[1] == NONE or one.start < span[1])), None)
+        if one.start > edge or same is not None:
+            found.silences.append(one)
+            left = [span for span in left if one.start > edge or span != same]
+        elif end > edge + 1:
+            found.silences.append(replace(one, start=edge + 1))
+            found.late.add(edge + 1)
+    return whole
 
 
 def known_as(instance: Instance) -> tuple[object, ...]:
@@ -157,7 +190,7 @@ def begin(state: FacilityState, instance: Instance) -> None:
 def adopt(state: FacilityState, received: int) -> None:
     """Judge all instances anew behind a change of register or packs; what has left the horizon by it stands."""
     for instance in state.planned.by_kind[ABSENCE]:
-        _leave(state, instance)
+        _leave(state, instance, _found(state, instance, received).silences)
         state.words[instance.state + absence.DUE] = received
 
 
@@ -190,18 +223,40 @@ def close_door(state: FacilityState, shut: int, now: int) -> None:
 
 
 def note(state: FacilityState, instance: Instance) -> None:
-    """Look at the distances of the horizon again: late rows lie in them."""
-    plan, words, x = state.planned, state.words, instance.state
+    """Look at the distances of the horizon again: late rows lie in them, or a mark was taken from rows.
+
+    What counts stays so: a mark that comes behind a row takes nothing from it here. So the first row of the horizon that counts lies no farther behind the
+    one before than is allowed, or that distance is kept.
+    """
+    words, x = state.words, instance.state
     edge = max(_edge(state, instance), int(words[x + absence.EDGE]))
-    times = stored.ring_rows(plan, words, state.rings, instance.slot)[:, ROW_T]
-    points = np.concatenate([[edge], times[times > edge]])
+    times = _counting(state, instance)
+    times = times[times > edge]
+    distances, newest = _distances(state, instance), int(words[x + absence.LO])
+    over = [before for before, behind in distances if before <= edge < behind]
+    begin = over if over or newest > edge else [newest]
+    points = np.concatenate([np.array(begin, np.int64), times])
     wide = np.flatnonzero(np.diff(points) > state.param(instance, "silent"))
     rows = [(int(points[i]), int(points[i + 1])) for i in wide]
-    kept = [one for one in _distances(state, instance) if one[1] <= edge]
+    kept = [one for one in distances if one[1] <= edge]
     _set_distances(state, instance, [])
     for before, behind in [*kept, *rows]:
         absence.keep(words, x, before, behind)
+    words[x + absence.LO] = max([newest, *times[-1:].tolist()])
     arm(state, [instance])
+
+
+def _counting(state: FacilityState, instance: Instance) -> Words:
+    """Return the event times of the rows of the ring that count for the rule."""
+    plan, slot = state.planned, instance.slot
+    rows, which = stored.ring_rows(plan, state.words, state.rings, slot), state.param(instance, "rows")
+    if which == NONE:
+        return rows[:, ROW_T]
+    quality = rows[:, ROW_BQ] & ((1 << QUALITY_BITS) - 1)
+    program, value = np.array([plan.place(slot, layout.AT_PROGRAM)]), rows.view(np.float64)[:, ROW_V].copy()
+    counts = rowclass.judge(plan.reals, program, np.zeros(quality.size, np.int64), value, quality, which)
+    times: Words = rows[counts == 1, ROW_T]
+    return times
 
 
 def decide_waiting(state: FacilityState, emitter: Emitter) -> None:
@@ -231,15 +286,23 @@ def numbers_of(state: FacilityState, instance: Instance) -> Numbers:
     return Numbers(of("silent")[0], of("pace")[0], of("delivery")[0], of("sev")[0], steps)
 
 
-def _judge(state: FacilityState, instance: Instance, now: int, emitter: Emitter) -> None:
-    words, x = state.words, instance.state
+def _found(state: FacilityState, instance: Instance, now: int) -> Found:
     n, spans = numbers_of(state, instance), state.declared.spans(instance.area)
     doors = _spans(state, instance, absence.DOOR, absence.DOORS)
-    found = silences(n, int(words[x + absence.LO]), _distances(state, instance), spans, doors, now)
+    found = silences(n, state.of(instance, "lo"), _distances(state, instance), spans, doors, now)
+    if state.param(instance, "off"):
+        uncovered.join(n, found, spans, state.declared.off(instance.area), now)
+    return found
+
+
+def _judge(state: FacilityState, instance: Instance, now: int, emitter: Emitter) -> None:
+    words, x = state.words, instance.state
+    n, found = numbers_of(state, instance), _found(state, instance, now)
     edge, lost = int(words[x + absence.EDGE]), int(words[x + absence.LOST_T])
     told = state.occurrences.get((ABSENCE, *instance.key), [])
     published = [one for one in told if not one.retracted and (one.end == NONE or one.closed > edge)]
     active = next((one for one in published if one.end == NONE), None)
+    whole = standing(found, edge, [(one.start, one.end) for one in published])
     if active is not None and held(active.start, found):
         last = found.silences[-1]
         sev = max(last.sev, active.sev)
@@ -250,7 +313,7 @@ def _judge(state: FacilityState, instance: Instance, now: int, emitter: Emitter)
         _tell(instance, one, now, emitter, late=one.new is not None and one.new.start in found.late)
     state.declared.counts["trip_distance_dropped"] += int(words[x + absence.LOST])
     words[x + absence.LOST], words[x + absence.LOST_T] = 0, NONE
-    _leave(state, instance)
+    _leave(state, instance, whole)
     words[x + absence.DUE] = found.due
     words[x + absence.ACTIVE] = any(one.end == NONE or one.end > words[x + absence.LO] for one in found.silences)
 
@@ -268,14 +331,17 @@ def _edge(state: FacilityState, instance: Instance) -> int:
     return horizon.edge_of(plan.params, plan.where, instance.slot, state.words, state.rings)
 
 
-def _leave(state: FacilityState, instance: Instance) -> None:
-    """Let go of what lies behind the horizon."""
+def _leave(state: FacilityState, instance: Instance, silences: Sequence[Folded]) -> None:
+    """Let go of what lies behind the horizon, and behind the newest row that counts; a distance in an alarm that goes on behind that stays with it."""
     words, x = state.words, instance.state
-    edge = max(int(words[x + absence.EDGE]), _edge(state, instance))
+    edge = max(int(words[x + absence.EDGE]), min(_edge(state, instance), int(words[x + absence.LO])))
     words[x + absence.EDGE] = edge
-    _set_distances(state, instance, [one for one in _distances(state, instance) if one[1] > edge])
+    joined = silences if state.param(instance, "off") else ()
+    kept = [one for one in _distances(state, instance) if one[1] > edge or uncovered.touched(joined, *one, edge)]
+    _set_distances(state, instance, kept)
     doors = _spans(state, instance, absence.DOOR, absence.DOORS)
-    _write(state, instance, absence.DOOR, absence.DOORS, [one for one in doors if one[1] > edge])
+    since = min([edge, *(before for before, _ in kept)])
+    _write(state, instance, absence.DOOR, absence.DOORS, [one for one in doors if one[1] > since])
 
 
 def _distances(state: FacilityState, instance: Instance) -> list[Span]:

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rules.declared import LONGEST_MS
+from rules.declared import FILLING, LONGEST_MS, TRIP
 from rules.errors import Fault
 from rules.rule import SUM_WINDOW, ClearWhen, GapRule, LimitRule, UnknownAfter
 
 if TYPE_CHECKING:
     from rules.rule import CumulativeRule
 
-MOVES = frozenset({"vehicle", "box"})
-"""Areas that make trips."""
+PLACES = {TRIP: frozenset({"vehicle", "box"}), FILLING: frozenset({"cleanroom"})}
+"""Declared state -> the kinds of areas that can be in it."""
+_ONLY = {
+    TRIP: "only a vehicle or a box makes trips: name these alone", FILLING: "it is filled in clean rooms: name these alone",
+}  # fmt: skip
 
 
 def during_faults(rule: LimitRule | CumulativeRule | GapRule) -> list[Fault]:
     """Return what makes such a rule mean nothing; pointers are into the rule."""
     if rule.during is None:
-        return []
+        return _of_plain_silences(rule) if isinstance(rule, GapRule) else []
     kinds = rule.applies_to.get("area.kind")
     named = set(kinds) if isinstance(kinds, list) else {kinds}
     candidates = [
-        (not named <= MOVES, "/applies_to/area.kind", "only a vehicle or a box makes trips: name these alone"),
+        (not named <= PLACES[rule.during], "/applies_to/area.kind", _ONLY[rule.during]),
         (rule.unknown != UnknownAfter(), "/unknown", "it says what happened: it does not become unknown"),
         (rule.migration == "re-evaluate", "/migration", "a rule during a declared state is not decided again: carry or close"),
         *_of_kind(rule),
@@ -36,11 +39,26 @@ def _of_kind(rule: LimitRule | CumulativeRule | GapRule) -> list[tuple[object, s
     return _of_limits(rule) if isinstance(rule, LimitRule) else _of_sums(rule)
 
 
+def _of_plain_silences(rule: GapRule) -> list[Fault]:
+    candidates = [
+        (rule.records == "good", "/records", "a silence at all times ends with records of any quality"),
+        (rule.off is not None, "/off", "a monitor is asked for only during filling"),
+    ]
+    return [Fault(pointer, "during", text) for wrong, pointer, text in candidates if wrong]
+
+
 def _of_silences(rule: GapRule) -> list[tuple[object, str, str]]:
     silent = None if rule.threshold is None else rule.threshold + rule.grace
     candidates = [
         (rule.groups, "/groups", "a silence of a trip is told series by series: groups: []"),
         (silent is not None and silent >= LONGEST_MS, "/threshold", "no trip lasts so long: thirty days at most"),
+        ((rule.at_least or 0) >= LONGEST_MS, "/at_least", "no declared state lasts so long: thirty days at most"),
+        (rule.off is not None and rule.during != FILLING, "/off", "a monitor is asked for only during filling"),
+        (
+            rule.off is not None and rule.severity.steps,
+            "/severity/steps",
+            "where a monitor is off nothing is counted that a step could reach: one colour",
+        ),
     ]
     for i, step in enumerate(rule.severity.steps):
         at = f"/severity/steps/{i}"

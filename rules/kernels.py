@@ -349,7 +349,7 @@ def fold_rows(
                         counts = (known[i] >> bit) & 1 == 1
                         n = exposure.step(a, af, p, w, f, x, at[i], times[i], received, seen[i], counts, out, n)
                 elif a[c + CALL_KIND] == ABSENCE:
-                    absence.run(a, p, w, x, times, count, longest, received)
+                    absence.run(a, p, w, x, times, known, every, count, longest, received)
                     earliest = min(earliest, w[x + absence.DUE])
                 elif a[c + CALL_KIND] == TOO_PRECISE:
                     i = 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rules import layout, ring
 from rules.instants import start_of_day
 from rules.kinds import (
+    absence,
     cumulative,
     difference,
     during,
@@ -179,19 +180,39 @@ def frozen_param(rule: FrozenRule, sensor: Sensor, interval: int, delivery: int)
 
 def gap_param(rule: GapRule, interval: int, delivery: int) -> Words:
     """Return the parameters of a gap instance."""
+    return gap.PARAMS.block(_gap_values(rule, interval, delivery))
+
+
+def absence_param(rule: GapRule, interval: int, delivery: int) -> Words:
+    """Return the parameters of a gap instance that holds only during a declared state.
+
+    Of `records: good` those count that are known, as they came: a mark that comes behind a row takes nothing from it (ADR 0050).
+    """
+    good = layout.IN_RANGE | layout.AS_FOLDED | (layout.MARKED if rule.marked == "count" else 0)
+    return absence.PARAMS.block(
+        _gap_values(rule, interval, delivery)
+        | {"rows": good if rule.records == "good" else layout.NONE, "off": rule.off is not None}
+    )  # fmt: skip
+
+
+def silent_ms(rule: GapRule, interval: int) -> int:
+    """Return behind how much time without a record (ms) a series is silent."""
+    if rule.factor is None:
+        return (rule.threshold or 0) + rule.grace
+    return max(int(rule.factor * interval), rule.at_least or 0)
+
+
+def _gap_values(rule: GapRule, interval: int, delivery: int) -> dict[str, Any]:
     steps = rule.severity.steps
     afters = [s.after if s.after is not None else int((s.after_intervals or 0) * interval) for s in steps]
-    return gap.PARAMS.block(
-        {
-            "silent": int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace,
-            "interval": interval, "delivery": delivery,
-            # A rule that asks for rows more often than the register promises them sets the instant at which the next was due.
-            "pace": interval if rule.threshold is None else min(interval, rule.threshold),
-            "sev": rule.severity.base.rank, "steps": len(steps),
-            "area": "area" in rule.groups, "facility": "facility" in rule.groups,
-            "step_after": _padded(afters, 0), "step_sev": _padded([s.to.rank for s in steps], 0),
-        }
-    )  # fmt: skip
+    return {
+        "silent": silent_ms(rule, interval), "interval": interval, "delivery": delivery,
+        # A rule that asks for rows more often than the register promises them sets the instant at which the next was due.
+        "pace": interval if rule.threshold is None else min(interval, rule.threshold),
+        "sev": rule.severity.base.rank, "steps": len(steps),
+        "area": "area" in rule.groups, "facility": "facility" in rule.groups,
+        "step_after": _padded(afters, 0), "step_sev": _padded([s.to.rank for s in steps], 0),
+    }  # fmt: skip
 
 
 def cumulative_param(

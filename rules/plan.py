@@ -146,8 +146,8 @@ class Plan:
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
     sequences: tuple[ClockRule, ...] = ()
     """Those of them that look at the numbers of feeds (rules/rare/sequence.py)."""
-    asked: frozenset[str] = frozenset()
-    """Areas of whose declared states something is kept (rules/declared.py)."""
+    asked: dict[str, str] = field(default_factory=dict)
+    """Areas of whose declared states something is kept, and which states (rules/declared.py)."""
     shares: tuple[CompletenessRule, ...] = ()
     """Those of them that judge how much of a month is marked (rules/rare/share.py) ..."""
     rates: tuple[tuple[CompletenessRule, int], ...] = ()

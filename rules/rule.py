@@ -353,9 +353,15 @@ class GapRule(RuleBase):
     """Silent when longer than this many registered intervals ..."""
     threshold: Duration | None = None
     """... or than this fixed time (a legal recording interval); exactly one of the two is given."""
+    at_least: Duration | None = None
+    """With `factor`: and longer than this, however often a record is due."""
     grace: Duration = 0
-    during: Literal["trip"] | None = None
+    during: Literal["trip", "filling"] | None = None
     """Silent only inside this declared state of the sensor's area (rules/absence.py); told series by series: `groups: []`."""
+    records: Literal["good"] | None = None
+    """During a declared state: only those that limits would judge end a silence, and not records of any quality."""
+    off: Literal["monitor"] | None = None
+    """During filling: at once where a monitor of the area was told to be off (rules/uncovered.py)."""
     groups: list[Literal["area", "facility"]] = Field(default=["area", "facility"])
 
 

@@ -18,6 +18,7 @@ from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
 from rules.marks import PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
+from rules.monitors import PackedMonitors
 from rules.occurrence import Packed
 from rules.rare.feeds import PackedFeed
 from rules.rare.missing import PackedMissing
@@ -88,7 +89,9 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     rare: PackedRare | msgspec.UnsetType = msgspec.UNSET
     """Events, decisions and checks of the register (rules/rare/store.py); not there where no rule ever asked for them."""
     declared: PackedDeclared | msgspec.UnsetType = msgspec.UNSET
-    """Trips of vehicles and boxes (rules/declared.py); not there where none was told that a rule asks for."""
+    """Trips of vehicles and boxes, and fillings (rules/declared.py); not there where none was told that a rule asks for."""
+    monitors: PackedMonitors | msgspec.UnsetType = msgspec.UNSET
+    """When monitors were switched off (rules/monitors.py); not there where none was told of in an area that a rule asks for."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET

@@ -84,6 +84,10 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, GapRule):
+        if rule.at_least is not None and rule.factor is None:
+            faults.append(
+                Fault("/at_least", "silence", "it says how long a silence in intervals is at least: give a factor")
+            )
         faults += during_faults(rule)
     if rule.overlap is not None and not isinstance(rule, GapRule):
         faults.append(Fault("/overlap", "overlap", "only rules over silences (gap) are of an overlap group"))

@@ -295,6 +295,7 @@ class FacilityState:
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, one in sorted(self.rare.missing.items())] or msgspec.UNSET,
                 declared=self.declared.pack(),
+                monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -333,7 +334,7 @@ class FacilityState:
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         if not isinstance(body.declared, msgspec.UnsetType):
-            self.declared = Declared.unpack(body.declared)
+            self.declared = Declared.unpack(body.declared, body.monitors)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if not isinstance(body.marks, msgspec.UnsetType):
             self.marks = Marks.unpack(body.marks, CODES)

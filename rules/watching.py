@@ -40,6 +40,7 @@ from rules.layout import (
 )
 from rules.params import (
     UNREGISTERED_INTERVAL_MS,
+    absence_param,
     cumulative_param,
     during_param,
     exposure_param,
@@ -314,8 +315,8 @@ def _use_of(rule: Rule, rank: int, sort: _Sort) -> list[Use]:
     if isinstance(rule, RepeatDayRule | LastDigitRule | SteadinessRule):
         return _of_values(rule, rank, sensor, interval)
     if isinstance(rule, GapRule) and (sensor.interval is not None or rule.threshold is not None):
-        kind = GAP if rule.during is None else ABSENCE
-        return [Use(kind, rule, rank, gap_param(rule, interval, delivery))]
+        kind, made = (GAP, gap_param) if rule.during is None else (ABSENCE, absence_param)
+        return [Use(kind, rule, rank, made(rule, interval, delivery))]
     return []
 
 

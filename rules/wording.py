@@ -14,8 +14,8 @@ from rules.rule import DifferenceRule, FrozenRule, GapRule, JumpRule
 from rules.scale import BY_TEMPERATURE
 from rules.wording_digits import leaf as digit_leaf
 from rules.wording_digits import raised as digits_raised
+from rules.wording_during import no_record, silent_during
 from rules.wording_during import raised as during_raised
-from rules.wording_during import silent_during
 from rules.wording_smooth import leaves as mean_leaves
 from rules.wording_smooth import raised as mean_raised
 from rules.wording_steadiness import leaf as steadiness_leaf
@@ -92,8 +92,8 @@ def _raised_of_kind(instance: Instance, value: float) -> Bilingual | None:
     """Return the sentence of a raise for the kinds that have one of their own."""
     tag, unit = instance.tag, sign(instance.unit)
     if isinstance(instance.rule, GapRule):
-        en, zh = silent_during(instance.rule)
-        return Bilingual(en=f"{tag}: no record arrives{en}", zh=f"{tag}：{zh}未收到记录")
+        en, zh = no_record(instance.rule)
+        return Bilingual(en=f"{tag}: {en}", zh=f"{tag}：{zh}")
     if isinstance(instance.rule, FrozenRule):
         return Bilingual(
             en=f"{tag}: the value does not move ({value:.10g} {unit})",
@@ -205,6 +205,10 @@ def evidence(
             if instance.rule.factor
             else format_duration(silent + instance.rule.grace)
         )
+        if instance.rule.at_least is not None:
+            wait = f"{wait}, at least {format_duration(instance.rule.at_least)}"
+        if instance.rule.off is not None:
+            wait = f"{wait}, or {instance.rule.off} off"
         verdict = Verdict.TRUE if kind in SILENT_WHILE else Verdict.FALSE
         during = silent_during(instance.rule)[0]
         leaves.append(Leaf(expr=f"silence of {instance.tag}{during}", left=None, op=">", right=wait, verdict=verdict))

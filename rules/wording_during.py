@@ -12,8 +12,16 @@ if TYPE_CHECKING:
     from rules.plan import Instance
     from rules.rule import GapRule
 
-STATES = {"trip": ("on a trip", "运输途中")}
+STATES = {"trip": ("on a trip", "运输途中"), "filling": ("in a filling step", "灌装期间")}
 """Declared state -> how people call the time in it."""
+
+
+def no_record(rule: GapRule) -> tuple[str, str]:
+    """Return the sentence of what is missing, in both languages."""
+    en, zh = silent_during(rule)
+    good = ("good ", "有效") if rule.records == "good" else ("", "")
+    off = (", or the monitor is off", "，或监测仪已关闭") if rule.off is not None else ("", "")
+    return f"no {good[0]}record arrives{en}{off[0]}", f"{zh}未收到{good[1]}记录{off[1]}"
 
 
 def silent_during(rule: GapRule) -> tuple[str, str]:

@@ -13,18 +13,20 @@ from rules.jit import kernel
 from rules.kinds import gap
 
 if TYPE_CHECKING:
-    from rules.layout import Words
+    from rules.layout import Codes, Words
 
 DISTANCES = 32
 """Distances that a block keeps, each with the event times of the rows before and behind it, oldest first; the oldest goes."""
 DOORS = 8
 """Spans of closed front door that it keeps, by receive time, oldest first; the two oldest become one."""
 
-PARAMS = gap.PARAMS
+PARAMS = Fields(f"{gap.FIELDS} rows=none off")
+"""Behind those of a silence: `rows`, the class of those that count (rules/rowclass.py), none: all do; `off`: it is also uncovered where a monitor is off."""
+ROWS, OFF = PARAMS["rows"].start, PARAMS["off"].start
 STATE = Fields(
     f"lo=none edge=none due=never active lost lost_t=none count distance*{2 * DISTANCES}=none door*{2 * DOORS}=none"
 )
-"""`lo`: the newest row, or where counting began. `edge`: rows up to it had left the horizon when it was judged last.
+"""`lo`: the newest row that counts, or where counting began. `edge`: rows up to it had left the horizon when it was judged last, and lay not behind `lo`.
 
 `active`: one was told behind the newest row, open or ended by an arrival: rows may take it back. `lost` distances went since then, the newest of them ended at `lost_t`."""
 LO, EDGE, DUE, ACTIVE, LOST, LOST_T, COUNT, DISTANCE, DOOR = STATE.starts
@@ -48,18 +50,28 @@ def keep(w: Words, x: int, before: int, behind: int) -> None:
 
 
 @kernel
-def run(a: Words, p: int, w: Words, x: int, times: Words, count: int, longest: int, received: int) -> None:
+def run(
+    a: Words, p: int, w: Words, x: int, times: Words, known: Codes, every: int, count: int, longest: int, received: int
+) -> None:  # fmt: skip
     """Take the first `count` of some in-order rows (event times; at most `longest` ms apart); they are judged when `received` is over.
 
-    Not so where they leave no distance behind, none is kept, and nothing was told behind the newest row: `due` then lies too early, which does no harm.
+    Those that do not count are passed over: `known` holds the classes of each, `every` those of all. They are not judged where they leave no distance
+    behind, none is kept, and nothing was told behind the newest row: `due` then lies too early, which does no harm. Where a monitor's off time counts
+    they always are: what has left the horizon by then is not told any more.
     """
-    silent = a[p + gap.SILENT]
-    if max(longest, times[0] - w[x + LO]) > silent:
+    silent, which = a[p + gap.SILENT], a[p + ROWS]
+    if which >= 0 and (every >> which) & 1 == 0:
+        for i in range(count):
+            if (known[i] >> which) & 1 == 1:
+                if times[i] - w[x + LO] > silent:
+                    keep(w, x, w[x + LO], times[i])
+                w[x + LO] = max(w[x + LO], times[i])
+    elif max(longest, times[0] - w[x + LO]) > silent:
         for i in range(count):
             if times[i] - w[x + LO] > silent:
                 keep(w, x, w[x + LO], times[i])
             w[x + LO] = max(w[x + LO], times[i])
     else:
         w[x + LO] = max(w[x + LO], times[count - 1])
-    if w[x + COUNT] > 0 or w[x + ACTIVE] == 1:
+    if w[x + COUNT] > 0 or w[x + ACTIVE] == 1 or a[p + OFF] == 1:
         w[x + DUE] = min(w[x + DUE], received)

@@ -9,7 +9,8 @@ from rules.jit import kernel
 from rules.kinds.telling import emit
 from rules.layout import CLEARED, GAP, NEVER, NONE, RAISED, RETRACTED, STEPPED, Array, Words
 
-PARAMS = Fields("silent pace delivery interval sev steps step_after*4 step_sev*4 area facility")
+FIELDS = "silent pace delivery interval sev steps step_after*4 step_sev*4 area facility"
+PARAMS = Fields(FIELDS)
 """`pace`: the next row is due so long after the newest. `area`, `facility`: grouped by these."""
 (SILENT, PACE, DELIVERY, INTERVAL, SEV_BASE, STEP_COUNT, STEP_AFTER, STEP_SEV, AREA, FACILITY) = PARAMS.starts
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from rules.changes import Verdict
 from rules.instants import NEVER_MS, format_duration
 from rules.leaves.model import TWO, Leaf, Moment, Seen, Standing, both, verdict
-from rules.params import UNREGISTERED_INTERVAL_MS
+from rules.params import UNREGISTERED_INTERVAL_MS, silent_ms
 from rules.wording import FLAGS
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ def leaves_of(rule: GapRule) -> list[Leaf]:
         en, zh = f"{rule.factor:g} intervals", f"{rule.factor:g} 个间隔"
     else:
         en = zh = format_duration((rule.threshold or 0) + rule.grace)
-    found = [Leaf("silence", both(f"no record for longer than {en}", f"超过 {zh} 没有记录"))]
+    if rule.at_least is not None:
+        floor = format_duration(rule.at_least)
+        en, zh = f"{en}, and than {floor}", f"{zh}且超过 {floor}"
+    good = ("good ", "有效") if rule.records == "good" else ("", "")
+    found = [Leaf("silence", both(f"no {good[0]}record for longer than {en}", f"超过 {zh} 没有{good[1]}记录"))]
     for k, step in enumerate(rule.severity.steps, 1):
         if step.after is not None:
             en = zh = format_duration(step.after)
@@ -67,7 +71,7 @@ def numbers_of(rule: GapRule, sensor: Sensor, delivery: int) -> GapNumbers | Non
     if sensor.interval is None and rule.threshold is None:
         return None
     interval = sensor.interval or UNREGISTERED_INTERVAL_MS
-    silent = int(rule.factor * interval) if rule.factor is not None else (rule.threshold or 0) + rule.grace
+    silent = silent_ms(rule, interval)
     steps = tuple(
         (s.after if s.after is not None else int((s.after_intervals or 0) * interval), s.to.rank)
         for s in rule.severity.steps

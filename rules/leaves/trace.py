@@ -96,8 +96,8 @@ class Tracer:
         self._batches = Batches()
         self._event_batches = Batches()
         self._declared = Declared()
-        self._asked: frozenset[str] = frozenset()
-        """Areas whose declared states are asked for."""
+        self._asked: dict[str, str] = {}
+        """Areas whose declared states are asked for, and which."""
         self._gateway: int | None = None
         self._partition_clock = -1
         """Newest receive time of ticks and packs: the door is open or closed by it."""
@@ -373,10 +373,11 @@ class Tracer:
             return
         newest = line.segments[-1].rows.newest
         run = AbsenceRun(
-            numbers, self._keeper(line.tag), lambda: line.segments[-1].rows, list,
+            numbers, self._keeper(line.tag), lambda: line.segments[-1].rows, list, lambda: ([], False),
             line.since if newest is None else max(newest, line.since),
         )  # fmt: skip
         run.spans = lambda: self._declared.spans(run.numbers.area)
+        run.off = lambda: (self._declared.off(run.numbers.area), self._declared.is_told_of_monitors(run.numbers.area))
         run.arm(now)
         line.gap = run
 
@@ -443,6 +444,8 @@ class Tracer:
                 inside = [i for i, row in enumerate(segment.rows.rows) if i >= first and row.t > segment.rows.floor]
                 was = before if before is not None and before.names(line.tag, self._area(line.tag)) else None
                 self._remark(segment.rows.rows, inside, name, 0, self._marks_of(line.tag), one, was)
+                if isinstance(line.gap, AbsenceRun):
+                    line.gap.arm(received)
 
     def _remark(
         self, rows: list[Row], inside: list[int], name: str, which: int, marks: list[Declaration], one: Declaration,
@@ -454,6 +457,8 @@ class Tracer:
                 rows[i] = marked(row, [one], later=True)
             elif row.mark and before is not None and covering(row.t, [before]) and not covering(row.t, marks):
                 rows[i] = replace(row, quality=row.posted, mark="")
+                if isinstance(gap := self.lines[name].gap, AbsenceRun) and gap.numbers.counts(rows[i]):
+                    gap.good[row.t] = None
 
     def _events(self, payload: Events, received: int) -> None:
         seen = self._event_batches.meet_digest(payload.batch, digest_of_batch(payload), received)
@@ -479,7 +484,7 @@ class Tracer:
         if standing not in {"order", "late"}:
             line.refused[standing] = line.refused.get(standing, 0) + 1
         elif standing == "late" and isinstance(line.gap, AbsenceRun):
-            line.gap.arm(row.received)
+            line.gap.take(row)
         elif standing == "order":
             forgiven = line.door.row(row.t, row.received)
             if line.gap is not None:

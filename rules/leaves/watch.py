@@ -212,7 +212,8 @@ def numbers_of(
     if isinstance(rule, LimitRule):
         return _limit_numbers(rule, facility, sensor, facts, bundle, exceptions)
     if isinstance(rule, FrozenRule | GapRule | LastDigitRule | SteadinessRule):
-        return _plain_numbers(rule, sensor, facility.delivery)
+        span = measuring_range(facility, sensor, facts, bundle)
+        return _plain_numbers(rule, sensor, facility.delivery, span)
     if isinstance(rule, CumulativeRule):
         return _sum_numbers(rule, facility, sensor, facts, bundle, exceptions)
     if not isinstance(rule, MeanKineticRule | JumpRule):
@@ -249,7 +250,10 @@ def _sum_numbers(
 
 
 def _plain_numbers(
-    rule: FrozenRule | GapRule | LastDigitRule | SteadinessRule, sensor: Sensor, delivery: int
+    rule: FrozenRule | GapRule | LastDigitRule | SteadinessRule,
+    sensor: Sensor,
+    delivery: int,
+    span: tuple[float, float, bool],
 ) -> Numbers | None:
     if isinstance(rule, SteadinessRule):
         return steadiness.numbers_of(rule, sensor)
@@ -257,7 +261,7 @@ def _plain_numbers(
         return frozen.numbers_of(rule, sensor, delivery)
     if isinstance(rule, GapRule):
         if rule.during is not None:
-            return absence.numbers_of(rule, sensor, delivery)
+            return absence.numbers_of(rule, sensor, delivery, span)
         return gap.numbers_of(rule, sensor, delivery)
     return last_digit.numbers_of(rule, sensor) if rule.check == "uniform" else too_precise.numbers_of(rule, sensor)
 

@@ -19,7 +19,7 @@ OUT, RANGE, GAP, FROZEN = (
     "data-integrity.gap",
     "data-integrity.frozen",
 )
-TRANSPORT = "cold-chain.interval-transport"
+TRANSPORT, UNCOVERED = "cold-chain.interval-transport", "cleanroom.a-monitor-off"
 STORAGE, WARM, COLD = "cold-chain.interval-storage", "cold-chain.warm-10h", "cold-chain.freeze-60min"
 WARM_SUM, COLD_SUM, AMBIENT = (
     "cold-chain.warm-cumulative",
@@ -131,6 +131,20 @@ def trip(departs: float, arrives: float) -> list[tuple[float, str, dict[str, Any
     """Return the posts of a trip of box A1."""
     ends = (("shipped", departs), ("arrived", arrives))
     return [posted(at, event(at, kind, "trace", area="A1", fields={"trip": "W-1", "lot": "B1"})) for kind, at in ends]
+
+
+def filled(begin: float, end: float) -> list[tuple[float, str, dict[str, Any]]]:
+    """Return the posts of a batch that is filled in clean room A1: one when it begins, and one that tells its end."""
+    step = {"batch": "L-1", "step": "filling", "from": ms(begin)}
+    return [
+        posted(at, event(at, "batch-step", "trace", area="A1", fields=step | more))
+        for at, more in ((begin, {}), (end, {"to": ms(end)}))
+    ]
+
+
+def switched(at: float, state: str) -> tuple[float, str, dict[str, Any]]:
+    """Return the post that says that the monitor of clean room A1 is on or off."""
+    return posted(at, event(at, "monitor", "device", area="A1", device="PC-1", fields={"state": state}))
 
 
 def power(at: float) -> dict[str, Any]:
@@ -290,6 +304,12 @@ ROOMS = [
         "coarse particles over the open product", [D1 | {"grade": "A"}], [COARSE], [Span("P", 600, 605, 201.5)],
         [Expected("cleanroom.a-coarse", "P", "red", 600, 650)],
     ),
+    Firm("a particle counter that fell silent while it was filled", [D1 | {"grade": "A"}], [COARSE], [Span("P", 600, 630, None)],
+         [Expected(GAP, "P", "yellow", 600, 630, suppressed=True), Expected(UNCOVERED, "P", "red", 600, 630)], lines=filled(500, 700)),
+    Firm("a particle counter that fell silent while nothing was filled", [D1 | {"grade": "A"}], [COARSE], [Span("P", 600, 630, None)],
+         [Expected(GAP, "P", "yellow", 600, 630)], lines=filled(640, 700)),
+    Firm("a particle counter that was switched off while it was filled, and whose records came all the same", [D1 | {"grade": "A"}], [COARSE], [],
+         [Expected(UNCOVERED, "P", "red", 601, 612)], lines=[*filled(500, 700), switched(601, "off"), switched(612, "on")]),
     Firm(
         "particles of single records, fewer than twenty-one in a cubic metre", [D1 | {"grade": "A"}], [COARSE],
         [Span("P", 600, 605, 180.0)], [],

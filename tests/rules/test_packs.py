@@ -31,6 +31,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cell-storage.vapour-high",
         "cleanroom.a-coarse",
         "cleanroom.a-fine",
+        "cleanroom.a-monitor-off",
         "cleanroom.b-particles",
         "cleanroom.c-particles",
         "cleanroom.pressure-low",

@@ -244,6 +244,7 @@ def test_what_is_counted_as_not_told_is_what_its_filter_lists(store, seed):
 def test_silence_is_what_the_rules_that_watch_for_it_say(store):
     assert RULEBOOK.silences == (
         "cell-storage.oxygen-silent",
+        "cleanroom.a-monitor-off",
         "cold-chain.interval-storage",
         "cold-chain.interval-transport",
         "data-integrity.gap",

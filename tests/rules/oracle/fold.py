@@ -61,6 +61,7 @@ class Facility:
         self.marks = marks.Marks(self)
         self.batches = []
         self.trips, self.trip_batches = [], []
+        self.fillings, self.switches = [], []
         self.again = Counter()
         self.changes = []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rules.rule import CumulativeRule, MeanKineticRule
+from tests.rules.oracle import absence
 from tests.rules.oracle.late import differences, occurrences
 from tests.rules.oracle.trips import MONTH, standing
 
@@ -58,6 +59,9 @@ class Marks:
             if pair.waits is not None:
                 pair.decide(pair.waits, received, owner)
         owner.silences.marked(received)
+        for quiet in sorted(owner.quiets, key=lambda q: (q.place, q.tag)):
+            if quiet.waits is not None:
+                quiet.judge(received)
         if mark.timely:
             self.amend(mark, received)
         self.again(mark, before, received)
@@ -98,6 +102,11 @@ class Marks:
                 and mark.begin <= received
             ):
                 found.append((silent.place, silent.tag, len(found), silent, said))
+        for quiet in owner.quiets:
+            for said in quiet.said:
+                open_here = said.end is None and not said.retracted and said.by is None
+                if open_here and self.names(mark, quiet.tag) and said.start <= mark.end and mark.begin <= received:
+                    found.append((quiet.place, quiet.tag, len(found), quiet, said))
         for _, _, _, item, said in sorted(found, key=lambda f: f[:3]):
             if isinstance(said, dict):
                 owner.silences.say_tag(item, said, "amended", mark.begin, received)
@@ -118,6 +127,7 @@ class Marks:
             ]
             if turned:
                 moved[tag] = turned
+                absence.arm(owner, received, tag=tag)
                 for watch in owner.watches:
                     if watch.tag == tag:
                         watch.stands -= set(turned)

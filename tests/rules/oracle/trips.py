@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from rules.changes import alarm_id
 from rules.predicate import holds, in_scope
 from rules.rule import CumulativeRule, GapRule, LimitRule
-from tests.rules.oracle import absence
+from tests.rules.oracle import absence, filling
 from tests.rules.oracle.limit import Event
 from tests.rules.oracle.series import marked
 
+FILLED = (("trace", "batch-step"), ("device", "monitor"))
 MONTH = 30 * 24 * 3_600_000
 CLOSING = ("false-alarm", "equipment-fault", "marked-state", "breach", "duplicate", "close-latched")
 
@@ -158,16 +159,16 @@ def sum_watch(of, rule, place, sensor, interval, found, known):
 
 
 def asked(of):
-    """Return the areas of which trips are kept."""
+    """Return the areas of whose states something is kept, and of which."""
     rules = [rule for rule in of.bundle.rules if isinstance(rule, LimitRule | CumulativeRule | GapRule) and rule.during]
     return {
-        area.id
+        area.id: rule.during
         for area in of.registered.areas
         for rule in rules
         if in_scope(rule, of.registered)
         and holds(
             {name: value for name, value in rule.applies_to.items() if name.startswith("area.")},
-            {"area.kind": area.kind.value, "area.shipment_type": area.shipment_type},
+            {"area.kind": area.kind.value, "area.shipment_type": area.shipment_type, "area.grade": area.grade},
         )
     }
 
@@ -181,7 +182,15 @@ def events(of, payload, received):
     of.trip_batches = [*seen, (payload.batch, received, digest)]
     for event in payload.events:
         area, trip = event.area, event.fields.get("trip")
-        if event.stream != "trace" or event.type not in ("shipped", "arrived") or not trip or area not in asked(of):
+        if asked(of).get(area) == "filling" and (event.stream, event.type) in FILLED:
+            was = filling.spans(of.fillings, area), filling.off(of.switches, area)
+            filling.take(of, event, area, event.time if event.time <= received + 300_000 else received)
+            if was != (filling.spans(of.fillings, area), filling.off(of.switches, area)):
+                absence.arm(of, received, area=area)
+            continue
+        if asked(of).get(area) != "trip":
+            continue
+        if event.stream != "trace" or event.type not in ("shipped", "arrived") or not trip:
             continue
         t = event.time if event.time <= received + 300_000 else received
         new = (area, trip, event.type, t, event.fields.get("lot", ""))
