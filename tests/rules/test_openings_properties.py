@@ -28,10 +28,16 @@ LONG = settings(QUICK, max_examples=3000)
 KINDS = Kinds(BUNDLE, doorlogs.FACILITY, OWN, doorlogs.BEGIN - doorlogs.HOUR, doorlogs.HOUR)
 
 
+def agree(log):
+    """Compare with the oracle, which forgets nothing: a link that is away for hours brings more events than a sensor keeps."""
+    with patch.object(store, "MAX_DOOR", 1_000):
+        KINDS.agree(log)
+
+
 @given(doorlogs.logs())
 @QUICK
 def test_openings_agree_with_the_oracle(log):
-    KINDS.agree(log)
+    agree(log)
 
 
 @pytest.mark.slow
@@ -40,7 +46,7 @@ def test_openings_agree_with_the_oracle(log):
 @LONG
 def test_openings_agree_with_the_oracle_on_many_logs(log):
     """Slow: 3,000 logs, each opening held against all rows of the horizon and all events."""
-    KINDS.agree(log)
+    agree(log)
 
 
 @given(doorlogs.logs(), st.randoms(use_true_random=False), st.booleans())
@@ -86,7 +92,7 @@ def test_the_random_logs_reach_every_transition():
     found = Counter()
 
     @given(doorlogs.logs())
-    @settings(QUICK, max_examples=150, derandomize=True, database=None)
+    @settings(QUICK, max_examples=300, derandomize=True, database=None)
     def look(log):
         found.update(KINDS.told(log))
 
