@@ -114,6 +114,7 @@ def _dumped(rule: Rule) -> dict[str, Any]:
 def _numbers(rule: Rule) -> str:
     """Return what the kind adds to every rule, as the file writes it; members that say no are left out."""
     silent = _SILENT_ABOUT | ({"silent", "allowed"} if getattr(rule, "before", None) else set())
+    silent |= {"silent", "allowed"} if getattr(rule, "trace", None) else set()
     silent |= {"silent"} if getattr(rule, "result", None) else set()
     own = {name: value for name, value in _dumped(rule).items() if name not in silent and value is not False}
     return "; ".join(f"{name} {_plain(value)}" for name, value in own.items())

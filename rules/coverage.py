@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, rare, results, rowtrace, shares
+from rules.leaves import days, followed, openingtrace, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
@@ -114,6 +114,8 @@ def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end:
         return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
     if isinstance(rule, FollowUpRule) and rule.alarm:
         return _followed(rule, records, bundle, end)
+    if isinstance(rule, FollowUpRule) and rule.trace:
+        return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
     if isinstance(rule, CompletenessRule):

@@ -21,6 +21,7 @@ from rules.rare.approval import ALARM
 from rules.rare.beats import decided_late
 from rules.rare.match import digest_of
 from rules.rare.offset import judged
+from rules.rare.openings import counted_of
 from rules.rare.shared import counting_of, reached
 from rules.rare.store import Case
 from rules.rare.store import text_of as text_of_subject
@@ -53,10 +54,10 @@ class Kept:
 
 def kept_of(rule: RareRule, case: Case, facility: Facility, at: int) -> Kept | None:
     """Return what is kept of a subject says at a log time (ms); None of rules whose events say it themselves."""
-    if isinstance(rule, CountRule) and rule.occasions is not None:  # it stands on for `calm`
-        return Kept(may=True, must=reached(counting_of(rule, rule.occasions, case.facts), rule.occasions) is not None)
+    if isinstance(rule, CountRule | FollowUpRule) and not getattr(rule, "before", None):
+        return _kept_of_events(rule, case)
     told = isinstance(rule, RegisterCheckRule | ClockRule) and rule.check in {*TOLD, SEQUENCE}
-    if told or (isinstance(rule, FollowUpRule) and rule.before):
+    if told or isinstance(rule, FollowUpRule):
         stands = any(fact.counts for fact in case.facts)
         return Kept(may=stands, must=stands)
     if not isinstance(rule, ClockRule) or rule.check not in HEARD:
@@ -68,6 +69,15 @@ def kept_of(rule: RareRule, case: Case, facility: Facility, at: int) -> Kept | N
         return Kept(may=False, must=False)
     said = judged(rule, case.facts)
     return Kept(may=not said.calm, must=said.holds)
+
+
+def _kept_of_events(rule: CountRule | FollowUpRule, case: Case) -> Kept | None:
+    if isinstance(rule, CountRule) and rule.occasions is not None:  # it stands on for `calm`
+        return Kept(may=True, must=reached(counting_of(rule, rule.occasions, case.facts), rule.occasions) is not None)
+    if isinstance(rule, FollowUpRule) and rule.trace is not None:
+        absent, whole = counted_of(rule.trace, case.facts)
+        return Kept(may=not whole or absent > rule.trace.clear, must=whole and absent >= rule.trace.absent)
+    return None
 
 
 def heartbeats_of(

@@ -27,6 +27,12 @@ FATES = {
     "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
     "again": ("it had come before", "重复事件"),
     "not kept": ("not kept: the rule did not watch it, or there was no room", "未保留：当时规则不适用或超出容量"),
+    "traced": ("counted: the values show it", "已计数：数值可见变化"),
+    "untraced": ("counted: the values do not show it", "已计数：数值未见变化"),
+    "uncounted": (
+        "not counted: closed too soon or open already, its rows missing, bad or too far apart, or not one of the newest",
+        "不计：关门过快或此前已开，相应读数缺失、无效或间隔过大，或已不属最近几次",
+    ),
     "not meant": ("not meant by the rule", "不属规则所指"),
 }
 """What became of an event that a rule over rare records asked about."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rules.changes import Verdict
 from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
 from rules.explainnumbers import numbers_of
+from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from rules.rule import RareRule
     from rules.state import FacilityState
 
+_COUNTED = ("change", "last", "absent", "clear")
+"""Numbers of a trace that are no times."""
 _CLOCK_NUMBERS = {
     "offset": ("beyond", "drift", "clear_below", "silent"),
     "heartbeat": ("silent", "back"),
@@ -128,6 +131,9 @@ class RareExplanation:
         found: list[tuple[str, Any]] = []
         if isinstance(rule, CountRule):
             found = [("n", rule.n), *([("within", rule.within)] if rule.n > 1 else []), *shared.numbers_of(rule)]
+        elif isinstance(rule, FollowUpRule) and rule.trace is not None:
+            found = [("lasts", rule.trace.lasts), ("within", rule.within)]
+            found += [(name, getattr(rule.trace, name)) for name in _COUNTED]
         elif isinstance(rule, FollowUpRule):
             found = (
                 []
@@ -160,7 +166,7 @@ class RareExplanation:
         return [
             {
                 "name": name,
-                "value": v if name in {"n", "times"} else format_duration(v),
+                "value": v if name in {"n", "times", *_COUNTED} else format_duration(v),
                 "origin": "rule",
                 "edition": own,
             }
@@ -255,10 +261,8 @@ def _asked(
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
         return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
-    if isinstance(rule, FollowUpRule) and rule.alarm:
-        return followed_alarms(rule, read, log, state, at)
-    if isinstance(rule, FollowUpRule) and rule.before:
-        return changed_settings(rule, log, state, at)
+    if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
+        return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return numbers_of(rule, log, state, at)
     if isinstance(rule, ClockRule) and rule.check in HEARD:
@@ -280,6 +284,14 @@ def _asked(
         for whose, moment in told_of(rule, events, at):
             leaves.setdefault(whose or "", {}).update((seen.name, seen) for seen in moment.leaves)
     return found, leaves
+
+
+def _followed(
+    rule: FollowUpRule, log: list[LogRecord], state: FacilityState, read: list[Alarm], at: int
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    if rule.alarm:
+        return followed_alarms(rule, read, log, state, at)
+    return openings_of(rule, rule.trace, log, state) if rule.trace else changed_settings(rule, log, state, at)
 
 
 def _findings(

@@ -15,13 +15,13 @@ import numpy as np
 from rules import layout
 from rules.changes import LimitUsed
 from rules.declared import asked
-from rules.facts import in_force, next_change
+from rules.facts import facts_of, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
-from rules.predicate import in_scope
+from rules.predicate import holds, in_scope
 from rules.rare.points import Points
 from rules.records import Quality
 from rules.rule import SEQUENCE, ClockRule, CompletenessRule, DifferenceRule, FollowUpRule, RareRule, Rule
@@ -142,6 +142,8 @@ class Plan:
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
     """Sensors and devices by name; made where `points` is asked for first."""
+    doors: dict[tuple[str, str], tuple[str, ...]] = field(default_factory=dict)
+    """(rule, door) -> the sensors in force that name it, of rules that look for its openings in their values (rules/rare/openings.py)."""
     beats: tuple[ClockRule, ...] = ()
     """Those of them that ask of every record whether the facility is heard (rules/rare/beats.py)."""
     sequences: tuple[ClockRule, ...] = ()
@@ -304,10 +306,18 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
             plan.readers[rule.alarm] = (*plan.readers.get(rule.alarm, ()), rule)
+        if isinstance(rule, FollowUpRule) and rule.trace is not None:
+            _note_doors(plan, rule)
     months = [rule for rule in plan.rare if isinstance(rule, CompletenessRule)]
     plan.shares = tuple(rule for rule in months if rule.check == "mark-share")
     plan.rates = tuple((rule, valid_of(rule)) for rule in months if rule.check == "effective-rate")
     plan.sequences = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == SEQUENCE)
+
+
+def _note_doors(plan: Plan, rule: FollowUpRule) -> None:
+    for sensor in plan.sensors:
+        if sensor.door is not None and holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at)):
+            plan.doors[rule.id, sensor.door] = (*plan.doors.get((rule.id, sensor.door), ()), sensor.tag)
 
 
 def valid_of(rule: CompletenessRule) -> int:

@@ -34,6 +34,26 @@ class Result(Strict):
     """... within this time behind it, event time."""
 
 
+class Trace(Strict):
+    """What an opening of a door leaves in the sensor nearest to it (kind `follow_up`); that sensor's `door` in the register names the door.
+
+    Without a change within the rule's `within` an opening is *absent*; what is not known is not counted.
+    """
+
+    ends: EventMatch
+    """The event that closes the door: of the same device."""
+    lasts: Duration = Field(ge=1_000)
+    """Openings that are closed sooner are none, event time."""
+    change: Number = Field(gt=0)
+    """The largest value less the smallest, in the unit of the sensor: so much is a trace."""
+    last: Whole = Field(default=10, ge=2, le=32)
+    """So many of the newest openings are judged together; nothing is said of fewer."""
+    absent: Whole = Field(ge=1, le=32)
+    """Raised when at least so many of them are absent ..."""
+    clear: Whole = Field(ge=0, le=31)
+    """... and cleared when at most so many are."""
+
+
 class Notice(Strict):
     """A milder colour that speaks before the instant at which something is due."""
 

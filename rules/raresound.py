@@ -48,12 +48,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_area = isinstance(rule, CountRule | FollowUpRule) or getattr(rule, "check", None) in {
-        *HEARD,
-        *TOLD,
-        "sensor-count",
-        SEQUENCE,
-    }
+    by_event = isinstance(rule, CountRule | FollowUpRule) and getattr(rule, "trace", None) is None
+    by_area = by_event or getattr(rule, "check", None) in {*HEARD, *TOLD, "sensor-count", SEQUENCE}
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -120,7 +116,26 @@ def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
             alone.append(Fault("/lasts_until", "follow_up", "what begins and what ends it are told apart"))
         if rule.result is not None:
             alone += _result_faults(rule)
-    return alone + _approval_faults(rule)
+    return alone + _approval_faults(rule) + _trace_faults(rule)
+
+
+def _trace_faults(rule: FollowUpRule) -> list[Fault]:
+    trace = rule.trace
+    if trace is None:
+        return []
+    wrong = [name for name in ("before", "alarm", "then") if getattr(rule, name) is not None]
+    fields = FollowUpRule.model_fields
+    wrong += [name for name in ("silent", "allowed") if getattr(rule, name) != fields[name].default]
+    faults = [Fault(f"/{name}", "follow_up", f"what values show is no event: no {name}") for name in wrong]
+    if trace.ends == rule.first:
+        faults.append(Fault("/trace/ends", "follow_up", "what opens and what closes the door are told apart"))
+    if rule.within is not None and trace.lasts > rule.within:
+        faults.append(Fault("/trace/lasts", "follow_up", "at most within: an opening is judged when that is over"))
+    if trace.absent > trace.last:
+        faults.append(Fault("/trace/absent", "follow_up", "at most last: so many are never absent"))
+    if trace.clear >= trace.absent:
+        faults.append(Fault("/trace/clear", "follow_up", "below absent: else what raises an alarm clears it"))
+    return faults
 
 
 def _result_faults(rule: FollowUpRule) -> list[Fault]:

@@ -29,6 +29,7 @@ from rules.rareparts import (
     Result,
     SensorCount,
     ShareNotice,
+    Trace,
     Worse,
 )
 from rules.register import Scope, Span
@@ -567,12 +568,16 @@ class FollowUpRule(RuleBase):
     With `before`, B must be there when A happens: a change of settings that nobody had approved (rules/rare/approval.py), by asset
     and not latched. Then there are `settings` and `approved_by`, and nothing is waited for.
     With `alarm`, A is that another rule raises its alarm of a series (rules/rare/followed.py), and the subject is that alarm's.
+    With `trace`, A is that a door opens, and B what the sensor nearest to it measures (rules/rare/openings.py), by sensor and not latched:
+    a share of the newest openings decides, and `silent` and `allowed` have no meaning.
     """
 
     kind: Literal["follow_up"]
     before: Literal[True] | None = None
     alarm: RuleId | None = None
     """A rule over series, also named in `reads`."""
+    trace: Trace | None = None
+    """What shows that A happened: no event, but a change of values within `within`."""
     first: EventMatch | None = Field(default=None, validate_default=True)
     then: EventMatch | None = Field(default=None, validate_default=True)
     within: Duration | None = Field(default=None, ge=1_000, validate_default=True)
@@ -595,8 +600,9 @@ class FollowUpRule(RuleBase):
     @field_validator("first", "then", "within")
     @classmethod
     def _needed(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of three members
-        alarm = info.field_name == "first" and info.data.get("alarm") is not None
-        if value is None and not alarm and info.data.get("before") is None:
+        other = {"first": "alarm", "then": "trace"}.get(info.field_name or "", "")
+        spared = info.data.get(other) is not None
+        if value is None and not spared and info.data.get("before") is None:
             raise PydanticCustomError("missing", "what follows an event needs it: only with before there is none")
         return value
 
@@ -788,7 +794,7 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
-        return rule.before is None and rule.result is None
+        return rule.before is None and rule.result is None and rule.trace is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
     return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)

@@ -67,6 +67,12 @@ _OF_RESULTS: dict[ChangeKind, tuple[str, str]] = {
         "结果已按时得出，或本无需检验，该报警不成立",
     ),
 }
+_OF_TRACES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: (
+        "openings show in its values again, or it is no longer that door's sensor",
+        "开门后数值已恢复可见变化，或该测点不再对应此门",
+    ),
+}
 _OF_SHARES: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.UNKNOWN: (
         "rows are flagged, and no interval is registered: the share is unknown", "有带标记的记录而未登记采样间隔，占比未知",
@@ -103,7 +109,8 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
     if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         return _ENDINGS | _OF_TOLD
     if isinstance(rule, FollowUpRule):
-        return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else {})
+        by_trace = _OF_TRACES if rule.trace else {}
+        return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)
     if isinstance(rule, CompletenessRule):
         return _ENDINGS | (_OF_SHARES if rule.check == "mark-share" else _OF_RATES)
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

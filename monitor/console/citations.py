@@ -44,6 +44,8 @@ ZH: dict[str, str] = {
     "500 values whose neighbours correlate less than 0.2, 20 steps between the percentiles, probabilities of 0.001 and 0.01 (own)": "500 个相邻相关系数小于 0.2 的数值、分位数相差 20 个分辨率、概率 0.001 与 0.01（本系统规定）",
     "20 and 40 % of the median of thirteen weeks, three quarters of the records and of the weeks (own)": "十三周中位数的 20 % 与 40 %、记录与周数各四分之三（本系统规定）",
     "95 %, 80 % and half of the values, a local day, three quarters of the records and of thirteen weeks (own)": "95 %、80 % 与半数数值、一个自然日、记录与十三周各四分之三（本系统规定）",
+    "60 seconds, 0.2 °C in ten minutes, nine and five of the last ten openings (own)": "60 秒、十分钟内 0.2 °C、最近十次开门中的九次与五次（本系统规定）",
+    "values that nothing moves as a sign": "数值不随外界变化属可疑迹象",
     "smooth values as a sign": "数值过于平滑属可疑迹象",
     "values at the detection limit as a sign": "数值停留在检出限属可疑迹象",
     "a spread that shrinks as a sign": "波动变小属可疑迹象",

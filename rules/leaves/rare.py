@@ -10,7 +10,7 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, results, sequence, shared, told
+from rules.leaves import approval, beats, copies, followed, oddrows, offset, openings, results, sequence, shared, told
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare import rate
 from rules.rare.match import (
@@ -100,6 +100,8 @@ def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
         return approval.leaves_of(rule)
     if rule.alarm:
         return followed.leaves_of(rule) if rule.result is None else results.leaves_of(rule, rule.result)
+    if rule.trace:
+        return [*_match_leaves("first.", rule.begins), *openings.leaves_of(rule, rule.trace)]
     return [
         *_match_leaves("first.", rule.begins),
         Leaf("area", both("the area is known", "区域已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
@@ -223,6 +225,11 @@ def subject_of_event(rule: CountRule | FollowUpRule, one: Come) -> str | None:
         name = name_of(one.event, rule.by)
         return None if name is None else text_of({rule.by: name})
     return None if one.area is None else text_of({"area": one.area, "device": device_of(one.event)})
+
+
+def first_of(rule: FollowUpRule, one: Come) -> list[Seen]:
+    """Return the leaves that say whether an event is one that begins what a rule waits behind."""
+    return _asked("first.", one.event, rule.begins)[0]
 
 
 def looks_at(rule: CountRule | FollowUpRule, one: Come, facility: Facility) -> bool:

@@ -18,6 +18,7 @@ from rules.rare import (
     follow_up,
     followed,
     offset,
+    openings,
     rate,
     register_check,
     results,
@@ -107,6 +108,8 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         offset.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule) and rule.before:
         approval.meet(rule, event, batch, now, emitter)
+    elif isinstance(rule, FollowUpRule) and rule.trace:
+        openings.meet(rule, rule.trace, event, batch, now, emitter)
     elif isinstance(rule, FollowUpRule) and rule.result:
         results.meet(rule, rule.result, event, now, state.plan.facility, emitter)
     elif isinstance(rule, FollowUpRule) and rule.alarm:
@@ -193,6 +196,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
             step = partial(judge, rule, subject, case, Now(due, due), emitter)
             if rule.result:
                 step = partial(results.fire, rule, rule.result, subject, case, Now(due, due), emitter)
+            elif rule.trace:
+                step = partial(openings.fire, rule, rule.trace, subject, case, Now(due, due), emitter)
             attempt(emitter, rule.id, due, step)
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
@@ -247,6 +252,9 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
         elif isinstance(rule, FollowUpRule) and rule.before:
             step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)
+            attempt(emitter, rule.id, received, step)
+        elif isinstance(rule, FollowUpRule) and rule.trace:
+            step = partial(openings.adopt, rule, rule.trace, Now(received, received, [why]), emitter)
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt

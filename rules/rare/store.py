@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from rules.rare.feeds import Feed
     from rules.rare.missing import Missing
+    from rules.rare.openings import Openings
     from rules.rare.rate import Rate
     from rules.rare.share import Share
 
@@ -40,6 +41,8 @@ MAX_TOLD = 16
 """Serials or hashes of one sensor or device, and replacements, that a case keeps (rules/rare/told.py)."""
 MAX_SPANS = 64
 """Spans and days of rows that a series' device flagged (rules/rare/share.py); the oldest goes."""
+MAX_DOOR = 32
+"""Openings and closings of a door that the case of a sensor keeps (rules/rare/openings.py); the oldest goes."""
 MAX_RUNS = 32
 """... and times at which its devices were heard."""
 COUNTERS = (
@@ -202,7 +205,9 @@ class Rare:
     missing: dict[str, Missing] = field(default_factory=dict)
     """Rule that asks how much of a month was measured -> which time is missing (rules/rare/rate.py)."""
     judged: dict[str, dict[str, Share | Rate]] = field(default_factory=dict)
-    """Rule -> what its newest judgement of a month found, by subject: for explanations only, and in no snapshot."""
+    """Rule -> what its newest judgement of a month found, by subject: for explanations only, and in no snapshot ..."""
+    opened: dict[str, dict[str, Openings]] = field(default_factory=dict)
+    """... so with one that looks for openings of doors (rules/rare/openings.py)."""
     due: int = NEVER
     """The earliest decision by the clock; follows from the rest (`refresh`)."""
 
@@ -248,6 +253,7 @@ class Rare:
                 del of[key]
         self.checked.pop(rule, None)
         self.judged.pop(rule, None)
+        self.opened.pop(rule, None)
         self.missing.pop(rule, None)
         self.refresh()
 
@@ -306,7 +312,7 @@ def subject_of(text: str) -> dict[str, str]:
 
 
 __all__ = [
-    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
+    "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_DOOR", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
     "MAX_SPANS", "MAX_TOLD", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "cold-chain.mkt-year": "wants a year of readings: tests/rules/test_mean_kinetic_by_hand.py",
     "data-integrity.last-digit": "wants 500 values and more: tests/rules/test_last_digit_by_hand.py",
     "data-integrity.narrow-wobble": "wants eleven weeks: tests/rules/test_steadiness_by_hand.py",
+    "data-integrity.no-door-trace": "wants ten openings of a door: tests/rules/test_openings_by_hand.py",
     "data-integrity.too-smooth": "wants eleven weeks: tests/rules/test_steadiness_by_hand.py",
     "data-integrity.at-detection-limit": "wants ten weeks: tests/rules/test_steadiness_by_hand.py",
     "data-integrity.day-copy": "wants two whole days: tests/rules/test_day_copy_by_hand.py",

@@ -66,6 +66,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.limit-widened",
         "data-integrity.mark-share",
         "data-integrity.narrow-wobble",
+        "data-integrity.no-door-trace",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
         "data-integrity.sequence",

@@ -36,6 +36,7 @@ from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.calibrations import Told, calibrating
 from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.openings import Doors, tracing
 from tests.rules.oracle.rate import Rates, next_review, rating
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
@@ -173,6 +174,7 @@ class Rare:
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
         self.rates, self.told = {}, {}
+        self.doors = {}
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -191,6 +193,8 @@ class Rare:
         for rule in rules:
             if told(rule) or approving(rule):
                 self.adopt(rule, received)
+            elif tracing(rule):
+                self.doors.setdefault(rule.id, Doors()).register(self, rule, facility, received)
             elif isinstance(rule, RegisterCheckRule):
                 if calibrating(rule):
                     self.told.setdefault(rule.id, Told()).register(rule, facility, facts_of)
@@ -305,6 +309,7 @@ class Rare:
         self.shares.pop(rule.id, None)
         self.rates.pop(rule.id, None)
         self.told.pop(rule.id, None)
+        self.doors.pop(rule.id, None)
         for (rule_id, name), state in sorted(self.subjects.items()):
             if rule_id != rule.id:
                 continue
@@ -312,6 +317,8 @@ class Rare:
             if alarm is not None:
                 alarm.end = max(received, alarm.start)
                 self.say("cleared", rule, json.loads(name), alarm, received, received)
+            if tracing(rule):
+                continue
             if following(rule):
                 self.followed.pop(rule_id, None)
             elif told(rule):
@@ -341,7 +348,7 @@ class Rare:
 
     def about(self, rule, event):
         """The subject of an event that the rule counts, or begins with."""
-        if not self.fits(rule, event) or approving(rule) or following(rule):
+        if not self.fits(rule, event) or approving(rule) or following(rule) or tracing(rule):
             return None
         if heard(rule):
             return None if device_time(event) is None else {"device": event.device or event.source}
@@ -368,6 +375,9 @@ class Rare:
     def ours(self, rule):
         """What came since the rule is in force here."""
         return self.past[self.since[rule.id] :]
+
+    def subject_of(self, rule, subject):
+        return self.subjects.setdefault((rule.id, text(subject)), Subject())
 
     def known(self, rule, subject):
         """The events of a subject, each content once, oldest in the log first; those before the rule only where it spoke."""
@@ -438,6 +448,10 @@ class Rare:
                 ]
             elif approving(rule):
                 continue
+            elif tracing(rule):
+                for tag, door in self.doors[rule.id].by_tag.items():
+                    if door.due() <= to:
+                        found.append((door.due(), self.places[rule.id], 3, text({"tag": tag}), (rule, tag)))
             elif isinstance(rule, FollowUpRule):
                 for past in self.ours(rule):
                     subject = past.about.get(rule.id)
@@ -499,6 +513,8 @@ class Rare:
             self.systems[rule.id, what].decide(self, rule, what, at)
         elif sequence(rule):
             self.miss(rule, what, at)
+        elif tracing(rule):
+            self.doors[rule.id].decide(self, rule, what, at)
         else:
             self.decide_events(at, rule, what)
 
@@ -544,6 +560,8 @@ class Rare:
                         self.check(rule, received)
                 elif approving(rule):
                     self.setting(rule, event, t, received)
+                elif tracing(rule):
+                    self.doors[rule.id].event(self, rule, event, t, received)
                 elif following(rule):
                     for found in self.alarms_of(rule).event(self, rule, self.past[-1]):
                         self.settle_alarm(rule, found, t, received)
@@ -587,7 +605,13 @@ class Rare:
             checks = isinstance(rule, (RegisterCheckRule, CompletenessRule))
             if alarm is None or rule is None or checks or heard(rule) or approving(rule):
                 continue
-            if asking(rule) or often(rule) or beating(rule) or (sequence(rule) and "case" not in json.loads(name)):
+            if (
+                asking(rule)
+                or often(rule)
+                or beating(rule)
+                or tracing(rule)
+                or (sequence(rule) and "case" not in json.loads(name))
+            ):
                 continue
             subject = json.loads(name)
             if payload.subject.get("alarm") == alarm_id(rule_id, self.facility.id, subject, alarm.first, alarm.use):
