@@ -479,8 +479,8 @@ class Engine:
         None of them makes another thing due at the same instant but by a rule that hears of it: then what comes first is asked anew. A fleet
         that was silent is judged within one look at all its series, not with one for each.
         """
-        for _, level, _, kind, i in candidates:
-            if kind != ABSENCE or level != silence.TAG or state.rare.due <= due:
+        for decided, (_, level, _, kind, i) in enumerate(candidates):
+            if kind != ABSENCE or level != silence.TAG or (decided and state.rare.due <= due):
                 break
             absence.decide(state, state.planned.by_state[i], due, emitter)
 
