@@ -561,3 +561,24 @@ def test_a_change_tells_it_in_both_languages() -> None:
     assert raised.message.en == "T1: no record arrives on a trip"
     assert raised.message.zh == "T1：运输途中未收到记录"
     assert [(leaf.expr, leaf.right) for leaf in raised.evidence.leaves] == [("silence of T1 on a trip", "6m")]
+
+
+def test_where_something_else_is_due_at_the_same_instant_each_is_decided_and_the_fold_goes_on() -> None:
+    """Two carriers fall silent at the instant at which an event is missed that is awaited: a short chaos found that nothing was decided there, for ever."""
+    recorders = [recorder(interval="60s"), recorder(tag="T2", area="B2", interval="60s")]
+    log = HandLog().register(-1, *recorders, areas=[VEHICLE, BOX | {"id": "B2"}], scopes=WHOLESALER)
+    log.rows(0, ("T1", [0], [5]), ("T2", [0], [5]))
+    told(told(log, "shipped", 0), "shipped", 0, trip="W-2", area="B2")
+    said = [("power", 1, {"state": "lost"}), ("heartbeat", 1, {})]
+    events = [
+        {"stream": "device", "type": kind, "time": ms(at), "source": "UPS", "area": "B1", "fields": fields}
+        for kind, at, fields in said
+    ]
+    log.line(1, "events", {"batch": "p", "events": events})
+    changes = log.changes(until=30, bundle=default_bundle())
+    raised = [(c.rule, since(c.received)) for c in changes if c.change == "raised" and since(c.received) == 7]
+    assert sorted(raised) == [
+        ("cold-chain.interval-transport", 7),
+        ("cold-chain.interval-transport", 7),
+        ("cold-chain.power-no-alarm", 7),
+    ]
