@@ -107,7 +107,7 @@ def _put_aside(emitter: Emitter, rule: str, now: int, error: str) -> None:
     before = state.aside.get(rule)
     use = before.use + 1 if before is not None and before.occurrence.first_start == now else 1
     alarm = alarm_id(RULE_FAILED, state.facility, {"system": rule}, now, use)
-    rank = Severity.YELLOW.rank
+    rank = Severity.ORANGE.rank
     aside = Aside(Occurrence(alarm, now, now, NONE, rank, rank, now), use, left=_taken(emitter, rule, now))
     state.aside[rule] = aside
     text = Bilingual(

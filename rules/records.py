@@ -24,9 +24,9 @@ MAX_SERIES = 5_000
 MAX_EVENTS = 1_000
 MAX_DEPTH = 16
 """JSON depth of anything posted (contracts.md §1)."""
-SEMANTICS = 6
+SEMANTICS = 7
 """The engine's semantics version: raised whenever the same log and packs would give other changes."""
-ADOPTS: frozenset[int] = frozenset({1, 2, 3, 4, 5})
+ADOPTS: frozenset[int] = frozenset({1, 2, 3, 4, 5, 6})
 """Semantics whose state this engine can go on from (`offsite state upgrade`). Whoever raises `SEMANTICS` says here whether what
 the engine before has left (docs/engine-semantics.md, rules/snapshot.py) means the same to the new one, and tests it."""
 

@@ -16,6 +16,7 @@ from rules.changes import ChangeKind
 from rules.engine import Engine
 from rules.evaluate import FoldError, evaluate
 from rules.fitting import RULE_FAILED
+from rules.models import Severity
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
 from tests.examples import examples
@@ -105,6 +106,7 @@ def test_what_a_failed_step_had_emitted_is_taken_back_and_the_failure_is_told_in
         (1, RULE_FAILED, "raised", {"system": STORE})
     ]
     (failed,) = changes
+    assert failed.severity is Severity.ORANGE, "default-rules-2.md §13"
     assert failed.source is not None
     assert failed.source.offset == log[3].offset
     assert failed.evidence.leaves[0].left == "BrokenError", "the text of an error names places in memory"

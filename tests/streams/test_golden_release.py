@@ -34,7 +34,7 @@ HELD = {
     "OLD-0001": "617f4a4ea4393e436d34d57fb5bf7beeca009b9cc09eb44f861a19bfe2494e9f",
     "OLD-0002": "8464ccd61b24c5d3fe34927c34ef278342c50900a9ca96dc53915330c2e86bbc",
 }
-"""What semantics 5 and 6 keep of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035)."""
+"""What semantics 5 to 7 keep of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035)."""
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def by_zlib(snapshot: bytes) -> bytes:
 
 def test_it_waits_for_its_upgrade(released: dict[str, Any]) -> None:
     engine = Engine(Bundle.from_record(PacksRecord.model_validate(released["packs"])))
-    with pytest.raises(ContractError, match="semantics 2, not 6"):
+    with pytest.raises(ContractError, match="semantics 2, not 7"):
         engine.restore_partition(0, PartitionState.model_validate(released["partition"]))
 
 

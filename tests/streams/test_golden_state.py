@@ -179,7 +179,7 @@ def named(old: dict[str, Any]) -> list[Any]:
 @pytest.mark.parametrize("version", FORMATS)
 async def test_a_partition_of_another_semantics_waits_for_its_upgrade(version: int) -> None:
     broker = MemoryBroker(rows={SETTINGS.state_topic: list(rows_of(version))}, offset=CUT)
-    with pytest.raises(ContractError, match="semantics 1, not 6"):
+    with pytest.raises(ContractError, match="semantics 1, not 7"):
         await tenure_of(broker, Engine(default_bundle()), bounds=(0, CUT))
 
 
