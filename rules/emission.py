@@ -96,8 +96,8 @@ class Emitter:
         """Rules that raised, with what they raised: for the log of the process, never for a change."""
         self._place = place
         self._source: Source | None = None
-        self._told: list[tuple[Occurrence, Told]] = []
-        """For each change: whose it was, and what had been told of it before."""
+        self._told: list[tuple[Occurrence, Told, str | None]] = []
+        """For each change: whose it was, and what had been told of it before, also by which alarm it was suppressed."""
         self._undo: list[tuple[int, Callable[[], None]]] = []
 
     @property
@@ -122,8 +122,8 @@ class Emitter:
         """Take back the changes behind the first `mark`, and the sequence to `seq`."""
         while self._undo and self._undo[-1][0] >= mark:
             self._undo.pop()[1]()
-        for occurrence, told in reversed(self._told[mark:]):
-            occurrence.told = told
+        for occurrence, told, hidden in reversed(self._told[mark:]):
+            occurrence.told, occurrence.hidden = told, hidden
         del self.changes[mark:], self._told[mark:]
         self.state.seq = seq
 
@@ -349,5 +349,5 @@ class Emitter:
                 source=self.source,
             )
         )
-        self._told.append((occurrence, occurrence.told))
-        occurrence.tell(kind)
+        self._told.append((occurrence, occurrence.told, occurrence.hidden))
+        occurrence.tell(kind, by)

@@ -125,6 +125,24 @@ def _put_aside(emitter: Emitter, rule: str, now: int, error: str) -> None:
             )
             voice = _voice(emitter, rule, occurrence)
             emitter.emit(voice, subject, occurrence, ChangeKind.UNKNOWN, now, now, text, proof)
+    _show(emitter, rule, aside, now, proof)
+
+
+def _show(emitter: Emitter, rule: str, aside: Aside, now: int, proof: Evidence) -> None:
+    """Release what another alarm spoke for, but for a place of the rule that is left with it: nobody would once that has ended."""
+    left = {occurrence.alarm for _, occurrence in aside.left}
+    for subject, occurrence in aside.left:
+        if occurrence.hidden in left:
+            occurrence.by = occurrence.hidden
+            continue
+        by, occurrence.by = occurrence.hidden, None
+        if by is not None:
+            text = Bilingual(
+                en=f"{_named(subject)}: its rule is put aside, so nothing else stands for it",
+                zh=f"{_named(subject)}：所属规则已停用，恢复单独显示",
+            )
+            voice = _voice(emitter, rule, occurrence)
+            emitter.emit(voice, subject, occurrence, ChangeKind.RELEASED, now, now, text, proof, by=by)
 
 
 def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], Occurrence]]:

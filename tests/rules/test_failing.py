@@ -21,6 +21,7 @@ from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
 from tests.examples import examples
 from tests.rules import logs
+from tests.rules.failures import hidden_by_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +245,7 @@ def test_whatever_fails_the_others_say_the_same_and_the_sequence_is_dense(
     assert without(changes, failed(changes)) == without(sound, failed(changes))
     assert [c.seq for c in changes] == list(range(1, len(changes) + 1))
     assert not [a for a in fold_alarms(changes) if a.rule in failed(changes) and a.status == "active"]
+    assert not hidden_by_nothing(changes)
 
 
 @given(logs.logs(), failures, st.data())

@@ -13,6 +13,7 @@ from rules.models import Severity
 from rules.pack import Bundle, default_bundle
 from tests.examples import examples, until_met
 from tests.rules import logs
+from tests.rules.failures import by_chance, failing_at, hidden_by_nothing
 from tests.rules.oracle.overlap import pairs_of
 from tests.rules.seriesproperties import Kinds
 
@@ -77,6 +78,34 @@ def test_of_one_silence_one_rule_speaks_with_the_highest_colour_and_nothing_else
     told = [(c.rule, c.subject, c.change, c.severity, c.start, c.end, c.at, c.received) for c in mine]
     assert told == [(c.rule, c.subject, c.change, c.severity, c.start, c.end, c.at, c.received) for c in alone]
     one_speaks(changes)
+
+
+def failing(drawn, chosen):
+    """Return what is said where rules fail, and rules over silences that were put aside with an alarm for which another one had spoken."""
+    _, log, until = KINDS.log(drawn)
+    with failing_at(chosen):
+        changes = KINDS.run(log, until)
+    released = {c.rule for c in changes if c.change is ChangeKind.RELEASED and "put aside" in c.message.en}
+    return changes, released
+
+
+@given(logs.logs(), st.builds(by_chance, st.integers(0, 1 << 32), st.sampled_from([5, 20])))
+@QUICK
+def test_what_a_rule_that_fails_leaves_behind_is_hidden_by_nothing_that_has_ended(drawn, chosen):
+    changes, _ = failing(drawn, chosen)
+    assert not hidden_by_nothing(changes)
+
+
+def test_the_random_logs_reach_rules_that_fail_while_another_one_speaks_for_them():
+    met: set[str] = set()
+
+    def look(drawn):
+        changes, released = failing(drawn, by_chance(len(met), 20))
+        assert not hidden_by_nothing(changes)
+        met.update(released)
+
+    until_met(logs.logs(), look, lambda: len(met) > 1, most=400)
+    assert len(met) > 1, met
 
 
 def one_speaks(changes):
