@@ -266,8 +266,12 @@ class Emitter:
             return []
         end = received if occurrence.end == NONE else occurrence.end
         sensors = [state.planned.sensors[slot] for slot in instance.reads]
-        found = {one for sensor in sensors for one in state.marks.of(sensor.tag, sensor.area)}
-        over = [one for one in found if one.overlaps(occurrence.start, end)]
+        over = {
+            one
+            for sensor in sensors
+            for one in state.marks.of(sensor.tag, sensor.area)
+            if state.marks.overlaps(one, sensor.tag, sensor.area, occurrence.start, end)
+        }
         return [one.name for one in sorted(over, key=lambda one: (one.begin, one.id))]
 
     def cover(

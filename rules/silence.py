@@ -100,13 +100,12 @@ def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int
     _schedule(state, group, rule, due)
 
 
-def declare(state: FacilityState, one: Declaration, slots: list[int], received: int, emitter: Emitter) -> None:
+def declare(state: FacilityState, one: Declaration, received: int, emitter: Emitter) -> None:
     """Take notice of a mark: what it keeps away is due later, and the silence of a place that is marked as a whole is `amended`.
 
     Args:
         state: of the facility.
         one: the mark.
-        slots: the series that it names.
         received: its receive time, ms.
         emitter: of its record.
     """
@@ -116,8 +115,11 @@ def declare(state: FacilityState, one: Declaration, slots: list[int], received: 
         if not occurrence.active:
             continue
         _schedule(state, group, _rule(group.rule, emitter), received)
-        whole = set(plan.places[group.place].tolist()) <= set(slots)
-        if whole and one.is_timely and occurrence.by is None and one.overlaps(occurrence.start, received):
+        sensors = [plan.sensors[slot] for slot in plan.places[group.place].tolist()]
+        whole = one.is_timely and all(
+            state.marks.overlaps(one, sensor.tag, sensor.area, occurrence.start, received) for sensor in sensors
+        )
+        if whole and occurrence.by is None:
             words = partial(declared, group.place, one)
             attempt(
                 emitter, group.rule, received,

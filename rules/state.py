@@ -23,6 +23,7 @@ from rules.occurrence import Occurrence
 from rules.rare.feeds import Feed
 from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
+from rules.stays import unpacked
 
 if TYPE_CHECKING:
     from rules.layout import Codes, Floats, Words
@@ -298,6 +299,7 @@ class FacilityState:
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
+                stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.layouts_of(plan),
@@ -340,6 +342,8 @@ class FacilityState:
             self.marks = Marks.unpack(body.marks, CODES)
             if self.plan is not None:
                 self.let_stand()
+        if not isinstance(body.stays, msgspec.UnsetType):
+            self.marks.stays = unpacked(body.stays, () if self.plan is None else self.plan.slots)
         if self.plan is not None:
             for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:
                 if tag not in self.plan.slots:

@@ -174,8 +174,7 @@ def rates(rule: CompletenessRule, state: FacilityState, begin: int, end: int) ->
         if not marks and missing.is_whole(slot, end):
             yield Rate(subject, begin, end, 0 if since >= end else end - begin)
             continue
-        free = [(one.begin, one.end) for one in marks if one.flag in rule.exempt]
-        wrong = [(one.begin, one.end) for one in marks if one.flag in rule.invalid]
+        free, wrong = (state.marks.times(sensor.tag, sensor.area, flags) for flags in (rule.exempt, rule.invalid))
         lacks = covered([*free, *wrong, *missing.of(slot)], since, end) - covered(free, since, end)
         expected = 0 if since >= end else end - begin - covered(free, begin, end)
         least, most = _bounds(missing.losses.get(slot), past([*free, *wrong], begin, end), begin)

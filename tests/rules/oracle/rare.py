@@ -40,7 +40,7 @@ from tests.rules.oracle.openings import Doors, tracing
 from tests.rules.oracle.rate import Rates, next_review, rating
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
-from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement
+from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement, present
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -187,6 +187,7 @@ class Rare:
             if rule not in self.rules:  # it says nothing of what came before
                 self.since[rule.id] = len(self.past)
         self.rules, self.facility, self.adopted = rules, facility, received
+        self.present = present(facility, received)
         self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
         self.kinds = {area.id: area.kind.value for area in facility.areas}
         self.homes = {device.id: device.area for device in facility.devices}
@@ -200,7 +201,7 @@ class Rare:
                     self.told.setdefault(rule.id, Told()).register(rule, facility, facts_of)
                 self.check(rule, received)
             elif rating(rule):
-                self.rates.setdefault(rule.id, Rates()).watch(rule, facility, received)
+                self.rates.setdefault(rule.id, Rates()).watch(rule, self.present, received)
                 self.judge_rates(rule, received)
             elif isinstance(rule, CompletenessRule):
                 self.shares.setdefault(rule.id, Shares())
@@ -241,8 +242,8 @@ class Rare:
         self.judged[rule.id] = at
         midnight = judged_midnight(at, self.facility.delivery)
         found = {}
-        for sensor in self.facility.sensors:
-            fits = matches(rule, self.facility, facts_of(self.facility, sensor))
+        for sensor in self.present.sensors:
+            fits = matches(rule, self.present, facts_of(self.present, sensor))
             found[text({"tag": sensor.tag})] = (
                 self.shares[rule.id].judge(rule, self, sensor, midnight) if fits else "nothing"
             )
