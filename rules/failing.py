@@ -23,6 +23,7 @@ from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
 from rules.rare import followed, results
 from rules.rare.store import subject_of
+from rules.rule import is_told
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -65,6 +66,22 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
         emitter.failures.append((rule, error))
         return
     _read(emitter, rule, now, told)
+
+
+def heed(emitter: Emitter, rule: str, step: Callable[[], object]) -> None:
+    """Let a rule that is put aside take note of a fact; it says nothing, and should that raise too, it has not taken note.
+
+    Args:
+        emitter: of the record.
+        rule: the id of a rule that is put aside.
+        step: takes note whole or not at all, and emits nothing.
+    """
+    try:
+        step()
+    except PASSED:
+        raise
+    except Exception as error:  # noqa: BLE001 - it is put aside already
+        emitter.failures.append((rule, error))
 
 
 def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
@@ -169,7 +186,7 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     ]
     cases = sorted(state.rare.of(rule).items())
     found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
-    state.rare.vacate(rule)
+    state.rare.vacate(rule, told=is_told(emitter.bundle.rule(rule)))
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted, occurrence.unknown = NONE, False, True

@@ -132,25 +132,31 @@ def later(registered: Calibration | None, event: Calibration | None) -> Calibrat
     return event if event.done > registered.done else registered
 
 
-def replaced(cases: Cases, serials: Mapping[str, str | None]) -> None:
-    """Let go of what was told of sensors in whose place another one stands.
+def fit(rule: RegisterCheckRule, state: FacilityState) -> None:
+    """Let go of what was told of sensors that a check does not look at any more, or in whose place another one stands.
 
     Args:
-        cases: of a check.
-        serials: of the registered sensors, by tag; None where one is not known, which contradicts nothing.
+        rule: `calibration-due` or `sensor-error`; of another check nothing is kept.
+        state: of a facility whose register, or a fact of it, has just come into force.
     """
-    for subject, case in list(cases.items()):
-        if case.facts and case.facts[0].digest:
-            told, now = json.loads(case.facts[0].text)[2], serials.get(subject_of(subject)["tag"])
-            if told is not None and now is not None and told != now:
-                _let_go(cases, subject, case)
-
-
-def forget(cases: Cases, looked_at: set[str]) -> None:
-    """Let go of what was told of sensors that a check does not look at any more, by subject."""
-    for subject, case in list(cases.items()):
-        if case.facts and subject not in looked_at:
+    plan, cases = state.planned, state.rare.of(rule.id)
+    told = [(subject, case) for subject, case in cases.items() if case.facts]
+    if not told:
+        return
+    looked_at = {
+        text_of({"tag": sensor.tag}): sensor.serial
+        for sensor in plan.sensors
+        if holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at))
+    }
+    for subject, case in told:
+        if subject not in looked_at or _contradicts(case.facts[0], looked_at[subject]):
             _let_go(cases, subject, case)
+
+
+def _contradicts(fact: Fact, serial: str | None) -> bool:
+    """Say whether a calibration was told of another sensor than the one with a serial; one that is not known contradicts nothing."""
+    told = json.loads(fact.text)[2] if fact.digest else None
+    return None not in {told, serial} and told != serial
 
 
 def _let_go(cases: Cases, subject: str, case: Case) -> None:

@@ -9,11 +9,14 @@ import pytest
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
+from rules.models import Severity
+from rules.pack import Bundle
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
+from tests.rules.failures import failing_at
 from tests.rules.test_snapshot import body_of
 
 if TYPE_CHECKING:
-    from rules.pack import Bundle
+    from rules.changes import Change
 
 DUE, ERROR = "register.calibration-due", "register.sensor-error"
 ONLY = BUNDLE.only({DUE, ERROR})
@@ -217,3 +220,93 @@ def test_the_certificate_of_a_sensor_says_nothing_of_the_one_that_stands_in_its_
 
     assert len(rules_of("S-2")) == 2
     assert rules_of("S-1") == []
+
+
+def failing(hand: HandLog, until: float = 10, *, at: float, rule: str = DUE) -> list[tuple[Any, ...]]:
+    """Return what is told where a rule fails at the first change that it makes from an instant on, for a tenth of a minute."""
+
+    def chosen(change: Change) -> bool:
+        return change.rule == rule and ms(at) <= change.received < ms(at + 0.1)
+
+    with failing_at(chosen):
+        return [row for row in told(hand, until) if row[1] in {rule.partition(".")[2], "rule-failed"}]
+
+
+ASIDE = [(2, "rule-failed", "raised"), (5, "rule-failed", "cleared")]
+"""The rule fails when a sensor without a calibration comes, and begins anew with packs."""
+
+
+def put_aside(hand: HandLog, *more: dict[str, Any]) -> HandLog:
+    return hand.register(2, sensor(calibration=OLD, serial="S-1"), sensor("T2", calibration=None), *more, version=2)
+
+
+def test_what_was_told_is_known_when_a_check_that_failed_begins_anew_and_what_comes_meanwhile_too():
+    """Whichever sensor the rule fails for: T1's certificate of before, and that of T2 which comes while nobody judges it, are facts."""
+    hand = put_aside(tell(log(), 1, fields()))
+    tell(hand, 3, fields(point="T2", done="02-21")).packs(5, ONLY)
+    assert failing(hand, at=2) == [(1, "calibration-due", "cleared"), *ASIDE]
+    without = put_aside(tell(log(), 1, fields())).packs(5, ONLY)
+    assert failing(without, at=2) == [(1, "calibration-due", "cleared"), *ASIDE, (5, "calibration-due", "raised")]
+
+
+def test_so_it_is_where_the_event_itself_makes_the_check_fail():
+    hand = tell(log(), 1, fields()).packs(5, ONLY)
+    assert failing(hand, at=1) == [
+        (1, "rule-failed", "raised"), (1, "calibration-due", "unknown"), (5, "calibration-due", "cleared"), (5, "rule-failed", "cleared"),
+    ]  # fmt: skip
+
+
+def test_what_was_told_of_a_sensor_that_leaves_or_is_replaced_while_its_check_is_put_aside_is_forgotten():
+    old = sensor(calibration=OLD, serial="S-1")
+    for meanwhile in ([sensor("T2", calibration=None)], [sensor(calibration=OLD, serial="S-2"), sensor("T2")]):
+        hand = put_aside(tell(log(), 1, fields())).register(3, *meanwhile, version=3)
+        hand.register(4, old, sensor("T2"), version=4).packs(5, ONLY)
+        assert failing(hand, at=2)[-1] == (5, "calibration-due", "raised")
+
+
+def test_what_a_snapshot_holds_of_a_check_that_is_put_aside_goes_on():
+    hand = put_aside(tell(log(), 1, fields()))
+    first, second = Engine(ONLY), Engine(ONLY)
+    with failing_at(lambda change: change.rule == DUE and change.received == ms(2)):
+        for record in hand.records():
+            first.fold(record)
+    state = first.state_of(FACILITY)
+    assert state.is_muted(DUE)
+    assert [len(case.facts) for case in state.rare.of(DUE).values()] == [1]
+    assert state.rare.of(DUE).held == 1
+    second.restore_partition(0, first.partition_state(0))
+    second.restore(0, FACILITY, first.snapshot(0, FACILITY))
+    more = tell(hand, 3, fields(point="T2", done="02-21")).packs(5, ONLY).records()[-2:]
+    assert [first.fold(record) for record in more] == [second.fold(record) for record in more]
+    assert second.snapshot(0, FACILITY) == first.snapshot(0, FACILITY)
+
+
+def test_an_error_in_taking_note_of_what_is_told_meanwhile_stops_nobody(monkeypatch):
+    hand = put_aside(log())
+    engine, heard = Engine(ONLY), []
+    engine._on_failure = lambda *failure: heard.append(failure[1:])
+    with failing_at(lambda change: change.rule == DUE and change.received == ms(2)):
+        for record in hand.records():
+            engine.fold(record)
+    monkeypatch.setattr("rules.rare.calibrations.digest_of", lambda _: 1 // 0)
+    engine.fold(tell(hand, 3, fields()).records()[-1])
+    assert [(rule, type(error).__name__) for rule, error in heard] == [
+        (DUE, "BrokenError"), (DUE, "ZeroDivisionError"), (ERROR, "ZeroDivisionError"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "raised"), [("calibration-due", []), ("sensor-error", [(5, "calibration-due", "raised")])]
+)
+def test_what_was_told_stays_where_packs_close_the_check_and_ask_the_same_again(check, raised):
+    shipped = BUNDLE.rule(DUE)
+    closing = {"version": "1.1.0", "migration": "close"}
+    if check == "calibration-due":
+        severity = shipped.severity.model_copy(update={"base": Severity.RED})
+        other = shipped.model_copy(update=closing | {"severity": severity})
+    else:
+        error = BUNDLE.rule(ERROR)
+        other = error.model_copy(update=closing | {"id": DUE, "title": shipped.title})
+    hand = tell(log(), 1, fields()).packs(5, Bundle.of([other], []))
+    due = [row for row in told(hand, bundle=BUNDLE.only({DUE})) if row[0] == 5]
+    assert due == raised
