@@ -58,6 +58,11 @@ class Group:
     use: int = 0
     """How often its start was taken, with this time; 0 where it is not known. It follows from the alarm's id."""
 
+    @property
+    def holds(self) -> bool:
+        """Say whether it stands, or has ended and is still to release what it suppressed."""
+        return self.occurrence.active or self.release != NEVER
+
     def pack(self) -> PackedGroup:
         """Return the members for a snapshot."""
         times = (self.lo, self.interval, self.raised, self.due, self.release)
@@ -139,6 +144,13 @@ class FacilityState:
     def is_by_other(self, rule: str, by: str) -> bool:
         """Say whether the alarm `by`, which suppresses a silence of a rule, is another rule's: not that of its own place."""
         return all(group.rule != rule or group.occurrence.alarm != by for group in self.groups)
+
+    def is_covered(self, rule: str, by: str | None, area: str) -> bool:
+        """Say whether a silence of a rule, of an area or in it, is suppressed by a place of its own rule that stands or is about to release it."""
+        return by is not None and any(
+            (group.rule, group.occurrence.alarm) == (rule, by) and group.place in {"", area} and group.holds
+            for group in self.groups
+        )
 
     def param(self, instance: Instance, name: str) -> int:
         """Return a parameter of an instance that is a whole number."""
