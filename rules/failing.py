@@ -69,18 +69,18 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
 
 
 def heed(emitter: Emitter, rule: str, step: Callable[[], object]) -> None:
-    """Let a rule that is put aside take note of a fact; it says nothing, and should that raise too, it has not taken note.
+    """Let something be noted of which no change comes: a fact for a rule that is put aside, or a number for people.
 
     Args:
         emitter: of the record.
-        rule: the id of a rule that is put aside.
+        rule: the id of the rule that asks for it; should it raise, it is not noted, and that changes nothing for the rule.
         step: takes note whole or not at all, and emits nothing.
     """
     try:
         step()
     except PASSED:
         raise
-    except Exception as error:  # noqa: BLE001 - it is put aside already
+    except Exception as error:  # noqa: BLE001 - whatever it is, the record is folded
         emitter.failures.append((rule, error))
 
 

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rules.rule import RegisterCheckRule
     from rules.state import FacilityState
 
+TELLS = ("device", "calibration")
+"""Stream and type of the events."""
 MAX_POINTS = 100
 """Of a certificate, as in the register."""
 _INSTANT: TypeAdapter[int] = TypeAdapter(SinceInstant)
@@ -43,7 +45,7 @@ def keep(rule: RegisterCheckRule, event: Event, batch: str, received: int, state
         received: its receive time, ms.
         state: of the facility.
     """
-    if (event.stream, event.type) != ("device", "calibration"):
+    if (event.stream, event.type) != TELLS:
         return None
     rare, plan = state.rare, state.planned
     sensor, told = sensor_of(event, plan), said_by(rule, event, received)
@@ -60,6 +62,29 @@ def keep(rule: RegisterCheckRule, event: Event, batch: str, received: int, state
     if case is not None:
         rare.cases[rule.id].keep(case, [Fact(done, received, digest, batch, text)])
     return case
+
+
+def ignored(event: Event, received: int, plan: Plan) -> str | None:
+    """Return the counter of an event that tells a calibration of which not all is taken, None: all is, or it tells none.
+
+    Args:
+        event: of any kind.
+        received: its receive time, ms.
+        plan: of the facility.
+    """
+    if (event.stream, event.type) != TELLS:
+        return None
+    sensor, done = sensor_of(event, plan), _instant(event.fields.get("done_at"))
+    if sensor is None:
+        return "calibration_unknown"
+    due, points = event.fields.get("due_at"), event.fields.get("points") or None
+    if done is None or done > received + FUTURE_MS or (due is None and points is None):
+        return "calibration_unreadable"
+    end = done + 1 if due is None else _instant(due)
+    if end is None or end <= done or not (points is None or _points(points)):
+        return "calibration_unreadable"
+    registered = sensor.calibration
+    return "calibration_older" if registered is not None and str(day_of(done)) <= registered.done else None
 
 
 def sensor_of(event: Event, plan: Plan) -> Sensor | None:

@@ -84,7 +84,10 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
     if seen is not Seen.NEW:
         return
     records = [RecordRead(kind=Kind.EVENTS, id=payload.batch)]
+    asks = next((rule.id for rule in state.plan.rare if is_told(rule)), None)
     for event in payload.events:
+        if asks is not None and (event.stream, event.type) == calibrations.TELLS:
+            heed(emitter, asks, partial(_count, state, event, received))
         rare.counts["events"] += 1
         rare.counts["event_future"] += event.time > received + FUTURE_MS
         if state.plan.asked:
@@ -97,6 +100,13 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
                 heed(emitter, rule.id, partial(calibrations.keep, rule, event, payload.batch, received, state))
             attempt(emitter, rule.id, received, step)
     rare.refresh()
+
+
+def _count(state: FacilityState, event: Event, received: int) -> None:
+    """Count a calibration of which not all is taken."""
+    what = calibrations.ignored(event, received, state.planned)
+    if what is not None:
+        state.rare.counts[what] += 1
 
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:

@@ -48,6 +48,7 @@ MAX_RUNS = 32
 COUNTERS = (
     "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
     "case_dropped", "fact_dropped", "partner_dropped",
+    "calibration_unknown", "calibration_unreadable", "calibration_older",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
 )  # fmt: skip
 

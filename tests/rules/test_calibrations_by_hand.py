@@ -98,6 +98,47 @@ def test_a_register_of_the_same_day_wins_it_back_and_one_with_an_earlier_does_no
     assert told(hand) == [*BOTH, (3, "calibration-due", "raised"), (3, "sensor-error", "raised")]
 
 
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [
+        ({}, None),
+        ({"points": ...}, None),
+        ({"points": []}, None),
+        ({"due_at": ...}, None),
+        ({"done_at": "2026-01-05", "due_at": "2026-12-05"}, "older"),  # of one day the register's stands
+        ({"done_at": "2026-01-06"}, None),
+        ({"done_at": "2025-12-05"}, "older"),
+        ({"point": "T9"}, "unknown"),
+        ({"serial": "S-2"}, "unknown"),
+        ({"point": ..., "serial": "S-2"}, "unknown"),
+        ({"point": ...}, "unknown"),
+        ({"point": 5}, "unknown"),
+        ({"done_at": ...}, "unreadable"),
+        ({"done_at": "soon"}, "unreadable"),
+        ({"done_at": "2026-03-01T00:06:00.001+08:00"}, "unreadable"),  # it is not done
+        ({"due_at": "soon"}, "unreadable"),  # its points count all the same
+        ({"due_at": noon("02-20")}, "unreadable"),
+        ({"points": [{"reference": 5}]}, "unreadable"),
+        ({"points": [], "due_at": ...}, "unreadable"),
+    ],
+)
+def test_what_of_a_calibration_is_not_taken_is_counted_once(said, counted):
+    counts = engine_of(tell(log(), 1, fields(**said))).counters(0, FACILITY)
+    found = {name.partition("_")[2]: n for name, n in counts.items() if name.startswith("calibration_") and n}
+    assert found == ({} if counted is None else {counted: 1})
+
+
+def test_it_is_counted_where_the_checks_are_put_aside_and_not_where_none_is_for_the_firm():
+    with failing_at(lambda change: change.rule in {DUE, ERROR}):
+        aside = engine_of(tell(log(), 1, fields(point="T9")))
+    assert all(aside.state_of(FACILITY).is_muted(rule) for rule in (DUE, ERROR))
+    assert aside.counters(0, FACILITY)["calibration_unknown"] == 1
+    other = Engine(BUNDLE.only({"data-integrity.audit-disabled"}))
+    for record in tell(log(), 1, fields(point="T9")).records():
+        other.fold(record)
+    assert not other.counters(0, FACILITY).get("calibration_unknown")
+
+
 def test_order_and_repetition_change_nothing():
     late = fields("02-10", due_at="2026-03-20T00:00:00+08:00", points=[{"reference": 5, "error": 0.9}])
     hand = tell(tell(tell(log(), 1, fields()), 2, late), 3, fields(), time=1)

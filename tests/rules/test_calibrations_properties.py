@@ -9,13 +9,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rules.alarms import fold_alarms
+from rules.engine import Engine
 from rules.models import Severity
 from rules.pack import Bundle
-from rules.records import Kind, LogRecord
+from rules.records import Events, Kind, LogRecord, RegisterRecord
 from tests.examples import examples
 from tests.rules import calibrationlogs
 from tests.rules.eventproperties import Kinds, sent_once
 from tests.rules.failures import by_chance, failing_at
+from tests.rules.oracle.calibrations import ignored
 
 pytestmark = pytest.mark.long
 
@@ -63,6 +65,22 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(log, data):
 @QUICK
 def test_explanations_agree_with_the_engine(log):
     KINDS.explained(log)
+
+
+@given(calibrationlogs.logs())
+@QUICK
+def test_what_is_not_taken_is_counted_once_an_event_whatever_the_number_of_rules(log):
+    engine, wanted, facility = Engine(BUNDLE), Counter(), None
+    for record in sent_once(log):
+        engine.fold(record)
+        payload = record.payload
+        if isinstance(payload, RegisterRecord):
+            facility = payload.facility
+        elif isinstance(payload, Events):
+            wanted.update(ignored(facility, event, record.received) for event in payload.events)
+    counts = engine.counters(0, calibrationlogs.FACILITY)
+    found = {name: number for name, number in counts.items() if name.startswith("calibration_") and number}
+    assert found == {name: number for name, number in wanted.items() if name}
 
 
 def closing():
