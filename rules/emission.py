@@ -90,6 +90,8 @@ class Emitter:
         self.shared = shared
         """A tick or packs: the partition's clock moves, not the facility's own."""
         self.changes: list[Change] = []
+        self.by_time = False
+        """What is decided now is due by time alone: the record only moved the clock, as a tick before it would have done."""
         self._batch_id = batch
         self._reads: list[RecordRead] | None = None
         self.failures: list[tuple[str, Exception]] = []
@@ -102,7 +104,9 @@ class Emitter:
 
     @property
     def reads(self) -> list[RecordRead]:
-        """The record itself, where a facility sent it; made when it is asked for, as most records change nothing."""
+        """The record itself, where a facility sent it and it is being read; made when it is asked for, as most records change nothing."""
+        if self.by_time:
+            return []
         if self._reads is None:
             self._reads = [] if self._batch_id is None else [RecordRead(kind=Kind.READINGS, id=self._batch_id)]
         return self._reads

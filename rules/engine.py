@@ -400,6 +400,7 @@ class Engine:
         """
         if to <= max(state.clock, part.clock):
             return
+        emitter.by_time = True
         instant = max(state.clock, since)
         while True:
             due = state.next_due
@@ -414,6 +415,7 @@ class Engine:
             else:
                 self._decide(state, emitter)
             places.refresh_due(state)
+        emitter.by_time = False
         if not emitter.shared:
             state.clock = to
 
