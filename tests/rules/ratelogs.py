@@ -88,12 +88,23 @@ def rows_of(random, now, begin):
     return found
 
 
+def closed(random, now, log):
+    """Append ticks between which our door was closed, now and then one of a worker inside; returns when it is open again."""
+    until = now + random.choice([10 * MINUTE, 20 * MINUTE, HOUR, 10 * HOUR, DAY, 3 * DAY, 12 * DAY])
+    ticks = [("gateway", now), ("gateway", until)]
+    if random.random() < 0.6:
+        inside = max(now, until - random.choice([0, MINUTE, 5 * MINUTE, HOUR, 9 * HOUR]))
+        ticks.insert(1, ("worker", inside))
+    log += [LogRecord(0, 0, at, Kind.TICK, "", Tick(by="t", role=role, now=at)) for role, at in ticks]
+    return until
+
+
 STEPS = [0, 0, 1, SECOND, MINUTE, 10 * MINUTE, HOUR, HOUR, 6 * HOUR, DAY, DAY, 2 * DAY]
 
 
 @st.composite
-def logs(draw):
-    """Draw a log of some days before and behind the end of a month; now and then it stands at a judgement's very instant."""
+def logs(draw, *, doors=True):
+    """Draw a log of some days before and behind the end of a month; now and then it stands at a judgement's very instant, or our door is closed."""
     random = Random(draw(st.integers(0, 1 << 32)))  # noqa: S311 - a log, no secret
     begin = now = MONTH_END - random.choice([HOUR, 6 * HOUR, DAY, 2 * DAY, 4 * DAY, 4 * DAY, 29 * DAY, 36 * DAY])
     log = [LogRecord(0, 0, now, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=facility(random, now)))]
@@ -105,8 +116,11 @@ def logs(draw):
         what = random.random()
         if what < 0.07:
             payload, kind = RegisterRecord(version=len(log) + 1, facility=facility(random, now)), Kind.REGISTER
-        elif what < 0.15:
+        elif what < 0.13:
             log.append(LogRecord(0, 0, now, Kind.TICK, "", Tick(by="t", role="worker", now=now)))
+            continue
+        elif what < 0.18 and doors:
+            now = closed(random, now, log)
             continue
         elif what < 0.3:
             payload, kind = mark(random, now, made), Kind.MARK
