@@ -73,6 +73,8 @@ class _Before:
 def adopt(state: FacilityState, plan: Plan, received: int) -> None:
     """Take a new plan; what stays registered keeps its state, by rule and tag."""
     before = None if state.plan is None else _Before(state.plan, state.words, state.tails, state.rings, state.kept)
+    areas = {} if before is None else {sensor.tag: sensor.area for sensor in before.plan.sensors}
+    state.marks.move(areas, plan.facility, received)
     state.take(plan)
     for tag, slot in plan.slots.items():
         since = state.registered.setdefault(tag, received)

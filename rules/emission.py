@@ -90,19 +90,23 @@ class Emitter:
         self.shared = shared
         """A tick or packs: the partition's clock moves, not the facility's own."""
         self.changes: list[Change] = []
+        self.by_time = False
+        """What is decided now is due by time alone: the record only moved the clock, as a tick before it would have done."""
         self._batch_id = batch
         self._reads: list[RecordRead] | None = None
         self.failures: list[tuple[str, Exception]] = []
         """Rules that raised, with what they raised: for the log of the process, never for a change."""
         self._place = place
         self._source: Source | None = None
-        self._told: list[tuple[Occurrence, Told]] = []
-        """For each change: whose it was, and what had been told of it before."""
+        self._told: list[tuple[Occurrence, Told, str | None]] = []
+        """For each change: whose it was, and what had been told of it before, also by which alarm it was suppressed."""
         self._undo: list[tuple[int, Callable[[], None]]] = []
 
     @property
     def reads(self) -> list[RecordRead]:
-        """The record itself, where a facility sent it; made when it is asked for, as most records change nothing."""
+        """The record itself, where a facility sent it and it is being read; made when it is asked for, as most records change nothing."""
+        if self.by_time:
+            return []
         if self._reads is None:
             self._reads = [] if self._batch_id is None else [RecordRead(kind=Kind.READINGS, id=self._batch_id)]
         return self._reads
@@ -122,8 +126,8 @@ class Emitter:
         """Take back the changes behind the first `mark`, and the sequence to `seq`."""
         while self._undo and self._undo[-1][0] >= mark:
             self._undo.pop()[1]()
-        for occurrence, told in reversed(self._told[mark:]):
-            occurrence.told = told
+        for occurrence, told, hidden in reversed(self._told[mark:]):
+            occurrence.told, occurrence.hidden = told, hidden
         del self.changes[mark:], self._told[mark:]
         self.state.seq = seq
 
@@ -266,8 +270,12 @@ class Emitter:
             return []
         end = received if occurrence.end == NONE else occurrence.end
         sensors = [state.planned.sensors[slot] for slot in instance.reads]
-        found = {one for sensor in sensors for one in state.marks.of(sensor.tag, sensor.area)}
-        over = [one for one in found if one.overlaps(occurrence.start, end)]
+        over = {
+            one
+            for sensor in sensors
+            for one in state.marks.of(sensor.tag, sensor.area)
+            if state.marks.overlaps(one, sensor.tag, sensor.area, occurrence.start, end)
+        }
         return [one.name for one in sorted(over, key=lambda one: (one.begin, one.id))]
 
     def cover(
@@ -349,5 +357,5 @@ class Emitter:
                 source=self.source,
             )
         )
-        self._told.append((occurrence, occurrence.told))
-        occurrence.tell(kind)
+        self._told.append((occurrence, occurrence.told, occurrence.hidden))
+        occurrence.tell(kind, by)

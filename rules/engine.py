@@ -357,10 +357,12 @@ class Engine:
                 silence.close_door(state, part.last_gateway, received, emitter)
                 absence.close_door(state, part.last_gateway, received)
                 beats.close_door(state, received)
+                rate.close_door(state, received)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
                 beats.reopen_door(state, part.last_gateway, received, emitter)
+                rate.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:
@@ -400,6 +402,7 @@ class Engine:
         """
         if to <= max(state.clock, part.clock):
             return
+        emitter.by_time = True
         instant = max(state.clock, since)
         while True:
             due = state.next_due
@@ -414,6 +417,7 @@ class Engine:
             else:
                 self._decide(state, emitter)
             places.refresh_due(state)
+        emitter.by_time = False
         if not emitter.shared:
             state.clock = to
 

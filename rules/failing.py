@@ -23,6 +23,7 @@ from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
 from rules.rare import followed, results
 from rules.rare.store import subject_of
+from rules.rule import is_told
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -65,6 +66,22 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
         emitter.failures.append((rule, error))
         return
     _read(emitter, rule, now, told)
+
+
+def heed(emitter: Emitter, rule: str, step: Callable[[], object]) -> None:
+    """Let something be noted of which no change comes: a fact for a rule that is put aside, or a number for people.
+
+    Args:
+        emitter: of the record.
+        rule: the id of the rule that asks for it; should it raise, it is not noted, and that changes nothing for the rule.
+        step: takes note whole or not at all, and emits nothing.
+    """
+    try:
+        step()
+    except PASSED:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, the record is folded
+        emitter.failures.append((rule, error))
 
 
 def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
@@ -125,6 +142,24 @@ def _put_aside(emitter: Emitter, rule: str, now: int, error: str) -> None:
             )
             voice = _voice(emitter, rule, occurrence)
             emitter.emit(voice, subject, occurrence, ChangeKind.UNKNOWN, now, now, text, proof)
+    _show(emitter, rule, aside, now, proof)
+
+
+def _show(emitter: Emitter, rule: str, aside: Aside, now: int, proof: Evidence) -> None:
+    """Release what another alarm spoke for, but for a place of the rule that is left with it: nobody would once that has ended."""
+    left = {occurrence.alarm for _, occurrence in aside.left}
+    for subject, occurrence in aside.left:
+        if occurrence.hidden in left:
+            occurrence.by = occurrence.hidden
+            continue
+        by, occurrence.by = occurrence.hidden, None
+        if by is not None:
+            text = Bilingual(
+                en=f"{_named(subject)}: its rule is put aside, so nothing else stands for it",
+                zh=f"{_named(subject)}：所属规则已停用，恢复单独显示",
+            )
+            voice = _voice(emitter, rule, occurrence)
+            emitter.emit(voice, subject, occurrence, ChangeKind.RELEASED, now, now, text, proof, by=by)
 
 
 def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], Occurrence]]:
@@ -151,7 +186,7 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     ]
     cases = sorted(state.rare.of(rule).items())
     found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
-    state.rare.vacate(rule)
+    state.rare.vacate(rule, told=is_told(emitter.bundle.rule(rule)))
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted, occurrence.unknown = NONE, False, True

@@ -16,11 +16,13 @@ import msgspec
 
 from rules.canonical import canonical_bytes
 from rules.layout import MARKED_ROW, NEVER, NONE, SET_ROW
+from rules.stays import Stay, moved, while_in
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from rules.records import Mark
+    from rules.register import Facility
 
 TIMELY_MS = 24 * 3_600_000
 """A mark that comes later than this after the beginning of the state counts only for rows that come after it (settled.md, workflow.md §3.1; own)."""
@@ -78,19 +80,20 @@ class Declaration:
         """Say whether it came within a day of the beginning of the state."""
         return self.received - self.begin <= TIMELY_MS
 
-    def names(self, tag: str, area: str) -> bool:
-        """Say whether it is about a series."""
-        return tag in self.tags if self.tags else area == self.area
-
-    def overlaps(self, begin: int, end: int) -> bool:
-        """Say whether it covers an instant of a span, both ends inside."""
-        return self.begin <= end and begin <= self.end
-
     def pack(self) -> PackedMark:
         """Return the members for a snapshot."""
         return (
             self.id, self.revision, self.digest, list(self.tags), self.area, self.flag, self.begin, self.end, self.received,
         )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A mark, and the span (event times, both inside) in which it is about a series."""
+
+    mark: Declaration
+    begin: int
+    end: int
 
 
 @dataclass(slots=True)
@@ -102,6 +105,8 @@ class Marks:
     standing: dict[tuple[int, str, str], set[tuple[int, int]]] = field(default_factory=dict)
     """Instance (kind and key) -> rows of the horizon (which input, event time) that it takes as they were folded: it had told something of them,
     or of what lies behind them, before the mark came, and that stands."""
+    stays: dict[str, list[Stay]] = field(default_factory=dict)
+    """Tag -> where its sensor stood, of those that moved (rules/stays.py)."""
     dropped: bool = False
     """The newest mark pushed others out."""
     _named: dict[str, list[Declaration]] | None = None
@@ -155,9 +160,57 @@ class Marks:
                 self.counts["mark_dropped"] += 1
                 self.dropped = True
 
+    def move(self, areas: Mapping[str, str], facility: Facility, at: int) -> None:
+        """Note where sensors stand, now that a register or a fact of it comes into force.
+
+        Args:
+            areas: tag -> area of the sensors that were in force until now.
+            facility: as it is registered now.
+            at: when that comes into force, ms.
+        """
+        self.stays, self._spans = moved(self.stays, areas, facility, at, KEPT_MS), {}
+
+    def about(self, one: Declaration, tag: str, area: str) -> list[tuple[int, int]]:
+        """Return the parts of a mark that are about a series: of one that names an area those in which the sensor stood there.
+
+        Args:
+            one: a mark.
+            tag: of the series.
+            area: where its sensor stands now.
+
+        Returns:
+            Event times, both ends inside, by time and apart; nothing: it is not about it.
+        """
+        if one.tags:
+            return [(one.begin, one.end)] if tag in one.tags else []
+        stays = self.stays.get(tag)
+        if stays is None:
+            return [(one.begin, one.end)] if area == one.area else []
+        return while_in(stays, one.area, one.begin, one.end)
+
+    def overlaps(self, one: Declaration, tag: str, area: str, begin: int, end: int) -> bool:
+        """Say whether a mark is about a series at an instant of a span, both ends inside."""
+        return any(low <= end and begin <= high for low, high in self.about(one, tag, area))
+
+    def parts(self, tag: str, area: str) -> list[Part]:
+        """Return what marks are about a series, by the beginning of the marks."""
+        return [Part(one, low, high) for one in self.of(tag, area) for low, high in self.about(one, tag, area)]
+
+    def times(self, tag: str, area: str, flags: Collection[str]) -> list[tuple[int, int]]:
+        """Return the time that marks with some flags take of a series: one that ends with a move reaches up to it."""
+        return [
+            (one.begin, one.end if one.end == one.mark.end else one.end + 1)
+            for one in self.parts(tag, area)
+            if one.mark.flag in flags
+        ]
+
     def of(self, tag: str, area: str) -> list[Declaration]:
-        """Return the marks that name a series or its area, by beginning."""
-        book = self._book()
+        """Return the marks that are about a series or a part of its time, by beginning."""
+        book, stays = self._book(), self.stays.get(tag)
+        if stays is not None:
+            where = dict.fromkeys(stood for _, stood in stays)
+            found = [*book.get(tag, []), *(one for stood in where for one in book.get(f" {stood}", []))]
+            return sorted((one for one in found if self.about(one, tag, area)), key=lambda one: (one.begin, one.id))
         own, shared = book.get(tag, []), book.get(f" {area}", [])
         return sorted([*own, *shared], key=lambda one: (one.begin, one.id)) if own and shared else own or shared
 
@@ -180,19 +233,18 @@ class Marks:
     def spans(self, tag: str, area: str, flags: Collection[str]) -> Spans:
         """Return begins and ends, both inside, of the spans in which marks of some flags cover a series, by time and apart."""
         wanted = frozenset(flags)
-        own = tag if tag in self._book() else ""
+        own = tag if tag in self._book() or tag in self.stays else ""
         found = self._spans.get((own, area, wanted))
         if found is None:
             begins: list[int] = []
             ends: list[int] = []
-            for one in self.of(tag, area):
-                if one.flag not in wanted:
-                    continue
-                if ends and one.begin <= ends[-1] + 1:
-                    ends[-1] = max(ends[-1], one.end)
+            parts = sorted((one.begin, one.end) for one in self.parts(tag, area) if one.mark.flag in wanted)
+            for begin, end in parts:
+                if ends and begin <= ends[-1] + 1:
+                    ends[-1] = max(ends[-1], end)
                 else:
-                    begins.append(one.begin)
-                    ends.append(one.end)
+                    begins.append(begin)
+                    ends.append(end)
             found = self._spans[own, area, wanted] = begins, ends
         return found
 
@@ -219,6 +271,6 @@ class Marks:
         return found
 
 
-def covering(t: int, marks: Sequence[Declaration]) -> list[Declaration]:
-    """Return those that mark the rows of an instant (event time, ms)."""
-    return [one for one in marks if one.flag in COVERS and one.begin <= t <= one.end]
+def covering(t: int, parts: Sequence[Part]) -> list[Declaration]:
+    """Return the marks that mark the rows of an instant (event time, ms)."""
+    return [one.mark for one in parts if one.mark.flag in COVERS and one.begin <= t <= one.end]

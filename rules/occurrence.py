@@ -58,6 +58,8 @@ class Occurrence:
     """The version of its rule and the packs that raised it: all its changes name them. Empty: raised before format 4 kept them."""
     told: Told = Told.NOTHING
     """Between records it follows from the other members; inside of one it lags behind them until the change is made."""
+    hidden: str | None = None
+    """The alarm that suppresses it by what was told; like `told`, it lags behind `by`."""
 
     @property
     def active(self) -> bool:
@@ -81,10 +83,13 @@ class Occurrence:
             occurrence.told = Told.UNKNOWN if occurrence.unknown else Told.OPEN
         else:
             occurrence.told = Told.ENDED
+        occurrence.hidden = occurrence.by
         return occurrence
 
-    def tell(self, kind: ChangeKind) -> None:
-        """Note that a change of this kind went out."""
+    def tell(self, kind: ChangeKind, by: str | None = None) -> None:
+        """Note that a change of this kind went out, and by which alarm."""
+        if kind in {ChangeKind.SUPPRESSED, ChangeKind.RELEASED}:
+            self.hidden = by if kind is ChangeKind.SUPPRESSED else None
         if kind in {ChangeKind.CLEARED, ChangeKind.RETRACTED}:
             self.told = Told.ENDED
         elif kind is ChangeKind.UNKNOWN:

@@ -135,7 +135,7 @@ def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitte
         if not occurrence.active or key not in plan.silent or state.is_muted(group.rule):
             continue
         series = frozenset(plan.gaps[i].slot for i in plan.silent[key].tolist())
-        if slots.isdisjoint(series) or not _is_free(state, group.rule, occurrence):
+        if slots.isdisjoint(series) or state.is_covered(group.rule, occurrence.by, group.place):
             continue
         rule = emitter.bundle.rules[ranks[group.rule]]
         assert isinstance(rule, GapRule)  # noqa: S101 - groups are made by gap rules
@@ -144,7 +144,7 @@ def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitte
     for slot in slots:
         for instance in plan.by_slot[slot]:
             occurrence_or_none = emitter.active(instance.kind, instance) if instance.kind in SILENCES else None
-            if occurrence_or_none is None or not _is_free(state, instance.rule.id, occurrence_or_none):
+            if occurrence_or_none is None or state.is_covered(instance.rule.id, occurrence_or_none.by, instance.area):
                 continue
             if state.is_muted(instance.rule.id):
                 continue
@@ -152,10 +152,6 @@ def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitte
             order = (instance.rank, 2, instance.tag)
             say = partial(_say_tag, instance, occurrence_or_none, instant, emitter)
             yield _Standing(instance.rule, order, occurrence_or_none, frozenset({slot}), say)
-
-
-def _is_free(state: FacilityState, rule_id: str, occurrence: Occurrence) -> bool:
-    return occurrence.by is None or state.is_by_other(rule_id, occurrence.by)
 
 
 def _say_group(group: Group, instant: int, emitter: Emitter, kind: ChangeKind, by: str) -> None:

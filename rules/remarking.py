@@ -44,6 +44,8 @@ from rules.rule import CumulativeRule
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    import numpy.typing as npt
+
     from rules.emission import Emitter
     from rules.layout import Words
     from rules.marks import Declaration
@@ -104,15 +106,14 @@ def decide(
         room: of the compiled fold.
     """
     plan, read = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)]
-    slots = _slots(plan, one)
+    slots = _slots(state, one)
     if one.is_timely:
         for instance in _skipping(plan, slots, also=(GAP, ABSENCE)):
             for occurrence in _touched(state, instance, one, received):
                 step = partial(emitter.marked, instance, occurrence, one, received, read)
                 attempt(emitter, instance.rule.id, received, step)
-    silence.declare(state, one, slots, received, emitter)
-    were = [] if before is None else _slots(plan, before)
-    every = sorted({*slots, *were})
+    silence.declare(state, one, received, emitter)
+    every = sorted({*slots, *([] if before is None else _slots(state, before))})
     keep_away(state, range(len(plan.sensors)) if state.marks.dropped else every, received)
     if one.flag not in COVERS and (before is None or before.flag not in COVERS):
         return
@@ -120,7 +121,7 @@ def decide(
     for slot in every:
         ring, order = _ring(state, plan, slot)
         codes = _codes(state, slot, ring[order, ROW_T])
-        moved = _mark(ring, order, codes, one if slot in slots else None, before if slot in were else None)
+        moved = _mark(ring, order, codes, _came(state, slot, one), _marking(state, slot, before))
         if moved.times:
             state.late[slot] = moved.times[0], moved.times[-1]
             changed.append(slot)
@@ -156,11 +157,34 @@ def _codes(state: FacilityState, slot: int, times: Words) -> Words:
     return found
 
 
-def _slots(plan: Plan, one: Declaration) -> list[int]:
-    """Return the series that a mark names, in their order."""
+def _slots(state: FacilityState, one: Declaration) -> list[int]:
+    """Return the series that a mark is about, in their order."""
+    plan = state.planned
     if one.tags:
         return sorted(plan.slots[tag] for tag in one.tags if tag in plan.slots)
-    return [slot for slot, sensor in enumerate(plan.sensors) if sensor.area == one.area]
+    return [slot for slot in range(len(plan.sensors)) if _spans(state, slot, one)]
+
+
+def _spans(state: FacilityState, slot: int, one: Declaration) -> list[tuple[int, int]]:
+    """Return the parts of a mark that are about a series; event times, both ends inside."""
+    sensor = state.planned.sensors[slot]
+    return state.marks.about(one, sensor.tag, sensor.area)
+
+
+def _came(state: FacilityState, slot: int, one: Declaration) -> list[tuple[int, int]]:
+    """Return the parts in which a mark that came marks the rows of a series that had come before it."""
+    return _marking(state, slot, one) if one.is_timely else []
+
+
+def _marking(state: FacilityState, slot: int, one: Declaration | None) -> list[tuple[int, int]]:
+    """Return the parts in which a mark marks the rows of a series."""
+    return _spans(state, slot, one) if one is not None and one.flag in COVERS else []
+
+
+def _overlaps(state: FacilityState, instance: Instance, one: Declaration, begin: int, end: int) -> bool:
+    """Say whether a mark is about a series of an instance at an instant of a span, both ends inside."""
+    sensors = (state.planned.sensors[slot] for slot in instance.reads)
+    return any(state.marks.overlaps(one, sensor.tag, sensor.area, begin, end) for sensor in sensors)
 
 
 def _skipping(plan: Plan, slots: list[int], also: tuple[int, ...] = ()) -> Iterator[Instance]:
@@ -179,7 +203,7 @@ def _touched(state: FacilityState, instance: Instance, one: Declaration, receive
         return [
             told
             for told in state.occurrences.get((instance.kind, *instance.key), [])
-            if told.active and told.by is None and one.overlaps(told.start, received)
+            if told.active and told.by is None and _overlaps(state, instance, one, told.start, received)
         ]
     plan = state.planned
     edge = state.tail_of(instance)
@@ -195,7 +219,7 @@ def _touched(state: FacilityState, instance: Instance, one: Declaration, receive
         and (
             told.active or (told.closed > edge and instance.kind not in SPANNED)
         )  # what an officer closed is done with
-        and one.overlaps(told.start - before, received if told.active else told.end)
+        and _overlaps(state, instance, one, told.start - before, received if told.active else told.end)
     ]
 
 
@@ -208,28 +232,35 @@ def _ring(state: FacilityState, plan: Plan, slot: int) -> tuple[Words, Words]:
     return rows, order[rows[order, ROW_T] > edge]
 
 
-def _mark(rows: Words, order: Words, codes: Words, came: Declaration | None, before: Declaration | None) -> _Moved:
+def _mark(
+    rows: Words, order: Words, codes: Words, came: list[tuple[int, int]], before: list[tuple[int, int]]
+) -> _Moved:
     """Mark rows that were folded, and take marks from them that no longer cover them.
 
     Args:
         rows: shape (any, ROW_WORDS); changed in place.
         order: which of them, by event time.
         codes: what the marks in force make of each of these (`_codes`).
-        came: the one that came, if it names the series.
-        before: its revision before, if that named the series: what it covered, and none covers now, is freed.
+        came: where the one that came marks rows of the series.
+        before: where its revision before marked rows of the series: what it covered, and none covers now, is freed.
     """
     times, quality = rows[order, ROW_T], rows[order, ROW_BQ] & _QUALITY
     new = quality.copy()
-    if came is not None and came.is_timely and came.flag in COVERS:
-        hit = (times >= came.begin) & (times <= came.end) & np.isin(quality, (GOOD, OVER_LIMIT))
-        new[hit] = MARKED_LATER + (quality[hit] == OVER_LIMIT)
-    freed = np.zeros(times.size, np.bool_)
-    if before is not None and before.flag in COVERS:
-        freed = (quality >= MARKED_ROW) & (times >= before.begin) & (times <= before.end) & (codes == 0)
+    hit = _within(times, came) & np.isin(quality, (GOOD, OVER_LIMIT))
+    new[hit] = MARKED_LATER + (quality[hit] == OVER_LIMIT)
+    freed = (quality >= MARKED_ROW) & _within(times, before) & (codes == 0)
     new[freed] = np.where((quality[freed] - MARKED_ROW) % 2 == 1, OVER_LIMIT, GOOD)
     moved = new != quality
     rows[order, ROW_BQ] += new - quality
     return _Moved(times[moved].tolist(), times[moved & (new >= MARKED_LATER)].tolist(), times[freed].tolist())
+
+
+def _within(times: Words, spans: list[tuple[int, int]]) -> npt.NDArray[np.bool_]:
+    """Return which instants lie in one of some spans, both ends inside."""
+    found = np.zeros(times.size, np.bool_)
+    for begin, end in spans:
+        found |= (times >= begin) & (times <= end)
+    return found
 
 
 def _mark_pairs(
@@ -237,14 +268,13 @@ def _mark_pairs(
 ) -> dict[int, int]:
     """Mark the rows that pairs keep; returns pair -> the oldest event time that counts differently."""
     first: dict[int, int] = {}
-    own, were = _slots(plan, one), [] if before is None else _slots(plan, before)
     for slot in slots:
         for index, which in plan.inputs.get(slot, ()):
             pair = plan.pairs[index]
             rows = state.kept[pair.place].rows[which]
             inside = np.flatnonzero(rows[:, ROW_T] > state.words[pair.state + difference.FLOOR])
             codes = _codes(state, slot, rows[inside, ROW_T])
-            moved = _mark(rows, inside, codes, one if slot in own else None, before if slot in were else None)
+            moved = _mark(rows, inside, codes, _came(state, slot, one), _marking(state, slot, before))
             if moved.times:
                 first[index] = min(first.get(index, moved.times[0]), moved.times[0])
                 if pair.rule.marked == "skip":

@@ -780,6 +780,11 @@ CALIBRATED = frozenset({"calibration-due", "sensor-error"})
 """Those that look at calibrations, of the register or of events."""
 
 
+def is_told(rule: object) -> TypeGuard[RegisterCheckRule]:
+    """Say whether a rule keeps what events tell of calibrations."""
+    return isinstance(rule, RegisterCheckRule) and rule.check in CALIBRATED
+
+
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
     """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
     return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check in {*HEARD, SEQUENCE})

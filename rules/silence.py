@@ -100,13 +100,12 @@ def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int
     _schedule(state, group, rule, due)
 
 
-def declare(state: FacilityState, one: Declaration, slots: list[int], received: int, emitter: Emitter) -> None:
+def declare(state: FacilityState, one: Declaration, received: int, emitter: Emitter) -> None:
     """Take notice of a mark: what it keeps away is due later, and the silence of a place that is marked as a whole is `amended`.
 
     Args:
         state: of the facility.
         one: the mark.
-        slots: the series that it names.
         received: its receive time, ms.
         emitter: of its record.
     """
@@ -116,8 +115,11 @@ def declare(state: FacilityState, one: Declaration, slots: list[int], received: 
         if not occurrence.active:
             continue
         _schedule(state, group, _rule(group.rule, emitter), received)
-        whole = set(plan.places[group.place].tolist()) <= set(slots)
-        if whole and one.is_timely and occurrence.by is None and one.overlaps(occurrence.start, received):
+        sensors = [plan.sensors[slot] for slot in plan.places[group.place].tolist()]
+        whole = one.is_timely and all(
+            state.marks.overlaps(one, sensor.tag, sensor.area, occurrence.start, received) for sensor in sensors
+        )
+        if whole and occurrence.by is None:
             words = partial(declared, group.place, one)
             attempt(
                 emitter, group.rule, received,
@@ -289,37 +291,27 @@ def regroup(state: FacilityState, received: int, emitter: Emitter) -> None:
 
 
 def free(state: FacilityState, at: int, emitter: Emitter) -> None:
-    """Release what is suppressed by an alarm that neither stands nor is about to release it."""
+    """Let go of what is suppressed by an alarm of its own rule that neither stands over it nor is about to release it."""
     plan = state.plan
     assert plan is not None  # noqa: S101 - a silence has a plan
-    holders = {g.occurrence.alarm: g for g in state.groups if g.occurrence.active or g.release != NEVER}
-    for lower in sorted(state.groups, key=lambda group: (group.rule, group.place)):
-        by = lower.occurrence.by
-        if lower.occurrence.active and by is not None and by not in holders and not state.is_by_other(lower.rule, by):
-            attempt(emitter, lower.rule, at, partial(_free_group, lower, at, emitter))
+    for lower in state.groups:
+        if lower.occurrence.active and lower.occurrence.by is not None:
+            state.unsettled.add(("area", lower.place))
     for i in sorted(range(len(plan.gaps)), key=lambda i: (plan.gaps[i].rank, plan.gaps[i].tag)):
-        occurrence = emitter.active(GAP, plan.gaps[i])
-        if occurrence is None or occurrence.by is None or state.is_by_other(plan.gaps[i].rule.id, occurrence.by):
+        rule_id, occurrence = plan.gaps[i].rule.id, emitter.active(GAP, plan.gaps[i])
+        if occurrence is None or occurrence.by is None or state.is_by_other(rule_id, occurrence.by):
             continue
-        holder = holders.get(occurrence.by)
-        if holder is None or holder.place not in {"", plan.gaps[i].area}:
-            step = partial(_let_go, state, plan.gaps[i], occurrence, at, emitter)
-            attempt(emitter, plan.gaps[i].rule.id, at, step)
-
-
-def _free_group(group: Group, at: int, emitter: Emitter) -> None:
-    by, group.occurrence.by = group.occurrence.by, None
-    _emit(group, ChangeKind.RELEASED, at, at, emitter, [], by=by)
+        if not state.is_covered(rule_id, occurrence.by, plan.gaps[i].area):
+            attempt(emitter, rule_id, at, partial(_let_go, state, plan.gaps[i], occurrence, at, emitter))
 
 
 def _let_go(state: FacilityState, instance: Instance, occurrence: Occurrence, at: int, emitter: Emitter) -> None:
-    """Release a tag's alarm, or let the group that now stands over it suppress it."""
-    by, occurrence.by = occurrence.by, None
+    """Let the place that now stands over a tag suppress its alarm; without one who speaks is asked once the instant is over."""
     over = _active(state, instance.rule.id, "") or _active(state, instance.rule.id, instance.area)
     if over is not None:
         _suppress(over, instance, occurrence, at, emitter)
     else:
-        emitter.cover(instance, occurrence, ChangeKind.RELEASED, at, at, by=by)
+        state.unsettled.add(("tag", instance.tag))
 
 
 def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Emitter) -> None:
@@ -343,7 +335,7 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
     covered: list[tuple[Instance, Occurrence]] = []
     for i in members:
         occurrence = emitter.active(GAP, plan.gaps[i])
-        if occurrence is not None and (occurrence.by is None or state.is_by_other(rule_id, occurrence.by)):
+        if occurrence is not None and not state.is_covered(rule_id, occurrence.by, plan.gaps[i].area):
             covered.append((plan.gaps[i], occurrence))
     below = [g for g in state.groups if not place and g.place and g.rule == rule_id and g.occurrence.active]
     named = [g.occurrence.alarm for g in below] + [o.alarm for _, o in covered]
@@ -380,15 +372,17 @@ def _suppress(group: Group, instance: Instance, occurrence: Occurrence, due: int
 
 
 def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> None:
-    """Release what is still silent; an area that is silent as a whole gets its own alarm instead."""
+    """Let go of what is still silent: it speaks, or another rule's alarm for it, once the instant is over (rules/overlap.py).
+
+    An area that is silent as a whole gets its own alarm instead.
+    """
     plan = state.plan
     assert plan is not None  # noqa: S101 - a group has members
     group.release = NEVER
     alarm = group.occurrence.alarm
     for lower in state.groups:
         if lower.occurrence.active and lower.occurrence.by == alarm:
-            lower.occurrence.by = None
-            _emit(lower, ChangeKind.RELEASED, due, due, emitter, [], by=alarm)
+            state.unsettled.add(("area", lower.place))
     still: dict[str, list[tuple[Instance, Occurrence]]] = {}
     for i in plan.silent.get((group.rule, group.place), []):
         occurrence = emitter.active(GAP, plan.gaps[i])
@@ -397,8 +391,6 @@ def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> 
     for area in sorted(still):
         rises = None if group.place else places.rises(state, plan, group.rule, area)
         if rises is not None and rises <= due:
-            for _, occurrence in still[area]:
-                occurrence.by = None
             _raise(state, group.rule, area, due, emitter)
             continue
         for instance, occurrence in still[area]:

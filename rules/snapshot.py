@@ -23,6 +23,7 @@ from rules.occurrence import Packed
 from rules.rare.feeds import PackedFeed
 from rules.rare.missing import PackedMissing
 from rules.rare.store import PackedRare
+from rules.stays import PackedStays
 
 if TYPE_CHECKING:
     from rules.records import StateRecord
@@ -98,6 +99,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET
     """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
+    stays: list[PackedStays] | msgspec.UnsetType = msgspec.UNSET
+    """Where sensors stood (rules/stays.py), by tag; not there where none has moved."""
     feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET
     """Numbers of feeds (rules/rare/feeds.py), in the order in which they were touched; not there where nobody numbers what they send."""
     missing: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET

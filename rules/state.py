@@ -23,6 +23,7 @@ from rules.occurrence import Occurrence
 from rules.rare.feeds import Feed
 from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
+from rules.stays import unpacked
 
 if TYPE_CHECKING:
     from rules.layout import Codes, Floats, Words
@@ -56,6 +57,11 @@ class Group:
     """When, after its end, what is still silent is released."""
     use: int = 0
     """How often its start was taken, with this time; 0 where it is not known. It follows from the alarm's id."""
+
+    @property
+    def holds(self) -> bool:
+        """Say whether it stands, or has ended and is still to release what it suppressed."""
+        return self.occurrence.active or self.release != NEVER
 
     def pack(self) -> PackedGroup:
         """Return the members for a snapshot."""
@@ -138,6 +144,13 @@ class FacilityState:
     def is_by_other(self, rule: str, by: str) -> bool:
         """Say whether the alarm `by`, which suppresses a silence of a rule, is another rule's: not that of its own place."""
         return all(group.rule != rule or group.occurrence.alarm != by for group in self.groups)
+
+    def is_covered(self, rule: str, by: str | None, area: str) -> bool:
+        """Say whether a silence of a rule, of an area or in it, is suppressed by a place of its own rule that stands or is about to release it."""
+        return by is not None and any(
+            (group.rule, group.occurrence.alarm) == (rule, by) and group.place in {"", area} and group.holds
+            for group in self.groups
+        )
 
     def param(self, instance: Instance, name: str) -> int:
         """Return a parameter of an instance that is a whole number."""
@@ -298,6 +311,7 @@ class FacilityState:
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
+                stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.layouts_of(plan),
@@ -340,6 +354,8 @@ class FacilityState:
             self.marks = Marks.unpack(body.marks, CODES)
             if self.plan is not None:
                 self.let_stand()
+        if not isinstance(body.stays, msgspec.UnsetType):
+            self.marks.stays = unpacked(body.stays, () if self.plan is None else self.plan.slots)
         if self.plan is not None:
             for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:
                 if tag not in self.plan.slots:

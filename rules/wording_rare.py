@@ -87,6 +87,10 @@ _OF_RATES: dict[ChangeKind, tuple[str, str]] = {
         "a month with enough measured time, or what was missing has come",
         "当月有效数据达标，或缺失数据已补传",
     ),
+    ChangeKind.RETRACTED: (
+        "our own front door was closed; the month is judged when what waits has had time to come",
+        "系本系统接收中断，报警撤回，待积压数据到达后再判定该月",
+    ),
 }
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rules.leaves.model import Row
-    from rules.marks import Declaration
+    from rules.marks import Part
 
 FUTURE_MS = 300_000
 
 
-def marked(row: Row, marks: Sequence[Declaration], *, later: bool = False) -> Row:
+def marked(row: Row, marks: Sequence[Part], *, later: bool = False) -> Row:
     """Return a row as it counts under the marks that cover it; `later`: they came behind it."""
     over = covering(row.t, marks) if row.quality in (Quality.GOOD, Quality.OVER_LIMIT) else []
     if not over:

@@ -27,7 +27,7 @@ from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows, marked
 from rules.leaves.runs import RowNumbers, RowRun, run_of
 from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
-from rules.marks import Marks, covering
+from rules.marks import Marks, Part, covering
 from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
@@ -106,6 +106,8 @@ class Tracer:
         self._moved: dict[str, Migration] = {}
         """What becomes of the rules that packs change, while they are taken into force."""
         self.marks = Marks()
+        self._areas: dict[str, str] = {}
+        """Tag -> where its sensor stands."""
         self.taken: Callable[[str], Container[tuple[int, int]]] = lambda _: ()
         """Tells which rows (which input, event time) an instance takes as they were folded though a mark came behind them: the engine knows
         what had been told of them. It is asked when a mark came, which the engine has then folded."""
@@ -246,6 +248,8 @@ class Tracer:
         rule = self.bundle.rule(self.rule_id)
         if self.facility is None:
             return
+        self.marks.move(self._areas, self.facility, now)
+        self._areas = {sensor.tag: sensor.area for sensor in in_force(self.facility, now)}
         if isinstance(rule, DifferenceRule):
             self._adopt_pairs(rule, self.facility, now, old_until)
             return
@@ -404,14 +408,14 @@ class Tracer:
             begin += count
 
     def _free_from(self, tag: str, t: int, flags: Sequence[str]) -> int:
-        return self.marks.free_from(tag, self._area(tag), t, flags)
+        return self.marks.free_from(tag, self._areas.get(tag, ""), t, flags)
 
-    def _area(self, tag: str) -> str:
-        sensors = () if self.facility is None else self.facility.sensors
-        return next((sensor.area for sensor in sensors if sensor.tag == tag), "")
+    def _marks_of(self, tag: str) -> list[Part]:
+        return self.marks.parts(tag, self._areas.get(tag, "")) if self.marks.by_id else []
 
-    def _marks_of(self, tag: str) -> list[Declaration]:
-        return self.marks.of(tag, self._area(tag)) if self.marks.by_id else []
+    def _about(self, one: Declaration | None, tag: str) -> list[Part]:
+        found = [] if one is None else self.marks.about(one, tag, self._areas.get(tag, ""))
+        return [Part(one, begin, end) for begin, end in found if one is not None]
 
     def _mark(self, payload: Mark, received: int) -> None:
         """Take a mark: rows of the horizon are marked, but for those that stand as they were told (`taken`)."""
@@ -437,25 +441,23 @@ class Tracer:
                 for which, tag in enumerate(numbers.tags):
                     rows = segment.pair.inputs[which]
                     inside = [i for i, row in enumerate(rows) if row.t > segment.pair.floor]
-                    was = before if before is not None and before.names(tag, self._area(tag)) else None
-                    self._remark(rows, inside, name, which, self._marks_of(tag), one, was)
+                    self._remark(rows, inside, name, which, tag, one, before)
             elif numbers is not None:
                 first = len(segment.rows.parted()[0])
                 inside = [i for i, row in enumerate(segment.rows.rows) if i >= first and row.t > segment.rows.floor]
-                was = before if before is not None and before.names(line.tag, self._area(line.tag)) else None
-                self._remark(segment.rows.rows, inside, name, 0, self._marks_of(line.tag), one, was)
+                self._remark(segment.rows.rows, inside, name, 0, line.tag, one, before)
                 if isinstance(line.gap, AbsenceRun):
                     line.gap.arm(received)
 
     def _remark(
-        self, rows: list[Row], inside: list[int], name: str, which: int, marks: list[Declaration], one: Declaration,
-        before: Declaration | None,
+        self, rows: list[Row], inside: list[int], name: str, which: int, tag: str, one: Declaration, before: Declaration | None
     ) -> None:  # fmt: skip
+        marks, came, were = self._marks_of(tag), self._about(one, tag), self._about(before, tag)
         for i in inside:
             row = rows[i]
-            if one in marks and one.is_timely and not row.mark and (which, row.t) not in self.taken(name):
-                rows[i] = marked(row, [one], later=True)
-            elif row.mark and before is not None and covering(row.t, [before]) and not covering(row.t, marks):
+            if came and one.is_timely and not row.mark and (which, row.t) not in self.taken(name):
+                rows[i] = marked(row, came, later=True)
+            elif row.mark and covering(row.t, were) and not covering(row.t, marks):
                 rows[i] = replace(row, quality=row.posted, mark="")
                 if isinstance(gap := self.lines[name].gap, AbsenceRun) and gap.numbers.counts(rows[i]):
                     gap.good[row.t] = None

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from rules.rule import RegisterCheckRule
     from rules.state import FacilityState
 
+TELLS = ("device", "calibration")
+"""Stream and type of the events."""
 MAX_POINTS = 100
 """Of a certificate, as in the register."""
 _INSTANT: TypeAdapter[int] = TypeAdapter(SinceInstant)
@@ -43,7 +45,7 @@ def keep(rule: RegisterCheckRule, event: Event, batch: str, received: int, state
         received: its receive time, ms.
         state: of the facility.
     """
-    if (event.stream, event.type) != ("device", "calibration"):
+    if (event.stream, event.type) != TELLS:
         return None
     rare, plan = state.rare, state.planned
     sensor, told = sensor_of(event, plan), said_by(rule, event, received)
@@ -60,6 +62,29 @@ def keep(rule: RegisterCheckRule, event: Event, batch: str, received: int, state
     if case is not None:
         rare.cases[rule.id].keep(case, [Fact(done, received, digest, batch, text)])
     return case
+
+
+def ignored(event: Event, received: int, plan: Plan) -> str | None:
+    """Return the counter of an event that tells a calibration of which not all is taken, None: all is, or it tells none.
+
+    Args:
+        event: of any kind.
+        received: its receive time, ms.
+        plan: of the facility.
+    """
+    if (event.stream, event.type) != TELLS:
+        return None
+    sensor, done = sensor_of(event, plan), _instant(event.fields.get("done_at"))
+    if sensor is None:
+        return "calibration_unknown"
+    due, points = event.fields.get("due_at"), event.fields.get("points") or None
+    if done is None or done > received + FUTURE_MS or (due is None and points is None):
+        return "calibration_unreadable"
+    end = done + 1 if due is None else _instant(due)
+    if end is None or end <= done or not (points is None or _points(points)):
+        return "calibration_unreadable"
+    registered = sensor.calibration
+    return "calibration_older" if registered is not None and str(day_of(done)) <= registered.done else None
 
 
 def sensor_of(event: Event, plan: Plan) -> Sensor | None:
@@ -132,25 +157,31 @@ def later(registered: Calibration | None, event: Calibration | None) -> Calibrat
     return event if event.done > registered.done else registered
 
 
-def replaced(cases: Cases, serials: Mapping[str, str | None]) -> None:
-    """Let go of what was told of sensors in whose place another one stands.
+def fit(rule: RegisterCheckRule, state: FacilityState) -> None:
+    """Let go of what was told of sensors that a check does not look at any more, or in whose place another one stands.
 
     Args:
-        cases: of a check.
-        serials: of the registered sensors, by tag; None where one is not known, which contradicts nothing.
+        rule: `calibration-due` or `sensor-error`; of another check nothing is kept.
+        state: of a facility whose register, or a fact of it, has just come into force.
     """
-    for subject, case in list(cases.items()):
-        if case.facts and case.facts[0].digest:
-            told, now = json.loads(case.facts[0].text)[2], serials.get(subject_of(subject)["tag"])
-            if told is not None and now is not None and told != now:
-                _let_go(cases, subject, case)
-
-
-def forget(cases: Cases, looked_at: set[str]) -> None:
-    """Let go of what was told of sensors that a check does not look at any more, by subject."""
-    for subject, case in list(cases.items()):
-        if case.facts and subject not in looked_at:
+    plan, cases = state.planned, state.rare.of(rule.id)
+    told = [(subject, case) for subject, case in cases.items() if case.facts]
+    if not told:
+        return
+    looked_at = {
+        text_of({"tag": sensor.tag}): sensor.serial
+        for sensor in plan.sensors
+        if holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at))
+    }
+    for subject, case in told:
+        if subject not in looked_at or _contradicts(case.facts[0], looked_at[subject]):
             _let_go(cases, subject, case)
+
+
+def _contradicts(fact: Fact, serial: str | None) -> bool:
+    """Say whether a calibration was told of another sensor than the one with a serial; one that is not known contradicts nothing."""
+    told = json.loads(fact.text)[2] if fact.digest else None
+    return None not in {told, serial} and told != serial
 
 
 def _let_go(cases: Cases, subject: str, case: Case) -> None:

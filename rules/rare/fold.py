@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
-from rules.failing import attempt
+from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.rare import (
     approval,
     beats,
+    calibrations,
     count,
     follow_up,
     followed,
@@ -32,7 +33,6 @@ from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
-    CALIBRATED,
     SEQUENCE,
     TOLD,
     ClockRule,
@@ -41,6 +41,7 @@ from rules.rule import (
     FollowUpRule,
     RegisterCheckRule,
     is_latched,
+    is_told,
     looks_at_rows,
 )
 from rules.wording import begun_anew, unwatched
@@ -83,7 +84,10 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
     if seen is not Seen.NEW:
         return
     records = [RecordRead(kind=Kind.EVENTS, id=payload.batch)]
+    asks = next((rule.id for rule in state.plan.rare if is_told(rule)), None)
     for event in payload.events:
+        if asks is not None and (event.stream, event.type) == calibrations.TELLS:
+            heed(emitter, asks, partial(_count, state, event, received))
         rare.counts["events"] += 1
         rare.counts["event_future"] += event.time > received + FUTURE_MS
         if state.plan.asked:
@@ -92,8 +96,17 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
             step = partial(
                 _event, state, rule, event, payload.batch, Now(time_of(event, received), received, records), emitter
             )
+            if is_told(rule) and state.is_muted(rule.id):  # what is told is a fact, also where nobody judges it
+                heed(emitter, rule.id, partial(calibrations.keep, rule, event, payload.batch, received, state))
             attempt(emitter, rule.id, received, step)
     rare.refresh()
+
+
+def _count(state: FacilityState, event: Event, received: int) -> None:
+    """Count a calibration of which not all is taken."""
+    what = calibrations.ignored(event, received, state.planned)
+    if what is not None:
+        state.rare.counts[what] += 1
 
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
@@ -118,7 +131,7 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         follow_up.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
         told.meet(rule, event, batch, now, emitter)
-    elif isinstance(rule, RegisterCheckRule) and rule.check in CALIBRATED:
+    elif is_told(rule):
         register_check.meet(rule, event, batch, now, emitter)
 
 
@@ -214,7 +227,7 @@ def leave(
 ) -> None:
     """End what a new plan no longer watches, or begins anew (`closed`); the packs of before are still in force."""
     rare = state.rare
-    kinds = {rule.id: rule.kind for rule in plan.rare}
+    kinds, now = {rule.id: rule.kind for rule in plan.rare}, {rule.id: rule for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
         if kinds.get(rule_id) == rule.kind and rule_id not in closed:
@@ -222,7 +235,8 @@ def leave(
         text = begun_anew if kinds.get(rule_id) == rule.kind else unwatched
         for subject, case in sorted(rare.of(rule_id).items()):
             attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, text, emitter))
-        rare.vacate(rule_id)
+        new = now.get(rule_id)
+        rare.vacate(rule_id, told=is_told(rule) and is_told(new) and rule.check == new.check)
     areas = {beats.WHOLE, *(area.id for area in plan.facility.areas)}
     for key in [key for key in rare.areas if followed.area_in(key[1]) not in areas]:
         del rare.areas[key]
@@ -249,6 +263,8 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])
             judge = told.adopt if rule.check in TOLD else register_check.check
+            if is_told(rule) and state.is_muted(rule.id):
+                heed(emitter, rule.id, partial(calibrations.fit, rule, state))
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
         elif isinstance(rule, FollowUpRule) and rule.before:
             step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)

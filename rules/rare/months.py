@@ -63,6 +63,12 @@ def judged_month(at: int, state: FacilityState) -> tuple[int, int]:
     return month_of(begin - 1)
 
 
+def reviewed_month(at: int, state: FacilityState) -> tuple[int, int] | None:
+    """Return begin and end (ms) of the month that is judged at an instant, None: none is."""
+    month = judged_month(at, state)
+    return month if month[1] <= midnight_before(at, state) else None
+
+
 def next_midnight(at: int, state: FacilityState) -> int:
     """Return when the next midnight is judged, `delivery` behind it, ms."""
     delivery = state.planned.facility.delivery

@@ -13,16 +13,27 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from rules.changes import Leaf, Verdict
+from rules.changes import ChangeKind, Leaf, Verdict
 from rules.facts import facts_of
 from rules.failing import attempt
+from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.predicate import holds
 from rules.rare.match import FUTURE_MS
 from rules.rare.missing import Missing, past
-from rules.rare.months import DAY_MS, REVIEWED_MS, day_of, judged_month, midnight_before, month_of, next_midnight
+from rules.rare.months import (
+    DAY_MS,
+    REVIEWED_MS,
+    day_of,
+    judged_month,
+    midnight_before,
+    month_of,
+    next_midnight,
+    reviewed_month,
+)
 from rules.rare.register_check import Finding, settle_finding, settle_findings
 from rules.rare.share import covered
+from rules.rare.speak import Now, tell
 from rules.rare.store import subject_of, text_of
 
 if TYPE_CHECKING:
@@ -31,7 +42,7 @@ if TYPE_CHECKING:
     from rules.emission import Emitter
     from rules.layout import Words
     from rules.rare.missing import Loss
-    from rules.rare.speak import Now
+    from rules.rare.store import Case
     from rules.records import Readings
     from rules.rule import CompletenessRule
     from rules.snapshot import Body
@@ -152,6 +163,47 @@ def check(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
     schedule(rule, now.received, emitter)
 
 
+def close_door(state: FacilityState, until: int) -> None:
+    """Our front door was closed up to a log time (ms): what a month lacks may still come, so it is judged behind the next midnight.
+
+    But not where the month would be done with by then.
+    """
+    for rule, _ in () if state.plan is None else state.planned.rates:
+        due = state.rare.checked.get(rule.id, NEVER)
+        if due < (waits := _waits(state, due, until)):
+            state.rare.checked[rule.id] = waits
+    state.rare.refresh()
+
+
+def reopen_door(state: FacilityState, begin: int, until: int, emitter: Emitter) -> None:
+    """Take back what was raised while our front door was closed (log times, ms), and is judged again."""
+    for rule, _ in () if state.plan is None else state.planned.rates:
+        for subject, case in sorted(state.rare.of(rule.id).items()):
+            raised = NEVER if case.standing is None else case.standing.opened
+            if begin < raised <= until and _waits(state, raised, until):
+                attempt(emitter, rule.id, until, partial(_take_back, rule, subject, case, Now(until, until), emitter))
+
+
+def _waits(state: FacilityState, due: int, until: int) -> int:
+    """Return when the month that is judged at an instant is judged instead, our door being open again from another on; 0: no more.
+
+    Behind the first midnight from which on the door was open as long as records of a day have behind any.
+    """
+    waits = next_midnight(until + state.planned.facility.delivery - 1, state)
+    month = None if due == NEVER else reviewed_month(due, state)
+    return waits if month is not None and month == reviewed_month(waits, state) else 0
+
+
+def _take_back(rule: CompletenessRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
+    standing = case.standing
+    assert standing is not None  # noqa: S101 - asked before
+    standing.retracted, standing.unknown = True, False
+    leaf = Leaf(
+        expr="front door", left="closed", op="until", right=format_instant(now.received), verdict=Verdict.UNKNOWN
+    )
+    tell(rule, subject, case, standing, ChangeKind.RETRACTED, [leaf], now, emitter)
+
+
 def _leave(rule: CompletenessRule, missing: Missing, now: Now, emitter: Emitter) -> None:
     """End the alarms of series that the rule does not look at any more."""
     tags = {sensor.tag for sensor, looks in zip(missing.sensors, missing.watched, strict=True) if looks}
@@ -174,8 +226,7 @@ def rates(rule: CompletenessRule, state: FacilityState, begin: int, end: int) ->
         if not marks and missing.is_whole(slot, end):
             yield Rate(subject, begin, end, 0 if since >= end else end - begin)
             continue
-        free = [(one.begin, one.end) for one in marks if one.flag in rule.exempt]
-        wrong = [(one.begin, one.end) for one in marks if one.flag in rule.invalid]
+        free, wrong = (state.marks.times(sensor.tag, sensor.area, flags) for flags in (rule.exempt, rule.invalid))
         lacks = covered([*free, *wrong, *missing.of(slot)], since, end) - covered(free, since, end)
         expected = 0 if since >= end else end - begin - covered(free, begin, end)
         least, most = _bounds(missing.losses.get(slot), past([*free, *wrong], begin, end), begin)

@@ -49,10 +49,8 @@ def check(rule: RegisterCheckRule, now: Now, emitter: Emitter) -> None:
     """Judge the register as it stands, and tell what changed, subject by subject."""
     state = emitter.state
     rare, plan = state.rare, state.planned
-    cases = rare.of(rule.id)
-    calibrations.replaced(cases, {sensor.tag: sensor.serial for sensor in plan.facility.sensors})
-    found = findings(rule, plan.facility, now.received, state.registered, calibrations.told(cases))
-    calibrations.forget(cases, {one.subject for one in found})
+    calibrations.fit(rule, state)
+    found = findings(rule, plan.facility, now.received, state.registered, calibrations.told(rare.of(rule.id)))
     settle_findings(rule, found, now, emitter)
     change = min((one.change for one in found), default=NEVER)
     rare.checked.pop(rule.id, None)

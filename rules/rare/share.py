@@ -212,12 +212,11 @@ def shares(rule: CompletenessRule, state: FacilityState, until: int) -> Iterator
     for sensor in plan.sensors:
         subject = text_of({"tag": sensor.tag})
         case = cases.get(subject)
-        marks = [one for one in state.marks.of(sensor.tag, sensor.area) if one.flag in rule.flags]
-        if (not marks and case is None) or not holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at)):
+        spans = state.marks.times(sensor.tag, sensor.area, rule.flags)
+        if (not spans and case is None) or not holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at)):
             continue
         facts = (case or Case()).facts
         first = max(begin, state.registered.get(sensor.tag, begin))
-        spans = [(one.begin, one.end) for one in marks]
         spans += [(fact.t, fact.received + (sensor.interval or 0)) for fact in facts if not fact.text]
         unknown = any(fact.text and begin <= fact.t < until for fact in facts)
         yield Share(subject, begin, until, end - begin, covered(spans, first, until), unknown)

@@ -123,4 +123,5 @@ def _marks(
         return []
     sensor = state.planned.sensors[slot]
     found = state.marks.of(sensor.tag, sensor.area)
-    return [one.name for one in found if one.flag in rule.looks_at and one.overlaps(begin, end)]
+    found = [one for one in found if one.flag in rule.looks_at]
+    return [one.name for one in found if state.marks.overlaps(one, sensor.tag, sensor.area, begin, end)]

@@ -48,6 +48,7 @@ MAX_RUNS = 32
 COUNTERS = (
     "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
     "case_dropped", "fact_dropped", "partner_dropped",
+    "calibration_unknown", "calibration_unreadable", "calibration_older",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
 )  # fmt: skip
 
@@ -234,18 +235,23 @@ class Rare:
         cases[subject] = case
         return case
 
-    def vacate(self, rule: str) -> None:
-        """Stop watching for a rule: of its cases stays what tells a later alarm from an earlier one."""
+    def vacate(self, rule: str, *, told: bool = False) -> None:
+        """Stop watching for a rule: of its cases stays what tells a later alarm from an earlier one.
+
+        Args:
+            rule: its id.
+            told: what events told of its subjects stays too: they are facts, whatever becomes of the alarms.
+        """
         kept = Cases()
         for subject, case in self.cases.pop(rule, Cases()).items():
-            for fact in case.facts:
+            for fact in () if told else case.facts:
                 if fact.digest:
                     case.remember(fact.digest)
-            if case.uses:
-                newest = max((fact.received for fact in case.facts if not fact.digest), default=NONE)
+            newest = max((fact.received for fact in case.facts if not fact.digest), default=NONE)
+            left = case.facts if told else [Fact(newest, newest, "", "")] if newest != NONE and case.uses else []
+            if case.uses or left:
                 kept[subject] = Case(seen=case.seen, uses=case.uses)
-                if newest != NONE:  # spans: what is not newer has come
-                    kept.keep(kept[subject], [Fact(newest, newest, "", "")])
+                kept.keep(kept[subject], left)  # of spans: what is not newer has come
         if kept:
             self.cases[rule] = kept
         for of in (self.areas, self.feeds):

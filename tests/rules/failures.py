@@ -80,3 +80,14 @@ def hold_against_the_book(changes: Iterable[Change], facility: str) -> Counter[s
         assert open_ones.get(change.alarm), (change.rule, change.change)
         open_ones[change.alarm] = change.change != "retracted"
     return Counter({str(key[0]): times for key, times in book.items() if times > 1 and key[0] != RULE_FAILED})
+
+
+def hidden_by_nothing(changes: Iterable[Change]) -> list[str]:
+    """Return what stands in the end and is told to be suppressed by an alarm that does not."""
+    by: dict[str, str | None] = {}
+    for change in changes:
+        if change.change in {"cleared", "retracted"}:
+            by.pop(change.alarm, None)
+        elif change.change in {"raised", "released", "suppressed"}:
+            by[change.alarm] = change.by if change.change == "suppressed" else None
+    return [alarm for alarm, over in by.items() if over is not None and over not in by]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rules.pack import Bundle, default_bundle
 from rules.records import Kind, LogRecord, Readings, RegisterRecord, Tick
 from rules.register import Facility
-from tests.rules.sharelogs import DAY, FACILITY, HOUR, MINUTE, MONTH_END, SECOND, mark
+from tests.rules.sharelogs import DAY, FACILITY, HOUR, MINUTE, MONTH_END, SECOND, mark, moves
 
 RULE = "data-integrity.effective-rate"
 TAGS = ["T1", "T2", "T3"]
@@ -32,8 +32,8 @@ def bundle():
     return Bundle.of(variants(), [])
 
 
-def facility(random):
-    """Return a facility of which a series may be missing, without an interval, or stand in the other area."""
+def facility(random, now):
+    """Return a facility of which a series may be missing, without an interval, or stand in the other area, also since some time."""
     sensors = []
     for tag in TAGS:
         if random.random() < 0.93:
@@ -44,7 +44,8 @@ def facility(random):
                 "unit": "Cel",
             }
             interval = random.choice([HOUR, HOUR, HOUR, HOUR, HOUR, 20 * MINUTE, 6 * HOUR, None])
-            sensors.append(entry if interval is None else entry | {"interval": f"{interval // SECOND}s"})
+            entry = entry if interval is None else entry | {"interval": f"{interval // SECOND}s"}
+            sensors += moves(random, entry, now)
     return Facility.model_validate(
         {
             "id": FACILITY, "name": {"zh": "测试", "en": "Test"}, "jurisdiction": "110000",
@@ -87,15 +88,26 @@ def rows_of(random, now, begin):
     return found
 
 
+def closed(random, now, log):
+    """Append ticks between which our door was closed, now and then one of a worker inside; returns when it is open again."""
+    until = now + random.choice([10 * MINUTE, 20 * MINUTE, HOUR, 10 * HOUR, DAY, 3 * DAY, 12 * DAY])
+    ticks = [("gateway", now), ("gateway", until)]
+    if random.random() < 0.6:
+        inside = max(now, until - random.choice([0, MINUTE, 5 * MINUTE, HOUR, 9 * HOUR]))
+        ticks.insert(1, ("worker", inside))
+    log += [LogRecord(0, 0, at, Kind.TICK, "", Tick(by="t", role=role, now=at)) for role, at in ticks]
+    return until
+
+
 STEPS = [0, 0, 1, SECOND, MINUTE, 10 * MINUTE, HOUR, HOUR, 6 * HOUR, DAY, DAY, 2 * DAY]
 
 
 @st.composite
-def logs(draw):
-    """Draw a log of some days before and behind the end of a month; now and then it stands at a judgement's very instant."""
+def logs(draw, *, doors=True):
+    """Draw a log of some days before and behind the end of a month; now and then it stands at a judgement's very instant, or our door is closed."""
     random = Random(draw(st.integers(0, 1 << 32)))  # noqa: S311 - a log, no secret
     begin = now = MONTH_END - random.choice([HOUR, 6 * HOUR, DAY, 2 * DAY, 4 * DAY, 4 * DAY, 29 * DAY, 36 * DAY])
-    log = [LogRecord(0, 0, now, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=facility(random)))]
+    log = [LogRecord(0, 0, now, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=facility(random, now)))]
     made = []
     for i in range(draw(st.sampled_from([4, 10, 25]))):
         now += random.choice(STEPS)
@@ -103,9 +115,12 @@ def logs(draw):
             now += (MONTH_END - now) % DAY + random.choice([0, 10 * SECOND, MINUTE, 10 * MINUTE])
         what = random.random()
         if what < 0.07:
-            payload, kind = RegisterRecord(version=len(log) + 1, facility=facility(random)), Kind.REGISTER
-        elif what < 0.15:
+            payload, kind = RegisterRecord(version=len(log) + 1, facility=facility(random, now)), Kind.REGISTER
+        elif what < 0.13:
             log.append(LogRecord(0, 0, now, Kind.TICK, "", Tick(by="t", role="worker", now=now)))
+            continue
+        elif what < 0.18 and doors:
+            now = closed(random, now, log)
             continue
         elif what < 0.3:
             payload, kind = mark(random, now, made), Kind.MARK

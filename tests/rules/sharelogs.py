@@ -39,13 +39,22 @@ def bundle():
     return Bundle.of(variants(), [])
 
 
-def facility(random):
-    """Return a facility of which a series may be missing, or stand in the other area."""
+def moves(random, entry, now):
+    """Return a sensor, or two entries of it: since some time it stands in the other area."""
+    if random.random() < 0.75:
+        return [entry]
+    began = now - random.choice([0, 1, HOUR, 10 * HOUR, 2 * DAY, 9 * DAY])
+    return [entry, entry | {"area": "A2" if entry["area"] == "A1" else "A1", "from": began}]
+
+
+def facility(random, now):
+    """Return a facility of which a series may be missing, or stand in the other area, also since some time."""
     sensors = []
     for tag, interval in INTERVALS.items():
         if random.random() < 0.9:
             entry = {"tag": tag, "area": random.choice(["A1", "A1", "A2"]), "quantity": "temperature", "unit": "Cel"}
-            sensors.append(entry if interval is None else entry | {"interval": f"{interval // SECOND}s"})
+            entry = entry if interval is None else entry | {"interval": f"{interval // SECOND}s"}
+            sensors += moves(random, entry, now)
     return Facility.model_validate(
         {
             "id": FACILITY, "name": {"zh": "测试", "en": "Test"}, "jurisdiction": "110000",
@@ -119,7 +128,7 @@ def logs(draw):
     """Draw a log of some days before and behind the end of a month; now and then it begins or ends on a midnight."""
     random = Random(draw(st.integers(0, 1 << 32)))  # noqa: S311 - a log, no secret
     now = MONTH_END - random.choice([HOUR, DAY, 4 * DAY, 12 * DAY, 28 * DAY, 31 * DAY])
-    log = [LogRecord(0, 0, now, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=facility(random)))]
+    log = [LogRecord(0, 0, now, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=facility(random, now)))]
     made = []
     for i in range(draw(st.sampled_from([4, 10, 25]))):
         now += random.choice(STEPS)
@@ -127,7 +136,7 @@ def logs(draw):
             now += (MONTH_END - now) % DAY + random.choice([0, 10 * SECOND, MINUTE, 10 * MINUTE])
         what = random.random()
         if what < 0.08:
-            payload, kind = RegisterRecord(version=len(log) + 1, facility=facility(random)), Kind.REGISTER
+            payload, kind = RegisterRecord(version=len(log) + 1, facility=facility(random, now)), Kind.REGISTER
         elif what < 0.16:
             log.append(LogRecord(0, 0, now, Kind.TICK, "", Tick(by="t", role="worker", now=now)))
             continue

@@ -9,11 +9,14 @@ import pytest
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
+from rules.models import Severity
+from rules.pack import Bundle
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
+from tests.rules.failures import failing_at
 from tests.rules.test_snapshot import body_of
 
 if TYPE_CHECKING:
-    from rules.pack import Bundle
+    from rules.changes import Change
 
 DUE, ERROR = "register.calibration-due", "register.sensor-error"
 ONLY = BUNDLE.only({DUE, ERROR})
@@ -93,6 +96,47 @@ def test_a_register_of_the_same_day_wins_it_back_and_one_with_an_earlier_does_no
     assert told(hand.register(2, sensor(calibration=OLD | {"done": "2026-02-19"}), version=2)) == BOTH
     hand.register(3, sensor(calibration=OLD | {"done": "2026-02-20"}), version=3)
     assert told(hand) == [*BOTH, (3, "calibration-due", "raised"), (3, "sensor-error", "raised")]
+
+
+@pytest.mark.parametrize(
+    ("said", "counted"),
+    [
+        ({}, None),
+        ({"points": ...}, None),
+        ({"points": []}, None),
+        ({"due_at": ...}, None),
+        ({"done_at": "2026-01-05", "due_at": "2026-12-05"}, "older"),  # of one day the register's stands
+        ({"done_at": "2026-01-06"}, None),
+        ({"done_at": "2025-12-05"}, "older"),
+        ({"point": "T9"}, "unknown"),
+        ({"serial": "S-2"}, "unknown"),
+        ({"point": ..., "serial": "S-2"}, "unknown"),
+        ({"point": ...}, "unknown"),
+        ({"point": 5}, "unknown"),
+        ({"done_at": ...}, "unreadable"),
+        ({"done_at": "soon"}, "unreadable"),
+        ({"done_at": "2026-03-01T00:06:00.001+08:00"}, "unreadable"),  # it is not done
+        ({"due_at": "soon"}, "unreadable"),  # its points count all the same
+        ({"due_at": noon("02-20")}, "unreadable"),
+        ({"points": [{"reference": 5}]}, "unreadable"),
+        ({"points": [], "due_at": ...}, "unreadable"),
+    ],
+)
+def test_what_of_a_calibration_is_not_taken_is_counted_once(said, counted):
+    counts = engine_of(tell(log(), 1, fields(**said))).counters(0, FACILITY)
+    found = {name.partition("_")[2]: n for name, n in counts.items() if name.startswith("calibration_") and n}
+    assert found == ({} if counted is None else {counted: 1})
+
+
+def test_it_is_counted_where_the_checks_are_put_aside_and_not_where_none_is_for_the_firm():
+    with failing_at(lambda change: change.rule in {DUE, ERROR}):
+        aside = engine_of(tell(log(), 1, fields(point="T9")))
+    assert all(aside.state_of(FACILITY).is_muted(rule) for rule in (DUE, ERROR))
+    assert aside.counters(0, FACILITY)["calibration_unknown"] == 1
+    other = Engine(BUNDLE.only({"data-integrity.audit-disabled"}))
+    for record in tell(log(), 1, fields(point="T9")).records():
+        other.fold(record)
+    assert not other.counters(0, FACILITY).get("calibration_unknown")
 
 
 def test_order_and_repetition_change_nothing():
@@ -217,3 +261,93 @@ def test_the_certificate_of_a_sensor_says_nothing_of_the_one_that_stands_in_its_
 
     assert len(rules_of("S-2")) == 2
     assert rules_of("S-1") == []
+
+
+def failing(hand: HandLog, until: float = 10, *, at: float, rule: str = DUE) -> list[tuple[Any, ...]]:
+    """Return what is told where a rule fails at the first change that it makes from an instant on, for a tenth of a minute."""
+
+    def chosen(change: Change) -> bool:
+        return change.rule == rule and ms(at) <= change.received < ms(at + 0.1)
+
+    with failing_at(chosen):
+        return [row for row in told(hand, until) if row[1] in {rule.partition(".")[2], "rule-failed"}]
+
+
+ASIDE = [(2, "rule-failed", "raised"), (5, "rule-failed", "cleared")]
+"""The rule fails when a sensor without a calibration comes, and begins anew with packs."""
+
+
+def put_aside(hand: HandLog, *more: dict[str, Any]) -> HandLog:
+    return hand.register(2, sensor(calibration=OLD, serial="S-1"), sensor("T2", calibration=None), *more, version=2)
+
+
+def test_what_was_told_is_known_when_a_check_that_failed_begins_anew_and_what_comes_meanwhile_too():
+    """Whichever sensor the rule fails for: T1's certificate of before, and that of T2 which comes while nobody judges it, are facts."""
+    hand = put_aside(tell(log(), 1, fields()))
+    tell(hand, 3, fields(point="T2", done="02-21")).packs(5, ONLY)
+    assert failing(hand, at=2) == [(1, "calibration-due", "cleared"), *ASIDE]
+    without = put_aside(tell(log(), 1, fields())).packs(5, ONLY)
+    assert failing(without, at=2) == [(1, "calibration-due", "cleared"), *ASIDE, (5, "calibration-due", "raised")]
+
+
+def test_so_it_is_where_the_event_itself_makes_the_check_fail():
+    hand = tell(log(), 1, fields()).packs(5, ONLY)
+    assert failing(hand, at=1) == [
+        (1, "rule-failed", "raised"), (1, "calibration-due", "unknown"), (5, "calibration-due", "cleared"), (5, "rule-failed", "cleared"),
+    ]  # fmt: skip
+
+
+def test_what_was_told_of_a_sensor_that_leaves_or_is_replaced_while_its_check_is_put_aside_is_forgotten():
+    old = sensor(calibration=OLD, serial="S-1")
+    for meanwhile in ([sensor("T2", calibration=None)], [sensor(calibration=OLD, serial="S-2"), sensor("T2")]):
+        hand = put_aside(tell(log(), 1, fields())).register(3, *meanwhile, version=3)
+        hand.register(4, old, sensor("T2"), version=4).packs(5, ONLY)
+        assert failing(hand, at=2)[-1] == (5, "calibration-due", "raised")
+
+
+def test_what_a_snapshot_holds_of_a_check_that_is_put_aside_goes_on():
+    hand = put_aside(tell(log(), 1, fields()))
+    first, second = Engine(ONLY), Engine(ONLY)
+    with failing_at(lambda change: change.rule == DUE and change.received == ms(2)):
+        for record in hand.records():
+            first.fold(record)
+    state = first.state_of(FACILITY)
+    assert state.is_muted(DUE)
+    assert [len(case.facts) for case in state.rare.of(DUE).values()] == [1]
+    assert state.rare.of(DUE).held == 1
+    second.restore_partition(0, first.partition_state(0))
+    second.restore(0, FACILITY, first.snapshot(0, FACILITY))
+    more = tell(hand, 3, fields(point="T2", done="02-21")).packs(5, ONLY).records()[-2:]
+    assert [first.fold(record) for record in more] == [second.fold(record) for record in more]
+    assert second.snapshot(0, FACILITY) == first.snapshot(0, FACILITY)
+
+
+def test_an_error_in_taking_note_of_what_is_told_meanwhile_stops_nobody(monkeypatch):
+    hand = put_aside(log())
+    engine, heard = Engine(ONLY), []
+    engine._on_failure = lambda *failure: heard.append(failure[1:])
+    with failing_at(lambda change: change.rule == DUE and change.received == ms(2)):
+        for record in hand.records():
+            engine.fold(record)
+    monkeypatch.setattr("rules.rare.calibrations.digest_of", lambda _: 1 // 0)
+    engine.fold(tell(hand, 3, fields()).records()[-1])
+    assert [(rule, type(error).__name__) for rule, error in heard] == [
+        (DUE, "BrokenError"), (DUE, "ZeroDivisionError"), (ERROR, "ZeroDivisionError"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("check", "raised"), [("calibration-due", []), ("sensor-error", [(5, "calibration-due", "raised")])]
+)
+def test_what_was_told_stays_where_packs_close_the_check_and_ask_the_same_again(check, raised):
+    shipped = BUNDLE.rule(DUE)
+    closing = {"version": "1.1.0", "migration": "close"}
+    if check == "calibration-due":
+        severity = shipped.severity.model_copy(update={"base": Severity.RED})
+        other = shipped.model_copy(update=closing | {"severity": severity})
+    else:
+        error = BUNDLE.rule(ERROR)
+        other = error.model_copy(update=closing | {"id": DUE, "title": shipped.title})
+    hand = tell(log(), 1, fields()).packs(5, Bundle.of([other], []))
+    due = [row for row in told(hand, bundle=BUNDLE.only({DUE})) if row[0] == 5]
+    assert due == raised

@@ -8,9 +8,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from rules.alarms import fold_alarms
+from rules.engine import Engine
+from rules.models import Severity
+from rules.pack import Bundle
+from rules.records import Events, Kind, LogRecord, RegisterRecord
 from tests.examples import examples
 from tests.rules import calibrationlogs
 from tests.rules.eventproperties import Kinds, sent_once
+from tests.rules.failures import by_chance, failing_at
+from tests.rules.oracle.calibrations import ignored
 
 pytestmark = pytest.mark.long
 
@@ -58,6 +65,47 @@ def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(log, data):
 @QUICK
 def test_explanations_agree_with_the_engine(log):
     KINDS.explained(log)
+
+
+@given(calibrationlogs.logs())
+@QUICK
+def test_what_is_not_taken_is_counted_once_an_event_whatever_the_number_of_rules(log):
+    engine, wanted, facility = Engine(BUNDLE), Counter(), None
+    for record in sent_once(log):
+        engine.fold(record)
+        payload = record.payload
+        if isinstance(payload, RegisterRecord):
+            facility = payload.facility
+        elif isinstance(payload, Events):
+            wanted.update(ignored(facility, event, record.received) for event in payload.events)
+    counts = engine.counters(0, calibrationlogs.FACILITY)
+    found = {name: number for name, number in counts.items() if name.startswith("calibration_") and number}
+    assert found == {name: number for name, number in wanted.items() if name}
+
+
+def closing():
+    """Return the rules as packs bring them that close what stands: with other colours, and the same questions."""
+    changed = []
+    for rule in calibrationlogs.variants():
+        severity = rule.severity.model_copy(update={"base": Severity.RED})
+        changed.append(rule.model_copy(update={"version": "1.1.0", "severity": severity, "migration": "close"}))
+    return Bundle.of(changed, [])
+
+
+def standing(log, bundle):
+    """Return what stands behind packs that come an hour behind a log: rule, subject and start; what is unknown may have ended with the packs."""
+    packs = LogRecord(0, len(log), log[-1].received + calibrationlogs.HOUR, Kind.PACKS, "", bundle.to_record())
+    alarms = fold_alarms(KINDS.run([*log, packs]))
+    return [(one.rule, one.subject, one.start) for one in alarms if one.status == "active" and one.rule in OWN]
+
+
+@given(calibrationlogs.logs(), st.builds(by_chance, st.integers(0, 1 << 32), st.sampled_from([1, 2, 5])))
+@QUICK
+def test_a_check_that_failed_or_was_closed_judges_by_all_that_was_told_once_it_begins_anew(log, chosen):
+    wanted = standing(log, BUNDLE)
+    assert standing(log, closing()) == wanted
+    with failing_at(lambda change: change.received <= log[-1].received and chosen(change)):
+        assert standing(log, BUNDLE) == wanted
 
 
 def test_the_random_logs_reach_every_transition():

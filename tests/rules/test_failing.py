@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
@@ -21,6 +21,7 @@ from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
 from tests.examples import examples
 from tests.rules import logs
+from tests.rules.failures import hidden_by_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -244,6 +245,7 @@ def test_whatever_fails_the_others_say_the_same_and_the_sequence_is_dense(
     assert without(changes, failed(changes)) == without(sound, failed(changes))
     assert [c.seq for c in changes] == list(range(1, len(changes) + 1))
     assert not [a for a in fold_alarms(changes) if a.rule in failed(changes) and a.status == "active"]
+    assert not hidden_by_nothing(changes)
 
 
 @given(logs.logs(), failures, st.data())
@@ -261,6 +263,55 @@ def test_a_restart_anywhere_changes_nothing_where_a_rule_fails(
         second.restore_partition(0, first.partition_state(0))
         second.restore(0, drawn[0].id, first.snapshot(0, drawn[0].id))
         assert changes + run(log[cut:], second) == whole
+
+
+def ticking(log: list[LogRecord], distance: int) -> list[LogRecord]:
+    """Return the log with a worker's tick every so often between its records, of which the clock never goes back."""
+    found: list[LogRecord] = []
+    for record in log:
+        now = max([record.received, *(one.received for one in found[-1:])])
+        at = found[-1].received + distance if found else now
+        while at < now:
+            found.append(LogRecord(0, len(found), at, Kind.TICK, "", Tick(by="t", role="worker", now=at)))
+            at += distance
+        found.append(LogRecord(0, len(found), now, record.kind, record.facility, record.payload))
+    return found
+
+
+def unplaced(changes: list[Change]) -> list[dict[str, Any]]:
+    """Return all that changes say but where their record stands (contracts.md §4)."""
+    return [{name: value for name, value in c.to_json().items() if name != "source"} for c in changes]
+
+
+def silent_log() -> list[LogRecord]:
+    """Two series of which one falls silent: the clock raises that before the row of the other at 6 min is read."""
+    log = log_of(5, 5.1, tags=("T0", "T1"))
+    rows = [logs.Row("T1", BEGIN + 6 * MINUTE, 5.0)]
+    return [*log, behind(log, BEGIN + 6 * MINUTE, Kind.READINGS, logs.readings(rows, "mover"), logs.FACILITY)]
+
+
+def test_the_evidence_of_what_failed_by_the_clock_names_no_record_that_only_moved_it() -> None:
+    log = silent_log()
+    with broken(GAP, ChangeKind.RAISED):
+        sparse, dense = run(log), run(ticking(log, MINUTE // 2))
+    (one,) = [c for c in sparse if c.rule == RULE_FAILED]
+    assert (one.received, one.evidence.records) == (BEGIN + 5 * MINUTE, [])
+    assert one.source is not None
+    assert one.source.offset == log[-1].offset
+    assert unplaced(sparse) == unplaced(dense)
+
+
+@given(logs.logs(doors=False), st.none() | failures, st.integers(10_000, 800_000))
+@QUICK
+def test_more_ticks_change_nothing_of_what_failures_say_their_evidence_included(
+    drawn: Any, failure: tuple[str, set[ChangeKind]] | None, distance: int
+) -> None:
+    log = ticking([r for r in logs.records(*drawn) if r.kind is not Kind.TICK], 1 << 60)
+    until = log[-1].received + END
+    with broken(failure[0], *failure[1]) if failure else nullcontext():
+        sparse = evaluate(log, BUNDLE, until_ms=until)
+        dense = evaluate(ticking(log, distance), BUNDLE, until_ms=until)
+    assert unplaced(dense) == unplaced(sparse)
 
 
 def test_an_error_that_is_no_rules_names_its_record_offline_and_the_others_can_be_evaluated() -> None:

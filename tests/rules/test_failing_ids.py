@@ -17,7 +17,7 @@ from rules.records import Kind, LogRecord
 from tests.examples import examples
 from tests.rules import logs as plain_logs
 from tests.rules import pairlogs, rarelogs
-from tests.rules.failures import by_chance, failing_at, hold_against_the_book
+from tests.rules.failures import by_chance, failing_at, hidden_by_nothing, hold_against_the_book
 from tests.rules.test_engine_promises import PACKS, changing, flapping
 
 pytestmark = pytest.mark.long
@@ -84,6 +84,7 @@ def book_of(drawn, chosen):
     facility, log, bundle, more = drawn
     with failing_at(chosen):
         changes = run(log, log[-1].received + more, Engine(bundle))
+    assert not hidden_by_nothing(changes)
     return hold_against_the_book(changes, facility), changes
 
 

@@ -49,9 +49,12 @@ def test_a_mark_is_timely_a_day_after_its_beginning(begin, timely):
 
 
 def test_both_bounds_are_inside_and_an_open_one_has_no_end():
-    one, still = met(mark("A", begin=10, to=20), mark("B", begin=10), at=100).by_id.values()
-    assert [one.overlaps(*span) for span in ((0, 9), (0, 10), (20, 30), (21, 30))] == [False, True, True, False]
-    assert (still.end, still.overlaps(NEVER - 1, NEVER)) == (NEVER, True)
+    book = met(mark("A", begin=10, to=20), mark("B", begin=10), at=100)
+    one, still = book.by_id.values()
+    spans = ((0, 9), (0, 10), (20, 30), (21, 30))
+    assert [book.overlaps(one, "T1", "A1", *span) for span in spans] == [False, True, True, False]
+    assert (still.end, book.overlaps(still, "T1", "A1", NEVER - 1, NEVER)) == (NEVER, True)
+    assert not book.overlaps(still, "T1", "A2", NEVER - 1, NEVER)
 
 
 def test_the_first_free_instant_lies_behind_all_marks_that_hang_together():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from rules.engine import Engine
 from rules.pack import Bundle
 from rules.soundness import rule_faults
-from tests.rules.byhand import BUNDLE, HandLog, sensor, story
+from tests.rules.byhand import BUNDLE, HandLog, ms, sensor, story
 from tests.rules.failures import failing_at
 from tests.rules.test_trips_by_hand import ROOM, VEHICLE, WHOLESALER, in_time, recorder
 from tests.rules.test_trips_by_hand import told as shipped
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rules.changes import Change
 
 RULES = ("gap", "interval-storage")
+GAP = "data-integrity.gap"
 
 
 def told(changes: list[Change]) -> list[tuple[Any, ...]]:
@@ -173,3 +174,59 @@ def test_a_rule_that_fails_where_it_is_to_speak_leaves_another_to_speak() -> Non
             standing[change.alarm] = change.by if change.change == "suppressed" else None
     whole = next(c.alarm for c in changes if c.rule == "data-integrity.gap" and c.subject == {})
     assert standing.get(whole) is None, "the silence of the feed is spoken for by a rule that is put aside"
+
+
+def put_aside() -> HandLog:
+    """T1 is silent from 2 on, spoken for by storage from 34; at 42 the gap of T3 rises, where a test lets its rule fail."""
+    log = HandLog().register(-1, sensor(), sensor("T2"), sensor("T3", "A2"), sensor("T4", "A2"))
+    for i in range(80):
+        tags = [*(["T1"] if i <= 2 else []), "T2", *(["T3"] if i <= 39 else []), "T4"]
+        log.rows(i + 0.1, *[(tag, [i], [5 + i % 2 / 10]) for tag in tags])
+    return log
+
+
+def of_subject(changes: list[Change], *rules: str, **subject: str) -> list[tuple[Any, ...]]:
+    return [row[:3] for row in story([c for c in changes if c.subject == subject], *(rules or RULES))]
+
+
+def test_what_is_left_of_a_rule_that_is_put_aside_speaks_whatever_spoke_for_it() -> None:
+    log = put_aside().rows(80.1, ("T1", [80], [5])).tick(81).packs(82, BUNDLE)
+    with failing_at(lambda c: c.rule.endswith(".gap") and c.subject == {"tag": "T3"} and c.received < ms(80)):
+        changes = log.changes()
+    assert of_subject(changes, tag="T1")[2:] == [
+        (34, "raised", "interval-storage"), (34, "suppressed", "gap"), (42, "unknown", "gap"), (42, "released", "gap"),
+        (63, "stepped", "interval-storage"), (80.1, "cleared", "interval-storage"), (82, "cleared", "gap"),
+    ]  # fmt: skip
+    storage = next(c.alarm for c in changes if c.rule.endswith("interval-storage"))
+    released = next(c for c in changes if c.change == "released")
+    assert released.by == storage
+    assert released.message.en == "T1: its rule is put aside, so nothing else stands for it"
+
+
+def test_a_place_that_is_left_stands_for_its_series_and_one_that_has_ended_does_not() -> None:
+    """A1 and its series fall silent with each other; at 42 the gap of T5 fails, once before A1 is back and once just behind it."""
+    for back, wanted in (
+        (43, [(5, "raised"), (5, "suppressed"), (9, "stepped"), (42, "unknown")]),
+        (41.5, [(5, "raised"), (5, "suppressed"), (9, "stepped"), (42, "unknown"), (42, "released")]),
+    ):
+        log = HandLog().register(-1, sensor(), sensor("T2"), sensor("T3", "A2"), sensor("T4", "A2"), sensor("T5", "A3"))
+        for i in range(50):
+            tags = [*(["T1", "T2"] if i <= 2 else []), "T3", "T4", *(["T5"] if i <= 39 else [])]
+            if 41 < back < 42 and i == 42:
+                log.rows(back, ("T2", [41], [5]))
+            log.rows(i + 0.1, *[(tag, [i], [5 + i % 2 / 10]) for tag in tags])
+        with failing_at(lambda c: c.rule.endswith(".gap") and c.subject == {"tag": "T5"}):
+            changes = log.changes()
+        assert [row[:2] for row in of_subject(changes, "gap", tag="T1")] == wanted, back
+
+
+def test_what_a_failed_step_would_have_hidden_or_shown_is_as_it_was_told() -> None:
+    """The gap of T1 fails where it falls silent: nothing had been told of that. It fails where it speaks again: that is told all the same."""
+    log = put_aside().rows(80.1, ("T1", [60], [5])).tick(81)
+    for kind, wanted in (
+        ("suppressed", [(34, "unknown")]),
+        ("released", [(34, "suppressed"), (80.1, "unknown"), (80.1, "released")]),
+    ):
+        with failing_at(lambda c, kind=kind: (c.rule, c.subject, c.change) == (GAP, {"tag": "T1"}, kind)):  # type: ignore[misc]
+            changes = log.changes()
+        assert [row[:2] for row in of_subject(changes, "gap", tag="T1")][2:] == wanted

@@ -13,6 +13,7 @@ from rules.models import Severity
 from rules.pack import Bundle, default_bundle
 from tests.examples import examples, until_met
 from tests.rules import logs
+from tests.rules.failures import by_chance, failing_at, hidden_by_nothing
 from tests.rules.oracle.overlap import pairs_of
 from tests.rules.seriesproperties import Kinds
 
@@ -71,12 +72,72 @@ def test_of_one_silence_one_rule_speaks_with_the_highest_colour_and_nothing_else
         [rule.model_copy(update={"overlap": None}) if rule.id in OWN else rule for rule in BUNDLE.rules],
         BUNDLE.tables.values(),
     )
-    of = {change.alarm: change.rule for change in changes}
-    mine = [c for c in changes if c.by is None or of[c.by] == c.rule]
-    alone = KINDS.run(log, until, Engine(bare))
-    told = [(c.rule, c.subject, c.change, c.severity, c.start, c.end, c.at, c.received) for c in mine]
-    assert told == [(c.rule, c.subject, c.change, c.severity, c.start, c.end, c.at, c.received) for c in alone]
+    assert told(by_their_own(changes)) == told(KINDS.run(log, until, Engine(bare)))
     one_speaks(changes)
+
+
+def by_their_own(changes):
+    """Leave out for whom another rule speaks: what it is given by a place of its own rule that lets go of it, it is released from."""
+    of, by = {change.alarm: change.rule for change in changes}, {}
+    found = []
+    for change in changes:
+        if change.change in {ChangeKind.SUPPRESSED, ChangeKind.RELEASED}:
+            before = by.get(change.alarm)
+            by[change.alarm] = change.by if change.change is ChangeKind.SUPPRESSED else None
+            if of[change.by] != change.rule:
+                if before is not None and of[before] == change.rule:
+                    found.append(change.model_copy(update={"change": ChangeKind.RELEASED}))
+                continue
+        found.append(change)
+    return found
+
+
+def told(changes):
+    """Return what changes say, each alarm by itself: who speaks first at an instant depends on what others say."""
+    said = [(c.received, c.alarm, c.change, c.severity, c.start, c.end, c.at) for c in changes]
+    return sorted(said, key=lambda one: one[:2])
+
+
+@given(logs.logs())
+@QUICK
+def test_nothing_is_released_and_suppressed_at_one_instant(drawn):
+    """But where the clock decided something at the very instant of a record, before it."""
+    _, log, until = KINDS.log(drawn)
+    received = {record.received for record in log}
+    found = Counter(
+        (c.alarm, c.received)
+        for c in KINDS.run(log, until)
+        if c.change in {ChangeKind.SUPPRESSED, ChangeKind.RELEASED} and c.received not in received
+    )
+    assert not [one for one, times in found.items() if times > 1]
+
+
+def failing(drawn, chosen):
+    """Return what is said where rules fail, and rules over silences that were put aside with an alarm for which another one had spoken."""
+    _, log, until = KINDS.log(drawn)
+    with failing_at(chosen):
+        changes = KINDS.run(log, until)
+    released = {c.rule for c in changes if c.change is ChangeKind.RELEASED and "put aside" in c.message.en}
+    return changes, released
+
+
+@given(logs.logs(), st.builds(by_chance, st.integers(0, 1 << 32), st.sampled_from([5, 20])))
+@QUICK
+def test_what_a_rule_that_fails_leaves_behind_is_hidden_by_nothing_that_has_ended(drawn, chosen):
+    changes, _ = failing(drawn, chosen)
+    assert not hidden_by_nothing(changes)
+
+
+def test_the_random_logs_reach_rules_that_fail_while_another_one_speaks_for_them():
+    met: set[str] = set()
+
+    def look(drawn):
+        changes, released = failing(drawn, by_chance(len(met), 20))
+        assert not hidden_by_nothing(changes)
+        met.update(released)
+
+    until_met(logs.logs(), look, lambda: len(met) > 1, most=400)
+    assert len(met) > 1, met
 
 
 def one_speaks(changes):

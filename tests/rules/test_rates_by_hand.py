@@ -214,6 +214,70 @@ def test_it_is_judged_at_eleven_midnights_and_then_at_the_end_of_the_month():
     assert due == [*(DAY * day + 1 for day in range(12)), 30 * DAY + 1, 31 * DAY + 1]
 
 
+def shut(hand: HandLog, begin: float, until: float, *inside: float) -> HandLog:
+    """Append ticks between which our door is closed; a worker may tick inside."""
+    hand.tick(begin)
+    for at in inside:
+        hand.tick(at, "worker")
+    return hand.tick(until)
+
+
+def backlog(hand: HandLog, at: float) -> HandLog:
+    """Append the rows of the last day of the month, of which the first 1,295 had come before our door closed."""
+    return rows(hand, at, minutes(LAST + 1295, 145))
+
+
+def sent() -> HandLog:
+    return rows(log(), LAST + 1296, minutes(LAST, 1295))
+
+
+CLOSED = (LAST + 1300, END + 5 * HOUR)
+NEXT = END + DAY + 1
+
+
+def test_a_month_that_ends_while_our_door_is_closed_is_judged_behind_the_first_midnight_that_it_is_open():
+    assert told(shut(sent(), *CLOSED), until=NEXT - 0.1) == []
+    assert told(shut(sent(), *CLOSED), until=NEXT) == [(NEXT, "raised", END, None)]
+    assert told(backlog(shut(sent(), *CLOSED), END + 5 * HOUR + 1), until=NEXT + DAY) == []
+
+
+@pytest.mark.parametrize("until", [END, END + 0.001])
+def test_one_that_ends_when_it_opens_has_the_time_of_any_other(until):
+    due = END + 1 if until == END else NEXT
+    assert told(shut(sent(), LAST + 1300, until), until=NEXT + 1) == [(due, "raised", END, None)]
+
+
+def test_what_a_worker_s_tick_said_while_it_was_closed_is_taken_back_and_said_again_where_nothing_came():
+    hand = shut(sent(), *CLOSED, END + 30)
+    opened = END + 5 * HOUR
+    begun = [(END + 1, "raised", END, None), (opened, "retracted", END, None)]
+    assert told(hand, until=NEXT + 1) == [*begun, (NEXT, "raised", END, None)]
+    ids = [c.alarm for c in hand.changes(until=NEXT + 1, bundle=ONLY) if c.change == "raised"]
+    assert len(set(ids)) == 2
+    (back,) = [c for c in hand.changes(until=NEXT, bundle=ONLY) if c.change == "retracted"]
+    assert "our own front door was closed" in back.message.en
+    assert [(leaf.expr, leaf.left, leaf.right) for leaf in back.evidence.leaves] == [
+        ("front door", "closed", "2026-03-31T21:00:00.000Z")
+    ]
+    assert told(backlog(hand, opened + 1), until=NEXT + 1) == begun
+
+
+def test_what_was_said_before_it_closed_stands():
+    hand = shut(sent().tick(END + 2), END + 2, END + 5 * HOUR)
+    assert told(hand, until=NEXT + 1) == [RAISED]
+
+
+@pytest.mark.parametrize("inside", [[], [END + 30]])
+def test_a_month_that_would_be_done_with_when_our_door_is_open_again_is_judged_at_its_end(inside):
+    hand = shut(sent(), LAST + 1300, END + 10 * DAY + 5, *inside)
+    assert told(hand, until=END + 12 * DAY)[:1] == [RAISED]
+    assert [row[1] for row in told(hand, until=END + 12 * DAY)] == ["raised"]
+
+
+def test_a_month_under_way_is_judged_at_its_end_however_often_our_door_was_closed_before():
+    assert told(shut(sent(), LAST + 1300, LAST + 1330), until=END + 2) == [RAISED]
+
+
 def test_behind_the_ten_days_the_holes_of_the_month_are_forgotten():
     hand = rows(log(), LAST + 20, [LAST, LAST + 10])
     rows(hand, END + 20, [END, END + 10])

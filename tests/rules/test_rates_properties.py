@@ -71,7 +71,7 @@ def _shuffled(record, random):
     return replace(record, payload=mixed)
 
 
-@given(ratelogs.logs(), st.lists(st.integers(1, 40 * ratelogs.HOUR), min_size=1, max_size=9))
+@given(ratelogs.logs(doors=False), st.lists(st.integers(1, 40 * ratelogs.HOUR), min_size=1, max_size=9))
 @QUICK
 def test_more_ticks_change_nothing(log, distances):
     until = KINDS.until(log)
@@ -132,11 +132,11 @@ def test_the_random_logs_reach_every_transition():
     found = Counter()
 
     @given(ratelogs.logs())
-    @settings(QUICK, max_examples=150, derandomize=True, database=None)
+    @settings(QUICK, max_examples=400, derandomize=True, database=None)
     def look(log):
         found.update(KINDS.told(log))
 
     look()
     for name in OWN:
         kinds = {kind for rule, kind in found if rule == name}
-        assert kinds >= {"raised", "cleared", "unknown", "known"}, (name, found)
+        assert kinds >= {"raised", "cleared", "unknown", "known", "retracted"}, (name, found)

@@ -182,10 +182,10 @@ def test_what_lies_before_the_registration_does_not_count_and_the_month_is_whole
     assert told(hand, 5 * DAY + 1) == [(5 * DAY + 1, "raised", "blue", 0, None)]  # 72 h, of 744 h
 
 
-def test_a_sensor_that_moves_has_the_marks_of_the_area_that_it_stands_in():
+def test_a_sensor_that_moves_has_the_marks_of_an_area_while_it_stands_in_it():
     hand = log(-1, sensor(interval="1h"), sensor("T2", "A2"))
     hand.mark(1, "fault", 0, area="A2").register(DAY, sensor("T1", "A2"), sensor("T2", "A2"), version=2)
-    assert marked(engine_of(hand, until=4 * DAY + 1)) == [4 * DAY, 4 * DAY]
+    assert marked(engine_of(hand, until=4 * DAY + 1)) == [3 * DAY, 4 * DAY]
 
 
 def test_another_interval_holds_for_what_comes_from_then_on():

@@ -32,6 +32,41 @@ def number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def certified(points):
+    return isinstance(points, list) and 0 < len(points) <= 100 and all(
+        isinstance(p, dict) and set(p) == {"reference", "error"} and number(p["reference"]) and number(p["error"])
+        for p in points
+    )  # fmt: skip
+
+
+def meant(facility, fields):
+    """The sensors that an event may be about; of one alone it says something."""
+    if any(name in fields and not (isinstance(fields[name], str) and fields[name]) for name in ("point", "serial")):
+        return []
+    if "point" in fields:
+        named = [s for s in facility.sensors if s.tag == fields["point"]]
+        return [s for s in named if s.serial is None or fields.get("serial", s.serial) == s.serial]
+    return [s for s in facility.sensors if s.serial is not None and s.serial == fields.get("serial")]
+
+
+def ignored(facility, event, received):
+    """Why an event that tells a calibration is not taken as a whole, None: it is, or tells none."""
+    if (event.stream, event.type) != ("device", "calibration"):
+        return None
+    fields, named = event.fields, meant(facility, event.fields)
+    if len(named) != 1:
+        return "calibration_unknown"
+    done, dated = moment_of(fields.get("done_at")), fields.get("due_at") is not None
+    pointed = bool(fields.get("points"))
+    due = moment_of(fields.get("due_at"))
+    readable = done is not None and done <= received + 300_000 and (dated or pointed)
+    readable = readable and (not dated or (due is not None and due > done))
+    if not readable or (pointed and not certified(fields["points"])):
+        return "calibration_unreadable"
+    known = named[0].calibration
+    return "calibration_older" if known is not None and local(done).date().isoformat() <= known.done else None
+
+
 class Told:
     """What the events of one rule told, by tag."""
 
@@ -52,14 +87,7 @@ class Told:
         """Say whether an event tells a calibration that was done later than all before."""
         if (event.stream, event.type) != ("device", "calibration"):
             return False
-        fields = event.fields
-        if any(name in fields and not (isinstance(fields[name], str) and fields[name]) for name in ("point", "serial")):
-            return False
-        if "point" in fields:
-            named = [s for s in facility.sensors if s.tag == fields["point"]]
-            named = [s for s in named if s.serial is None or fields.get("serial", s.serial) == s.serial]
-        else:
-            named = [s for s in facility.sensors if s.serial is not None and s.serial == fields.get("serial")]
+        fields, named = event.fields, meant(facility, event.fields)
         done, due, points = moment_of(fields.get("done_at")), moment_of(fields.get("due_at")), fields.get("points")
         if len(named) != 1 or done is None or done > received + 300_000:
             return False
@@ -68,11 +96,7 @@ class Told:
         if rule.check == "calibration-due":
             good, points = due is not None and due > done, []
         else:
-            good = isinstance(points, list) and 0 < len(points) <= 100 and all(
-                isinstance(p, dict) and set(p) == {"reference", "error"} and number(p["reference"]) and number(p["error"])
-                for p in points
-            )  # fmt: skip
-            due = None
+            good, due = certified(points), None
         if not good:
             return False
         before = self.by_tag.setdefault(named[0].tag, [])

@@ -51,6 +51,7 @@ class Facility:
         self.said_at = -1  # when the front door opened last, and silences were taken back
         self.now = -1  # the instant whose exceptions are in force
         self.version = -1
+        self.versions = []  # of the register, with when they came
         self.series = {}
         self.watches = []
         self.pairs = []
@@ -209,6 +210,7 @@ class Facility:
             raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version, self.now = record.version, received
         facility = self.registered = record.facility
+        self.versions.append((received, facility))
         ranges = {}
         kept = {sensor.tag for sensor in facility.sensors}
         self.series = {tag: series for tag, series in self.series.items() if tag in kept}

@@ -272,10 +272,6 @@ class Silences:
 
     def let_go(self, group, due):
         group.release = None
-        for lower in self.groups:
-            if lower.live and lower.record["by"] is group:
-                lower.record["by"] = None
-                self.say_group(lower, "released", due, due, by=group)
         still = {}
         for m in self.members(group.rule, group.where):
             if m.open is not None and m.open["by"] is group:
@@ -286,20 +282,16 @@ class Silences:
             if not group.where and (group.rule, group.order, area) in self.all_places():
                 whole = self.falls_silent(group.rule, area)
             if whole is not None and whole <= due:
-                for m in silent:
-                    m.open["by"] = None
                 self.rise(group.rule, group.order, area, due)
                 continue
             for m in silent:
                 self.release(m, due)
 
     def release(self, m, due):
-        by, m.open["by"] = m.open["by"], None
+        """Let another place of the rule cover a tag; else who speaks is settled once the instant is over."""
         over = self.active(m.rule, "") or self.active(m.rule, m.area)
         if over:
             self.suppress(over, m, due)
-        else:
-            self.say_tag(m, m.open, "released", due, due, by=by)
 
     def row(self, tag, t, received, standing, _series):
         """Take notice of a row; returns [(rule order, level, act)]."""
@@ -422,21 +414,16 @@ class Silences:
         self.changed = now
 
     def free(self, now):
-        """Release what is suppressed by an alarm that does not stand and is not about to release it."""
-        standing = [g for g in self.groups if g.live or g.release is not None]
-        for group in sorted(self.groups, key=lambda g: (g.order, g.where)):
-            by = group.record["by"]
-            if group.live and self.is_under(group.rule, by) and by not in standing:
-                group.record["by"] = None
-                self.say_group(group, "released", now, now, by=by)
+        """Let another place cover what is suppressed by one of its rule that does not stand and is not about to release it."""
         for m in sorted(self.tags, key=lambda m: (m.place, m.tag)):
             by = m.open["by"] if m.open is not None else None
-            if m.open is not None and self.is_under(m.rule, by) and by not in standing:
+            if isinstance(by, Group) and by.rule.id == m.rule.id and not self.is_under(m.rule, by):
                 self.release(m, now)
 
     def is_under(self, rule, by):
-        """Say whether an alarm is suppressed by a place's silence of its own rule."""
-        return isinstance(by, Group) and by.rule.id == rule.id
+        """Say whether an alarm is suppressed by a place's silence of its own rule, which stands or is about to release it."""
+        own = isinstance(by, Group) and by.rule.id == rule.id
+        return own and (by.live or by.release is not None)
 
     def members(self, rule, where):
         return sorted((m for m in self.tags if m.rule.id == rule.id and where in ("", m.area)), key=lambda m: m.tag)

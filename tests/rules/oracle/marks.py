@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from rules.rule import CumulativeRule, MeanKineticRule
 from tests.rules.oracle import absence
 from tests.rules.oracle.late import differences, occurrences
@@ -30,21 +32,50 @@ class Marks:
         self.owner = owner
         self.by_id = {}
 
-    def of(self, tag, flags):
-        area = next((s.area for s in self.owner.registered.sensors if s.tag == tag), None)
-        return [
-            m for m in self.by_id.values() if m.flag in flags and (tag in m.tags if m.tags else m.area == area)
-        ]  # fmt: skip
+    def stood(self, tag, t):
+        """Say in which area a sensor stood: an entry of the newest register with `from` says so from then on, one without it from the receipt."""
+        area = None
+        for received, facility in reversed(self.owner.versions):
+            entries = sorted((s for s in facility.sensors if s.tag == tag), key=lambda s: s.from_ or 0)
+            dated = [s for s in entries if s.from_ is not None and s.from_ <= t]
+            if not entries:
+                break
+            if dated or t >= received:
+                return (dated or entries)[-1].area
+            area = entries[0].area
+        return area
+
+    def moves(self, tag):
+        """Instants at which a sensor may have come to stand elsewhere."""
+        dated = {s.from_ for _, facility in self.owner.versions for s in facility.sensors if s.tag == tag and s.from_}
+        return dated | {received for received, _ in self.owner.versions}
+
+    def about(self, m, tag, t):
+        """Say whether a mark is about a series at an instant."""
+        return tag in m.tags if m.tags else m.area == self.stood(tag, t)
+
+    def of(self, tag, flags, t):
+        """The marks that cover a series at an instant."""
+        return [m for m in self.by_id.values() if m.flag in flags and m.covers(t) and self.about(m, tag, t)]
+
+    def times(self, tag, flags):
+        """The spans of a series that marks with some flags take, cut where its sensor may have moved."""
+        found = []
+        for m in self.by_id.values():
+            cuts = sorted({m.begin, m.end, *(t for t in self.moves(tag) if m.begin < t < m.end)})
+            pieces = pairwise(cuts)
+            found += [(a, b) for a, b in pieces if m.flag in flags and self.about(m, tag, a)]
+        return found
 
     def free_from(self, tag, t, flags):
         """Return the first instant from `t` on that no mark with one of the flags covers."""
-        while ends := [m.end for m in self.of(tag, flags) if m.covers(t)]:
+        while ends := [m.end for m in self.of(tag, flags, t)]:
             t = max(ends) + 1
         return t
 
     def came(self, tag, t):
         """Say how a row is marked that comes now."""
-        flags = {m.flag for m in self.of(tag, ROWS) if m.covers(t)}
+        flags = {m.flag for m in self.of(tag, ROWS, t)}
         return ("set" if "set_value" in flags else "came") if flags else None
 
     def take(self, payload, received):
@@ -67,11 +98,7 @@ class Marks:
         self.again(mark, before, received)
 
     def names(self, mark, tag):
-        return mark is not None and mark in self.of_any(tag, mark)
-
-    def of_any(self, tag, mark):
-        area = next((s.area for s in self.owner.registered.sensors if s.tag == tag), None)
-        return [mark] if (tag in mark.tags if mark.tags else mark.area == area) else []
+        return mark is not None and self.about(mark, tag, self.owner.clock)
 
     def amend(self, mark, received):
         """Tell of every alarm that stands in the marked time that the mark came."""
@@ -168,7 +195,7 @@ class Marks:
             how[t] = "after"
             return True
         was = before is not None and self.names(before, tag) and before.flag in ROWS and before.covers(t)
-        if how.get(t) is not None and was and not any(m.covers(t) for m in self.of(tag, ROWS)):
+        if how.get(t) is not None and was and not self.of(tag, ROWS, t):
             del how[t]
             return True
         return False

@@ -44,8 +44,7 @@ class Standing:
         self.subject = of.subject if order[1] < 2 else {"tag": of.tag}
 
     def under_its_own(self, silences):
-        by = self.record["by"]
-        return any(by is group and group.rule.id == self.rule.id for group in silences.groups)
+        return silences.is_under(self.rule, self.record["by"])
 
     def is_by(self, other):
         by = self.record["by"]

@@ -37,10 +37,10 @@ from tests.rules.oracle.beats import System
 from tests.rules.oracle.calibrations import Told, calibrating
 from tests.rules.oracle.followed import Following, following
 from tests.rules.oracle.openings import Doors, tracing
-from tests.rules.oracle.rate import Rates, next_review, rating
+from tests.rules.oracle.rate import Rates, judged_month, next_review, rating
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
-from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement
+from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement, present
 from tests.rules.oracle.shared import Login
 from tests.rules.oracle.told import Point, told
 
@@ -93,6 +93,7 @@ class Alarm:
     end: int | None = None
     gone: bool = False
     unknown: bool = False
+    raised: int = 0
 
 
 @dataclass
@@ -173,7 +174,7 @@ class Rare:
         self.systems, self.arrivals = {}, []
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
-        self.rates, self.told = {}, {}
+        self.rates, self.told, self.postponed = {}, {}, {}
         self.doors = {}
 
     def register(self, facility, received):
@@ -187,6 +188,7 @@ class Rare:
             if rule not in self.rules:  # it says nothing of what came before
                 self.since[rule.id] = len(self.past)
         self.rules, self.facility, self.adopted = rules, facility, received
+        self.present = present(facility, received)
         self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
         self.kinds = {area.id: area.kind.value for area in facility.areas}
         self.homes = {device.id: device.area for device in facility.devices}
@@ -200,7 +202,7 @@ class Rare:
                     self.told.setdefault(rule.id, Told()).register(rule, facility, facts_of)
                 self.check(rule, received)
             elif rating(rule):
-                self.rates.setdefault(rule.id, Rates()).watch(rule, facility, received)
+                self.rates.setdefault(rule.id, Rates()).watch(rule, self.present, received)
                 self.judge_rates(rule, received)
             elif isinstance(rule, CompletenessRule):
                 self.shares.setdefault(rule.id, Shares())
@@ -241,8 +243,8 @@ class Rare:
         self.judged[rule.id] = at
         midnight = judged_midnight(at, self.facility.delivery)
         found = {}
-        for sensor in self.facility.sensors:
-            fits = matches(rule, self.facility, facts_of(self.facility, sensor))
+        for sensor in self.present.sensors:
+            fits = matches(rule, self.present, facts_of(self.present, sensor))
             found[text({"tag": sensor.tag})] = (
                 self.shares[rule.id].judge(rule, self, sensor, midnight) if fits else "nothing"
             )
@@ -272,6 +274,7 @@ class Rare:
     def judge_rates(self, rule, at):
         """How much of the month that ended last was measured, series by series, in the ten days behind it."""
         self.judged[rule.id] = at
+        self.postponed.pop(rule.id, None)
         rates, month = self.rates[rule.id], self.rates[rule.id].month(at, self.facility.delivery)
         looked = {text({"tag": tag}): tag for tag in rates.looked}
         for name in sorted({*looked, *(n for rule_id, n in self.subjects if rule_id == rule.id)}):
@@ -475,8 +478,7 @@ class Rare:
                         if due <= to:
                             found.append((due, self.places[rule.id], 3, name, (rule, name)))
             elif isinstance(rule, CompletenessRule):
-                behind = next_review if rating(rule) else next_judgement
-                due = behind(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
+                due = self.next_look(rule)
                 found += [(due, self.places[rule.id], 3, "", (rule, due))] if due <= to else []
             elif isinstance(rule, RegisterCheckRule):
                 found += [
@@ -485,6 +487,12 @@ class Rare:
                     if at <= to and (rule.id, at) not in self.decided and at > self.adopted
                 ]
         return found
+
+    def next_look(self, rule):
+        """When a month is judged next by the clock."""
+        behind = next_review if rating(rule) else next_judgement
+        due = behind(max(self.adopted, self.judged[rule.id]), self.facility.delivery)
+        return max(due, self.postponed.get(rule.id, due))
 
     def answered_before_due(self, rule, begun):
         return any(
@@ -647,6 +655,16 @@ class Rare:
         for key, system in self.systems.items():
             if self.subjects[key].standing is None:
                 system.told, system.opened = None, until
+        for rule in self.rules:
+            if rating(rule) and (then := self.waits(self.next_look(rule), until)):
+                self.postponed[rule.id] = max(then, self.next_look(rule))
+
+    def waits(self, due, until):
+        """When the month that is judged at `due` is judged instead; None: it is not, or no other month's rows are waited for."""
+        delivery = self.facility.delivery
+        then = next_judgement(until + delivery - 1, delivery)
+        month = judged_month(due, delivery)
+        return then if month is not None and month == judged_month(then, delivery) else None
 
     def reopen_door(self, begin, until):
         """What was told while it was closed is taken back."""
@@ -657,6 +675,14 @@ class Rare:
                 system.told, system.opened = None, until
                 rule = next(rule for rule in self.rules if rule.id == rule_id)
                 self.say("retracted", rule, json.loads(name), alarm, until, until)
+        for rule in self.rules:
+            for (rule_id, name), state in sorted(self.subjects.items()):
+                alarm = state.standing
+                if not rating(rule) or rule_id != rule.id or alarm is None:
+                    continue
+                if begin < alarm.raised <= until and self.waits(alarm.raised, until):
+                    alarm.gone, alarm.unknown = True, False
+                    self.say("retracted", rule, json.loads(name), alarm, until, until)
 
     def system(self, rule, past):
         """What a heartbeat makes of its system."""
@@ -911,7 +937,7 @@ class Rare:
 
     def open(self, rule, subject, state, start, colour, at, received, *, late=False):
         use = 1 + sum(alarm.first == start for alarm in state.alarms)
-        alarm = Alarm(start, start, use, colour)
+        alarm = Alarm(start, start, use, colour, raised=received)
         state.alarms.append(alarm)
         self.say("raised", rule, subject, alarm, at, received, late=late)
 

@@ -94,8 +94,7 @@ class Rates:
         since, (low, high) = self.since[tag], month
         if since >= high:
             return None
-        free = [(m.begin, m.end) for m in rare.owner.marks.of(tag, rule.exempt)]
-        wrong = [(m.begin, m.end) for m in rare.owner.marks.of(tag, rule.invalid)]
+        free, wrong = (rare.owner.marks.times(tag, flags) for flags in (rule.exempt, rule.invalid))
         there = self.covered(tag)
         edges = sorted(
             {low, high, max(low, since), *(e for span in [*free, *wrong, *there] for e in span if low < e < high)}

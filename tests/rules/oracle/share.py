@@ -41,6 +41,15 @@ def next_judgement(now, delivery):
     return instant(day) + delivery
 
 
+def present(facility, at):
+    """The facility with the sensors that are in force at an instant: of each tag the entry that began last."""
+    newest = {}
+    for sensor in sorted(facility.sensors, key=lambda s: s.from_ or 0):
+        if (sensor.from_ or 0) <= at:
+            newest[sensor.tag] = sensor
+    return facility.model_copy(update={"sensors": sorted(newest.values(), key=lambda s: s.tag)})
+
+
 class Shares:
     """The flagged rows of a facility, for one rule."""
 
@@ -68,7 +77,7 @@ class Shares:
     def judge(self, rule, rare, sensor, midnight):
         """What the rule says of a series: (start, colour), None where nobody knows, or "nothing"."""
         begin, end = month_before(midnight)
-        spans = self.spans(sensor) + [(m.begin, m.end) for m in rare.owner.marks.of(sensor.tag, rule.flags)]
+        spans = self.spans(sensor) + rare.owner.marks.times(sensor.tag, rule.flags)
         low = max(begin, rare.registered[sensor.tag])
         edges = sorted({low, midnight, *(edge for span in spans for edge in span if low < edge < midnight)})
         marked = 0
