@@ -44,6 +44,8 @@ class FaultCode(StrEnum):
     NULL_WITH_GOOD_QUALITY = "null_with_good_quality"
     DUPLICATE_TAG = "duplicate_tag"
     WRONG_UNIT = "wrong_unit"
+    IN_THE_FUTURE = "in_the_future"
+    IMPOSSIBLE_TIME = "impossible_time"
 
 
 Grounds = Literal["malformed", "too_large", "contract"]
