@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from rules.faults import FaultCode
 from rules.instants import Instant
 from rules.models import Bilingual, FacilityId, Identifier, Severity, Strict, Tag
 from rules.posts import QualityName
@@ -39,7 +40,8 @@ class ProblemFault(Strict):
     """One thing that is wrong with a post, and where."""
 
     pointer: str
-    code: str
+    """JSON pointer into the body."""
+    code: FaultCode
     detail: str
 
 

@@ -7,23 +7,24 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from rules.instants import Instant
-from rules.models import FacilityId, Identifier, Number, Strict, Tag, Whole
+from rules.models import FacilityId, Identifier, Number, Tag, Whole
 from rules.records import MAX_SERIES
 from rules.register import Day
 from rules.reports.parts import (
     Amount,
+    Count,
     Fields,
     Figures,
     Lots,
     Name,
+    Part,
     ProductYear,
     Setting,
-    TestVerdict,
+    Short,
+    Tested,
     Words,
     meant,
 )
-
-Count = Annotated[Whole, Field(ge=0)]
 
 
 class AnnualReport(Fields):
@@ -76,7 +77,7 @@ class OosInvestigation(Fields):
 
     investigation_id: Identifier = meant("The investigation", "调查编号")
     lot: Identifier = meant("The lot", "批号")
-    test: Name = meant("The test", "检验项目")
+    test: Short = meant("The test", "检验项目")
     opened_at: Instant = meant("When it was opened", "启动时间")
     closed_at: Instant | None = meant("When it was closed", "关闭时间", optional=True)
     conclusion: Words | None = meant("What was found", "结论", optional=True)
@@ -109,10 +110,10 @@ class Rectification(Fields):
     actions: Annotated[list[Words], Field(min_length=1, max_length=1_000)] = meant("What was done", "整改措施")
 
 
-class ChangedReading(Strict):
+class ChangedReading(Part):
     """One reading that is corrected: the old value is named, and stays."""
 
-    tag: Tag
+    tag: Tag = meant("The sensor's tag", "测点", example="CR1.T1")
     time: Instant = meant("Event time of the reading", "数据时间")
     old: Number | None = meant("The value that was sent; null: none", "原值")
     new: Number | None = meant("The value that holds; null: none", "新值")
@@ -148,7 +149,7 @@ class SamplingResult(Fields):
     product: Identifier = meant("The product", "产品")
     lot: Identifier = meant("The lot", "批号")
     drawn_at: Instant = meant("When it was drawn", "抽样时间")
-    tests: Annotated[list[TestVerdict], Field(min_length=1, max_length=1_000)] = meant("Each test", "检验项目")
+    tests: Annotated[list[Tested], Field(min_length=1, max_length=1_000)] = meant("Each test", "检验项目")
     verdict: Literal["pass", "fail"] = meant("Of the whole", "检验结论")
     retest_of: Identifier | None = meant("The sample that this one re-tests", "复验样品", optional=True)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ValidationError
+from pydantic import ConfigDict, Field, ValidationError
 
-from rules.faults import FaultCode, FaultList, model_faults
-from rules.instants import parse_instant, start_of_day
+from rules.faults import FaultCode
+from rules.instants import Instant
 from rules.jsontext import read_json
+from rules.models import Identifier, Whole
 from rules.records import Report
-from rules.register import ZONE
+from rules.reports.checks import Seen, instant_of, what_cannot_be
+from rules.reports.parts import Words, meant
 from rules.reports.types import TYPES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from rules.faults import FaultList
     from rules.reports.parts import Fields
 
 WHAT = "report"
@@ -24,8 +24,25 @@ AHEAD_MS = 5 * 60_000
 """How far a sender's clock may be ahead of ours before `sent` lies in the future."""
 
 
+class ReportEnvelope(Report):
+    """What stands around the fields of every report that is posted."""
+
+    model_config = ConfigDict(populate_by_name=False)
+
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")] = meant("Type of report", "报告类型")
+    id: Identifier = meant("The report, the same in each revision", "报告编号，各次修订相同", example="R-2026-0031")
+    revision: Annotated[Whole, Field(ge=1, le=100_000)] = meant("1, then rising", "修订号，自 1 起递增", example=1)
+    sent: Instant = meant("When it was sent; clocks judge by receipt", "发送时间；时限以接收时间为准")
+    reason: Words | None = meant(
+        "Why it is amended: a revision above 1 needs it", "更正原因，修订时必填", optional=True
+    )
+    fields: dict[str, Any] = meant("As its type says", "按报告类型")
+
+
 def read_report(body: bytes, now: int | None = None) -> Report:
-    """Return the report of a posted body (UTF-8 JSON, already decompressed).
+    """Return the report of a posted body (UTF-8 JSON, already decompressed), without members of `fields` that are null.
+
+    Whether its revision conflicts with another one is decided by the fold: nothing is known of others here.
 
     Args:
         body: as posted.
@@ -36,7 +53,12 @@ def read_report(body: bytes, now: int | None = None) -> Report:
     """
     value = read_json(body, WHAT)
     report_faults(value, now).refuse(WHAT)
-    return Report.model_validate(value)
+    return Report.model_validate(value | {"fields": without_nulls(value["fields"])})
+
+
+def without_nulls(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return fields as the log holds them: a null is left out, so that rules know one way of saying nothing."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def fields_of(report: Report) -> Fields | None:
@@ -55,79 +77,21 @@ def fields_of(report: Report) -> Fields | None:
 
 def report_faults(value: Any, now: int | None = None) -> FaultList:  # noqa: ANN401 - any JSON value
     """Return every fault of a decoded JSON value as a report."""
-    faults = FaultList()
-    try:
-        Report.model_validate(value)
-    except ValidationError as error:
-        faults.extend(model_faults(error))
+    seen = Seen(value)
+    if seen.too_many:
+        return seen.faults
+    seen.through(ReportEnvelope, value)
     if not isinstance(value, dict):
-        return faults
-    kind, fields = value.get("type"), value.get("fields")
-    sent = _instant(value.get("sent"))
+        return seen.faults
+    kind, fields, sent = value.get("type"), value.get("fields"), instant_of(value.get("sent"))
     if now is not None and sent is not None and sent > now + AHEAD_MS:
-        faults.add(FaultCode.IN_THE_FUTURE, "sent lies ahead of the time at which it came", "sent")
+        seen.add(FaultCode.IN_THE_FUTURE, "sent lies ahead of the time at which it came", "sent")
     if not isinstance(kind, str):
-        return faults
+        return seen.faults
     known = TYPES.get(kind)
     if known is None:
-        faults.add(FaultCode.UNKNOWN_VALUE, f"one of {' '.join(TYPES)}", "type")
-        return faults
-    if not isinstance(fields, dict):
-        return faults
-    try:
-        known.model.model_validate(fields)
-    except ValidationError as error:
-        faults.extend(model_faults(error), "fields")
-    _out_of_order(known.model, fields, sent, faults)
-    return faults
-
-
-def _out_of_order(model: type[Fields], fields: dict[str, Any], sent: int | None, faults: FaultList) -> None:
-    """Add what cannot have happened in the order that it says, as far as both instants can be read."""
-    said = set()
-    for first, second in model.ORDER:
-        ends = [sent] if second == "sent" else [end for _, _, end in _spans(fields, second)]
-        for path, begin, _ in _spans(fields, first):
-            if path not in said and any(end is not None and begin > end for end in ends):
-                said.add(path)
-                faults.add(FaultCode.IMPOSSIBLE_TIME, f"lies behind {second}", "fields", *path)
-
-
-def _spans(fields: dict[str, Any], name: str) -> Iterator[tuple[tuple[str | int, ...], int, int]]:
-    """Yield path, first and last ms of each instant under a name; `list/*/member` names one in each entry of a list."""
-    head, _, member = name.partition("/*/")
-    value = fields.get(head)
-    if not member:
-        span = _span(value, is_year=head == "year")
-        if span is not None:
-            yield (head,), *span
-        return
-    for i, entry in enumerate(value if isinstance(value, list) else []):
-        span = _span(entry.get(member), is_year=False) if isinstance(entry, dict) else None
-        if span is not None:
-            yield (head, i, member), *span
-
-
-def _span(value: Any, *, is_year: bool) -> tuple[int, int] | None:  # noqa: ANN401 - any JSON value
-    """Return the first and last ms of an instant, of a day or of a year; None where it is none."""
-    try:
-        if is_year:
-            begin, behind = date(value, 1, 1), date(value + 1, 1, 1)
-        elif isinstance(value, str) and len(value) == len("2026-01-01"):
-            begin = date.fromisoformat(value)
-            behind = begin + timedelta(days=1)
-        else:
-            instant = _instant(value)
-            return None if instant is None else (instant, instant)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return start_of_day(begin, ZONE), start_of_day(behind, ZONE) - 1
-
-
-def _instant(value: Any) -> int | None:  # noqa: ANN401 - any JSON value
-    if type(value) is int:
-        return value
-    try:
-        return parse_instant(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
+        seen.add(FaultCode.UNKNOWN_VALUE, f"one of {', '.join(TYPES)}", "type")
+    elif isinstance(fields, dict):
+        seen.through(known.model, fields, "fields")
+        what_cannot_be(known.model, fields, seen, "fields", sent=sent)
+    return seen.faults

@@ -21,7 +21,7 @@ class RecallNotice(Fields):
 
     recall_id: Identifier = meant("The recall", "召回编号", example="RC-7")
     line: Literal["drug", "device", "cosmetics"] = meant("Product line", "产品类别")
-    class_: Literal[1, 2, 3] = meant("Class, 1 the gravest", "召回级别", alias="class")
+    class_: Annotated[Whole, Field(ge=1, le=3)] = meant("Class, 1 the gravest", "召回级别", alias="class")
     decided_at: Instant = meant("When the recall was decided", "作出召回决定的时间")
     notified_at: Instant = meant("When the chain was told", "通知时间")
     filed_at: Instant | None = meant("When it was filed with the authority", "备案时间", optional=True)

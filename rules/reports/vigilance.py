@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
-
-from pydantic import Field
+from typing import ClassVar, Literal
 
 from rules.instants import Instant
-from rules.models import Flag, Identifier, Whole
+from rules.models import Flag, Identifier
 from rules.register import Day
-from rules.reports.parts import Cases, Fields, Lots, Name, Words, meant
+from rules.reports.parts import Cases, Count, Fields, Lots, Name, Words, meant
 
 
 class AdrCase(Fields):
@@ -108,4 +106,4 @@ class Dsur(Fields):
 
     trial_id: Identifier = meant("The trial", "临床试验编号")
     anniversary: Day = meant("The anniversary that it belongs to", "周年日期")
-    susar_count: Annotated[Whole, Field(ge=0)] = meant("SUSARs of the year", "年度可疑且非预期严重不良反应数")
+    susar_count: Count = meant("SUSARs of the year", "年度可疑且非预期严重不良反应数")

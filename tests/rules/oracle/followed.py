@@ -85,7 +85,6 @@ class Following:
                 return False
         return heard
 
-
     @staticmethod
     def is_it(match, event):
         if (event.stream, event.type) != (match.stream, match.type):
