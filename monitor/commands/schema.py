@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
-from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
+from monitor.gateway.answers import Checked, EventTypes, Feed, Problem, Receipt, RegisterAnswer, ReportTypes
 from rules.changes import Change
 from rules.eventtypes.posts import EventsPost
 from rules.exceptions import ExceptionsFile
@@ -40,6 +40,8 @@ SCHEMAS: dict[str, Any] = {
     "problem": Problem,
     "feed": Feed,
     "register-answer": RegisterAnswer,
+    "report-types": ReportTypes,
+    "event-types": EventTypes,
     **{f"log-{kind.value}": model for kind, model in MODELS.items()},
 }
 

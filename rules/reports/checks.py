@@ -16,7 +16,7 @@ from rules.instants import EARLIEST_MS, LATEST_MS, parse_instant, start_of_day
 from rules.jsontext import is_finite
 from rules.readingfaults import MAX_SEQ
 from rules.register import ZONE
-from rules.reports.parts import MAX_ENTRIES
+from rules.reports.parts import MAX_ENTRIES, MAX_MEMBERS, MAX_VALUES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +35,7 @@ class Seen:
         self.faults = FaultList()
         self.too_many = False
         """Something has more entries than anything may have: it was not looked into, and nothing else is."""
+        self._values = 0
         self._spoilt: set[Path] = set()
         self._look(value, ())
 
@@ -49,9 +50,17 @@ class Seen:
     def _look(self, value: Any, path: Path) -> None:  # noqa: ANN401 - any JSON value
         """Look at a value of JSON whose depth is bounded."""
         if isinstance(value, list | dict):
-            if len(value) > MAX_ENTRIES:
+            is_entry = isinstance(value, dict) and bool(path) and isinstance(path[-1], int)
+            most = MAX_MEMBERS if is_entry else MAX_ENTRIES
+            self._values += len(value)
+            if len(value) > most:
                 self.too_many = True
-                self._spoil(FaultCode.TOO_MANY, f"{len(value)}; at most {MAX_ENTRIES}", path)
+                self._spoil(FaultCode.TOO_MANY, f"{len(value)}; at most {most}", path)
+                return
+            if self._values > MAX_VALUES:
+                if () not in self._spoilt:
+                    self.too_many = True
+                    self._spoil(FaultCode.TOO_MANY, f"at most {MAX_VALUES} values in all", ())
                 return
             for place, inner in value.items() if isinstance(value, dict) else enumerate(value):
                 if isinstance(inner, list | dict | int | float):

@@ -20,7 +20,11 @@ MAX_LOTS = 1_000
 MAX_CASES = 1_000
 MAX_FIGURES = 2_000
 MAX_ENTRIES = 5_000
-"""Entries of the longest list or object that anything posted may hold, but for readings."""
+"""Entries of the longest list or object that anything posted may hold, but for readings ..."""
+MAX_MEMBERS = 20
+"""... members of an object in a list: no type has more than eight ..."""
+MAX_VALUES = 250_000
+"""... and values of a whole document. What is above one of these is not looked into: faults of millions would take minutes and gigabytes."""
 
 
 def _said(text: str) -> str:

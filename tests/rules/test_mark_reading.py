@@ -14,8 +14,7 @@ from rules.faults import PostRefusedError
 from rules.markpost import MarkPost, read_mark
 from rules.records import Kind, LogRecord, Mark
 from streams.codec import decode, encode
-from tests.rules.posted import changed, faults
-from tests.rules.test_report_reading import altered, anything, read_or_refused
+from tests.rules.posted import altered, anything, changed, faults, read_or_refused
 
 MARK = json.loads((Path(__file__).parents[1] / "contracts" / "examples" / "mark.json").read_text(encoding="utf-8"))
 AREA = {name: value for name, value in MARK.items() if name != "tags"} | {"area": "CR1"}

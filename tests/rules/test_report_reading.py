@@ -17,48 +17,14 @@ from rules.reports.posts import POSTS, example_of
 from rules.reports.reading import AHEAD_MS, read_report
 from rules.reports.types import TYPES
 from streams.codec import decode, encode
-from tests.rules.posted import AT, NOW, changed, faults, leaves
+from tests.rules.posted import NOW, altered, anything, changed, faults, read_or_refused
 
 CASE = example_of("adr-case")
 SCHEMAS = {name: jsonschema.Draft202012Validator(post.model_json_schema()) for name, post in POSTS.items()}
-texts = st.one_of(
-    st.text(max_size=12), st.sampled_from(["2026-03-01", AT, "CR1.T1", "B2601", "0001-01-01", "9999-12-31", "\ud800"])
-)
-numbers = st.one_of(st.integers(), st.floats(), st.sampled_from([10**400, -(2**53), 2**53 - 1, 1e308, NOW, 0, 1]))
-scalars = st.one_of(st.none(), st.booleans(), numbers, texts)
-anything = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4), max_leaves=12
-)
 
 
 def read(body):
     return read_report(body, NOW)
-
-
-@st.composite
-def altered(draw, examples):
-    """Draw one of several examples with some of its members changed, left out, or more of them."""
-    value = draw(st.sampled_from(examples))
-    for _ in range(draw(st.integers(1, 3))):
-        path = draw(st.sampled_from([path for path, _ in leaves(value)] or [()]))
-        if not path:
-            break
-        value = changed(value, path, draw(st.one_of(anything, st.just(...))))
-        if draw(st.integers(0, 4)) == 0 and isinstance(value, dict):
-            value = value | {draw(texts): draw(anything)}
-    return value
-
-
-def read_or_refused(reader, value):
-    """Return what was read of a value, None where it was refused as it should be."""
-    body = json.dumps(value).encode()
-    try:
-        found = reader(body)
-    except PostRefusedError as error:
-        if error.grounds != "malformed":
-            faults(reader, value)
-        return None
-    return found
 
 
 @settings(max_examples=300)
@@ -187,10 +153,10 @@ def test_ten_thousand_faults_are_all_counted_and_five_hundred_listed():
 @pytest.mark.parametrize(
     "member",
     [
-        {"readings": [{}] * 1_300_000}, {"more": [1] * 2_000_000}, {"readings": [{f"{i:x}": 1 for i in range(50)}] * 5_000},
+        {"readings": [{}] * 1_300_000}, {"more": [1] * 2_000_000}, {"readings": [{f"{i:x}": 1 for i in range(20)}] * 5_000}, {"lots": [[1] * 4_999] * 400},
         {f"{i:x}": 1 for i in range(460_000)}, {"readings": [[[[[[1]]]]]] * 4_900}, {"readings": "x" * 4_000_000},
     ],
-    ids=["entries", "numbers", "members of entries", "members", "nested", "text"],
+    ids=["entries", "numbers", "members of entries", "lists", "members", "nested", "text"],
 )  # fmt: skip
 def test_no_body_of_four_mebibytes_takes_long(member):
     refused, took = wall(changed(example_of("amendment"), ("fields",), member))
@@ -202,3 +168,24 @@ def test_more_than_five_thousand_entries_are_not_looked_into():
     many = changed(example_of("amendment"), ("fields", "readings"), [{}] * 5_001)
     assert faults(read, many | {"type": "x y"}) == {"/fields/readings": "too_many"}
     assert wall(many)[0].grounds == "too_large"
+
+
+@pytest.mark.parametrize(("members", "found"), [(20, "unknown_member"), (21, "too_many")])
+def test_an_object_in_a_list_has_at_most_twenty_members(members, found):
+    entry = {"tag": "T", "time": 1, "old": 1, "new": 2} | {f"m{i}": 1 for i in range(members - 4)}
+    said = faults(read, changed(example_of("amendment"), ("fields", "readings"), [entry, entry]))
+    assert set(said.values()) == {found}
+    assert {pointer for pointer in said if pointer.count("/") == 3} == (
+        {f"/fields/readings/{i}" for i in (0, 1)} if members > 20 else set()
+    )
+
+
+def test_a_document_holds_at_most_a_quarter_million_values():
+    lists = [[0] * 4_999 for _ in range(49)]
+    rest = 250_000 - 5 - 1 - 49 - 49 * 4_999  # the report's members, `more`, its lists, and what is in them
+    for extra, found in ((0, "unknown_member"), (1, "too_many")):
+        value = CASE | {"fields": {}, "more": [*lists, [0] * (rest - 1 + extra)]}
+        said = faults(read, value)
+        assert said.get("") == ("too_many" if extra else None), extra
+        assert ("/more" in said) is not bool(extra)
+        assert found in said.values()
