@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from rules.faults import FaultCode
 from rules.instants import Instant
@@ -26,8 +26,6 @@ AHEAD_MS = 5 * 60_000
 
 class ReportEnvelope(Report):
     """What stands around the fields of every report that is posted."""
-
-    model_config = ConfigDict(populate_by_name=False)
 
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")] = meant("Type of report", "报告类型")
     id: Identifier = meant("The report, the same in each revision", "报告编号，各次修订相同", example="R-2026-0031")

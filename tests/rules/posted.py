@@ -39,6 +39,7 @@ def faults(read: Callable[[bytes], Report | Mark | Events], value: Any) -> dict[
         return {}
     assert sum(refused.counts.values()) >= len(refused.faults) > 0
     assert {fault.code for fault in refused.faults} <= CODES
+    assert len({(fault.pointer, fault.code) for fault in refused.faults}) == len(refused.faults), "said twice"
     assert all(fault.detail and fault.detail.isprintable() for fault in refused.faults)
     places = pointers(value)
     for fault in refused.faults:

@@ -97,8 +97,12 @@ def test_nothing_else_may_stand_in_it_nor_in_its_parts(stream, name):
                 "/".join(["", *map(str, path), "more"]): "unknown_member"
             }
     if "from" in batch["events"][0]["fields"]:
-        assert faults(read_events, changed(batch, (*FIELDS, "from_"), 1)) == {
-            "/events/0/fields/from_": "unknown_member"
+        renamed = changed(
+            changed(batch, (*FIELDS, "from_"), batch["events"][0]["fields"]["from"]), (*FIELDS, "from"), ...
+        )
+        assert faults(read_events, renamed) == {
+            "/events/0/fields/from_": "unknown_member",
+            "/events/0/fields/from": "missing",
         }
 
 
@@ -167,6 +171,10 @@ def test_no_event_names_two_devices(name):
     batch = changed(fields("device", name, device="D1"), (*EVENT, "device"), "D2")
     assert faults(read_events, batch) == {"/events/0/fields/device": "not_together"}
     assert faults(read_events, changed(batch, (*EVENT, "device"), "D1")) == {}
+
+
+def test_a_calibration_may_name_the_device_that_the_sensor_hangs_on():
+    assert faults(read_events, changed(EXAMPLES["device", "calibration"], (*EVENT, "device"), "D1")) == {}
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,11 @@ def test_what_a_mark_may_say(members, found):
     assert faults(read_mark, MARK | members) == found
 
 
+def test_from_has_one_name():
+    renamed = {name: value for name, value in MARK.items() if name != "from"} | {"from_": MARK["from"]}
+    assert faults(read_mark, renamed) == {"/from_": "unknown_member", "/from": "missing"}
+
+
 def test_all_faults_come_at_once_and_what_does_not_go_together_as_well():
     said = MARK | {"area": "CR1", "flag": "x", "to": "2020-01-01T00:00:00Z", "reason": ""}
     assert faults(read_mark, said) == {

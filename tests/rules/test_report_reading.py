@@ -132,6 +132,21 @@ def test_numbers_are_finite_and_whole_ones_survive_every_reader():
     assert faults(read, changed(review, ("fields", "figures"), {"a": 2**53 - 1, "b": 1e300})) == {}
 
 
+def test_a_number_that_is_none_is_one_fault_however_many_there_are():
+    review = changed(
+        example_of("quality-review"), ("fields", "figures"), {f"f{i}": math.nan for i in range(MAX_FAULTS + 100)}
+    )
+    assert wall(review)[0].counts == {"not_finite": MAX_FAULTS + 100}
+
+
+def test_what_is_wrong_with_a_name_stands_at_what_it_names():
+    with pytest.raises(PostRefusedError) as error:
+        read(json.dumps(changed(example_of("quality-review"), ("fields", "figures"), {"": {}})).encode())
+    assert [(fault.pointer, fault.code) for fault in error.value.faults] == [
+        ("/fields/figures/", "wrong_form"), ("/fields/figures/", "wrong_type"),
+    ]  # fmt: skip
+
+
 def wall(value):
     body = json.dumps(value, separators=(",", ":")).encode()
     began = time.process_time()
