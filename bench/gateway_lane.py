@@ -12,7 +12,7 @@ import time
 from concurrent.futures import Executor, ThreadPoolExecutor
 from http import HTTPStatus
 
-from monitor.gateway import front
+from monitor.gateway import taking
 from monitor.gateway.bodies import MAX_BODY_BYTES
 from monitor.gateway.lane import LARGE_BYTES, Lane
 from tests.monitor.gateway_parts import GOOD, client_of, open_gateway
@@ -39,7 +39,7 @@ async def measure(way: str) -> dict[str, object]:
     app = open_gateway(posts_per_minute=10_000_000)
     gateway = app.state.gateway
     gateway.lane = ThreadLane(1) if way == "thread" else Lane(1)
-    front.LARGE_BYTES = 2 * MAX_BODY_BYTES if way == "loop" else LARGE_BYTES
+    taking.LARGE_BYTES = 2 * MAX_BODY_BYTES if way == "loop" else LARGE_BYTES
     body = hostile()
     waits, took = [], []
     headers = {"Content-Type": "application/json"}

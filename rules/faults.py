@@ -44,6 +44,9 @@ class FaultCode(StrEnum):
     NULL_WITH_GOOD_QUALITY = "null_with_good_quality"
     DUPLICATE_TAG = "duplicate_tag"
     WRONG_UNIT = "wrong_unit"
+    IN_THE_FUTURE = "in_the_future"
+    IMPOSSIBLE_TIME = "impossible_time"
+    NOT_TOGETHER = "not_together"
 
 
 Grounds = Literal["malformed", "too_large", "contract"]
@@ -83,10 +86,15 @@ class FaultList:
         """Say whether anything is wrong."""
         return bool(self.counts)
 
+    @property
+    def has_room(self) -> bool:
+        """Say whether one more fault would be listed."""
+        return len(self.listed) < MAX_FAULTS
+
     def add(self, code: StrEnum, detail: str, *path: str | int) -> None:
         """Add the fault at the JSON pointer that `path` makes."""
         self.counts[code.value] += 1
-        if len(self.listed) < MAX_FAULTS:
+        if self.has_room:
             self.listed.append(Fault(json_pointer(*path), code.value, detail))
 
     def extend(self, other: FaultList, *path: str | int) -> None:
@@ -173,10 +181,15 @@ _TEXTS = {
 }
 
 
+def code_of(item: ErrorDetails) -> FaultCode:
+    """Return the code of a pydantic error."""
+    return _BY_TYPE.get(item["type"], FaultCode.WRONG_TYPE)
+
+
 def told(item: ErrorDetails) -> tuple[FaultCode, str]:
     """Return the code of a pydantic error and what is wrong, in words that need no knowledge of our models."""
     kind, context = item["type"], item.get("ctx", {})
-    code = _BY_TYPE.get(kind, FaultCode.WRONG_TYPE)
+    code = code_of(item)
     if kind in {"literal_error", "enum"}:
         text = f"one of {context['expected']} is needed"
     elif kind == "union_tag_invalid":

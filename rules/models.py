@@ -36,7 +36,8 @@ _FACILITY_ID = re.compile(r"[A-Z0-9][A-Z0-9-]{1,31}")
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,63}")
 _TAG_LINES = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._/-]{0,63}\n)*")
 _IDENTIFIER = re.compile(r"[\x21-\x7e]{1,128}")
-Text = Annotated[str, Field(max_length=4000), AfterValidator(_printable)]
+PRINTABLE = AfterValidator(_printable)
+Text = Annotated[str, Field(max_length=4000), PRINTABLE]
 """Free text from outside: data, never markup and never a template."""
 Number = Annotated[float, Field(strict=True)]
 """A number, whole or not; a text of digits is none, nor is true."""

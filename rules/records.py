@@ -124,7 +124,7 @@ class Report(Strict):
 
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
     id: Identifier
-    revision: int = Field(ge=1, le=100_000)
+    revision: Whole = Field(ge=1, le=100_000)
     sent: Instant
     reason: Text | None = None
     fields: dict[Identifier, FiniteJson]
@@ -134,7 +134,7 @@ class Mark(Strict):
     """The firm's own declaration of a state, of some series or of an area; bounds are event times and inside, an open mark has `to` null."""
 
     id: Identifier
-    revision: int = Field(ge=1, le=100_000)
+    revision: Whole = Field(ge=1, le=100_000)
     tags: Annotated[list[Tag], Field(min_length=1, max_length=MAX_SERIES)] | None = None
     area: Identifier | None = None
     flag: Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]

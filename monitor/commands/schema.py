@@ -9,12 +9,15 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
-from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
+from monitor.gateway.answers import Checked, EventTypes, Feed, Problem, Receipt, RegisterAnswer, ReportTypes
 from rules.changes import Change
+from rules.eventtypes.posts import EventsPost
 from rules.exceptions import ExceptionsFile
+from rules.markpost import MarkPost
 from rules.posts import ReadingsPost
-from rules.records import MODELS, Events, Mark, Report
+from rules.records import MODELS
 from rules.register import RegisterFile
+from rules.reports.posts import ReportPost
 from rules.rule import Rule
 from rules.tables import Table
 
@@ -24,9 +27,9 @@ app = typer.Typer(
 
 SCHEMAS: dict[str, Any] = {
     "readings": ReadingsPost,
-    "report": Report,
-    "mark": Mark,
-    "events": Events,
+    "report": ReportPost,
+    "mark": MarkPost,
+    "events": EventsPost,
     "register-file": RegisterFile,
     "rule": Rule,
     "table": Table,
@@ -37,6 +40,8 @@ SCHEMAS: dict[str, Any] = {
     "problem": Problem,
     "feed": Feed,
     "register-answer": RegisterAnswer,
+    "report-types": ReportTypes,
+    "event-types": EventTypes,
     **{f"log-{kind.value}": model for kind, model in MODELS.items()},
 }
 

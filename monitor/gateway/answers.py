@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from rules.faults import FaultCode
 from rules.instants import Instant
 from rules.models import Bilingual, FacilityId, Identifier, Severity, Strict, Tag
 from rules.posts import QualityName
@@ -14,6 +15,7 @@ from rules.register import Facility
 
 Milliseconds = Annotated[int, Field(json_schema_extra={"x-unit": "ms"})]
 Count = Annotated[int, Field(ge=0)]
+JsonObject = dict[str, Any]
 
 
 class Receipt(Strict):
@@ -39,7 +41,8 @@ class ProblemFault(Strict):
     """One thing that is wrong with a post, and where."""
 
     pointer: str
-    code: str
+    """JSON pointer into the body."""
+    code: FaultCode
     detail: str
 
 
@@ -227,3 +230,40 @@ class RegisterAnswer(Strict):
     """The log was read from this receive time on."""
     as_of: Instant | None
     facility: Facility
+
+
+class ReportTypeShown(Strict):
+    """One type of report."""
+
+    type: str
+    title: Bilingual
+    senders: list[Bilingual]
+    """Who sends it."""
+    fields: JsonObject
+    """JSON Schema of its `fields`."""
+    example: JsonObject
+    """A whole report, as it may be posted."""
+
+
+class ReportTypes(Strict):
+    """Every type of report that is taken."""
+
+    types: list[ReportTypeShown]
+
+
+class EventTypeShown(Strict):
+    """One type of event."""
+
+    stream: str
+    type: str
+    title: Bilingual
+    fields: JsonObject
+    """JSON Schema of its `fields`."""
+    example: JsonObject
+    """A whole batch with one such event, as it may be posted."""
+
+
+class EventTypes(Strict):
+    """Every type of event that is taken."""
+
+    types: list[EventTypeShown]

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from contextlib import asynccontextmanager
+from functools import cache, partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,11 +25,14 @@ from monitor.gateway.follower import Follower
 from monitor.gateway.front import Gateway, Visit
 from monitor.gateway.hall import Hall
 from monitor.gateway.lane import Lane
+from monitor.gateway.listing import event_types, report_types
 from monitor.gateway.openapi import document
+from monitor.gateway.posts import POSTS
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.quota import Quota
 from monitor.gateway.refusals import RefusalBook
 from monitor.gateway.samples import Samples
+from monitor.gateway.taking import take
 from streams.access import AccessTable
 from streams.admin import ensure_ready
 
@@ -63,10 +67,8 @@ def create_gateway(
     """
     gateway = _parts(settings, kafka)
 
-    described = msgspec.json.encode(document())
-
     async def describe(_request: Request) -> Response:
-        return Response(described, media_type="application/json")
+        return Response(_described(), media_type="application/json")
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
@@ -95,9 +97,16 @@ def create_gateway(
         await asyncio.wait([*running, closing], timeout=STOP_S)
 
     routes = [
-        Route("/v1/readings", _answered(gateway, gateway.readings), methods=["POST"]),
-        Route("/v1/feed", _answered(gateway, gateway.feed)),
-        Route("/v1/register", _answered(gateway, gateway.register)),
+        *(
+            Route(f"/v1/{name}", _answered(gateway, name, partial(take, gateway, name)), methods=["POST"])
+            for name in POSTS
+        ),
+        Route("/v1/feed", _answered(gateway, "feed", gateway.feed)),
+        Route("/v1/register", _answered(gateway, "register", gateway.register)),
+        *(
+            Route(f"/v1/{name}", _answered(gateway, name, partial(gateway.listed, listing)))
+            for name, listing in _listings().items()
+        ),
         Route("/healthz", gateway.healthy),
         Route("/readyz", gateway.ready),
         Route("/metrics", gateway.metrics),
@@ -106,6 +115,16 @@ def create_gateway(
     app = Starlette(routes=routes, lifespan=lifespan, exception_handlers={HTTPException: _no_such_route})
     app.state.gateway = gateway
     return app
+
+
+@cache
+def _described() -> bytes:
+    return msgspec.json.encode(document())
+
+
+@cache
+def _listings() -> dict[str, str]:
+    return {"report-types": report_types().model_dump_json(), "event-types": event_types().model_dump_json()}
 
 
 def _parts(settings: GatewayEnvironment, kafka: KafkaSettings) -> Gateway:
@@ -148,11 +167,11 @@ async def _open_and_tick(gateway: Gateway, kafka: KafkaSettings, every_s: float)
     await gateway.door.tick_for_ever(every_s)
 
 
-def _answered(gateway: Gateway, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
+def _answered(gateway: Gateway, name: str, endpoint: Endpoint) -> Callable[[Request], Awaitable[Response]]:
     """Turn refusals into problem documents, keep them for the feed, and count every answer."""
 
     async def answer(request: Request) -> Response:
-        visit = Visit(endpoint.__name__)
+        visit = Visit(name)
         try:
             response = await endpoint(request, visit)
         except RefusedError as refused:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from monitor.gateway.figures import Figures
-    from rules.records import Payload
+    from streams.codec import Headers
     from streams.settings import KafkaSettings
 
 log = logging.getLogger(__name__)
@@ -115,13 +115,13 @@ class Door:
             except TimeoutError:
                 log.warning("closing with %d records not acked; their posts were answered 503", self._unacked())
 
-    async def append(self, facility: str, payload: Payload) -> Receipt:
-        """Append one record and wait for the ack.
+    async def append(self, facility: str, record: tuple[Headers, bytes]) -> Receipt:
+        """Append one record (headers and value, as `streams.codec` spells them) and wait for the ack.
 
         Raises:
             RefusedError: 413 for an encoded record above 8 MiB, 503 where it is not known to be stored.
         """
-        headers, value = encode(payload)
+        headers, value = record
         if len(value) > RECORD_BYTES:
             raise RefusedError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"encoded, at most {RECORD_BYTES} bytes"

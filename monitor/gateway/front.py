@@ -1,8 +1,7 @@
-"""The endpoints of the gateway: who asks, for which facility, and what is answered."""
+"""The endpoints of the gateway: who asks, for which facility, and what is answered. Posts are taken in taking.py."""
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -11,41 +10,30 @@ import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from monitor.gateway.bodies import MAX_BODY_BYTES, declared_bytes, read_body
 from monitor.gateway.feed import feed_of
-from monitor.gateway.lane import LARGE_BYTES, read_post
 from monitor.gateway.ledger import Registered
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.texts import CLOSED
-from rules.errors import Fault
-from rules.faults import FaultCode, PostRefusedError, printable
 from rules.instants import format_instant
 from streams.access import hash_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from starlette.datastructures import QueryParams
     from starlette.requests import Request
 
     from monitor.gateway.connections import Guard
     from monitor.gateway.door import Door
     from monitor.gateway.figures import Figures
     from monitor.gateway.follower import Follower
-    from monitor.gateway.hall import Hall, Place
+    from monitor.gateway.hall import Hall
     from monitor.gateway.lane import Lane
     from monitor.gateway.quota import Quota
     from monitor.gateway.refusals import RefusalBook
     from monitor.gateway.samples import Samples
-    from rules.records import Readings
     from streams.access import AccessTable, Endpoint, KeyEntry
 
 MAX_KEY_CHARACTERS = 256
-MEDIUM_BYTES = 8 * 1024
-"""The worst body of this size takes about 3 ms."""
-SENML = "application/senml+json"
-READERS = ("application/json", SENML)
-POST_PARAMETERS = ("check", "facility")
 
 
 @dataclass(slots=True)
@@ -94,6 +82,19 @@ class Gateway:
             RefusedError: 401 without a valid key (only counted, nothing else is said), 403 for another endpoint or facility,
                 429 above the quota, 503 before the keys are known.
         """
+        entry = self.know(request, visit)
+        if endpoint not in entry.endpoints:
+            raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", "not this endpoint")
+        facility = visit.facility = facility_of(entry, request.query_params.get("facility"))
+        self.count(visit, quota)
+        return entry, facility
+
+    def know(self, request: Request, visit: Visit) -> KeyEntry:
+        """Return what the presented key may do.
+
+        Raises:
+            RefusedError: 401, 503, as `admit`.
+        """
         if not self.open:
             raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready", retry_after_s=5)
         scheme, _, presented = request.headers.get("authorization", "").partition(" ")
@@ -103,73 +104,18 @@ class Gateway:
         if entry is None or (entry.expires is not None and entry.expires <= self.now_ms()):
             raise RefusedError(HTTPStatus.UNAUTHORIZED, "no_key")
         visit.key_hash, visit.entry = hash_key(presented.strip()), entry
-        if endpoint not in entry.endpoints:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", "not this endpoint")
-        facility = visit.facility = facility_of(entry, request.query_params.get("facility"))
+        return entry
+
+    @staticmethod
+    def count(visit: Visit, quota: Quota) -> None:
+        """Count one request of a key that is known.
+
+        Raises:
+            RefusedError: 429 above the quota.
+        """
         wait = quota.take(visit.key_hash)
         if wait:
             raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "quota", retry_after_s=wait)
-        return entry, facility
-
-    async def readings(self, request: Request, visit: Visit) -> Response:
-        """Take one batch of readings: `POST /v1/readings` (contracts.md §1)."""
-        entry, facility = self.admit(request, visit, "readings", self.posts)
-        wait = self.bytes.take(visit.key_hash)
-        if wait:
-            raise RefusedError(HTTPStatus.TOO_MANY_REQUESTS, "quota", "bytes", retry_after_s=wait)
-        with self.hall.enter(visit.key_hash) as place:
-            return await self._take(request, visit, entry, facility, place)
-
-    async def _take(self, request: Request, visit: Visit, entry: KeyEntry, facility: str, place: Place) -> Response:
-        only_checked = asks_for_a_check(request.query_params)
-        media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media not in READERS:
-            raise RefusedError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type", f"Content-Type: {' or '.join(READERS)}")
-        known = self.access.tags.get(facility, {})
-        batch = await self._read(request, visit, media, place, known)
-        check_tags(entry, batch)
-        unknown = [tag for tag in batch.tags if tag not in known]
-        if only_checked:
-            return answer_json(HTTPStatus.OK, {"id": batch.batch, "checked": True, "unknown_tags": unknown})
-        # From here on nothing is refused for what the body says: it waits for the broker without its text.
-        visit.body = None
-        place.leave()
-        receipt = await self.door.append(facility, batch)
-        self.figures.readings.inc(int(batch.time.size))
-        answer = {
-            "id": batch.batch,
-            "partition": receipt.partition,
-            "offset": receipt.offset,
-            "received": format_instant(receipt.received),
-            "unknown_tags": unknown,
-        }
-        return answer_json(HTTPStatus.ACCEPTED, answer)
-
-    async def _read(self, request: Request, visit: Visit, media: str, place: Place, units: dict[str, str]) -> Readings:
-        size = declared_bytes(request.headers.get("content-length"))
-        if LARGE_BYTES < size <= MAX_BODY_BYTES:
-            self.lane.look_for_room(visit.key_hash)  # before four mebibytes are sent for nothing
-        encoding = request.headers.get("content-encoding", "")
-        try:
-            body = visit.body = await read_body(request.stream(), encoding, visit.head, place, size)
-        except RefusedError as refused:
-            # What was blown up and thrown away has cost as much as what is kept.
-            self.bytes.charge(
-                visit.key_hash, MAX_BODY_BYTES if refused.code == "too_large" else min(size, MAX_BODY_BYTES)
-            )
-            raise
-        self.figures.bytes.inc(len(body))
-        self.bytes.charge(visit.key_hash, len(body))
-        batch_id = request.headers.get("idempotency-key", "") if media == SENML else None
-        try:
-            if len(body) > LARGE_BYTES:
-                return await self.lane.read(visit.key_hash, body, batch_id, units)
-            if len(body) > MEDIUM_BYTES:
-                async with place.turn():
-                    return read_post(body, batch_id, units)
-            return read_post(body, batch_id, units)
-        except PostRefusedError as error:
-            raise RefusedError.of_post(error) from None
 
     async def feed(self, request: Request, visit: Visit) -> Response:
         """Tell a firm what arrived: `GET /v1/feed`."""
@@ -210,6 +156,12 @@ class Gateway:
         }
         return answer_json(HTTPStatus.OK, head)
 
+    async def listed(self, listing: str, request: Request, visit: Visit) -> Response:
+        """Answer what is the same for every firm: any valid key may ask, whatever else it is for."""
+        self.know(request, visit)
+        self.count(visit, self.queries)
+        return _document(listing.encode())
+
     async def healthy(self, _request: Request) -> Response:
         """Say that the process lives."""
         return answer_json(HTTPStatus.OK, {"status": "ok"})
@@ -245,42 +197,6 @@ def facility_of(entry: KeyEntry, named: str | None) -> str:
     if named not in entry.facilities:
         raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", "not this facility")
     return named
-
-
-def asks_for_a_check(query: QueryParams) -> bool:
-    """Say whether a post is only to be checked. Who misspells that must not find the readings stored: they stay for ever.
-
-    Raises:
-        RefusedError: 422 for a parameter of another name, named twice, or a `check` that is neither true nor false.
-    """
-    faults = [
-        Fault(
-            "", FaultCode.UNKNOWN_MEMBER, f"query parameter {printable(name)}: one of {' '.join(POST_PARAMETERS)}, once"
-        )
-        for name in query
-        if name not in POST_PARAMETERS or len(query.getlist(name)) > 1
-    ]
-    asked = query.get("check", "false")
-    if asked not in {"true", "false"}:
-        faults.append(Fault("", FaultCode.WRONG_TYPE, "query parameter check: true or false"))
-    if faults:
-        refused = RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "contract", "query parameters")
-        refused.faults, refused.counts = faults, dict(Counter(str(fault.code) for fault in faults))
-        raise refused
-    return asked == "true"
-
-
-def check_tags(entry: KeyEntry, batch: Readings) -> None:
-    """Refuse tags that the key is not for.
-
-    Raises:
-        RefusedError: 403.
-    """
-    if entry.tags is not None:
-        allowed = frozenset(entry.tags)
-        foreign = [tag for tag in batch.tags if tag not in allowed]
-        if foreign:
-            raise RefusedError(HTTPStatus.FORBIDDEN, "not_allowed", f"not these tags: {', '.join(foreign[:20])}")
 
 
 def answer_json(status: HTTPStatus, value: object) -> Response:

@@ -19,20 +19,17 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, NamedTuple
 
+from monitor.gateway.posts import read_post
 from monitor.gateway.problems import RefusedError
 from rules.faults import PostRefusedError
-from rules.posts import read_readings
-from rules.senml import read_senml
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from monitor.gateway.posts import How, Post
     from rules.errors import Fault
-    from rules.records import Readings
 
 log = logging.getLogger(__name__)
 LARGE_BYTES = 64 * 1024
-"""The worst body of this size takes about 25 ms on the loop."""
+"""The worst body of this size takes about 25 ms on the loop, of reports and events twice that."""
 WAITING = 8
 PER_KEY = 2
 RETRY_AFTER_S = 2
@@ -48,15 +45,6 @@ class _Refusal(NamedTuple):
     counts: dict[str, int]
 
 
-def read_post(body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings:
-    """Return the readings of a body: JSON, or with a batch id SenML; `units` are those of the registered tags.
-
-    Raises:
-        PostRefusedError: with every fault.
-    """
-    return read_readings(body) if batch_id is None else read_senml(body, batch_id, units)
-
-
 class Lane:
     """The way of large bodies. `read` gives what `read_post` gives, or says 503 where there is no room."""
 
@@ -70,8 +58,8 @@ class Lane:
         """Return how many bodies are being read or wait for it."""
         return self._keys.total()
 
-    async def read(self, key_hash: str, body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings:
-        """Return the readings of a large body.
+    async def read(self, key_hash: str, body: bytes, how: How) -> Post:
+        """Return what a large body holds.
 
         Raises:
             PostRefusedError: with every fault.
@@ -80,7 +68,7 @@ class Lane:
         self.look_for_room(key_hash)
         self._keys[key_hash] += 1
         try:
-            outcome = await self._run(body, batch_id, units)
+            outcome = await self._run(body, how)
         finally:
             self._keys[key_hash] -= 1
             self._keys += Counter()  # drops keys that are at zero
@@ -99,14 +87,12 @@ class Lane:
         if self.under_way >= WAITING:
             raise _busy()
 
-    async def _run(self, body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings | _Refusal:
+    async def _run(self, body: bytes, how: How) -> Post | _Refusal:
         pool = self._pool
         if pool is None:
             pool = self._pool = self._open_pool()
         try:
-            # JSON names no unit: what a facility has registered goes through the pipe for SenML only.
-            known = {} if batch_id is None else dict(units)
-            return await asyncio.wrap_future(pool.submit(_read_apart, body, batch_id, known))
+            return await asyncio.wrap_future(pool.submit(_read_apart, body, how))
         except BrokenExecutor:
             log.warning("the process that reads large bodies was lost; the next one gets a new process")
             if self._pool is pool:
@@ -128,10 +114,10 @@ def _busy() -> RefusedError:
     return RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "busy", retry_after_s=RETRY_AFTER_S)
 
 
-def _read_apart(body: bytes, batch_id: str | None, units: Mapping[str, str]) -> Readings | _Refusal:
+def _read_apart(body: bytes, how: How) -> Post | _Refusal:
     signal.alarm(LONGEST_S)
     try:
-        return read_post(body, batch_id, units)
+        return read_post(body, how)
     except PostRefusedError as error:
         return _Refusal(error.what, error.faults, error.counts)
     finally:

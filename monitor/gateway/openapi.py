@@ -10,16 +10,21 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
+from monitor.gateway.answers import Checked, EventTypes, Feed, Problem, Receipt, RegisterAnswer, ReportTypes
 from monitor.gateway.bodies import MAX_BODY_BYTES
+from monitor.gateway.posts import JSON, SENML
+from rules.eventtypes.posts import EventsPost
+from rules.eventtypes.posts import example_of as events_example
+from rules.markpost import MarkPost
 from rules.models import FacilityId, Identifier
 from rules.posts import ReadingsPost
+from rules.reports.posts import ReportPost
+from rules.reports.posts import example_of as report_example
 
-JSON, PROBLEM = "application/json", "application/problem+json"
-SENML = "application/senml+json"
+PROBLEM = "application/problem+json"
 MODELS: tuple[tuple[type, JsonSchemaMode], ...] = (
-    (ReadingsPost, "validation"),
-    *((model, "serialization") for model in (Receipt, Checked, Problem, Feed, RegisterAnswer)),
+    *((model, "validation") for model in (ReadingsPost, ReportPost, MarkPost, EventsPost)),
+    *((model, "serialization") for model in (Receipt, Checked, Problem, Feed, RegisterAnswer, ReportTypes, EventTypes)),
 )
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -36,6 +41,19 @@ EXAMPLES: dict[str, dict[str, Any]] = {
             },
         ],
     },
+    "ReportPost": report_example("adr-case"),
+    "MarkPost": {
+        "id": "M-77",
+        "revision": 1,
+        "tags": ["CR1.T1", "CR1.T2"],
+        "flag": "maintenance",
+        "from": "2026-03-01T08:00:00+08:00",
+        "to": None,
+        "reason": "compressor service",
+        "author": "u-12",
+        "proof": "WO-5513",
+    },
+    "EventsPost": events_example("device", "door"),
     "Receipt": {
         "id": "0192f0c2-7a11",
         "partition": 3,
@@ -86,16 +104,18 @@ def document() -> dict[str, Any]:
             "version": "1",
             "description": (
                 "One POST is one record of the log; a receipt is given only after the broker's ack, and sending the same "
-                "batch again changes nothing. 一次提交即日志中的一条记录；仅在代理确认后才给出回执；重复发送同一批次不改变任何结果。"
+                "id again changes nothing. 一次提交即日志中的一条记录；仅在代理确认后才给出回执；重复发送同一编号不改变任何结果。"
             ),
         },
         "security": [{"feed_key": []}],
         "paths": {
-            "/v1/readings": {"post": _readings()},
+            **{f"/v1/{name}": {"post": post} for name, post in _posts().items()},
             "/v1/feed": {"get": _query("feed", "What arrived of a facility (接收情况)", "Feed")},
             "/v1/register": {
                 "get": _query("register", "The facility's registered facts (登记信息)", "RegisterAnswer", 404)
             },
+            "/v1/report-types": {"get": _listing("report_types", "Every type of report (报告类型)", "ReportTypes")},
+            "/v1/event-types": {"get": _listing("event_types", "Every type of event (事件类型)", "EventTypes")},
             "/healthz": {"get": _plain("healthz", "Whether the process lives", JSON, 200)},
             "/readyz": {"get": _plain("readyz", "Whether posts are taken, and why not", JSON, 200, 503)},
             "/metrics": {"get": _plain("metrics", "Figures for Prometheus", "text/plain", 200)},
@@ -110,34 +130,48 @@ def document() -> dict[str, Any]:
     }
 
 
-def _readings() -> dict[str, Any]:
+def _posts() -> dict[str, Any]:
+    senml = _parameter("Idempotency-Key", "header", _schema(Identifier), "The batch id, with SenML only.")
+    readings = _post(
+        "readings", "Take one batch of readings (提交测点数据)", "50,000 readings, 5,000 series", "ReadingsPost", senml
+    )
+    readings["requestBody"]["content"][SENML] = {
+        "schema": {"type": "array", "description": "RFC 8428"}, "example": SENML_EXAMPLE,
+    }  # fmt: skip
     return {
-        "operationId": "readings",
-        "summary": "Take one batch of readings (提交测点数据)",
-        "description": f"At most {MAX_BODY_BYTES} bytes after decoding, 50,000 readings, 5,000 series, JSON depth 16.",
+        "readings": readings,
+        "reports": _post("reports", "Take one report (提交报告)", "5,000 entries of a list", "ReportPost"),
+        "marks": _post("marks", "Take one mark, or its next revision (提交标记)", "5,000 tags", "MarkPost"),
+        "events": _post("events", "Take one batch of events (提交事件)", "1,000 events", "EventsPost"),
+    }
+
+
+def _post(name: str, summary: str, most: str, model: str, *more: dict[str, Any]) -> dict[str, Any]:
+    check = {"enum": ["true", "false"], "default": "false"}
+    return {
+        "operationId": name,
+        "summary": summary,
+        "description": f"At most {MAX_BODY_BYTES} bytes after decoding, {most}, JSON depth 16.",
         "parameters": [
             _facility(),
-            _parameter(
-                "check",
-                "query",
-                {"enum": ["true", "false"], "default": "false"},
-                "`true`: validate and answer without storing.",
-            ),
+            _parameter("check", "query", check, "`true`: validate and answer without storing."),
             _parameter("Content-Encoding", "header", {"enum": ["identity", "gzip", "zstd"]}, "One encoding at most."),
-            _parameter("Idempotency-Key", "header", _schema(Identifier), "The batch id, with SenML only."),
+            *more,
         ],
-        "requestBody": {
-            "required": True,
-            "content": {
-                JSON: {"schema": _ref("ReadingsPost")},
-                SENML: {"schema": {"type": "array", "description": "RFC 8428"}, "example": SENML_EXAMPLE},
-            },
-        },
+        "requestBody": {"required": True, "content": {JSON: {"schema": _ref(model)}}},
         "responses": {
             "200": _answer("Answer to `check=true`: it would be taken.", "Checked"),
             "202": _answer("The record is stored.", "Receipt"),
             **_refused(400, 401, 403, 408, 413, 415, 422, 429, 503),
         },
+    }
+
+
+def _listing(name: str, summary: str, model: str) -> dict[str, Any]:
+    return {
+        "operationId": name,
+        "summary": summary,
+        "responses": {"200": _answer(summary, model), **_refused(401, 429, 503)},
     }
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from monitor.gateway.answers import ProblemFault, Refusals, RefusalSeen
+from rules.faults import FaultCode
 
 if TYPE_CHECKING:
     from monitor.gateway.problems import RefusedError
@@ -46,7 +47,7 @@ class RefusalBook:
                 code=refused.code,
                 detail=refused.detail[:DETAIL_CHARACTERS],
                 errors=[
-                    ProblemFault(pointer=f.pointer, code=f.code, detail=f.detail[:DETAIL_CHARACTERS])
+                    ProblemFault(pointer=f.pointer, code=FaultCode(f.code), detail=f.detail[:DETAIL_CHARACTERS])
                     for f in refused.faults[:FAULTS]
                 ],
             )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
 from rules.facts import area_in_force, facts_of_area
+from rules.models import is_identifier
 from rules.predicate import holds
 
 if TYPE_CHECKING:
@@ -50,9 +51,15 @@ def name_of(event: Event, by: str) -> str | None:
     return text_of_field(event, by) or (event.source if by == "system" else None)
 
 
+def named_device(event: Event) -> str | None:
+    """Return the device that an event names: the envelope's, else that of its fields if it is an id; None: it names none."""
+    told = event.fields.get("device") if event.device is None else event.device
+    return told if isinstance(told, str) and is_identifier(told) else None
+
+
 def device_of(event: Event) -> str:
     """Return the device of an event: its source unless it names another (settled.md)."""
-    return event.device or event.source
+    return named_device(event) or event.source
 
 
 def area_of(event: Event, facility: Facility) -> str | None:

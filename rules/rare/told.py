@@ -15,7 +15,7 @@ from rules.changes import ChangeKind, Leaf, Verdict
 from rules.instants import format_duration
 from rules.layout import HORIZON_MS, NEVER, NONE
 from rules.rare import store
-from rules.rare.match import device_of, text_of_field
+from rules.rare.match import device_of, named_device, text_of_field
 from rules.rare.points import WORDS
 from rules.rare.speak import Now, close, open_case, tell
 from rules.rare.store import Fact, floor_of, subject_of, text_of
@@ -54,7 +54,7 @@ def word_of(rule: RegisterCheckRule, event: Event) -> Word | None:
     if event.stream != "device":
         return None
     point = text_of_field(event, "point")
-    if "point" in event.fields and (point is None or event.device is not None):
+    if "point" in event.fields and (point is None or named_device(event) is not None):
         return None
     subject = text_of({"device": device_of(event)} if point is None else {"tag": point})
     name, sign = _NAMES[rule.check].get(event.type, ("", ""))

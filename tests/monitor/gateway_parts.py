@@ -10,10 +10,12 @@ from monitor.gateway.app import create_gateway
 from monitor.gateway.door import Receipt
 from monitor.settings import GatewayEnvironment
 from streams.access import new_key
+from streams.codec import decode
 from streams.settings import KafkaSettings
 
 KEY, HASH = new_key()
 FACILITY = "BJ-MFR-0007"
+ENDPOINTS = ["readings", "reports", "marks", "events", "feed", "register"]
 GOOD = {"batch": "b-1", "series": [{"tag": "CR1.T1", "time": [1767225600000, 1767225660000], "value": [4.8, 4.9]}]}
 
 
@@ -32,16 +34,16 @@ class Shelf:
     def turned_away(self):
         self.refused += 1
 
-    async def append(self, facility, payload):
+    async def append(self, facility, record):
         if self.refusal:
             raise self.refusal
-        self.kept.append((facility, payload))
+        self.kept.append((facility, decode(0, 0, 1, facility.encode(), *record).payload))
         return Receipt(3, len(self.kept) - 1, 1767225661123)
 
 
 def put(table, key_hash=HASH, **members):
     """Admit a key."""
-    entry = {"name": "feed", "facilities": [FACILITY], "endpoints": ["readings", "feed", "register"]} | members
+    entry = {"name": "feed", "facilities": [FACILITY], "endpoints": ENDPOINTS} | members
     table.apply(key_hash.encode(), json.dumps(entry).encode())
 
 

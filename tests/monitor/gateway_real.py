@@ -80,7 +80,7 @@ def gateway_process(settings, tmp_path, **more):
         yield Running(process, url)
 
 
-def admit_firms(settings, count):
+def admit_firms(settings, count, endpoints=("readings", "feed")):
     """Register keys: firm i -> key. Facilities are FIRM-0000 and so on."""
     producer = KafkaProducer(**settings.for_kafka_python(), acks="all")
     keys = {}
@@ -88,7 +88,7 @@ def admit_firms(settings, count):
     for i in range(count):
         key, key_hash = new_key()
         facility = f"FIRM-{i:04d}"
-        entry = {"name": f"feed-{i}", "facilities": [facility], "endpoints": ["readings", "feed"]}
+        entry = {"name": f"feed-{i}", "facilities": [facility], "endpoints": list(endpoints)}
         futures.append(producer.send(settings.topic(ACCESS), key=key_hash.encode(), value=json.dumps(entry).encode()))
         keys[facility] = key
     for future in futures:

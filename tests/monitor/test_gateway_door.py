@@ -17,10 +17,11 @@ from monitor.gateway.figures import Figures
 from monitor.gateway.problems import RefusedError
 from rules.errors import Fault
 from streams.admin import BrokerDownError, TopicsError
+from streams.codec import encode
 from streams.settings import KafkaSettings
 from tests.rules.logs import Row, readings
 
-BATCH = readings([Row("T1", 1, 1.0)])
+BATCH = encode(readings([Row("T1", 1, 1.0)]))
 
 
 class Metadata:

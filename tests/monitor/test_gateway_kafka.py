@@ -12,10 +12,12 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from monitor.gateway.answers import Feed
 from monitor.gateway.app import create_gateway
 from monitor.settings import GatewayEnvironment
+from rules.eventtypes.posts import example_of as events_example
 from rules.instants import format_instant
-from rules.records import RegisterRecord
+from rules.records import Events, Mark, RegisterRecord, Report
+from rules.reports.posts import example_of as report_example
 from streams.access import new_key
-from streams.codec import encode
+from streams.codec import decode, encode
 from streams.rejected import read_rejected
 from streams.topics import ACCESS, ALARMS, LOG, REJECTED
 from tests.monitor.gateway_parts import client_of
@@ -90,6 +92,67 @@ async def test_posted_told_refused_sampled(kafka_settings):
     rows = [row for batch in consumer.poll(timeout_ms=20_000).values() for row in batch]
     consumer.close()
     assert [(row.key.decode(), read_rejected(row.value).principal) for row in rows] == [(FACILITY, "feed-1")]
+
+
+async def test_every_kind_that_is_posted_is_in_the_log_and_told_in_the_feed(kafka_settings):
+    key, key_hash = new_key()
+    entry = {"name": "feed-1", "facilities": [FACILITY], "endpoints": ["reports", "marks", "events", "feed"]}
+    send(kafka_settings, ACCESS, key_hash, json.dumps(entry).encode())
+    app = create_gateway(GatewayEnvironment(tick_s=0.5), kafka_settings)
+    bodies = {
+        "reports": report_example("amendment"),
+        "marks": {
+            "id": "M-1",
+            "revision": 1,
+            "area": "A1",
+            "flag": "stopped",
+            "from": 1,
+            "reason": "停产",
+            "author": "u-1",
+        },
+        "events": events_example("trace", "shipped"),
+    }
+    async with app.router.lifespan_context(app), client_of(app, key) as client:
+
+        async def open_now():
+            return (await client.get("/readyz")).status_code == 200
+
+        await until(open_now)
+        places = {}
+        for name, body in bodies.items():
+            assert (await client.post(f"/v1/{name}?check=true", json=body)).status_code == 200
+            for _ in range(2):  # again with the same id: a record of its own, and the fold's to pass over
+                answer = await client.post(f"/v1/{name}", json=body)
+                assert answer.status_code == 202
+                places[answer.json()["partition"], answer.json()["offset"]] = (name, answer.json()["received"])
+            assert (await client.post(f"/v1/{name}", json=body | {"more": 1})).status_code == 422
+
+        async def arrived():
+            feed = Feed.model_validate_json((await client.get("/v1/feed")).content)
+            return feed if sum(one.records for one in feed.arrived) == 6 and feed.as_of else None
+
+        feed = await until(arrived)
+        assert {one.kind.value: one.records for one in feed.arrived} == {"report": 2, "mark": 2, "events": 2}
+        assert feed.refusals.counts == {"contract": 3}
+        assert {one.endpoint for one in feed.refusals.last} == set(bodies)
+    consumer = KafkaConsumer(**kafka_settings.for_kafka_python(), enable_auto_commit=False)
+    where = [TopicPartition(kafka_settings.topic(LOG), p) for p in range(kafka_settings.partitions)]
+    consumer.assign(where)
+    consumer.seek_to_beginning(*where)
+    found = {}
+    async with asyncio.timeout(60):
+        while len(found) < len(places):
+            for rows in (await asyncio.to_thread(consumer.poll, timeout_ms=500)).values():
+                for row in rows:
+                    record = decode(row.partition, row.offset, row.timestamp, row.key, row.headers, row.value)
+                    if record.kind != "tick":
+                        found[row.partition, row.offset] = record
+    consumer.close()
+    assert found.keys() == places.keys()
+    models = {"reports": Report, "marks": Mark, "events": Events}
+    for place, (name, received) in places.items():
+        assert (found[place].facility, found[place].payload) == (FACILITY, models[name].model_validate(bodies[name]))
+        assert format_instant(found[place].received) == received
 
 
 async def test_a_partition_that_refuses_the_producer_is_open_again_with_another_one(kafka_settings):

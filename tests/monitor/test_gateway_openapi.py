@@ -100,6 +100,12 @@ async def test_what_is_answered_is_of_the_schema_named(described):
         check(422, "Problem", await client.post("/v1/readings", json={}))
         check(200, "Feed", await client.get("/v1/feed"))
         check(404, "Problem", await client.get("/v1/register"))
+        for path, name in (("reports", "ReportPost"), ("marks", "MarkPost"), ("events", "EventsPost")):
+            check(202, "Receipt", await client.post(f"/v1/{path}", json=EXAMPLES[name]))
+            check(200, "Checked", await client.post(f"/v1/{path}?check=true", json=EXAMPLES[name]))
+            check(422, "Problem", await client.post(f"/v1/{path}", json={}))
+        check(200, "ReportTypes", await client.get("/v1/report-types"))
+        check(200, "EventTypes", await client.get("/v1/event-types"))
     assert {model.__name__ for model, _ in MODELS} >= {answers.Feed.__name__, answers.RegisterAnswer.__name__}
 
 

@@ -14,7 +14,10 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 import zstandard
 
+from rules.eventtypes.posts import example_of as events_example
 from rules.posts import read_readings
+from rules.records import Events, Mark, Report
+from rules.reports.posts import example_of as report_example
 from streams import admin
 from streams.broker import EmbeddedBroker
 from streams.settings import KafkaSettings
@@ -23,6 +26,7 @@ from tests.monitor.gateway_real import (
     MIB,
     admit_firms,
     batch,
+    dump,
     exchange,
     gateway_process,
     get,
@@ -268,6 +272,39 @@ def test_every_receipt_seen_before_a_kill_is_in_the_log_as_posted(own_settings, 
             seen, _ = asyncio.run(posted_until(gateway, firms, kill, 60 * (round_ + 1)))
             receipts += seen
     assert_receipts_are_the_log(own_settings, receipts)
+
+
+def test_reports_marks_and_events_with_a_receipt_survive_a_kill_large_ones_too(own_settings, tmp_path):
+    ((firm, key),) = admit_firms(own_settings, 1, endpoints=["reports", "marks", "events"]).items()
+    amendment = report_example("amendment")
+    amendment["fields"]["readings"] = [{"tag": f"T{i}", "time": i, "old": i, "new": None} for i in range(5_000)]
+    shipped = events_example("trace", "shipped")
+    mark = {
+        "id": "M-1",
+        "revision": 1,
+        "tags": ["T1"],
+        "flag": "fault",
+        "from": 0,
+        "to": 5,
+        "reason": "故障",
+        "author": "u-1",
+    }
+    bodies = [
+        ("reports", report_example("adr-case")), ("reports", amendment), ("marks", mark), ("events", shipped),
+        ("events", shipped | {"batch": "e-2", "events": shipped["events"] * 1_000}), ("marks", mark | {"tags": [f"T{i}" for i in range(5_000)]}),
+    ]  # fmt: skip
+    with gateway_process(own_settings, tmp_path) as gateway:
+        answers = [asyncio.run(post(gateway, key, body, path=f"/v1/{name}")) for name, body in bodies]
+        assert [answer.status for answer in answers] == [202] * len(bodies)
+        assert [len(answer.json["unknown_tags"]) for answer in answers] == [0, 5_000, 1, 0, 0, 5_000]
+        gateway.process.kill()
+        gateway.process.wait()
+    kinds = {"reports": Report, "marks": Mark, "events": Events}
+    log = {(line["partition"], line["offset"]): line for line in dump(own_settings)}
+    for (name, body), answer in zip(bodies, answers, strict=True):
+        line = log[answer.json["partition"], answer.json["offset"]]
+        assert (line["facility"], line["received"]) == (firm, answer.json["received"])
+        assert kinds[name].model_validate(line["data"]) == kinds[name].model_validate(body)
 
 
 def test_at_sigterm_every_post_under_way_gets_a_true_answer(own_settings, tmp_path):

@@ -194,13 +194,16 @@ def logs(draw):
 def event(t, door, state):
     """Return an event of a door."""
     fields = {} if state == "ajar" else {"state": state}
+    named = {"device": door}
+    if t % 3 == 0:
+        named, fields = {}, fields | named
     return Event.model_validate(
         {
             "stream": "device",
             "type": "door",
             "time": t,
             "source": "GW" if t % 2 else door,
-            "device": door,
             "fields": fields,
+            **named,
         }
     )

@@ -61,6 +61,8 @@ def event(kind, area, t, device=None, **fields):
     """Return an event of a clean room."""
     stream = "device" if kind == "monitor" else "trace"
     more = {} if device is None else {"device": device}
+    if t % 3 == 0:
+        fields, more = fields | more, {}
     return {"stream": stream, "type": kind, "time": t, "source": "PLC", "area": area, "fields": fields, **more}
 
 

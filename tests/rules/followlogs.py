@@ -123,6 +123,8 @@ def event(random, at):
     where = random.choice(
         [{"device": name} for name in ("HORN", "BELL", "LAMP")] + [{"area": "A1"}, {"area": "A2"}, {"area": "A9"}, {}]
     )
+    if "device" in where and random.random() < 0.4:
+        where = {"fields": fields | where} | ({"device": "LAMP"} if random.random() < 0.1 else {})
     return found | where | ({"fields": {"cause": "temperature"}} if random.random() < 0.03 else {})
 
 

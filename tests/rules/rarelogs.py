@@ -143,6 +143,9 @@ def events(draw, now, theme="mixed"):
     event["fields"] = {
         name: draw(st.sampled_from(values)) for name, values in FIELDS.get(kind, {}).items() if draw(st.integers(0, 11))
     }
+    if kind in ("power", "alarm", "heartbeat") and not draw(st.integers(0, 3)):
+        event |= draw(st.sampled_from([{"device": "UPS"}, {"device": "PLC"}, {}]))
+        event["fields"]["device"] = draw(st.sampled_from(["UPS", "UPS", "HORN", "no id", 3]))
     return Event.model_validate(event)
 
 

@@ -167,7 +167,7 @@ def event(random, senders, now, away):
     if random.random() < 0.12:
         back = random.choice([0, 0, SECOND, MINUTE, 4 * MINUTE, 20 * MINUTE, HOUR, 47 * HOUR])
         one = {"stream": "device", "type": "restart", "time": now - back, "source": random.choice([source, "GW"])}
-        return one | random.choice([{}, {"device": "PLC"}, {"seq": sender.next(now)[0]}])
+        return one | random.choice([{}, {"device": "PLC"}, {"fields": {"device": "PLC"}}, {"seq": sender.next(now)[0]}])
     number, t = sender.next(now)
     one = {"stream": "device", "type": "door", "time": t, "source": source, "fields": {"state": "open"}}
     if random.random() < 0.95:

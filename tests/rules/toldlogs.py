@@ -78,7 +78,8 @@ def event(random, at):
     if random.random() < 0.75:
         fields["point"] = random.choice(["T1"] * 6 + ["T2", "T2", "T9", 5])
     if random.random() < 0.1:
-        found["device"] = "D1"
+        where = random.choice([found, found, fields])
+        where["device"] = "D1" if where is found else random.choice(["D1", "D1", "D1", "PLC", "no id", 7])
     return found | {"fields": {key: value for key, value in fields.items() if random.random() < 0.97}}
 
 

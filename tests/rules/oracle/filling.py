@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rules.instants import parse_instant
+from tests.rules.oracle.devices import device
 
 MONTH = 30 * 24 * 3_600_000
 FOREVER = 1 << 62
@@ -12,7 +13,7 @@ def take(of, event, area, t):
     """Take an event of an area in which is filled: a step of a batch, or what its monitor says."""
     if (event.stream, event.type) == ("device", "monitor"):
         if event.fields.get("state") in ("on", "off"):
-            of.switches.append((area, event.device or event.source, t, event.fields["state"]))
+            of.switches.append((area, device(event), t, event.fields["state"]))
         return
     begin, end = (instant(event.fields.get(name)) for name in ("from", "to"))
     readable = begin is not None and end != "" and event.fields.get("batch")
@@ -43,8 +44,8 @@ def spans(past, area):
 def off(past, area):
     """Return when a monitor was off: from an event that says so to the next one of its device that says on."""
     single = []
-    for where, device, t, state in past:
-        own = [(at, said) for a, d, at, said in past if (a, d) == (area, device)]
+    for where, who, t, state in past:
+        own = [(at, said) for a, d, at, said in past if (a, d) == (area, who)]
         if where == area and state == "off" and (t, "on") not in own:
             single.append((t, min((at for at, said in own if said == "on" and at > t), default=FOREVER)))
     return union(single, 0)

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 
 from rules.rule import FollowUpRule
+from tests.rules.oracle.devices import device
 
 
 def following(rule):
@@ -77,16 +78,12 @@ class Following:
                 continue
             ends = past.t
             if rule.lasts_until is not None:
-                who = self.device(past.event)
-                off = [p.t for p in here if self.is_it(rule.lasts_until, p.event) and self.device(p.event) == who]
+                who = device(past.event)
+                off = [p.t for p in here if self.is_it(rule.lasts_until, p.event) and device(p.event) == who]
                 ends = min([t for t in off if t >= past.t], default=math.inf)
             if past.t <= one.t + rule.within and ends >= one.t - (rule.within_before or 0):
                 return False
         return heard
-
-    @staticmethod
-    def device(event):
-        return event.device or event.source
 
     @staticmethod
     def is_it(match, event):

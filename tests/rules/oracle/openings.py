@@ -10,6 +10,7 @@ from decimal import Decimal
 from rules.facts import facts_of
 from rules.predicate import matches
 from rules.rule import FollowUpRule
+from tests.rules.oracle.devices import device
 from tests.rules.oracle.series import marked
 
 
@@ -74,7 +75,7 @@ class Doors:
             return
         for door in self.by_tag.values():
             known = any((one.t, one.opens) == (t, opens) for one in door.told)
-            if door.name == (event.device or event.source) and not known:
+            if door.name == device(event) and not known:
                 due = rare.facility.delivery + (t + rule.within if t + rule.within > received else received)
                 door.told.append(Told(t, opens, due))
 

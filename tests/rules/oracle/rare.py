@@ -35,6 +35,7 @@ from tests.rules.oracle import repeat_day
 from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.calibrations import Told, calibrating
+from tests.rules.oracle.devices import device
 from tests.rules.oracle.followed import Following, following
 from tests.rules.oracle.openings import Doors, tracing
 from tests.rules.oracle.rate import Rates, judged_month, next_review, rating
@@ -191,7 +192,7 @@ class Rare:
         self.present = present(facility, received)
         self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
         self.kinds = {area.id: area.kind.value for area in facility.areas}
-        self.homes = {device.id: device.area for device in facility.devices}
+        self.homes = {one.id: one.area for one in facility.devices}
         for rule in rules:
             if told(rule) or approving(rule):
                 self.adopt(rule, received)
@@ -343,7 +344,7 @@ class Rare:
 
     # -- what an event is about -------------------------------------------------------------------------------------
     def area(self, event):
-        return event.area or self.homes.get(event.device or event.source)
+        return event.area or self.homes.get(device(event))
 
     def fits(self, rule, event):
         wanted = rule.applies_to.get("area.kind")
@@ -354,7 +355,7 @@ class Rare:
         if not self.fits(rule, event) or approving(rule) or following(rule) or tracing(rule):
             return None
         if heard(rule):
-            return None if device_time(event) is None else {"device": event.device or event.source}
+            return None if device_time(event) is None else {"device": device(event)}
         if isinstance(rule, (RegisterCheckRule, CompletenessRule, *ROWS)):
             return self.beats(event) if beating(rule) else None
         if isinstance(rule, CountRule):
@@ -366,7 +367,7 @@ class Rare:
         area = self.area(event)
         if area not in self.kinds or not says(rule.first, event):
             return None
-        return {"area": area, "device": event.device or event.source}
+        return {"area": area, "device": device(event)}
 
     def beats(self, event):
         """The system of an audit heartbeat."""
@@ -751,7 +752,7 @@ class Rare:
     def numbered(self, rule, event, t, received):
         """What an event makes of the numbers of its source, and a restart of those of three feeds."""
         if (event.stream, event.type) == ("device", "restart"):
-            for feed in sorted({"readings", f"events {event.source}", f"events {event.device or event.source}"}):
+            for feed in sorted({"readings", f"events {event.source}", f"events {device(event)}"}):
                 if (rule.id, feed) in self.numbers:
                     missing, odd = self.numbers[rule.id, feed].restart(t, received, rule)
                     if missing:

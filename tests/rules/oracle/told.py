@@ -6,6 +6,7 @@ import json
 import math
 
 from rules.rule import RegisterCheckRule
+from tests.rules.oracle.devices import device, named
 
 MINUTE = 60_000
 
@@ -46,9 +47,9 @@ class Point:
         if event.stream != "device" or event.type not in kinds or string(Point.words(event)) is None:
             return None
         if "point" not in event.fields:
-            return {"device": event.device or event.source}
+            return {"device": device(event)}
         tag = string(event.fields["point"])
-        return None if tag is None or event.device else {"tag": tag}
+        return None if tag is None or named(event) else {"tag": tag}
 
     @staticmethod
     def words(event):
