@@ -15,7 +15,7 @@ from rules.leaves import days, followed, openingtrace, rare, results, rowtrace, 
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
-from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
+from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
 
 if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Moment
@@ -94,7 +94,7 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
     except (ValidationError, ValueError):
         return []
     if isinstance(rule, RareRule):
-        end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
+        end = max([records[-1].received, begin_of(test) + (test.until or 0)])
         return _rare_moments(rule, records, bundle, end)
     engine = Engine(around(rule, bundle))
     tracer.taken = partial(taken, engine, tracer)
