@@ -11,10 +11,10 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, openingtrace, rare, results, rowtrace, shares
+from rules.leaves import days, deadlines, followed, openingtrace, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
+from rules.rule import CompletenessRule, DeadlineRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
 
 if TYPE_CHECKING:
@@ -118,8 +118,9 @@ def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end:
         return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
-    if isinstance(rule, CompletenessRule):
-        return list(shares.moments_of(rule, records, bundle, end))
+    if isinstance(rule, CompletenessRule | DeadlineRule):
+        by_books = shares.moments_of if isinstance(rule, CompletenessRule) else deadlines.moments_of
+        return list(by_books(rule, records, bundle, end))  # type: ignore[arg-type]  # of its own kind
     return list(rare.moments_of(rule, records, end))
 
 

@@ -10,6 +10,7 @@ import typer
 from pydantic import TypeAdapter
 
 from monitor.gateway.answers import Checked, Feed, Problem, Receipt, RegisterAnswer
+from rules.calendar import Calendar
 from rules.changes import Change
 from rules.exceptions import ExceptionsFile
 from rules.posts import ReadingsPost
@@ -30,6 +31,7 @@ SCHEMAS: dict[str, Any] = {
     "register-file": RegisterFile,
     "rule": Rule,
     "table": Table,
+    "calendar": Calendar,
     "exceptions": ExceptionsFile,
     "change": Change,
     "receipt": Receipt,
