@@ -242,9 +242,13 @@ def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
 def around(rule: Rule, bundle: Bundle) -> Bundle:
     """Return what a rule's tests run with: it, what it reads, and the rules that exclude values (a broken wire).
 
-    Where the bundle has none that excludes, the shipped ones do: so a pack is tested alone as it runs with the others.
+    A draft is tested as if it were on trial. Where the bundle has none that excludes, the shipped ones do: so a pack is tested alone as it runs with the others.
     """
     own = bundle.only({rule.id, *rule.reads})
+    if rule.stage == "draft":  # nothing watches by it yet: its tests run as it will be on trial
+        own = Bundle.of(
+            [one.model_copy(update={"stage": "shadow"}) if one.id == rule.id else one for one in own.rules], ()
+        )
     excluding = _excluding(bundle) or _excluding(default_bundle())
     rules = [*own.rules, *(o for o in excluding if own.rule(o.id) is None)]
     calendars = bundle.calendars or default_bundle().calendars
