@@ -11,11 +11,11 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, openingtrace, rare, results, rowtrace, shares
+from rules.leaves import days, deadlines, followed, openingtrace, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
-from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
+from rules.rule import CompletenessRule, DeadlineRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
+from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
 
 if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Moment
@@ -94,7 +94,7 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
     except (ValidationError, ValueError):
         return []
     if isinstance(rule, RareRule):
-        end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
+        end = max([records[-1].received, begin_of(test) + (test.until or 0)])
         return _rare_moments(rule, records, bundle, end)
     engine = Engine(around(rule, bundle))
     tracer.taken = partial(taken, engine, tracer)
@@ -118,8 +118,9 @@ def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end:
         return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
-    if isinstance(rule, CompletenessRule):
-        return list(shares.moments_of(rule, records, bundle, end))
+    if isinstance(rule, CompletenessRule | DeadlineRule):
+        by_books = shares.moments_of if isinstance(rule, CompletenessRule) else deadlines.moments_of
+        return list(by_books(rule, records, bundle, end))  # type: ignore[arg-type]  # of its own kind
     return list(rare.moments_of(rule, records, end))
 
 

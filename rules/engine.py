@@ -32,6 +32,7 @@ from rules import (
 )
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
+from rules.clocks import fold as clocks
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.exceptions import is_muted
@@ -48,12 +49,14 @@ from rules.records import (
     SEMANTICS,
     Decision,
     Events,
+    Inspection,
     Kind,
     LogRecord,
     Mark,
     PacksRecord,
     Readings,
     RegisterRecord,
+    Report,
     StateRecord,
     Tick,
 )
@@ -151,6 +154,10 @@ class Engine:
             closing.decision(state, payload, received, emitter, self._room)
         elif isinstance(payload, Mark):
             self._mark(state, payload, received, emitter)
+        elif isinstance(payload, Report):
+            clocks.report(state, payload, received, emitter)
+        elif isinstance(payload, Inspection):
+            clocks.inspection(state, payload, received, emitter)
         overlap.rest(state, emitter)
         places.refresh_due(state)
         self._tell(emitter)
@@ -358,11 +365,13 @@ class Engine:
                 absence.close_door(state, part.last_gateway, received)
                 beats.close_door(state, received)
                 rate.close_door(state, received)
+                clocks.close_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 rate.reopen_door(state, part.last_gateway, received, emitter)
+                clocks.reopen_door(state, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:

@@ -10,7 +10,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
+from rules.clocks.store import Clock
 from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
+from rules.explainclocks import clocks_of
+from rules.explainclocks import kept_of as kept_of_clock
+from rules.explainclocks import numbers_of as numbers_of_clock
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
@@ -37,6 +41,7 @@ from rules.rule import (
     ClockRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -44,6 +49,8 @@ from rules.rule import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
@@ -153,6 +160,9 @@ class RareExplanation:
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, DeadlineRule):
+            times = numbers_of_clock(rule)
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
             flags = [
@@ -234,7 +244,9 @@ def explain_rare(
         found: dict[str, list[Told]] = {}
     else:
         found, leaves = _asked(rule, log, bundle, state, read, at)
-    books = state.rare.of(rule.id)
+    books: Mapping[str, Case] = state.rare.of(rule.id)
+    if isinstance(rule, DeadlineRule):
+        books = state.clocks.of(rule.id)
     names = {*found, *checked, *books} - {""}
     result = []
     for name in sorted(names) or [""]:
@@ -247,6 +259,9 @@ def explain_rare(
             failed=failed, seeded=seeded,
         )  # fmt: skip
         one.kept = kept_of(rule, books.get(name, Case()), facility, at)
+        if isinstance(rule, DeadlineRule):
+            clock = state.clocks.of(rule.id).get(name, Clock())
+            one.kept = kept_of_clock(rule, clock, state, bundle, at)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
@@ -261,6 +276,8 @@ def _asked(
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
         return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
+    if isinstance(rule, DeadlineRule):
+        return clocks_of(rule, log, state, bundle, at)
     if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:

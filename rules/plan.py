@@ -15,7 +15,7 @@ import numpy as np
 from rules import layout
 from rules.changes import LimitUsed
 from rules.declared import asked
-from rules.facts import facts_of, in_force, next_change
+from rules.facts import facts_of, facts_of_area, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
@@ -24,7 +24,16 @@ from rules.params import difference_param
 from rules.predicate import holds, in_scope
 from rules.rare.points import Points
 from rules.records import Quality
-from rules.rule import SEQUENCE, ClockRule, CompletenessRule, DifferenceRule, FollowUpRule, RareRule, Rule
+from rules.rule import (
+    SEQUENCE,
+    ClockRule,
+    CompletenessRule,
+    DeadlineRule,
+    DifferenceRule,
+    FollowUpRule,
+    RareRule,
+    Rule,
+)
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -138,6 +147,8 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    deadlines: tuple[DeadlineRule, ...] = ()
+    """Legal clocks that may run for the facility, by id (rules/clocks)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
@@ -301,7 +312,10 @@ def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
 def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
-    plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    found = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule))
+    facts = facts_of_area(facility, None)
+    plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rules.clocksound import clock_faults
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
@@ -13,6 +14,7 @@ from rules.rule import (
     ClockRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     GapRule,
     RegisterCheckRule,
@@ -71,6 +73,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
+    if isinstance(rule, DeadlineRule):
+        faults += clock_faults(rule)
     return faults
 
 

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py).
+clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -17,6 +17,7 @@ from pydantic_core import PydanticCustomError
 
 from rules.allowances import Allowances
 from rules.changes import ChangeKind, Stage
+from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yearly
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
@@ -32,7 +33,7 @@ from rules.rareparts import (
     Trace,
     Worse,
 )
-from rules.register import Scope, Span
+from rules.register import Day, Scope, SinceInstant, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
@@ -251,10 +252,37 @@ class TestMark(Strict):
     to: Duration | None = None
 
 
+class TestReport(Strict):
+    """A report of a test, received at `at` and sent then; a text `+36h` in its fields is so long behind the test's beginning."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    id: Identifier = "R-1"
+    revision: Annotated[Whole, Field(ge=1)] = 1
+    reason: str | None = None
+    fields: dict[Identifier, Any]
+
+
+class TestInspection(Strict):
+    """A visit of a test, received at `at`; `handed_over` is so long behind the test's beginning."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    visit: Identifier = "V-1"
+    version: Annotated[Whole, Field(ge=1)] = 1
+    handed_over: Duration | None = None
+    plan_date: Day | None = None
+
+
 class RuleTest(Strict):
     """A test inside a rule file; `register` holds partial facts that complete a standard facility."""
 
     name: str = Field(min_length=1)
+    begin: SinceInstant | None = None
+    """The instant from which its durations count; 2026-03-01, midnight in Beijing, unless it is said."""
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
     series: dict[str, TestSeries] = Field(default_factory=dict)
     rows: Annotated[list[TestRow], Field(max_length=1_000)] = Field(default_factory=list)
@@ -262,6 +290,8 @@ class RuleTest(Strict):
     later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
     decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
     marks: Annotated[list[TestMark], Field(max_length=20)] = Field(default_factory=list)
+    reports: Annotated[list[TestReport], Field(max_length=100)] = Field(default_factory=list)
+    inspections: Annotated[list[TestInspection], Field(max_length=20)] = Field(default_factory=list)
     until: Duration | None = None
     """Move the clock to here after the last row (front door open)."""
     expect: list[Expectation]
@@ -751,9 +781,45 @@ class CompletenessRule(RuleBase):
         return frozenset([*self.flags, *self.invalid, *self.exempt])
 
 
+class DeadlineRule(RuleBase):
+    """A report that the law wants in time (kind `deadline`), by case (rules/clocks).
+
+    A clock runs from the earliest start that any of its documents tells until the first one that answers was received. Without
+    something that starts it beforehand (`starts`, `inspections`, `yearly`) it is judged by what answers alone: late, or not.
+    """
+
+    kind: Literal["deadline"]
+    answer: Document
+    """What ends the clock: the first one that is received."""
+    starts: Document | None = None
+    """What makes it run before it is answered: a report ..."""
+    inspections: Flag = False
+    """... or findings of a visit that were handed over: the visit names the case ..."""
+    yearly: Yearly | None = None
+    """... or the register and the calendar."""
+    only: Annotated[list[Where], Field(max_length=8)] = Field(default_factory=list)
+    """Cases of which one of these holds, by the report that starts it (else the one that answers) with the highest revision; none: all."""
+    within: Annotated[list[Edition], Field(min_length=1, max_length=32)]
+    """The first that fits counts; a case that none fits has no clock."""
+    judged: Identifier | None = None
+    """A field of the answer with an instant: the later one of it and receipt decides whether it was in time."""
+    plan: Identifier | None = None
+    """A field with a day, of the answer or the inspection: where it is known before the clock is over, the end of that day is due instead."""
+    again_until: Document | None = None
+    """Each answer starts the clock anew, until this comes."""
+    reminder: Reminder | None = None
+    overdue: Annotated[list[Overdue], Field(max_length=4)] = Field(default_factory=list)
+    """Stronger colours behind the due instant, mildest first."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether something starts it before it is answered."""
+        return self.starts is not None or self.inspections or self.yearly is not None
+
+
 RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
-RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule | CompletenessRule
+RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule | CompletenessRule | DeadlineRule
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
     LimitRule

@@ -11,6 +11,8 @@ import numpy as np
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
+from rules.clocks import store as clocks
+from rules.clocks.store import Clocks
 from rules.declared import Declared
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
@@ -104,6 +106,8 @@ class FacilityState:
     groups: list[Group] = field(default_factory=list)
     rare: Rare = field(default_factory=Rare)
     """Events, decisions and checks of the register (rules/rare)."""
+    clocks: Clocks = field(default_factory=Clocks)
+    """Submitted reports and legal clocks (rules/clocks)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -245,7 +249,7 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
-        due = min(due, self.rare.due)
+        due = min(due, self.rare.due, self.clocks.due)
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
@@ -268,6 +272,7 @@ class FacilityState:
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
         listens = self.plan is not None and (self.plan.rare or self.plan.asked)
         rare = dict(self.rare.counts) if listens else {}
+        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
@@ -310,6 +315,7 @@ class FacilityState:
                 declared=self.declared.pack(),
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
+                clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -320,6 +326,10 @@ class FacilityState:
                 else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
             )
         )
+
+    def _load_reports(self, body: Body) -> None:
+        if not isinstance(body.clocks, msgspec.UnsetType):
+            self.clocks = clocks.unpack(body.clocks)
 
     def _waiting(self) -> list[tuple[str, int, int]]:
         """Return the earliest and the newest late row of each series that waits, by tag."""
@@ -347,6 +357,7 @@ class FacilityState:
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
+        self._load_reports(body)
         if not isinstance(body.declared, msgspec.UnsetType):
             self.declared = Declared.unpack(body.declared, body.monitors)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}

@@ -10,7 +10,20 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, openings, results, sequence, shared, told
+from rules.leaves import (
+    approval,
+    beats,
+    copies,
+    deadlines,
+    followed,
+    oddrows,
+    offset,
+    openings,
+    results,
+    sequence,
+    shared,
+    told,
+)
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare import rate
 from rules.rare.match import (
@@ -36,6 +49,7 @@ from rules.rule import (
     ClockRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -68,7 +82,7 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
-    return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+    return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else _check_leaves(rule)
 
 
 def _share_leaves(rule: CompletenessRule) -> list[Leaf]:

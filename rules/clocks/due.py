@@ -1,0 +1,129 @@
+"""When a clock is over, from what its documents told: the edition that fits, calendars, an approved plan, a front door that was closed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+from rules.calendar import HOUR_MS, day_of, due_at, end_of_day
+from rules.layout import NONE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rules.calendar import LegalTime, WorkingDays
+    from rules.clocks.store import Clock
+    from rules.deadlineparts import Edition, Where
+    from rules.rule import DeadlineRule
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What holds for one case: its time and when that is over (ms); `due` None where the calendar does not reach."""
+
+    time: LegalTime
+    edition: Edition
+    due: int | None
+    verify: bool
+    """A calendar year that was counted is not certain."""
+
+
+def matches(where: Where, fields: Mapping[str, Any]) -> bool:
+    """Say whether members of a report have the wanted values."""
+    return all(
+        name in fields and any(_same(fields[name], one) for one in (wanted if isinstance(wanted, list) else [wanted]))
+        for name, wanted in where.items()
+    )
+
+
+def _same(value: object, wanted: object) -> bool:
+    return value == wanted and isinstance(value, bool) == isinstance(wanted, bool)
+
+
+def asked(rule: DeadlineRule) -> tuple[str, ...]:
+    """Return the members of a report that decide whether a case has a clock, and which time."""
+    wheres = [*rule.only, *(edition.where for edition in rule.within)]
+    return tuple(sorted({name for where in wheres for name in where}))
+
+
+def facts_of(rule: DeadlineRule, fields: Mapping[str, Any]) -> str:
+    """Return what a rule keeps of a report's fields, as text."""
+    return json.dumps({name: fields[name] for name in asked(rule) if name in fields}, sort_keys=True)
+
+
+def terms_of(
+    rule: DeadlineRule, clock: Clock, days: WorkingDays | None, closed: Sequence[tuple[int, int]] = ()
+) -> Terms | None:
+    """Return what holds for a case, None where it has no clock: nothing started it, or the rule does not mean it."""
+    facts = json.loads(clock.said) if clock.said else {}
+    # An answer whose case was never reported does not say all that is asked of the case: it is taken for what it answers.
+    said = clock.revision > 0 or all(name in facts for where in rule.only for name in where)
+    if clock.start == NONE or (rule.only and said and not any(matches(where, facts) for where in rule.only)):
+        return None
+    first = day_of(clock.start).isoformat()
+    edition = next((one for one in rule.within if matches(one.where, facts) and _in_force(one, first)), None)
+    if edition is None:
+        return None
+    return Terms(edition.time, edition, *_over(clock, edition, days, closed))
+
+
+def _over(
+    clock: Clock, edition: Edition, days: WorkingDays | None, closed: Sequence[tuple[int, int]]
+) -> tuple[int | None, bool]:
+    due = due_at(clock.start, edition.time, days)
+    if due is None:
+        return None, False
+    years = range(day_of(clock.start).year, day_of(due).year + 1)
+    verify = edition.time.unit == "wd" and days is not None and any(year in days.verify for year in years)
+    due = due if clock.planned == NONE else clock.planned
+    return next((end for begin, end in closed if begin < due < end), due), verify
+
+
+def _in_force(edition: Edition, day: str) -> bool:
+    return (edition.from_ is None or edition.from_ <= day) and (edition.before is None or day < edition.before)
+
+
+def reminded_at(rule: DeadlineRule, clock: Clock, due: int) -> int | None:
+    """Return when the milder colour speaks: the share of the time rounded up to the millisecond, from when the clock began."""
+    reminder = rule.reminder
+    if reminder is None:
+        return None
+    if reminder.before is not None:
+        return due - reminder.before
+    assert reminder.share is not None  # noqa: S101 - the model demands one of both
+    per_mille = round(reminder.share * 1000)
+    return clock.start - (clock.start - due) * per_mille // 1000
+
+
+def overdue_at(rule: DeadlineRule, due: int, days: WorkingDays | None) -> list[tuple[int, int]]:
+    """Return the instants behind which a case that is not answered has a stronger colour, with its rank; by instant."""
+    found = []
+    for step in rule.overdue:
+        # Days are counted behind the due day: its 24:00 is the first instant of the day that follows.
+        at = due_at(due - 1 if step.after.unit != "h" else due, step.after, days)
+        if at is not None:
+            found.append((at, step.to.rank))
+    return sorted(found)
+
+
+def keys_of(value: Any) -> list[str]:  # noqa: ANN401 - whatever the model of the report holds
+    """Return the cases that a field names: itself, or each entry of a list."""
+    return [str(one) for one in (value if isinstance(value, list) else [value]) if one is not None]
+
+
+def day_is_over(text: str) -> int:
+    """Return 24:00 local of a day as reports write it, ms."""
+    return end_of_day(date.fromisoformat(text))
+
+
+def hours(ms: int) -> float:
+    """Return a time in hours, as evidence shows it."""
+    return ms / HOUR_MS
+
+
+def names(rules: Iterable[DeadlineRule]) -> frozenset[str]:
+    """Return the types of report that any of these rules reads."""
+    parts = [part for rule in rules for part in (rule.answer, rule.starts, rule.again_until) if part is not None]
+    return frozenset(part.report for part in parts)
