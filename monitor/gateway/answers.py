@@ -239,7 +239,7 @@ class ReportTypeShown(Strict):
     title: Bilingual
     senders: list[Bilingual]
     """Who sends it."""
-    fields: JsonObject
+    schema_: JsonObject = Field(alias="schema")
     """JSON Schema of its `fields`."""
     example: JsonObject
     """A whole report, as it may be posted."""
@@ -257,7 +257,7 @@ class EventTypeShown(Strict):
     stream: str
     type: str
     title: Bilingual
-    fields: JsonObject
+    schema_: JsonObject = Field(alias="schema")
     """JSON Schema of its `fields`."""
     example: JsonObject
     """A whole batch with one such event, as it may be posted."""

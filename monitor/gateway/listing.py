@@ -22,7 +22,7 @@ def report_types() -> ReportTypes:
                 type=name,
                 title=known.title,
                 senders=list(known.senders),
-                fields=_schema(known.model, f"report:{name}"),
+                schema_=_schema(known.model, f"report:{name}"),
                 example=reports.example_of(name),
             )
             for name, known in TYPES.items()
@@ -38,7 +38,7 @@ def event_types() -> EventTypes:
                 stream=stream,
                 type=name,
                 title=known.title,
-                fields=_schema(known.model, f"event:{stream}:{name}"),
+                schema_=_schema(known.model, f"event:{stream}:{name}"),
                 example=events.example_of(stream, name),
             )
             for stream, types in STREAMS.items()

@@ -30,8 +30,8 @@ async def test_the_types_of_reports_are_listed_with_schema_and_a_post_that_is_ta
     assert answer.headers["cache-control"] == "no-store"
     assert [one.type for one in listed] == list(TYPES)
     for one in listed:
-        jsonschema.Draft202012Validator.check_schema(one.fields)
-        validator = jsonschema.Draft202012Validator(one.fields, registry=Registry())
+        jsonschema.Draft202012Validator.check_schema(one.schema_)
+        validator = jsonschema.Draft202012Validator(one.schema_, registry=Registry())
         validator.validate(one.example["fields"])
         assert not validator.is_valid({})
         assert one.senders
@@ -45,8 +45,8 @@ async def test_the_types_of_events_are_listed_with_schema_and_a_post_that_is_tak
         (stream, name) for stream, types in STREAMS.items() for name in types
     ]
     for one in listed:
-        jsonschema.Draft202012Validator.check_schema(one.fields)
-        validator = jsonschema.Draft202012Validator(one.fields, registry=Registry())
+        jsonschema.Draft202012Validator.check_schema(one.schema_)
+        validator = jsonschema.Draft202012Validator(one.schema_, registry=Registry())
         validator.validate(one.example["events"][0]["fields"])
         assert not validator.is_valid({"more": 1})
         assert (await client.post("/v1/events?check=true", json=one.example)).status_code == 200, (one.stream, one.type)
