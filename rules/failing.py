@@ -17,6 +17,7 @@ from rules.aside import Aside
 from rules.changes import ChangeKind, Evidence, Leaf, Verdict, alarm_id
 from rules.emission import Voice
 from rules.errors import OffsiteError
+from rules.excursions import judge as excursions
 from rules.fitting import RULE_FAILED
 from rules.layout import ABSENCE, GAP, NEVER, NONE
 from rules.models import Bilingual, Severity
@@ -71,6 +72,9 @@ def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
     """Let the rules that follow up a rule's alarms hear what its step told: within the same record, behind the step."""
     state = emitter.state
     readers = state.plan.readers.get(rule, ()) if state.plan is not None and told else ()
+    for listener in state.plan.listeners.get(rule, ()) if state.plan is not None else ():
+        for change in told:
+            attempt(emitter, listener.id, now, partial(excursions.hear, listener, change, emitter))
     for reader in readers:
         for change in told:
             step = partial(followed.hear, reader, change, emitter)
@@ -156,6 +160,7 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     ]
     state.rare.vacate(rule)
     state.clocks.vacate(rule)
+    found += [(subject_of(subject), last) for subject, last in excursions.told_of(state, rule)]
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted, occurrence.unknown = NONE, False, True
