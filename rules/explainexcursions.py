@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
 from rules.excursions.book import Book
-from rules.excursions.compare import answered
+from rules.excursions.compare import answered, is_meant, leaves_of, measure
 from rules.explainbeats import Kept
 from rules.explainparts import Told
 from rules.instants import format_instant
@@ -35,8 +35,11 @@ def excursions_of(
             event = {"stream": "report", "type": rule.report, "asset": said.asset, "revision": str(said.revision)}
             told = Told(said.begin, said.received, said.id, "awaited" if said.decided == NONE else "done", event)
             told.decided = None if said.due == NEVER else said.due
+            verdict = leaves_of(said, measure(said, rule, book, state), rule.duration)[0]
             if said.standing is not None:
                 told.fate = "occasion"
+            elif told.decided is None and verdict is Verdict.UNKNOWN:
+                told.fate = "unmeasured"
             found.setdefault(text_of({"report": said.id}), []).append(told)
         return found, leaves
     for one in book.excursions.values():
@@ -44,10 +47,12 @@ def excursions_of(
         told = Told(one.start, one.start, one.alarm, "not meant", {"stream": "alarm", "type": one.rule, "until": until})
         if one.standing is not None:
             told.fate = "occasion"
-        elif answered(one, book, state.planned.facility) is not None:
+        elif is_meant(rule, one) and answered(one, book, state.planned.facility) is not None:
             told.fate = "answered"
         elif one.due != NEVER:
             told.fate, told.decided, told.until = "awaited", one.due, one.due - 1
+        elif is_meant(rule, one):
+            told.fate = "unknown"
         found.setdefault(one.subject, []).append(told)
     return found, leaves
 
@@ -59,6 +64,8 @@ def kept_of(rule: FollowUpRule | CompareRule, subject: str, state: FacilityState
         seen = {name: leaves for _, name, leaves in seen_of(rule, book, state)}.get(subject, [])
         wrong = any(one.verdict is Verdict.TRUE for one in seen)
         unknown = any(one.verdict is Verdict.UNKNOWN for one in seen)
-        return Kept(may=wrong or unknown, must=wrong)
+        # What came since it was compared is judged by the clock: until then both may be.
+        waits = any(text_of({"report": said.id}) == subject and said.due != NEVER for said in book.deviations.values())
+        return Kept(may=wrong or unknown or waits, must=wrong and not waits)
     stands = any(one.subject == subject and one.standing is not None for one in book.excursions.values())
     return Kept(may=stands, must=stands)

@@ -288,11 +288,9 @@ def _asked(
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
         return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
-    if isinstance(rule, DeadlineRule):
-        return clocks_of(rule, log, state, bundle, at)
-    if isinstance(rule, CompareRule) or (isinstance(rule, FollowUpRule) and rule.excursions is not None):
-        return excursions_of(rule, state)
-    if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
+    if isinstance(rule, DeadlineRule | CompareRule):
+        return clocks_of(rule, log, state, bundle, at) if isinstance(rule, DeadlineRule) else excursions_of(rule, state)
+    if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return numbers_of(rule, log, state, at)

@@ -56,7 +56,7 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
     mark, seq, groups = len(emitter.changes), state.seq, state.groups
     try:
         step()
-        told = emitter.changes[mark:]
+        told = emitter.told_since(mark)
     except PASSED:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a rule raises, the others go on
@@ -68,15 +68,15 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
     _read(emitter, rule, now, told)
 
 
-def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
+def _read(emitter: Emitter, rule: str, now: int, told: list[tuple[Change, Occurrence]]) -> None:
     """Let the rules that follow up a rule's alarms hear what its step told: within the same record, behind the step."""
     state = emitter.state
     readers = state.plan.readers.get(rule, ()) if state.plan is not None and told else ()
-    for listener in state.plan.listeners.get(rule, ()) if state.plan is not None else ():
-        for change in told:
-            attempt(emitter, listener.id, now, partial(excursions.hear, listener, change, emitter))
+    for listener in state.plan.listeners.get(rule, ()) if state.plan is not None and told else ():
+        for change, occurrence in told:
+            attempt(emitter, listener.id, now, partial(excursions.hear, listener, change, occurrence, emitter))
     for reader in readers:
-        for change in told:
+        for change, _ in told:
             step = partial(followed.hear, reader, change, emitter)
             if reader.result is not None:
                 step = partial(results.hear, reader, reader.result, change, emitter)
@@ -129,6 +129,8 @@ def _put_aside(emitter: Emitter, rule: str, now: int, error: str) -> None:
             )
             voice = _voice(emitter, rule, occurrence)
             emitter.emit(voice, subject, occurrence, ChangeKind.UNKNOWN, now, now, text, proof)
+    for listener in state.plan.listeners.get(rule, ()) if state.plan is not None else ():
+        attempt(emitter, listener.id, now, partial(excursions.lose, listener, rule, now, emitter))
 
 
 def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], Occurrence]]:

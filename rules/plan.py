@@ -319,12 +319,13 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     found = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
-    plan.excursions = tuple(r for r in found if isinstance(r, FollowUpRule | CompareRule) and r.excursions is not None)
+    facts = facts_of_area(facility, None)
+    reading = [rule for rule in found if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None]
+    plan.excursions = tuple(rule for rule in reading if holds(rule.applies_to, facts))
     for reader in plan.excursions:
         for source in sources_of(reader, bundle):
             plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
-    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in plan.excursions)
-    facts = facts_of_area(facility, None)
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
     plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:

@@ -44,19 +44,18 @@ def _take(
     rule: FollowUpRule | CompareRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter
 ) -> None:  # fmt: skip
     book = book_of(emitter.state, rule.id)
-    said = book.deviations.pop(payload.id, None) or Deviation(id=payload.id)
-    book.deviations[payload.id] = said
-    if payload.revision <= said.revision:
+    book.forget(now.received)
+    said = book.deviations.get(payload.id) or Deviation(id=payload.id)
+    if payload.revision <= said.revision or not book.keep_deviation(said):
         return
     said.revision, said.asset, said.received = payload.revision, fields["asset"], now.received
     said.begin, said.end = fields["from"], fields["to"]
     said.minutes, said.peak, said.unit = fields["duration_min"], fields["peak"], fields["unit"]
-    book.make_room(now.received)
     if isinstance(rule, FollowUpRule):
         for one in list(book.excursions.values()):
             judge_excursion(rule, one, now, emitter)
     elif said.decided == NONE:
-        said.due = now.received + rule.wait
+        book.await_until(said, now.received + rule.wait)
     else:
         judge_deviation(rule, said, now, emitter)
 

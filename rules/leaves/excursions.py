@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.excursions.compare import answered, measure
+from rules.excursions.compare import answered, is_meant, measure
 from rules.excursions.compare import leaves_of as compared
-from rules.excursions.judge import silences
 from rules.layout import NEVER, NONE
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.rare.store import text_of
 from rules.rule import CompareRule, FollowUpRule
 
 if TYPE_CHECKING:
@@ -45,12 +45,11 @@ def seen_of(
         for said in book.deviations.values():
             if said.decided == NONE:
                 continue
-            measured = measure(said, book, state, rule.peak, silences(state, said, book))
-            _, found = compared(said, measured, rule.duration)
+            _, found = compared(said, measure(said, rule, book, state), rule.duration)
             names = ("duration", "peak")
             yield (
                 said.id,
-                f'{{"report": "{said.id}"}}',
+                text_of({"report": said.id}),
                 [
                     Seen(name, leaf.verdict, leaf.left, "against", leaf.right, leaf.unit)
                     for name, leaf in zip(names, found, strict=True)
@@ -59,7 +58,7 @@ def seen_of(
         return
     assert rule.excursions is not None  # noqa: S101 - asked before
     for one in book.excursions.values():
-        meant = not one.retracted and one.top >= rule.excursions.least.rank
+        meant = is_meant(rule, one)
         seen = [Seen("excursion", verdict(meant), one.alarm, "of", str(rule.excursions.least))]
         if meant:
             said_of = answered(one, book, state.planned.facility)
