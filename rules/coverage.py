@@ -11,13 +11,15 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, deadlines, followed, openingtrace, rare, results, rowtrace, shares
+from rules.leaves import days, deadlines, excursions, followed, openingtrace, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import CompletenessRule, DeadlineRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
+from rules.rule import CompareRule, CompletenessRule, DeadlineRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
 from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rules.leaves.model import Leaf, Moment
     from rules.pack import Bundle
     from rules.records import LogRecord
@@ -114,14 +116,22 @@ def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end:
         return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
     if isinstance(rule, FollowUpRule) and rule.alarm:
         return _followed(rule, records, bundle, end)
-    if isinstance(rule, FollowUpRule) and rule.trace:
-        return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
+    if isinstance(rule, FollowUpRule | CompareRule) and (rule.excursions is not None or getattr(rule, "trace", None)):
+        return list(_by_books(rule, records, bundle, end))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
     if isinstance(rule, CompletenessRule | DeadlineRule):
         by_books = shares.moments_of if isinstance(rule, CompletenessRule) else deadlines.moments_of
         return list(by_books(rule, records, bundle, end))  # type: ignore[arg-type]  # of its own kind
     return list(rare.moments_of(rule, records, end))
+
+
+def _by_books(
+    rule: FollowUpRule | CompareRule, records: list[LogRecord], bundle: Bundle, end: int
+) -> Iterator[Moment]:  # fmt: skip
+    if isinstance(rule, FollowUpRule) and rule.trace is not None:
+        return openingtrace.moments_of(rule, rule.trace, records, bundle, end)
+    return excursions.moments_of(rule, records, bundle, end)
 
 
 def _followed(rule: FollowUpRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:

@@ -15,6 +15,8 @@ from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbea
 from rules.explainclocks import clocks_of
 from rules.explainclocks import kept_of as kept_of_clock
 from rules.explainclocks import numbers_of as numbers_of_clock
+from rules.explainexcursions import excursions_of
+from rules.explainexcursions import kept_of as kept_of_excursion
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
@@ -39,6 +41,7 @@ from rules.rule import (
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
     DeadlineRule,
@@ -160,6 +163,13 @@ class RareExplanation:
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, CompareRule):
+            claims = {"duration": rule.duration, "peak": rule.peak}
+            times = [(name, str(claim.model_dump())) for name, claim in claims.items()]
+            times.append(("wait", format_duration(rule.wait)))
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
+        if isinstance(rule, FollowUpRule) and rule.excursions is not None:
+            return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
         if isinstance(rule, DeadlineRule):
             times = numbers_of_clock(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
@@ -262,6 +272,8 @@ def explain_rare(
         if isinstance(rule, DeadlineRule):
             clock = state.clocks.of(rule.id).get(name, Clock())
             one.kept = kept_of_clock(rule, clock, state, bundle, at)
+        elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+            one.kept = kept_of_excursion(rule, name, state)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
@@ -276,9 +288,9 @@ def _asked(
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
         return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
-    if isinstance(rule, DeadlineRule):
-        return clocks_of(rule, log, state, bundle, at)
-    if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
+    if isinstance(rule, DeadlineRule | CompareRule):
+        return clocks_of(rule, log, state, bundle, at) if isinstance(rule, DeadlineRule) else excursions_of(rule, state)
+    if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return numbers_of(rule, log, state, at)

@@ -15,6 +15,7 @@ import numpy as np
 from rules import layout
 from rules.changes import LimitUsed
 from rules.declared import asked
+from rules.excursions.sources import sources_of
 from rules.facts import facts_of, facts_of_area, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
@@ -27,6 +28,7 @@ from rules.records import Quality
 from rules.rule import (
     SEQUENCE,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     DeadlineRule,
     DifferenceRule,
@@ -147,6 +149,10 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    excursions: tuple[FollowUpRule | CompareRule, ...] = ()
+    """Rules that hold reports against excursions, by id (rules/excursions) ..."""
+    listeners: dict[str, tuple[FollowUpRule | CompareRule, ...]] = field(default_factory=dict)
+    """... and rule -> those of them for which its alarms are excursions."""
     deadlines: tuple[DeadlineRule, ...] = ()
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
@@ -313,8 +319,13 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     found = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
-    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule))
     facts = facts_of_area(facility, None)
+    reading = [rule for rule in found if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None]
+    plan.excursions = tuple(rule for rule in reading if holds(rule.applies_to, facts))
+    for reader in plan.excursions:
+        for source in sources_of(reader, bundle):
+            plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
     plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING
 
 from rules.clocksound import clock_faults
 from rules.errors import Fault
+from rules.excursions.sound import excursion_faults
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
     HEARD,
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
     DeadlineRule,
@@ -50,7 +52,9 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_event = isinstance(rule, CountRule | FollowUpRule) and getattr(rule, "trace", None) is None
+    by_event = isinstance(rule, CountRule) or (
+        isinstance(rule, FollowUpRule) and rule.trace is None and rule.excursions is None
+    )
     by_area = by_event or getattr(rule, "check", None) in {*HEARD, *TOLD, "sensor-count", SEQUENCE}
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
@@ -73,8 +77,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule):
-        faults += clock_faults(rule)
+    if isinstance(rule, DeadlineRule | CompareRule):
+        faults += clock_faults(rule) if isinstance(rule, DeadlineRule) else excursion_faults(rule)
     return faults
 
 
@@ -109,6 +113,8 @@ def _share_faults(rule: CompletenessRule) -> list[Fault]:
 
 
 def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
+    if rule.excursions is not None:
+        return excursion_faults(rule)
     if rule.alarm is None:
         wrong = [name for name in ("within_before", "lasts_until", "result") if getattr(rule, name) is not None]
         alone = [Fault(f"/{name}", "follow_up", f"{name} belongs to alarm") for name in wrong]

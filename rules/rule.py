@@ -16,8 +16,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.allowances import Allowances
+from rules.calendar import LegalTimeText
 from rules.changes import ChangeKind, Stage
 from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yearly
+from rules.excursionparts import Claimed, DurationClaim, ExcursionSource, PeakClaim
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
@@ -598,6 +600,7 @@ class FollowUpRule(RuleBase):
     With `before`, B must be there when A happens: a change of settings that nobody had approved (rules/rare/approval.py), by asset
     and not latched. Then there are `settings` and `approved_by`, and nothing is waited for.
     With `alarm`, A is that another rule raises its alarm of a series (rules/rare/followed.py), and the subject is that alarm's.
+    With `excursions`, A is an excursion that other rules told, B a report that names it (rules/excursions), and the subject is the excursion's; not latched.
     With `trace`, A is that a door opens, and B what the sensor nearest to it measures (rules/rare/openings.py), by sensor and not latched:
     a share of the newest openings decides, and `silent` and `allowed` have no meaning.
     """
@@ -606,6 +609,12 @@ class FollowUpRule(RuleBase):
     before: Literal[True] | None = None
     alarm: RuleId | None = None
     """A rule over series, also named in `reads`."""
+    excursions: ExcursionSource | None = None
+    """Which alarms are excursions ..."""
+    report: Claimed | None = None
+    """... the report that is to name them (it names the asset and the time) ..."""
+    in_time: LegalTimeText | None = None
+    """... within this time of their start."""
     trace: Trace | None = None
     """What shows that A happened: no event, but a change of values within `within`."""
     first: EventMatch | None = Field(default=None, validate_default=True)
@@ -631,7 +640,7 @@ class FollowUpRule(RuleBase):
     @classmethod
     def _needed(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of three members
         other = {"first": "alarm", "then": "trace"}.get(info.field_name or "", "")
-        spared = info.data.get(other) is not None
+        spared = info.data.get(other) is not None or info.data.get("excursions") is not None
         if value is None and not spared and info.data.get("before") is None:
             raise PydanticCustomError("missing", "what follows an event needs it: only with before there is none")
         return value
@@ -640,6 +649,8 @@ class FollowUpRule(RuleBase):
     def _named(self) -> FollowUpRule:
         if self.alarm is not None and self.alarm not in self.reads:
             raise ValueError("the rule of alarm is also named in reads")
+        if (self.excursions is None) != (self.report is None) or (self.excursions is None) != (self.in_time is None):
+            raise ValueError("excursions, report and in_time go together")
         return self
 
     @property
@@ -781,6 +792,18 @@ class CompletenessRule(RuleBase):
         return frozenset([*self.flags, *self.invalid, *self.exempt])
 
 
+class CompareRule(RuleBase):
+    """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
+
+    kind: Literal["compare"]
+    excursions: ExcursionSource
+    report: Claimed
+    duration: DurationClaim
+    peak: PeakClaim
+    wait: Duration
+    """So long behind its receipt it is compared: records of the span may be late."""
+
+
 class DeadlineRule(RuleBase):
     """A report that the law wants in time (kind `deadline`), by case (rules/clocks).
 
@@ -819,7 +842,16 @@ class DeadlineRule(RuleBase):
 
 RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
-RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule | CompletenessRule | DeadlineRule
+RareRule = (
+    CountRule
+    | FollowUpRule
+    | RegisterCheckRule
+    | RowRule
+    | RepeatDayRule
+    | CompletenessRule
+    | DeadlineRule
+    | CompareRule
+)
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
     LimitRule
@@ -865,7 +897,7 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
-        return rule.before is None and rule.result is None and rule.trace is None
+        return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
     return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)

@@ -14,6 +14,7 @@ from rules.batches import Batches
 from rules.clocks import store as clocks
 from rules.clocks.store import Clocks
 from rules.declared import Declared
+from rules.excursions import book as excursions
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
@@ -28,6 +29,7 @@ from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 from rules.stays import unpacked
 
 if TYPE_CHECKING:
+    from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
     from rules.plan import Instance, Plan
 
@@ -106,6 +108,8 @@ class FacilityState:
     groups: list[Group] = field(default_factory=list)
     rare: Rare = field(default_factory=Rare)
     """Events, decisions and checks of the register (rules/rare)."""
+    excursions: dict[str, Book] = field(default_factory=dict)
+    """Excursions and deviations, by the rule that compares them (rules/excursions)."""
     clocks: Clocks = field(default_factory=Clocks)
     """Submitted reports and legal clocks (rules/clocks)."""
     marks: Marks = field(default_factory=Marks)
@@ -249,7 +253,7 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
-        due = min(due, self.rare.due, self.clocks.due)
+        due = min(due, self.rare.due, self.clocks.due, *(book.due for book in self.excursions.values()))
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
@@ -272,6 +276,8 @@ class FacilityState:
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
         listens = self.plan is not None and (self.plan.rare or self.plan.asked)
         rare = dict(self.rare.counts) if listens else {}
+        for book in self.excursions.values():
+            rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
         rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
@@ -315,6 +321,7 @@ class FacilityState:
                 declared=self.declared.pack(),
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
+                excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
@@ -328,6 +335,8 @@ class FacilityState:
         )
 
     def _load_reports(self, body: Body) -> None:
+        if not isinstance(body.excursions, msgspec.UnsetType):
+            self.excursions = dict(map(excursions.unpack, body.excursions))
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
 

@@ -124,7 +124,10 @@ def _described() -> bytes:
 
 @cache
 def _listings() -> dict[str, str]:
-    return {"report-types": report_types().model_dump_json(by_alias=True), "event-types": event_types().model_dump_json(by_alias=True)}
+    return {
+        "report-types": report_types().model_dump_json(by_alias=True),
+        "event-types": event_types().model_dump_json(by_alias=True),
+    }
 
 
 def _parts(settings: GatewayEnvironment, kafka: KafkaSettings) -> Gateway:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rules.calendar import calendar_for
 from rules.changes import ChangeKind, Evidence, RecordRead
 from rules.clocks import yearly
 from rules.clocks.book import Met
+from rules.clocks.days import days_of
 from rules.clocks.due import day_is_over, facts_of, keys_of, matches, overdue_at, reminded_at, terms_of
 from rules.clocks.speak import close_alarm, open_alarm, tell
+from rules.excursions import fold as excursions
 from rules.failing import attempt
 from rules.instants import start_of_day
 from rules.layout import NEVER, NONE
@@ -43,7 +44,7 @@ OTHERWISE = ("by its newest revision no such report is due", "按最新修订，
 def report(state: FacilityState, payload: Report, received: int, emitter: Emitter) -> None:
     """Fold a submitted report: each number of it once (contracts.md §1). Without a rule that reads reports nothing is kept of them."""
     clocks, plan = state.clocks, state.plan
-    if plan is None or not plan.deadlines:
+    if plan is None or not (plan.deadlines or plan.excursions):
         return
     clocks.counts["reports"] += 1
     met = clocks.book.meet(payload)
@@ -59,6 +60,7 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     now = Now(received, received, [read])
     for rule in plan.deadlines:
         attempt(emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter))
+    excursions.report(state, payload, fields, now, emitter)
 
 
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:
@@ -187,14 +189,6 @@ def _note(clock: Clock, now: Now) -> None:
 
 def _days(emitter: Emitter) -> WorkingDays | None:
     return days_of(emitter.state, emitter)
-
-
-def days_of(state: FacilityState, emitter: Emitter) -> WorkingDays | None:
-    """Return the working days of the facility's jurisdiction by the packs in force."""
-    clocks, code = state.clocks, state.planned.facility.jurisdiction
-    if clocks.days is None or clocks.days[0] != (emitter.bundle.sha256, code):
-        clocks.days = ((emitter.bundle.sha256, code), calendar_for(code, emitter.bundle.calendars.values()))
-    return clocks.days[1]
 
 
 def _terms(rule: DeadlineRule, clock: Clock, emitter: Emitter) -> Terms | None:

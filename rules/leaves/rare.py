@@ -15,6 +15,7 @@ from rules.leaves import (
     beats,
     copies,
     deadlines,
+    excursions,
     followed,
     oddrows,
     offset,
@@ -47,6 +48,7 @@ from rules.rule import (
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
     DeadlineRule,
@@ -71,8 +73,6 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
     if isinstance(rule, RowRule):
         return _clock_leaves(rule)
-    if isinstance(rule, RepeatDayRule):
-        return copies.leaves_of(rule)
     if isinstance(rule, CountRule):
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")
@@ -82,7 +82,9 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
-    return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else _check_leaves(rule)
+    if isinstance(rule, CompareRule | DeadlineRule):
+        return excursions.leaves_of(rule) if isinstance(rule, CompareRule) else deadlines.leaves_of(rule)
+    return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
 def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
@@ -110,6 +112,8 @@ def seen_of_share(rule: CompletenessRule, one: Share | Rate) -> list[Seen]:
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
+    if rule.excursions is not None:
+        return excursions.leaves_of(rule)
     if rule.before:
         return approval.leaves_of(rule)
     if rule.alarm:

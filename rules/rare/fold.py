@@ -9,6 +9,8 @@ from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.clocks import fold as clocks
+from rules.excursions import fold as excursions
+from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
@@ -37,6 +39,7 @@ from rules.rule import (
     SEQUENCE,
     TOLD,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
     DeadlineRule,
@@ -179,10 +182,12 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
 
 def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
     """Return what rare rules decide at `due`, as (rule rank, level, subject or nothing, -1, -1)."""
-    if due not in {state.rare.due, state.clocks.due}:
+    reported = excursions.next_due(state)
+    if due not in {state.rare.due, state.clocks.due, reported}:
         return []
     ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
     over = state.clocks.due_now(due) if state.clocks.due == due else []
+    over += excursions.due_now(state, due) if reported == due else []
     found = [
         (ranks[rule], LEVEL, subject, -1, -1)
         for rule, cases in state.rare.cases.items()
@@ -198,6 +203,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
     rule = emitter.bundle.rules[first[0]]
     if isinstance(rule, DeadlineRule):
         attempt(emitter, rule.id, due, partial(clocks.fire, rule, first[2], due, emitter))
+    elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+        attempt(emitter, rule.id, due, partial(fire_excursion, rule, first[2], due, emitter))
     elif isinstance(rule, CompletenessRule):
         state.rare.checked.pop(rule.id, None)
         judged = share.check if rule.check == "mark-share" else rate.check
@@ -233,6 +240,7 @@ def leave(
     """End what a new plan no longer watches, or begins anew (`closed`); the packs of before are still in force."""
     rare = state.rare
     clocks.leave(state, plan, received, why, emitter, closed)
+    excursions.leave(state, plan, received, why, emitter, closed)
     kinds, now = {rule.id: rule.kind for rule in plan.rare}, {rule.id: rule for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
@@ -265,6 +273,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
     rates = {rule.id for rule, _ in state.planned.rates}
     clocks.adopt(state, received, why, emitter)
+    excursions.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):

@@ -51,6 +51,8 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.store-out",
         "cold-chain.warm-10h",
         "cold-chain.warm-cumulative",
+        "cross-check.deviation-misstated",
+        "cross-check.excursion-no-deviation",
         "data-integrity.at-detection-limit",
         "data-integrity.audit-disabled",
         "data-integrity.audit-silent",
