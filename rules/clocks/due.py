@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from rules.calendar import HOUR_MS, day_of, due_at, end_of_day
 from rules.instants import EARLIEST_MS, LATEST_MS, start_of_day
 from rules.layout import NONE
+from rules.rare.store import text_of
 from rules.register import ZONE
 
 if TYPE_CHECKING:
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from rules.clocks.store import Clock
     from rules.deadlineparts import Edition, Where
     from rules.rule import DeadlineRule
+
+
+_FIRST = date(1970, 1, 1)
+_FACTS = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +61,7 @@ def asked(rule: DeadlineRule) -> tuple[str, ...]:
 
 def facts_of(rule: DeadlineRule, fields: Mapping[str, Any]) -> str:
     """Return what a rule keeps of a report's fields, as text: one object for all that say the same."""
-    return sys.intern(
-        json.dumps({name: fields[name] for name in asked(rule) if name in fields}, sort_keys=True, default=str)
-    )
+    return sys.intern(_FACTS.encode({name: fields[name] for name in asked(rule) if name in fields}))
 
 
 @lru_cache(maxsize=1024)
@@ -139,22 +142,31 @@ def keys_of(value: Any) -> list[str]:  # noqa: ANN401 - whatever the model of th
     return [str(one) for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
+@lru_cache(maxsize=1024)
+def subject_with(key: str) -> str:
+    """Return the subject of a case as text, one object for all rules: each report is one case of several."""
+    return text_of({"report": key})
+
+
 def day_is_over(text: str) -> int | None:
-    """Return 24:00 local of a day as documents write it, ms; None where there is no such day from 1970 to 2099."""
+    """Return 24:00 local of a day as documents write it, ms; None where there is no such day, or not before 2100.
+
+    A day before 1970 is taken for the first instant of the log: whoever names it is late, and not excused.
+    """
     return _bounded(text, end_of_day)
 
 
 def day_begins(text: str) -> int | None:
-    """Return 0:00 local of a day as documents write it, ms; None where there is no such day from 1970 to 2099."""
+    """Return 0:00 local of a day as documents write it, ms; bounds as for `day_is_over`."""
     return _bounded(text, start_of_day)
 
 
 def _bounded(text: str, instant_of: Callable[[date, str], int]) -> int | None:
     try:
-        found = instant_of(date.fromisoformat(text), ZONE)
+        found = instant_of(max(date.fromisoformat(text), _FIRST), ZONE)
     except (ValueError, OverflowError):  # a record of the log may have come through another door
         return None
-    return found if EARLIEST_MS <= found <= LATEST_MS else None
+    return max(found, EARLIEST_MS) if found <= LATEST_MS else None
 
 
 def hours(ms: int) -> float:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rules.changes import RecordRead
 from rules.clocks import yearly
 from rules.clocks.book import Met
-from rules.clocks.due import day_begins, day_is_over, facts_of, keys_of, matches
+from rules.clocks.due import day_begins, day_is_over, facts_of, keys_of, matches, subject_with
 from rules.clocks.judging import judge, terms
 from rules.clocks.speak import close_alarm
 from rules.deadlineparts import RECEIPT
@@ -16,7 +16,7 @@ from rules.failing import attempt
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.layout import NONE
 from rules.rare.speak import Now
-from rules.rare.store import subject_of, text_of
+from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.reports.reading import fields_of, members_of
 
@@ -76,7 +76,7 @@ def _take(
         _keys(rule, part, payload.type, fields) for part in (rule.starts, rule.answer, rule.again_until)
     )
     for key in dict.fromkeys((*starts, *answers, *ends)):
-        subject = text_of({"report": key})
+        subject = subject_with(key)
         clock = emitter.state.clocks.clock(rule.id, subject)
         if clock is None:
             continue
@@ -181,7 +181,7 @@ def _began(part: Document, fields: Mapping[str, Any], now: Now) -> int | None:
 
 
 def _visited(rule: DeadlineRule, payload: Inspection, now: Now, emitter: Emitter) -> None:
-    subject = text_of({"report": payload.visit})
+    subject = subject_with(payload.visit)
     clock = emitter.state.clocks.clock(rule.id, subject)
     if clock is None or payload.version <= clock.revision:
         return

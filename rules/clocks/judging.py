@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from rules.calendar import calendar_for
 from rules.changes import ChangeKind
 from rules.clocks import yearly
-from rules.clocks.due import overdue_at, reminded_at, terms_of
+from rules.clocks.due import overdue_at, reminded_at, subject_with, terms_of
 from rules.clocks.speak import close_alarm, open_alarm, tell
 from rules.layout import NEVER, NONE
 from rules.rare.speak import Now
-from rules.rare.store import subject_of, text_of
+from rules.rare.store import subject_of
 
 if TYPE_CHECKING:
     from rules.calendar import WorkingDays
@@ -37,16 +37,16 @@ def terms(rule: DeadlineRule, clock: Clock, emitter: Emitter) -> Terms | None:
     return terms_of(rule, clock, days_of(emitter.state, emitter), emitter.state.clocks.closed)
 
 
-def judge(
-    rule: DeadlineRule, subject: str, clock: Clock, now: Now, emitter: Emitter, *, instant: int | None = None
-) -> None:  # fmt: skip
-    """Say what holds of a case now, and note when that changes by the clock alone.
+def judge(rule: DeadlineRule, subject: str, clock: Clock, now: Now, emitter: Emitter) -> None:
+    """Say what holds of a case now, and note when that changes by the clock alone."""
+    _judge(rule, subject, clock, terms(rule, clock, emitter), now, now.received, emitter)
 
-    `instant`: what has passed is judged by this instead of by `now` (a decision that is due at an instant passes it).
-    """
+
+def _judge(
+    rule: DeadlineRule, subject: str, clock: Clock, found: Terms | None, now: Now, instant: int, emitter: Emitter
+) -> None:  # fmt: skip
+    """Say what holds of a case by its terms; what has passed is judged by `instant`: a decision that is due at one passes it."""
     clocks = emitter.state.clocks
-    instant = now.received if instant is None else instant
-    found = terms(rule, clock, emitter)
     due = None if found is None else found.due
     runs = found is not None and clock.answered == NONE
     if found is None or due is None:
@@ -149,7 +149,7 @@ def fire(rule: DeadlineRule, subject: str, due: int, emitter: Emitter) -> None:
     if found is not None and found.due is not None:
         over = {found.due, *(at for at, _ in steps(rule, found, emitter))}
     at = due - 1 if due - 1 in over else due
-    judge(rule, subject, clock, Now(at, at), emitter, instant=due)
+    _judge(rule, subject, clock, found, Now(at, at), due, emitter)
     if rule.yearly is not None:
         roll(rule, Now(due, due), emitter, subject_of(subject)["report"])
 
@@ -159,7 +159,7 @@ def roll(rule: DeadlineRule, now: Now, emitter: Emitter, behind: str | None = No
     clocks, facility = emitter.state.clocks, emitter.state.planned.facility
     since = clocks.since.get(rule.id, NONE)
     for key, start in yearly.owed(rule, facility, since, now.received, behind):
-        subject = text_of({"report": key})
+        subject = subject_with(key)
         clock = clocks.clock(rule.id, subject)
         if clock is not None and clock.start == NONE:
             clock.start = start

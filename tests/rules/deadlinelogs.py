@@ -213,7 +213,9 @@ class Maker:
             said = {"type": kind, "id": f"P-{self.names}", "revision": revision, "fields": self.fields(kind)}
             said["reason"] = None if revision == 1 or random.random() < 0.2 else "mended"
             if random.random() < 0.04:
-                said["fields"] |= random.choice([{"known_at": "soon"}, {"day0": "0001-01-01"}, {"none": 1}])
+                said["fields"] |= random.choice(
+                    [{"known_at": "soon"}, {"day0": random.choice(["0001-01-01", "9999-12-31"])}, {"none": 1}]
+                )
         elif random.random() < 0.25:
             said = dict(old)
         else:
