@@ -32,6 +32,7 @@ from rules import (
 )
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
+from rules.clocks import changing
 from rules.clocks import fold as clocks
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
@@ -365,13 +366,13 @@ class Engine:
                 absence.close_door(state, part.last_gateway, received)
                 beats.close_door(state, received)
                 rate.close_door(state, received)
-                clocks.close_door(state, part.last_gateway, received, emitter)
+                changing.close_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 rate.reopen_door(state, part.last_gateway, received, emitter)
-                clocks.reopen_door(state, received, emitter)
+                changing.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:

@@ -14,6 +14,7 @@ import numpy as np
 
 from rules import layout
 from rules.changes import LimitUsed
+from rules.clocks.due import names
 from rules.declared import asked
 from rules.excursions.sources import sources_of
 from rules.facts import facts_of, facts_of_area, in_force, next_change
@@ -155,6 +156,8 @@ class Plan:
     """... and rule -> those of them for which its alarms are excursions."""
     deadlines: tuple[DeadlineRule, ...] = ()
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
+    reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
+    """Type of report -> those of them that read it, by id."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
@@ -327,6 +330,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
             plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
     plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
     plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
+    plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:

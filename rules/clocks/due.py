@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from rules.calendar import HOUR_MS, day_of, due_at, end_of_day
+from rules.instants import EARLIEST_MS, LATEST_MS, start_of_day
 from rules.layout import NONE
+from rules.rare.store import text_of
+from rules.register import ZONE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from rules.calendar import LegalTime, WorkingDays
     from rules.clocks.store import Clock
     from rules.deadlineparts import Edition, Where
     from rules.rule import DeadlineRule
+
+
+_FIRST = date(1970, 1, 1)
+_FACTS = json.JSONEncoder(sort_keys=True, default=str)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +37,8 @@ class Terms:
     due: int | None
     verify: bool
     """A calendar year that was counted is not certain."""
+    ends: int | None = None
+    """When it is over by the text or the plan; `due` is later where the front door was closed then."""
 
 
 def matches(where: Where, fields: Mapping[str, Any]) -> bool:
@@ -49,36 +60,49 @@ def asked(rule: DeadlineRule) -> tuple[str, ...]:
 
 
 def facts_of(rule: DeadlineRule, fields: Mapping[str, Any]) -> str:
-    """Return what a rule keeps of a report's fields, as text."""
-    return json.dumps({name: fields[name] for name in asked(rule) if name in fields}, sort_keys=True)
+    """Return what a rule keeps of a report's fields, as text: one object for all that say the same."""
+    return sys.intern(_FACTS.encode({name: fields[name] for name in asked(rule) if name in fields}))
+
+
+@lru_cache(maxsize=1024)
+def _facts(said: str) -> dict[str, Any]:
+    """Return facts of their text, to read: cases are many, and what they say is one of a few."""
+    found: dict[str, Any] = json.loads(said) if said else {}
+    return found
 
 
 def terms_of(
     rule: DeadlineRule, clock: Clock, days: WorkingDays | None, closed: Sequence[tuple[int, int]] = ()
 ) -> Terms | None:
     """Return what holds for a case, None where it has no clock: nothing started it, or the rule does not mean it."""
-    facts = json.loads(clock.said) if clock.said else {}
+    facts = _facts(clock.said)
     # An answer whose case was never reported does not say all that is asked of the case: it is taken for what it answers.
     said = clock.revision > 0 or all(name in facts for where in rule.only for name in where)
     if clock.start == NONE or (rule.only and said and not any(matches(where, facts) for where in rule.only)):
         return None
-    first = day_of(clock.start).isoformat()
-    edition = next((one for one in rule.within if matches(one.where, facts) and _in_force(one, first)), None)
+    edition = edition_of(rule, clock.start, facts)
     if edition is None:
         return None
-    return Terms(edition.time, edition, *_over(clock, edition, days, closed))
-
-
-def _over(
-    clock: Clock, edition: Edition, days: WorkingDays | None, closed: Sequence[tuple[int, int]]
-) -> tuple[int | None, bool]:
-    due = due_at(clock.start, edition.time, days)
-    if due is None:
-        return None, False
-    years = range(day_of(clock.start).year, day_of(due).year + 1)
+    if clock.planned != NONE:
+        return Terms(edition.time, edition, _opened(clock.planned, closed), verify=False, ends=clock.planned)
+    ends = due_at(clock.start, edition.time, days)
+    if ends is None:
+        return Terms(edition.time, edition, None, verify=False)
+    ends = min(ends, LATEST_MS)
+    years = range(day_of(clock.start).year, day_of(ends - 1).year + 1)
     verify = edition.time.unit == "wd" and days is not None and any(year in days.verify for year in years)
-    due = due if clock.planned == NONE else clock.planned
-    return next((end for begin, end in closed if begin < due < end), due), verify
+    return Terms(edition.time, edition, _opened(ends, closed), verify, ends)
+
+
+def edition_of(rule: DeadlineRule, start: int, facts: Mapping[str, Any]) -> Edition | None:
+    """Return the first edition that fits the facts and was in force on the local day of a start (ms)."""
+    first = day_of(start).isoformat()
+    return next((one for one in rule.within if matches(one.where, facts) and _in_force(one, first)), None)
+
+
+def _opened(due: int, closed: Sequence[tuple[int, int]]) -> int:
+    """Return when a time is over that was over at `due`: at the opening of the front door, if that was closed then (settled.md)."""
+    return next((end for begin, end in closed if begin < due < end), due)
 
 
 def _in_force(edition: Edition, day: str) -> bool:
@@ -97,14 +121,19 @@ def reminded_at(rule: DeadlineRule, clock: Clock, due: int) -> int | None:
     return clock.start - (clock.start - due) * per_mille // 1000
 
 
-def overdue_at(rule: DeadlineRule, due: int, days: WorkingDays | None) -> list[tuple[int, int]]:
-    """Return the instants behind which a case that is not answered has a stronger colour, with its rank; by instant."""
-    found = []
+def overdue_at(
+    rule: DeadlineRule, due: int, days: WorkingDays | None, ends: int | None = None
+) -> list[tuple[int, int]]:  # fmt: skip
+    """Return the instants behind which a case that is not answered has a stronger colour, with its rank; by instant.
+
+    They are counted from where the text's time `ends` (`due` unless it is said), and are never before `due`.
+    """
+    found, ends = [], due if ends is None else ends
     for step in rule.overdue:
         # Days are counted behind the due day: its 24:00 is the first instant of the day that follows.
-        at = due_at(due - 1 if step.after.unit != "h" else due, step.after, days)
+        at = due_at(ends - 1 if step.after.unit != "h" else ends, step.after, days)
         if at is not None:
-            found.append((at, step.to.rank))
+            found.append((max(min(at, LATEST_MS), due), step.to.rank))
     return sorted(found)
 
 
@@ -113,9 +142,31 @@ def keys_of(value: Any) -> list[str]:  # noqa: ANN401 - whatever the model of th
     return [str(one) for one in (value if isinstance(value, list) else [value]) if one is not None]
 
 
-def day_is_over(text: str) -> int:
-    """Return 24:00 local of a day as reports write it, ms."""
-    return end_of_day(date.fromisoformat(text))
+@lru_cache(maxsize=1024)
+def subject_with(key: str) -> str:
+    """Return the subject of a case as text, one object for all rules: each report is one case of several."""
+    return text_of({"report": key})
+
+
+def day_is_over(text: str) -> int | None:
+    """Return 24:00 local of a day as documents write it, ms; None where there is no such day, or not before 2100.
+
+    A day before 1970 is taken for the first instant of the log: whoever names it is late, and not excused.
+    """
+    return _bounded(text, end_of_day)
+
+
+def day_begins(text: str) -> int | None:
+    """Return 0:00 local of a day as documents write it, ms; bounds as for `day_is_over`."""
+    return _bounded(text, start_of_day)
+
+
+def _bounded(text: str, instant_of: Callable[[date, str], int]) -> int | None:
+    try:
+        found = instant_of(max(date.fromisoformat(text), _FIRST), ZONE)
+    except (ValueError, OverflowError):  # a record of the log may have come through another door
+        return None
+    return max(found, EARLIEST_MS) if found <= LATEST_MS else None
 
 
 def hours(ms: int) -> float:

@@ -24,7 +24,12 @@ if TYPE_CHECKING:
 
 _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("the report has come", "报告已提交"),
-    ChangeKind.AMENDED: ("an earlier start came to be known", "另有文件表明更早的起算时间"),
+    ChangeKind.AMENDED: ("it is due at another instant than was said", "截止时间与此前所述不同"),
+    ChangeKind.UNKNOWN: (
+        "no calendar of working days reaches so far: it is not known when it is due",
+        "工作日历未覆盖该期限，截止时间未知",
+    ),
+    ChangeKind.KNOWN: ("it is known again when it is due", "截止时间已重新确定"),
     ChangeKind.RETRACTED: ("our own front door was closed at that instant", "届时本系统接收中断，报警撤回"),
 }
 
@@ -35,7 +40,7 @@ def open_alarm(
     """Raise the alarm of a case: its start is the due instant."""
     named = subject_of(subject)
     assert terms.due is not None  # noqa: S101 - of what is not known nothing is raised
-    emitter.on_take_back(partial(clock.put_back, dict(clock.uses), clock.last))
+    emitter.on_take_back(partial(clock.put_back, clock.uses, clock.last))
     alarm = alarm_id(rule.id, emitter.state.facility, named, terms.due, clock.use(terms.due))
     clock.last = Occurrence(alarm, terms.due, terms.due, NONE, rank, rank, now.received)
     tell(rule, subject, clock, ChangeKind.RAISED, terms, now, emitter)
@@ -45,10 +50,11 @@ def close_alarm(
     rule: DeadlineRule, subject: str, clock: Clock, terms: Terms | None, now: Now, emitter: Emitter,
     ending: tuple[str, str] | None = None,
 ) -> None:  # fmt: skip
-    """End the alarm of a case that stands; one that only announced it ends where it begins."""
+    """End the alarm of a case that stands, with the receipt of what answered it; one that only announced it ends where it begins."""
     standing = clock.standing
     assert standing is not None  # noqa: S101 - asked before
-    standing.end, standing.closed = max(now.received, standing.start), now.received
+    end = now.received if terms is None or clock.answered == NONE else clock.answered
+    standing.end, standing.closed, standing.unknown = max(end, standing.start), now.received, False
     tell(rule, subject, clock, ChangeKind.CLEARED, terms, now, emitter, ending)
 
 

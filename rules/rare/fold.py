@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
-from rules.clocks import fold as clocks
+from rules.clocks import changing, judging
 from rules.excursions import fold as excursions
 from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
@@ -186,7 +186,8 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
     if due not in {state.rare.due, state.clocks.due, reported}:
         return []
     ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
-    over = state.clocks.due_now(due) if state.clocks.due == due else []
+    # Of clocks the first alone: it is before the others by rule and subject, and a thousand of them may be due at once.
+    over = [first[1:] for first in [state.clocks.first] if first is not None and first[0] == due]
     over += excursions.due_now(state, due) if reported == due else []
     found = [
         (ranks[rule], LEVEL, subject, -1, -1)
@@ -202,7 +203,7 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
     """Take one decision by the clock."""
     rule = emitter.bundle.rules[first[0]]
     if isinstance(rule, DeadlineRule):
-        attempt(emitter, rule.id, due, partial(clocks.fire, rule, first[2], due, emitter))
+        attempt(emitter, rule.id, due, partial(judging.fire, rule, first[2], due, emitter))
     elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
         attempt(emitter, rule.id, due, partial(fire_excursion, rule, first[2], due, emitter))
     elif isinstance(rule, CompletenessRule):
@@ -239,7 +240,7 @@ def leave(
 ) -> None:
     """End what a new plan no longer watches, or begins anew (`closed`); the packs of before are still in force."""
     rare = state.rare
-    clocks.leave(state, plan, received, why, emitter, closed)
+    changing.leave(state, plan, received, why, emitter, closed)
     excursions.leave(state, plan, received, why, emitter, closed)
     kinds, now = {rule.id: rule.kind for rule in plan.rare}, {rule.id: rule for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
@@ -272,7 +273,7 @@ def _abandon(
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
     """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
     rates = {rule.id for rule, _ in state.planned.rates}
-    clocks.adopt(state, received, why, emitter)
+    changing.adopt(state, received, why, emitter)
     excursions.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     for rule in state.planned.rare:

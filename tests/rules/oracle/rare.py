@@ -188,6 +188,7 @@ class Rare:
         for rule in rules:
             if rule not in self.rules:  # it says nothing of what came before
                 self.since[rule.id] = len(self.past)
+        self.owner.clocks.adopt(received)  # it comes between what leaves and what is checked anew
         self.rules, self.facility, self.adopted = rules, facility, received
         self.present = present(facility, received)
         self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
@@ -509,6 +510,8 @@ class Rare:
         rule, what = key
         if rule == "from":  # registered facts come into force
             self.decided.add(key)
+            self.owner.clocks.leave(self.owner.bundle, self.facility, at)
+            self.owner.clocks.adopt(at)
             for each in self.rules:
                 if told(each) or approving(each):
                     self.adopt(each, at)
