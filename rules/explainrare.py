@@ -14,6 +14,7 @@ from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbea
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
+from rules.explainstrays import strays_of
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
@@ -34,6 +35,7 @@ from rules.rule import (
     HEARD,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
     CompletenessRule,
     CountRule,
@@ -149,7 +151,8 @@ class RareExplanation:
             names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
         elif isinstance(rule, RegisterCheckRule):
-            times = [(name, getattr(rule, name)) for name in ("within", "grace", "allowed", "silent")]
+            named = ("within", "grace", "allowed", "silent", "after", "forgotten")
+            times = [(name, getattr(rule, name)) for name in named]
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
@@ -229,7 +232,8 @@ def explain_rare(
     """
     facility = state.planned.facility
     checked: dict[str, Finding] = {}
-    if isinstance(rule, CompletenessRule) or (isinstance(rule, RegisterCheckRule) and rule.check not in TOLD):
+    asks_of_log = isinstance(rule, RegisterCheckRule) and rule.check in {*TOLD, UNKNOWN_TAG}
+    if isinstance(rule, CompletenessRule | RegisterCheckRule) and not asks_of_log:
         checked, leaves = _findings(rule, facility, state, at)
         found: dict[str, list[Told]] = {}
     else:
@@ -260,7 +264,9 @@ def _asked(
     found: dict[str, list[Told]] = {}
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
-        return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
+        if isinstance(rule, CompletenessRule):
+            return found, leaves
+        return (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
     if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:

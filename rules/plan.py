@@ -22,9 +22,20 @@ from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import holds, in_scope
+from rules.rare.match import applies
 from rules.rare.points import Points
 from rules.records import Quality
-from rules.rule import SEQUENCE, ClockRule, CompletenessRule, DifferenceRule, FollowUpRule, RareRule, Rule
+from rules.rule import (
+    SEQUENCE,
+    UNKNOWN_TAG,
+    ClockRule,
+    CompletenessRule,
+    DifferenceRule,
+    FollowUpRule,
+    RareRule,
+    RegisterCheckRule,
+    Rule,
+)
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -150,6 +161,8 @@ class Plan:
     """Those of them that look at the numbers of feeds (rules/rare/sequence.py)."""
     asked: dict[str, str] = field(default_factory=dict)
     """Areas of whose declared states something is kept, and which states (rules/declared.py)."""
+    strays: tuple[tuple[int, RegisterCheckRule], ...] = ()
+    """Those of them that look at rows of tags that are not in force, with their places in the bundle's order (rules/rare/strays.py)."""
     shares: tuple[CompletenessRule, ...] = ()
     """Those of them that judge how much of a month is marked (rules/rare/share.py) ..."""
     rates: tuple[tuple[CompletenessRule, int], ...] = ()
@@ -300,8 +313,14 @@ def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
 
 def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
-    live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
-    plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    live = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    ours = [(rank, rule) for rank, rule in live if isinstance(rule, RareRule) and in_scope(rule, facility)]
+    plan.rare = tuple(rule for _, rule in ours)
+    plan.strays = tuple(
+        (rank, rule)
+        for rank, rule in ours
+        if isinstance(rule, RegisterCheckRule) and rule.check == UNKNOWN_TAG and applies(rule, facility, None, plan.at)
+    )
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:

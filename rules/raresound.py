@@ -10,6 +10,7 @@ from rules.rule import (
     HEARD,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
     CompletenessRule,
     CountRule,
@@ -38,7 +39,7 @@ def alarm_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
 
 _NEEDS = {
     "sensor-count": ("counts",), "sensor-error": ("errors",), "calibration-due": ("notice",),
-    "serial-changed": ("within", "grace", "allowed"), "config-hash": ("silent",),
+    "serial-changed": ("within", "grace", "allowed"), "config-hash": ("silent",), UNKNOWN_TAG: ("after", "forgotten"),
 }  # fmt: skip
 """Check of the register -> what it needs, and no other check has."""
 
@@ -49,7 +50,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     by_event = isinstance(rule, CountRule | FollowUpRule) and getattr(rule, "trace", None) is None
-    by_area = by_event or getattr(rule, "check", None) in {*HEARD, *TOLD, "sensor-count", SEQUENCE}
+    by_area = by_event or getattr(rule, "check", None) in {*HEARD, *TOLD, "sensor-count", SEQUENCE, UNKNOWN_TAG}
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -228,6 +229,10 @@ def _check_faults(rule: RegisterCheckRule) -> list[Fault]:
             faults.append(Fault(f"/{name}", "check", f"{check} needs {name}"))
     if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
         faults.append(Fault("/notice/severity", "check", "a notice is milder than what it announces"))
+    if rule.check == UNKNOWN_TAG:
+        whole = "a tag that is not registered has no area: only facts of the facility are known"
+        places = [name for name in rule.applies_to if name.startswith("area.")]
+        faults += [Fault(f"/applies_to/{name}", "predicate", whole) for name in places]
     for i, band in enumerate(rule.errors):
         if band.low >= band.high:
             faults.append(Fault(f"/errors/{i}/high", "check", "low lies below high"))

@@ -634,11 +634,12 @@ class FollowUpRule(RuleBase):
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
-    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py).
+    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py), and
+    one at readings of tags that it does not hold (rules/rare/strays.py).
     """
 
     kind: Literal["register_check"]
-    check: Literal["sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash"]
+    check: Literal["sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash", "unknown-tag"]
     notice: Notice | None = None
     """calibration-due: a milder colour before the date."""
     counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
@@ -653,6 +654,10 @@ class RegisterCheckRule(RuleBase):
     """serial-changed: a replacement that is received so long after its event time counts."""
     silent: Duration | None = Field(default=None, ge=60_000)
     """config-hash: an alarm is unknown when nothing is told for longer."""
+    after: Duration | None = Field(default=None, ge=60_000, le=31 * 86_400_000)
+    """unknown-tag: raised by readings that are received longer than this after the first of their tag ..."""
+    forgotten: Duration | None = Field(default=None, ge=60_000, le=366 * 86_400_000)
+    """... and forgotten, with its alarm, when none is received for so long."""
 
 
 class ConflictRule(RuleBase):
@@ -778,6 +783,8 @@ TOLD = frozenset({"serial-changed", "config-hash"})
 """Checks of kind `register_check` that look at what devices tell of themselves."""
 CALIBRATED = frozenset({"calibration-due", "sensor-error"})
 """Those that look at calibrations, of the register or of events."""
+UNKNOWN_TAG = "unknown-tag"
+"""The one that looks at readings of tags that the register does not hold."""
 
 
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:

@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import SEQUENCE, TOLD, ClockRule, CompletenessRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import (
+    SEQUENCE,
+    TOLD,
+    UNKNOWN_TAG,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+)
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -49,6 +58,10 @@ _OF_TOLD: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it is what is registered", "已与登记一致"),
     ChangeKind.RETRACTED: ("its replacement had been declared", "更换已申报，该报警不成立"),
 }
+_OF_STRAYS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("it is registered, or is not sent any more", "已登记，或已不再上报"),
+}
+_OF_CHECKS = {**dict.fromkeys(TOLD, _OF_TOLD), UNKNOWN_TAG: _OF_STRAYS}
 _OF_OCCASIONS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it has not been seen again for long", "长时间未再出现"),
 }
@@ -106,8 +119,8 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
         return _ENDINGS | _OF_NUMBERS
     if isinstance(rule, ClockRule):
         return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
-    if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
-        return _ENDINGS | _OF_TOLD
+    if isinstance(rule, RegisterCheckRule):
+        return _ENDINGS | _OF_CHECKS.get(rule.check, {})
     if isinstance(rule, FollowUpRule):
         by_trace = _OF_TRACES if rule.trace else {}
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)

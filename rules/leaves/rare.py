@@ -10,7 +10,20 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, openings, results, sequence, shared, told
+from rules.leaves import (
+    approval,
+    beats,
+    copies,
+    followed,
+    oddrows,
+    offset,
+    openings,
+    results,
+    sequence,
+    shared,
+    strays,
+    told,
+)
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare import rate
 from rules.rare.match import (
@@ -33,6 +46,7 @@ from rules.rule import (
     HEARD,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
     CompletenessRule,
     CountRule,
@@ -68,7 +82,7 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
-    return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+    return _check_leaves(rule)
 
 
 def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
@@ -112,6 +126,8 @@ def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
     if rule.check in TOLD:
         return told.leaves_of(rule)
+    if rule.check == UNKNOWN_TAG:
+        return strays.leaves_of(rule)
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),
@@ -174,7 +190,7 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
     if isinstance(rule, RegisterCheckRule):
-        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
+        yield from _of_check(rule, log, end)
         return
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
@@ -251,6 +267,13 @@ def answer_of(rule: FollowUpRule, begun: Come, events: Iterable[Come]) -> Come |
         ):
             return other
     return None
+
+
+def _of_check(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+    if rule.check == UNKNOWN_TAG:
+        yield from strays.moments_of(rule, log, end)
+    else:
+        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
 
 
 def _told(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:

@@ -25,6 +25,7 @@ from rules.rare import (
     sequence,
     share,
     shared,
+    strays,
     told,
 )
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
@@ -35,6 +36,7 @@ from rules.rule import (
     CALIBRATED,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
     CompletenessRule,
     CountRule,
@@ -62,6 +64,7 @@ CLOSING = frozenset(
 """Codes of a decision that end a latched alarm (settled.md)."""
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
+_ADOPT = {UNKNOWN_TAG: strays.adopt}
 _FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire}
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
@@ -184,7 +187,7 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         state.rare.checked.pop(rule.id, None)
         judged = share.check if rule.check == "mark-share" else rate.check
         attempt(emitter, rule.id, due, partial(judged, rule, Now(due, due), emitter))
-    elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
+    elif isinstance(rule, RegisterCheckRule) and rule.check not in {*TOLD, UNKNOWN_TAG}:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
@@ -205,7 +208,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
             fire = _FIRES.get(rule.check, offset.fire)
             attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, RegisterCheckRule):
-            attempt(emitter, rule.id, due, partial(told.fire, rule, subject, case, Now(due, due), emitter))
+            judge_told = strays.fire if rule.check == UNKNOWN_TAG else told.fire
+            attempt(emitter, rule.id, due, partial(judge_told, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
 
 
@@ -248,7 +252,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
             now = Now(received, received, [why])
-            judge = told.adopt if rule.check in TOLD else register_check.check
+            judge = told.adopt if rule.check in TOLD else _ADOPT.get(rule.check, register_check.check)
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
         elif isinstance(rule, FollowUpRule) and rule.before:
             step = partial(approval.adopt, rule, Now(received, received, [why]), emitter)

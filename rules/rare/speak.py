@@ -13,7 +13,7 @@ from rules.rare.feeds import READINGS as FEED_OF_READINGS
 from rules.rare.months import judged_month
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import CompletenessRule, RepeatDayRule, looks_at_rows
+from rules.rule import UNKNOWN_TAG, CompletenessRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
 from rules.wording_rare import message
 
 if TYPE_CHECKING:
@@ -91,6 +91,7 @@ def tell(
     """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
     named = subject_of(subject)
     rows = looks_at_rows(rule) or isinstance(rule, RepeatDayRule) or named.get("feed") == FEED_OF_READINGS
+    rows = rows or (isinstance(rule, RegisterCheckRule) and rule.check == UNKNOWN_TAG)
     of = Kind.READINGS if rows else Kind.EVENTS
     first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))

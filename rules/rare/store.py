@@ -25,6 +25,8 @@ MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
 MAX_CHECKED = 12_000
 """Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
+MAX_STRAYS = 256
+"""Tags that the register does not hold, of a facility (rules/rare/strays.py)."""
 MAX_FACTS = 256
 """Events that one case keeps ..."""
 MAX_ROWS = 32
@@ -49,6 +51,7 @@ COUNTERS = (
     "events", "event_repeated", "event_conflict", "event_future", "event_duplicate", "event_stale", "event_left_out",
     "case_dropped", "fact_dropped", "partner_dropped",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
+    "stray_dropped", "stray_left_out",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -313,6 +316,6 @@ def subject_of(text: str) -> dict[str, str]:
 
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_DOOR", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
-    "MAX_SPANS", "MAX_TOLD", "NOTHING",
+    "MAX_SPANS", "MAX_STRAYS", "MAX_TOLD", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

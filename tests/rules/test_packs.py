@@ -78,6 +78,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "register.sensor-count",
         "register.sensor-error",
         "register.serial-changed",
+        "register.unknown-tag",
         "water.chp-conductivity",
         "water.stage1",
         "water.stage2-missing",
