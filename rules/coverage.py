@@ -11,10 +11,18 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, openingtrace, rare, results, rowtrace, shares
+from rules.leaves import days, followed, lacking, openingtrace, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
+from rules.rule import (
+    INCOMPLETE,
+    CompletenessRule,
+    FollowUpRule,
+    RareRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    looks_at_rows,
+)
 from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
 
 if TYPE_CHECKING:
@@ -75,10 +83,9 @@ def coverage(bundle: Bundle, rule_id: str | None = None) -> list[RuleCoverage]:
 
 def cover(rule: Rule, bundle: Bundle) -> RuleCoverage:
     """Return which leaves of a rule its tests see; a test that cannot run sees none (`offsite rules test` says why)."""
-    within = around(rule, bundle)
-    entries = {leaf.name: LeafCoverage(leaf) for leaf in leaves_of(rule, within)}
+    entries = {leaf.name: LeafCoverage(leaf) for leaf in leaves_of(rule, around(rule, bundle))}
     for test in rule.tests:
-        for moment in moments_of(rule, test, within):
+        for moment in moments_of(rule, test, around(rule, bundle, test)):
             for leaf in moment.leaves:
                 entry = entries.get(leaf.name)
                 if entry is not None and leaf.verdict in entry.leaf.verdicts:
@@ -96,7 +103,7 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
     if isinstance(rule, RareRule):
         end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
         return _rare_moments(rule, records, bundle, end)
-    engine = Engine(around(rule, bundle))
+    engine = Engine(around(rule, bundle, test))
     tracer.taken = partial(taken, engine, tracer)
     for record in records:
         if test.marks:  # what had been told of rows before a mark came, the engine knows
@@ -112,18 +119,20 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
 def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:
     if looks_at_rows(rule):
         return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
-    if isinstance(rule, FollowUpRule) and rule.alarm:
+    if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace):
         return _followed(rule, records, bundle, end)
-    if isinstance(rule, FollowUpRule) and rule.trace:
-        return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
+    if isinstance(rule, RegisterCheckRule) and rule.check == INCOMPLETE:
+        return list(lacking.moments_of(rule, records, bundle))
     if isinstance(rule, CompletenessRule):
         return list(shares.moments_of(rule, records, bundle, end))
     return list(rare.moments_of(rule, records, end))
 
 
 def _followed(rule: FollowUpRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:
+    if rule.trace:
+        return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     engine = Engine(bundle)
     changes = [change for record in records for change in engine.fold(record)] + engine.advance(0, end)
     alarms = fold_alarms(change for change in changes if change.rule == rule.alarm)

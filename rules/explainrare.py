@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
 from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
+from rules.explainlacks import found_of, lacks_json, lacks_of
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Seen
     from rules.leaves.rowtrace import Odd
     from rules.pack import Bundle
+    from rules.rare.incomplete import Missing
     from rules.rare.register_check import Finding
     from rules.rare.store import Fact
     from rules.records import LogRecord
@@ -86,6 +88,8 @@ class RareExplanation:
     """What a check of the register finds: the fact that differs, with what it should be."""
     kept: Kept | None = None
     """What is kept of a subject says, of rules whose alarms do not stand by their events alone."""
+    lacks: list[Missing] | None = None
+    """What rules lack in the register, of the check that lists it."""
     failed: bool = False
     seeded: bool = False
 
@@ -207,6 +211,7 @@ class RareExplanation:
             "alarms": [one.to_json() for one in self.alarms],
             "events": [told.to_json() for told in self.events[-ROWS:]],
             "differs": self.differs(),
+            **lacks_json(self.lacks),
             "failed": self.failed,
             "from_saved_state": self.seeded,
             "agrees_with_engine": self.agrees,
@@ -230,11 +235,11 @@ def explain_rare(
         failed: the rule raised here and was put aside.
         seeded: the log begins with a saved state.
     """
-    facility = state.planned.facility
+    facility, lacks = state.planned.facility, lacks_of(rule, state, bundle)
     checked: dict[str, Finding] = {}
     asks_of_log = isinstance(rule, RegisterCheckRule) and rule.check in {*TOLD, UNKNOWN_TAG}
     if isinstance(rule, CompletenessRule | RegisterCheckRule) and not asks_of_log:
-        checked, leaves = _findings(rule, facility, state, at)
+        checked, leaves = _findings(rule, facility, state, at) if lacks is None else found_of(rule, lacks)
         found: dict[str, list[Told]] = {}
     else:
         found, leaves = _asked(rule, log, bundle, state, read, at)
@@ -248,7 +253,7 @@ def explain_rare(
             rule, bundle.sha256, state.facility, subject, at, state.version, conditions_of(rule, facility, facts),
             {fact: text_of(value) for fact, value in facts.items() if value not in (None, [])},
             [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
-            failed=failed, seeded=seeded,
+            lacks=lacks, failed=failed, seeded=seeded,
         )  # fmt: skip
         one.kept = kept_of(rule, books.get(name, Case()), facility, at)
         seen = leaves.get(name, {})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
+from rules.explainlacks import lacks_lines
 from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
@@ -62,6 +63,8 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
     found.append(f"  {say('state', '状态')}: {say(*PHASES[e.phase])}")
     if isinstance(e.rule, CompletenessRule):
         found += _marked(e, lang)
+    elif e.lacks is not None:
+        found += lacks_lines(e.lacks, lang)
     elif isinstance(e.rule, RegisterCheckRule) and e.rule.check not in {*TOLD, UNKNOWN_TAG}:
         found += _differs(e, lang)
     else:

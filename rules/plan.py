@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import numpy as np
 
-from rules import layout
+from rules import lacks, layout
 from rules.changes import LimitUsed
 from rules.declared import asked
 from rules.facts import facts_of, in_force, next_change
@@ -26,6 +26,7 @@ from rules.rare.match import applies
 from rules.rare.points import Points
 from rules.records import Quality
 from rules.rule import (
+    INCOMPLETE,
     SEQUENCE,
     UNKNOWN_TAG,
     ClockRule,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rules.lacks import Lack
     from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
@@ -163,6 +165,12 @@ class Plan:
     """Areas of whose declared states something is kept, and which states (rules/declared.py)."""
     strays: tuple[tuple[int, RegisterCheckRule], ...] = ()
     """Those of them that look at rows of tags that are not in force, with their places in the bundle's order (rules/rare/strays.py)."""
+    incomplete: tuple[RegisterCheckRule, ...] = ()
+    """Those of them that list what other rules lack in the register (rules/rare/incomplete.py); without one nothing of it is noted."""
+    lacks: list[tuple[int, tuple[Lack, ...]]] = field(default_factory=list)
+    """Slot -> what rules lack of a sensor and its area ..."""
+    pair_lacks: list[tuple[tuple[tuple[str, str], ...], Lack]] = field(default_factory=list)
+    """... and subject -> of a pair."""
     shares: tuple[CompletenessRule, ...] = ()
     """Those of them that judge how much of a month is marked (rules/rare/share.py) ..."""
     rates: tuple[tuple[CompletenessRule, int], ...] = ()
@@ -316,6 +324,8 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     live = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
     ours = [(rank, rule) for rank, rule in live if isinstance(rule, RareRule) and in_scope(rule, facility)]
     plan.rare = tuple(rule for _, rule in ours)
+    checks = [rule for _, rule in ours if isinstance(rule, RegisterCheckRule)]
+    plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(
         (rank, rule)
         for rank, rule in ours
@@ -369,6 +379,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
         where += [state, tail, rings, alike.program]
         if watched.odd:
             plan.odd[slot] = watched.odd
+        if watched.lacks and plan.incomplete:
+            plan.lacks.append((slot, watched.lacks))
         blocks.append(watched.blank_state)
         tails.append(watched.blank_tails)
         made: list[Instance] = []
@@ -435,6 +447,7 @@ def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterab
         for pair in pairs_of(rule, plan.facility, plan.sensors, plan.at):
             bounds = bounds_of_pair(rule, pair, bundle)
             if bounds is None:
+                plan.pair_lacks += [(pair.subject, lack) for lack in lacks.of_pair(rule, pair, bundle)]
                 continue
             own = as_on(rule, pair.facts, bundle)
             first = pair.inputs[0]

@@ -256,6 +256,8 @@ class RuleTest(Strict):
 
     name: str = Field(min_length=1)
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
+    beside: Annotated[list[RuleId], Field(max_length=20)] = Field(default_factory=list)
+    """Rules that are in force beside it, by id: of the packs that are tested, else shipped ones."""
     series: dict[str, TestSeries] = Field(default_factory=dict)
     rows: Annotated[list[TestRow], Field(max_length=1_000)] = Field(default_factory=list)
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
@@ -634,12 +636,14 @@ class FollowUpRule(RuleBase):
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
-    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py), and
-    one at readings of tags that it does not hold (rules/rare/strays.py).
+    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py), one at
+    readings of tags that it does not hold (rules/rare/strays.py), and one at what all other rules lack in it (rules/rare/incomplete.py).
     """
 
     kind: Literal["register_check"]
-    check: Literal["sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash", "unknown-tag"]
+    check: Literal[
+        "sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash", "unknown-tag", "incomplete"
+    ]
     notice: Notice | None = None
     """calibration-due: a milder colour before the date."""
     counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
@@ -658,6 +662,9 @@ class RegisterCheckRule(RuleBase):
     """unknown-tag: raised by readings that are received longer than this after the first of their tag ..."""
     forgotten: Duration | None = Field(default=None, ge=60_000, le=366 * 86_400_000)
     """... and forgotten, with its alarm, when none is received for so long."""
+    optional: Annotated[list[Identifier], Field(max_length=64)] = Field(default_factory=list)
+    """incomplete: facts that a register may lack, by their names in it (`sensor.config_hash`): who leaves one out has chosen that no rule
+    which needs it judges there."""
 
 
 class ConflictRule(RuleBase):
@@ -785,6 +792,8 @@ CALIBRATED = frozenset({"calibration-due", "sensor-error"})
 """Those that look at calibrations, of the register or of events."""
 UNKNOWN_TAG = "unknown-tag"
 """The one that looks at readings of tags that the register does not hold."""
+INCOMPLETE = "incomplete"
+"""The one that looks at what other rules lack in the register."""
 
 
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:

@@ -15,6 +15,7 @@ from rules.leaves import (
     beats,
     copies,
     followed,
+    lacking,
     oddrows,
     offset,
     openings,
@@ -44,6 +45,7 @@ from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
 from rules.rule import (
     HEARD,
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
     UNKNOWN_TAG,
@@ -126,8 +128,8 @@ def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
     if rule.check in TOLD:
         return told.leaves_of(rule)
-    if rule.check == UNKNOWN_TAG:
-        return strays.leaves_of(rule)
+    if rule.check in {UNKNOWN_TAG, INCOMPLETE}:
+        return strays.leaves_of(rule) if rule.check == UNKNOWN_TAG else lacking.leaves_of()
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),

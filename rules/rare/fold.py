@@ -17,6 +17,7 @@ from rules.rare import (
     count,
     follow_up,
     followed,
+    incomplete,
     offset,
     openings,
     rate,
@@ -34,6 +35,7 @@ from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
     CALIBRATED,
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
     UNKNOWN_TAG,
@@ -45,7 +47,7 @@ from rules.rule import (
     is_latched,
     looks_at_rows,
 )
-from rules.wording import begun_anew, unwatched
+from rules.wording import WHOLE_REGISTER, begun_anew, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -96,7 +98,15 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
                 _event, state, rule, event, payload.batch, Now(time_of(event, received), received, records), emitter
             )
             attempt(emitter, rule.id, received, step)
+        if (event.stream, event.type) == ("device", "calibration"):
+            _complete(state, Now(received, received, records), emitter)
     rare.refresh()
+
+
+def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
+    """Judge what rules lack, behind all of them."""
+    for rule in state.planned.incomplete:
+        attempt(emitter, rule.id, now.received, partial(incomplete.check, rule, now, emitter))
 
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
@@ -233,7 +243,7 @@ def leave(
 
 
 def _abandon(
-    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
+    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str, tuple[str, str]], Bilingual],
     emitter: Emitter,
 ) -> None:  # fmt: skip
     standing = case.standing
@@ -241,7 +251,7 @@ def _abandon(
         return
     named = subject_of(subject)
     standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = wording(" ".join(named.values())), Evidence(records=[why])
+    text, proof = wording(" ".join(named.values()), WHOLE_REGISTER), Evidence(records=[why])
     emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 
@@ -249,9 +259,9 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
     rates = {rule.id for rule, _ in state.planned.rates}
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
+    now = Now(received, received, [why])
     for rule in state.planned.rare:
-        if isinstance(rule, RegisterCheckRule):
-            now = Now(received, received, [why])
+        if isinstance(rule, RegisterCheckRule) and rule.check != INCOMPLETE:
             judge = told.adopt if rule.check in TOLD else _ADOPT.get(rule.check, register_check.check)
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
         elif isinstance(rule, FollowUpRule) and rule.before:
@@ -263,4 +273,5 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))
+    _complete(state, now, emitter)
     state.rare.refresh()

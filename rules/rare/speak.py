@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 LISTED = 100
-"""Marks that the evidence of one change names at most; how many more there are is said beside them."""
+"""Marks, or facts that are missing, that the evidence of one change names at most; how many more there are is said beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,15 @@ def settle(
 
 def open_case(
     rule: Rule, subject: str, case: Case, start: int, sev: int, leaves: list[Leaf], now: Now, emitter: Emitter,
-    *, late: bool = False,
+    *, late: bool = False, more: int = 0,
 ) -> Occurrence:  # fmt: skip
-    """Raise the alarm of a case; its id counts earlier uses of the same start."""
+    """Raise the alarm of a case; its id counts earlier uses of the same start. `more`: leaves that are left out."""
     named = subject_of(subject)
     emitter.on_take_back(partial(case.put_back, dict(case.uses), case.last))
     alarm = alarm_id(rule.id, emitter.state.facility, named, start, case.use(start))
     occurrence = Occurrence(alarm, start, start, NONE, sev, sev, now.received)
     case.last = occurrence
-    tell(rule, subject, case, occurrence, ChangeKind.RAISED, leaves, now, emitter, late=late)
+    tell(rule, subject, case, occurrence, ChangeKind.RAISED, leaves, now, emitter, late=late, more=more)
     return occurrence
 
 
@@ -86,7 +86,7 @@ def close(
 
 def tell(
     rule: Rule, subject: str, case: Case, occurrence: Occurrence, kind: ChangeKind, leaves: list[Leaf], now: Now,
-    emitter: Emitter, *, late: bool = False, by_officer: bool = False,
+    emitter: Emitter, *, late: bool = False, by_officer: bool = False, more: int = 0,
 ) -> None:  # fmt: skip
     """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
     named = subject_of(subject)
@@ -99,7 +99,7 @@ def tell(
     records = [read for i, read in enumerate(found) if read not in found[:i]]
     times = sum(fact.counts for fact in case.facts)
     marks = _marks(rule, named, occurrence, now, emitter) if isinstance(rule, CompletenessRule) else []
-    left_out = {"marks": len(marks) - LISTED} if len(marks) > LISTED else {}
+    left_out = {name: many for name, many in (("leaves", more), ("marks", len(marks) - LISTED)) if many > 0}
     proof = Evidence(
         leaves=leaves,
         records=records,

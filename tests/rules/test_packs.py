@@ -75,6 +75,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.too-smooth",
         "register.calibration-due",
         "register.config-hash",
+        "register.incomplete",
         "register.sensor-count",
         "register.sensor-error",
         "register.serial-changed",

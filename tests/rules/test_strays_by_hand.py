@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 
 from rules.engine import Engine
@@ -13,6 +14,7 @@ from rules.explainraretext import rare_lines
 from rules.models import Severity
 from rules.pack import Bundle
 from rules.rare import store, strays
+from rules.records import Kind, LogRecord, Readings
 from rules.register import Scope
 from rules.soundness import bundle_faults
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
@@ -101,6 +103,40 @@ def test_it_is_told_between_the_changes_of_its_neighbours_however_rows_are_batch
     whole = post(first, 0, "X").rows(DAY + 1, ("T1", [DAY], [99.0]), ("X", [DAY], [5.0]), ("T2", [DAY], [99.0]))
     found = whole.changes(bundle=both)
     assert [(c.seq, c.subject["tag"]) for c in found] == [(1, "T1"), (2, "X"), (3, "T2")]
+
+
+def test_it_is_told_behind_what_late_rows_before_it_made() -> None:
+    """The pass stops at a row that is in order behind one that is late: what waits is decided first."""
+    both = BUNDLE.only({RULE, "data-integrity.physical-range"})
+    hand = HandLog().register(-1, sensor(range={"low": -40, "high": 60}))
+    post(hand, 0, "X").rows(DAY, ("T1", [DAY - 10], [5.0]))
+    hand.rows(DAY + 1, ("T1", [DAY - 3, DAY - 5, DAY - 2], [5.0, 99.0, 5.0]), ("X", [DAY], [5.0]))
+    found = hand.changes(bundle=both)
+    assert [(c.seq, c.subject["tag"], c.change.value) for c in found] == [
+        (1, "T1", "raised"), (2, "X", "raised"),
+    ]  # fmt: skip
+
+
+def test_a_batch_of_the_log_may_name_a_tag_twice_or_without_rows() -> None:
+    """No post can; the log's own bytes could."""
+
+    def batch(name: str, *counts: int, tags: tuple[str, ...] = ()) -> Readings:
+        rows = sum(counts)
+        columns = (np.full(rows, ms(0)), np.full(rows, 5.0), np.zeros(rows, np.uint8))
+        return Readings(name, tags or ("X",) * len(counts), np.array(counts, np.int32), *columns)
+
+    def told_of(*batches: tuple[float, Readings]) -> list[tuple[str, float]]:
+        engine, log_ = Engine(ONLY), log().records()
+        log_ += [
+            LogRecord(0, i, ms(at), Kind.READINGS, FACILITY, payload) for i, (at, payload) in enumerate(batches, 1)
+        ]
+        return [(c.change.value, c.evidence.leaves[1].left) for record in log_ for c in engine.fold(record)]
+
+    twice = batch("two", 2, 1)
+    assert told_of((0, batch("one", 3)), (DAY + 1, twice)) == [("raised", 3.0)]
+    assert told_of((0, batch("one", 0, 3)), (DAY + 1, batch("two", 0, 1))) == [("raised", 3.0)]
+    assert told_of((0, batch("one", 0, 1, tags=("X", "Y"))), (DAY + 1, batch("two", 1))) == []
+    assert told_of((0, batch("one", 1)), (DAY + 1, batch("two", 0, 1, tags=("X", "Y")))) == []
 
 
 def test_a_batch_that_comes_again_neither_begins_nor_raises_it() -> None:

@@ -36,6 +36,7 @@ from tests.rules.oracle.approval import Settings, approving
 from tests.rules.oracle.beats import System
 from tests.rules.oracle.calibrations import Told, calibrating
 from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.incomplete import lacking, listing
 from tests.rules.oracle.openings import Doors, tracing
 from tests.rules.oracle.rate import Rates, next_review, rating
 from tests.rules.oracle.results import Asking, asking
@@ -179,7 +180,7 @@ class Rare:
 
     def packs(self, bundle, received):
         """Take packs with rules over rows of unregistered tags only: one that is gone, or begins anew, ends what stands."""
-        known = all(straying(rule) for rule in bundle.rules)
+        known = all(straying(rule) or listing(rule) for rule in bundle.rules)
         assert known, "the oracle takes no change of packs with other rules over rare records"
         same = {"version": "1.0.0", "migration": None, "title": None, "tests": []}
         old = {rule.id: rule for rule in self.rules}
@@ -224,6 +225,8 @@ class Rare:
                 self.adopt(rule, received)
             elif tracing(rule):
                 self.doors.setdefault(rule.id, Doors()).register(self, rule, facility, received)
+            elif listing(rule):
+                continue
             elif straying(rule):
                 self.strays.setdefault(rule.id, Strays()).register(self, rule, facility, received)
             elif isinstance(rule, RegisterCheckRule):
@@ -236,6 +239,25 @@ class Rare:
             elif isinstance(rule, CompletenessRule):
                 self.shares.setdefault(rule.id, Shares())
                 self.judge(rule, received)
+        self.complete(received)
+
+    def complete(self, at):
+        """What rules lack in the register, asked behind all of them."""
+
+        def points(rule, sensor):
+            newest = self.told[rule.id].newest(sensor)
+            return None if newest is None else newest[3]
+
+        for rule in self.rules:
+            if listing(rule):
+                found = lacking(rule, self.owner.bundle, self.facility, at, points)
+                state = self.subject_of(rule, {})
+                alarm = state.standing
+                if alarm is None and found:
+                    self.open(rule, {}, state, at, rule.severity.base.rank, at, at)
+                elif alarm is not None and not found:
+                    alarm.end = max(at, alarm.start)
+                    self.say("cleared", rule, {}, alarm, at, at)
 
     def alarms_of(self, rule):
         return self.followed.setdefault(rule.id, Asking() if asking(rule) else Following())
@@ -478,7 +500,7 @@ class Rare:
                     (one.due, self.places[rule.id], 3, text(one.subject), (rule, one.subject))
                     for one in self.alarms_of(rule).dues(to)
                 ]
-            elif approving(rule):
+            elif approving(rule) or listing(rule):
                 continue
             elif straying(rule):
                 found += [
@@ -543,6 +565,7 @@ class Rare:
                     self.adopt(each, at)
                 elif straying(each):
                     self.strays[each.id].register(self, each, self.facility, at)
+            self.complete(at)
             return
         if told(rule):
             self.points[rule.id, what].step(self, rule, at, at, clock=True)
@@ -624,6 +647,7 @@ class Rare:
                     for name in sorted(subjects):
                         if subjects[name]["area"] == self.area(event) and self.fits(rule, event):
                             self.settle(rule, subjects[name], t, received)
+            self.complete(received)
 
     def place(self, past):
         """Note what the register of now makes of an event."""
