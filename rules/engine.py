@@ -43,7 +43,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, rate, sequence, share
+from rules.rare import beats, days, rate, sequence, share, strays
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -516,6 +516,7 @@ class Engine:
             share.take(state, payload, index, received, emitter)
         if plan.rates:
             rate.take(state, payload, index, received, emitter)
+        strange = strays.take(state, plan, payload, received, emitter) if unknown else {}
         payload = remarking.covered(state, plan, payload)
         begin, total = 0, int(payload.time.size)
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
@@ -537,6 +538,7 @@ class Engine:
                 folded[were] = layout.ROW_FOLDED
                 were_late.extend(were.tolist())
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
+            odd = strays.among(odd, strange, begin, stopped)
             if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)

@@ -286,6 +286,8 @@ class RuleTest(Strict):
     begin: SinceInstant | None = None
     """The instant from which its durations count; 2026-03-01, midnight in Beijing, unless it is said."""
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
+    beside: Annotated[list[RuleId], Field(max_length=20)] = Field(default_factory=list)
+    """Rules that are in force beside it, by id: of the packs that are tested, else shipped ones."""
     series: dict[str, TestSeries] = Field(default_factory=dict)
     rows: Annotated[list[TestRow], Field(max_length=1_000)] = Field(default_factory=list)
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
@@ -675,11 +677,14 @@ class FollowUpRule(RuleBase):
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
-    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py).
+    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py), one at
+    readings of tags that it does not hold (rules/rare/strays.py), and one at what all other rules lack in it (rules/rare/incomplete.py).
     """
 
     kind: Literal["register_check"]
-    check: Literal["sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash"]
+    check: Literal[
+        "sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash", "unknown-tag", "incomplete"
+    ]
     notice: Notice | None = None
     """calibration-due: a milder colour before the date."""
     counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
@@ -694,6 +699,13 @@ class RegisterCheckRule(RuleBase):
     """serial-changed: a replacement that is received so long after its event time counts."""
     silent: Duration | None = Field(default=None, ge=60_000)
     """config-hash: an alarm is unknown when nothing is told for longer."""
+    after: Duration | None = Field(default=None, ge=60_000, le=31 * 86_400_000)
+    """unknown-tag: raised by readings that are received longer than this after the first of their tag ..."""
+    forgotten: Duration | None = Field(default=None, ge=60_000, le=366 * 86_400_000)
+    """... and forgotten, with its alarm, when none is received for so long."""
+    optional: Annotated[list[Identifier], Field(max_length=64)] = Field(default_factory=list)
+    """incomplete: facts that a register may lack, by their names in it (`sensor.config_hash`): who leaves one out has chosen that no rule
+    which needs it judges there."""
 
 
 class ConflictRule(RuleBase):
@@ -876,6 +888,10 @@ TOLD = frozenset({"serial-changed", "config-hash"})
 """Checks of kind `register_check` that look at what devices tell of themselves."""
 CALIBRATED = frozenset({"calibration-due", "sensor-error"})
 """Those that look at calibrations, of the register or of events."""
+UNKNOWN_TAG = "unknown-tag"
+"""The one that looks at readings of tags that the register does not hold."""
+INCOMPLETE = "incomplete"
+"""The one that looks at what other rules lack in the register."""
 
 
 def is_told(rule: object) -> TypeGuard[RegisterCheckRule]:

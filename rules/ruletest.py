@@ -239,20 +239,24 @@ def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     return log
 
 
-def around(rule: Rule, bundle: Bundle) -> Bundle:
-    """Return what a rule's tests run with: it, what it reads, and the rules that exclude values (a broken wire).
+def around(rule: Rule, bundle: Bundle, test: RuleTest | None = None) -> Bundle:
+    """Return what a rule's tests run with: it, what it reads, what a test names beside it, and the rules that exclude values (a broken wire).
 
-    A draft is tested as if it were on trial. Where the bundle has none that excludes, the shipped ones do: so a pack is tested alone as it runs with the others.
+    A draft is tested as if it were on trial. Where the bundle has none that excludes, or not what stands beside, the shipped ones do: so
+    a pack is tested alone as it runs with the others.
     """
-    own = bundle.only({rule.id, *rule.reads})
+    beside = [] if test is None else test.beside
+    own, shipped = bundle.only({rule.id, *rule.reads, *beside}), default_bundle()
     if rule.stage == "draft":  # nothing watches by it yet: its tests run as it will be on trial
         own = Bundle.of(
             [one.model_copy(update={"stage": "shadow"}) if one.id == rule.id else one for one in own.rules], ()
         )
-    excluding = _excluding(bundle) or _excluding(default_bundle())
-    rules = [*own.rules, *(o for o in excluding if own.rule(o.id) is None)]
-    calendars = bundle.calendars or default_bundle().calendars
-    return Bundle.of(rules, bundle.tables.values(), calendars=calendars.values())
+    more = [other for name in beside if own.rule(name) is None and (other := shipped.rule(name)) is not None]
+    excluding = _excluding(bundle) or _excluding(shipped)
+    more += [other for other in excluding if all(other.id != one.id for one in [*own.rules, *more])]
+    tables = {**(shipped.tables if beside else {}), **bundle.tables}
+    calendars = bundle.calendars or shipped.calendars
+    return Bundle.of([*own.rules, *more], tables.values(), calendars=calendars.values())
 
 
 def _excluding(bundle: Bundle) -> list[Rule]:
@@ -265,8 +269,8 @@ def until_of(test: RuleTest, records: list[LogRecord]) -> int:
 
 
 def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
-    """Return the changes of `rule` that a test gives; the bundle is `around` it."""
-    engine, records = Engine(around(rule, bundle)), records_of(rule, test)
+    """Return the changes of `rule` that a test gives; what stands beside it is `around` it."""
+    engine, records = Engine(around(rule, bundle, test)), records_of(rule, test)
     changes = [change for record in records for change in engine.fold(record)]
     changes += engine.advance(0, until_of(test, records))
     return [change for change in changes if change.rule == rule.id]

@@ -17,12 +17,14 @@ from rules.leaves import (
     deadlines,
     excursions,
     followed,
+    lacking,
     oddrows,
     offset,
     openings,
     results,
     sequence,
     shared,
+    strays,
     told,
 )
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
@@ -45,8 +47,10 @@ from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
 from rules.rule import (
     HEARD,
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
     CompareRule,
     CompletenessRule,
@@ -130,6 +134,8 @@ def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
     if rule.check in TOLD:
         return told.leaves_of(rule)
+    if rule.check in {UNKNOWN_TAG, INCOMPLETE}:
+        return strays.leaves_of(rule) if rule.check == UNKNOWN_TAG else lacking.leaves_of()
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),
@@ -192,7 +198,7 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
     if isinstance(rule, RegisterCheckRule):
-        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
+        yield from _of_check(rule, log, end)
         return
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
@@ -269,6 +275,13 @@ def answer_of(rule: FollowUpRule, begun: Come, events: Iterable[Come]) -> Come |
         ):
             return other
     return None
+
+
+def _of_check(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+    if rule.check == UNKNOWN_TAG:
+        yield from strays.moments_of(rule, log, end)
+    else:
+        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
 
 
 def _told(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:

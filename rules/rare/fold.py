@@ -21,6 +21,7 @@ from rules.rare import (
     count,
     follow_up,
     followed,
+    incomplete,
     offset,
     openings,
     rate,
@@ -29,6 +30,7 @@ from rules.rare import (
     sequence,
     share,
     shared,
+    strays,
     told,
 )
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
@@ -36,8 +38,10 @@ from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
     CompareRule,
     CompletenessRule,
@@ -49,7 +53,7 @@ from rules.rule import (
     is_told,
     looks_at_rows,
 )
-from rules.wording import begun_anew, unwatched
+from rules.wording import WHOLE_REGISTER, begun_anew, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -68,6 +72,7 @@ CLOSING = frozenset(
 """Codes of a decision that end a latched alarm (settled.md)."""
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
+_ADOPT = {UNKNOWN_TAG: strays.adopt}
 _FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire}
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
@@ -104,6 +109,8 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
             if is_told(rule) and state.is_muted(rule.id):  # what is told is a fact, also where nobody judges it
                 heed(emitter, rule.id, partial(calibrations.keep, rule, event, payload.batch, received, state))
             attempt(emitter, rule.id, received, step)
+        if (event.stream, event.type) == ("device", "calibration"):
+            _complete(state, Now(received, received, records), emitter)
     rare.refresh()
 
 
@@ -112,6 +119,12 @@ def _count(state: FacilityState, event: Event, received: int) -> None:
     what = calibrations.ignored(event, received, state.planned)
     if what is not None:
         state.rare.counts[what] += 1
+
+
+def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
+    """Judge what rules lack, behind all of them."""
+    for rule in state.planned.incomplete:
+        attempt(emitter, rule.id, now.received, partial(incomplete.check, rule, now, emitter))
 
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
@@ -210,7 +223,7 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         state.rare.checked.pop(rule.id, None)
         judged = share.check if rule.check == "mark-share" else rate.check
         attempt(emitter, rule.id, due, partial(judged, rule, Now(due, due), emitter))
-    elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
+    elif isinstance(rule, RegisterCheckRule) and rule.check not in {*TOLD, UNKNOWN_TAG}:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
@@ -231,7 +244,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
             fire = _FIRES.get(rule.check, offset.fire)
             attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, RegisterCheckRule):
-            attempt(emitter, rule.id, due, partial(told.fire, rule, subject, case, Now(due, due), emitter))
+            judge_told = strays.fire if rule.check == UNKNOWN_TAG else told.fire
+            attempt(emitter, rule.id, due, partial(judge_told, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
 
 
@@ -258,7 +272,7 @@ def leave(
 
 
 def _abandon(
-    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
+    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str, tuple[str, str]], Bilingual],
     emitter: Emitter,
 ) -> None:  # fmt: skip
     standing = case.standing
@@ -266,7 +280,7 @@ def _abandon(
         return
     named = subject_of(subject)
     standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = wording(" ".join(named.values())), Evidence(records=[why])
+    text, proof = wording(" ".join(named.values()), WHOLE_REGISTER), Evidence(records=[why])
     emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 
@@ -276,10 +290,10 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     changing.adopt(state, received, why, emitter)
     excursions.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
+    now = Now(received, received, [why])
     for rule in state.planned.rare:
-        if isinstance(rule, RegisterCheckRule):
-            now = Now(received, received, [why])
-            judge = told.adopt if rule.check in TOLD else register_check.check
+        if isinstance(rule, RegisterCheckRule) and rule.check != INCOMPLETE:
+            judge = told.adopt if rule.check in TOLD else _ADOPT.get(rule.check, register_check.check)
             if is_told(rule) and state.is_muted(rule.id):
                 heed(emitter, rule.id, partial(calibrations.fit, rule, state))
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
@@ -292,4 +306,5 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))
+    _complete(state, now, emitter)
     state.rare.refresh()

@@ -266,6 +266,7 @@ class Facility:
             begin += count
 
     def row(self, tag, t, v, q, received):
+        self.rare.strange(tag, received)
         series = self.series.get(tag)
         if series is None:
             return

@@ -41,6 +41,9 @@ def adopt(facility, bundle, now, until=None):
     old, facility.bundle = facility.bundle, bundle
     if facility.silences is None:
         return
+    if bundle.rules and all(isinstance(rule, rare.RARE) for rule in bundle.rules):
+        facility.rare.packs(bundle, now)
+        return
     if any(isinstance(rule, rare.RARE) for rule in bundle.rules):
         raise AssertionError("the oracle takes no change of packs with rules over rare records")
     what = what_of(old, bundle)
