@@ -39,8 +39,8 @@ def clock_faults(rule: DeadlineRule) -> list[Fault]:
         faults.append(Fault("/answer/at", "deadline", "nothing starts it beforehand: the answer says when it began"))
     if rule.starts is not None and rule.starts.at is None:
         faults.append(Fault("/starts/at", "deadline", "what starts it says when it began"))
-    if rule.yearly is not None and (rule.only or len(rule.within) > 1 or rule.within[0].time.unit in {"wd", "h"}):
-        faults.append(Fault("/yearly", "deadline", "one time of days or months, for all cases"))
+    if rule.yearly is not None and (rule.only or any(one.time.unit == "wd" for one in rule.within)):
+        faults.append(Fault("/yearly", "deadline", "for all cases, and no working days: the register starts it"))
     if rule.again_until is not None and (rule.starts is None or rule.reminder or rule.overdue or rule.plan):
         faults.append(Fault("/again_until", "deadline", "needs starts, and has no reminder, overdue or plan"))
     if rule.reminder is not None and not rule.is_awaited:

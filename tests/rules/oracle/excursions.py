@@ -116,6 +116,15 @@ class Told:
         self.subject, self.open, self.unknown, self.start = subject, False, False, None
 
 
+def place(step, log):
+    """Return where a step stands: what the clock told on its way to a record stands before it, what the record told behind."""
+    at, _, i, what = step
+    if not isinstance(what, dict):
+        return i, 0, i
+    order = what["order"]
+    return order, -1 if order < len(log) and at < log[order].received else 1, i
+
+
 class Oracle:
     """One rule over one log."""
 
@@ -134,8 +143,7 @@ class Oracle:
         told = [c for c in changes if c["change"].rule in reads]
         steps = [(r.received, 0, i, r) for i, r in enumerate(log)]
         steps += [(c["change"].received, 1, i, c) for i, c in enumerate(told)]
-        order = sorted(steps, key=lambda s: (s[3]["order"] if isinstance(s[3], dict) else s[2], s[1], s[2]))
-        for _, _, _, what in order:
+        for _, _, _, what in sorted(steps, key=lambda step: place(step, log)):
             at = what["change"].received if isinstance(what, dict) else what.received
             self.clock(at)
             if isinstance(what, dict):
