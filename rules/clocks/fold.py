@@ -77,9 +77,9 @@ def _take(
     rule: DeadlineRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter, *, is_first: bool
 ) -> None:  # fmt: skip
     starts, answers, ends = (
-        _keys(rule, part, payload.type, fields) for part in (rule.starts, rule.answer, rule.again_until)
+        dict.fromkeys(_keys(rule, part, payload.type, fields)) for part in (rule.starts, rule.answer, rule.again_until)
     )
-    for key in dict.fromkeys((*starts, *answers, *ends)):
+    for key in starts | answers | ends:
         subject = subject_with(key)
         clock = emitter.state.clocks.clock(rule.id, subject)
         if clock is None:

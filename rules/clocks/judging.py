@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rules.state import FacilityState
 
 OTHERWISE = ("no such report is due any more", "已无需提交该报告")
+LATER = ("it is due later than was said", "截止时间晚于此前所述")
 
 
 def days_of(state: FacilityState, emitter: Emitter) -> WorkingDays | None:
@@ -124,7 +125,7 @@ def _judge_running(
         rank = rule.reminder.severity.rank
     standing = clock.standing
     if standing is not None and rank is None:
-        close_alarm(rule, subject, clock, found, now, emitter, OTHERWISE)
+        close_alarm(rule, subject, clock, found, now, emitter, LATER)
     elif standing is not None and rank is not None:
         if standing.start != due:
             standing.start = due

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MAX_CLOCKS = 20_000
 """Cases of one rule that are kept; the one that was touched longest ago goes out first, never one that runs or stands."""
 MAX_DOCUMENTS = 4
-"""Documents of one case that evidence names, the newest."""
+"""Documents of one case that evidence names: the first and the newest."""
 SPARE = 64
 """Entries of the heap that may be stale beside as many as are not, before it is made anew."""
 COUNTERS = (
@@ -67,7 +68,7 @@ class Clock(Case):
     said: str = ""
     """What `only` and `within` ask of it, as JSON; empty while nothing is known of it."""
     documents: tuple[tuple[str, str], ...] = ()
-    """Kind of record and id of those that it was made of: the first start, the answer, the newest revision."""
+    """Kind of record and id of those that it was made of, the first one first."""
     is_unknown: bool = False
     """It runs, and no calendar holds the working days that it takes."""
 
@@ -92,9 +93,9 @@ class Clock(Case):
         return times
 
     def note(self, read: tuple[str, str]) -> None:
-        """Note a document that it was made of."""
+        """Note a document that it was made of: the first one stays, of the others the newest."""
         if read not in self.documents:
-            self.documents = (*self.documents, read)[-MAX_DOCUMENTS:]
+            self.documents = (*self.documents[:1], *(*self.documents[1:], read)[1 - MAX_DOCUMENTS :])
 
 
 class Cases(dict[str, Clock]):
@@ -240,14 +241,16 @@ def unpack(packed: PackedClocks) -> Clocks:
     """
     since, reports, counts, clocks, closed = packed
     found = Clocks(dict(since), Book.unpack(reports), dict.fromkeys(COUNTERS, 0) | dict(counts), closed=[*closed])
+    read: dict[tuple[str, str], tuple[str, str]] = {}
     for (
         rule, subject, start, answered, named, reply, planned, revision, said, documents, unknown, last, uses, due
     ) in clocks:  # fmt: skip
         subject_of(subject)  # a snapshot that names no subject is none
+        subject = sys.intern(subject)  # noqa: PLW2901 - each report is one case of several rules
         clock = Clock(
             last=None if last is None else Occurrence.unpack(last), uses=dict(uses) if uses else _NO_USES, start=start,
-            answered=answered, named=named, reply=reply, planned=planned, revision=revision, said=said,
-            documents=tuple(documents), is_unknown=unknown,
+            answered=answered, named=named, reply=reply, planned=planned, revision=revision, said=sys.intern(said),
+            documents=tuple(read.setdefault(one, one) for one in documents), is_unknown=unknown,
         )  # fmt: skip
         found.cases.setdefault(rule, Cases())[subject] = clock
         found.put(rule, subject, clock, due)

@@ -29,6 +29,29 @@ BEGINS = [BEGIN, BEGIN, BEGIN, BEGIN - 66 * DAY, BEGIN + 197 * DAY, BEGIN + 662 
 """Also a week before the end of a year, before National Day, and before the last day of the calendar."""
 
 
+BACK = [
+    0,
+    0,
+    1,
+    MINUTE,
+    HOUR,
+    HOUR,
+    2 * HOUR,
+    3 * HOUR,
+    DAY - 1,
+    DAY,
+    DAY + 1,
+    2 * DAY,
+    7 * DAY,
+    15 * DAY,
+    16 * DAY,
+    21 * DAY,
+    31 * DAY,
+]
+INSIDE = [DAY, DAY + MINUTE, HOUR + MINUTE, 2 * HOUR + MINUTE, 3 * HOUR + MINUTE]
+"""So long ago that the time was over while the front door was closed."""
+
+
 def midnight(at, days=0):
     """Return the local midnight that begins the day of an instant, or another one."""
     day = datetime.fromtimestamp(at / 1000, CHINA).date() + timedelta(days=days)
@@ -49,6 +72,7 @@ class Maker:
     def __post_init__(self):
         self.log, self.sent, self.names, self.version = [], [], 0, 0
         self.doors = self.random.choice([1, 1, 1, 9])  # between one closing and the next the door is closed as well
+        self.inside = False
         self.entity, self.few, self.pace = None, True, self.random.choice([0.6, 0.86, 1, 1])
 
     def put(self, kind, payload, facility=FACILITY):
@@ -75,25 +99,7 @@ class Maker:
     def known(self):
         """Return when something came to be known: about as long ago as clocks take."""
         random = self.random
-        back = random.choice(
-            [
-                0,
-                0,
-                1,
-                MINUTE,
-                HOUR,
-                HOUR,
-                2 * HOUR,
-                3 * HOUR,
-                DAY - 1,
-                DAY,
-                DAY + 1,
-                2 * DAY,
-                7 * DAY,
-                15 * DAY,
-                16 * DAY,
-            ]
-        )
+        back = random.choice(INSIDE if self.inside and random.random() < 0.6 else BACK)
         at = self.now - back
         if random.random() < 0.3:
             at = midnight(at) + random.choice([-1, 0, 0, 1])
@@ -251,14 +257,14 @@ class Maker:
                 self.now, midnight(self.now, random.choice([1, 1, 2])) - random.choice([10 * MINUTE, HOUR, 1])
             )
         self.tick("gateway")
-        end = self.now + random.choice([16 * MINUTE, 90 * MINUTE, 3 * HOUR, DAY])
-        for _ in range(random.choice([0, 0, 1, 2])):
+        end, self.inside = self.now + random.choice([16 * MINUTE, 90 * MINUTE, 3 * HOUR, DAY]), True
+        for _ in range(random.choice([0, 1, 1, 2])):
             self.now = min(end, self.now + random.choice([10 * MINUTE, 10 * MINUTE + 1, HOUR, HOUR + 1]))
             if random.random() < 0.5:
                 self.tick("worker")
             else:
                 self.report(kinds)
-        self.now = end
+        self.now, self.inside = end, False
         self.tick("gateway")
         if random.random() < 0.4:
             self.report(kinds)
@@ -357,9 +363,9 @@ def made(number, packs, length, *, doors=True):
         how = random.random()
         if how < 0.1:
             maker.tick("worker")
-        elif how < 0.18 and doors and maker.doors > 0:
+        elif how < 0.2 and doors and maker.doors > 0:
             maker.door(family)
-        elif how < 0.24:
+        elif how < 0.25:
             maker.noise()
         elif how < 0.32 and packs in ("rare", "alone"):
             maker.register()

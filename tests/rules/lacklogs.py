@@ -55,6 +55,10 @@ def others():
         limit.model_copy(update=every | levels | {"limits": limit.limits.model_copy(update={"side": None})}),
         gap.model_copy(update=every | {"id": "test.large", "applies_to": {"area.floor_m2": Among(min=50)}}),
         gap.model_copy(update=every | {"id": "test.sized", "applies_to": {"area.floor_m2": Among(registered=True)}}),
+        gap.model_copy(update=every | {"id": "test.graded", "applies_to": {"area.grade": "A", "area.phase": "vapour"}}),
+        whole.rule("water.stage1").model_copy(
+            update=every | {"id": "test.warm", "applies_to": {"sensor.quantity": "temperature"}}
+        ),
     ]
 
 

@@ -271,7 +271,7 @@ def test_a_clock_that_fails_is_put_aside_and_comes_back_with_the_next_packs(draw
     assert len({a.alarm for a in again}) == len(again)
 
 
-BOUNDS = {"MAX_CLOCKS": 2, "MAX_DOCUMENTS": 1, "MAX_SEEN": 2, "SPARE": 0}
+BOUNDS = {"MAX_CLOCKS": 2, "MAX_DOCUMENTS": 2, "MAX_SEEN": 2, "SPARE": 0}
 
 
 @given(deadlinelogs.drawn())

@@ -90,6 +90,15 @@ def test_of_a_sensor_each_rule_lists_what_it_cannot_judge_without(facts: dict[st
     assert listed(log(**{"interval": "60s"} | facts)) == wanted
 
 
+def test_a_bound_that_is_not_the_registered_one_is_named() -> None:
+    tank = [{"id": "A1", "kind": "cryo-tank"}]
+    meter = {"quantity": "ln2-level", "unit": "%", "range": RANGE, "resolution": 0.1, "serial": "S-1"}
+    for limits, found in ((None, ""), ({"high": 90}, "no low")):
+        facility = HandLog().register(-1, sensor(**meter, limits=limits), areas=tank).records()[0].payload.facility  # type: ignore[union-attr]
+        (one,) = incomplete.missing(RULE, compile_plan(facility, BUNDLE, ms(0)), BUNDLE, Rare())
+        assert one == ("cell-storage.ln2-low", (("tag", "T1"),), "sensor.limits", found)
+
+
 def test_limits_that_leave_no_room_say_so() -> None:
     facility = log(limits={"low": 8, "high": 12}).records()[0].payload.facility  # type: ignore[union-attr]
     (one,) = incomplete.missing(RULE, compile_plan(facility, BUNDLE, ms(0)), BUNDLE, Rare())
