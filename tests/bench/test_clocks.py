@@ -11,7 +11,7 @@ from rules.clocks.due import names
 from rules.pack import default_bundle
 from rules.rule import DeadlineRule
 
-SHIPPED = [rule for rule in default_bundle().rules if isinstance(rule, DeadlineRule)]
+SHIPPED = [rule for rule in default_bundle().rules if isinstance(rule, DeadlineRule) and rule.stage == "live"]
 
 
 @pytest.fixture(scope="module")
