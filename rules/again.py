@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from rules.occurrence import Occurrence
     from rules.plan import Instance
     from rules.state import FacilityState
 
@@ -45,7 +46,10 @@ def standing(state: FacilityState, instance: Instance) -> list[Folded]:
     ]  # fmt: skip
 
 
-def compared(state: FacilityState, instance: Instance, folded: list[Folded], tail_t: int) -> list[Difference]:
+def compared(
+    state: FacilityState, instance: Instance, folded: list[Folded], tail_t: int,
+    stay: list[tuple[Occurrence, Folded]] | None = None,
+) -> list[Difference]:  # fmt: skip
     """Return what turns the published occurrences into those of the refold.
 
     Args:
@@ -53,6 +57,7 @@ def compared(state: FacilityState, instance: Instance, folded: list[Folded], tai
         instance: with its state as the refold left it.
         folded: its occurrences, from where it was put back to.
         tail_t: the newest event time before that.
+        stay: takes the occurrences that stay, with what was folded of them.
     """
     if instance.kind in PEAKED and folded and folded[-1].end == NONE:
         folded[-1].peak = state.real_of(instance, "peak")
@@ -62,7 +67,7 @@ def compared(state: FacilityState, instance: Instance, folded: list[Folded], tai
     open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
     if instance.kind in SPANNED:  # what an officer closed is done with, whatever comes late
         open_ones = [o for o in open_ones if o.end == NONE]
-    return differences(open_ones, folded)
+    return differences(open_ones, folded, stay)
 
 
 def take(folded: list[Folded], rows: Iterable[np.void]) -> None:

@@ -11,13 +11,25 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, followed, openingtrace, rare, results, rowtrace, shares
+from rules.leaves import days, deadlines, excursions, followed, lacking, openingtrace, rare, results, rowtrace, shares
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
-from rules.rule import CompletenessRule, FollowUpRule, RareRule, RepeatDayRule, looks_at_rows
-from rules.ruletest import BEGIN_MS, FACILITY, around, records_of, until_of
+from rules.rule import (
+    INCOMPLETE,
+    CompareRule,
+    CompletenessRule,
+    DeadlineRule,
+    FollowUpRule,
+    RareRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    looks_at_rows,
+)
+from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rules.leaves.model import Leaf, Moment
     from rules.pack import Bundle
     from rules.records import LogRecord
@@ -75,10 +87,9 @@ def coverage(bundle: Bundle, rule_id: str | None = None) -> list[RuleCoverage]:
 
 def cover(rule: Rule, bundle: Bundle) -> RuleCoverage:
     """Return which leaves of a rule its tests see; a test that cannot run sees none (`offsite rules test` says why)."""
-    within = around(rule, bundle)
-    entries = {leaf.name: LeafCoverage(leaf) for leaf in leaves_of(rule, within)}
+    entries = {leaf.name: LeafCoverage(leaf) for leaf in leaves_of(rule, around(rule, bundle))}
     for test in rule.tests:
-        for moment in moments_of(rule, test, within):
+        for moment in moments_of(rule, test, around(rule, bundle, test)):
             for leaf in moment.leaves:
                 entry = entries.get(leaf.name)
                 if entry is not None and leaf.verdict in entry.leaf.verdicts:
@@ -94,9 +105,9 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
     except (ValidationError, ValueError):
         return []
     if isinstance(rule, RareRule):
-        end = max([records[-1].received, BEGIN_MS + (test.until or 0)])
+        end = max([records[-1].received, begin_of(test) + (test.until or 0)])
         return _rare_moments(rule, records, bundle, end)
-    engine = Engine(around(rule, bundle))
+    engine = Engine(around(rule, bundle, test))
     tracer.taken = partial(taken, engine, tracer)
     for record in records:
         if test.marks:  # what had been told of rows before a mark came, the engine knows
@@ -112,18 +123,32 @@ def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:
 def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:
     if looks_at_rows(rule):
         return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
-    if isinstance(rule, FollowUpRule) and rule.alarm:
+    if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace):
         return _followed(rule, records, bundle, end)
-    if isinstance(rule, FollowUpRule) and rule.trace:
-        return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
-    if isinstance(rule, CompletenessRule):
-        return list(shares.moments_of(rule, records, bundle, end))
+    by_books = _by_books(rule, records, bundle, end)
+    if by_books is not None:
+        return list(by_books)
     return list(rare.moments_of(rule, records, end))
 
 
+def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment] | None:
+    """Return the moments of a rule that the engine's books tell, None of others."""
+    if isinstance(rule, RegisterCheckRule) and rule.check == INCOMPLETE:
+        return lacking.moments_of(rule, records, bundle)
+    if isinstance(rule, CompletenessRule):
+        return shares.moments_of(rule, records, bundle, end)
+    if isinstance(rule, DeadlineRule):
+        return deadlines.moments_of(rule, records, bundle, end)
+    if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+        return excursions.moments_of(rule, records, bundle, end)
+    return None
+
+
 def _followed(rule: FollowUpRule, records: list[LogRecord], bundle: Bundle, end: int) -> list[Moment]:
+    if rule.trace:
+        return list(openingtrace.moments_of(rule, rule.trace, records, bundle, end))
     engine = Engine(bundle)
     changes = [change for record in records for change in engine.fold(record)] + engine.advance(0, end)
     alarms = fold_alarms(change for change in changes if change.rule == rule.alarm)

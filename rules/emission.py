@@ -131,6 +131,10 @@ class Emitter:
         del self.changes[mark:], self._told[mark:]
         self.state.seq = seq
 
+    def told_since(self, mark: int) -> list[tuple[Change, Occurrence]]:
+        """Return the changes behind the first `mark`, each with the alarm that it was told of."""
+        return list(zip(self.changes[mark:], (occurrence for occurrence, _, _ in self._told[mark:]), strict=True))
+
     def read(self, out: Array, n: int) -> list[Transition]:
         """Return the first `n` transitions of the kernel's output."""
         return [

@@ -32,6 +32,8 @@ from rules import (
 )
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
+from rules.clocks import changing
+from rules.clocks import fold as clocks
 from rules.emission import Emitter, Transition
 from rules.errors import ContractError
 from rules.exceptions import is_muted
@@ -41,19 +43,21 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, rate, sequence, share
+from rules.rare import beats, days, rate, sequence, share, strays
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
     SEMANTICS,
     Decision,
     Events,
+    Inspection,
     Kind,
     LogRecord,
     Mark,
     PacksRecord,
     Readings,
     RegisterRecord,
+    Report,
     StateRecord,
     Tick,
 )
@@ -151,6 +155,10 @@ class Engine:
             closing.decision(state, payload, received, emitter, self._room)
         elif isinstance(payload, Mark):
             self._mark(state, payload, received, emitter)
+        elif isinstance(payload, Report):
+            clocks.report(state, payload, received, emitter)
+        elif isinstance(payload, Inspection):
+            clocks.inspection(state, payload, received, emitter)
         overlap.rest(state, emitter)
         places.refresh_due(state)
         self._tell(emitter)
@@ -358,11 +366,13 @@ class Engine:
                 absence.close_door(state, part.last_gateway, received)
                 beats.close_door(state, received)
                 rate.close_door(state, received)
+                changing.close_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 rate.reopen_door(state, part.last_gateway, received, emitter)
+                changing.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:
@@ -506,6 +516,7 @@ class Engine:
             share.take(state, payload, index, received, emitter)
         if plan.rates:
             rate.take(state, payload, index, received, emitter)
+        strange = strays.take(state, plan, payload, received, emitter) if unknown else {}
         payload = remarking.covered(state, plan, payload)
         begin, total = 0, int(payload.time.size)
         folded, first = np.zeros(total, np.uint8), odd_rows.asked(plan, total)
@@ -527,6 +538,7 @@ class Engine:
                 folded[were] = layout.ROW_FOLDED
                 were_late.extend(were.tolist())
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
+            odd = strays.among(odd, strange, begin, stopped)
             if n or state.groups or odd:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)

@@ -26,7 +26,7 @@ from rules.rare.shared import counting_of, reached
 from rules.rare.store import Case
 from rules.rare.store import text_of as text_of_subject
 from rules.rare.told import STRANGER, is_live
-from rules.rule import HEARD, SEQUENCE, TOLD, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import HEARD, SEQUENCE, TOLD, UNKNOWN_TAG, ClockRule, CountRule, FollowUpRule, RegisterCheckRule
 
 if TYPE_CHECKING:
     from rules.alarms import Alarm
@@ -56,7 +56,7 @@ def kept_of(rule: RareRule, case: Case, facility: Facility, at: int) -> Kept | N
     """Return what is kept of a subject says at a log time (ms); None of rules whose events say it themselves."""
     if isinstance(rule, CountRule | FollowUpRule) and not getattr(rule, "before", None):
         return _kept_of_events(rule, case)
-    told = isinstance(rule, RegisterCheckRule | ClockRule) and rule.check in {*TOLD, SEQUENCE}
+    told = isinstance(rule, RegisterCheckRule | ClockRule) and rule.check in {*TOLD, SEQUENCE, UNKNOWN_TAG}
     if told or isinstance(rule, FollowUpRule):
         stands = any(fact.counts for fact in case.facts)
         return Kept(may=stands, must=stands)

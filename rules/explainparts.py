@@ -23,6 +23,14 @@ FATES = {
     "awaited": ("what should follow is still awaited", "尚在等待后续事件"),
     "answered": ("followed in time", "已按时出现后续事件"),
     "unheard": ("unknown: nothing else of the area was heard", "未知：该区域无其他信号"),
+    "unmeasured": (
+        "unknown: no excursion was told of its asset, unit and time, one is open, or not all of its time was measured",
+        "未知：相应对象、单位和时间内无超限，超限尚未结束，或测量不完整",
+    ),
+    "unknown": (
+        "unknown: no calendar holds its days, or it began before the rule listened",
+        "未知：日历未涵盖，或其开始早于规则启用",
+    ),
     "heard": ("kept: what it tells counts", "已保留：其内容计入判定"),
     "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
     "again": ("it had come before", "重复事件"),

@@ -10,10 +10,18 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
+from rules.clocks.store import Clock
 from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
+from rules.explainclocks import clocks_of
+from rules.explainclocks import kept_of as kept_of_clock
+from rules.explainclocks import numbers_of as numbers_of_clock
+from rules.explainexcursions import excursions_of
+from rules.explainexcursions import kept_of as kept_of_excursion
+from rules.explainlacks import found_of, lacks_json, lacks_of
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
+from rules.explainstrays import strays_of
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
@@ -34,9 +42,12 @@ from rules.rule import (
     HEARD,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -44,11 +55,14 @@ from rules.rule import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
     from rules.leaves.rowtrace import Odd
     from rules.pack import Bundle
+    from rules.rare.incomplete import Missing
     from rules.rare.register_check import Finding
     from rules.rare.store import Fact
     from rules.records import LogRecord
@@ -84,6 +98,8 @@ class RareExplanation:
     """What a check of the register finds: the fact that differs, with what it should be."""
     kept: Kept | None = None
     """What is kept of a subject says, of rules whose alarms do not stand by their events alone."""
+    lacks: list[Missing] | None = None
+    """What rules lack in the register, of the check that lists it."""
     failed: bool = False
     seeded: bool = False
 
@@ -149,10 +165,21 @@ class RareExplanation:
             names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
         elif isinstance(rule, RegisterCheckRule):
-            times = [(name, getattr(rule, name)) for name in ("within", "grace", "allowed", "silent")]
+            named = ("within", "grace", "allowed", "silent", "after", "forgotten")
+            times = [(name, getattr(rule, name)) for name in named]
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, CompareRule):
+            claims = {"duration": rule.duration, "peak": rule.peak}
+            times = [(name, str(claim.model_dump())) for name, claim in claims.items()]
+            times.append(("wait", format_duration(rule.wait)))
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
+        if isinstance(rule, FollowUpRule) and rule.excursions is not None:
+            return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
+        if isinstance(rule, DeadlineRule):
+            times = numbers_of_clock(rule)
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
             flags = [
@@ -204,6 +231,7 @@ class RareExplanation:
             "alarms": [one.to_json() for one in self.alarms],
             "events": [told.to_json() for told in self.events[-ROWS:]],
             "differs": self.differs(),
+            **lacks_json(self.lacks),
             "failed": self.failed,
             "from_saved_state": self.seeded,
             "agrees_with_engine": self.agrees,
@@ -227,14 +255,17 @@ def explain_rare(
         failed: the rule raised here and was put aside.
         seeded: the log begins with a saved state.
     """
-    facility = state.planned.facility
+    facility, lacks = state.planned.facility, lacks_of(rule, state, bundle)
     checked: dict[str, Finding] = {}
-    if isinstance(rule, CompletenessRule) or (isinstance(rule, RegisterCheckRule) and rule.check not in TOLD):
-        checked, leaves = _findings(rule, facility, state, at)
+    asks_of_log = isinstance(rule, RegisterCheckRule) and rule.check in {*TOLD, UNKNOWN_TAG}
+    if isinstance(rule, CompletenessRule | RegisterCheckRule) and not asks_of_log:
+        checked, leaves = _findings(rule, facility, state, at) if lacks is None else found_of(rule, lacks)
         found: dict[str, list[Told]] = {}
     else:
         found, leaves = _asked(rule, log, bundle, state, read, at)
-    books = state.rare.of(rule.id)
+    books: Mapping[str, Case] = state.rare.of(rule.id)
+    if isinstance(rule, DeadlineRule):
+        books = state.clocks.of(rule.id)
     names = {*found, *checked, *books} - {""}
     result = []
     for name in sorted(names) or [""]:
@@ -244,9 +275,14 @@ def explain_rare(
             rule, bundle.sha256, state.facility, subject, at, state.version, conditions_of(rule, facility, facts),
             {fact: text_of(value) for fact, value in facts.items() if value not in (None, [])},
             [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
-            failed=failed, seeded=seeded,
+            lacks=lacks, failed=failed, seeded=seeded,
         )  # fmt: skip
         one.kept = kept_of(rule, books.get(name, Case()), facility, at)
+        if isinstance(rule, DeadlineRule):
+            clock = state.clocks.of(rule.id).get(name, Clock())
+            one.kept = kept_of_clock(rule, clock, state, bundle, at)
+        elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+            one.kept = kept_of_excursion(rule, name, state)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
@@ -260,8 +296,12 @@ def _asked(
     found: dict[str, list[Told]] = {}
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
-        return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
-    if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
+        if isinstance(rule, RegisterCheckRule):
+            found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
+        return found, leaves
+    if isinstance(rule, DeadlineRule | CompareRule):
+        return clocks_of(rule, log, state, bundle, at) if isinstance(rule, DeadlineRule) else excursions_of(rule, state)
+    if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return numbers_of(rule, log, state, at)

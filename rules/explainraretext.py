@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
+from rules.explainlacks import lacks_lines
 from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
-from rules.rule import TOLD, CompletenessRule, RegisterCheckRule, is_latched
+from rules.rule import TOLD, UNKNOWN_TAG, CompletenessRule, RegisterCheckRule, is_latched
 
 if TYPE_CHECKING:
     from rules.explainparts import Told
@@ -32,6 +33,8 @@ _JUDGED = {
     ),
 }
 """What explains that a rule over months says nothing: where nothing was judged, and where it is unknown."""
+_NOTHING = {UNKNOWN_TAG: ("; every tag that came is registered", "；收到的测点均已登记")}
+"""What explains that a check of the register was asked nothing."""
 LATCHED = ("; it stands until an officer's decision", "；须由监管人员决定关闭")
 
 
@@ -60,10 +63,14 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
     found.append(f"  {say('state', '状态')}: {say(*PHASES[e.phase])}")
     if isinstance(e.rule, CompletenessRule):
         found += _marked(e, lang)
-    elif isinstance(e.rule, RegisterCheckRule) and e.rule.check not in TOLD:
+    elif e.lacks is not None:
+        found += lacks_lines(e.lacks, lang)
+    elif isinstance(e.rule, RegisterCheckRule) and e.rule.check not in {*TOLD, UNKNOWN_TAG}:
         found += _differs(e, lang)
     else:
-        found.append(f"  {say('events (event time, receive time, batch)', '事件（事件时间、接收时间、批次）')}:")
+        strays = isinstance(e.rule, RegisterCheckRule) and e.rule.check == UNKNOWN_TAG
+        what = ("readings (of the first ", "数据（首条") if strays else ("events (", "事件（")
+        found.append(f"  {say(what[0] + 'event time, receive time, batch)', what[1] + '事件时间、接收时间、批次）')}:")
         for told in e.events[-ROWS:]:
             found += _event(told, lang)
         if len(e.events) > ROWS:
@@ -109,8 +116,9 @@ def _quiet(e: RareExplanation) -> tuple[str, str]:
         return (f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
     if isinstance(e.rule, CompletenessRule):
         return _little(e, _JUDGED[e.rule.check])
-    if not e.subject and (not isinstance(e.rule, RegisterCheckRule) or e.rule.check in TOLD):
-        return ("; no event came that it means", "；未收到规则所指的事件")
+    check = e.rule.check if isinstance(e.rule, RegisterCheckRule) else ""
+    if not e.subject and check in {"", *TOLD, UNKNOWN_TAG}:
+        return _NOTHING.get(check, ("; no event came that it means", "；未收到规则所指的事件"))
     unknown = e.finding is not None and e.finding.verdict is Verdict.UNKNOWN
     return ("; the register does not say enough", "；登记信息不足，无法判断") if unknown else ("", "")
 

@@ -17,6 +17,7 @@ from rules.aside import Aside
 from rules.changes import ChangeKind, Evidence, Leaf, Verdict, alarm_id
 from rules.emission import Voice
 from rules.errors import OffsiteError
+from rules.excursions import judge as excursions
 from rules.fitting import RULE_FAILED
 from rules.layout import ABSENCE, GAP, NEVER, NONE
 from rules.models import Bilingual, Severity
@@ -56,7 +57,7 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
     mark, seq, groups = len(emitter.changes), state.seq, state.groups
     try:
         step()
-        told = emitter.changes[mark:]
+        told = emitter.told_since(mark)
     except PASSED:
         raise
     except Exception as error:  # noqa: BLE001 - whatever a rule raises, the others go on
@@ -84,12 +85,15 @@ def heed(emitter: Emitter, rule: str, step: Callable[[], object]) -> None:
         emitter.failures.append((rule, error))
 
 
-def _read(emitter: Emitter, rule: str, now: int, told: list[Change]) -> None:
+def _read(emitter: Emitter, rule: str, now: int, told: list[tuple[Change, Occurrence]]) -> None:
     """Let the rules that follow up a rule's alarms hear what its step told: within the same record, behind the step."""
     state = emitter.state
     readers = state.plan.readers.get(rule, ()) if state.plan is not None and told else ()
+    for listener in state.plan.listeners.get(rule, ()) if state.plan is not None and told else ():
+        for change, occurrence in told:
+            attempt(emitter, listener.id, now, partial(excursions.hear, listener, change, occurrence, emitter))
     for reader in readers:
-        for change in told:
+        for change, _ in told:
             step = partial(followed.hear, reader, change, emitter)
             if reader.result is not None:
                 step = partial(results.hear, reader, reader.result, change, emitter)
@@ -143,6 +147,8 @@ def _put_aside(emitter: Emitter, rule: str, now: int, error: str) -> None:
             voice = _voice(emitter, rule, occurrence)
             emitter.emit(voice, subject, occurrence, ChangeKind.UNKNOWN, now, now, text, proof)
     _show(emitter, rule, aside, now, proof)
+    for listener in state.plan.listeners.get(rule, ()) if state.plan is not None else ():
+        attempt(emitter, listener.id, now, partial(excursions.lose, listener, rule, now, emitter))
 
 
 def _show(emitter: Emitter, rule: str, aside: Aside, now: int, proof: Evidence) -> None:
@@ -186,7 +192,12 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     ]
     cases = sorted(state.rare.of(rule).items())
     found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
+    found += [
+        (subject_of(s), clock.last) for s, clock in sorted(state.clocks.of(rule).items()) if clock.last is not None
+    ]
     state.rare.vacate(rule, told=is_told(emitter.bundle.rule(rule)))
+    state.clocks.vacate(rule)
+    found += [(subject_of(subject), last) for subject, last in excursions.told_of(state, rule)]
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:
         occurrence.end, occurrence.retracted, occurrence.unknown = NONE, False, True

@@ -19,7 +19,7 @@ NEVER_MS = 1 << 62
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _RFC3339 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII)
-_DURATION = re.compile(r"^(\d{1,9})(ms|s|m|h|d)\Z", re.ASCII)
+_DURATION = re.compile(r"^(\d{1,11})(ms|s|m|h|d)\Z", re.ASCII)
 _DURATION_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _WORKING_DAYS = re.compile(r"^[0-9]{1,3}wd$")
 

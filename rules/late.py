@@ -6,6 +6,7 @@ A batch of stored rows says what happened, not how it came to be known: its seri
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +15,8 @@ import numpy as np
 
 from rules import absence, again, horizon, kernels, layout, silence
 from rules.changes import ChangeKind
+from rules.excursions import judge as excursions
+from rules.excursions.compare import beyond
 from rules.failing import attempt
 from rules.kinds.table import KINDS
 from rules.layout import ABSENCE, GAP, NONE
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
     from rules.changes import RecordRead
     from rules.emission import Emitter
+    from rules.occurrence import Folded, Occurrence
     from rules.plan import Instance
     from rules.state import FacilityState
 
@@ -36,6 +40,15 @@ class _Found:
     at: int
     """Event time of the newest row that waited."""
     difference: Difference
+
+
+@dataclass(frozen=True, slots=True)
+class _Stays:
+    """An alarm that stays, with its value farthest outside."""
+
+    instance: Instance
+    alarm: str
+    peak: float
 
 
 def waiting(state: FacilityState) -> list[int]:
@@ -60,8 +73,9 @@ def decide(
     """
     due = state.clock
     found: list[_Found] = []
+    stay: list[_Stays] = []
     for slot in slots:
-        found += _series(state, slot, due, room, filled=late)
+        found += _series(state, slot, due, room, stay, filled=late)
     for _, one in sorted(enumerate(found), key=lambda pair: (pair[1].instance.rank, pair[1].instance.tag, pair[0])):
         rule = one.instance.rule.id
         attempt(
@@ -70,9 +84,17 @@ def decide(
         )  # fmt: skip
         if one.instance.kind == GAP:
             attempt(emitter, rule, due, partial(silence.settle, state, rule, one.at, due, list(read), emitter))
+    for each in stay:
+        low, high = (limit if math.isfinite(limit) else None for limit in (each.instance.low, each.instance.high))
+        far = beyond(each.peak, low, high)
+        for listener in state.planned.listeners.get(each.instance.rule.id, ()):
+            step = partial(excursions.refolded, listener, each.alarm, each.peak, far, due, emitter)
+            attempt(emitter, listener.id, due, step)
 
 
-def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room, *, filled: bool) -> Iterator[_Found]:
+def _series(
+    state: FacilityState, slot: int, clock: int, room: kernels.Room, stay: list[_Stays], *, filled: bool
+) -> Iterator[_Found]:  # fmt: skip
     plan = state.planned
     at = int(state.late[slot, kernels.NEWEST])
     state.late[slot] = NONE
@@ -96,7 +118,7 @@ def _series(state: FacilityState, slot: int, clock: int, room: kernels.Room, *, 
         elif one.kind == GAP and filled:
             yield from (_Found(one, at, difference) for difference in _filled(state, one))
         elif one in decided and (one.call not in quiet or asked[one.call]):
-            yield from (_Found(one, at, difference) for difference in _again(state, one, clock, room))
+            yield from (_Found(one, at, difference) for difference in _again(state, one, clock, room, stay))
     state.refresh(slot)
 
 
@@ -113,7 +135,9 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
             yield Difference(ChangeKind.RETRACTED, occurrence, None)
 
 
-def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.Room) -> list[Difference]:
+def _again(
+    state: FacilityState, instance: Instance, clock: int, room: kernels.Room, stay: list[_Stays]
+) -> list[Difference]:  # fmt: skip
     """Decide one instance again from where the horizon of its series begins and compare with what was published."""
     plan, slot, call = state.planned, instance.slot, instance.call
     begin = horizon.rewind(
@@ -126,4 +150,9 @@ def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.R
         begin, clock, state.stands, room.out,
     )  # fmt: skip
     again.take(folded, room.out[:n])
-    return again.compared(state, instance, folded, state.tail_of(instance))
+    if instance.rule.id not in plan.listeners:
+        return again.compared(state, instance, folded, state.tail_of(instance))
+    pairs: list[tuple[Occurrence, Folded]] = []
+    found = again.compared(state, instance, folded, state.tail_of(instance), pairs)
+    stay += [_Stays(instance, old.alarm, new.peak) for old, new in pairs if not math.isnan(new.peak)]
+    return found

@@ -9,7 +9,7 @@ from rules.changes import ChangeKind
 from rules.errors import Fault
 from rules.exceptions import ended
 from rules.instants import format_instant
-from rules.pack import bundle_of, load_files
+from rules.pack import bundle_of, default_bundle, load_files
 from rules.raresound import alarm_faults
 from rules.register import UNITS, Quantity, Span
 from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule
@@ -85,7 +85,7 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     faults.extend(
         Fault("/reads", "unknown_rule", f"{other} is not in these packs") for other in rule.reads if other not in named
     )
-    faults.extend(_test_faults(rule))
+    faults.extend(_test_faults(rule, named))
     faults.extend(_step_faults(rule))
     if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule | JumpRule):
         faults.extend(_limit_faults(rule, bundle))
@@ -111,7 +111,7 @@ def _texts(pointer: str, text: Bilingual) -> list[Fault]:
     return faults
 
 
-def _test_faults(rule: Rule) -> list[Fault]:
+def _test_faults(rule: Rule, named: set[str]) -> list[Fault]:
     fires = any(want.change is ChangeKind.RAISED for test in rule.tests for want in test.expect)
     quiet = any(not test.expect for test in rule.tests)
     faults = []
@@ -119,7 +119,15 @@ def _test_faults(rule: Rule) -> list[Fault]:
         faults.append(Fault("/tests", "no_firing_test", "at least one test must raise the alarm"))
     if not quiet:
         faults.append(Fault("/tests", "no_quiet_test", "at least one test must stay quiet"))
+    known = (
+        {*named, *(other.id for other in default_bundle().rules)} if any(test.beside for test in rule.tests) else {""}
+    )
     for i, test in enumerate(rule.tests):
+        faults += [
+            Fault(f"/tests/{i}/beside/{k}", "unknown_rule", f"{name} is neither in these packs nor shipped")
+            for k, name in enumerate(test.beside)
+            if name not in known
+        ]
         for tag, series in test.series.items():
             try:
                 samples(series.values)

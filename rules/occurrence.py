@@ -157,8 +157,12 @@ def prune(occurrences: list[Occurrence], tail_t: int, starts: Container[int] = (
     ]
 
 
-def differences(published: list[Occurrence], folded: list[Folded]) -> list[Difference]:
+def differences(
+    published: list[Occurrence], folded: list[Folded], stay: list[tuple[Occurrence, Folded]] | None = None
+) -> list[Difference]:
     """Return the changes that turn `published` into `folded`, ordered by start (docs/engine-semantics.md, "Late rows").
+
+    `stay` takes what stays of `published`, each with what was folded of it, also where nothing is told of it.
 
     Occurrences that stay also take the deciding rows of what was folded: the next comparison asks for those.
     """
@@ -179,6 +183,8 @@ def differences(published: list[Occurrence], folded: list[Folded]) -> list[Diffe
         if paired is None:
             found.append((new.start, len(found), Difference(ChangeKind.RAISED, None, new)))
             continue
+        if stay is not None:
+            stay.append((paired, new))
         found.extend((new.start, len(found) + k, d) for k, d in enumerate(_compare(paired, new)))
         if new.opened != NONE:
             paired.opened = new.opened

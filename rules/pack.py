@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
+from rules.calendar import Calendar
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.errors import BadInputError, Fault
 from rules.exceptionfaults import exception_faults
@@ -22,7 +23,7 @@ from rules.exceptions import NONE_IN_FORCE, Allowed, SiteException, by_facility,
 from rules.faults import unreadable
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
-from rules.salvage import read_exceptions, read_rule, read_table, touches
+from rules.salvage import read_calendar, read_exceptions, read_rule, read_table, touches
 from rules.soundness import bundle_faults
 from rules.tables import Table
 from rules.yamlfile import Document, read_yaml
@@ -37,28 +38,35 @@ _RULE: TypeAdapter[Rule] = TypeAdapter(Rule)
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
-    """All rules, tables and site exceptions in force, by id; `sha256` is over canonical JSON without the tests."""
+    """All rules, tables, calendars and site exceptions in force, by id; `sha256` is over canonical JSON without the tests."""
 
     rules: tuple[Rule, ...]
     tables: dict[str, Table]
     sha256: str
     exceptions: tuple[SiteException, ...] = ()
+    calendars: dict[str, Calendar] = field(default_factory=dict)
     _of_facility: dict[str, tuple[SiteException, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
-    def of(cls, rules: Iterable[Rule], tables: Iterable[Table], exceptions: Iterable[SiteException] = ()) -> Bundle:
-        """Return a bundle of rules, tables and exceptions whose ids are unique."""
+    def of(
+        cls, rules: Iterable[Rule], tables: Iterable[Table], exceptions: Iterable[SiteException] = (),
+        calendars: Iterable[Calendar] = (),
+    ) -> Bundle:  # fmt: skip
+        """Return a bundle of rules, tables, exceptions and calendars whose ids are unique."""
         ordered = tuple(sorted(rules, key=lambda rule: rule.id))
         named = {table.id: table for table in sorted(tables, key=lambda table: table.id)}
         excepted = tuple(sorted(exceptions, key=lambda one: one.id))
-        return cls(ordered, named, sha256_hex(_content(ordered, named, excepted)), excepted, by_facility(excepted))
+        days = {one.id: one for one in sorted(calendars, key=lambda one: one.id)}
+        sha256 = sha256_hex(_content(ordered, named, excepted, days))
+        return cls(ordered, named, sha256, excepted, days, by_facility(excepted))
 
     def only(self, ids: set[str]) -> Bundle:
-        """Return the bundle of these rules with the exceptions from them (and all tables)."""
+        """Return the bundle of these rules with the exceptions from them (and all tables and calendars)."""
         return Bundle.of(
             [rule for rule in self.rules if rule.id in ids],
             self.tables.values(),
             [one for one in self.exceptions if one.rule in ids],
+            self.calendars.values(),
         )
 
     def excepted(self, facility: str, tag: str, at_ms: int) -> Allowed:
@@ -75,8 +83,8 @@ class Bundle:
         return next((rule for rule in self.rules if rule.id == rule_id), None)
 
     def content(self) -> bytes:
-        """Return the canonical JSON that the hash is over: rules without their tests, tables, and exceptions if there are some."""
-        return canonical_bytes(_content(self.rules, self.tables, self.exceptions))
+        """Return the canonical JSON that the hash is over: rules without their tests, tables, and exceptions and calendars if there are some."""
+        return canonical_bytes(_content(self.rules, self.tables, self.exceptions, self.calendars))
 
     def to_record(self) -> PacksRecord:
         """Return the bundle as a record; the hash is over the uncompressed canonical JSON."""
@@ -97,8 +105,9 @@ class Bundle:
             rules = [_RULE.validate_python(rule) for rule in content["rules"]]
             tables = [Table.model_validate(table) for table in content["tables"]]
             exceptions = [SiteException.model_validate(one) for one in content.get("exceptions", [])]
+            calendars = [Calendar.model_validate(one) for one in content.get("calendars", [])]
             unsound = bundle_faults(rules, tables, exceptions)
-            bundle = cls.of(rules, tables, exceptions)
+            bundle = cls.of(rules, tables, exceptions, calendars)
         except (ValueError, zlib.error, KeyError, TypeError, RecursionError) as error:
             raise BadInputError("rule bundle", [Fault("/bundle", "bundle", str(error)[:500])]) from error
         if unsound:
@@ -109,20 +118,23 @@ class Bundle:
 
 
 def _content(
-    rules: tuple[Rule, ...], tables: dict[str, Table], exceptions: tuple[SiteException, ...]
-) -> dict[str, Any]:
+    rules: tuple[Rule, ...], tables: dict[str, Table], exceptions: tuple[SiteException, ...],
+    calendars: dict[str, Calendar],
+) -> dict[str, Any]:  # fmt: skip
     content: dict[str, Any] = {
         "rules": [rule.model_dump(mode="json", by_alias=True, exclude={"tests"}, exclude_none=True) for rule in rules],
         "tables": [table.model_dump(mode="json", by_alias=True, exclude_none=True) for table in tables.values()],
     }
     if exceptions:  # a bundle without keeps the hash that it had before there were any
         content["exceptions"] = [one.model_dump(mode="json", by_alias=True, exclude_none=True) for one in exceptions]
+    if calendars:
+        content["calendars"] = [one.model_dump(mode="json", by_alias=True) for one in calendars.values()]
     return content
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """One file of a rule, a table or exceptions as read: the model and the document that knows its lines.
+    """One file of a rule, a table, a calendar or exceptions as read: the model and the document that knows its lines.
 
     Of a file with faults the model is what could be read beside them, or None; `taken` are the places that were left out.
     """
@@ -134,6 +146,7 @@ class Loaded:
     taken: frozenset[str] = frozenset()
     exceptions: tuple[tuple[int, SiteException], ...] = ()
     """Each with its place in the file."""
+    calendar: Calendar | None = None
 
 
 def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
@@ -167,6 +180,9 @@ def _model(path: Path, document: Document) -> tuple[Loaded, list[Fault]]:
     if isinstance(value, dict) and value.get("schema") == "table/1":
         table, faults, taken = read_table(value)
         return Loaded(path, document, None, table, taken), faults
+    if isinstance(value, dict) and value.get("schema") == "calendar/1":
+        calendar, faults = read_calendar(value)
+        return Loaded(path, document, None, None, calendar=calendar), faults
     if isinstance(value, dict) and value.get("schema") == "exceptions/1":
         exceptions, faults = read_exceptions(value)
         return Loaded(path, document, None, None, exceptions=exceptions), faults
@@ -182,8 +198,15 @@ def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
     loaded = list(loaded)
     rules: dict[str, Rule] = {}
     tables: dict[str, Table] = {}
+    calendars: dict[str, Calendar] = {}
     faults: list[Fault] = []
     for item in loaded:
+        if item.calendar is not None:
+            before = calendars.get(item.calendar.id)
+            if before is not None and before.edition == item.calendar.edition:
+                told = f"calendar {item.calendar.id} stands twice; one that replaces it has another edition"
+                faults.append(Fault(item.document.where("/id"), "duplicate_id", told))
+            calendars[item.calendar.id] = item.calendar
         if item.table is not None:
             if item.table.id in tables:
                 faults.append(Fault(item.document.where("/id"), "duplicate_id", f"table {item.table.id} stands twice"))
@@ -204,7 +227,8 @@ def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
         item, i, one = exceptions[at]
         if one.rule not in unsure or not fault.pointer.startswith(("/rule", "/allow", "/to")):
             faults.append(item.document.place(Fault(f"/exceptions/{i}{fault.pointer}", fault.code, fault.detail)))
-    return Bundle.of(rules.values(), tables.values(), [one for _, _, one in exceptions]), faults
+    excepted = [one for _, _, one in exceptions]
+    return Bundle.of(rules.values(), tables.values(), excepted, calendars.values()), faults
 
 
 def _half_read(loaded: Iterable[Loaded]) -> set[str]:

@@ -12,20 +12,21 @@ from rules.migration import migrations, table_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rules.calendar import Calendar
     from rules.jsondiff import Step
     from rules.models import Bilingual
     from rules.pack import Bundle
     from rules.rule import Migration, Rule
     from rules.tables import Table
 
-    Part: TypeAlias = Rule | Table | SiteException
+    Part: TypeAlias = Rule | Table | SiteException | Calendar
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One rule, table or exception that the bundles do not have alike."""
+    """One rule, table, exception or calendar that the bundles do not have alike."""
 
-    of: Literal["rule", "table", "exception"]
+    of: Literal["rule", "table", "exception", "calendar"]
     id: str
     change: Literal["added", "removed", "changed"]
     title: Bilingual
@@ -54,7 +55,7 @@ class Difference:
 
 
 def differences(old: Bundle, new: Bundle) -> list[Difference]:
-    """Return what differs: rules, tables, exceptions, each by id. Tests are no part of a bundle and are not compared."""
+    """Return what differs: rules, tables, exceptions, calendars, each by id. Tests are no part of a bundle and are not compared."""
     rules = _compare("rule", {rule.id: rule for rule in old.rules}, {rule.id: rule for rule in new.rules})
     moved = migrations(old, new)
     of_table: dict[str, list[str]] = {}
@@ -63,6 +64,7 @@ def differences(old: Bundle, new: Bundle) -> list[Difference]:
             of_table.setdefault(table, []).append(rule.id)
     excepted = [{one.id: one for one in bundle.exceptions} for bundle in (old, new)]
     found = rules + _compare("table", old.tables, new.tables) + _compare("exception", *excepted)
+    found += _compare("calendar", old.calendars, new.calendars)
     return [
         replace(one, migrations=tuple((rule, moved[rule]) for rule in _moved_by(one, of_table) if rule in moved))
         for one in found
@@ -76,7 +78,7 @@ def _moved_by(one: Difference, of_table: Mapping[str, list[str]]) -> list[str]:
 
 
 def _compare(
-    of: Literal["rule", "table", "exception"], old: Mapping[str, Part], new: Mapping[str, Part]
+    of: Literal["rule", "table", "exception", "calendar"], old: Mapping[str, Part], new: Mapping[str, Part]
 ) -> list[Difference]:
     found = []
     for name in sorted({*old, *new}):

@@ -6,9 +6,10 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from rules import lacks
 from rules.changes import LimitUsed
-from rules.facts import area_in_force, facts_of
-from rules.predicate import matches
+from rules.facts import area_in_force, facts_of, facts_of_area
+from rules.predicate import holds, matches
 from rules.register import Quantity, Span
 from rules.scale import BY_TEMPERATURE, scale_of
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from rules.facts import FactValue
     from rules.pack import Bundle
-    from rules.register import Facility, Sensor
+    from rules.register import Area, Facility, Sensor
     from rules.rule import DifferenceRule
 
 UNGRADED = "none"
@@ -59,6 +60,33 @@ def pairs_of(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at
     return sorted((pair for pair in found if matches(rule, facility, pair.facts)), key=lambda pair: pair.name)
 
 
+def unjudged(
+    rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at: int
+) -> Iterator[tuple[tuple[tuple[str, str], ...], str]]:
+    """Yield the rooms of which a rule over cascades cannot say whether it looks at them, or which nothing measures, each with the fact that is missing.
+
+    Args:
+        rule: of `pairs: cascades`.
+        facility: as registered.
+        sensors: those in force, by tag.
+        at: the instant, ms.
+    """
+    for pair in _cascades(facility, sensors, at):
+        if not holds(rule.applies_to, pair.facts):
+            yield from ((pair.subject, fact) for fact in lacks.undecided(rule.applies_to, pair.facts))
+    rooms = {name: value for name, value in rule.applies_to.items() if not name.startswith("sensor.")}
+    for one in facility.cascades:
+        cleaner, dirtier = (area_in_force(facility, name, at) for name in (one.cleaner, one.dirtier))
+        if dirtier is not None and not _inputs(one.cleaner, one.dirtier, sensors)[0]:
+            facts = facts_of_area(facility, cleaner) | _of_place(dirtier)
+            if holds(rooms, facts):
+                yield (("area", one.cleaner), ("place", one.dirtier)), lacks.PRESSURES
+
+
+def _of_place(area: Area) -> dict[str, FactValue]:
+    return {"place.kind": area.kind.value, "place.grade": area.grade or UNGRADED}
+
+
 def _redundant(rule: DifferenceRule, facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pair]:
     before: dict[tuple[str, Quantity, str | None], Sensor] = {}
     for sensor in sensors:
@@ -93,7 +121,7 @@ def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pa
         if not inputs or there is None:
             continue
         facts = facts_of(facility, inputs[0].model_copy(update={"area": cleaner}), at)
-        facts |= {"place.kind": there.kind.value, "place.grade": there.grade or UNGRADED}
+        facts |= _of_place(there)
         yield Pair((("area", cleaner), ("place", dirtier)), f"{cleaner} {dirtier}", inputs, sign, facts, low)
 
 

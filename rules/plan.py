@@ -12,19 +12,35 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 import numpy as np
 
-from rules import layout
+from rules import lacks, layout
 from rules.changes import LimitUsed
+from rules.clocks.due import names
 from rules.declared import asked
-from rules.facts import facts_of, in_force, next_change
+from rules.excursions.sources import sources_of
+from rules.facts import facts_of, facts_of_area, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.predicate import holds, in_scope
+from rules.rare.match import applies
 from rules.rare.points import Points
 from rules.records import Quality
-from rules.rule import SEQUENCE, ClockRule, CompletenessRule, DifferenceRule, FollowUpRule, RareRule, Rule
+from rules.rule import (
+    INCOMPLETE,
+    SEQUENCE,
+    UNKNOWN_TAG,
+    ClockRule,
+    CompareRule,
+    CompletenessRule,
+    DeadlineRule,
+    DifferenceRule,
+    FollowUpRule,
+    RareRule,
+    RegisterCheckRule,
+    Rule,
+)
 from rules.scale import scale_of
 from rules.tablerow import as_on
 from rules.watching import Registered, contradictions
@@ -34,6 +50,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from rules.lacks import Lack
     from rules.layout import Floats, Words
     from rules.pack import Bundle
     from rules.register import Facility, Sensor
@@ -138,6 +155,14 @@ class Plan:
     """Area, or empty for the facility -> the slots of all its series."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
+    excursions: tuple[FollowUpRule | CompareRule, ...] = ()
+    """Rules that hold reports against excursions, by id (rules/excursions) ..."""
+    listeners: dict[str, tuple[FollowUpRule | CompareRule, ...]] = field(default_factory=dict)
+    """... and rule -> those of them for which its alarms are excursions."""
+    deadlines: tuple[DeadlineRule, ...] = ()
+    """Legal clocks that may run for the facility, by id (rules/clocks)."""
+    reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
+    """Type of report -> those of them that read it, by id."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
@@ -150,6 +175,14 @@ class Plan:
     """Those of them that look at the numbers of feeds (rules/rare/sequence.py)."""
     asked: dict[str, str] = field(default_factory=dict)
     """Areas of whose declared states something is kept, and which states (rules/declared.py)."""
+    strays: tuple[tuple[int, RegisterCheckRule], ...] = ()
+    """Those of them that look at rows of tags that are not in force, with their places in the bundle's order (rules/rare/strays.py)."""
+    incomplete: tuple[RegisterCheckRule, ...] = ()
+    """Those of them that list what other rules lack in the register (rules/rare/incomplete.py); without one nothing of it is noted."""
+    lacks: list[tuple[int, tuple[Lack, ...]]] = field(default_factory=list)
+    """Slot -> what rules lack of a sensor and its area ..."""
+    pair_lacks: list[tuple[tuple[tuple[str, str], ...], Lack]] = field(default_factory=list)
+    """... and subject -> of a pair."""
     shares: tuple[CompletenessRule, ...] = ()
     """Those of them that judge how much of a month is marked (rules/rare/share.py) ..."""
     rates: tuple[tuple[CompletenessRule, int], ...] = ()
@@ -300,8 +333,25 @@ def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
 
 def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
-    live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
-    plan.rare = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
+    live = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
+    ours = [(rank, rule) for rank, rule in live if isinstance(rule, RareRule) and in_scope(rule, facility)]
+    found = [rule for _, rule in ours]
+    facts = facts_of_area(facility, None)
+    reading = [rule for rule in found if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None]
+    plan.excursions = tuple(rule for rule in reading if holds(rule.applies_to, facts))
+    for reader in plan.excursions:
+        for source in sources_of(reader, bundle):
+            plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
+    plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
+    plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
+    checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
+    plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
+    plan.strays = tuple(
+        (rank, rule)
+        for rank, rule in ours
+        if isinstance(rule, RegisterCheckRule) and rule.check == UNKNOWN_TAG and applies(rule, facility, None, plan.at)
+    )
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
@@ -350,6 +400,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
         where += [state, tail, rings, alike.program]
         if watched.odd:
             plan.odd[slot] = watched.odd
+        if watched.lacks and plan.incomplete:
+            plan.lacks.append((slot, watched.lacks))
         blocks.append(watched.blank_state)
         tails.append(watched.blank_tails)
         made: list[Instance] = []
@@ -416,6 +468,7 @@ def _pairs(plan: Plan, active: list[tuple[int, Rule]], bundle: Bundle) -> Iterab
         for pair in pairs_of(rule, plan.facility, plan.sensors, plan.at):
             bounds = bounds_of_pair(rule, pair, bundle)
             if bounds is None:
+                plan.pair_lacks += [(pair.subject, lack) for lack in lacks.of_pair(rule, pair, bundle)]
                 continue
             own = as_on(rule, pair.facts, bundle)
             first = pair.inputs[0]

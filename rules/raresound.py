@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rules.clocksound import clock_faults
 from rules.errors import Fault
+from rules.excursions.sound import excursion_faults
+from rules.lacks import WORDS
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
     HEARD,
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     GapRule,
     RegisterCheckRule,
@@ -38,7 +45,7 @@ def alarm_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
 
 _NEEDS = {
     "sensor-count": ("counts",), "sensor-error": ("errors",), "calibration-due": ("notice",),
-    "serial-changed": ("within", "grace", "allowed"), "config-hash": ("silent",),
+    "serial-changed": ("within", "grace", "allowed"), "config-hash": ("silent",), UNKNOWN_TAG: ("after", "forgotten"), INCOMPLETE: ("optional",),
 }  # fmt: skip
 """Check of the register -> what it needs, and no other check has."""
 
@@ -48,8 +55,17 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_event = isinstance(rule, CountRule | FollowUpRule) and getattr(rule, "trace", None) is None
-    by_area = by_event or getattr(rule, "check", None) in {*HEARD, *TOLD, "sensor-count", SEQUENCE}
+    by_event = isinstance(rule, CountRule) or (
+        isinstance(rule, FollowUpRule) and rule.trace is None and rule.excursions is None
+    )
+    by_area = by_event or getattr(rule, "check", None) in {
+        *HEARD,
+        *TOLD,
+        "sensor-count",
+        SEQUENCE,
+        UNKNOWN_TAG,
+        INCOMPLETE,
+    }
     told = "it looks at areas: it knows facts of these and of the facility"
     strange = [name for name in rule.applies_to if by_area and name.startswith("sensor.")]
     faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
@@ -71,6 +87,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
+    if isinstance(rule, DeadlineRule | CompareRule):
+        faults += clock_faults(rule) if isinstance(rule, DeadlineRule) else excursion_faults(rule)
     return faults
 
 
@@ -105,6 +123,8 @@ def _share_faults(rule: CompletenessRule) -> list[Fault]:
 
 
 def _follow_up_faults(rule: FollowUpRule) -> list[Fault]:
+    if rule.excursions is not None:
+        return excursion_faults(rule)
     if rule.alarm is None:
         wrong = [name for name in ("within_before", "lasts_until", "result") if getattr(rule, name) is not None]
         alone = [Fault(f"/{name}", "follow_up", f"{name} belongs to alarm") for name in wrong]
@@ -224,13 +244,21 @@ def _check_faults(rule: RegisterCheckRule) -> list[Fault]:
         given = bool(getattr(rule, name))
         if check != rule.check and given:
             faults.append(Fault(f"/{name}", "check", f"{name} belongs to {check}"))
-        elif check == rule.check and not given and name != "notice":
+        elif check == rule.check and not given and name not in {"notice", "optional"}:
             faults.append(Fault(f"/{name}", "check", f"{check} needs {name}"))
     if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
         faults.append(Fault("/notice/severity", "check", "a notice is milder than what it announces"))
+    if rule.check in {UNKNOWN_TAG, INCOMPLETE}:
+        whole = "its subject has no area: only facts of the facility are known"
+        places = [name for name in rule.applies_to if name.startswith("area.")]
+        faults += [Fault(f"/applies_to/{name}", "predicate", whole) for name in places]
     for i, band in enumerate(rule.errors):
         if band.low >= band.high:
             faults.append(Fault(f"/errors/{i}/high", "check", "low lies below high"))
+    known = f"no rule lacks that; known are {', '.join(sorted(WORDS))}"
+    faults += [
+        Fault(f"/optional/{i}", "vocabulary", known) for i, name in enumerate(rule.optional) if name not in WORDS
+    ]
     kinds = [kind for need in rule.counts for kind in need.kinds]
     twice = sorted({kind.value for kind in kinds if kinds.count(kind) > 1})
     faults += [Fault("/counts", "check", f"{kind} stands in two of them") for kind in twice]

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py).
+clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -16,7 +16,10 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.allowances import Allowances
+from rules.calendar import LegalTimeText
 from rules.changes import ChangeKind, Stage
+from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yearly
+from rules.excursionparts import Claimed, DurationClaim, ExcursionSource, PeakClaim
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
@@ -32,7 +35,7 @@ from rules.rareparts import (
     Trace,
     Worse,
 )
-from rules.register import Scope, Span
+from rules.register import Day, Scope, SinceInstant, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
@@ -251,17 +254,48 @@ class TestMark(Strict):
     to: Duration | None = None
 
 
+class TestReport(Strict):
+    """A report of a test, received at `at` and sent then; a text `+36h` in its fields is so long behind the test's beginning."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    id: Identifier = "R-1"
+    revision: Annotated[Whole, Field(ge=1)] = 1
+    reason: str | None = None
+    fields: dict[Identifier, Any]
+
+
+class TestInspection(Strict):
+    """A visit of a test, received at `at`; `handed_over` is so long behind the test's beginning."""
+
+    __test__ = False  # not a pytest class
+
+    at: Duration
+    visit: Identifier = "V-1"
+    version: Annotated[Whole, Field(ge=1)] = 1
+    handed_over: Duration | None = None
+    plan_date: Day | None = None
+
+
 class RuleTest(Strict):
     """A test inside a rule file; `register` holds partial facts that complete a standard facility."""
 
     name: str = Field(min_length=1)
+    begin: SinceInstant | None = None
+    """The instant from which its durations count; 2026-03-01, midnight in Beijing, unless it is said."""
     register_: dict[str, Any] = Field(default_factory=dict, alias="register")
+    beside: Annotated[list[RuleId], Field(max_length=20)] = Field(default_factory=list)
+    """Rules that are in force beside it, by id: of the packs that are tested, else shipped ones."""
     series: dict[str, TestSeries] = Field(default_factory=dict)
     rows: Annotated[list[TestRow], Field(max_length=1_000)] = Field(default_factory=list)
     events: Annotated[list[TestEvent], Field(max_length=1_000)] = Field(default_factory=list)
     later: Annotated[list[TestRegister], Field(max_length=20)] = Field(default_factory=list)
     decisions: Annotated[list[TestDecision], Field(max_length=20)] = Field(default_factory=list)
     marks: Annotated[list[TestMark], Field(max_length=20)] = Field(default_factory=list)
+    reports: Annotated[list[TestReport], Field(max_length=100)] = Field(default_factory=list)
+    inspections: Annotated[list[TestInspection], Field(max_length=20)] = Field(default_factory=list)
     until: Duration | None = None
     """Move the clock to here after the last row (front door open)."""
     expect: list[Expectation]
@@ -568,6 +602,7 @@ class FollowUpRule(RuleBase):
     With `before`, B must be there when A happens: a change of settings that nobody had approved (rules/rare/approval.py), by asset
     and not latched. Then there are `settings` and `approved_by`, and nothing is waited for.
     With `alarm`, A is that another rule raises its alarm of a series (rules/rare/followed.py), and the subject is that alarm's.
+    With `excursions`, A is an excursion that other rules told, B a report that names it (rules/excursions), and the subject is the excursion's; not latched.
     With `trace`, A is that a door opens, and B what the sensor nearest to it measures (rules/rare/openings.py), by sensor and not latched:
     a share of the newest openings decides, and `silent` and `allowed` have no meaning.
     """
@@ -576,6 +611,12 @@ class FollowUpRule(RuleBase):
     before: Literal[True] | None = None
     alarm: RuleId | None = None
     """A rule over series, also named in `reads`."""
+    excursions: ExcursionSource | None = None
+    """Which alarms are excursions ..."""
+    report: Claimed | None = None
+    """... the report that is to name them (it names the asset and the time) ..."""
+    in_time: LegalTimeText | None = None
+    """... within this time of their start."""
     trace: Trace | None = None
     """What shows that A happened: no event, but a change of values within `within`."""
     first: EventMatch | None = Field(default=None, validate_default=True)
@@ -601,7 +642,7 @@ class FollowUpRule(RuleBase):
     @classmethod
     def _needed(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401 - of three members
         other = {"first": "alarm", "then": "trace"}.get(info.field_name or "", "")
-        spared = info.data.get(other) is not None
+        spared = info.data.get(other) is not None or info.data.get("excursions") is not None
         if value is None and not spared and info.data.get("before") is None:
             raise PydanticCustomError("missing", "what follows an event needs it: only with before there is none")
         return value
@@ -610,6 +651,8 @@ class FollowUpRule(RuleBase):
     def _named(self) -> FollowUpRule:
         if self.alarm is not None and self.alarm not in self.reads:
             raise ValueError("the rule of alarm is also named in reads")
+        if (self.excursions is None) != (self.report is None) or (self.excursions is None) != (self.in_time is None):
+            raise ValueError("excursions, report and in_time go together")
         return self
 
     @property
@@ -634,11 +677,14 @@ class FollowUpRule(RuleBase):
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
-    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py).
+    Two checks look at what devices tell of themselves, against the register in force at the event time (rules/rare/told.py), one at
+    readings of tags that it does not hold (rules/rare/strays.py), and one at what all other rules lack in it (rules/rare/incomplete.py).
     """
 
     kind: Literal["register_check"]
-    check: Literal["sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash"]
+    check: Literal[
+        "sensor-count", "sensor-error", "calibration-due", "serial-changed", "config-hash", "unknown-tag", "incomplete"
+    ]
     notice: Notice | None = None
     """calibration-due: a milder colour before the date."""
     counts: Annotated[list[SensorCount], Field(max_length=16)] = Field(default_factory=list)
@@ -653,6 +699,13 @@ class RegisterCheckRule(RuleBase):
     """serial-changed: a replacement that is received so long after its event time counts."""
     silent: Duration | None = Field(default=None, ge=60_000)
     """config-hash: an alarm is unknown when nothing is told for longer."""
+    after: Duration | None = Field(default=None, ge=60_000, le=31 * 86_400_000)
+    """unknown-tag: raised by readings that are received longer than this after the first of their tag ..."""
+    forgotten: Duration | None = Field(default=None, ge=60_000, le=366 * 86_400_000)
+    """... and forgotten, with its alarm, when none is received for so long."""
+    optional: Annotated[list[Identifier], Field(max_length=64)] = Field(default_factory=list)
+    """incomplete: facts that a register may lack, by their names in it (`sensor.config_hash`): who leaves one out has chosen that no rule
+    which needs it judges there."""
 
 
 class ConflictRule(RuleBase):
@@ -751,9 +804,66 @@ class CompletenessRule(RuleBase):
         return frozenset([*self.flags, *self.invalid, *self.exempt])
 
 
+class CompareRule(RuleBase):
+    """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
+
+    kind: Literal["compare"]
+    excursions: ExcursionSource
+    report: Claimed
+    duration: DurationClaim
+    peak: PeakClaim
+    wait: Duration
+    """So long behind its receipt it is compared: records of the span may be late."""
+
+
+class DeadlineRule(RuleBase):
+    """A report that the law wants in time (kind `deadline`), by case (rules/clocks).
+
+    A clock runs from the earliest start that any of its documents tells until the first one that answers was received. Without
+    something that starts it beforehand (`starts`, `inspections`, `yearly`) it is judged by what answers alone: late, or not.
+    """
+
+    kind: Literal["deadline"]
+    answer: Document
+    """What ends the clock: the first one that is received."""
+    starts: Document | None = None
+    """What makes it run before it is answered: a report ..."""
+    inspections: Flag = False
+    """... or findings of a visit that were handed over: the visit names the case ..."""
+    yearly: Yearly | None = None
+    """... or the register and the calendar."""
+    only: Annotated[list[Where], Field(max_length=8)] = Field(default_factory=list)
+    """Cases of which one of these holds, by the report that starts it (else the one that answers) with the highest revision; none: all."""
+    within: Annotated[list[Edition], Field(min_length=1, max_length=32)]
+    """The first that fits counts; a case that none fits has no clock."""
+    judged: Identifier | None = None
+    """A field of the answer with an instant: the later one of it and receipt decides whether it was in time."""
+    plan: Identifier | None = None
+    """A field with a day, of the answer or the inspection: where it is known before the clock is over, the end of that day is due instead."""
+    again_until: Document | None = None
+    """Each answer starts the clock anew, until this comes."""
+    reminder: Reminder | None = None
+    overdue: Annotated[list[Overdue], Field(max_length=4)] = Field(default_factory=list)
+    """Stronger colours behind the due instant, mildest first."""
+
+    @property
+    def is_awaited(self) -> bool:
+        """Say whether something starts it before it is answered."""
+        return self.starts is not None or self.inspections or self.yearly is not None
+
+
 RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
-RareRule = CountRule | FollowUpRule | RegisterCheckRule | RowRule | RepeatDayRule | CompletenessRule
+RareRule = (
+    CountRule
+    | FollowUpRule
+    | RegisterCheckRule
+    | RowRule
+    | RepeatDayRule
+    | CompletenessRule
+    | DeadlineRule
+    | CompareRule
+)
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
     LimitRule
@@ -778,6 +888,10 @@ TOLD = frozenset({"serial-changed", "config-hash"})
 """Checks of kind `register_check` that look at what devices tell of themselves."""
 CALIBRATED = frozenset({"calibration-due", "sensor-error"})
 """Those that look at calibrations, of the register or of events."""
+UNKNOWN_TAG = "unknown-tag"
+"""The one that looks at readings of tags that the register does not hold."""
+INCOMPLETE = "incomplete"
+"""The one that looks at what other rules lack in the register."""
 
 
 def is_told(rule: object) -> TypeGuard[RegisterCheckRule]:
@@ -799,7 +913,7 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
-        return rule.before is None and rule.result is None and rule.trace is None
+        return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
     return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)

@@ -15,16 +15,29 @@ from pydantic import ValidationError
 
 from rules.changes import alarm_id
 from rules.engine import Engine
-from rules.instants import format_duration, parse_instant
+from rules.instants import format_duration, format_instant, parse_duration, parse_instant
 from rules.models import faults_of
 from rules.pack import Bundle, default_bundle
-from rules.records import Decision, Event, Events, Kind, LogRecord, Mark, Payload, Quality, Readings, RegisterRecord
+from rules.records import (
+    Decision,
+    Event,
+    Events,
+    Inspection,
+    Kind,
+    LogRecord,
+    Mark,
+    Payload,
+    Quality,
+    Readings,
+    RegisterRecord,
+    Report,
+)
 from rules.register import UNITS, Facility, Quantity
 from rules.rule import LimitRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
-    from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestMark, TestRow
+    from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestInspection, TestMark, TestReport, TestRow
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
 FACILITY = "TEST-0001"
@@ -121,15 +134,16 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
 
     Of one instant rows stand first, then events, registers, decisions and marks, each kind as written.
     """
-    log = [*_rows_of(rule, test), *(_row_of(i, one) for i, one in enumerate(test.rows))]
+    begin = begin_of(test)
+    log = [*_rows_of(rule, test), *(_row_of(i, one, begin) for i, one in enumerate(test.rows))]
     extra: list[tuple[int, Kind, Payload]] = [
-        (one.at + one.after, Kind.EVENTS, _event_of(i, one)) for i, one in enumerate(test.events)
+        (one.at + one.after, Kind.EVENTS, _event_of(i, one, begin)) for i, one in enumerate(test.events)
     ]
     for i, later in enumerate(test.later, 1):
         whole = test.model_copy(update={"register_": later.register_})
         extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole))))
     for i, closed in enumerate(test.decisions):
-        alarm = alarm_id(rule.id, FACILITY, closed.subject, BEGIN_MS + closed.start)
+        alarm = alarm_id(rule.id, FACILITY, closed.subject, begin + closed.start)
         said = Decision.model_validate(
             {
                 "id": f"D-{i}", "version": 1, "subject": {"alarm": alarm}, "code": closed.code, "officer": "o-1",
@@ -137,47 +151,79 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
             }
         )  # fmt: skip
         extra.append((closed.at, Kind.DECISION, said))
-    extra += [(one.at, Kind.MARK, _mark_of(one)) for one in test.marks]
+    extra += [(one.at, Kind.MARK, _mark_of(one, begin)) for one in test.marks]
+    extra += [(one.at, Kind.REPORT, _report_of(one, begin)) for one in test.reports]
+    extra += [(one.at, Kind.INSPECTION, _inspection_of(one, begin)) for one in test.inspections]
     if not extra and not test.rows:
         return log
-    log += [LogRecord(0, 0, BEGIN_MS + at, kind, FACILITY, payload) for at, kind, payload in extra]
+    log += [LogRecord(0, 0, begin + at, kind, FACILITY, payload) for at, kind, payload in extra]
     ordered = [log[0], *sorted(log[1:], key=lambda record: record.received)]
     return [replace(record, offset=offset) for offset, record in enumerate(ordered)]
 
 
-def _row_of(number: int, one: TestRow) -> LogRecord:
+def _row_of(number: int, one: TestRow, begin: int) -> LogRecord:
     (sample,) = samples(one.value)
     if sample is None:
         raise ValueError("a row of a test has a value")
     value, quality = sample
     payload = Readings(
-        batch=f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([BEGIN_MS + one.at], np.int64),
+        batch=f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([begin + one.at], np.int64),
         value=np.array([value]), quality=np.array([quality], np.uint8), seq=one.seq,
     )  # fmt: skip
-    received = BEGIN_MS + (one.at + LATENCY_MS if one.received is None else one.received)
+    received = begin + (one.at + LATENCY_MS if one.received is None else one.received)
     return LogRecord(0, 0, received, Kind.READINGS, FACILITY, payload)
 
 
-def _event_of(number: int, one: TestEvent) -> Events:
+def _event_of(number: int, one: TestEvent, begin: int) -> Events:
     given = one.model_dump(mode="json", exclude={"at", "after"}, exclude_none=True)
-    event = Event.model_validate(given | {"time": BEGIN_MS + one.at})
+    event = Event.model_validate(given | {"time": begin + one.at})
     return Events(batch=f"e{number}", events=[event])
 
 
-def _mark_of(one: TestMark) -> Mark:
+def _mark_of(one: TestMark, begin: int) -> Mark:
     given = one.model_dump(mode="json", include={"id", "revision", "tags", "area", "flag"}, exclude_none=True)
-    times = {"from": BEGIN_MS + one.from_, "to": None if one.to is None else BEGIN_MS + one.to}
+    times = {"from": begin + one.from_, "to": None if one.to is None else begin + one.to}
     return Mark.model_validate(given | times | {"reason": "a test", "author": "u-1"})
 
 
+def _report_of(one: TestReport, begin: int) -> Report:
+    given = one.model_dump(mode="json", include={"type", "id", "revision", "reason"}, exclude_none=True)
+    return Report.model_validate(given | {"sent": begin + one.at, "fields": _timed(one.fields, begin)})
+
+
+def _timed(value: Any, begin: int) -> Any:  # noqa: ANN401 - any JSON value
+    """Return fields with each text `+36h` turned into the instant so long behind the test's beginning."""
+    if isinstance(value, dict):
+        return {name: _timed(inner, begin) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_timed(inner, begin) for inner in value]
+    if isinstance(value, str) and value.startswith("+"):
+        return format_instant(begin + parse_duration(value[1:]))
+    return value
+
+
+def _inspection_of(one: TestInspection, begin: int) -> Inspection:
+    given = one.model_dump(mode="json", include={"visit", "version", "plan_date"}, exclude_none=True)
+    over = {} if one.handed_over is None else {"handed_over_at": begin + one.handed_over}
+    findings = {"major": 1}
+    done = {"mode": "on-site", "done_at": begin, "full": True, "findings": findings}
+    return Inspection.model_validate(given | over | done)
+
+
+def begin_of(test: RuleTest) -> int:
+    """Return the instant from which a test's durations count, ms."""
+    return BEGIN_MS if test.begin is None else test.begin
+
+
 def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
+    begin = begin_of(test)
     register = RegisterRecord(version=0, facility=facility_of(rule, test))
-    log = [LogRecord(0, 0, BEGIN_MS, Kind.REGISTER, FACILITY, register)]
+    log = [LogRecord(0, 0, begin, Kind.REGISTER, FACILITY, register)]
     rows: dict[int, list[tuple[str, float, Quality]]] = {}
     for tag, series in test.series.items():
         for i, sample in enumerate(samples(series.values)):
             if sample is not None:
-                rows.setdefault(BEGIN_MS + i * series.every, []).append((tag, *sample))
+                rows.setdefault(begin + i * series.every, []).append((tag, *sample))
     for at in sorted(rows):
         entries = rows[at]
         count = len(entries)
@@ -193,14 +239,24 @@ def _rows_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     return log
 
 
-def around(rule: Rule, bundle: Bundle) -> Bundle:
-    """Return what a rule's tests run with: it, what it reads, and the rules that exclude values (a broken wire).
+def around(rule: Rule, bundle: Bundle, test: RuleTest | None = None) -> Bundle:
+    """Return what a rule's tests run with: it, what it reads, what a test names beside it, and the rules that exclude values (a broken wire).
 
-    Where the bundle has none that excludes, the shipped ones do: so a pack is tested alone as it runs with the others.
+    A draft is tested as if it were on trial. Where the bundle has none that excludes, or not what stands beside, the shipped ones do: so
+    a pack is tested alone as it runs with the others.
     """
-    own = bundle.only({rule.id, *rule.reads})
-    excluding = _excluding(bundle) or _excluding(default_bundle())
-    return Bundle.of([*own.rules, *(o for o in excluding if own.rule(o.id) is None)], bundle.tables.values())
+    beside = [] if test is None else test.beside
+    own, shipped = bundle.only({rule.id, *rule.reads, *beside}), default_bundle()
+    if rule.stage == "draft":  # nothing watches by it yet: its tests run as it will be on trial
+        own = Bundle.of(
+            [one.model_copy(update={"stage": "shadow"}) if one.id == rule.id else one for one in own.rules], ()
+        )
+    more = [other for name in beside if own.rule(name) is None and (other := shipped.rule(name)) is not None]
+    excluding = _excluding(bundle) or _excluding(shipped)
+    more += [other for other in excluding if all(other.id != one.id for one in [*own.rules, *more])]
+    tables = {**(shipped.tables if beside else {}), **bundle.tables}
+    calendars = bundle.calendars or shipped.calendars
+    return Bundle.of([*own.rules, *more], tables.values(), calendars=calendars.values())
 
 
 def _excluding(bundle: Bundle) -> list[Rule]:
@@ -209,12 +265,12 @@ def _excluding(bundle: Bundle) -> list[Rule]:
 
 def until_of(test: RuleTest, records: list[LogRecord]) -> int:
     """Return to where a test moves the clock: its `until`, at least just behind the last record, so that pairs decide it."""
-    return max(records[-1].received + 1, BEGIN_MS + (test.until or 0))
+    return max(records[-1].received + 1, begin_of(test) + (test.until or 0))
 
 
 def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
-    """Return the changes of `rule` that a test gives; the bundle is `around` it."""
-    engine, records = Engine(around(rule, bundle)), records_of(rule, test)
+    """Return the changes of `rule` that a test gives; what stands beside it is `around` it."""
+    engine, records = Engine(around(rule, bundle, test)), records_of(rule, test)
     changes = [change for record in records for change in engine.fold(record)]
     changes += engine.advance(0, until_of(test, records))
     return [change for change in changes if change.rule == rule.id]
@@ -228,13 +284,14 @@ def run_test(rule: Rule, test: RuleTest, bundle: Bundle) -> Outcome:
         return Outcome(rule.id, test.name, [str(fault) for fault in faults_of(error, "/register")])
     except ValueError as error:
         return Outcome(rule.id, test.name, [str(error)])
+    begin = begin_of(test)
     differences = [
-        f"expected {_words(want)}, got {_said(change)}"
+        f"expected {_words(want)}, got {_said(change, begin)}"
         for want, change in zip(test.expect, got, strict=False)
-        if not _fits(want, change)
+        if not _fits(want, change, begin)
     ]
     differences += [f"expected {_words(want)}, got nothing" for want in test.expect[len(got) :]]
-    differences += [f"got {_said(change)}, which was not expected" for change in got[len(test.expect) :]]
+    differences += [f"got {_said(change, begin)}, which was not expected" for change in got[len(test.expect) :]]
     return Outcome(rule.id, test.name, differences)
 
 
@@ -243,12 +300,12 @@ def run_tests(bundle: Bundle, rule_id: str | None = None) -> list[Outcome]:
     return [run_test(rule, test, bundle) for rule in bundle.rules if rule_id in {None, rule.id} for test in rule.tests]
 
 
-def _fits(want: Expectation, got: Change) -> bool:
-    end = None if got.end is None else got.end - BEGIN_MS
+def _fits(want: Expectation, got: Change, begin: int) -> bool:
+    end = None if got.end is None else got.end - begin
     return (
-        (want.at, want.change) == (got.at - BEGIN_MS, got.change)
+        (want.at, want.change) == (got.at - begin, got.change)
         and want.severity in {None, got.severity}
-        and want.start in {None, got.start - BEGIN_MS}
+        and want.start in {None, got.start - begin}
         and want.end in {None, end}
         and want.subject in (None, got.subject)
     )
@@ -262,6 +319,6 @@ def _words(want: Expectation) -> str:
     return " ".join(parts)
 
 
-def _said(got: Change) -> str:
-    end = "" if got.end is None else f" end {format_duration(got.end - BEGIN_MS)}"
-    return f"{got.change} at {format_duration(got.at - BEGIN_MS)} {got.severity} start {format_duration(got.start - BEGIN_MS)}{end} {got.subject}"
+def _said(got: Change, begin: int) -> str:
+    end = "" if got.end is None else f" end {format_duration(got.end - begin)}"
+    return f"{got.change} at {format_duration(got.at - begin)} {got.severity} start {format_duration(got.start - begin)}{end} {got.subject}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from pydantic import TypeAdapter, ValidationError
 
+from rules.calendar import Calendar
 from rules.errors import Fault
 from rules.exceptions import ExceptionsFile, SiteException
 from rules.models import faults_of
@@ -66,6 +67,14 @@ def read_rule(value: Any) -> tuple[Rule | None, list[Fault], frozenset[str]]:  #
 def read_table(value: Any) -> tuple[Table | None, list[Fault], frozenset[str]]:  # noqa: ANN401 - a file's value
     """Return the table, what its model refuses, and the pointers at which something was taken out or put in."""
     return _read(Table.model_validate, value, _IN_TABLE)
+
+
+def read_calendar(value: dict[str, Any]) -> tuple[Calendar | None, list[Fault]]:
+    """Return the calendar of a file, or what its model refuses."""
+    try:
+        return Calendar.model_validate(value), []
+    except ValidationError as error:
+        return None, faults_of(error)
 
 
 def read_exceptions(value: dict[str, Any]) -> tuple[tuple[tuple[int, SiteException], ...], list[Fault]]:

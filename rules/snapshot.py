@@ -13,8 +13,10 @@ import zstandard
 
 from rules.aside import PackedAside
 from rules.batches import PackedBatches
+from rules.clocks.store import PackedClocks
 from rules.declared import PackedDeclared
 from rules.errors import OffsiteError
+from rules.excursions.book import PackedBook
 from rules.layout import NEVER, NONE
 from rules.marks import PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
@@ -93,6 +95,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Trips of vehicles and boxes, and fillings (rules/declared.py); not there where none was told that a rule asks for."""
     monitors: PackedMonitors | msgspec.UnsetType = msgspec.UNSET
     """When monitors were switched off (rules/monitors.py); not there where none was told of in an area that a rule asks for."""
+    excursions: list[PackedBook] | msgspec.UnsetType = msgspec.UNSET
+    """Excursions and deviations (rules/excursions/book.py), by rule; not there where no rule compares them."""
+    clocks: PackedClocks | msgspec.UnsetType = msgspec.UNSET
+    """Submitted reports and legal clocks (rules/clocks/store.py); not there where no report came and nothing is owed by the register."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rules.duringfaults import during_faults
 from rules.errors import Fault
 from rules.exceptionfaults import allowance_faults, exception_faults
+from rules.excursions.sound import source_faults
 from rules.kinds import last_digit, too_precise
 from rules.kinds.steadiness import PARTS
 from rules.migration import AGAIN
@@ -67,7 +68,9 @@ def bundle_faults(
 
 
 def _of_rule(rule: Rule, tables: Mapping[str, Table], rules: Sequence[Rule]) -> list[Fault]:
-    return rule_faults(rule, tables) + single_faults(rule, rules) + alarm_faults(rule, rules)
+    return (
+        rule_faults(rule, tables) + single_faults(rule, rules) + alarm_faults(rule, rules) + source_faults(rule, rules)
+    )
 
 
 def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:

@@ -1,4 +1,7 @@
-"""The state of one facility: words, published occurrences, clock and sequence; what its snapshot holds of them."""
+"""The state of one facility: words, published occurrences, clock and sequence; what its snapshot holds of them.
+
+Above 400 lines on purpose: what is kept and how it goes into a snapshot and comes back stand side by side.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,10 @@ import numpy as np
 from rules import kernels, layout, stored
 from rules.aside import Aside
 from rules.batches import Batches
+from rules.clocks import store as clocks
+from rules.clocks.store import Clocks
 from rules.declared import Declared
+from rules.excursions import book as excursions
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
@@ -26,6 +32,7 @@ from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 from rules.stays import unpacked
 
 if TYPE_CHECKING:
+    from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
     from rules.plan import Instance, Plan
 
@@ -104,6 +111,10 @@ class FacilityState:
     groups: list[Group] = field(default_factory=list)
     rare: Rare = field(default_factory=Rare)
     """Events, decisions and checks of the register (rules/rare)."""
+    excursions: dict[str, Book] = field(default_factory=dict)
+    """Excursions and deviations, by the rule that compares them (rules/excursions)."""
+    clocks: Clocks = field(default_factory=Clocks)
+    """Submitted reports and legal clocks (rules/clocks)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -245,7 +256,7 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
-        due = min(due, self.rare.due)
+        due = min(due, self.rare.due, self.clocks.due, *(book.due for book in self.excursions.values()))
         for group in self.groups:
             due = min(due, group.due, group.release)
         if self.plan is not None:
@@ -268,6 +279,9 @@ class FacilityState:
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
         listens = self.plan is not None and (self.plan.rare or self.plan.asked)
         rare = dict(self.rare.counts) if listens else {}
+        for book in self.excursions.values():
+            rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
+        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
@@ -310,6 +324,8 @@ class FacilityState:
                 declared=self.declared.pack(),
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
+                excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
+                clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -320,6 +336,12 @@ class FacilityState:
                 else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
             )
         )
+
+    def _load_reports(self, body: Body) -> None:
+        if not isinstance(body.excursions, msgspec.UnsetType):
+            self.excursions = dict(map(excursions.unpack, body.excursions))
+        if not isinstance(body.clocks, msgspec.UnsetType):
+            self.clocks = clocks.unpack(body.clocks)
 
     def _waiting(self) -> list[tuple[str, int, int]]:
         """Return the earliest and the newest late row of each series that waits, by tag."""
@@ -347,6 +369,7 @@ class FacilityState:
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
+        self._load_reports(body)
         if not isinstance(body.declared, msgspec.UnsetType):
             self.declared = Declared.unpack(body.declared, body.monitors)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}

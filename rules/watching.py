@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import layout, ring
+from rules import lacks, layout, ring
 from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
@@ -74,6 +74,7 @@ from rules.tablerow import as_on, one_side, taken_over
 if TYPE_CHECKING:
     from rules.exceptions import SiteException
     from rules.facts import FactValue
+    from rules.lacks import Lack
     from rules.layout import Words
     from rules.pack import Bundle
     from rules.predicate import Scoped
@@ -141,6 +142,8 @@ class Watched:
     """Rules of plain Python that look at rows, with their places in the bundle's order."""
     no_room: tuple[str, ...]
     """Of each rule that the limits leave no room: what stands against what."""
+    lacks: tuple[Lack, ...] = ()
+    """What rules that look at such sensors lack in the register to judge them, by the order of rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,17 +244,23 @@ def _watched(sort: _Sort) -> Watched:
     low_range, high_range = -math.inf, math.inf
     found: list[Use] = []
     without: list[str] = []
+    lacking: list[Lack] = []
     for rank, rule in enumerate(bundle.rules):
-        if rule.stage not in {"live", "shadow"} or not matches(rule, sort, facts) or is_muted(sort.exceptions, rule.id):
+        if rule.stage not in {"live", "shadow"} or is_muted(sort.exceptions, rule.id):
+            continue
+        if not matches(rule, sort, facts):
+            lacking += lacks.of_predicates(rule, sort, facts) if lacks.looks_at_sensors(rule) else []
             continue
         if isinstance(rule, LimitRule | CumulativeRule):
             one = sort.exceptions.get(rule.id)
             narrowed = _narrowed(rule, sensor, facts, bundle, one)
             if narrowed is None:
+                lacking += lacks.of_limits(rule, sensor, facts, bundle)
                 continue
             low, high, _ = narrowed
             if low >= high:
                 without.append(f"together with {rule.id} nothing is left between low {low:g} and high {high:g}")
+                lacking.append(lacks.of_room(rule, low, high))
                 continue
             if isinstance(rule, CumulativeRule) and rule.during is not None:
                 found.append(Use(EXPOSURE, rule, rank, exposure_param(rule, low, high, interval), *narrowed))
@@ -271,6 +280,7 @@ def _watched(sort: _Sort) -> Watched:
             if rule.smooth is not None:
                 mean = mean_of(rule, sensor, high, interval, sort.delivery)
                 found += [] if mean is None else [Use(SMOOTH, rule, rank, mean[0], low, high, narrowed[2] + mean[1])]
+                lacking += [lacks.of_mean(rule, sensor)] if mean is None else []
                 continue
             own, used = delayed(as_on(rule, facts, bundle), one), narrowed[2] + delay_used(rule, one)
             if rule.during is not None:
@@ -282,6 +292,7 @@ def _watched(sort: _Sort) -> Watched:
                 low_range, high_range = max(low, low_range), min(high, high_range)
         else:
             found += _use_of(rule, rank, sort)
+            lacking += lacks.of_sensor(rule, sensor, facts, bundle)
     uses = tuple(sorted(found, key=lambda one: ORDER[one.kind]))
     specs = [KINDS[use.kind] for use in uses]
     room = ring.capacity(interval) + layout.SLACK_ROWS
@@ -293,7 +304,7 @@ def _watched(sort: _Sort) -> Watched:
         uses, layout.PROGRAM.block(program), room,
         np.concatenate([layout.SERIES.blank(), *(spec.state.blank() for spec in specs)]),
         np.concatenate([np.zeros(0, np.int64), *(spec.state.blank() for spec in specs if spec.again)]),
-        _odd(sort), tuple(without),
+        _odd(sort), tuple(without), tuple(lacking),
     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ UNIT_SIGNS = {"Cel": "°C", "%RH": "% RH", "/m3": "/m³", "uS/cm": "µS/cm", "ug
 SILENT_WHILE = frozenset({ChangeKind.RAISED, ChangeKind.STEPPED, ChangeKind.SUPPRESSED, ChangeKind.RELEASED})
 """Changes of a silence at which it still lasts."""
 WHOLE_FEED = ("Whole feed", "全部数据")
+WHOLE_REGISTER = ("Register", "登记")
 _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.STEPPED: ("colour changed", "等级变更"),
     ChangeKind.SUPPRESSED: ("covered by a wider alarm", "已并入范围更大的报警"),
@@ -120,9 +121,9 @@ def _with_ending(sentence: Bilingual, kind: ChangeKind) -> Bilingual:
     return Bilingual(en=f"{sentence.en}; {en}", zh=f"{sentence.zh}；{zh}")
 
 
-def unwatched(place: str) -> Bilingual:
-    """Return the sentence for an alarm that ends because its rule or subject is no longer in force (empty: the feed)."""
-    en, zh = (place, place) if place else WHOLE_FEED
+def unwatched(place: str, whole: tuple[str, str] = WHOLE_FEED) -> Bilingual:
+    """Return the sentence for an alarm that ends because its rule or subject is no longer in force (empty: the `whole`)."""
+    en, zh = (place, place) if place else whole
     return Bilingual(
         en=f"{en}: no longer watched, by a change of register or rules", zh=f"{zh}：登记或规则变更，不再监测"
     )
@@ -169,9 +170,9 @@ def excepted(place: str, one: SiteException) -> Bilingual:
     )
 
 
-def begun_anew(place: str) -> Bilingual:
+def begun_anew(place: str, whole: tuple[str, str] = WHOLE_FEED) -> Bilingual:
     """Return the sentence for an alarm that ends because packs changed its rule, which says `migration: close`."""
-    en, zh = (place, place) if place else WHOLE_FEED
+    en, zh = (place, place) if place else whole
     return Bilingual(en=f"{en}: the rule was changed and begins anew", zh=f"{zh}：规则已变更，重新开始判断")
 
 

@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.models import Bilingual
-from rules.rule import SEQUENCE, TOLD, ClockRule, CompletenessRule, CountRule, FollowUpRule, RegisterCheckRule
+from rules.rule import (
+    INCOMPLETE,
+    SEQUENCE,
+    TOLD,
+    UNKNOWN_TAG,
+    ClockRule,
+    CompletenessRule,
+    CountRule,
+    FollowUpRule,
+    RegisterCheckRule,
+)
 
 if TYPE_CHECKING:
     from rules.rule import Rule
@@ -49,6 +59,13 @@ _OF_TOLD: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it is what is registered", "已与登记一致"),
     ChangeKind.RETRACTED: ("its replacement had been declared", "更换已申报，该报警不成立"),
 }
+_OF_STRAYS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("it is registered, or is not sent any more", "已登记，或已不再上报"),
+}
+_OF_LACKS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("every rule in force finds what it needs", "现行各规则所需登记信息已齐全"),
+}
+_OF_CHECKS = {**dict.fromkeys(TOLD, _OF_TOLD), UNKNOWN_TAG: _OF_STRAYS, INCOMPLETE: _OF_LACKS}
 _OF_OCCASIONS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("it has not been seen again for long", "长时间未再出现"),
 }
@@ -96,13 +113,13 @@ _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
 def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer: bool = False) -> Bilingual:
-    """Return one sentence in both languages; ids of subjects stand as they are."""
-    name = " ".join(value for _, value in sorted(subject.items())) or "-"
-    title = rule.title
+    """Return one sentence in both languages; ids of subjects stand as they are, and the facility as a whole is not named."""
+    name = " ".join(value for _, value in sorted(subject.items()))
+    title = Bilingual(en=f"{name}: {rule.title.en}", zh=f"{name}：{rule.title.zh}") if name else rule.title
     if kind is ChangeKind.RAISED:
-        return Bilingual(en=f"{name}: {title.en}", zh=f"{name}：{title.zh}")
+        return title
     en, zh = _CLOSED if by_officer else _endings(rule)[kind]
-    return Bilingual(en=f"{name}: {title.en}; {en}", zh=f"{name}：{title.zh}；{zh}")
+    return Bilingual(en=f"{title.en}; {en}", zh=f"{title.zh}；{zh}")
 
 
 def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
@@ -110,8 +127,8 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
         return _ENDINGS | _OF_NUMBERS
     if isinstance(rule, ClockRule):
         return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
-    if isinstance(rule, RegisterCheckRule) and rule.check in TOLD:
-        return _ENDINGS | _OF_TOLD
+    if isinstance(rule, RegisterCheckRule):
+        return _ENDINGS | _OF_CHECKS.get(rule.check, {})
     if isinstance(rule, FollowUpRule):
         by_trace = _OF_TRACES if rule.trace else {}
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)

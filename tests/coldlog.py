@@ -19,7 +19,7 @@ MINUTE = 60_000
 
 
 def cold_store(facility: str = "BJ-COLD-01", tags: Sequence[str] = ("CR1.T1",)) -> Facility:
-    """Return a wholesaler with one cold room and a sensor per tag."""
+    """Return a wholesaler with one refrigerator and a sensor per tag, of which nothing is missing that a rule needs."""
     return Facility.model_validate(
         {
             "id": facility,
@@ -27,7 +27,7 @@ def cold_store(facility: str = "BJ-COLD-01", tags: Sequence[str] = ("CR1.T1",)) 
             "jurisdiction": "110115",
             "delivery": "10m",
             "scopes": [{"field": "distribution", "line": "drug"}],
-            "areas": [{"id": "CR1", "kind": "cold-room"}],
+            "areas": [{"id": "CR1", "kind": "refrigerator"}],
             "sensors": [
                 {
                     "tag": tag,
@@ -37,7 +37,9 @@ def cold_store(facility: str = "BJ-COLD-01", tags: Sequence[str] = ("CR1.T1",)) 
                     "interval": "60s",
                     "limits": {"low": 2, "high": 8},
                     "range": {"low": -40, "high": 60},
-                    "calibration": CALIBRATION,
+                    "resolution": 0.001,
+                    "serial": f"S-{tag}",
+                    "calibration": CALIBRATION | {"points": [{"at": 5, "error": 0.1}]},
                 }
                 for tag in tags
             ],

@@ -10,6 +10,7 @@ import typer
 from pydantic import TypeAdapter
 
 from monitor.gateway.answers import Checked, EventTypes, Feed, Problem, Receipt, RegisterAnswer, ReportTypes
+from rules.calendar import Calendar
 from rules.changes import Change
 from rules.eventtypes.posts import EventsPost
 from rules.exceptions import ExceptionsFile
@@ -33,6 +34,7 @@ SCHEMAS: dict[str, Any] = {
     "register-file": RegisterFile,
     "rule": Rule,
     "table": Table,
+    "calendar": Calendar,
     "exceptions": ExceptionsFile,
     "change": Change,
     "receipt": Receipt,

@@ -98,6 +98,7 @@ def _change(change: Difference) -> Iterator[str]:
 def counted(bundle: Bundle) -> str:
     """Return how many rules, tables and exceptions there are, in words."""
     counts = [("rule", len(bundle.rules)), ("table", len(bundle.tables))]
+    counts += [("calendar", len(bundle.calendars))] if bundle.calendars else []
     counts += [("exception", len(bundle.exceptions))] if bundle.exceptions else []
     return ", ".join(f"{n} {what}{'s' if n != 1 else ''}" for what, n in counts)
 

@@ -10,7 +10,23 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, openings, results, sequence, shared, told
+from rules.leaves import (
+    approval,
+    beats,
+    copies,
+    deadlines,
+    excursions,
+    followed,
+    lacking,
+    oddrows,
+    offset,
+    openings,
+    results,
+    sequence,
+    shared,
+    strays,
+    told,
+)
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare import rate
 from rules.rare.match import (
@@ -31,11 +47,15 @@ from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
 from rules.rule import (
     HEARD,
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -57,8 +77,6 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
     if isinstance(rule, RowRule):
         return _clock_leaves(rule)
-    if isinstance(rule, RepeatDayRule):
-        return copies.leaves_of(rule)
     if isinstance(rule, CountRule):
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")
@@ -68,7 +86,9 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
-    return told.leaves_of(rule) if rule.check in TOLD else _check_leaves(rule)
+    if isinstance(rule, CompareRule | DeadlineRule):
+        return excursions.leaves_of(rule) if isinstance(rule, CompareRule) else deadlines.leaves_of(rule)
+    return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
 def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
@@ -96,6 +116,8 @@ def seen_of_share(rule: CompletenessRule, one: Share | Rate) -> list[Seen]:
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
+    if rule.excursions is not None:
+        return excursions.leaves_of(rule)
     if rule.before:
         return approval.leaves_of(rule)
     if rule.alarm:
@@ -112,6 +134,8 @@ def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
 def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
     if rule.check in TOLD:
         return told.leaves_of(rule)
+    if rule.check in {UNKNOWN_TAG, INCOMPLETE}:
+        return strays.leaves_of(rule) if rule.check == UNKNOWN_TAG else lacking.leaves_of()
     three = rule.check != "calibration-due"
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),
@@ -174,7 +198,7 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
     if isinstance(rule, RegisterCheckRule):
-        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
+        yield from _of_check(rule, log, end)
         return
     if isinstance(rule, ClockRule) and rule.check == "offset":
         yield from (beat.moment for beat in offset.beats_of(rule, come(log)))
@@ -251,6 +275,13 @@ def answer_of(rule: FollowUpRule, begun: Come, events: Iterable[Come]) -> Come |
         ):
             return other
     return None
+
+
+def _of_check(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:
+    if rule.check == UNKNOWN_TAG:
+        yield from strays.moments_of(rule, log, end)
+    else:
+        yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
 
 
 def _told(rule: RegisterCheckRule, log: Sequence[LogRecord], end: int) -> Iterator[Moment]:

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
+from rules.clocks import changing, judging
+from rules.excursions import fold as excursions
+from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
@@ -18,6 +21,7 @@ from rules.rare import (
     count,
     follow_up,
     followed,
+    incomplete,
     offset,
     openings,
     rate,
@@ -26,6 +30,7 @@ from rules.rare import (
     sequence,
     share,
     shared,
+    strays,
     told,
 )
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
@@ -33,18 +38,22 @@ from rules.rare.speak import Now, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
+    INCOMPLETE,
     SEQUENCE,
     TOLD,
+    UNKNOWN_TAG,
     ClockRule,
+    CompareRule,
     CompletenessRule,
     CountRule,
+    DeadlineRule,
     FollowUpRule,
     RegisterCheckRule,
     is_latched,
     is_told,
     looks_at_rows,
 )
-from rules.wording import begun_anew, unwatched
+from rules.wording import WHOLE_REGISTER, begun_anew, unwatched
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container
@@ -63,6 +72,7 @@ CLOSING = frozenset(
 """Codes of a decision that end a latched alarm (settled.md)."""
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
+_ADOPT = {UNKNOWN_TAG: strays.adopt}
 _FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire}
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
@@ -99,6 +109,8 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
             if is_told(rule) and state.is_muted(rule.id):  # what is told is a fact, also where nobody judges it
                 heed(emitter, rule.id, partial(calibrations.keep, rule, event, payload.batch, received, state))
             attempt(emitter, rule.id, received, step)
+        if (event.stream, event.type) == ("device", "calibration"):
+            _complete(state, Now(received, received, records), emitter)
     rare.refresh()
 
 
@@ -107,6 +119,12 @@ def _count(state: FacilityState, event: Event, received: int) -> None:
     what = calibrations.ignored(event, received, state.planned)
     if what is not None:
         state.rare.counts[what] += 1
+
+
+def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
+    """Judge what rules lack, behind all of them."""
+    for rule in state.planned.incomplete:
+        attempt(emitter, rule.id, now.received, partial(incomplete.check, rule, now, emitter))
 
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
@@ -177,9 +195,13 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
 
 def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
     """Return what rare rules decide at `due`, as (rule rank, level, subject or nothing, -1, -1)."""
-    if state.rare.due != due:
+    reported = excursions.next_due(state)
+    if due not in {state.rare.due, state.clocks.due, reported}:
         return []
     ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+    # Of clocks the first alone: it is before the others by rule and subject, and a thousand of them may be due at once.
+    over = [first[1:] for first in [state.clocks.first] if first is not None and first[0] == due]
+    over += excursions.due_now(state, due) if reported == due else []
     found = [
         (ranks[rule], LEVEL, subject, -1, -1)
         for rule, cases in state.rare.cases.items()
@@ -187,17 +209,21 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
         if case.due == due
     ]
     found += [(ranks[rule], LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
-    return found
+    return found + [(ranks[rule], LEVEL, subject, -1, -1) for rule, subject in over]
 
 
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
     """Take one decision by the clock."""
     rule = emitter.bundle.rules[first[0]]
-    if isinstance(rule, CompletenessRule):
+    if isinstance(rule, DeadlineRule):
+        attempt(emitter, rule.id, due, partial(judging.fire, rule, first[2], due, emitter))
+    elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+        attempt(emitter, rule.id, due, partial(fire_excursion, rule, first[2], due, emitter))
+    elif isinstance(rule, CompletenessRule):
         state.rare.checked.pop(rule.id, None)
         judged = share.check if rule.check == "mark-share" else rate.check
         attempt(emitter, rule.id, due, partial(judged, rule, Now(due, due), emitter))
-    elif isinstance(rule, RegisterCheckRule) and rule.check not in TOLD:
+    elif isinstance(rule, RegisterCheckRule) and rule.check not in {*TOLD, UNKNOWN_TAG}:
         state.rare.checked.pop(rule.id, None)
         attempt(emitter, rule.id, due, partial(register_check.check, rule, Now(due, due), emitter))
     else:
@@ -218,7 +244,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
             fire = _FIRES.get(rule.check, offset.fire)
             attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, RegisterCheckRule):
-            attempt(emitter, rule.id, due, partial(told.fire, rule, subject, case, Now(due, due), emitter))
+            judge_told = strays.fire if rule.check == UNKNOWN_TAG else told.fire
+            attempt(emitter, rule.id, due, partial(judge_told, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
 
 
@@ -227,6 +254,8 @@ def leave(
 ) -> None:
     """End what a new plan no longer watches, or begins anew (`closed`); the packs of before are still in force."""
     rare = state.rare
+    changing.leave(state, plan, received, why, emitter, closed)
+    excursions.leave(state, plan, received, why, emitter, closed)
     kinds, now = {rule.id: rule.kind for rule in plan.rare}, {rule.id: rule for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
@@ -243,7 +272,7 @@ def leave(
 
 
 def _abandon(
-    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
+    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str, tuple[str, str]], Bilingual],
     emitter: Emitter,
 ) -> None:  # fmt: skip
     standing = case.standing
@@ -251,18 +280,20 @@ def _abandon(
         return
     named = subject_of(subject)
     standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = wording(" ".join(named.values())), Evidence(records=[why])
+    text, proof = wording(" ".join(named.values()), WHOLE_REGISTER), Evidence(records=[why])
     emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
     """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
     rates = {rule.id for rule, _ in state.planned.rates}
+    changing.adopt(state, received, why, emitter)
+    excursions.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
+    now = Now(received, received, [why])
     for rule in state.planned.rare:
-        if isinstance(rule, RegisterCheckRule):
-            now = Now(received, received, [why])
-            judge = told.adopt if rule.check in TOLD else register_check.check
+        if isinstance(rule, RegisterCheckRule) and rule.check != INCOMPLETE:
+            judge = told.adopt if rule.check in TOLD else _ADOPT.get(rule.check, register_check.check)
             if is_told(rule) and state.is_muted(rule.id):
                 heed(emitter, rule.id, partial(calibrations.fit, rule, state))
             attempt(emitter, rule.id, received, partial(judge, rule, now, emitter))
@@ -275,4 +306,5 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))
+    _complete(state, now, emitter)
     state.rare.refresh()

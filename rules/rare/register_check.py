@@ -9,8 +9,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Leaf, Verdict
-from rules.facts import area_in_force, facts_of, facts_of_area, in_force
+from rules.facts import RegisteredFacts, area_in_force, in_force
 from rules.instants import start_of_day
+from rules.lacks import fits
 from rules.layout import NEVER
 from rules.predicate import holds
 from rules.rare import calibrations
@@ -125,9 +126,9 @@ def findings(
     """
     if rule.check == "sensor-count":
         return list(_counts(rule, facility, at))
-    found = []
+    found, facts = [], RegisteredFacts(facility)
     for sensor in in_force(facility, at):
-        if not holds(rule.applies_to, facts_of(facility, sensor, at)):
+        if not fits(rule, facts, sensor, at):
             continue
         found.append(_of_sensor(rule, sensor, at, registered.get(sensor.tag, at), told.get(sensor.tag)))
     return found
@@ -195,19 +196,19 @@ def _beyond(rule: RegisterCheckRule, calibration: Calibration) -> Iterator[tuple
             yield abs(point.error) - most, abs(point.error), most
 
 
+def is_covered(rule: RegisterCheckRule, calibration: Calibration) -> bool:
+    """Say whether a band of a check of errors holds a point of a calibration: else nothing is known of it."""
+    return any(band.low <= point.at <= band.high for point in calibration.points for band in rule.errors)
+
+
 def _counts(rule: RegisterCheckRule, facility: Facility, at: int) -> Iterator[Finding]:
-    there: dict[str, int] = {}
+    facts, there = RegisteredFacts(facility), dict[str, int]()
     for sensor in in_force(facility, at):
         there[sensor.area] = there.get(sensor.area, 0) + (sensor.quantity is Quantity.TEMPERATURE)
     for name in dict.fromkeys(area.id for area in facility.areas):
         area = area_in_force(facility, name, at)
         need = None if area is None else next((one for one in rule.counts if area.kind in one.kinds), None)
-        if (
-            area is None
-            or need is None
-            or (area.from_ or 0) > at
-            or not holds(rule.applies_to, facts_of_area(facility, area))
-        ):
+        if area is None or need is None or (area.from_ or 0) > at or not holds(rule.applies_to, facts.around(area)):
             continue
         wanted, have = required(need, area), there.get(name, 0)
         verdict = Verdict.UNKNOWN if wanted is None else Verdict.TRUE if have < wanted else Verdict.FALSE

@@ -13,7 +13,7 @@ from rules.rare.feeds import READINGS as FEED_OF_READINGS
 from rules.rare.months import judged_month
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import CompletenessRule, RepeatDayRule, looks_at_rows
+from rules.rule import UNKNOWN_TAG, CompletenessRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
 from rules.wording_rare import message
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 LISTED = 100
-"""Marks that the evidence of one change names at most; how many more there are is said beside them."""
+"""Marks, or facts that are missing, that the evidence of one change names at most; how many more there are is said beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +60,15 @@ def settle(
 
 def open_case(
     rule: Rule, subject: str, case: Case, start: int, sev: int, leaves: list[Leaf], now: Now, emitter: Emitter,
-    *, late: bool = False,
+    *, late: bool = False, more: int = 0,
 ) -> Occurrence:  # fmt: skip
-    """Raise the alarm of a case; its id counts earlier uses of the same start."""
+    """Raise the alarm of a case; its id counts earlier uses of the same start. `more`: leaves that are left out."""
     named = subject_of(subject)
     emitter.on_take_back(partial(case.put_back, dict(case.uses), case.last))
     alarm = alarm_id(rule.id, emitter.state.facility, named, start, case.use(start))
     occurrence = Occurrence(alarm, start, start, NONE, sev, sev, now.received)
     case.last = occurrence
-    tell(rule, subject, case, occurrence, ChangeKind.RAISED, leaves, now, emitter, late=late)
+    tell(rule, subject, case, occurrence, ChangeKind.RAISED, leaves, now, emitter, late=late, more=more)
     return occurrence
 
 
@@ -86,11 +86,12 @@ def close(
 
 def tell(
     rule: Rule, subject: str, case: Case, occurrence: Occurrence, kind: ChangeKind, leaves: list[Leaf], now: Now,
-    emitter: Emitter, *, late: bool = False, by_officer: bool = False,
+    emitter: Emitter, *, late: bool = False, by_officer: bool = False, more: int = 0,
 ) -> None:  # fmt: skip
     """Emit one change; the evidence names the batches of the occasions, the deciding record and the register version."""
     named = subject_of(subject)
     rows = looks_at_rows(rule) or isinstance(rule, RepeatDayRule) or named.get("feed") == FEED_OF_READINGS
+    rows = rows or (isinstance(rule, RegisterCheckRule) and rule.check == UNKNOWN_TAG)
     of = Kind.READINGS if rows else Kind.EVENTS
     first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
@@ -98,7 +99,7 @@ def tell(
     records = [read for i, read in enumerate(found) if read not in found[:i]]
     times = sum(fact.counts for fact in case.facts)
     marks = _marks(rule, named, occurrence, now, emitter) if isinstance(rule, CompletenessRule) else []
-    left_out = {"marks": len(marks) - LISTED} if len(marks) > LISTED else {}
+    left_out = {name: many for name, many in (("leaves", more), ("marks", len(marks) - LISTED)) if many > 0}
     proof = Evidence(
         leaves=leaves,
         records=records,

@@ -25,6 +25,8 @@ MAX_CASES = 500
 """Subjects of one rule over events; the one that is longest untouched goes out first, never one that stands or is due."""
 MAX_CHECKED = 12_000
 """Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
+MAX_STRAYS = 256
+"""Tags that the register does not hold, of a facility (rules/rare/strays.py)."""
 MAX_FACTS = 256
 """Events that one case keeps ..."""
 MAX_ROWS = 32
@@ -50,6 +52,7 @@ COUNTERS = (
     "case_dropped", "fact_dropped", "partner_dropped",
     "calibration_unknown", "calibration_unreadable", "calibration_older",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
+    "stray_dropped", "stray_left_out",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -319,6 +322,6 @@ def subject_of(text: str) -> dict[str, str]:
 
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_DOOR", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
-    "MAX_SPANS", "MAX_TOLD", "NOTHING",
+    "MAX_SPANS", "MAX_STRAYS", "MAX_TOLD", "NOTHING",
     "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

@@ -73,6 +73,11 @@ def fields_of(report: Report) -> Fields | None:
         return None
 
 
+def members_of(fields: Fields) -> dict[str, Any]:
+    """Return the members of a report's fields by the names that they were posted with; what lies inside of them stays as it is."""
+    return {info.alias or name: getattr(fields, name) for name, info in type(fields).model_fields.items()}
+
+
 def report_faults(value: Any, now: int | None = None) -> FaultList:  # noqa: ANN401 - any JSON value
     """Return every fault of a decoded JSON value as a report."""
     seen = Seen(value)

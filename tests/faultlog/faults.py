@@ -36,6 +36,7 @@ SILENT = "data-integrity.audit-silent"
 UNTOLD, WIDENED = "cold-chain.excursion-no-alarm", "data-integrity.limit-widened"
 NUMBERS = "data-integrity.sequence"
 SWAPPED, CONFIGURED = "register.serial-changed", "register.config-hash"
+STRANGE = "register.unknown-tag"
 HEAT, FROST, WARMTH, COOLTH = (f"cold-chain.ship-{name}" for name in ("hot", "freeze", "warm", "cool"))
 FINE, SHARED = "data-integrity.too-precise", "data-integrity.shared-account"
 OTHER, TIME, LATE, OFFSET = (
@@ -440,6 +441,10 @@ RECORDS = [
          [Expected(GAP, "T1", "yellow", 600, 650, "retracted", suppressed=True), Expected(TRANSPORT, "T1", "orange", 600, 650, "retracted")],
          scopes=WHOLESALER, lines=trip(500, 900)),
     Firm("a calibration that is due in a month and two days", [LOOP], [calibrated("2026-04-02")], [], []),
+    Firm("a sensor that nobody registered", [LOOP], [WATER], [], [Expected(STRANGE, "NEW", "blue", 100.25, None, "active")],
+         lines=[row(100.25, "NEW", 95, 5.0), row(1_545.25, "NEW", 1_540, 5.1)]),
+    Firm("a sensor that is tried for a day before it is registered", [LOOP], [WATER], [], [],
+         lines=[row(55.25, "NEW", 50, 5.0), row(1_495.25, "NEW", 1_490, 5.1)]),
 ]  # fmt: skip
 
 FIRMS = {f"FAULT-{n:02}": firm for n, firm in enumerate([*STORES, *QUALITY, *SILENCE, *ROOMS, *RECORDS], 1)}

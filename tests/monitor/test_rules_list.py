@@ -147,7 +147,7 @@ def test_a_rule_for_all_lines_is_for_each_of_them() -> None:
 def test_every_shipped_file_names_its_schema_to_the_editor() -> None:
     for path in sorted(SHIPPED.rglob("*.yaml")):
         first = path.read_text(encoding="utf-8").splitlines()[0]
-        name = "table" if path.parent.name == "tables" else "rule"
+        name = {"tables": "table", "calendars": "calendar"}.get(path.parent.name, "rule")
         match = re.fullmatch(r"# yaml-language-server: \$schema=(\S+)", first)
         assert match, path
         assert (path.parent / match[1]).resolve() == ROOT / "docs" / "contracts" / f"{name}.schema.json"

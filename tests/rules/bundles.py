@@ -11,4 +11,5 @@ def changed(version="1.1.0", high=7.0, rule="cold-chain.store-out"):
     old = shipped.rule(rule)
     limits = old.limits.model_copy(update={"from_": old.limits.from_.model_copy(update={"high": high})})
     new = old.model_copy(update={"version": version, "limits": limits})
-    return Bundle.of([new if each.id == rule else each for each in shipped.rules], shipped.tables.values())
+    rules = [new if each.id == rule else each for each in shipped.rules]
+    return Bundle.of(rules, shipped.tables.values(), (), shipped.calendars.values())

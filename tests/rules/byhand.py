@@ -9,7 +9,7 @@ from rules.evaluate import evaluate
 from rules.instants import format_instant, parse_instant
 from rules.pack import default_bundle
 from streams.jsonlines import read_lines
-from tests.calibrated import CALIBRATION
+from tests.calibrated import CALIBRATION, unlisted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 BEGIN = parse_instant("2026-03-01T00:00:00+08:00")
 SECOND, MINUTE, HOUR = 1_000, 60_000, 3_600_000
 FACILITY = "HAND-0001"
-BUNDLE = default_bundle()
+BUNDLE = unlisted(default_bundle())
 KINDS = {"cold-room": {}, "cleanroom": {"grade": "A", "standard": "cn-gmp-2010"}}
 
 

@@ -40,7 +40,7 @@ def allowing(bundle, allowed=ALLOWED, exceptions=()):
         else rule
         for rule in bundle.rules
     ]
-    return Bundle.of(rules, bundle.tables.values(), exceptions)
+    return Bundle.of(rules, bundle.tables.values(), exceptions, bundle.calendars.values())
 
 
 def exception(**members):

@@ -275,6 +275,11 @@ def test_another_set_of_settings_is_a_change_that_carries() -> None:
     shipped = BUNDLE.rule(RULE)
     assert shipped is not None
     old = BUNDLE.only({RULE})
-    new = type(old).of([shipped.model_copy(update={"settings": ["limits"], "version": "1.1.0"})], old.tables.values())
+    new = type(old).of(
+        [shipped.model_copy(update={"settings": ["limits"], "version": "1.1.0"})],
+        old.tables.values(),
+        (),
+        old.calendars.values(),
+    )
     (found,) = differences(old, new)
     assert found.migrations == ((RULE, "carry"),)

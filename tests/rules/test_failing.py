@@ -19,6 +19,7 @@ from rules.fitting import RULE_FAILED
 from rules.models import Severity
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
+from tests.calibrated import unlisted
 from tests.examples import examples
 from tests.rules import logs
 from tests.rules.failures import hidden_by_nothing
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
     from rules.changes import Change
 
-BUNDLE = default_bundle()
+BUNDLE = unlisted(default_bundle())
 STORE, GAP = "cold-chain.store-out", "data-integrity.gap"
 BEGIN = logs.BEGIN
 MINUTE = 60_000

@@ -27,7 +27,7 @@ COLD = [{"id": "A1", "kind": "cold-room"}]
 def with_rule(rule: str = STORE, base: Bundle = BUNDLE, **members: Any) -> Bundle:
     """Return packs with other members of one rule."""
     rules = [each.model_copy(update=members) if each.id == rule else each for each in base.rules]
-    return Bundle.of(rules, base.tables.values())
+    return Bundle.of(rules, base.tables.values(), (), base.calendars.values())
 
 
 def limited(high: float, how: str | None, **members: Any) -> Bundle:

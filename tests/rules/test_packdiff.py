@@ -80,7 +80,12 @@ def test_a_change_under_the_same_version_is_silent():
 
 def test_the_same_bundle_and_one_with_other_tests_differ_in_nothing():
     shipped = default_bundle()
-    bare = Bundle.of([rule.model_copy(update={"tests": []}) for rule in shipped.rules], shipped.tables.values())
+    bare = Bundle.of(
+        [rule.model_copy(update={"tests": []}) for rule in shipped.rules],
+        shipped.tables.values(),
+        (),
+        shipped.calendars.values(),
+    )
     assert differences(shipped, shipped) == differences(shipped, bare) == []
     assert bare.sha256 == shipped.sha256
 

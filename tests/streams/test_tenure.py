@@ -21,6 +21,7 @@ from streams.restore import restore_partition
 from streams.sensor import Sensor
 from streams.tenure import Tenure
 from streams.worker_settings import WorkerSettings
+from tests.calibrated import unlisted
 from tests.rules import logs
 from tests.streams.lab import judge, offline
 from tests.streams.toy import ToyFold
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from streams.fold import Fold
     from streams.history import History
 
-BUNDLE = default_bundle()
+BUNDLE = unlisted(default_bundle())
 QUICK = settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )

@@ -16,7 +16,7 @@ STORE = "cold-chain.store-out"
 def moving(how, **members):
     base = changed()
     rules = [r.model_copy(update={"migration": how, **members}) if r.id == STORE else r for r in base.rules]
-    return Bundle.of(rules, base.tables.values())
+    return Bundle.of(rules, base.tables.values(), (), base.calendars.values())
 
 
 def lines(old, new):
@@ -55,7 +55,7 @@ def test_a_table_names_the_rules_that_decide_otherwise_by_it():
     table = old.tables["cleanroom-particles"]
     rows = [row.model_copy(update={"consecutive": 4}) for row in table.rows]
     tables = [table.model_copy(update={"rows": rows}) if t is table else t for t in old.tables.values()]
-    found, (change,) = lines(old, Bundle.of(old.rules, tables))
+    found, (change,) = lines(old, Bundle.of(old.rules, tables, (), old.calendars.values()))
     names = ["cleanroom.a-coarse", "cleanroom.a-fine", "cleanroom.b-particles", "cleanroom.c-particles"]
     assert found == [f"alarms of {name} that stand: carried on with the new numbers" for name in names]
     assert change["migrations"] == dict.fromkeys(names, "carry")

@@ -15,11 +15,23 @@ from rules.models import Severity
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.records import Answer, Decision, Events, Mark, PacksRecord, Readings, RegisterRecord, Report, Tick
-from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, MeanKineticRule
+from rules.records import (
+    Answer,
+    Decision,
+    Events,
+    Inspection,
+    Mark,
+    PacksRecord,
+    Readings,
+    RegisterRecord,
+    Report,
+    Tick,
+)
+from rules.rule import CumulativeRule, DeadlineRule, DifferenceRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
 from tests.rules.oracle import (
     absence,
+    deadline,
     difference,
     exceptions,
     marks,
@@ -45,8 +57,8 @@ def rank(colour):
 class Facility:
     """One facility."""
 
-    def __init__(self, name, bundle):
-        self.name, self.bundle = name, bundle
+    def __init__(self, name, bundle, places):
+        self.name, self.bundle, self.places = name, bundle, places
         self.clock = -1
         self.said_at = -1  # when the front door opened last, and silences were taken back
         self.now = -1  # the instant whose exceptions are in force
@@ -58,6 +70,7 @@ class Facility:
         self.quiets = []
         self.silences = None
         self.rare = None
+        self.clocks = deadline.Deadlines(self, places)
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.marks = marks.Marks(self)
         self.batches = []
@@ -106,8 +119,8 @@ class Facility:
                 item.judge(at)
             elif kind == "late":
                 self.decide_late(item, at)
-            elif kind == "rare":
-                self.rare.decide(at, item)
+            elif kind in ("rare", "clocks"):
+                (self.rare if kind == "rare" else self.clocks).decide(at, item)
             elif kind == "pair":
                 item.decide(at, to, self)
             else:
@@ -138,10 +151,9 @@ class Facility:
                 ((at, place, level, subject), "silence", key)
                 for at, place, level, subject, key in self.silences.dues(to)
             ]
-        if self.rare is not None:
-            found += [
-                ((at, place, level, subject), "rare", key) for at, place, level, subject, key in self.rare.dues(to)
-            ]
+        for kind, of in (("rare", self.rare), ("clocks", self.clocks)):
+            if of is not None:
+                found += [((at, place, level, subject), kind, key) for at, place, level, subject, key in of.dues(to)]
         if not found:
             return None
         key, kind, item = min(found, key=lambda f: f[0])
@@ -203,10 +215,10 @@ class Facility:
     def register(self, record, received):
         if record.version <= self.version:
             return
-        places = {rule.id: i for i, rule in enumerate(self.bundle.rules)}
+        places = self.places
         if self.rare is None:
             self.rare = rare.Rare(self, self.bundle, places)
-        elif not all(isinstance(rule, rare.RARE) for rule in self.bundle.rules):
+        elif not all(isinstance(rule, (*rare.RARE, DeadlineRule)) for rule in self.bundle.rules):
             raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version, self.now = record.version, received
         facility = self.registered = record.facility
@@ -234,6 +246,7 @@ class Facility:
         self.pairs = difference.pairs(self.bundle, facility, ranges, received)
         self.quiets = absence.quiets(self, places, received)
         self.silences = Silences(self, facility, self.bundle, places, received)
+        self.clocks.leave(self.bundle, facility, received)
         self.rare.register(facility, received)
 
     def readings(self, batch, received):
@@ -253,6 +266,7 @@ class Facility:
             begin += count
 
     def row(self, tag, t, v, q, received):
+        self.rare.strange(tag, received)
         series = self.series.get(tag)
         if series is None:
             return
@@ -352,10 +366,12 @@ class Facility:
         self.say(kind, watch.rule, subject, said.name, colour, said.start, said.end, t, received)
 
 
-def fold(records, bundle, until=None):
-    """Return {facility: changes} of a log."""
-    facilities = {}
+def fold(records, bundle, until=None, facilities=None):
+    """Return {facility: changes} of a log; `facilities`, an empty dict, is filled with their books."""
+    facilities = {} if facilities is None else facilities
     clocks, gateways, bundles = {}, {}, {}
+    every = [bundle, *(Bundle.from_record(r.payload) for r in records if isinstance(r.payload, PacksRecord))]
+    places = {rule: i for i, rule in enumerate(sorted({rule.id for one in every for rule in one.rules}))}
     homes = {}
     for record in records:
         p = record.partition
@@ -373,9 +389,11 @@ def fold(records, bundle, until=None):
                     for quiet in facility.quiets:
                         quiet.close(gateways[p], now)
                     facility.rare.close_door(now)
+                    facility.clocks.close_door(gateways[p], now)
                     facility.move(max(now, facility.clock) - 1)
                     facility.silences.reopen(gateways[p], now)
                     facility.rare.reopen_door(gateways[p], now)
+                    facility.clocks.reopen_door(gateways[p], now)
                     facility.said_at = now
                 facility.move(max(now, facility.clock))
                 if isinstance(payload, PacksRecord):
@@ -386,7 +404,7 @@ def fold(records, bundle, until=None):
             if gateway:
                 gateways[p] = now
             continue
-        facility = facilities.setdefault(record.facility, Facility(record.facility, bundles.get(p, bundle)))
+        facility = facilities.setdefault(record.facility, Facility(record.facility, bundles.get(p, bundle), places))
         homes[record.facility] = p
         facility.clock = max(facility.clock, clocks.get(p, -1))
         received = max(record.received, facility.clock)
@@ -408,6 +426,10 @@ def fold(records, bundle, until=None):
         elif isinstance(payload, Decision) and facility.rare is not None:
             facility.rare.decision(payload, received)
             trips.decision(facility, payload, received)
+        elif isinstance(payload, Report):
+            facility.clocks.report(payload, received)
+        elif isinstance(payload, Inspection):
+            facility.clocks.visit(payload, received)
     if until is not None:
         for facility in facilities.values():
             facility.move(until)

@@ -7,7 +7,7 @@ from copy import deepcopy
 from rules.facts import facts_of
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.rule import CumulativeRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DeadlineRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
 from tests.rules.oracle import exceptions, jump, rare
 from tests.rules.oracle.gap import Silent
 from tests.rules.oracle.late import differences, occurrences
@@ -21,7 +21,11 @@ SAME = {"version": "1.0.0", "migration": None, "title": None, "tests": [], "exce
 def what_of(old, new):
     """Return {rule: what becomes of it} of the rules that were changed."""
     before = {rule.id: rule.model_copy(update=SAME) for rule in old.rules}
-    return {rule.id: rule.migration or "carry" for rule in new.rules if before[rule.id] != rule.model_copy(update=SAME)}
+    return {
+        rule.id: rule.migration or "carry"
+        for rule in new.rules
+        if (rule.id in before or not isinstance(rule, DeadlineRule)) and before[rule.id] != rule.model_copy(update=SAME)
+    }
 
 
 def adopt(facility, bundle, now, until=None):
@@ -37,6 +41,9 @@ def adopt(facility, bundle, now, until=None):
     old, facility.bundle = facility.bundle, bundle
     if facility.silences is None:
         return
+    if bundle.rules and all(isinstance(rule, rare.RARE) for rule in bundle.rules):
+        facility.rare.packs(bundle, now)
+        return
     if any(isinstance(rule, rare.RARE) for rule in bundle.rules):
         raise AssertionError("the oracle takes no change of packs with rules over rare records")
     what = what_of(old, bundle)
@@ -48,6 +55,8 @@ def adopt(facility, bundle, now, until=None):
     closed = {name for name, how in what.items() if how == "close"}
     silenced = [w for w in facility.watches if exceptions.muted(facility, rules[w.rule.id], w.tag)]
     close(facility, closed, now, silenced)
+    facility.clocks.leave(bundle, facility.registered, now, closed)
+    facility.clocks.adopt(now)
     ended = {w.tag for w in silenced}
     ended |= {m.tag for m in facility.silences.tags if m.rule.id in closed}
     again = []

@@ -37,12 +37,14 @@ from tests.rules.oracle.beats import System
 from tests.rules.oracle.calibrations import Told, calibrating
 from tests.rules.oracle.devices import device
 from tests.rules.oracle.followed import Following, following
+from tests.rules.oracle.incomplete import lacking, listing
 from tests.rules.oracle.openings import Doors, tracing
 from tests.rules.oracle.rate import Rates, judged_month, next_review, rating
 from tests.rules.oracle.results import Asking, asking
 from tests.rules.oracle.sequence import Numbers, due_of, sequence
 from tests.rules.oracle.share import Shares, judged_midnight, month_before, next_judgement, present
 from tests.rules.oracle.shared import Login
+from tests.rules.oracle.strays import Strays, held, straying
 from tests.rules.oracle.told import Point, told
 
 if TYPE_CHECKING:
@@ -176,7 +178,35 @@ class Rare:
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
         self.rates, self.told, self.postponed = {}, {}, {}
-        self.doors = {}
+        self.doors, self.strays = {}, {}
+
+    def packs(self, bundle, received):
+        """Take packs with rules over rows of unregistered tags only: one that is gone, or begins anew, ends what stands."""
+        known = all(straying(rule) or listing(rule) for rule in bundle.rules)
+        assert known, "the oracle takes no change of packs with other rules over rare records"
+        same = {"version": "1.0.0", "migration": None, "title": None, "tests": []}
+        old = {rule.id: rule for rule in self.rules}
+        self.places = {rule.id: i for i, rule in enumerate(bundle.rules)}
+        self.live = [rule for rule in bundle.rules if rule.stage in ("live", "shadow")]
+        new = {rule.id: rule for rule in self.live}
+        ours = {(scope.field, scope.line) for scope in self.facility.scopes}
+        for name, rule in old.items():
+            there = new.get(name)
+            there = (
+                there if there and any(s.field == "all" or (s.field, s.line) in ours for s in there.scopes) else None
+            )
+            other = there is not None and rule.model_copy(update=same) != there.model_copy(update=same)
+            if there is None or (other and there.migration == "close"):
+                self.leave(rule, received)
+        self.rules = [new[name] for name in old if name in new]
+        self.register(self.facility, received)
+
+    def strange(self, tag, received):
+        """A row comes of a tag, which may not be in force."""
+        if tag not in held(self.facility, received):
+            for rule in self.rules:
+                if straying(rule):
+                    self.strays[rule.id].row(self, rule, tag, received)
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
@@ -188,6 +218,7 @@ class Rare:
         for rule in rules:
             if rule not in self.rules:  # it says nothing of what came before
                 self.since[rule.id] = len(self.past)
+        self.owner.clocks.adopt(received)  # it comes between what leaves and what is checked anew
         self.rules, self.facility, self.adopted = rules, facility, received
         self.present = present(facility, received)
         self.registered = {s.tag: self.registered.get(s.tag, received) for s in facility.sensors}
@@ -198,6 +229,10 @@ class Rare:
                 self.adopt(rule, received)
             elif tracing(rule):
                 self.doors.setdefault(rule.id, Doors()).register(self, rule, facility, received)
+            elif listing(rule):
+                continue
+            elif straying(rule):
+                self.strays.setdefault(rule.id, Strays()).register(self, rule, facility, received)
             elif isinstance(rule, RegisterCheckRule):
                 if calibrating(rule):
                     self.told.setdefault(rule.id, Told()).register(rule, facility, facts_of)
@@ -208,6 +243,25 @@ class Rare:
             elif isinstance(rule, CompletenessRule):
                 self.shares.setdefault(rule.id, Shares())
                 self.judge(rule, received)
+        self.complete(received)
+
+    def complete(self, at):
+        """What rules lack in the register, asked behind all of them."""
+
+        def points(rule, sensor):
+            newest = self.told[rule.id].newest(sensor)
+            return None if newest is None else newest[3]
+
+        for rule in self.rules:
+            if listing(rule):
+                found = lacking(rule, self.owner.bundle, self.facility, at, points)
+                state = self.subject_of(rule, {})
+                alarm = state.standing
+                if alarm is None and found:
+                    self.open(rule, {}, state, at, rule.severity.base.rank, at, at)
+                elif alarm is not None and not found:
+                    alarm.end = max(at, alarm.start)
+                    self.say("cleared", rule, {}, alarm, at, at)
 
     def alarms_of(self, rule):
         return self.followed.setdefault(rule.id, Asking() if asking(rule) else Following())
@@ -314,6 +368,7 @@ class Rare:
         self.rates.pop(rule.id, None)
         self.told.pop(rule.id, None)
         self.doors.pop(rule.id, None)
+        self.strays.pop(rule.id, None)
         for (rule_id, name), state in sorted(self.subjects.items()):
             if rule_id != rule.id:
                 continue
@@ -450,8 +505,14 @@ class Rare:
                     (one.due, self.places[rule.id], 3, text(one.subject), (rule, one.subject))
                     for one in self.alarms_of(rule).dues(to)
                 ]
-            elif approving(rule):
+            elif approving(rule) or listing(rule):
                 continue
+            elif straying(rule):
+                found += [
+                    (due, self.places[rule.id], 3, text({"tag": tag}), (rule, tag))
+                    for tag, due in self.strays[rule.id].dues(rule).items()
+                    if due <= to
+                ]
             elif tracing(rule):
                 for tag, door in self.doors[rule.id].by_tag.items():
                     if door.due() <= to:
@@ -509,9 +570,14 @@ class Rare:
         rule, what = key
         if rule == "from":  # registered facts come into force
             self.decided.add(key)
+            self.owner.clocks.leave(self.owner.bundle, self.facility, at)
+            self.owner.clocks.adopt(at)
             for each in self.rules:
                 if told(each) or approving(each):
                     self.adopt(each, at)
+                elif straying(each):
+                    self.strays[each.id].register(self, each, self.facility, at)
+            self.complete(at)
             return
         if told(rule):
             self.points[rule.id, what].step(self, rule, at, at, clock=True)
@@ -524,6 +590,8 @@ class Rare:
             self.miss(rule, what, at)
         elif tracing(rule):
             self.doors[rule.id].decide(self, rule, what, at)
+        elif straying(rule):
+            self.strays[rule.id].forget(self, rule, what, at)
         else:
             self.decide_events(at, rule, what)
 
@@ -591,6 +659,7 @@ class Rare:
                     for name in sorted(subjects):
                         if subjects[name]["area"] == self.area(event) and self.fits(rule, event):
                             self.settle(rule, subjects[name], t, received)
+            self.complete(received)
 
     def place(self, past):
         """Note what the register of now makes of an event."""

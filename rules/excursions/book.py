@@ -1,0 +1,203 @@
+"""What the fold keeps of excursions and deviations: bounded, in the snapshot, the same bytes after a restart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
+
+import msgspec
+
+from rules.layout import NEVER, NONE
+from rules.occurrence import Occurrence, Packed
+from rules.rare.store import Case
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAX_EXCURSIONS = 2_000
+"""Excursions of one rule that are kept; the one that was untouched for longest goes, never one that is open, stands or is due."""
+MAX_DEVIATIONS = 2_000
+"""Deviations of one rule that are kept, in the same way. Where none may go, what comes new is left out."""
+KEPT_MS = 400 * 86_400_000
+"""So long behind its end an excursion is kept, and so long behind its receipt a deviation."""
+COUNTERS = ("excursion_dropped", "excursion_left_out", "deviation_dropped", "deviation_left_out")
+
+_At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+_Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
+PackedCase: TypeAlias = tuple[Packed | None, list[tuple[_At, _Some]], _At]
+PackedExcursion: TypeAlias = tuple[
+    str, str, str, str, str, _At, _At, int, float | None, float | None, bool, bool, PackedCase
+]  # fmt: skip
+PackedDeviation: TypeAlias = tuple[str, int, str, _At, _At, float, float, str, _At, _At, PackedCase]
+PackedBook: TypeAlias = tuple[
+    str, _At, list[PackedExcursion], list[PackedExcursion], list[PackedDeviation], list[tuple[str, _Some]]
+]  # fmt: skip
+
+
+@dataclass(slots=True)
+class Excursion(Case):
+    """An alarm of a rule over series. Instants in event time, ms; `due` (of `Case`) in log time."""
+
+    alarm: str = ""
+    rule: str = ""
+    subject: str = ""
+    """As text (rules/rare/store.py)."""
+    tag: str = ""
+    area: str = ""
+    start: int = NONE
+    end: int = NONE
+    top: int = 0
+    """The rank of the highest colour that it had."""
+    peak: float | None = None
+    """The value farthest from its limit, in the unit of the sensor."""
+    beyond: float | None = None
+    """How far that lies beyond the limit that was in force."""
+    partly: bool = False
+    """Not all of it was measured: it was unknown for a time, or it ended because nobody watched it any more."""
+    retracted: bool = False
+
+
+@dataclass(slots=True)
+class Deviation(Case):
+    """What a firm reported of an excursion, by the report's id; times in event time, ms."""
+
+    id: str = ""
+    revision: int = 0
+    asset: str = ""
+    begin: int = NONE
+    end: int = NONE
+    minutes: float = 0.0
+    peak: float = 0.0
+    unit: str = ""
+    received: int = NONE
+    """Of this revision, ms."""
+    decided: int = NONE
+    """When it was compared last, log time; NONE: not yet."""
+
+
+_Case = TypeVar("_Case", bound=Case)
+
+
+@dataclass(slots=True)
+class Book:
+    """Of one rule: the excursions that it heard of, and the deviations that came; both in the order in which they came."""
+
+    since: int = NONE
+    """When it began to listen, log time: nothing is known of what was before."""
+    excursions: dict[str, Excursion] = field(default_factory=dict)
+    """By alarm."""
+    silences: dict[str, Excursion] = field(default_factory=dict)
+    """Silences of single series, by alarm: of their time not all is known."""
+    deviations: dict[str, Deviation] = field(default_factory=dict)
+    """By id of the report."""
+    counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
+
+    touched: bool = True
+    """What was due first is not any more; follows from the rest, as the next one does."""
+    _due: int = NEVER
+
+    @property
+    def due(self) -> int:
+        """Return the earliest decision by the clock; it is asked behind every record, and looked for only where it has gone."""
+        if self.touched:
+            self._due, self.touched = min((case.due for case in self.cases()), default=NEVER), False
+        return self._due
+
+    def await_until(self, case: Case, due: int) -> None:
+        """Let the clock decide a case at `due`, log time, ms; NEVER: not at all."""
+        if case.due == self._due and due > case.due:
+            self.touched = True
+        case.due, self._due = due, min(self._due, due)
+
+    def cases(self) -> Iterator[Case]:
+        """Yield what may be due."""
+        yield from self.excursions.values()
+        yield from self.deviations.values()
+
+    def forget(self, now: int) -> None:
+        """Let go what is too old to be compared."""
+        for of in (self.excursions, self.silences):
+            for alarm in [a for a, x in of.items() if _may_go(x) and x.end + KEPT_MS < now]:
+                del of[alarm]
+        for name in [n for n, d in self.deviations.items() if _may_go(d) and d.received + KEPT_MS < now]:
+            del self.deviations[name]
+
+    def keep_excursion(self, one: Excursion, *, silent: bool) -> bool:
+        """Keep an excursion or a silence as the one that was touched last; False: there is no room for it."""
+        of = self.silences if silent else self.excursions
+        return self._keep(of, one.alarm, one, MAX_EXCURSIONS, "excursion")
+
+    def keep_deviation(self, said: Deviation) -> bool:
+        """Keep a deviation as the one that was touched last; False: there is no room for it."""
+        return self._keep(self.deviations, said.id, said, MAX_DEVIATIONS, "deviation")
+
+    def _keep(self, of: dict[str, _Case], name: str, case: _Case, most: int, what: str) -> bool:
+        if of.pop(name, None) is None and len(of) >= most:
+            idle = next((key for key, each in of.items() if _may_go(each)), None)
+            self.counts[f"{what}_left_out" if idle is None else f"{what}_dropped"] += 1
+            if idle is None:
+                return False
+            del of[idle]
+        of[name] = case
+        return True
+
+    def pack(self, rule: str) -> PackedBook:
+        """Return the members for a snapshot."""
+        excursions, silences = (
+            [
+                (
+                    x.alarm, x.rule, x.subject, x.tag, x.area, x.start, x.end, x.top, x.peak, x.beyond, x.partly, x.retracted,
+                    _packed(x),
+                )
+                for x in of.values()
+            ]
+            for of in (self.excursions, self.silences)
+        )  # fmt: skip
+        deviations = [
+            (d.id, d.revision, d.asset, d.begin, d.end, d.minutes, d.peak, d.unit, d.received, d.decided, _packed(d))
+            for d in self.deviations.values()
+        ]
+        return (
+            rule,
+            self.since,
+            excursions,
+            silences,
+            deviations,
+            [(n, count) for n, count in self.counts.items() if count],
+        )
+
+
+def unpack(packed: PackedBook) -> tuple[str, Book]:
+    """Return the rule and the book of its packed members."""
+    rule, since, excursions, silences, deviations, counts = packed
+    book = Book(since, counts=dict.fromkeys(COUNTERS, 0) | dict(counts))
+    for kept, rows in ((book.excursions, excursions), (book.silences, silences)):
+        for alarm, of, subject, tag, area, start, end, top, peak, beyond, partly, retracted, case in rows:
+            one = Excursion(
+                alarm=alarm, rule=of, subject=subject, tag=tag, area=area, start=start, end=end, top=top, peak=peak,
+                beyond=beyond, partly=partly, retracted=retracted,
+            )  # fmt: skip
+            _put_back(one, case)
+            kept[alarm] = one
+    for name, revision, asset, begin, end, minutes, peak, unit, received, decided, case in deviations:
+        said = Deviation(
+            id=name, revision=revision, asset=asset, begin=begin, end=end, minutes=minutes, peak=peak, unit=unit,
+            received=received, decided=decided,
+        )  # fmt: skip
+        _put_back(said, case)
+        book.deviations[name] = said
+    return rule, book
+
+
+def _may_go(case: Case) -> bool:
+    is_open = isinstance(case, Excursion) and case.end == NONE and not case.retracted
+    return case.standing is None and case.due == NEVER and not is_open
+
+
+def _packed(case: Case) -> PackedCase:
+    return (None if case.last is None else case.last.pack(), list(case.uses.items()), case.due)
+
+
+def _put_back(case: Case, packed: PackedCase) -> None:
+    last, uses, case.due = packed
+    case.last, case.uses = None if last is None else Occurrence.unpack(last), dict(uses)

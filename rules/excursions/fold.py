@@ -1,0 +1,125 @@
+"""Excursions and deviations in the fold: reports that come, plans that change, what is due (ADR 0060)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from rules.changes import ChangeKind, Evidence, RecordRead
+from rules.excursions.book import Book, Deviation
+from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excursion
+from rules.failing import attempt
+from rules.layout import NEVER, NONE
+from rules.rare.speak import Now
+from rules.rare.store import subject_of
+from rules.rule import CompareRule, FollowUpRule
+from rules.wording import begun_anew, unwatched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Mapping
+    from typing import Any
+
+    from rules.emission import Emitter
+    from rules.models import Bilingual
+    from rules.plan import Plan
+    from rules.rare.store import Case
+    from rules.records import Report
+    from rules.rule import Rule
+    from rules.state import FacilityState
+
+REPORT = "deviation"
+
+
+def report(
+    state: FacilityState, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter
+) -> None:  # fmt: skip
+    """Take a deviation that a firm reported, or a newer revision of it."""
+    if payload.type != REPORT or state.plan is None:
+        return
+    for rule in state.plan.excursions:
+        attempt(emitter, rule.id, now.received, partial(_take, rule, payload, fields, now, emitter))
+
+
+def _take(
+    rule: FollowUpRule | CompareRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter
+) -> None:  # fmt: skip
+    book = book_of(emitter.state, rule.id)
+    book.forget(now.received)
+    said = book.deviations.get(payload.id) or Deviation(id=payload.id)
+    if payload.revision <= said.revision or not book.keep_deviation(said):
+        return
+    said.revision, said.asset, said.received = payload.revision, fields["asset"], now.received
+    said.begin, said.end = fields["from"], fields["to"]
+    said.minutes, said.peak, said.unit = fields["duration_min"], fields["peak"], fields["unit"]
+    if isinstance(rule, FollowUpRule):
+        for one in list(book.excursions.values()):
+            judge_excursion(rule, one, now, emitter)
+    elif said.decided == NONE:
+        book.await_until(said, now.received + rule.wait)
+    else:
+        judge_deviation(rule, said, now, emitter)
+
+
+def due_now(state: FacilityState, due: int) -> list[tuple[str, str]]:
+    """Return rule and name of what is due at an instant, in their order."""
+    return sorted(
+        (rule, name)
+        for rule, book in state.excursions.items()
+        for of in (book.excursions, book.deviations)
+        for name, case in of.items()
+        if case.due == due
+    )  # fmt: skip
+
+
+def next_due(state: FacilityState) -> int:
+    """Return the earliest decision by the clock."""
+    return min((book.due for book in state.excursions.values()), default=NEVER)
+
+
+def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:
+    """Judge all again by a plan that has come into force: another calendar, other assets; and begin to listen."""
+    for rule in state.planned.excursions:
+        step = partial(_adopt, rule, Now(received, received, [why]), emitter)
+        attempt(emitter, rule.id, received, step)
+
+
+def _adopt(rule: FollowUpRule | CompareRule, now: Now, emitter: Emitter) -> None:
+    book = book_of(emitter.state, rule.id)
+    if book.since == NONE:
+        book.since = now.received
+    if isinstance(rule, FollowUpRule):
+        for one in list(book.excursions.values()):
+            judge_excursion(rule, one, now, emitter)
+        return
+    for said in list(book.deviations.values()):
+        if said.decided != NONE:
+            judge_deviation(rule, said, now, emitter)
+
+
+def leave(
+    state: FacilityState, plan: Plan, received: int, why: RecordRead, emitter: Emitter, closed: Container[str]
+) -> None:  # fmt: skip
+    """End what rules told that a new plan does not have, and those that begin anew (`closed`)."""
+    kept = {rule.id: rule.kind for rule in plan.excursions}
+    for rule in () if state.plan is None else state.plan.excursions:
+        if kept.get(rule.id) == rule.kind and rule.id not in closed:
+            continue
+        wording = begun_anew if rule.id in kept else unwatched
+        for subject, case in all_of(state.excursions.get(rule.id, Book())):
+            attempt(emitter, rule.id, received, partial(_abandon, rule, subject, case, received, why, wording, emitter))
+        state.excursions.pop(rule.id, None)
+
+
+def _abandon(
+    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
+    emitter: Emitter,
+) -> None:  # fmt: skip
+    standing = case.standing
+    if standing is None:
+        return
+    named = subject_of(subject)
+    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
+    emitter.emit(
+        rule, named, standing, ChangeKind.CLEARED, received, received, wording(" ".join(named.values())),
+        Evidence(records=[why]),
+    )  # fmt: skip
