@@ -198,6 +198,7 @@ def _take_back(rule: CompletenessRule, subject: str, case: Case, now: Now, emitt
     standing = case.standing
     assert standing is not None  # noqa: S101 - asked before
     standing.retracted, standing.unknown = True, False
+    emitter.state.rare.judged.pop(rule.id, None)  # it was judged too early
     leaf = Leaf(
         expr="front door", left="closed", op="until", right=format_instant(now.received), verdict=Verdict.UNKNOWN
     )

@@ -259,6 +259,8 @@ def test_what_a_worker_s_tick_said_while_it_was_closed_is_taken_back_and_said_ag
     assert [(leaf.expr, leaf.left, leaf.right) for leaf in back.evidence.leaves] == [
         ("front door", "closed", "2026-03-31T21:00:00.000Z")
     ]
+    (one,) = explain(hand.records(), ONLY, RULE, at=ms(opened + 1))[0]
+    assert (one.phase, one.agrees) == ("normal", True)
     assert told(backlog(hand, opened + 1), until=NEXT + 1) == begun
 
 
