@@ -206,8 +206,11 @@ def _take_back(rule: CompletenessRule, subject: str, case: Case, now: Now, emitt
 
 
 def _leave(rule: CompletenessRule, missing: Missing, now: Now, emitter: Emitter) -> None:
-    """End the alarms of series that the rule does not look at any more."""
+    """End the alarms of series that the rule does not look at any more; what was found of them is none of those that return."""
     tags = {sensor.tag for sensor, looks in zip(missing.sensors, missing.watched, strict=True) if looks}
+    found = emitter.state.rare.judged.get(rule.id, {})
+    for subject in [subject for subject in found if subject_of(subject)["tag"] not in tags]:
+        del found[subject]
     for subject, case in sorted(emitter.state.rare.of(rule.id).items()):
         if case.standing is not None and subject_of(subject)["tag"] not in tags:
             settle_finding(rule, subject, case, None, now, emitter)

@@ -205,6 +205,15 @@ def test_an_alarm_stands_through_registers_of_the_month_and_ends_with_its_sensor
     assert told(hand, END + 22 * DAY)[2:] == [(END + 21 * DAY, "cleared", END, END + 21 * DAY)]
 
 
+def test_an_explanation_of_a_sensor_that_returns_shows_nothing_of_the_month_before_it_left():
+    hand = log(LAST, sensor(), sensor("T2")).register(END + 20 * DAY, sensor("T2"), version=2)
+    hand.register(END + 21 * DAY, sensor(), sensor("T2"), version=3).tick(END + 21 * DAY + 1)
+    found = {one.subject["tag"]: one for one in explain(hand.records(), ONLY, RULE, at=ms(END + 21 * DAY + 1))[0]}
+    assert (found["T1"].phase, found["T1"].agrees) == ("normal", True)
+    assert (found["T2"].phase, found["T2"].agrees) == ("active", True)
+    assert "it lacked nothing when it was judged last, or no month" in "\n".join(rare_lines(found["T1"], "en"))
+
+
 def test_it_is_judged_at_eleven_midnights_and_then_at_the_end_of_the_month():
     engine = engine_of(log())
     due = []
