@@ -1,4 +1,4 @@
-"""Which time the rows of a batch cover, compiled: a row stands for one interval, and what is missing between two is a hole."""
+"""Which slots the rows of a batch lie in, compiled: a slot is one interval long, and one without a row is missing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from rules.layout import Codes, Floats, Words
 
 HOLE_WORDS = 3
-"""Slot, begin of a hole (NONE: a row behind it, which may fill others), event time of the row that ends it."""
+"""Slot of the series, begin of a hole (NONE: a row behind it, which may fill others), end of the hole (or event time of that row)."""
 
 
 @kernel
@@ -21,17 +21,17 @@ def cover(
     index: Words, time: Words, value: Floats, quality: Codes, takes: int, ceiling: int,
     interval: Words, end: Words, newest: Words, out: Words,
 ) -> int:  # fmt: skip
-    """Let the rows of a batch cover time, in the order posted; returns how many entries of `out` are written.
+    """Let the rows of a batch cover the slots that they lie in, in the order posted; returns how many entries of `out` are written.
 
     Args:
-        index: the slot of each row's series, -1 for an unknown tag.
+        index: the series of each row by its place, -1 for an unknown tag.
         time: event times, ms.
         value: NaN covers nothing.
         quality: as posted.
         takes: a bit for each quality that covers time.
         ceiling: rows behind it cover nothing, ms.
         interval: of each series, ms; 0: it is not watched.
-        end: up to where the time of each series is covered, its holes apart; changed in place.
+        end: up to where the time of each series is covered, its holes apart: where a slot begins; changed in place.
         newest: the end of each series' newest hole, NONE without one; changed in place.
         out: shape (rows, HOLE_WORDS).
     """
@@ -44,14 +44,14 @@ def cover(
         if every == 0:
             continue
         before = end[s]
-        if t + every > before:
-            end[s] = t + every
-            if 2 * (t - before) > every:
-                out[n, 0], out[n, 1], out[n, 2] = s, before, t
-                newest[s] = t
-                n += 1
-                continue
-        if t < newest[s]:
+        if t >= before + every:
+            begin = before + (t - before) // every * every
+            end[s], newest[s] = begin + every, begin
+            out[n, 0], out[n, 1], out[n, 2] = s, before, begin
+            n += 1
+        elif t >= before:
+            end[s] = before + every
+        elif before - (before - t + every - 1) // every * every < newest[s]:  # its slot begins before the end of a hole
             out[n, 0], out[n, 1], out[n, 2] = s, NONE, t
             n += 1
     return n

@@ -110,7 +110,9 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET
     """Numbers of feeds (rules/rare/feeds.py), in the order in which they were touched; not there where nobody numbers what they send."""
     missing: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET
-    """Which time of series is missing (rules/rare/missing.py); not there where no rule asks how much of a month was measured."""
+    """Which time of series is missing (rules/rare/missing.py), by one way to lay slots; not there where no rule asks how much of a month was measured ..."""
+    shifted: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET
+    """... and by the other; not there in a snapshot of before there were slots."""
 
 
 class _Format(msgspec.Struct):

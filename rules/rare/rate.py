@@ -6,6 +6,7 @@ counted, not rows: neither their order nor a row that comes again changes anythi
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
@@ -20,7 +21,7 @@ from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.predicate import holds
 from rules.rare.match import FUTURE_MS
-from rules.rare.missing import Missing, past
+from rules.rare.missing import WAYS, Missing, past
 from rules.rare.months import (
     DAY_MS,
     REVIEWED_MS,
@@ -37,7 +38,8 @@ from rules.rare.speak import Now, tell
 from rules.rare.store import subject_of, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from array import array
+    from collections.abc import Iterator, Sequence
 
     from rules.emission import Emitter
     from rules.layout import Words
@@ -84,17 +86,25 @@ def take(state: FacilityState, posted: Readings, index: Words, received: int, em
 def _take(
     rule: CompletenessRule, takes: int, posted: Readings, index: Words, received: int, state: FacilityState
 ) -> None:
-    missing = state.rare.missing[rule.id]
-    for slot, begin, end in missing.take(posted, index, takes, received + FUTURE_MS):
-        missing.lose(slot, _by_month(begin, end), begin, end)
-        state.rare.counts["hole_dropped"] += 1
+    for missing in state.rare.missing[rule.id]:
+        for slot, holes in missing.take(posted, index, takes, received + FUTURE_MS):
+            missing.lose(slot, _by_month(missing, slot, holes), holes[0], holes[-1])
+            state.rare.counts["hole_dropped"] += len(holes) // 2
 
 
-def _by_month(begin: int, end: int) -> Iterator[tuple[int, int]]:
-    while begin < end:
-        month, following = month_of(begin)
-        yield month, min(end, following) - begin
-        begin = following
+def _by_month(missing: Missing, slot: int, holes: array[int]) -> Iterator[tuple[int, int]]:
+    """Yield how much of some holes (ms) lies in which month (its begin): a slot belongs to the month in which it ends."""
+    first, last = 0, len(holes)
+    while first < last:
+        month, following = month_of(missing.begin_of(slot, holes[first]) + int(missing.interval[slot]) - 1)
+        until = missing.begin_of(slot, following)
+        inside = bisect_right(holes, until, first) // 2 * 2
+        part = holes[first:inside]
+        if inside < last and holes[inside] < until:  # this one goes on in the next month
+            part.extend((holes[inside], until))
+            holes[inside] = until
+        yield month, sum(part[1::2]) - sum(part[::2])
+        first = inside
 
 
 def schedule(rule: CompletenessRule, now: int, emitter: Emitter) -> None:
@@ -109,19 +119,25 @@ def schedule(rule: CompletenessRule, now: int, emitter: Emitter) -> None:
 def adopt(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
     """Go on with the series of a new plan: what stays watched keeps what it had; a new one counts from here on."""
     state = emitter.state
-    plan, old = state.planned, state.rare.missing.get(rule.id)
-    new = Missing(plan.sensors, watched(rule, state))
+    before: Sequence[Missing | None] = state.rare.missing.get(rule.id) or [None] * len(WAYS)
+    looks = watched(rule, state)
+    new = [Missing(state.planned.sensors, looks, way) for way in WAYS]
+    for one, old in zip(new, before, strict=True):
+        _go_on(one, old, now.received)
+    state.rare.missing[rule.id] = tuple(new)
+    check(rule, now, emitter)
+
+
+def _go_on(new: Missing, old: Missing | None, received: int) -> None:
     slots = {} if old is None else {one.tag: slot for slot, one in enumerate(old.sensors)}
     for slot in new.interval.nonzero()[0].tolist():
-        before = slots.get(plan.sensors[slot].tag)
+        before = slots.get(new.sensors[slot].tag)
         if old is not None and before is not None and old.interval[before]:
             new.carry(slot, old, before)
         else:
-            new.begin(slot, now.received)
+            new.begin(slot, received)
     if old is not None:
         new.over = old.over
-    state.rare.missing[rule.id] = new
-    check(rule, now, emitter)
 
 
 def watched(rule: CompletenessRule, state: FacilityState) -> list[bool]:
@@ -137,20 +153,29 @@ def restore(state: FacilityState, body: Body) -> None:
         ValueError: it is of a rule or of series that are not in force, or holds numbers that no fold leaves.
     """
     rules = {} if state.plan is None else {rule.id: rule for rule, _ in state.plan.rates}
-    for one in () if isinstance(body.missing, msgspec.UnsetType) else body.missing:
+    first = [] if isinstance(body.missing, msgspec.UnsetType) else body.missing
+    older = isinstance(body.shifted, msgspec.UnsetType)
+    second = {one[0]: one for one in (first if isinstance(body.shifted, msgspec.UnsetType) else body.shifted)}
+    if second.keys() != {one[0] for one in first}:
+        raise ValueError("missing time by one way alone")
+    for one in first:
         if one[0] not in rules:
             raise ValueError(f"missing time of {one[0]}, which is not in force")
-        missing = state.rare.missing[one[0]] = Missing(state.planned.sensors, watched(rules[one[0]], state))
-        missing.unpack(one)
+        looks = watched(rules[one[0]], state)
+        both = tuple(Missing(state.planned.sensors, looks, way) for way in WAYS)
+        for missing, packed in zip(both, (one, second[one[0]]), strict=True):
+            missing.unpack(packed, older=older)
+        state.rare.missing[one[0]] = both
 
 
 def check(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
     """Judge the month that ended last, series by series, by what is known now; behind its ten days only let go of it."""
     state = emitter.state
-    missing = state.rare.missing[rule.id]
+    both = state.rare.missing[rule.id]
     begin, end = judged_month(now.received, state)
-    missing.forget(begin)
-    if begin == missing.over and end <= midnight_before(now.received, state):
+    for missing in both:
+        missing.forget(begin)
+    if begin == both[0].over and end <= midnight_before(now.received, state):
         found = list(rates(rule, state, begin, end))
         state.rare.judged[rule.id] = {one.subject: one for one in found if one.most or not one.expected}
         cases = state.rare.of(rule.id)
@@ -159,7 +184,7 @@ def check(rule: CompletenessRule, now: Now, emitter: Emitter) -> None:
         findings = [finding_of(rule, one, stands=one.subject in standing) for one in concerned]
         settle_findings(rule, findings, now, emitter)
     else:
-        _leave(rule, missing, now, emitter)
+        _leave(rule, both[0], now, emitter)
     schedule(rule, now.received, emitter)
 
 
@@ -198,6 +223,7 @@ def _take_back(rule: CompletenessRule, subject: str, case: Case, now: Now, emitt
     standing = case.standing
     assert standing is not None  # noqa: S101 - asked before
     standing.retracted, standing.unknown = True, False
+    emitter.state.rare.judged.pop(rule.id, None)  # it was judged too early
     leaf = Leaf(
         expr="front door", left="closed", op="until", right=format_instant(now.received), verdict=Verdict.UNKNOWN
     )
@@ -205,8 +231,11 @@ def _take_back(rule: CompletenessRule, subject: str, case: Case, now: Now, emitt
 
 
 def _leave(rule: CompletenessRule, missing: Missing, now: Now, emitter: Emitter) -> None:
-    """End the alarms of series that the rule does not look at any more."""
+    """End the alarms of series that the rule does not look at any more; what was found of them is none of those that return."""
     tags = {sensor.tag for sensor, looks in zip(missing.sensors, missing.watched, strict=True) if looks}
+    found = emitter.state.rare.judged.get(rule.id, {})
+    for subject in [subject for subject in found if subject_of(subject)["tag"] not in tags]:
+        del found[subject]
     for subject, case in sorted(emitter.state.rare.of(rule.id).items()):
         if case.standing is not None and subject_of(subject)["tag"] not in tags:
             settle_finding(rule, subject, case, None, now, emitter)
@@ -214,30 +243,42 @@ def _leave(rule: CompletenessRule, missing: Missing, now: Now, emitter: Emitter)
 
 def rates(rule: CompletenessRule, state: FacilityState, begin: int, end: int) -> Iterator[Rate]:
     """Yield what the month from `begin` to `end` (ms) lacks, of each series that a rule looks at."""
-    missing = state.rare.missing[rule.id]
-    for slot, sensor in enumerate(missing.sensors):
-        if not missing.watched[slot]:
+    both = state.rare.missing[rule.id]
+    for slot, sensor in enumerate(both[0].sensors):
+        if not both[0].watched[slot]:
             continue
-        subject, since = text_of({"tag": sensor.tag}), max(begin, int(missing.since[slot]))
-        if not missing.interval[slot]:
+        subject, since = text_of({"tag": sensor.tag}), max(begin, int(both[0].since[slot]))
+        if not both[0].interval[slot]:
             yield Rate(subject, begin, end, None)
             continue
         marks = state.marks.of(sensor.tag, sensor.area) if state.marks.by_id else []
-        if not marks and missing.is_whole(slot, end):
+        if not marks and any(one.is_whole(slot, end) for one in both):
             yield Rate(subject, begin, end, 0 if since >= end else end - begin)
             continue
         free, wrong = (state.marks.times(sensor.tag, sensor.area, flags) for flags in (rule.exempt, rule.invalid))
-        lacks = covered([*free, *wrong, *missing.of(slot)], since, end) - covered(free, since, end)
         expected = 0 if since >= end else end - begin - covered(free, begin, end)
-        least, most = _bounds(missing.losses.get(slot), past([*free, *wrong], begin, end), begin)
-        yield Rate(subject, begin, end, expected, lacks + least, lacks + most)
+        lacks: list[tuple[int, int]] = []
+        for one in both:  # a slot belongs to the month in which it ends
+            low, high = one.begin_of(slot, since), one.begin_of(slot, end)
+            known = covered([*free, *wrong, *one.of(slot)], low, high) - covered(free, low, high)
+            least, most = _bounds(one.losses.get(slot), past([*free, *wrong], low, high), begin, low)
+            lacks.append((min(known + least, expected), min(known + most, expected)))
+        # The way that measured more counts, whichever it is.
+        yield Rate(subject, begin, end, expected, min(low for low, _ in lacks), min(high for _, high in lacks))
 
 
-def _bounds(loss: Loss | None, marks: list[tuple[int, int]], begin: int) -> tuple[int, int]:
-    """Return how much is missing at least and at most of what a bound took from a month: where it lay nobody knows any more."""
+def _bounds(loss: Loss | None, marks: list[tuple[int, int]], month: int, begin: int) -> tuple[int, int]:
+    """Return how much is missing at least and at most of what a bound took from a month: where it lay nobody knows any more.
+
+    Args:
+        loss: of a series.
+        marks: that cover a part of the month.
+        month: begin of the month.
+        begin: of its first slot.
+    """
     if loss is None:
         return 0, 0
-    lost, marked = loss.months.get(begin, 0), covered(marks, max(begin, loss.begin), loss.until)
+    lost, marked = loss.months.get(month, 0), covered(marks, max(begin, loss.begin), loss.until)
     return max(0, lost - loss.filled - marked), lost
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from rules.rare.feeds import Feed
-    from rules.rare.missing import Missing
+    from rules.rare.missing import Ways
     from rules.rare.openings import Openings
     from rules.rare.rate import Rate
     from rules.rare.share import Share
@@ -206,7 +206,7 @@ class Rare:
     """Rule that checks the register -> when a registered date changes its answer next."""
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
     """(rule, feed) -> how far its numbers have come; the one that was touched last stands last."""
-    missing: dict[str, Missing] = field(default_factory=dict)
+    missing: dict[str, Ways] = field(default_factory=dict)
     """Rule that asks how much of a month was measured -> which time is missing (rules/rare/rate.py)."""
     judged: dict[str, dict[str, Share | Rate]] = field(default_factory=dict)
     """Rule -> what its newest judgement of a month found, by subject: for explanations only, and in no snapshot ..."""

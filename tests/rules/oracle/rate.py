@@ -14,6 +14,14 @@ from tests.rules.oracle.share import day_of, instant, local, month_before
 
 CODES = {"maintenance": 3, "calibration": 4, "set_value": 5, "fault": 6, "stopped": 7, "comms": 8}
 UNCERTAIN = 1
+WAYS = (1, 3)  # quarters of an interval at which slots begin
+
+
+def slot_of(t, interval, way):
+    """The slot that an instant lies in: one of those that begin a quarter, or three, behind each whole interval since 1970."""
+    begin = way * interval // 4
+    begin += (t - begin) // interval * interval
+    return begin, begin + interval
 
 
 def rating(rule):
@@ -42,12 +50,25 @@ def next_review(now, delivery):
     return instant(day) + delivery
 
 
+def pieces(ends, *spans):
+    """The pieces of the time between two instants in which nothing begins or ends."""
+    low, high = min(ends), max(ends)
+    cuts = {edge for some in spans for span in some for edge in span if low < edge < high}
+    return list(pairwise(sorted({*ends, *cuts})))
+
+
+def inside(a, b, spans):
+    return any(x <= a and b <= y for x, y in spans)
+
+
 class Rates:
     """The rows of a facility, for one rule."""
 
     def __init__(self):
         self.looked = {}  # tag -> its interval
         self.since, self.rows = {}, {}
+        self.rounded = {}  # tag -> what another interval left of the slot that had begun, by each way
+        self.first = {}  # tag -> the interval with which the rule began to look
         self.over = 0  # months before this instant are done with
 
     def month(self, now, delivery):
@@ -59,8 +80,15 @@ class Rates:
     def watch(self, rule, facility, received):
         looked = {s.tag: s.interval for s in facility.sensors if matches(rule, facility, facts_of(facility, s))}
         for tag in {*looked, *self.looked}:
-            if looked.get(tag) is None or self.looked.get(tag) is None:
-                self.since[tag], self.rows[tag] = received, []
+            new, old = looked.get(tag), self.looked.get(tag)
+            if new is None or old is None:
+                self.since[tag], self.rows[tag], self.rounded[tag] = received, [], {way: [] for way in WAYS}
+                self.first[tag] = new
+            elif new != old:
+                for way in WAYS:
+                    end = max(high for _, high in self.covered(tag, way))
+                    low, high = slot_of(end, new, way)
+                    self.rounded[tag][way] += [(end, high)] if low < end else []
         self.looked = looked
 
     def row(self, rule, tag, t, value, quality, received):
@@ -71,39 +99,29 @@ class Rates:
         if t <= received + 300_000:
             self.rows[tag].append((t, interval))
 
-    def covered(self, tag):
-        """The stretches that are covered: a row joins those beside it from which at most half an interval parts it."""
-        found = [(-math.inf, self.since[tag])]
-        for t, interval in self.rows[tag]:
-            begin, end = t, t + interval
-            if not any(a <= begin <= b for a, b in found):
-                before = max(b for _, b in found if b < begin)
-                begin = before if 2 * (begin - before) <= interval else begin
-            if not any(a <= end <= b for a, b in found):
-                behind = min((a for a, _ in found if a > end), default=math.inf)
-                end = behind if 2 * (behind - end) <= interval else end
-            near = [(a, b) for a, b in found if a <= end and b >= begin]
-            found = [span for span in found if span not in near]
-            found.append((min([begin, *(a for a, _ in near)]), max([end, *(b for _, b in near)])))
-        return found
+    def covered(self, tag, way):
+        """The slots that a row lies in, and all time before the slot in which the rule began."""
+        began, _ = slot_of(self.since[tag], self.first[tag], way)
+        return [(-math.inf, began), *(slot_of(t, every, way) for t, every in self.rows[tag]), *self.rounded[tag][way]]
 
     def judge(self, rule, rare, tag, month):
-        """Say whether too little was measured; None where nobody knows."""
+        """Say whether too little was measured by either way to lay slots; None where nobody knows."""
         if self.looked[tag] is None:
             return None
         since, (low, high) = self.since[tag], month
         if since >= high:
             return None
         free, wrong = (rare.owner.marks.times(tag, flags) for flags in (rule.exempt, rule.invalid))
-        there = self.covered(tag)
-        edges = sorted(
-            {low, high, max(low, since), *(e for span in [*free, *wrong, *there] for e in span if low < e < high)}
-        )
-        expected = valid = 0
-        for a, b in pairwise(edges):
-            if any(x <= a and b <= y for x, y in free):
-                continue
-            expected += b - a
-            bad = any(x <= a and b <= y for x, y in wrong) or not any(x <= a and b <= y for x, y in there)
-            valid += b - a if a < since or not bad else 0
-        return None if expected == 0 else Fraction(valid, expected) < Fraction(str(rule.share))
+        rates = []
+        total = sum(b - a for a, b in pieces({low, high}, free) if not inside(a, b, free))
+        for way in WAYS:
+            there = self.covered(tag, way)
+            every = self.looked[tag]
+            # A slot belongs to the month in which it ends.
+            first, last = slot_of(max(low, since), every, way)[0], slot_of(high, every, way)[0]
+            lacks = 0
+            for a, b in pieces({first, last}, free, wrong, there) if first < last else []:
+                if not inside(a, b, free) and (inside(a, b, wrong) or not inside(a, b, there)):
+                    lacks += b - a
+            rates.append(None if total == 0 else 1 - Fraction(min(lacks, total), total))
+        return None if None in rates else max(rates) < Fraction(str(rule.share))
