@@ -14,8 +14,9 @@ import numpy as np
 
 from rules import layout
 from rules.changes import LimitUsed
+from rules.clocks.which import clocks_for
 from rules.declared import asked
-from rules.facts import facts_of, facts_of_area, in_force, next_change
+from rules.facts import facts_of, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
@@ -314,8 +315,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     found = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
     plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule))
-    facts = facts_of_area(facility, None)
-    plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
+    plan.deadlines = clocks_for(facility, bundle)
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:
