@@ -13,7 +13,7 @@ import typer
 
 from monitor.commands.evaluate import folded, opened_log, packs_and_register
 from monitor.console.formats import local
-from monitor.deadlines.views import deadline
+from monitor.deadlines.views import deadline, report_title
 from monitor.settings import worker_settings
 from rules.clocks.ofalog import Due, due_of_log
 from rules.engine import Engine
@@ -122,7 +122,7 @@ def _line(row: Running, at: int, lang: Language) -> str:
     alarm = "" if row.alarm is None else f" alarm {row.alarm}"
     case = " ".join(row.subject.values())
     return (
-        f"{when} {held.state.value:7} {colour:6} {row.facility} {case}: {_said(row.title, lang)} ({row.time}), "
+        f"{when} {held.state.value:7} {colour:6} {row.facility} {case}: {_said(report_title(row), lang)} ({row.time}), "
         f"{_said(held.words, lang)}{doubts}{alarm}"
     )
 

@@ -50,10 +50,15 @@ class Deadline(Strict):
     """The alarm that stands."""
 
 
+def report_title(row: Running) -> Bilingual:
+    """Return the name of the report that a clock awaits; a type without one is named by itself."""
+    known = TYPES.get(row.report)
+    return Bilingual(zh=row.report, en=row.report) if known is None else known.title
+
+
 def members(row: Running, at: int) -> dict[str, object]:
     """Return the members of `Deadline` for a clock at an instant, ms."""
     held = row.at(at)
-    known = TYPES.get(row.report)
     return {
         "facility": row.facility,
         "rule": row.rule,
@@ -62,7 +67,7 @@ def members(row: Running, at: int) -> dict[str, object]:
         "title": row.title,
         "subject": row.subject,
         "report": row.report,
-        "report_title": Bilingual(zh=row.report, en=row.report) if known is None else known.title,
+        "report_title": report_title(row),
         "start": format_instant(row.start),
         "due": None if row.due is None else format_instant(row.due),
         "reminder": None if row.reminder is None else format_instant(row.reminder),
@@ -76,6 +81,44 @@ def members(row: Running, at: int) -> dict[str, object]:
         "documents": row.documents,
         "alarm": row.alarm,
     }
+
+
+class DeadlineView(Deadline):
+    """A clock as the desk has it."""
+
+    facility_name: Bilingual | None
+    inspectors: list[str]
+    """Accounts that answer for the facility."""
+
+
+class Counts(Strict):
+    """How many clocks are in each state, whatever state was asked for."""
+
+    late: int
+    soon: int
+    due: int
+    unknown: int
+
+
+class DeadlinePage(Strict):
+    """A page of clocks by due instant; `next` goes into `after` of the next request."""
+
+    items: list[DeadlineView]
+    next: str | None
+    total: int
+    counts: Counts
+    at: str
+    """The instant of which `state` and `left` are."""
+    as_of: str | None
+    """Everything received before is in the list; null: no snapshot was read yet."""
+    left_out: int
+    """Clocks beyond the first thousand of a facility."""
+    aside: int
+    """Rules that raised at a facility: their clocks are not known."""
+    quarantined: int
+    """Facilities whose clocks are as of when they were quarantined."""
+    unread: int
+    """Facilities whose newest snapshot cannot be read: theirs are as of an older one."""
 
 
 def deadline(row: Running, at: int) -> Deadline:

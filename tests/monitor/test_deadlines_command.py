@@ -141,9 +141,9 @@ def test_one_facility_of_several(offsite, tmp_path):
 @pytest.mark.parametrize(
     ("lang", "words"),
     [
-        ("zh", "死亡病例调查报告逾期 (15d), 剩余1小时"),
-        ("en", "Investigation of a death not reported in time (15d), 1 h left"),
-        ("both", "死亡病例调查报告逾期 / Investigation of a death not reported in time (15d), 剩余1小时 / 1 h left"),
+        ("zh", "死亡病例调查报告 (15d), 剩余1小时"),
+        ("en", "Investigation of a death (15d), 1 h left"),
+        ("both", "死亡病例调查报告 / Investigation of a death (15d), 剩余1小时 / 1 h left"),
     ],
 )
 def test_a_line_for_people(offsite, log, lang, words):
@@ -162,7 +162,7 @@ def test_where_the_calendar_does_not_reach_no_instant_is_shown(offsite, tmp_path
     path = write(tmp_path / "log.jsonl", log.records)
     _, out, _ = offsite("--log", path, "--lang", "en")
     assert out.startswith(
-        f"------------------- unknown        {FIRM} V-1: Rectification report overdue (20wd), the calendar"
+        f"------------------- unknown        {FIRM} V-1: Rectification after an inspection (20wd), the calendar"
     )
 
 

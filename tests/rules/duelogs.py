@@ -16,6 +16,7 @@ from rules.rule import DeadlineRule
 if TYPE_CHECKING:
     from random import Random
 
+    from rules.pack import Bundle
     from rules.records import Payload
 
 BEGIN = parse_instant("2026-03-01T00:00:00+08:00")
@@ -86,9 +87,9 @@ class DueLog:
         said = {"by": "gw-1", "role": role, "now": format_instant(self.begin + at)}
         return self.append(at, Kind.TICK, Tick.model_validate(said), facility="")
 
-    def engine(self) -> Engine:
-        """Return an engine that has folded it with the legal clocks alone."""
-        engine = Engine(CLOCKS)
+    def engine(self, bundle: Bundle = CLOCKS) -> Engine:
+        """Return an engine that has folded it, with the legal clocks alone unless others are given."""
+        engine = Engine(bundle)
         for record in self.records:
             engine.fold(record)
         return engine
