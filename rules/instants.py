@@ -21,6 +21,10 @@ _MILLISECOND = timedelta(milliseconds=1)
 _RFC3339 = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d{1,9})?([Zz]|[+-]\d{2}:\d{2})\Z", re.ASCII)
 _DURATION = re.compile(r"^(\d{1,11})(ms|s|m|h|d)\Z", re.ASCII)
 _DURATION_MS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+_SPOKEN = {
+    "zh": {"d": "天", "h": "小时", "m": "分", "s": "秒"},
+    "en": {"d": " d", "h": " h", "m": " min", "s": " s"},
+}
 _WORKING_DAYS = re.compile(r"^[0-9]{1,3}wd$")
 
 
@@ -83,6 +87,21 @@ def format_local(ms: int, zone: str) -> str:
     '1970-01-01 08:00:00+08:00'
     """
     return datetime.fromtimestamp(ms // 1000, ZoneInfo(zone)).isoformat(sep=" ", timespec="seconds")
+
+
+def span(ms: int, language: str) -> str:
+    """Return a length of time as people read it (`zh`, else English), in its two largest units; below a second it is none.
+
+    >>> span(3_720_000, "en"), span(59_000, "zh")
+    ('1 h 2 min', '59秒')
+    """
+    rest = abs(ms)
+    parts: list[str] = []
+    for unit, word in _SPOKEN["zh" if language == "zh" else "en"].items():
+        count, rest = divmod(rest, _DURATION_MS[unit])
+        if count or (unit == "s" and not parts):
+            parts.append(f"{count}{word}")
+    return (" " if language == "en" else "").join(parts[:2])
 
 
 def start_of_day(day: date, zone: str) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from rules import lacks, layout
 from rules.changes import LimitUsed
 from rules.clocks.due import names
+from rules.clocks.which import clocks_for
 from rules.declared import asked
 from rules.excursions.sources import sources_of
 from rules.facts import facts_of, facts_of_area, in_force, next_change
@@ -343,7 +344,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
         for source in sources_of(reader, bundle):
             plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
     plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
-    plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
+    plan.deadlines = clocks_for(facility, bundle)
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)

@@ -12,7 +12,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
@@ -199,6 +199,42 @@ def snapshot_rows(topic: str, partition: int, facility: str, snapshot: bytes, pa
     ]
 
 
+class Key(NamedTuple):
+    """What stands under a key of the state topic."""
+
+    kind: Literal["marker", "roster", "packs", "note", "snapshot"]
+    name: str
+    """The facility of a snapshot, the hash of packs, else the whole key."""
+    part: int = 0
+    """Of a snapshot."""
+
+
+def read_key(key: bytes | None) -> Key | None:
+    """Return what stands under a key; None under one that nobody writes there.
+
+    >>> read_key(b"BJ-MFR-0007#2"), read_key(b"p3").kind, read_key(b"no key")
+    (Key(kind='snapshot', name='BJ-MFR-0007', part=2), 'marker', None)
+    """
+    name = (key or b"").decode("ascii", "replace")
+    if _MARKER_KEY.match(name):
+        return Key("marker", name)
+    if _ROSTER_KEY.match(name):
+        return Key("roster", name)
+    if found := _PACKS_KEY.match(name):
+        return Key("packs", found[1])
+    if NOTE_KEY.match(name):
+        return Key("note", name)
+    if found := _SNAPSHOT_KEY.match(name):
+        return Key("snapshot", found[1], int(found[2] or 0))
+    return None
+
+
+def part_count(index: int, headers: Sequence[tuple[str, bytes]]) -> int:
+    """Return how many parts a snapshot has of which this row is one; 0 where it is marked as another one."""
+    place = _PART.match(dict(headers).get(PART_HEADER, b"0/1"))
+    return int(place[2]) if place is not None and int(place[1]) == index else 0
+
+
 @dataclass(slots=True)
 class StateRows:
     """What the state topic holds of one partition, collected row by row, oldest first."""
@@ -217,23 +253,24 @@ class StateRows:
         Raises:
             StateLostError: a key that nobody writes here.
         """
-        name = (key or b"").decode("ascii", "replace")
-        if _MARKER_KEY.match(name):
-            if name.encode() != marker_key(self.partition):
-                raise StateLostError(f"state of partition {self.partition} holds a marker under {name!r}")
-            self.marker = value
-        elif _ROSTER_KEY.match(name):
-            if name.encode() != roster_key(self.partition):
-                raise StateLostError(f"state of partition {self.partition} holds a roster under {name!r}")
-            self.roster = value
-        elif found := _PACKS_KEY.match(name):
-            self._set(self.packs, found[1], value)
-        elif NOTE_KEY.match(name):
-            self._set(self.notes, name, value)
-        elif found := _SNAPSHOT_KEY.match(name):
-            self._add_part(found[1], int(found[2] or 0), value, dict(headers).get(PART_HEADER, b"0/1"))
-        else:
+        read = read_key(key)
+        if read is None:
+            name = (key or b"").decode("ascii", "replace")
             raise StateLostError(f"state of partition {self.partition} holds a row under {name[:80]!r}")
+        if read.kind == "marker":
+            if read.name.encode() != marker_key(self.partition):
+                raise StateLostError(f"state of partition {self.partition} holds a marker under {read.name!r}")
+            self.marker = value
+        elif read.kind == "roster":
+            if read.name.encode() != roster_key(self.partition):
+                raise StateLostError(f"state of partition {self.partition} holds a roster under {read.name!r}")
+            self.roster = value
+        elif read.kind == "packs":
+            self._set(self.packs, read.name, value)
+        elif read.kind == "note":
+            self._set(self.notes, read.name, value)
+        else:
+            self._add_part(read.name, read.part, value, part_count(read.part, headers))
 
     @staticmethod
     def _set(rows: dict[str, bytes], name: str, value: bytes | None) -> None:
@@ -242,16 +279,14 @@ class StateRows:
         else:
             rows[name] = value
 
-    def _add_part(self, facility: str, index: int, value: bytes | None, header: bytes) -> None:
+    def _add_part(self, facility: str, index: int, value: bytes | None, count: int) -> None:
         parts = self._parts.setdefault(facility, {})
         if value is None:
             parts.pop(index, None)
             if not parts:
                 del self._parts[facility]
             return
-        place = _PART.match(header)
-        marked = place is not None and int(place[1]) == index
-        parts[index] = (int(place[2]) if place is not None and marked else 0, value)
+        parts[index] = (count, value)
 
     @property
     def parts(self) -> dict[str, int]:

@@ -71,7 +71,7 @@ def reset(session: Session, name: str) -> str:
 
     A disabled account is let in again.
     """
-    user = _known(session, name)
+    user = known(session, name)
     password = one_time()
     user.password_hash, user.must_change, user.disabled_ms = hashed(password), True, None
     end_sessions(session, name)
@@ -80,7 +80,7 @@ def reset(session: Session, name: str) -> str:
 
 def disable(session: Session, name: str, now_ms: int) -> None:
     """Let nobody in under this name any more, and end its sessions at once."""
-    _known(session, name).disabled_ms = now_ms
+    known(session, name).disabled_ms = now_ms
     end_sessions(session, name)
 
 
@@ -90,7 +90,7 @@ def change_password(store: Store, name: str, old: str, new: str) -> list[str]:
     `wrong` speaks of the old password, all else of the new one. Hashes are worked out in no transaction.
     """
     with store.reading() as session:
-        before = _known(session, name, lock=False).password_hash
+        before = known(session, name, lock=False).password_hash
     if not matches(before, old):
         return ["wrong"]
     faults = weaknesses(new, name) or (["same"] if matches(before, new) else [])
@@ -98,7 +98,7 @@ def change_password(store: Store, name: str, old: str, new: str) -> list[str]:
         return faults
     chosen = hashed(new)
     with store.writing() as session:
-        user = _known(session, name)
+        user = known(session, name)
         if user.password_hash != before or user.disabled_ms is not None:
             return ["wrong"]  # reset or disabled meanwhile
         user.password_hash, user.must_change = chosen, False
@@ -116,7 +116,12 @@ def end_sessions(session: Session, name: str) -> None:
     session.execute(delete(SessionRow).where(SessionRow.user == name))
 
 
-def _known(session: Session, name: str, *, lock: bool = True) -> UserRow:
+def known(session: Session, name: str, *, lock: bool = True) -> UserRow:
+    """Return an account, locked unless it is only looked at.
+
+    Raises:
+        BadInputError: there is none of that name.
+    """
     user = session.get(UserRow, name, with_for_update=lock or None) if NAME.fullmatch(name) else None
     if user is None:
         raise BadInputError(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 
+from monitor.accounts import assignments
 from monitor.alarms import operators, queries
 from monitor.alarms.acknowledge import Acknowledged, NoSuchAlarmError, RevisionError, TooManyActsError, acknowledge
 from monitor.alarms.chart import Chart, chart_of
@@ -27,11 +28,14 @@ from monitor.api.models import (
     operator_view,
 )
 from monitor.api.problems import PROBLEMS
+from monitor.deadlines import queries as deadlines
+from monitor.deadlines.views import Counts, DeadlinePage, DeadlineView, members
 from monitor.desk import signing
 from monitor.desk.parts import COOKIE, Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
 from monitor.store.session import StoreDownError
 from rules.changes import Evidence
 from rules.errors import OffsiteError
+from rules.instants import format_instant
 
 if TYPE_CHECKING:
     from monitor.store.desk_tables import AlarmRow
@@ -130,6 +134,38 @@ def post_acknowledge(
         row = _row(queries.one(session, alarm))
         names = queries.names(session, {row.facility})
     return AcknowledgeAnswer(revision=done.revision, newer=done.newer, alarm=_view(desk, row, names))
+
+
+@router.get("/deadlines", summary="Legal clocks that run, by due instant")
+def get_deadlines(desk: Parts, person: Signed, wanted: Annotated[deadlines.Filter, Query()]) -> DeadlinePage:
+    """Return a page of what is due, soon due and late; what nobody knows the end of comes last."""
+    del person
+    now = desk.clock_ms()
+    with desk.store.reading() as session:
+        try:
+            page = deadlines.page(session, wanted, now)
+        except BadCursorError as error:
+            raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_cursor", "`after` comes from `next`") from error
+        counts = deadlines.counts(session, wanted, now)
+        standing = deadlines.standing(session, wanted.facility)
+        facilities = {row.facility for row in page.rows}
+        names = queries.names(session, facilities)
+        people = assignments.of_facilities(session, facilities)
+    items = [
+        DeadlineView.model_validate(
+            members(row, now)
+            | {
+                "facility_name": names.get(row.facility),
+                "inspectors": [name for name, _ in people.get(row.facility, ())],
+            }
+        )
+        for row in page.rows
+    ]
+    return DeadlinePage(
+        items=items, next=page.next, total=page.total, counts=Counts(**{state.value: n for state, n in counts.items()}),
+        at=format_instant(now), as_of=None if standing.as_of_ms is None else format_instant(standing.as_of_ms),
+        left_out=standing.left_out, aside=standing.aside, quarantined=standing.held, unread=standing.unread,
+    )  # fmt: skip
 
 
 @router.get("/operator-alarms", summary="What is wrong with the monitor itself")

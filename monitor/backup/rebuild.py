@@ -1,8 +1,8 @@
 """Take into the store what log, archive and access topic know and the store does not: after a restore, or into an empty store.
 
 What comes back: the archive's index, every version of the register, the published packs, the feed keys, the changes and with
-them the alarms. What was in the store only does not: acknowledgements and notes, accounts and sessions, contacts, who decided
-what in the register, who published packs, operators' alarms. A store that was restored from a backup has those of the backup's day.
+them the alarms. What was in the store only does not: acknowledgements and notes, accounts and sessions, who answers for which
+facility, contacts, who decided what in the register, who published packs, operators' alarms. A store that was restored from a backup has those of the backup's day.
 """
 
 from __future__ import annotations

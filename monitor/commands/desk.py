@@ -12,6 +12,7 @@ import typer
 from monitor.alarms.rulebook import Rulebook
 from monitor.desk.admission import Admission
 from monitor.desk.app import create_desk
+from monitor.desk.clock_follower import ClockFollower
 from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
 from monitor.desk.healing import healing_job
@@ -80,10 +81,12 @@ def command(
     archive = ArchiverEnvironment().folder
     desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch, pace=pace)
     rejected = RejectionFollower(store, kafka, clock_ms=clock_ms, figures=figures, book=desk.rejections)
+    clocks = ClockFollower(store, kafka, clock_ms=clock_ms, figures=figures, pace=pace)
     serving = server(create_desk(desk))
     threads = Threads(on_failure=lambda: setattr(serving, "should_exit", True))
     threads.start("changes", admission.guarded(follower.run))
     threads.start("rejections", admission.guarded(rejected.run))
+    threads.start("clocks", admission.guarded(clocks.run))
     threads.start("standing", admission.tell)
     threads.start("readiness", readiness.watch_store)
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))

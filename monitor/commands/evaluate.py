@@ -7,7 +7,7 @@ import sys
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
+from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 import typer
 
@@ -24,13 +24,13 @@ from rules.pack import SHIPPED, load_bundle
 from streams.jsonlines import read_lines, split_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from rules.changes import Change
     from rules.pack import Bundle
     from rules.records import LogRecord
     from rules.register import Facility
 
+Answer = TypeVar("Answer")
 app = typer.Typer(
     add_completion=False,
     help="Fold a dumped log through the rules and print the changes, one canonical JSON line each.",
@@ -53,24 +53,22 @@ def command(
     until_ms = _instant(until)
     if facility is not None and not is_facility_id(facility):
         raise typer.BadParameter(f"{facility!r} is not a facility id", param_hint="--facility")
-    bundle, facts = _packs_and_register(pack, register)
+    bundle, facts = packs_and_register(pack, register)
     with ExitStack() as open_files:
-        source = _open(log, open_files)
+        source = opened_log(log, open_files)
         name = "stdin" if log == "-" else Path(log).name
-        changes = _evaluate(
-            source,
-            name,
-            bundle,
-            facts,
-            facility=facility,
-            until_ms=until_ms,
-            ignore_pack_records=ignore_pack_records,
-        )
+        changes = folded(
+            source, name, facts,
+            lambda records, surveyed: evaluate(
+                records, bundle, register=facts, facility=facility, until_ms=until_ms,
+                ignore_pack_records=ignore_pack_records, surveyed=surveyed,
+            ),
+        )  # fmt: skip
     values = [a.to_json() for a in fold_alarms(changes)] if alarms else [c.to_json(source=False) for c in changes]
     write_lines(map(canonical_bytes, values), None)
 
 
-def _packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle, list[Facility]]:
+def packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle, list[Facility]]:
     """Read both, so that the faults of both are told at once."""
     faults: list[Fault] = []
     bundle, facts = None, []
@@ -89,14 +87,27 @@ def _packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle
     return bundle, facts
 
 
-def _evaluate(source: BinaryIO, name: str, bundle: Bundle, facts: list[Facility], **options: Any) -> list[Change]:  # noqa: ANN401 - passed on to `evaluate`
+def folded(
+    source: BinaryIO, name: str, facts: list[Facility], fold: Callable[[Iterator[LogRecord], Survey], Answer]
+) -> Answer:
+    """Return what `fold` makes of the records of a dump; what is wrong is told whole, also of the lines behind the first fault.
+
+    Args:
+        source: of the dump.
+        name: of it, for faults.
+        facts: registered facts that are folded before it.
+        fold: takes the records, and a survey of them if there are such facts.
+
+    Raises:
+        BadInputError: with every fault.
+    """
     surveyed = Survey()
     if facts:  # they stand before the first line, so where the lines begin has to be known first
         surveyed = survey(_records(source, name))
         source.seek(0)
     records = _records(source, name)
     try:
-        return evaluate(records, bundle, register=facts, surveyed=surveyed, **options)
+        return fold(records, surveyed)
     except BadInputError as error:
         # What could not be folded was told by the fold; the lines behind it may be wrong too.
         try:
@@ -111,8 +122,12 @@ def _records(source: BinaryIO, name: str) -> Iterator[LogRecord]:
     return read_lines(split_lines(source), name)
 
 
-def _open(log: str, files: ExitStack) -> BinaryIO:
-    """Open the dump; what comes through a pipe is kept in a temporary file, because it may have to be read twice."""
+def opened_log(log: str, files: ExitStack) -> BinaryIO:
+    """Open a dump; what comes through a pipe is kept in a temporary file, because it may have to be read twice.
+
+    Raises:
+        BadInputError: it cannot be opened.
+    """
     try:
         source: BinaryIO = sys.stdin.buffer if log == "-" else files.enter_context(Path(log).open("rb"))  # noqa: SIM115 - as below
         if log != "-" and source.seekable():

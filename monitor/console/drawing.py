@@ -9,8 +9,9 @@ from itertools import pairwise
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from monitor.console.formats import local, number, span
+from monitor.console.formats import local, number
 from monitor.console.texts import text
+from rules.instants import span
 from rules.wording import sign
 
 if TYPE_CHECKING:

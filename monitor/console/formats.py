@@ -9,8 +9,7 @@ from rules.instants import format_instant
 from rules.register import ZONE
 
 _ZONE = ZoneInfo(ZONE)
-SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
-WORDS = {"zh": ("天", "小时", "分", "秒"), "en": (" d", " h", " min", " s")}
+MINUTE = 60_000
 
 
 def local(ms: int) -> str:
@@ -25,21 +24,6 @@ def local(ms: int) -> str:
 def utc(ms: int) -> str:
     """Return the instant for machines, as in the contracts."""
     return format_instant(ms)
-
-
-def span(ms: int, language: str) -> str:
-    """Return a length of time in its two largest units.
-
-    >>> span(3_720_000, "en"), span(59_000, "zh")
-    ('1 h 2 min', '59秒')
-    """
-    rest = abs(ms)
-    parts: list[str] = []
-    for size, word in zip((DAY, HOUR, MINUTE, SECOND), WORDS["zh" if language == "zh" else "en"], strict=True):
-        count, rest = divmod(rest, size)
-        if count or (size == SECOND and not parts):
-            parts.append(f"{count}{word}")
-    return (" " if language == "en" else "").join(parts[:2])
 
 
 def number(value: float | str | None) -> str:

@@ -54,7 +54,7 @@ def queue_rows(request: Request, desk: Parts, person: Signed) -> Response:
 def untold_strip(request: Request, desk: Parts, person: Signed) -> Response:
     """Give the counts of what the queue does not show, for the live update."""
     with desk.store.reading() as session:
-        return page(request, "_untold.html", person, **_frame(session, desk))
+        return page(request, "_untold.html", person, **frame(session, desk))
 
 
 @router.get("/alarms/{alarm}")
@@ -111,8 +111,8 @@ def operators_rows(request: Request, desk: Parts, person: Signed) -> Response:
     return page(request, "_operators.html", person, **_operators(request, desk, person))
 
 
-def _frame(session: Session, desk: Desk) -> dict[str, Any]:
-    """What every page shows. The newest step is read before the rows: what comes in between is sent again, never left out."""
+def frame(session: Session, desk: Desk) -> dict[str, Any]:
+    """Return what every page shows. The newest step is read before the rows: what comes in between is sent again, never left out."""
     live = queries.last_live(session)
     counts = queries.unseen(session, desk.rulebook)
     face = face_of(desk, session)
@@ -132,11 +132,11 @@ def _frame(session: Session, desk: Desk) -> dict[str, Any]:
 def _operators(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
     language = language_of(request, person)
     with desk.store.reading() as session:
-        frame = _frame(session, desk)
+        shared = frame(session, desk)
         alarms = operators.open_alarms(session)
     counts, last = desk.rejections.view()
     shown = {"alarms": [views.fault(row, language) for row in alarms], "rejected_counts": counts, "rejected": last}
-    return frame | shown | {"now": desk.clock_ms()}
+    return shared | shown | {"now": desk.clock_ms()}
 
 
 def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
@@ -147,7 +147,7 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "bad_filter") from error
     language, now = language_of(request, person), desk.clock_ms()
     with desk.store.reading() as session:
-        frame = _frame(session, desk)
+        shared = frame(session, desk)
         try:
             found = queries.queue(session, wanted, desk.rulebook)
         except BadCursorError as error:
@@ -166,7 +166,7 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
     query = urlencode(given)
     wider = given | {"status": "any", "suppressed": "any"}
     first = {key: value for key, value in given.items() if key != "after"}
-    return frame | {
+    return shared | {
         "wanted": wanted,
         "filtered": bool(first),
         "page_rows": found,
@@ -188,7 +188,7 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
 def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[AlarmRow, dict[str, Any]]:
     language, now = language_of(request, person), desk.clock_ms()
     with desk.store.reading() as session:
-        frame = _frame(session, desk)
+        shared = frame(session, desk)
         row = queries.one(session, alarm)
         if row is None:
             raise RefusedError(HTTPStatus.NOT_FOUND, "no_such_alarm")
@@ -201,7 +201,7 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
             session.scalars(select(ContactRow).where(ContactRow.facility == row.facility).order_by(ContactRow.position))
         )
     evidence = Evidence.model_validate_json(row.evidence)
-    return row, frame | {
+    return row, shared | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
         "evidence": evidence,
         "changes": history,

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.alarms.axes import OPEN, Attention, attention, state
 from monitor.alarms.moments import SILENCE
-from monitor.console.formats import MINUTE, span
+from monitor.console.formats import MINUTE
 from monitor.console.texts import TEXTS, text
 from rules.changes import Verdict
+from rules.instants import span
 from rules.models import Severity
 
 if TYPE_CHECKING:

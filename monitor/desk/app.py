@@ -16,7 +16,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from monitor.alarms import operators, queries, rejections
 from monitor.api import problems, routes, stream
-from monitor.console import entry, pages, render
+from monitor.console import deadline_pages, entry, pages, render
 from monitor.console.files import Files
 from monitor.desk.face import watched
 from monitor.desk.guard import HEADERS, Guard
@@ -59,6 +59,7 @@ def create_desk(desk: Desk) -> FastAPI:
     app.include_router(stream.router)
     app.include_router(entry.router)
     app.include_router(pages.router)
+    app.include_router(deadline_pages.router)
     app.mount("/static", Files(), name="static")
     _health(app, desk)
     _errors(app)

@@ -41,6 +41,9 @@ class Figures:
         )
         self.sign_ins = Counter("offsite_desk_sign_ins", "Sign-ins, by outcome", ["outcome"], registry=self.registry)
 
+        self.deadlines = Gauge(
+            "offsite_desk_deadlines", "Legal clocks that run, as of the newest snapshots", registry=self.registry
+        )
         self.operator_alarms = Gauge(
             "offsite_desk_operator_alarms",
             "Open operators' alarms: something is wrong with the monitor",

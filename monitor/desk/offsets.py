@@ -78,6 +78,17 @@ def move(
         row.next_offset, row.tail_ms = offset, tails[partition]
 
 
+def ensure(session: Session, stand: Mapping[int, int], consumer: str, topic: str) -> None:
+    """See that the offsets stand where they stood, and keep them there until the transaction ends.
+
+    Raises:
+        MovedError: they stand elsewhere by now.
+    """
+    rows = known(session, lock=True, consumer=consumer, topic=topic)
+    if {partition: row.next_offset for partition, row in rows.items()} != dict(stand):
+        raise MovedError(f"{topic}: another desk has read on")
+
+
 def mended(
     session: Session, spans: Mapping[int, tuple[int, int]], regrown: Mapping[int, str], now_ms: int
 ) -> dict[int, ConsumerOffset]:

@@ -161,6 +161,66 @@ class NoticeRow(Base):
     sent_ms: Mapped[Ms]
 
 
+class DeadlineRow(Base):
+    """One legal clock that runs, as the newest snapshot of its facility has it; what holds of it now follows from its instants."""
+
+    __tablename__ = "deadline"
+    __table_args__ = (
+        Index("ix_deadline_due", "due_ms", "id"),
+        Index("ix_deadline_facility", "facility", "due_ms"),
+    )
+
+    id: Mapped[AlarmKey] = mapped_column(primary_key=True)
+    """Of facility, rule and case."""
+    facility: Mapped[FacilityKey]
+    due_ms: Mapped[Ms]
+    """Where that is not known, behind every instant (`monitor.deadlines.keeping.FAR_MS`) ..."""
+    soon_ms: Mapped[Ms]
+    """... and when an alarm begins to stand, the reminder's or that of the due instant."""
+    body: Mapped[Document]
+    """`rules.clocks.listing.Running`."""
+
+
+class DeadlineFacility(Base):
+    """What the newest snapshot of a facility says of its legal clocks besides those that run."""
+
+    __tablename__ = "deadline_facility"
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    partition: Mapped[int] = mapped_column(index=True)
+    digest: Mapped[Short]
+    """Of what the rows were made of: while it stays, they do."""
+    left_out: Mapped[int]
+    """Clocks beyond those that are kept."""
+    aside: Mapped[Document]
+    """Rules that raised here, whose clocks are not known; a list."""
+    held: Mapped[bool]
+    """It is quarantined: the rows are as of then."""
+    fault: Mapped[str | None]
+    """Why its snapshot cannot be read; the rows are those of an older one."""
+
+
+class DeadlinePartition(Base):
+    """Up to when the rows of a partition's facilities hold everything that was received."""
+
+    __tablename__ = "deadline_partition"
+
+    partition: Mapped[int] = mapped_column(primary_key=True)
+    as_of_ms: Mapped[Ms]
+
+
+class AssignmentRow(Base):
+    """A person who is responsible for a facility."""
+
+    __tablename__ = "assignment"
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    user: Mapped[Short] = mapped_column(primary_key=True, index=True)
+    actor: Mapped[Short]
+    """Who said so."""
+    at_ms: Mapped[Ms]
+
+
 class UserRow(Base):
     """A person who may sign in."""
 

@@ -50,6 +50,7 @@ def test_json_for_scripts_and_defaults(run):
             "role": "supervisor",
             "language": "zh",
             "state": "one-time password",
+            "facilities": [],
         }
     ]
 

@@ -6,6 +6,7 @@ import copy
 import shutil
 
 from monitor.store.session import Store
+from tests.monitor.deadlines.listed import province
 from tests.monitor.desk import seeds
 from tests.monitor.desk.lab import DeskLab
 
@@ -20,6 +21,7 @@ class Seeded:
         lab = DeskLab(store, folder / "archive")
         self._ids = seeds.day(lab)
         self._streams = lab.streams
+        province(store)
         seeds.readings(lab, folder / "archive")
         store.close()
         assert not (folder / "store.db-wal").exists()  # the file alone is the whole store

@@ -11,6 +11,7 @@ from monitor.register.store import import_register
 from rules.alarms import fold_alarms
 from rules.instants import format_instant
 from tests.monitor.alarms.changes import change
+from tests.monitor.deadlines.listed import province
 from tests.monitor.desk.lab import BASE, NOW, DeskLab
 from tests.monitor.register.samples import facility, register
 
@@ -259,6 +260,7 @@ def test_readiness_says_why_and_metrics_count_open_alarms(lab):
 
 def test_openapi_describes_every_route_of_the_api_and_its_answers_hold(lab):
     lab.apply(life())
+    province(lab.store)
     with lab.signed_in() as client:
         document = client.get("/openapi.json").json()
         served = {
@@ -270,7 +272,7 @@ def test_openapi_describes_every_route_of_the_api_and_its_answers_hold(lab):
         described = {(path, method) for path, methods in document["paths"].items() for method in methods}
         assert served == described
         assert {"/v1/alarms", "/v1/stream", "/v1/session"} <= set(document["paths"])
-        for path in ("/v1/alarms", f"/v1/alarms/{life().alarm}", "/v1/session", "/v1/operator-alarms"):
+        for path in ("/v1/alarms", f"/v1/alarms/{life().alarm}", "/v1/session", "/v1/operator-alarms", "/v1/deadlines"):
             template = path.replace(life().alarm, "{alarm}")
             schema = document["paths"][template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
             validator = Draft202012Validator({**schema, "components": document["components"]})

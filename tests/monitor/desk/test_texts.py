@@ -22,9 +22,10 @@ from monitor.alarms.queries import Filter
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
-from monitor.desk import admission, offsets, retention
+from monitor.desk import admission, clock_follower, offsets, retention
 from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
+from rules.clocks.listing import Doubt, DueState
 from rules.exceptions import ORIGIN
 from rules.models import Severity
 from rules.pack import default_bundle
@@ -64,6 +65,7 @@ def codes_of(module):
             "CLOCK",
             "HELD",
             "OLD",
+            "UNREAD",
         }
     }
 
@@ -95,6 +97,8 @@ FAMILIES = {
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
+    "due.": {state.value for state in DueState},
+    "verify.": set(get_args(Doubt)),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
     "action.": {"acknowledge"},
     "monitor.": codes_of(projection)
@@ -102,6 +106,7 @@ FAMILIES = {
     | codes_of(archive_alarms)
     | codes_of(retention)
     | codes_of(admission)
+    | codes_of(clock_follower)
     | codes_of(rejections),
     "rejected.by.": {"worker", "gateway"},
     "fault.": {"short", "long", "name", "repeated", "common", "same", "wrong", "differs"},
@@ -109,10 +114,11 @@ FAMILIES = {
     - SHOWN_ELSEWHERE
     - API_ONLY,
 }
-PARTIAL = {"filter.", "alarm."}
+PARTIAL = {"filter.", "alarm.", "deadlines."}
 """Families that also hold single keys: a part put together in a template, the rest asked for by name."""
 ALSO = {
     "filter.": {"status", "severity", "attention", "suppressed", "stage", "cause"},
+    "deadlines.": {"left_out", "aside", "held", "unread"},
     "alarm.": {*get_args(Line.model_fields["name"].annotation), "on_delay", "volume", "sample"},
 }
 

@@ -15,6 +15,7 @@ PAGES = (
     "/",
     "/alarms/{CR1.T1}",
     "/alarms/{REF2}",
+    "/deadlines",
     "/operators",
     "/password",
     "/nowhere",
