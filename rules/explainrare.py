@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from rules.changes import Verdict
 from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbeats_of, kept_of, told_by_devices
+from rules.explaindocuments import documents_of
+from rules.explaindocuments import kept_of as kept_of_reports
+from rules.explaindocuments import numbers_of as numbers_of_reports
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
@@ -40,10 +43,13 @@ from rules.rule import (
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ReportRule,
     RowRule,
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
@@ -153,6 +159,9 @@ class RareExplanation:
             found = [("notice", None if rule.notice is None else rule.notice.before), *times]
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
+        if isinstance(rule, ReportRule):
+            asked = numbers_of_reports(rule)
+            return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in asked]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
             flags = [
@@ -234,7 +243,9 @@ def explain_rare(
         found: dict[str, list[Told]] = {}
     else:
         found, leaves = _asked(rule, log, bundle, state, read, at)
-    books = state.rare.of(rule.id)
+    books: Mapping[str, Case] = state.rare.of(rule.id)
+    if isinstance(rule, ReportRule):
+        books = state.documents.of(rule.id)
     names = {*found, *checked, *books} - {""}
     result = []
     for name in sorted(names) or [""]:
@@ -247,6 +258,8 @@ def explain_rare(
             failed=failed, seeded=seeded,
         )  # fmt: skip
         one.kept = kept_of(rule, books.get(name, Case()), facility, at)
+        if isinstance(rule, ReportRule):
+            one.kept = kept_of_reports(rule, name, state)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
@@ -261,6 +274,8 @@ def _asked(
     leaves: dict[str, dict[str, Seen]] = {}
     if isinstance(rule, RegisterCheckRule | CompletenessRule):
         return (found, leaves) if isinstance(rule, CompletenessRule) else told_by_devices(rule, log, state, at)
+    if isinstance(rule, ReportRule):
+        return documents_of(rule, log, state)
     if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:

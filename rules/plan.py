@@ -32,6 +32,7 @@ from rules.rule import (
     DifferenceRule,
     FollowUpRule,
     RareRule,
+    ReportRule,
     Rule,
 )
 from rules.scale import scale_of
@@ -149,6 +150,10 @@ class Plan:
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
     deadlines: tuple[DeadlineRule, ...] = ()
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
+    documents: tuple[ReportRule, ...] = ()
+    """Rules over what its reports say, by id (rules/documents)."""
+    of_reports: tuple[DeadlineRule | ReportRule, ...] = ()
+    """Both, by id."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
@@ -313,9 +318,12 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     """Note the rules over rare records whose scope the facility is in, and what of them is asked for where."""
     live = (rule for rule in bundle.rules if rule.stage in {"live", "shadow"})
     found = tuple(rule for rule in live if isinstance(rule, RareRule) and in_scope(rule, facility))
-    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule))
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule | ReportRule))
     facts = facts_of_area(facility, None)
-    plan.deadlines = tuple(r for r in found if isinstance(r, DeadlineRule) and holds(r.applies_to, facts))
+    of_reports = (rule for rule in found if isinstance(rule, DeadlineRule | ReportRule))
+    plan.of_reports = tuple(rule for rule in of_reports if holds(rule.applies_to, facts))
+    plan.deadlines = tuple(rule for rule in plan.of_reports if isinstance(rule, DeadlineRule))
+    plan.documents = tuple(rule for rule in plan.of_reports if isinstance(rule, ReportRule))
     plan.beats = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == "heartbeat")
     for rule in plan.rare:
         if isinstance(rule, FollowUpRule) and rule.alarm is not None:

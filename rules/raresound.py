@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rules.documentsound import report_faults
 from rules.errors import Fault
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
@@ -17,6 +18,7 @@ from rules.rule import (
     GapRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ReportRule,
     SeriesRule,
 )
 
@@ -71,6 +73,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
+    if isinstance(rule, ReportRule):
+        faults += report_faults(rule)
     return faults
 
 

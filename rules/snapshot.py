@@ -15,6 +15,7 @@ from rules.aside import PackedAside
 from rules.batches import PackedBatches
 from rules.clocks.store import PackedClocks
 from rules.declared import PackedDeclared
+from rules.documents.store import PackedDocuments
 from rules.errors import OffsiteError
 from rules.layout import NEVER, NONE
 from rules.marks import PackedMarks
@@ -95,6 +96,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """When monitors were switched off (rules/monitors.py); not there where none was told of in an area that a rule asks for."""
     clocks: PackedClocks | msgspec.UnsetType = msgspec.UNSET
     """Submitted reports and legal clocks (rules/clocks/store.py); not there where no report came and nothing is owed by the register."""
+    documents: PackedDocuments | msgspec.UnsetType = msgspec.UNSET
+    """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET

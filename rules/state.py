@@ -14,6 +14,8 @@ from rules.batches import Batches
 from rules.clocks import store as clocks
 from rules.clocks.store import Clocks
 from rules.declared import Declared
+from rules.documents import store as documents
+from rules.documents.store import Documents
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
@@ -102,6 +104,8 @@ class FacilityState:
     """Events, decisions and checks of the register (rules/rare)."""
     clocks: Clocks = field(default_factory=Clocks)
     """Submitted reports and legal clocks (rules/clocks)."""
+    documents: Documents = field(default_factory=Documents)
+    """What submitted reports say, as far as rules read it (rules/documents)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -259,7 +263,8 @@ class FacilityState:
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
         listens = self.plan is not None and (self.plan.rare or self.plan.asked)
         rare = dict(self.rare.counts) if listens else {}
-        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
+        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.of_reports else {}
+        rare |= dict(self.documents.counts) if self.plan is not None and self.plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
@@ -303,6 +308,7 @@ class FacilityState:
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
+                documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
@@ -341,6 +347,7 @@ class FacilityState:
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
+        self.documents = documents.unpack(body.documents)
         if not isinstance(body.declared, msgspec.UnsetType):
             self.declared = Declared.unpack(body.declared, body.monitors)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}

@@ -11,6 +11,7 @@ from rules.clocks import yearly
 from rules.clocks.book import Met
 from rules.clocks.due import day_is_over, facts_of, keys_of, matches, overdue_at, reminded_at, terms_of
 from rules.clocks.speak import close_alarm, open_alarm, tell
+from rules.documents import fold as documents
 from rules.failing import attempt
 from rules.instants import start_of_day
 from rules.layout import NEVER, NONE
@@ -19,6 +20,7 @@ from rules.rare.store import subject_of, text_of
 from rules.records import Kind
 from rules.register import ZONE
 from rules.reports.reading import fields_of
+from rules.rule import DeadlineRule
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from rules.models import Bilingual
     from rules.plan import Plan
     from rules.records import Inspection, Report
-    from rules.rule import DeadlineRule
     from rules.state import FacilityState
 
 MAX_CLOSED = 64
@@ -43,7 +44,7 @@ OTHERWISE = ("by its newest revision no such report is due", "按最新修订，
 def report(state: FacilityState, payload: Report, received: int, emitter: Emitter) -> None:
     """Fold a submitted report: each number of it once (contracts.md §1). Without a rule that reads reports nothing is kept of them."""
     clocks, plan = state.clocks, state.plan
-    if plan is None or not plan.deadlines:
+    if plan is None or not plan.of_reports:
         return
     clocks.counts["reports"] += 1
     met = clocks.book.meet(payload)
@@ -57,8 +58,12 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     fields = model.model_dump(by_alias=True)
     read = RecordRead(kind=Kind.REPORT, id=f"{payload.id}/{payload.revision}")
     now = Now(received, received, [read])
-    for rule in plan.deadlines:
-        attempt(emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter))
+    taken = documents.keep(state, payload, model)
+    for rule in plan.of_reports:
+        if isinstance(rule, DeadlineRule):
+            attempt(emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter))
+        elif taken is not None:
+            attempt(emitter, rule.id, received, partial(documents.judge, rule, taken, now, emitter))
 
 
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:

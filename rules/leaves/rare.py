@@ -10,7 +10,20 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
-from rules.leaves import approval, beats, copies, followed, oddrows, offset, openings, results, sequence, shared, told
+from rules.leaves import (
+    approval,
+    beats,
+    copies,
+    documents,
+    followed,
+    oddrows,
+    offset,
+    openings,
+    results,
+    sequence,
+    shared,
+    told,
+)
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.rare import rate
 from rules.rare.match import (
@@ -39,6 +52,7 @@ from rules.rule import (
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ReportRule,
     RowRule,
 )
 
@@ -57,8 +71,8 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
     if isinstance(rule, RowRule):
         return _clock_leaves(rule)
-    if isinstance(rule, RepeatDayRule):
-        return copies.leaves_of(rule)
+    if isinstance(rule, RepeatDayRule | ReportRule):
+        return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else documents.leaves_of(rule)
     if isinstance(rule, CountRule):
         count = [Leaf("count", both(f"at least {rule.n}", f"至少 {rule.n} 次"), TWO)] if rule.n > 1 else []
         named = both(f"{rule.by} is named", f"有 {rule.by}")
@@ -173,6 +187,9 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
 
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
+    if isinstance(rule, ReportRule):
+        yield from documents.moments_of(rule, log)
+        return
     if isinstance(rule, RegisterCheckRule):
         yield from _told(rule, log, end) if rule.check in TOLD else _registers(rule, log, end)
         return

@@ -9,6 +9,7 @@ from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.clocks import fold as clocks
+from rules.documents import fold as documents
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.layout import NEVER
@@ -220,6 +221,7 @@ def leave(
     """End what a new plan no longer watches, or begins anew (`closed`); the packs of before are still in force."""
     rare = state.rare
     clocks.leave(state, plan, received, why, emitter, closed)
+    documents.leave(state, plan, received, why, emitter, closed)
     kinds = {rule.id: rule.kind for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
@@ -251,6 +253,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     """Judge the register by the rules that check it, and what is marked or measured, now that a new plan is in force."""
     rates = {rule.id for rule, _ in state.planned.rates}
     clocks.adopt(state, received, why, emitter)
+    documents.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     for rule in state.planned.rare:
         if isinstance(rule, RegisterCheckRule):
