@@ -71,10 +71,11 @@ def findings(rule: ReportRule, series: Sequence[Kept]) -> dict[tuple[str, Docume
     newest = rule.judged == "newest"
     looks = list(_looks(rule, condition, series))
     last = {look.entry: look.kept for look in looks}
+    subjects = {name: text_of({rule.each.subject: str(name)}) for name in last}
     for look in looks:
         if newest and last[look.entry] is not look.kept:
             continue
-        subject = text_of({rule.each.subject: str(look.entry)})
+        subject = subjects[look.entry]
         _add(found, (subject, NEWEST if newest else look.kept.key), subject, condition, look)
     return found
 
