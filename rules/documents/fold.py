@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rules.changes import ChangeKind, Evidence
-from rules.documents.judge import NEWEST, findings, series_of
+from rules.documents.judge import NEWEST, Series
 from rules.documents.kept import text_of
 from rules.documents.speak import close_alarm, open_alarm, tell
 from rules.documents.store import Cause
@@ -16,10 +16,11 @@ from rules.rare.store import subject_of
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Sequence
+    from collections.abc import Callable, Container, Sequence
 
     from rules.changes import RecordRead
     from rules.documents.judge import Finding
+    from rules.documents.kept import Kept
     from rules.documents.series import DocumentKey
     from rules.documents.store import DocumentCase, Documents, Taken
     from rules.emission import Emitter
@@ -30,8 +31,10 @@ if TYPE_CHECKING:
     from rules.rule import ReportRule
     from rules.state import FacilityState
 
-Found = dict[tuple[str, "DocumentKey"], "Finding"]
-"""What a rule says of one subject, by the names of causes (`_name`)."""
+Name: TypeAlias = "tuple[str, DocumentKey]"
+"""What a cause is known by (`_name`)."""
+Found: TypeAlias = "dict[Name, Finding | None]"
+"""What a rule says of one subject now, by the names of causes; None: nothing any more. What is not in it stays as it was."""
 
 
 def report(
@@ -59,44 +62,64 @@ def report(
 
 
 def judge(rule: ReportRule, taken: Taken, now: Now, emitter: Emitter) -> None:
-    """Judge all that a report can change for a rule: the series that it is in, or was in, and those that lost a report for it."""
-    _judge(rule, taken.groups, taken.key if taken.corrected else None, now, emitter)
+    """Judge all that a report can change for a rule: itself, what is compared with it, and what was with it or with those that went out."""
+    touched: dict[str, list[Kept]] = {}
+    for one in taken.touched:
+        if one.key[0] in rule.reports:
+            touched.setdefault(one.place.group, []).append(one)
+    judged = _Judged(rule, emitter.state.documents)
+    for group, ones in sorted(touched.items()):
+        for (subject, key), finding in judged.series(group).touched(ones).items():
+            judged.note(subject, _name(group, key), finding)
+    _judge(judged, taken.key if taken.corrected else None, now, emitter)
 
 
-def _judge(
-    rule: ReportRule, groups: Iterable[str], corrected: DocumentKey | None, now: Now, emitter: Emitter
-) -> None:  # fmt: skip
-    documents = emitter.state.documents
-    groups = sorted(set(groups))
-    found: dict[str, Found] = {}
-    for group in groups:
-        for (subject, key), finding in findings(rule, series_of(rule, documents.kept.values(), group)).items():
-            found.setdefault(subject, {})[_name(group, key)] = finding
-    cases = documents.of(rule.id)
-    standing = {subject for subject, case in cases.items() if any(cause.group in groups for cause in case.causes)}
-    raising = {subject for subject, of in found.items() if any(finding.verdict for finding in of.values())}
-    for subject in sorted(standing | raising):
-        _settle(rule, subject, found.get(subject, {}), groups, corrected, now, emitter)
+class _Judged:
+    """What a rule says now, by subject and by the names of causes; None: of the subject nothing is said any more."""
+
+    def __init__(self, rule: ReportRule, documents: Documents) -> None:
+        self.rule, self._documents = rule, documents
+        self.found: dict[str, Found] = {}
+        self._series: dict[str, Series] = {}
+
+    def series(self, group: str) -> Series:
+        """Return a series of the rule's reports."""
+        if group not in self._series:
+            self._series[group] = Series(self.rule, self._documents.in_group(group), group)
+        return self._series[group]
+
+    def note(self, subject: str, name: Name, finding: Finding | None) -> None:
+        """Note what is said of a subject; of a report that moved to another series, what is said there."""
+        found = self.found.setdefault(subject, {})
+        if finding is not None or name not in found:
+            found[name] = finding
 
 
-def _settle(
-    rule: ReportRule, subject: str, found: Found, groups: Container[str], corrected: DocumentKey | None, now: Now,
-    emitter: Emitter,
-) -> None:  # fmt: skip
+def _judge(judged: _Judged, corrected: DocumentKey | None, now: Now, emitter: Emitter) -> None:
+    cases = emitter.state.documents.of(judged.rule.id)
+    for subject in sorted(judged.found):
+        found = judged.found[subject]
+        case = cases.get(subject)
+        stands = case is not None and case.standing is not None
+        if stands or any(finding is not None and finding.verdict for finding in found.values()):
+            _settle(judged, subject, corrected, now, emitter)
+
+
+def _settle(judged: _Judged, subject: str, corrected: DocumentKey | None, now: Now, emitter: Emitter) -> None:
     """Tell what the reports make of a subject's alarm: it stands while one holds, and nothing unknown ends it."""
-    documents = emitter.state.documents
+    rule, documents = judged.rule, emitter.state.documents
     case = documents.of(rule.id).get(subject)
     before = [] if case is None else case.causes
-    after = _causes(rule, before, found, groups)
+    after = _causes(rule, before, judged.found[subject])
     if case is None or case.standing is None:
         case = documents.case(rule.id, subject)
         if case is not None:
             case.causes = after
-            open_alarm(rule, subject, case, _shown(rule, subject, after, found, documents), now, emitter)
+            open_alarm(rule, subject, case, _shown(judged, subject, after), now, emitter)
         return
     standing, was_unknown = case.standing, case.standing.unknown
     case.causes = after
-    shown = _shown(rule, subject, after or before, found, documents)
+    shown = _shown(judged, subject, after or before)
     if not after:
         close_alarm(rule, subject, case, shown, now, emitter)
     elif not any(cause.known for cause in after):
@@ -110,28 +133,28 @@ def _settle(
         tell(rule, subject, case, ChangeKind.AMENDED, shown, now, emitter)
 
 
-def _causes(rule: ReportRule, before: list[Cause], found: Found, groups: Container[str]) -> list[Cause]:
+def _causes(rule: ReportRule, before: list[Cause], found: Found) -> list[Cause]:
     """Return the reports because of which an alarm stands from now on: those that hold, and those that held and are unknown."""
     after = {}
     for cause in before:
         name = _name_of(rule, cause)
         finding = found.get(name)
-        if cause.group not in groups:
+        if name not in found:
             after[name] = cause
         elif finding is not None and finding.verdict is None:
             after[name] = Cause(finding.kept.place.group, finding.kept.key, known=False)
     for name, finding in found.items():
-        if finding.verdict:
+        if finding is not None and finding.verdict:
             after[name] = Cause(finding.kept.place.group, finding.kept.key, known=True)
     return [after[name] for name in sorted(after)]
 
 
-def _name(group: str, key: DocumentKey) -> tuple[str, DocumentKey]:
+def _name(group: str, key: DocumentKey) -> Name:
     """Return what a cause is known by: the report, also where a correction moves it to another series; or the series where its newest speaks."""
     return group if key == NEWEST else "", key
 
 
-def _name_of(rule: ReportRule, cause: Cause) -> tuple[str, DocumentKey]:
+def _name_of(rule: ReportRule, cause: Cause) -> Name:
     return _name(cause.group, NEWEST if rule.speaks_by_newest else cause.key)
 
 
@@ -140,15 +163,14 @@ def _concerns(corrected: DocumentKey, shown: list[Finding]) -> bool:
     return any(corrected == one.kept.key or corrected in one.others for one in shown)
 
 
-def _shown(rule: ReportRule, subject: str, causes: list[Cause], found: Found, documents: Documents) -> list[Finding]:
+def _shown(judged: _Judged, subject: str, causes: list[Cause]) -> list[Finding]:
     """Return the findings that an alarm is told with: of its causes, as far as their reports say anything of the subject."""
     shown = []
     for cause in causes:
-        finding = found.get(_name_of(rule, cause))
-        if finding is None:  # it is of a series that was not judged now
-            of = findings(rule, series_of(rule, documents.kept.values(), cause.group))
-            key = NEWEST if rule.speaks_by_newest else cause.key
-            finding = of.get((subject, key))
+        finding = judged.found[subject].get(_name_of(judged.rule, cause))
+        if finding is None:  # it was not judged now
+            key = NEWEST if judged.rule.speaks_by_newest else cause.key
+            finding = judged.series(cause.group).finding(subject, key)
         if finding is not None:
             shown.append(finding)
     return shown
@@ -167,9 +189,14 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
 
 def _adopt(rule: ReportRule, now: Now, emitter: Emitter) -> None:
     documents = emitter.state.documents
-    groups = {one.place.group for one in documents.kept.values() if one.key[0] in rule.reports}
-    groups |= {cause.group for case in documents.of(rule.id).values() for cause in case.causes}
-    _judge(rule, groups, None, now, emitter)
+    judged = _Judged(rule, documents)
+    for subject, case in documents.of(rule.id).items():
+        for cause in case.causes:
+            judged.note(subject, _name_of(rule, cause), None)
+    for group in documents.groups:
+        for (subject, key), finding in judged.series(group).findings().items():
+            judged.note(subject, _name(group, key), finding)
+    _judge(judged, None, now, emitter)
 
 
 def leave(

@@ -13,7 +13,9 @@ from rules.occurrence import Occurrence, Packed
 from rules.rare.store import Case, subject_of
 
 if TYPE_CHECKING:
-    from rules.documents.series import DocumentKey, Place
+    from collections.abc import Iterable
+
+    from rules.documents.series import DocumentKey
 
 MAX_REPORT_BYTES: Final = 256 * 1024
 """Fields of one revision: a larger one is not kept, and nothing is said of it."""
@@ -60,11 +62,13 @@ class DocumentCase(Case):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What keeping a report changed: series in which something is to be judged again, and whether an older revision was corrected."""
+    """What keeping a report changed."""
 
     key: DocumentKey
-    groups: frozenset[str]
+    touched: tuple[Kept, ...]
+    """The report as it was and as it is, and those that went out for it."""
     corrected: bool
+    """An older revision was corrected."""
 
 
 @dataclass(slots=True)
@@ -77,7 +81,9 @@ class Documents:
     cases: dict[str, dict[str, DocumentCase]] = field(default_factory=dict)
     """Rule -> subject as text -> its case; the one that was touched last stands last."""
     size: int = 0
-    """Bytes of all that is kept; follows from it."""
+    """Bytes of all that is kept; follows from it, ..."""
+    _groups: dict[str, dict[DocumentKey, Kept]] = field(default_factory=dict)
+    """... as do its reports by the series that they stand in."""
 
     def put(self, key: DocumentKey, revision: int, text: str) -> Taken | None:
         """Keep a revision of a report, by its number, whatever came before; None: it changes nothing, or there is no room.
@@ -100,14 +106,20 @@ class Documents:
         if gone is None:
             self.counts["document_left_out"] += 1
             return None
-        self.kept.pop(key, None)
-        self.kept[key] = made
-        self.size += made.size - (0 if before is None else before.size)
-        groups = {place.group for place in gone} | {one.place.group for one in (before, made) if one is not None}
-        return Taken(key, frozenset(groups), before is not None and made.newest is version)
+        if before is not None:
+            self.forget(key)
+        self.add(made)
+        touched = (*gone, made) if before is None else (*gone, before, made)
+        return Taken(key, touched, before is not None and made.newest is version)
 
-    def _room_for(self, key: DocumentKey, more: int) -> list[Place] | None:
-        """Let reports go out for `more` bytes of a report; returns where they stood, None where too few may go: then none does."""
+    def add(self, made: Kept) -> None:
+        """Keep a report that is not kept."""
+        self.kept[made.key] = made
+        self.size += made.size
+        self._groups.setdefault(made.place.group, {})[made.key] = made
+
+    def _room_for(self, key: DocumentKey, more: int) -> list[Kept] | None:
+        """Let reports go out for `more` bytes of a report; returns them, None where too few may go: then none does."""
         size, number = self.size + more, len(self.kept) + (key not in self.kept)
         if size <= MAX_BYTES and number <= MAX_DOCUMENTS:
             return []
@@ -121,15 +133,28 @@ class Documents:
                 size, number = size - one.size, number - 1
         if size > MAX_BYTES or number > MAX_DOCUMENTS:
             return None
-        places = [self.kept[other].place for other in leaving]
-        for other in leaving:
-            self.forget(other)
+        gone = [self.forget(other) for other in leaving]
         self.counts["document_dropped"] += len(leaving)
-        return places
+        return gone
 
-    def forget(self, key: DocumentKey) -> None:
-        """Keep a report no longer."""
-        self.size -= self.kept.pop(key).size
+    def forget(self, key: DocumentKey) -> Kept:
+        """Keep a report no longer; returns it."""
+        gone = self.kept.pop(key)
+        self.size -= gone.size
+        group = self._groups[gone.place.group]
+        del group[key]
+        if not group:
+            del self._groups[gone.place.group]
+        return gone
+
+    def in_group(self, group: str) -> Iterable[Kept]:
+        """Return the reports that stand in a series."""
+        return self._groups.get(group, {}).values()
+
+    @property
+    def groups(self) -> Iterable[str]:
+        """Return the series of which reports are kept."""
+        return self._groups.keys()
 
     def of(self, rule: str) -> dict[str, DocumentCase]:
         """Return the cases of a rule, by subject."""
@@ -203,9 +228,7 @@ def unpack(packed: PackedDocuments | msgspec.UnsetType) -> Documents:
     found = Documents(counts=dict.fromkeys(COUNTERS, 0) | dict(counts))
     for kind, name, versions in reports:
         first, *others = (Version(*one) for one in versions)
-        kept = Kept((kind, name), first, others[0] if others else None)
-        found.kept[kept.key] = kept
-        found.size += kept.size
+        found.add(Kept((kind, name), first, others[0] if others else None))
     for rule, subject, causes, read, last, uses in cases:
         subject_of(subject)  # a snapshot that names no subject is none
         found.cases.setdefault(rule, {})[subject] = DocumentCase(

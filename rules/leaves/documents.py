@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.clocks.book import Book, Met
 from rules.documents.condition import condition_of
-from rules.documents.judge import findings, series_of
+from rules.documents.judge import Series
 from rules.documents.kept import text_of
 from rules.documents.speak import operand, verdict_of
 from rules.documents.store import Documents
@@ -63,7 +63,7 @@ def looks_of(rule: ReportRule, kept: Iterable[Kept]) -> Iterator[tuple[str, Look
     """Yield the subject, each look at a report that decides of it, and what the report says of the subject."""
     kept = list(kept)
     for group in sorted({one.place.group for one in kept if one.key[0] in rule.reports}):
-        for finding in findings(rule, series_of(rule, kept, group)).values():
+        for finding in Series(rule, kept, group).findings().values():
             for look in finding.looks:
                 yield finding.subject, look, finding.verdict
 

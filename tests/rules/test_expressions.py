@@ -149,8 +149,8 @@ def test_the_deepest_and_the_longest_condition_need_little_of_the_stack():
 @pytest.mark.parametrize(
     ("known", "text", "code", "at"),
     [
-        (RECALL, "entry.shiped < 1", "unknown_member", 0),
-        (RECALL, "1 > entry.shiped", "unknown_member", 4),
+        (RECALL, "entry.shipmt < 1", "unknown_member", 0),
+        (RECALL, "1 > entry.shipmt", "unknown_member", 4),
         (RECALL, "entri.shipped < 1", "unknown_name", 0),
         (RECALL, "entry.shipped < '1'", "wrong_type", 0),
         (RECALL, "entry.lot < 'B'", "wrong_type", 0),

@@ -124,8 +124,13 @@ class Facility:
         alarm = self.alarms.get((rule.id, subject))
         stands = alarm is not None and alarm["stands"]
         held = alarm["causes"] if stands else {}
-        causes = {cause: True for cause, (verdict, _) in said.items() if verdict is True}
-        causes |= {cause: False for cause in held if said.get(cause, (False,))[0] is None}
+        which = names(rule)
+        found = {which(cause): (cause, verdict) for cause, (verdict, _) in said.items()}
+        causes = {cause: True for cause, verdict in found.values() if verdict is True}
+        for before in held:
+            cause, verdict = found.get(which(before), (before, False))
+            if verdict is None:
+                causes[cause] = False
         whose = {cause: said[cause][1] for cause in causes}
         if not stands:
             if causes:
@@ -157,14 +162,14 @@ class Facility:
         if rule.each is None:
             for doc in docs:
                 verdict, others = self.ask(rule, doc, docs, None, None)
-                yield subject_of("report", doc.key[1]), doc.key, verdict, [doc.key, *others]
+                yield subject_of("report", doc.key[1]), doc.cause, verdict, [doc.key, *others]
             return
         if rule.each.subject == "report":
             for doc in docs:
                 answers = [self.ask(rule, doc, docs, key, entry) for key, entry in doc.entries(rule.each)]
                 verdict = joined([answer for answer, _ in answers])
                 others = [key for answer, keys in answers if answer or not verdict for key in keys]
-                yield subject_of("report", doc.key[1]), doc.key, verdict, [doc.key, *others]
+                yield subject_of("report", doc.key[1]), doc.cause, verdict, [doc.key, *others]
             return
         for doc in docs:
             for name in sorted({key for key, _ in doc.entries(rule.each)}):
@@ -175,8 +180,7 @@ class Facility:
                 answers = [self.ask(rule, doc, docs, name, entry) for entry in mine]
                 verdict = joined([answer for answer, _ in answers])
                 others = [key for answer, keys in answers if answer or not verdict for key in keys]
-                cause = doc.series if rule.judged == "newest" else doc.key
-                yield subject_of(rule.each.subject, name), cause, verdict, [doc.key, *others]
+                yield subject_of(rule.each.subject, name), doc.cause, verdict, [doc.key, *others]
 
     def ask(self, rule, doc, docs, name, entry):
         """Return what a rule says of a report, or of an entry of it, and which other reports it looked at."""
@@ -221,6 +225,7 @@ class Document:
         elif kind == "quality-review":
             self.series, self.order = ("review", fields["product"], len(fields["period"])), fields["period"]
         self.place = (self.order, key[1], key[0])
+        self.cause = (self.series, key)
 
     def follows(self, other):
         return self.series == other.series and self.place > other.place
@@ -235,6 +240,12 @@ def subject_of(name, value):
 
 def joined(answers):
     return True if True in answers else None if None in answers else False
+
+
+def names(rule):
+    """Return what tells one cause from another: the report, or the series where only its newest report speaks."""
+    newest = rule.judged == "newest" and rule.each is not None and rule.each.subject != "report"
+    return lambda cause: cause[0] if newest else cause[1]
 
 
 def decides(rule):
