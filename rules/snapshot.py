@@ -104,6 +104,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    filled: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """Closed silence, by alarm -> the event time up to which late rows fill it (rules/late.py); not there where they fill none."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

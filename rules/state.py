@@ -24,7 +24,7 @@ from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS, NAMES
-from rules.layout import NEVER, NONE
+from rules.layout import GAP, NEVER, NONE
 from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
@@ -34,6 +34,8 @@ from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
 from rules.stays import unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
     from rules.plan import Instance, Plan
@@ -324,6 +326,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                filled=self._filled() or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -352,6 +355,20 @@ class FacilityState:
             self.clocks = clocks.unpack(body.clocks)
         self.documents = documents.unpack(body.documents)
 
+    def _closed(self) -> Iterator[Occurrence]:
+        """Yield the silences that ended and still count, by rule and tag."""
+        for (kind, *_), rows in sorted(self.occurrences.items()):
+            if kind == GAP:
+                yield from (one for one in rows if not (one.retracted or one.active))
+
+    def _filled(self) -> dict[str, int]:
+        """Return how far late rows fill each silence that ended."""
+        return {one.alarm: one.filled for one in self._closed() if one.filled != NONE}
+
+    def _fill(self, filled: Mapping[str, int]) -> None:
+        for one in self._closed():
+            one.filled = filled.get(one.alarm, NONE)
+
     def _waiting(self) -> list[tuple[str, int, int]]:
         """Return the earliest and the newest late row of each series that waits, by tag."""
         if self.plan is None:
@@ -375,6 +392,7 @@ class FacilityState:
         self.batches = Batches.unpack(body.batches)
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
+        self._fill({} if isinstance(body.filled, msgspec.UnsetType) else body.filled)
         self.groups = [Group.unpack(row) for row in body.groups]
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
