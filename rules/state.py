@@ -17,6 +17,8 @@ from rules.batches import Batches
 from rules.clocks import store as clocks
 from rules.clocks.store import Clocks
 from rules.declared import Declared
+from rules.documents import store as documents
+from rules.documents.store import Documents
 from rules.excursions import book as excursions
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
@@ -117,6 +119,8 @@ class FacilityState:
     """Excursions and deviations, by the rule that compares them (rules/excursions)."""
     clocks: Clocks = field(default_factory=Clocks)
     """Submitted reports and legal clocks (rules/clocks)."""
+    documents: Documents = field(default_factory=Documents)
+    """What submitted reports say, as far as rules read it (rules/documents)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -283,7 +287,9 @@ class FacilityState:
         rare = dict(self.rare.counts) if listens else {}
         for book in self.excursions.values():
             rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
-        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
+        plan = self.plan
+        rare |= dict(self.clocks.counts) if plan is not None and (plan.deadlines or plan.documents) else {}
+        rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
@@ -330,6 +336,7 @@ class FacilityState:
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
+                documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -346,6 +353,7 @@ class FacilityState:
             self.excursions = dict(map(excursions.unpack, body.excursions))
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
+        self.documents = documents.unpack(body.documents)
 
     def _closed(self) -> Iterator[Occurrence]:
         """Yield the silences that ended and still count, by rule and tag."""

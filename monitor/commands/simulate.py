@@ -57,7 +57,9 @@ def command(
     ] = False,
     pack: Annotated[
         list[str] | None,
-        typer.Option("--pack", help="Rehearse with these packs, a later over an earlier; the shipped ones, and the story's."),
+        typer.Option(
+            "--pack", help="Rehearse with these packs, a later over an earlier; the shipped ones, and the story's."
+        ),
     ] = None,
 ) -> None:
     """Print one JSON line when it begins and one with the counts when it ends (SIGTERM and Ctrl-C end it cleanly)."""

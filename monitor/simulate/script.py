@@ -267,10 +267,10 @@ def misplaced(script: Script, facilities: list[Facility]) -> list[Fault]:
     found: list[Fault] = []
     for i, report in enumerate(script.reports):
         if report.facility not in known:
-            text = f"{report.facility} is not in the register"
-            found.append(Fault(f"/reports/{i}/facility", "unknown_facility", text))
+            detail = f"{report.facility} is not in the register"
+            found.append(Fault(f"/reports/{i}/facility", "unknown_facility", detail))
         found += [
-            Fault(f"/reports/{i}{fault.path}", fault.code, fault.detail)
+            Fault(f"/reports/{i}{fault.pointer}", fault.code, fault.detail)
             for fault in report_faults(report.post(SOME_DAY)).listed
         ]
     for i, incident in enumerate(script.faults):
