@@ -110,10 +110,11 @@ def decide(
             for occurrence in _touched(state, instance, one, received):
                 step = partial(emitter.marked, instance, occurrence, one, received, read)
                 attempt(emitter, instance.rule.id, received, step)
-    silence.declare(state, one, slots, received, emitter)
     were = [] if before is None else _slots(plan, before)
     every = sorted({*slots, *were})
-    keep_away(state, range(len(plan.sensors)) if state.marks.dropped else every, received)
+    moved_of = range(len(plan.sensors)) if state.marks.dropped else every
+    silence.declare(state, one, slots, moved_of, received, emitter)
+    keep_away(state, moved_of, received)
     if one.flag not in COVERS and (before is None or before.flag not in COVERS):
         return
     changed: list[int] = []
@@ -160,7 +161,7 @@ def _slots(plan: Plan, one: Declaration) -> list[int]:
     """Return the series that a mark names, in their order."""
     if one.tags:
         return sorted(plan.slots[tag] for tag in one.tags if tag in plan.slots)
-    return [slot for slot, sensor in enumerate(plan.sensors) if sensor.area == one.area]
+    return plan.places[one.area].tolist() if one.area in plan.places else []
 
 
 def _skipping(plan: Plan, slots: list[int], also: tuple[int, ...] = ()) -> Iterator[Instance]:

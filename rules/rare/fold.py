@@ -166,15 +166,20 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
     """Return what rare rules decide at `due`, as (rule rank, level, subject or nothing, -1, -1)."""
     if state.rare.due != due:
         return []
-    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+    rank = emitter.bundle.rank
     found = [
-        (ranks[rule], LEVEL, subject, -1, -1)
+        (rank(rule), LEVEL, subject, -1, -1)
         for rule, cases in state.rare.cases.items()
-        for subject, case in cases.items()
-        if case.due == due
+        for subject in cases.waiting.due_at(due)
     ]
-    found += [(ranks[rule], LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
+    found += [(rank(rule), LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
     return found
+
+
+def is_due(state: FacilityState, rule: str, subject: str, due: int) -> bool:
+    """Say whether a decision that `candidates` named is still due."""
+    case = state.rare.of(rule).get(subject)
+    return state.rare.checked.get(rule) == due if not subject else case is not None and case.due == due
 
 
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:

@@ -11,6 +11,7 @@ import msgspec
 from rules.batches import Batches, PackedBatches
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
+from rules.rare.waiting import Areas, Texts, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -88,20 +89,49 @@ def floor_of(facts: Iterable[Fact]) -> int:
     return next((fact.t for fact in facts if not fact.text and not fact.digest), NONE)
 
 
-@dataclass(slots=True)
 class Case:
     """One rule on one subject."""
 
-    facts: list[Fact] = field(default_factory=list)
-    """By (event time, digest)."""
-    seen: list[str] = field(default_factory=list)
-    """Digests of events that were closed or met: one that comes again changes nothing. Newest last."""
-    last: Occurrence | None = None
-    """The alarm that stands, or the one that ended last."""
-    uses: dict[int, int] = field(default_factory=dict)
-    """Start -> how many alarms were raised with it, which enters their ids; the one raised last stands last."""
-    due: int = NEVER
-    """The next decision by the clock, or, of a check of the register, never."""
+    __slots__ = ("_due", "facts", "last", "of", "seen", "subject", "uses")
+
+    def __init__(
+        self, facts: list[Fact] | None = None, seen: list[str] | None = None, last: Occurrence | None = None,
+        uses: dict[int, int] | None = None, due: int = NEVER,
+    ) -> None:  # fmt: skip
+        """Begin with what is known of it.
+
+        Args:
+            facts: by (event time, digest).
+            seen: digests of events that were closed or met: one that comes again changes nothing. Newest last.
+            last: the alarm that stands, or the one that ended last.
+            uses: start -> how many alarms were raised with it, which enters their ids; the one raised last stands last.
+            due: the next decision by the clock, or, of a check of the register, never.
+        """
+        self.facts: list[Fact] = [] if facts is None else facts
+        self.seen: list[str] = [] if seen is None else seen
+        self.last = last
+        self.uses: dict[int, int] = {} if uses is None else uses
+        self.of: Cases | None = None
+        """Among which it stands ..."""
+        self.subject = ""
+        """... under this subject, as text."""
+        self._due = due
+
+    @property
+    def due(self) -> int:
+        """Return the instant of the next decision by the clock."""
+        return self._due
+
+    @due.setter
+    def due(self, due: int) -> None:
+        if due != self._due:
+            self._due = due
+            if self.of is not None:
+                self.of.wait_for(self)
+
+    def waits_for(self, due: int) -> bool:
+        """Say whether the clock decides on it at an instant, and it is still kept."""
+        return self._due == due and self.of is not None and self.of.get(self.subject) is self
 
     @property
     def standing(self) -> Occurrence | None:
@@ -139,11 +169,35 @@ class Cases(dict[str, Case]):
         """Events that they keep together; follows from them."""
         self.busy = False
         """None of them may go out, as far as is known: no case was touched since one was looked for. Follows from them."""
+        self.waiting = Waiting()
+        self._texts: Texts | None = None
+        """Only where somebody asks."""
+
+    def __setitem__(self, subject: str, case: Case) -> None:
+        """Put a case under its subject."""
+        super().__setitem__(subject, case)
+        if case.of is not self or case.subject != subject:
+            case.of, case.subject = self, subject
+            self.wait_for(case)
+            if self._texts is not None:
+                self._texts.note(subject, {fact.text for fact in case.facts}, set())
+
+    def wait_for(self, case: Case) -> None:
+        """Take notice of when the clock decides on a case next."""
+        self.waiting.note(case, self.values(), len(self))
 
     def keep(self, case: Case, facts: list[Fact]) -> None:
         """Let a case keep these events from now on."""
         self.held += len(facts) - len(case.facts)
+        if self._texts is not None:
+            self._texts.note(case.subject, {fact.text for fact in facts}, {fact.text for fact in case.facts})
         case.facts, self.busy = facts, False
+
+    def with_text(self, text: str) -> list[tuple[str, Case]]:
+        """Return the cases that keep facts with a text, by subject."""
+        if self._texts is None:
+            self._texts = Texts(self.values())
+        return [(subject, self[subject]) for subject in self._texts.of(text)]
 
     def make_room(self) -> bool:
         """Let the case that was untouched for longest and neither stands nor is due go out; False: there is none."""
@@ -153,7 +207,8 @@ class Cases(dict[str, Case]):
         if idle is None:
             self.busy = True
             return False
-        self.held -= len(self.pop(idle).facts)
+        self.keep(self[idle], [])
+        del self[idle]
         return True
 
     def is_full(self, case: Case, most: int | None = None) -> bool:
@@ -196,8 +251,8 @@ class Rare:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
     cases: dict[str, Cases] = field(default_factory=dict)
     """Rule -> its cases."""
-    areas: dict[tuple[str, str], Heard] = field(default_factory=dict)
-    """(rule, area) -> what was heard."""
+    areas: Areas = field(default_factory=Areas)
+    """What was heard."""
     checked: dict[str, int] = field(default_factory=dict)
     """Rule that checks the register -> when a registered date changes its answer next."""
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
@@ -213,12 +268,18 @@ class Rare:
 
     def refresh(self) -> None:
         """Recompute the earliest decision by the clock."""
-        cases = min((case.due for of in self.cases.values() for case in of.values()), default=NEVER)
+        cases = min((of.waiting.next_due() for of in self.cases.values()), default=NEVER)
         self.due = min(cases, min(self.checked.values(), default=NEVER))
 
     def of(self, rule: str) -> Cases:
         """Return the cases of a rule, by subject."""
         return self.cases.get(rule) or Cases()
+
+    def heard(self, rule: str, area: str) -> Heard:
+        """Return what was heard of an area, or of what a device did there, to go on with."""
+        if (rule, area) not in self.areas:
+            self.areas[rule, area] = Heard()
+        return self.areas[rule, area]
 
     def case(self, rule: str, subject: str, most: int | None = None) -> Case | None:
         """Return the case of a rule and a subject, touched; a new one if there is room. None: left out, and counted."""
