@@ -225,7 +225,7 @@ def main() -> None:
     emit(
         "clocks",
         {
-            "clocks_shipped": sum(rule.kind == "deadline" for rule in default_bundle().rules),
+            "clocks_shipped": sum(rule.kind == "deadline" and rule.stage == "live" for rule in default_bundle().rules),
             "submitted": submitted(500 if quick else 10_000),
             "memory": memory(500 if quick else 10_000),
             "at_one": filled(200 if quick else 20_000, 1),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rules.calendar import Calendar
 from rules.pack import Bundle, default_bundle
 from rules.rule import DeadlineRule
+from tests.rules.oracle.excursions import plain
 
 KNOWN = {"key": "case_id", "at": "known_at"}
 
@@ -74,7 +75,7 @@ def variants():
 
 
 OWN = tuple(one.id for one in variants())
-SHIPPED = tuple(one.id for one in default_bundle().rules if isinstance(one, DeadlineRule))
+SHIPPED = tuple(one.id for one in default_bundle().rules if isinstance(one, DeadlineRule) and one.stage != "draft")
 YEARS = default_bundle().calendars["cn"]
 SHORT = YEARS.model_copy(update={"years": {"2025": YEARS.years["2025"]}})
 """A calendar that ends before any log begins."""
@@ -98,11 +99,11 @@ def clocks():
 
 
 WHOLE = Bundle.of(
-    [*default_bundle().rules, *variants()],
+    [*plain(default_bundle().rules), *variants()],
     default_bundle().tables.values(),
     calendars=[*default_bundle().calendars.values(), OTHER],
 )
-"""Every shipped rule."""
+"""Every shipped rule but those that are held against an oracle of their own."""
 RARE = bundle(clocks(), [YEARS, OTHER], ("register.calibration-due", "data-integrity.audit-disabled"))
 """With rules over events and the register: versions of the register may change."""
 SOME = bundle(clocks(), more=("cold-chain.store-out", "data-integrity.gap"))

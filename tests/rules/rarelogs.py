@@ -10,6 +10,7 @@ from rules.rareparts import EventMatch
 from rules.records import Decision, Event, Events, Kind, LogRecord, RegisterRecord, Tick
 from rules.register import Facility, Scope
 from rules.rule import CountRule, RareRule
+from tests.rules.oracle.excursions import plain
 
 BEGIN = 1_772_294_400_000
 FACILITY = "TEST-0001"
@@ -29,7 +30,7 @@ def bundle():
     )  # fmt: skip
     places = three.model_copy(update={"id": "test.places", "n": 2, "distinct": "terminal"})
     assert isinstance(three, CountRule)
-    return Bundle.of([*shipped.rules, three, places], shipped.tables.values())
+    return Bundle.of([*plain(shipped.rules), three, places], shipped.tables.values())
 
 
 def rare_bundle():

@@ -158,6 +158,7 @@ def test_a_table_belongs_to_the_rules_that_take_limits_from_it() -> None:
     other = Bundle.of(
         closing.rules,
         [table.model_copy(update={"rows": rows}), *(t for t in closing.tables.values() if t is not table)],
+        calendars=closing.calendars.values(),
     )
     log = HandLog().register(
         -1, sensor(), areas=[{"id": "A1", "kind": "cool-store"}], scopes=[{"field": "distribution", "line": "drug"}]

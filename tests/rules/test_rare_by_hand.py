@@ -17,6 +17,7 @@ from rules.rule import RareRule
 from rules.snapshot import SnapshotError, unpacked
 from tests.rules import rarelogs
 from tests.rules.byhand import BUNDLE, FACILITY, MINUTE, HandLog, ms, sensor, since
+from tests.rules.test_snapshot import BUNDLE as WHOLE
 from tests.rules.test_snapshot import body_of, packed
 
 DISABLED, RIGHTS, POWER = "data-integrity.audit-disabled", "data-integrity.full-rights", "cold-chain.power-no-alarm"
@@ -293,7 +294,7 @@ def test_packs_without_such_rules_leave_nothing_of_events_in_counters_or_snapsho
 
 def test_a_snapshot_from_before_rare_records_is_read_and_one_of_no_sense_is_refused():
     old = {name: value for name, value in body_of().items() if name != "rare"}
-    engine = Engine(BUNDLE)
+    engine = Engine(WHOLE)
     engine.restore(0, old["facility"], packed(old))
     assert engine.counters(0, old["facility"])["events"] == 0
     assert old["format"] == FORMAT

@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rules.models import Severity
 from rules.records import RegisterRecord, Report
-from rules.rule import CompareRule, GapRule
+from rules.rule import CompareRule, FollowUpRule, GapRule
 
 DAY = 86_400_000
 CHINA = timezone(timedelta(hours=8))
@@ -40,6 +40,11 @@ class World:
     alarms: dict = field(default_factory=dict)
     reports: dict = field(default_factory=dict)
     newest: dict = field(default_factory=dict)
+
+
+def plain(rules):
+    """Return the rules that the plain fold (fold.py) decides: these two are held against the oracle of this file."""
+    return [rule for rule in rules if not isinstance(rule, CompareRule | FollowUpRule) or rule.excursions is None]
 
 
 def working_day_over(start, days):
