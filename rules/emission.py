@@ -10,7 +10,7 @@ import numpy as np
 
 from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
-from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
+from rules.layout import CLEARED, GAP, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
@@ -160,9 +160,12 @@ class Emitter:
                 occurrence.end, occurrence.closed = transition.end, transition.decided
                 occurrence.unknown = False
                 occurrence.retracted = transition.kind is ChangeKind.RETRACTED
+        first = transition.first
+        if kind == GAP:  # a silence has no first row: here stands how far the rows of a back-fill lead
+            occurrence.filled, first = first, NONE
         self._of_instance(
             instance, occurrence, transition.kind, transition.at, transition.received, transition.value, records,
-            peak=transition.peak, first=transition.first,
+            peak=transition.peak, first=first,
         )  # fmt: skip
         return occurrence
 

@@ -197,8 +197,11 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     found += [
         (subject_of(s), clock.last) for s, clock in sorted(state.clocks.of(rule).items()) if clock.last is not None
     ]
+    of_reports = sorted(state.documents.of(rule).items())
+    found += [(subject_of(subject), case.last) for subject, case in of_reports if case.last is not None]
     state.rare.vacate(rule, told=is_told(emitter.bundle.rule(rule)))
     state.clocks.vacate(rule)
+    state.documents.vacate(rule)
     found += [(subject_of(subject), last) for subject, last in excursions.told_of(state, rule)]
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:

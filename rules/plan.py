@@ -41,6 +41,7 @@ from rules.rule import (
     FollowUpRule,
     RareRule,
     RegisterCheckRule,
+    ReportRule,
     Rule,
 )
 from rules.scale import scale_of
@@ -169,6 +170,8 @@ class Plan:
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
     reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
     """Type of report -> those of them that read it, by id."""
+    documents: tuple[ReportRule, ...] = ()
+    """Rules over what its reports say, by id (rules/documents)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
@@ -357,9 +360,10 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     for reader in plan.excursions:
         for source in sources_of(reader, bundle):
             plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
-    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule | ReportRule) and rule not in reading)
     plan.deadlines = clocks_for(facility, bundle)
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
+    plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(

@@ -17,13 +17,15 @@ from rules.batches import Batches
 from rules.clocks import store as clocks
 from rules.clocks.store import Clocks
 from rules.declared import Declared
+from rules.documents import store as documents
+from rules.documents.store import Documents
 from rules.excursions import book as excursions
 from rules.groups import Group, Groups
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS, NAMES
-from rules.layout import NEVER, NONE
+from rules.layout import GAP, NEVER, NONE
 from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
@@ -33,6 +35,8 @@ from rules.snapshot import Body, SnapshotError, sealed
 from rules.stays import unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
     from rules.plan import Instance, Plan
@@ -84,6 +88,8 @@ class FacilityState:
     """Excursions and deviations, by the rule that compares them (rules/excursions)."""
     clocks: Clocks = field(default_factory=Clocks)
     """Submitted reports and legal clocks (rules/clocks)."""
+    documents: Documents = field(default_factory=Documents)
+    """What submitted reports say, as far as rules read it (rules/documents)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -251,7 +257,9 @@ class FacilityState:
         rare = dict(self.rare.counts) if listens else {}
         for book in self.excursions.values():
             rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
-        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
+        plan = self.plan
+        rare |= dict(self.clocks.counts) if plan is not None and (plan.deadlines or plan.documents) else {}
+        rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
@@ -288,6 +296,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                filled=self._filled() or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -297,6 +306,7 @@ class FacilityState:
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
+                documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -313,6 +323,21 @@ class FacilityState:
             self.excursions = dict(map(excursions.unpack, body.excursions))
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
+        self.documents = documents.unpack(body.documents)
+
+    def _closed(self) -> Iterator[Occurrence]:
+        """Yield the silences that ended and still count, by rule and tag."""
+        for (kind, *_), rows in sorted(self.occurrences.items()):
+            if kind == GAP:
+                yield from (one for one in rows if not (one.retracted or one.active))
+
+    def _filled(self) -> dict[str, int]:
+        """Return how far late rows fill each silence that ended."""
+        return {one.alarm: one.filled for one in self._closed() if one.filled != NONE}
+
+    def _fill(self, filled: Mapping[str, int]) -> None:
+        for one in self._closed():
+            one.filled = filled.get(one.alarm, NONE)
 
     def _waiting(self) -> list[tuple[str, int, int]]:
         """Return the earliest and the newest late row of each series that waits, by tag."""
@@ -337,6 +362,7 @@ class FacilityState:
         self.batches = Batches.unpack(body.batches)
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
+        self._fill({} if isinstance(body.filled, msgspec.UnsetType) else body.filled)
         self.groups.replace([Group.unpack(row) for row in body.groups])
         self.groups.know(self.occurrences, layout.GAP)
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)

@@ -9,6 +9,7 @@ from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.clocks import changing, judging
+from rules.documents import fold as documents
 from rules.excursions import fold as excursions
 from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
@@ -298,6 +299,7 @@ def leave(
     rare = state.rare
     changing.leave(state, plan, received, why, emitter, closed)
     excursions.leave(state, plan, received, why, emitter, closed)
+    documents.leave(state, plan, received, why, emitter, closed)
     kinds, now = {rule.id: rule.kind for rule in plan.rare}, {rule.id: rule for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
@@ -331,6 +333,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     rates = {rule.id for rule, _ in state.planned.rates}
     changing.adopt(state, received, why, emitter)
     excursions.adopt(state, received, why, emitter)
+    documents.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     now = Now(received, received, [why])
     for rule in state.planned.rare:
