@@ -59,8 +59,6 @@ from rules.rule import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
@@ -267,10 +265,8 @@ def explain_rare(
         found: dict[str, list[Told]] = {}
     else:
         found, leaves = _asked(rule, log, bundle, state, read, at)
-    books: Mapping[str, Case] = state.rare.of(rule.id)
-    if isinstance(rule, DeadlineRule | ReportRule):
-        books = state.clocks.of(rule.id) if isinstance(rule, DeadlineRule) else state.documents.of(rule.id)
-    names = {*found, *checked, *books} - {""}
+    books = state.rare.of(rule.id)
+    names = {*found, *checked, *books, *state.clocks.of(rule.id), *state.documents.of(rule.id)} - {""}
     result = []
     for name in sorted(names) or [""]:
         subject = subject_of(name) if name else {}

@@ -24,6 +24,7 @@ from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
+from rules.places import Grouping, grouped, grouping_of
 from rules.predicate import holds, in_scope
 from rules.rare.match import applies
 from rules.rare.points import Points
@@ -155,6 +156,10 @@ class Plan:
     """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
+    grouped: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Rule and place of the silences that are grouped ..."""
+    grouping: Grouping = field(default_factory=Grouping)
+    """... and those of them that can fall silent, for the compiled pass."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
     excursions: tuple[FollowUpRule | CompareRule, ...] = ()
@@ -203,6 +208,8 @@ class Plan:
     """Slot -> (pair, which of its inputs it is)."""
     paired: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     """Whether a pair reads each series; behind them, for unknown tags, no."""
+    _series: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+    """Rule and place -> the series whose silence is watched there, of those that were asked for."""
     _posted: dict[tuple[tuple[str, ...], bytes], npt.NDArray[np.int64]] = field(default_factory=dict)
     """(tags, counts) -> index of the newest shapes of batches: feeds post the same series again and again."""
 
@@ -243,6 +250,13 @@ class Plan:
             # The sensors' own strings, which are held anyway.
             self._posted[tuple(self.sensors[slot].tag for slot in slots.tolist()), posted[1]] = index
         return index, unknown
+
+    def series_of(self, rule: str, place: str) -> frozenset[int]:
+        """Return the series of an area, or of the facility (empty), whose silence a rule watches."""
+        found = self._series.get((rule, place))
+        if found is None:
+            found = self._series[rule, place] = frozenset(self.gap_slots[self.silent[rule, place]].tolist())
+        return found
 
     def place(self, slot: int, part: int) -> int:
         """Return where a part of a series (AT_STATE and so on) stands."""
@@ -435,6 +449,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
+    plan.grouped = grouped(plan)
+    plan.grouping = grouping_of(plan)
     return plan
 
 

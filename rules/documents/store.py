@@ -10,7 +10,7 @@ import msgspec
 from rules.documents.kept import Kept, Version
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
-from rules.rare.store import Case, subject_of
+from rules.rare.store import AnyCase, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -51,7 +51,7 @@ class Cause:
 
 
 @dataclass(slots=True)
-class DocumentCase(Case):
+class DocumentCase(AnyCase):
     """One rule on one subject of which an alarm was raised."""
 
     causes: list[Cause] = field(default_factory=list)
