@@ -7,7 +7,6 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, Le
 from pydantic import BaseModel
 
 from rules.instants import Instant
@@ -102,8 +101,8 @@ def _plain(annotation: Any) -> Shape:  # noqa: ANN401, PLR0911 - an annotation; 
 
 def _few(metadata: tuple[Any, ...]) -> frozenset[int]:
     """Return the whole numbers that bounds leave, if they are few: those are classes, and no amounts."""
-    lows = [one.ge for one in metadata if isinstance(one, Ge)]
-    highs = [one.le for one in metadata if isinstance(one, Le)]
+    lows = [one.ge for one in metadata if hasattr(one, "ge")]
+    highs = [one.le for one in metadata if hasattr(one, "le")]
     if len(lows) != 1 or len(highs) != 1:
         return frozenset()
     found = range(int(str(lows[0])), int(str(highs[0])) + 1)
