@@ -6,8 +6,11 @@ import json
 import math
 from typing import TYPE_CHECKING, Literal
 
+from sqlalchemy import select
+
 from monitor.archive.reader import ArchiveReader
 from monitor.register.store import newest
+from monitor.store.desk_tables import AlarmRow
 from rules.changes import Evidence
 from rules.models import Strict
 from rules.params import deadband_width
@@ -18,7 +21,8 @@ from rules.rule import DifferenceRule, LimitRule
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from monitor.store.desk_tables import AlarmRow
+    from sqlalchemy.orm import Session
+
     from monitor.store.session import Store
     from rules.register import Sensor
     from rules.rule import Rule
@@ -67,7 +71,10 @@ class Hole(Strict):
 
 
 class Chart(Strict):
-    """The readings around an alarm; instants in ms."""
+    """The readings around an alarm; instants in ms.
+
+    `start_ms` and `end_ms` (null: it lasts) are of the alarm; where a rule judged by alarms of series (`compared` of them), they are of these.
+    """
 
     facility: str
     alarm: str
@@ -80,27 +87,34 @@ class Chart(Strict):
     archived_to_ms: int | None
     """Receive time up to which the archive has read; newer readings are not here yet."""
     tags_left_out: int = 0
+    compared: int = 0
+    """Of a report: how many alarms of series it was held against."""
 
 
 def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int, rule: Rule | None = None) -> Chart:
     """Return the chart of an alarm; without an archive or registered sensors it has no series.
 
+    An alarm of a report shows the series of the alarms that its evidence names, and when these lasted; one that names none has no readings.
+
     `rule` gives the deadband. Raises what the archive raises: OffsiteError for damage, OSError for a folder that is away.
     """
+    evidence, subject = Evidence.model_validate_json(row.evidence), json.loads(row.subject)
     with store.reading() as session:
         stored = newest(session, row.facility).get(row.facility)
+        compared = _compared(session, row.facility, evidence) if "report" in subject else []
     facility = None if stored is None else Facility.model_validate_json(stored.data)
-    sensors = [] if facility is None else _sensors(facility, json.loads(row.subject))
+    subjects = [json.loads(one.subject) for one in compared] if "report" in subject else [subject]
+    sensors = [] if facility is None else _sensors(facility, subjects)
     shown = sensors[:MAX_TAGS]
-    begin, end = _window(row, shown, now_ms)
+    span = _span(compared or [row])
+    begin, end = _window(*span, shown, now_ms)
     empty = Chart(
-        facility=row.facility, alarm=row.id, from_ms=begin, to_ms=end, start_ms=row.start_ms, end_ms=row.end_ms,
-        series=[], missing=[], archived_to_ms=None, tags_left_out=len(sensors) - len(shown),
+        facility=row.facility, alarm=row.id, from_ms=begin, to_ms=end, start_ms=span[0], end_ms=span[1],
+        series=[], missing=[], archived_to_ms=None, tags_left_out=len(sensors) - len(shown), compared=len(compared),
     )  # fmt: skip
     if not shown:
         return empty
     found = ArchiveReader(store, archive).readings(row.facility, [s.tag for s in shown], begin, end, POINTS)
-    evidence = Evidence.model_validate_json(row.evidence)
     series = []
     for sensor in shown:
         column = found.tags[sensor.tag]
@@ -117,7 +131,26 @@ def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int, rule: Rule
     return empty.model_copy(update={"series": series, "missing": holes, "archived_to_ms": found.archived_to_ms})
 
 
-def _sensors(facility: Facility, subject: dict[str, str]) -> list[Sensor]:
+def _compared(session: Session, facility: str, evidence: Evidence) -> list[AlarmRow]:
+    """Return the alarms of the firm that an evidence names."""
+    named = [read.id for read in evidence.records if read.kind == "alarm"]
+    chosen = select(AlarmRow).where(AlarmRow.id.in_(named), AlarmRow.facility == facility)
+    return list(session.scalars(chosen.order_by(AlarmRow.start_ms, AlarmRow.id)))
+
+
+def _span(rows: list[AlarmRow]) -> tuple[int, int | None]:
+    """Return when the first of some alarms began, and the last ended."""
+    ends = [row.end_ms for row in rows if row.end_ms is not None]
+    return min(row.start_ms for row in rows), max(ends) if len(ends) == len(rows) else None
+
+
+def _sensors(facility: Facility, subjects: list[dict[str, str]]) -> list[Sensor]:
+    """Return the sensors of some subjects, each once, in the order of the register."""
+    tags = {sensor.tag for subject in subjects for sensor in _of(facility, subject)}
+    return [sensor for sensor in facility.sensors if sensor.tag in tags]
+
+
+def _of(facility: Facility, subject: dict[str, str]) -> list[Sensor]:
     if "tag" in subject:
         return [sensor for sensor in facility.sensors if sensor.tag == subject["tag"]]
     if "place" in subject:  # two rooms and the pressure between them
@@ -128,11 +161,11 @@ def _sensors(facility: Facility, subject: dict[str, str]) -> list[Sensor]:
     return list(facility.sensors)
 
 
-def _window(row: AlarmRow, sensors: list[Sensor], now_ms: int) -> tuple[int, int]:
+def _window(start_ms: int, end_ms: int | None, sensors: list[Sensor], now_ms: int) -> tuple[int, int]:
     interval = max((sensor.interval or 0 for sensor in sensors), default=0)
     around = min(max(INTERVALS_AROUND * interval, LEAST_AROUND_MS), MOST_AROUND_MS)
-    last = row.end_ms if row.end_ms is not None else max(now_ms, row.start_ms)
-    begin, end = row.start_ms - around, min(last + around, max(now_ms, last + 1))
+    last = end_ms if end_ms is not None else max(now_ms, start_ms)
+    begin, end = start_ms - around, min(last + around, max(now_ms, last + 1))
     return max(begin, end - LONGEST_MS), end
 
 

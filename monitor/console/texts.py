@@ -231,6 +231,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "legend.limit": ("限值", "limit"),
     "legend.clears": ("恢复线（回差）", "clears here (deadband)"),
     "legend.span": ("报警期间", "while the alarm lasts"),
+    "legend.compared": ("所对照报警的持续期间", "while the alarms lasted that it was compared with"),
     "legend.bad": ("质量不良", "bad quality"),
     "legend.late": ("迟到", "late"),
     "alarm.low": ("下限", "Low limit"),

@@ -19,7 +19,7 @@ from monitor.alarms.chart import (
 from monitor.alarms.projection import apply_batch
 from monitor.alarms.rulebook import DAY_MS, HOUR_MS, RESPOND, Rulebook
 from monitor.register.store import import_register
-from rules.changes import Evidence, LimitUsed
+from rules.changes import Evidence, LimitUsed, RecordRead
 from rules.models import Severity
 from rules.pack import default_bundle
 from rules.register import Sensor
@@ -41,12 +41,18 @@ def sensor(tag, area="CR1", interval="60s", **more):
     return {"tag": tag, "area": area, "quantity": "temperature", "unit": "Cel", "interval": interval} | more
 
 
-def chart(lab, subject, *sensors, now=NOW, name="A1", rule=None, **more):
+def told_before(lab, *changes):
+    with lab.store.writing() as session:
+        apply_batch(session, incoming(changes), NOW)
+    return [RecordRead(kind="alarm", id=one.alarm) for one in changes]
+
+
+def chart(lab, subject, *sensors, now=NOW, name="A1", rule=None, seq=1, **more):
     areas = [{"id": each, "kind": "cold-room"} for each in sorted({s["area"] for s in sensors} | {"CR1"})]
     if sensors:
         with lab.store.writing() as session:
             import_register(session, register(facility(name, sensors=list(sensors), areas=areas)), "u", NOW - DAY_MS)
-    raised = change(1, stream=name, **({"start": NOW - 30 * MINUTE} | more)).model_copy(update={"subject": subject})
+    raised = change(seq, stream=name, **({"start": NOW - 30 * MINUTE} | more)).model_copy(update={"subject": subject})
     with lab.store.writing() as session:
         apply_batch(session, incoming([raised]), NOW)
     with lab.store.reading() as session:
@@ -77,6 +83,35 @@ def test_of_two_rooms_the_pressures_of_both_are_drawn(lab):
 def test_more_tags_than_can_be_read_are_counted_not_drawn(lab):
     found = chart(lab, {}, *(sensor(f"T{n}") for n in range(MAX_TAGS + 3)))
     assert (len(found.series), found.tags_left_out) == (MAX_TAGS, 3)
+
+
+def test_an_alarm_of_a_report_shows_what_it_was_held_against(lab):
+    """Two excursions of one room, the second still open; one of another firm is nobody's business here."""
+    firm = [sensor("T1"), sensor("T2"), sensor("T3", "CR2")]
+    told = [
+        change(seq, stream=name, tag=tag, start=NOW - start * MINUTE)
+        for seq, tag, start, name in ((1, "T2", 300, "A1"), (2, "T1", 200, "A1"), (1, "T3", 250, "B1"))
+    ]
+    reads = told_before(lab, *told)
+    proof = Evidence(records=[*reads, RecordRead(kind="alarm", id="0" * 32), RecordRead(kind="report", id="R-1/1")])
+    found = chart(lab, {"report": "R-1"}, *firm, evidence=proof, seq=3)
+    assert [series.tag for series in found.series] == ["T1", "T2"]
+    assert (found.compared, found.start_ms, found.end_ms) == (2, NOW - 300 * MINUTE, None)
+    assert found.from_ms == NOW - 360 * MINUTE
+
+
+def test_when_all_that_it_was_held_against_has_ended_the_window_ends_with_it(lab):
+    start, end = NOW - 300 * MINUTE, NOW - 240 * MINUTE
+    reads = told_before(lab, change(1, start=start), change(2, "cleared", start=start, end=end))
+    found = chart(lab, {"report": "R-1"}, sensor("T1"), evidence=Evidence(records=reads[:1]), seq=3)
+    assert (found.start_ms, found.end_ms) == (NOW - 300 * MINUTE, NOW - 240 * MINUTE)
+    assert (found.from_ms, found.to_ms) == (NOW - 360 * MINUTE, NOW - 180 * MINUTE)
+
+
+def test_a_report_that_no_series_speaks_of_has_no_readings(lab):
+    found = chart(lab, {"report": "R-1"}, sensor("T1"))
+    assert (found.series, found.compared, found.tags_left_out) == ([], 0, 0)
+    assert found.start_ms == NOW - 30 * MINUTE
 
 
 def test_a_firm_that_is_not_registered_has_a_chart_without_series(lab):
