@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 RULES = str(Path(rules.__file__).parent)
 FEW, MANY = 17, 65
 """Areas of a scene, the office among them: four times as many rooms are many."""
-ONE = {"door_silent", "register", "register_again", "register_silent", "packs"}
+ONE = ("door_silent", "register", "register_again", "register_silent", "packs")
 """Scenes that are one record of the facility or of all."""
 
 
