@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.alarms.axes import OPEN, Attention, attention, state
 from monitor.alarms.moments import SILENCE
+from monitor.console.conditions import condition
 from monitor.console.formats import MINUTE
 from monitor.console.texts import TEXTS, text
 from rules.changes import Verdict
@@ -147,6 +148,8 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
         if words.startswith(begins):
             words = text(key, language, tag=words.removeprefix(begins))
             break
+    else:
+        words = condition(words, language)
     if isinstance(right, str):
         right = text(_BOUNDS[right], language) if right in _BOUNDS else right
         number, _, rest = right.partition(" x ")

@@ -1,0 +1,90 @@
+"""Conditions of evidence, in Chinese: the engine writes them in English. What no pattern fits is shown as written, as the name of a sensor is."""
+
+from __future__ import annotations
+
+import re
+
+_PATTERNS: tuple[tuple[str, str], ...] = (
+    # readings
+    (r"(.+) less the limit for its temperature", r"\1 减去其温度对应的限值"),
+    (r"difference (.+)", r"差值 \1"),
+    (r"mean kinetic temperature of (.+) over twelve months", r"\1 十二个月的平均动力学温度"),
+    (r"time of (\S+) (.+) within (\S+)", r"\1 在 \3 内处于 \2 的累计时间"),
+    (r"time of (\S+) (.+) on a trip", r"\1 在运输途中处于 \2 的累计时间"),
+    (r"time of (\S+) (.+) in a filling step", r"\1 在灌装期间处于 \2 的累计时间"),
+    (
+        r"share of a day's values of (.+) within a step of the detection limit",
+        r"\1 全日数值中与检出限相差不超过一个分度的比例",
+    ),
+    (
+        r"standard deviation of (values|differences) of (.+) in seven days over the median of the weeks before",
+        r"\2 七日\1的标准差与此前各周中位数之比",
+    ),
+    (r"chi square of the last digits of (.+)", r"\1 末位数字的卡方值"),
+    (r"marked share of the month from (.+)", r"自 \1 起当月的标记比例"),
+    (r"effective rate of the month from (.+)", r"自 \1 起当月的有效数据率"),
+    (r"alarm of (.+)", r"\1 的报警"),
+    # reports
+    (r"time until (.+)", r"距提交 \1 的时间"),
+    (r"deviation report", r"偏差报告"),
+    (r"stated duration", r"报告所述持续时间"),
+    (r"stated peak", r"报告所述峰值"),
+    # events and decisions
+    (r"events (\S+) (\S+)", r"事件 \1 \2"),
+    (r"decision", r"决定"),
+    (r"mark (.+)", r"标记 \1"),
+    (r"started", r"开始"),
+    (r"front door", r"接收入口"),
+    (r"(\S+ \S+) after (\S+)", r"\2 之后的 \1"),
+    (r"(\S+ \S+) at (\S+) of (.+)", r"\3 发生 \2 时的 \1"),
+    (r"change within (\S+) of the opening at (.+)", r"\2 开门后 \1 内的变化"),
+    (r"of the last (\d+) openings without a change of (\S+) within (\S+)", r"最近 \1 次开门中 \3 内变化不足 \2 的次数"),
+    (r"restart of what sends (.+)", r"\1 的发送端重新启动"),
+    (r"number (\d+) of (.+) at (.+)", r"\2 于 \3 的序号 \1"),
+    (r"numbers missing of ([^:]+): (.+)", r"\1 缺失的序号：\2"),
+    (r"numbers missing of (.+)", r"\1 缺失的序号数"),
+    # register
+    (r"temperature sensors in (.+)", r"\1 的测温点数"),
+    (r"calibration of (.+)", r"\1 的校准"),
+    (r"error of (.+)", r"\1 的误差"),
+    (r"serial of (.+)", r"\1 的编号"),
+    (r"config hash of (.+)", r"\1 的配置校验值"),
+    (r"replacement by (.+)", r"更换为 \1"),
+    (r"(low|high) limit of (.+)", r"\2 的\1"),
+    (r"facts that rules need and the register lacks", r"规则所需而登记中缺少的事项"),
+    (r"time since the first reading of (.+), received at (.+)", r"距首次收到 \1 读数（\2）的时间"),
+    (r"time since the newest of (\d+) readings of (.+)", r"距 \2 最近一条读数的时间（共 \1 条）"),
+    (r"readings of (.+) before, the newest received at (.+)", r"此前收到的 \1 读数条数（最近于 \2 收到）"),
+    (r"(.+) is not registered", r"\1 未登记"),
+    (r"the rule is for this facility", r"规则适用于该单位"),
+    (r"rule (\S+)", r"规则 \1"),
+)
+_WORDS = {"low": "下限", "high": "上限", "values": "数值", "differences": "差分"}
+_SIDES = (("at or above ", "≥ "), ("at or below ", "≤ "), ("above ", "> "), ("below ", "< "), (" or ", " 或 "))
+_CHINESE = tuple((re.compile(pattern), words) for pattern, words in _PATTERNS)
+
+
+def condition(words: str, language: str) -> str:
+    """Return a condition of the evidence in a language; in English it is as the engine wrote it.
+
+    >>> condition("calibration of T1", "zh"), condition("time of T1 above 25 °C within 24h", "zh"), condition("T1", "zh")
+    ('T1 的校准', 'T1 在 24h 内处于 > 25 °C 的累计时间', 'T1')
+    """
+    if language != "zh":
+        return words
+    for pattern, chinese in _CHINESE:
+        found = pattern.fullmatch(words)
+        if found is not None:
+            return _filled(chinese, [_part(part) for part in found.groups()])
+    return words
+
+
+def _part(part: str) -> str:
+    if part.startswith(("above ", "below ", "at or ")):
+        for english, sign in _SIDES:
+            part = part.replace(english, sign)
+    return _WORDS.get(part, part)
+
+
+def _filled(words: str, parts: list[str]) -> str:
+    return re.sub(r"\\(\d)", lambda number: parts[int(number[1]) - 1], words)

@@ -1,0 +1,86 @@
+"""Every condition that the engine writes has Chinese words: found in its source, not in a list of ours."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import rules
+from monitor.console.conditions import condition
+from monitor.console.views import leaf
+from rules.changes import Leaf, Verdict
+
+SOURCE = sorted(Path(rules.__file__).parent.rglob("*.py"))
+BARE = {"X", "X X", "XX: X", "X: X = X", "X of X"}
+"""The name of a sensor, a condition on a report's own members (code in any language), and words looked up elsewhere."""
+SAMPLES = {
+    "limit of": "low limit of T1", "time of X X X": "time of T1 above 8 °C within 24h", "numbers missing of X: XX": "numbers missing of main: 7 to 9", "number X": "number 7 of main at 1",
+    "of the last X": "of the last 20 openings without a change of 0.5 within 10m", "time since the newest of X": "time since the newest of 12 readings of T9",
+    "standard deviation": "standard deviation of differences of T1 in seven days over the median of the weeks before",
+}  # fmt: skip
+
+
+def sample(node: ast.expr) -> str | None:
+    """Return the text of a literal, with X where something is put in; None of what is no literal."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "X" for part in node.values)
+    return None
+
+
+def conditions() -> list[str]:
+    """Return what is written as `expr`: as a member, or into a variable of that name."""
+    found = set()
+    for path in SOURCE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            values = [word.value for word in node.keywords if word.arg == "expr"] if isinstance(node, ast.Call) else []
+            if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "expr" for t in node.targets):
+                branches = node.value
+                values += [branches.body, branches.orelse] if isinstance(branches, ast.IfExp) else [branches]
+            texts = [sample(value) for value in values]
+            found |= {text for text in texts if text is not None}
+    return sorted(found - BARE)
+
+
+@pytest.mark.parametrize("words", conditions())
+def test_what_the_engine_writes_is_read_in_chinese(words):
+    words = next((given for begins, given in SAMPLES.items() if begins in words), words)
+    shown = leaf(Leaf(expr=words, left=1, op=">", right=2, verdict=Verdict.TRUE), "zh")["expr"]
+    assert shown != words
+    assert any("\u4e00" <= sign <= "\u9fff" for sign in shown), shown
+
+
+def test_enough_of_them_were_found():
+    assert len(conditions()) > 40
+
+
+@pytest.mark.parametrize(
+    ("words", "chinese"),
+    [
+        (
+            "time of T1 at or above 25 °C or at or below 2 °C within 24h",
+            "T1 在 24h 内处于 ≥ 25 °C 或 ≤ 2 °C 的累计时间",
+        ),
+        ("time of BOX.T above 8 °C on a trip", "BOX.T 在运输途中处于 > 8 °C 的累计时间"),
+        ("high limit of CR1.T1", "CR1.T1 的上限"),
+        ("numbers missing of main: 7 to 9 ...", "main 缺失的序号：7 to 9 ..."),
+        ("device power at cold-chain.store-out of T1", "T1 发生 cold-chain.store-out 时的 device power"),
+        ("stated duration", "报告所述持续时间"),
+        ("difference FILL / CORR", "差值 FILL / CORR"),
+        ("T1", "T1"),
+        ("config hash of LOGGER-1", "LOGGER-1 的配置校验值"),
+    ],
+)
+def test_names_and_numbers_stay_in_their_places(words, chinese):
+    assert condition(words, "zh") == chinese
+    assert condition(words, "en") == words
+
+
+def test_every_check_of_the_register_that_events_may_tell_has_words():
+    from rules.rare.points import WORDS
+
+    for word in WORDS.values():
+        assert condition(f"{word.replace('_', ' ')} of D1", "zh") != f"{word.replace('_', ' ')} of D1"
