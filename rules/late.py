@@ -135,10 +135,10 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
         return horizon.reached(plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent)
 
     hole = state.of(instance, "hole")
-    if state.of(instance, "active") == 1 and hole > gap.BEGUN:
+    if state.of(instance, "active") == 1 and abs(hole) > gap.OLD:
         newest = state.of(instance, "lo")
-        hole = lead(hole, newest)
-        state.words[instance.state + gap.HOLE] = 0 if hole == newest else hole
+        led = lead(abs(hole), newest)
+        state.words[instance.state + gap.HOLE] = -led if hole < 0 else 0 if led == newest else led
     for occurrence in state.occurrences.get((GAP, *instance.key), []):
         low, end = occurrence.start - pace, occurrence.end
         if occurrence.retracted or end == NONE:

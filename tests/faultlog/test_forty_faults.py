@@ -26,6 +26,9 @@ ELSEWHERE = {
     "data-integrity.effective-rate": "wants the end of a month: tests/rules/test_rates_by_hand.py",
     "register.incomplete": "most of these firms lack facts: tests/rules/test_incomplete_by_hand.py",
     "data-integrity.mark-share": "wants three days of a month: tests/rules/test_shares_by_hand.py",
+    "cross-check.copied-report": "wants submitted reports: tests/rules/test_documents_by_hand.py",
+    "vigilance.recall-over-returned": "wants submitted reports: tests/rules/test_documents_by_hand.py",
+    "vigilance.recall-totals-fall": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "cross-check.deviation-misstated": "wants a submitted report: tests/rules/test_excursions_by_hand.py",
     "cross-check.excursion-no-deviation": "wants three working days: tests/rules/test_excursions_by_hand.py",
     **{

@@ -32,9 +32,9 @@ LOG = [parse_line(line) for line in (GOLDEN / "log.jsonl").read_bytes().splitlin
 
 HELD = {
     "OLD-0001": "617f4a4ea4393e436d34d57fb5bf7beeca009b9cc09eb44f861a19bfe2494e9f",
-    "OLD-0002": "8464ccd61b24c5d3fe34927c34ef278342c50900a9ca96dc53915330c2e86bbc",
+    "OLD-0002": "74eaf436fb1b019691f589cf561b54273ea49d81d35872f17e47819b3f91efe4",
 }
-"""What semantics 5 to 7 keep of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035)."""
+"""What semantics 7 keeps of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035); and how far back-fill leads (ADR 0062)."""
 
 
 @pytest.fixture

@@ -244,7 +244,7 @@ class Silences:
         uses = 1 + sum(o["name"][0] == start for o in item.past)
         item.open = {
             "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None, "colour": colour,
-            "lo": None if item.fresh else item.lo, "hole": None, "raised": None, "led": None,
+            "lo": None if item.fresh else item.lo, "hole": None, "raised": None, "led": None, "fresh": False,
         }  # fmt: skip
         item.past.append(item.open)
 
@@ -322,14 +322,15 @@ class Silences:
         distance = t - m.lo - m.door.row(t, received)
         if m.open is not None:
             if m.fresh:
-                m.open["hole"] = "fresh"
-            elif m.open["hole"] is None and distance > m.limit:
+                m.open["fresh"], m.open["hole"] = True, m.lo
+            if m.open["hole"] is None and distance > m.limit:
                 m.open["hole"] = m.lo
+            elif m.open["fresh"] and m.open["hole"] == m.lo and distance <= m.limit:
+                m.open["hole"] = t
             if t + m.limit + m.delivery + m.ext > received:
                 m.open["end"] = max(t, m.open["start"])
                 kind = "retracted" if m.open["hole"] is None else "cleared"
-                if isinstance(m.open["hole"], int):
-                    m.open["led"] = m.open["hole"]
+                m.open["led"] = m.open["hole"]
                 m.open["retracted"] = kind == "retracted"
                 self.say_tag(m, m.open, kind, t, received)
                 m.open = None
@@ -353,9 +354,9 @@ class Silences:
         for m in self.tags:
             if m.tag != tag:
                 continue
-            if m.open is not None and isinstance(m.open["hole"], int):
+            if m.open is not None and m.open["hole"] is not None:
                 led = lead(rows, m.open["hole"], m.lo, m.limit)
-                m.open["hole"] = None if led == m.lo else led
+                m.open["hole"] = None if led == m.lo and not m.open["fresh"] else led
             for o in m.past:
                 if o["retracted"] or o["end"] is None:
                     continue
