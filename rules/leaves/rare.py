@@ -21,6 +21,7 @@ from rules.leaves import (
     oddrows,
     offset,
     openings,
+    posted,
     results,
     sequence,
     shared,
@@ -59,6 +60,7 @@ from rules.rule import (
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ResultLimitRule,
     RowRule,
 )
 
@@ -86,9 +88,15 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
-    if isinstance(rule, CompareRule | DeadlineRule):
-        return excursions.leaves_of(rule) if isinstance(rule, CompareRule) else deadlines.leaves_of(rule)
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule):
+        return _document_leaves(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
+
+
+def _document_leaves(rule: ResultLimitRule | CompareRule | DeadlineRule) -> list[Leaf]:
+    if isinstance(rule, ResultLimitRule):
+        return posted.leaves_of(rule)
+    return excursions.leaves_of(rule) if isinstance(rule, CompareRule) else deadlines.leaves_of(rule)
 
 
 def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
