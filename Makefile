@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
 KERNELS := $(VENV)/.kernels-done
-COMPILED := rules/jit.py rules/fields.py rules/horizon.py rules/kernels.py rules/layout.py rules/holes.py rules/prefetch.py rules/ring.py rules/rowclass.py $(wildcard rules/kinds/*.py)
+COMPILED := rules/jit.py rules/fields.py rules/horizon.py rules/kernels.py rules/layout.py rules/holes.py rules/prefetch.py rules/ring.py rules/rises.py rules/rowclass.py $(wildcard rules/kinds/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 # Where the environment forbids Python to keep compiled code, every process would compile all libraries anew: seconds each.
@@ -63,6 +63,7 @@ chaos: setup ## kill everything at random a hundred times, then compare log, ala
 
 bench: setup ## measure engine, worker on Kafka, and the whole line to the desk's row; JSON on stdout; longer ones: bench/README.md
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.many_due
 	$(BIN)/python -m bench.worker
 	$(BIN)/python -m bench.checkpoints
 	$(BIN)/python -m bench.line

@@ -10,7 +10,7 @@ import numpy as np
 
 from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
-from rules.layout import CLEARED, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
+from rules.layout import CLEARED, GAP, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
 from rules.records import Kind
@@ -20,11 +20,9 @@ from rules.wording import begun_anew, declared, evidence, excepted, message, unw
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy.typing as npt
-
     from rules.changes import Stage
     from rules.exceptions import SiteException
-    from rules.layout import Array
+    from rules.layout import Array, Words
     from rules.marks import Declaration
     from rules.occurrence import Told
     from rules.pack import Bundle
@@ -101,6 +99,8 @@ class Emitter:
         self._told: list[tuple[Occurrence, Told, str | None]] = []
         """For each change: whose it was, and what had been told of it before, also by which alarm it was suppressed."""
         self._undo: list[tuple[int, Callable[[], None]]] = []
+        self._named: dict[tuple[Kind, str], RecordRead] = {}
+        """Records that evidence named: most changes of a record read the same few."""
 
     @property
     def reads(self) -> list[RecordRead]:
@@ -160,9 +160,12 @@ class Emitter:
                 occurrence.end, occurrence.closed = transition.end, transition.decided
                 occurrence.unknown = False
                 occurrence.retracted = transition.kind is ChangeKind.RETRACTED
+        first = transition.first
+        if kind == GAP:  # a silence has no first row: here stands how far the rows of a back-fill lead
+            occurrence.filled, first = first, NONE
         self._of_instance(
             instance, occurrence, transition.kind, transition.at, transition.received, transition.value, records,
-            peak=transition.peak, first=transition.first,
+            peak=transition.peak, first=first,
         )  # fmt: skip
         return occurrence
 
@@ -261,7 +264,7 @@ class Emitter:
             expr=f"mark {mark.name}", left=mark.flag, op="covers", right=instance.label, verdict=Verdict.TRUE,
         )  # fmt: skip
         proof = Evidence(
-            leaves=[leaf], limits=list(instance.limits), records=self.read_of(np.array(instance.reads), NONE, records),
+            leaves=[leaf], limits=list(instance.limits), records=self.read_of(instance.reads, NONE, records),
             marks=self._marks(instance, occurrence, received),
         )  # fmt: skip
         text = declared(instance.label, mark)
@@ -293,7 +296,7 @@ class Emitter:
         records: list[RecordRead], *, late: bool = False, by: str | None = None, into: str | None = None,
         peak: float = _NAN, first: int = NONE,
     ) -> None:  # fmt: skip
-        read = self.read_of(np.array(instance.reads), first, records)
+        read = self.read_of(instance.reads, first, records)
         proof = evidence(instance, kind, value, peak, read, into)
         if marks := self._marks(instance, occurrence, received):
             proof = proof.model_copy(update={"marks": marks})
@@ -302,7 +305,7 @@ class Emitter:
             late=late, by=by,
         )  # fmt: skip
 
-    def read_of(self, slots: npt.NDArray[np.int64], first: int, records: list[RecordRead]) -> list[RecordRead]:
+    def read_of(self, slots: Words | tuple[int, ...], first: int, records: list[RecordRead]) -> list[RecordRead]:
         """Return the records that a decision read: the first row's batch, the deciding one, the register version.
 
         What the clock decides read the newest row that was folded of the series in `slots`. A batch that is not kept any
@@ -311,15 +314,23 @@ class Emitter:
         state = self.state
         decided = records
         if not records:
-            newest = int(state.column("recv", slots).argmax())
-            decided = self._batch(int(state.column("batch", slots)[newest]))
-        register = RecordRead(kind=Kind.REGISTER, id=str(state.version))
+            newest = slots[0] if len(slots) == 1 else slots[int(state.column("recv", np.asarray(slots)).argmax())]
+            decided = self._batch(state.of_series("batch", newest))
         found = [*self._batch(first), *decided]
-        return [*(read for i, read in enumerate(found) if read not in found[:i]), register]
+        return [
+            *(read for i, read in enumerate(found) if read not in found[:i]),
+            self._read(Kind.REGISTER, str(state.version)),
+        ]
 
     def _batch(self, number: int) -> list[RecordRead]:
         name = None if number == NONE else self.state.batches.name(number)
-        return [] if name is None else [RecordRead(kind=Kind.READINGS, id=name)]
+        return [] if name is None else [self._read(Kind.READINGS, name)]
+
+    def _read(self, kind: Kind, name: str) -> RecordRead:
+        read = self._named.get((kind, name))
+        if read is None:
+            read = self._named[kind, name] = RecordRead(kind=kind, id=name)
+        return read
 
     def emit(
         self, rule: Rule | Voice, subject: dict[str, str], occurrence: Occurrence, kind: ChangeKind, at: int, received: int,
@@ -329,9 +340,7 @@ class Emitter:
         state = self.state
         state.seq += 1
         if kind is ChangeKind.RETRACTED:
-            for group in state.groups:
-                if occurrence.alarm in group.occurrence.children:
-                    group.occurrence.children[occurrence.alarm] = True
+            state.groups.retracted(occurrence.alarm)
         if isinstance(rule, GapRule):
             state.unsettled.add(("tag", subject["tag"]) if "tag" in subject else ("area", subject.get("area", "")))
         if kind is ChangeKind.RAISED:

@@ -30,6 +30,7 @@ from rules import (
     silence,
     withheld,
 )
+from rules.agenda import GROUP, RISES, Agenda, Entry
 from rules.batches import Seen
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.clocks import changing
@@ -63,10 +64,13 @@ from rules.records import (
 )
 from rules.register import Facility
 from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
-from rules.state import FacilityState, Group
+from rules.state import FacilityState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rules.groups import Group
+    from rules.plan import Instance
 
 
 DOOR_CLOSED_MS = 15 * 60_000
@@ -417,7 +421,12 @@ class Engine:
         while True:
             due = state.next_due
             if due > instant and state.unsettled:  # all that is said at this instant is said
+                aside, heard = len(emitter.failures), rare.next_due(state)
                 overlap.settle(state, instant, emitter)
+                # A rule that is put aside makes nothing due any more, and one that heard who speaks may decide before what was due next.
+                if len(emitter.failures) > aside or rare.next_due(state) != heard:
+                    places.refresh_due(state)
+                    due = state.next_due
             if due > to:
                 break
             state.dirty, instant = True, max(instant, due)
@@ -432,39 +441,35 @@ class Engine:
             state.clock = to
 
     def _decide(self, state: FacilityState, emitter: Emitter) -> None:
-        """Take the first decision that is due: by (due, rule, level, subject)."""
-        plan = state.plan
-        assert plan is not None  # noqa: S101 - nothing is due without a plan
-        due = state.next_due
+        """Take the decisions that are due first: by (due, rule, level, subject)."""
         if waits := late.waiting(state):
             late.decide(state, waits, emitter, self._room)
             return
-        candidates: list[tuple[int, int, str, int, int]] = []
-        for slot in np.flatnonzero(state.due == due).tolist():
-            if slot >= len(plan.sensors):
-                pair = plan.pairs[slot - len(plan.sensors)]
-                candidates.append((pair.rank, silence.TAG, pair.key[1], pair.kind, pair.state))
-                continue
-            candidates += [
-                (instance.rank, silence.TAG, instance.tag, instance.kind, instance.state)
-                for instance in plan.by_slot[slot]
-                if state.of(instance, "due") == due
-            ]
-        candidates.extend(silence.candidates(state, due, emitter))
-        candidates.extend(rare.candidates(state, due, emitter))
-        first = min(candidates)
-        _, level, _, kind, i = first
-        if kind == ABSENCE and level == silence.TAG:
-            self._decide_absences(state, sorted(candidates), due, emitter)
-            return
-        if level == rare.LEVEL:
-            rare.decide(state, first, due, emitter)
-            return
-        if level != silence.TAG:
-            rule = emitter.bundle.rules[first[0]].id
-            attempt(emitter, rule, due, partial(silence.decide, state, first, due, emitter))
-            return
-        instance = plan.by_state[i]
+        due, agenda = state.next_due, Agenda(state, state.next_due, emitter)
+        entry = agenda.next()
+        assert entry is not None  # noqa: S101 - something is due
+        while entry is not None:
+            self._take(state, agenda, entry, due, emitter)
+            agenda.taken(entry)
+            entry = agenda.next()
+
+    def _take(self, state: FacilityState, agenda: Agenda, entry: Entry, due: int, emitter: Emitter) -> None:
+        """Take one decision by the clock."""
+        rule = emitter.bundle.rules[entry.rank].id
+        if entry.level == rare.LEVEL:
+            rare.decide(state, entry, due, emitter)
+        elif entry.kind == RISES:
+            attempt(emitter, rule, due, partial(silence.rise, state, rule, entry.name, due, emitter))
+        elif entry.kind == GROUP:
+            attempt(emitter, rule, due, partial(silence.decide, state, agenda.group(entry), due, emitter))
+        elif entry.kind == ABSENCE:
+            absence.decide(state, state.planned.by_state[entry.i], due, emitter)
+        else:
+            self._fire(state, state.planned.by_state[entry.i], due, emitter)
+
+    def _fire(self, state: FacilityState, instance: Instance, due: int, emitter: Emitter) -> None:
+        """Take the decision by the clock of an instance."""
+        plan, kind = state.planned, instance.kind
         if instance.slots:
             paired.decide(state, instance, emitter, self._room)
             return
@@ -484,19 +489,6 @@ class Engine:
             else:
                 step = partial(emitter.apply, kind, instance, transition, [])
             attempt(emitter, instance.rule.id, due, step)
-
-    def _decide_absences(
-        self, state: FacilityState, candidates: list[tuple[int, int, str, int, int]], due: int, emitter: Emitter
-    ) -> None:
-        """Take the first decisions of what is due, as long as they are silences during a declared state.
-
-        None of them makes another thing due at the same instant but by a rule that hears of it: then what comes first is asked anew. A fleet
-        that was silent is judged within one look at all its series, not with one for each.
-        """
-        for decided, (_, level, _, kind, i) in enumerate(candidates):
-            if kind != ABSENCE or level != silence.TAG or (decided and state.rare.due <= due):
-                break
-            absence.decide(state, state.planned.by_state[i], due, emitter)
 
     def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
         seen = state.batches.meet(payload, received)
@@ -572,8 +564,8 @@ class Engine:
         at, records = int(payload.time[row]), emitter.reads
         steps: list[tuple[int, int, int]] = []
         groups = ends.get(row, [])
-        ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
-        steps.extend((ranks[group.rule], silence.level(group), -1 - i) for i, group in enumerate(groups))
+        rank = emitter.bundle.rank
+        steps.extend((rank(group.rule), silence.level(group), -1 - i) for i, group in enumerate(groups))
         for i, transition in enumerate(transitions):
             steps.append((plan.by_state[transition.inst].rank, silence.TAG, i))
         steps.extend((entry[0], rare.LEVEL, i) for i, entry in enumerate(odd))

@@ -15,6 +15,9 @@ from rules.explainbeats import Kept, changed_settings, followed_alarms, heartbea
 from rules.explainclocks import clocks_of
 from rules.explainclocks import kept_of as kept_of_clock
 from rules.explainclocks import numbers_of as numbers_of_clock
+from rules.explaindocuments import documents_of
+from rules.explaindocuments import kept_of as kept_of_reports
+from rules.explaindocuments import numbers_of as numbers_of_reports
 from rules.explainexcursions import excursions_of
 from rules.explainexcursions import kept_of as kept_of_excursion
 from rules.explainlacks import found_of, lacks_json, lacks_of
@@ -26,9 +29,9 @@ from rules.explainstrays import strays_of
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
-from rules.leaves import shared
+from rules.leaves import shared, shares
 from rules.leaves.days import days_of
-from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, seen_of_share, subject_of_event, told_of
+from rules.leaves.rare import Come, answer_of, come, looks_at, seen_of, subject_of_event, told_of
 from rules.leaves.rowtrace import rows_of
 from rules.leaves.watch import conditions_of, leaves_of, text_of
 from rules.rare import calibrations, rate
@@ -52,13 +55,12 @@ from rules.rule import (
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ReportRule,
     ResultLimitRule,
     RowRule,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rules.alarms import Alarm
     from rules.leaves.days import Judged as JudgedDay
     from rules.leaves.model import Leaf, Seen
@@ -181,8 +183,8 @@ class RareExplanation:
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
             return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
-        if isinstance(rule, DeadlineRule):
-            times = numbers_of_clock(rule)
+        if isinstance(rule, DeadlineRule | ReportRule):
+            times = numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
@@ -267,10 +269,8 @@ def explain_rare(
         found: dict[str, list[Told]] = {}
     else:
         found, leaves = _asked(rule, log, bundle, state, read, at)
-    books: Mapping[str, Case] = state.rare.of(rule.id)
-    if isinstance(rule, DeadlineRule):
-        books = state.clocks.of(rule.id)
-    names = {*found, *checked, *books} - {""}
+    books = state.rare.of(rule.id)
+    names = {*found, *checked, *books, *state.clocks.of(rule.id), *state.documents.of(rule.id)} - {""}
     result = []
     for name in sorted(names) or [""]:
         subject = subject_of(name) if name else {}
@@ -290,10 +290,20 @@ def explain_rare(
             one.kept = kept_of_clock(rule, clock, state, bundle, at)
         elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
             one.kept = kept_of_excursion(rule, name, state)
+        elif isinstance(rule, ReportRule):
+            one.kept = kept_of_reports(rule, name, state)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
+
+
+def _of_reports(
+    rule: DeadlineRule | CompareRule | ReportRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, at: int
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    if isinstance(rule, DeadlineRule):
+        return clocks_of(rule, log, state, bundle, at)
+    return excursions_of(rule, state) if isinstance(rule, CompareRule) else documents_of(rule, log, state)
 
 
 def _asked(
@@ -306,8 +316,8 @@ def _asked(
         if isinstance(rule, RegisterCheckRule):
             found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
         return found, leaves
-    if isinstance(rule, DeadlineRule | CompareRule):
-        return clocks_of(rule, log, state, bundle, at) if isinstance(rule, DeadlineRule) else excursions_of(rule, state)
+    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+        return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
     if isinstance(rule, ResultLimitRule):
@@ -355,7 +365,7 @@ def _findings(
     for name, share in state.rare.judged.get(rule.id, {}).items():
         month = rate.finding_of(rule, share, stands=True) if isinstance(share, Rate) else finding_of(rule, share)
         checked[name] = replace(month, change=state.rare.checked.get(rule.id, NEVER))
-        leaves[name] = {seen.name: seen for seen in seen_of_share(rule, share)}
+        leaves[name] = {seen.name: seen for seen in shares.seen_of(rule, share)}
     return checked, leaves
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from rules.instants import NEVER_MS
 from rules.register import AreaKind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rules.register import Area, Facility, Sensor
 
 FactValue = str | float | bool | list[str] | None
@@ -53,8 +56,13 @@ METHOD = "result.method"
 
 def in_force(facility: Facility, at_ms: int) -> list[Sensor]:
     """Return the sensors in force at an instant, by tag; of several entries of one tag the newest that has begun."""
+    return newest_begun(sorted(facility.sensors, key=lambda s: (s.tag, s.from_ or 0)), at_ms)
+
+
+def newest_begun(entries: Iterable[Sensor], at_ms: int) -> list[Sensor]:
+    """Return of some entries, which come by tag and beginning, the newest of each tag that has begun at an instant."""
     chosen: dict[str, Sensor] = {}
-    for sensor in sorted(facility.sensors, key=lambda s: (s.tag, s.from_ or 0)):
+    for sensor in entries:
         if (sensor.from_ or 0) <= at_ms:
             chosen[sensor.tag] = sensor
     return list(chosen.values())
@@ -68,14 +76,17 @@ def next_change(facility: Facility, at_ms: int) -> int:
 
 def area_in_force(facility: Facility, area_id: str, at_ms: int) -> Area | None:
     """Return the entry of an area in force; before any has begun, the first to come; None: no such area."""
-    entries = sorted((a for a in facility.areas if a.id == area_id), key=lambda a: a.from_ or 0)
-    begun = [area for area in entries if (area.from_ or 0) <= at_ms]
-    return begun[-1] if begun else entries[0] if entries else None
+    return registered_facts(facility).entry(area_id, at_ms)
+
+
+def area_of_device(facility: Facility, device: str) -> str | None:
+    """Return where a device is registered, None: it is not."""
+    return registered_facts(facility).devices.get(device)
 
 
 def facts_of_area(facility: Facility, area: Area | None) -> dict[str, FactValue]:
     """Return the facts of a facility and one of its areas; without an area those of the facility."""
-    return RegisteredFacts(facility).around(area)
+    return registered_facts(facility).around(area)
 
 
 def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[str, FactValue]:
@@ -83,13 +94,29 @@ def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[
 
     A cryo-tank without a phase is a vapour tank.
     """
-    return RegisteredFacts(facility).of(sensor, at_ms)
+    return registered_facts(facility).of(sensor, at_ms)
+
+
+def registered_facts(facility: Facility) -> RegisteredFacts:
+    """Return the facts of a facility; those of the one that was asked for last are at hand.
+
+    A register of 2,000 areas is asked for each of them, and for each of its sensors: by every rule, and by every event.
+    """
+    newest = _newest[0]
+    if newest is None or newest.facility is not facility:
+        newest = _newest[0] = RegisteredFacts(facility)
+    return newest
 
 
 class RegisteredFacts:
     """The facts of one facility's sensors: what they have in common is looked up once."""
 
     def __init__(self, facility: Facility) -> None:
+        self.facility = facility
+        self.devices: dict[str, str] = {}
+        """Device -> its area."""
+        for device in facility.devices:
+            self.devices.setdefault(device.id, device.area)
         self._facility: dict[str, FactValue] = {
             "facility.jurisdiction": facility.jurisdiction,
             "facility.labels": list(facility.labels),
@@ -100,6 +127,30 @@ class RegisteredFacts:
         self._areas: dict[str, list[Area]] = {}
         for area in sorted(facility.areas, key=lambda area: area.from_ or 0):
             self._areas.setdefault(area.id, []).append(area)
+
+    @cached_property
+    def entries(self) -> dict[str, list[Sensor]]:
+        """Return tag -> its entries, by when they begin."""
+        found: dict[str, list[Sensor]] = {}
+        for sensor in sorted(self.facility.sensors, key=lambda s: (s.tag, s.from_ or 0)):
+            found.setdefault(sensor.tag, []).append(sensor)
+        return found
+
+    @cached_property
+    def tags_in(self) -> dict[str, dict[str, None]]:
+        """Return area -> the tags that stand there by an entry, whether it has begun or not."""
+        found: dict[str, dict[str, None]] = {}
+        for sensor in self.facility.sensors:
+            found.setdefault(sensor.area, {})[sensor.tag] = None
+        return found
+
+    @cached_property
+    def devices_in(self) -> dict[str, list[str]]:
+        """Return area -> the devices that stand there."""
+        found: dict[str, list[str]] = {}
+        for device, area in self.devices.items():
+            found.setdefault(area, []).append(device)
+        return found
 
     def of(self, sensor: Sensor, at_ms: int) -> dict[str, FactValue]:
         """Return the facts of a sensor at an instant, in the order of `FACTS`."""
@@ -123,11 +174,20 @@ class RegisteredFacts:
 
     def area(self, sensor: Sensor, at_ms: int) -> Area:
         """Return the entry of the sensor's area in force; before any has begun, the first to come."""
-        entries = self._areas[sensor.area]
+        found = self.entry(sensor.area, at_ms)
+        assert found is not None  # noqa: S101 - a register names no area that it does not have
+        return found
+
+    def entry(self, area_id: str, at_ms: int) -> Area | None:
+        """Return the same of an area by its id, None: there is no such area."""
+        entries = self._areas.get(area_id, ())
         if len(entries) == 1:
             return entries[0]
         begun = [area for area in entries if (area.from_ or 0) <= at_ms]
-        return begun[-1] if begun else entries[0]
+        return begun[-1] if begun else entries[0] if entries else None
+
+
+_newest: list[RegisteredFacts | None] = [None]
 
 
 def _of_area(area: Area) -> dict[str, FactValue]:

@@ -54,7 +54,7 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
     state = emitter.state
     if state.is_muted(rule):
         return
-    mark, seq, groups = len(emitter.changes), state.seq, state.groups
+    mark, seq, groups = len(emitter.changes), state.seq, state.groups.mark()
     try:
         step()
         told = emitter.told_since(mark)
@@ -62,7 +62,7 @@ def attempt(emitter: Emitter, rule: str, now: int, step: Callable[[], object]) -
         raise
     except Exception as error:  # noqa: BLE001 - whatever a rule raises, the others go on
         emitter.take_back(mark, seq)
-        state.groups = groups  # a step makes another list of those that stay
+        state.groups.put_back(groups)
         _put_aside(emitter, rule, now, type(error).__name__)
         emitter.failures.append((rule, error))
         return
@@ -186,17 +186,22 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     for group in sorted(state.groups, key=lambda group: group.place):
         if group.rule == rule:
             found.append(({"area": group.place} if group.place else {}, group.occurrence))
-    state.groups = [
-        replace(one, occurrence=_closed(one.occurrence, now), due=NEVER, release=NEVER) if one.rule == rule else one
-        for one in state.groups
-    ]
+    state.groups.replace(
+        [
+            replace(one, occurrence=_closed(one.occurrence, now), due=NEVER, release=NEVER) if one.rule == rule else one
+            for one in state.groups
+        ]
+    )
     cases = sorted(state.rare.of(rule).items())
     found += [(subject_of(subject), case.last) for subject, case in cases if case.last is not None]
     found += [
         (subject_of(s), clock.last) for s, clock in sorted(state.clocks.of(rule).items()) if clock.last is not None
     ]
+    of_reports = sorted(state.documents.of(rule).items())
+    found += [(subject_of(subject), case.last) for subject, case in of_reports if case.last is not None]
     state.rare.vacate(rule, told=is_told(emitter.bundle.rule(rule)))
     state.clocks.vacate(rule)
+    state.documents.vacate(rule)
     found += [(subject_of(subject), last) for subject, last in excursions.told_of(state, rule)]
     left = [(subject, occurrence) for subject, occurrence in found if occurrence.told in {Told.OPEN, Told.UNKNOWN}]
     for _, occurrence in left:

@@ -534,20 +534,19 @@ def edge_of(a: Words, places: Words, slot: int, w: Words, rings: Words) -> int:
 
 
 @kernel
-def largest_step(a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int) -> int:
-    """Return the largest distance between neighbouring rows from `low` to `high` (event times of two rows).
+def reached(
+    a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int, longest: int
+) -> int:  # fmt: skip
+    """Return the newest row up to `high` to which rows lead from `low` (event times, ms) in steps of at most `longest`; `low` if none does.
 
     Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
     """
     place = slot * 4
     s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
-    room, head = a[g + RING_ROOM], w[s + RING_HEAD]
-    largest = 0
-    before = low
-    length = w[s + RING_LEN]
+    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
     for i in range(ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL]), length):
         t = rings[ring.at(r0, room, head, i) + ROW_T]
-        if low < t <= high:
-            largest = max(largest, t - before)
-            before = t
-    return max(largest, high - before)
+        if t > high or t - low > longest:
+            break
+        low = max(low, t)
+    return low

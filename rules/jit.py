@@ -29,7 +29,18 @@ def _source_hash() -> str:
             *here.glob("kinds/*.py"),
             *(
                 here / f"{name}.py"
-                for name in ("kernels", "horizon", "holes", "prefetch", "rowclass", "ring", "layout", "fields", "jit")
+                for name in (
+                    "kernels",
+                    "horizon",
+                    "holes",
+                    "prefetch",
+                    "rises",
+                    "rowclass",
+                    "ring",
+                    "layout",
+                    "fields",
+                    "jit",
+                )
             ),
         ]
     ):

@@ -25,8 +25,8 @@ from rules.horizon import (
     edge_of,
     gone,
     insert_late,
-    largest_step,
     leave,
+    reached,
     refold,
     rewind,
 )
@@ -110,6 +110,7 @@ from rules.layout import (
     Floats,
     Words,
 )
+from rules.rises import rises
 from rules.rowclass import classes, judge, widened
 
 OUT_ROWS = 8192
@@ -533,7 +534,8 @@ def warm() -> None:
     fire(params, where, 0, 0, words, floats, room.out)
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)
-    largest_step(params, where, 0, words, rings, 0, 0)
+    rises(words, none_i, none_i, 0, none_i, none_i, np.zeros(1, np.int64), none_i, none_i, none_c, none_c, 0, 0, none_i)
+    reached(params, where, 0, words, rings, 0, 0, 0)
     edge_of(params, where, 0, words, rings)
     at_limit, at_frozen = layout.SERIES.words, layout.SERIES.words + limit.STATE.words
     at_gap = at_frozen + frozen.STATE.words

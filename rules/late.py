@@ -18,6 +18,7 @@ from rules.changes import ChangeKind
 from rules.excursions import judge as excursions
 from rules.excursions.compare import beyond
 from rules.failing import attempt
+from rules.kinds import gap
 from rules.kinds.table import KINDS
 from rules.layout import ABSENCE, GAP, NONE
 from rules.occurrence import Difference
@@ -123,16 +124,30 @@ def _series(
 
 
 def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
-    """Yield the retractions of closed silences round which no distance is left that is too long."""
+    """Yield the retractions of closed silences in which no distance is left that is too long.
+
+    How far rows lead is kept of each silence, for the rows leave the horizon before all of a long back-fill has come.
+    """
     plan = state.planned
     pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
+
+    def lead(low: int, high: int) -> int:
+        return horizon.reached(plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent)
+
+    hole = state.of(instance, "hole")
+    if state.of(instance, "active") == 1 and hole > gap.BEGUN:
+        newest = state.of(instance, "lo")
+        hole = lead(hole, newest)
+        state.words[instance.state + gap.HOLE] = 0 if hole == newest else hole
     for occurrence in state.occurrences.get((GAP, *instance.key), []):
         low, end = occurrence.start - pace, occurrence.end
         if occurrence.retracted or end == NONE:
             continue
-        step = horizon.largest_step(plan.params, plan.where, instance.slot, state.words, state.rings, low, end)
-        if step <= silent and step < end - low:
-            yield Difference(ChangeKind.RETRACTED, occurrence, None)
+        to = lead(max(low, occurrence.filled), end)
+        if to > low:
+            occurrence.filled = to
+            if end - to <= silent:
+                yield Difference(ChangeKind.RETRACTED, occurrence, None)
 
 
 def _again(

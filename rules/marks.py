@@ -7,7 +7,7 @@ hand. It hides nothing: rows are kept, and rules whose subject is the data thems
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
+from bisect import bisect_right, insort
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -76,6 +76,11 @@ class Declaration:
         return f"{self.id}/{self.revision}"
 
     @property
+    def names_of(self) -> tuple[str, ...]:
+        """Return under which names it stands in the book: its tags, or its area behind a space, which no tag has."""
+        return self.tags or (f" {self.area}",)
+
+    @property
     def is_timely(self) -> bool:
         """Say whether it came within a day of the beginning of the state."""
         return self.received - self.begin <= TIMELY_MS
@@ -111,8 +116,10 @@ class Marks:
     """The newest mark pushed others out."""
     _named: dict[str, list[Declaration]] | None = None
     """Tag or ` area` -> its marks, by beginning; made where it is asked for first."""
-    _spans: dict[tuple[str, str, frozenset[str]], Spans] = field(default_factory=dict)
-    """Where marks of some flags cover a series, those that hang together in one."""
+    _spans: dict[tuple[str, str], dict[frozenset[str], Spans]] = field(default_factory=dict)
+    """Where marks of some flags cover a series, those that hang together in one; by tag (empty: none names it alone) and area."""
+    _asked: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """Tag or ` area` -> which of them hang on its marks."""
 
     def meet(self, mark: Mark, received: int) -> tuple[Declaration | None, Declaration] | None:
         """Take a mark; returns the revision before it and itself, or None where it changes nothing.
@@ -139,18 +146,36 @@ class Marks:
             mark.id, mark.revision, digest, tuple(sorted(set(mark.tags or ()))), mark.area or "", mark.flag,
             mark.from_, NEVER if mark.to is None else mark.to, received,
         )  # fmt: skip
-        self.by_id[mark.id] = one
-        self._named, self._spans, self.dropped = None, {}, False
-        self._forget(received, one)
+        self.by_id[mark.id], self.dropped = one, False
+        gone = [] if before is None else [before]
+        gone += self._forget(received, one)
+        self._rebook(one, gone)
         return before, one
 
-    def _forget(self, received: int, newest: Declaration) -> None:
-        """Let go of marks whose state ended long ago, and of the oldest where there are too many; never of the one that came."""
-        for one in [one for one in self.by_id.values() if one.end < received - KEPT_MS and one is not newest]:
+    def _rebook(self, one: Declaration, gone: list[Declaration]) -> None:
+        """Note one that came in the book of names, and strike out others; what covers the series that they name is looked up anew."""
+        if self._named is None or len(gone) + len(one.tags) > len(self.by_id):
+            self._named, self._spans, self._asked = None, {}, {}
+            return
+        for old in gone:
+            for name in old.names_of:
+                self._named[name].remove(old)
+                if not self._named[name]:
+                    del self._named[name]
+        for name in one.names_of:
+            insort(self._named.setdefault(name, []), one, key=_order)
+        for name in {name for each in (one, *gone) for name in each.names_of}:
+            for key in self._asked.pop(name, ()):
+                self._spans.pop(key, None)
+
+    def _forget(self, received: int, newest: Declaration) -> list[Declaration]:
+        """Let go of marks whose state ended long ago, and of the oldest where there are too many; never of the one that came. Returns them."""
+        gone = [one for one in self.by_id.values() if one.end < received - KEPT_MS and one is not newest]
+        for one in gone:
             del self.by_id[one.id]
         covered = sum(len(one.tags) for one in self.by_id.values())
         if len(self.by_id) <= MAX_MARKS and covered <= MAX_COVERED:
-            return
+            return gone
         for one in sorted(self.by_id.values(), key=lambda one: (one.end, one.begin, one.id)):
             if len(self.by_id) <= MAX_MARKS and covered <= MAX_COVERED:
                 break
@@ -159,6 +184,8 @@ class Marks:
                 del self.by_id[one.id]
                 self.counts["mark_dropped"] += 1
                 self.dropped = True
+                gone.append(one)
+        return gone
 
     def move(self, areas: Mapping[str, str], facility: Facility, at: int) -> None:
         """Note where sensors stand, now that a register or a fact of it comes into force.
@@ -168,7 +195,8 @@ class Marks:
             facility: as it is registered now.
             at: when that comes into force, ms.
         """
-        self.stays, self._spans = moved(self.stays, areas, facility, at, KEPT_MS), {}
+        self.stays = moved(self.stays, areas, facility, at, KEPT_MS)
+        self._spans, self._asked = {}, {}
 
     def about(self, one: Declaration, tag: str, area: str) -> list[tuple[int, int]]:
         """Return the parts of a mark that are about a series: of one that names an area those in which the sensor stood there.
@@ -210,15 +238,15 @@ class Marks:
         if stays is not None:
             where = dict.fromkeys(stood for _, stood in stays)
             found = [*book.get(tag, []), *(one for stood in where for one in book.get(f" {stood}", []))]
-            return sorted((one for one in found if self.about(one, tag, area)), key=lambda one: (one.begin, one.id))
+            return sorted((one for one in found if self.about(one, tag, area)), key=_order)
         own, shared = book.get(tag, []), book.get(f" {area}", [])
-        return sorted([*own, *shared], key=lambda one: (one.begin, one.id)) if own and shared else own or shared
+        return sorted([*own, *shared], key=_order) if own and shared else own or shared
 
     def _book(self) -> dict[str, list[Declaration]]:
         if self._named is None:
             self._named = {}
-            for one in sorted(self.by_id.values(), key=lambda one: (one.begin, one.id)):
-                for name in one.tags or (f" {one.area}",):  # no tag has a space
+            for one in sorted(self.by_id.values(), key=_order):
+                for name in one.names_of:
                     self._named.setdefault(name, []).append(one)
         return self._named
 
@@ -234,7 +262,12 @@ class Marks:
         """Return begins and ends, both inside, of the spans in which marks of some flags cover a series, by time and apart."""
         wanted = frozenset(flags)
         own = tag if tag in self._book() or tag in self.stays else ""
-        found = self._spans.get((own, area, wanted))
+        known = self._spans.get((own, area))
+        if known is None:
+            known = self._spans[own, area] = {}
+            for name in (own, f" {area}", *(f" {stood}" for _, stood in self.stays.get(tag, ()))):
+                self._asked.setdefault(name, set()).add((own, area))
+        found = known.get(wanted)
         if found is None:
             begins: list[int] = []
             ends: list[int] = []
@@ -245,7 +278,7 @@ class Marks:
                 else:
                     begins.append(begin)
                     ends.append(end)
-            found = self._spans[own, area, wanted] = begins, ends
+            found = known[wanted] = begins, ends
         return found
 
     @property
@@ -269,6 +302,10 @@ class Marks:
         for name, revision, digest, tags, area, flag, begin, end, received in packed[0]:
             found.by_id[name] = Declaration(name, revision, digest, tuple(tags), area, flag, begin, end, received)
         return found
+
+
+def _order(one: Declaration) -> tuple[int, str]:
+    return one.begin, one.id
 
 
 def covering(t: int, parts: Sequence[Part]) -> list[Declaration]:

@@ -23,7 +23,7 @@ class Strict(BaseModel):
 
 
 def _printable(text: str) -> str:
-    for character in text:
+    for character in "" if text.isprintable() else text:
         if unicodedata.category(character) in {"Cc", "Cs"} and character not in "\n\t":
             raise ValueError("control characters are not text")
     return text

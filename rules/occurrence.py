@@ -56,6 +56,8 @@ class Occurrence:
     version: str = ""
     packs: str = ""
     """The version of its rule and the packs that raised it: all its changes name them. Empty: raised before format 4 kept them."""
+    filled: int = NONE
+    """Of a closed silence: the event time (ms) up to which its rows leave no distance that is too long, where late ones count; NONE: none came."""
     told: Told = Told.NOTHING
     """Between records it follows from the other members; inside of one it lags behind them until the change is made."""
     hidden: str | None = None

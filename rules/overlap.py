@@ -20,9 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from rules.emission import Emitter
+    from rules.groups import Group
     from rules.occurrence import Occurrence
     from rules.plan import Instance, Plan
-    from rules.state import FacilityState, Group
+    from rules.state import FacilityState
 
     Say = Callable[[ChangeKind, str], None]
 
@@ -40,8 +41,12 @@ class _Standing:
     """Of its rule in the bundle, its level and its area or tag: in this order changes go out."""
     occurrence: Occurrence
     series: frozenset[int]
-    """Whose silence it is: slots of the plan."""
+    """Whose silence it is: slots of the plan ..."""
+    first: int
+    """... and the first of them."""
     say: Say
+    put_under: Callable[[str | None], None]
+    """Lets an alarm suppress it, or nothing any more."""
 
     @property
     def weight(self) -> tuple[int, int, int, bool, int, tuple[int, int, str]]:
@@ -87,13 +92,15 @@ def _turns(state: FacilityState, emitter: Emitter, instant: int) -> list[tuple[_
         return []
     slots = {slot for subject in state.unsettled for slot in _slots_of(plan, subject)}
     speaking: dict[int, list[_Standing]] = {}
-    """Of each series those that speak of it."""
+    """Of each series those that speak of it, as far as it is asked for."""
     turns: list[tuple[_Standing, str | None]] = []
-    for one in sorted(_standing(state, plan, slots, emitter, instant), key=lambda one: one.weight):
-        over = next((other for other in speaking.get(min(one.series), ()) if _covers(other, one)), None)
+    standing = sorted(_standing(state, plan, slots, emitter, instant), key=lambda one: one.weight)
+    firsts = {one.first for one in standing}
+    for one in standing:
+        over = next((other for other in speaking.get(one.first, ()) if _covers(other, one)), None)
         by = None if over is None else over.occurrence.alarm
         if over is None:
-            for slot in one.series:
+            for slot in firsts & one.series:
                 speaking.setdefault(slot, []).append(one)
         if by != one.occurrence.by:
             turns.append((one, by))
@@ -112,7 +119,8 @@ def _covers(other: _Standing, one: _Standing) -> bool:
 
 
 def _turn(one: _Standing, by: str | None) -> None:
-    before, one.occurrence.by = one.occurrence.by, by
+    before = one.occurrence.by
+    one.put_under(by)
     if by is None:
         assert before is not None  # noqa: S101 - who speaks and spoke has no turn
         one.say(ChangeKind.RELEASED, before)
@@ -129,18 +137,19 @@ def _slots_of(plan: Plan, subject: tuple[str, str]) -> Iterable[int]:
 
 def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitter, instant: int) -> Iterator[_Standing]:
     """Yield the silences of these series that nothing of their own rule covers."""
-    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
-    for group in state.groups:
-        occurrence, key = group.occurrence, (group.rule, group.place)
-        if not occurrence.active or key not in plan.silent or state.is_muted(group.rule):
+    for group in state.groups.all_lasting({"", *(plan.sensors[slot].area for slot in slots)}):
+        occurrence = group.occurrence
+        if group.key not in plan.silent or state.is_muted(group.rule):
             continue
-        series = frozenset(plan.gaps[i].slot for i in plan.silent[key].tolist())
+        series = plan.series_of(*group.key)
         if slots.isdisjoint(series) or state.is_covered(group.rule, occurrence.by, group.place):
             continue
-        rule = emitter.bundle.rules[ranks[group.rule]]
+        rule = emitter.bundle.rule(group.rule)
         assert isinstance(rule, GapRule)  # noqa: S101 - groups are made by gap rules
-        order = (ranks[group.rule], 1 if group.place else 0, group.place)
-        yield _Standing(rule, order, occurrence, series, partial(_say_group, group, instant, emitter))
+        order = (emitter.bundle.rank(group.rule), 1 if group.place else 0, group.place)
+        say = partial(_say_group, group, instant, emitter)
+        first = int(plan.gap_slots[plan.silent[group.key][0]])
+        yield _Standing(rule, order, occurrence, series, first, say, partial(state.groups.put_under, group))
     for slot in slots:
         for instance in plan.by_slot[slot]:
             occurrence_or_none = emitter.active(instance.kind, instance) if instance.kind in SILENCES else None
@@ -151,7 +160,8 @@ def _standing(state: FacilityState, plan: Plan, slots: set[int], emitter: Emitte
             assert isinstance(instance.rule, GapRule)  # noqa: S101 - the kind says so
             order = (instance.rank, 2, instance.tag)
             say = partial(_say_tag, instance, occurrence_or_none, instant, emitter)
-            yield _Standing(instance.rule, order, occurrence_or_none, frozenset({slot}), say)
+            put = partial(setattr, occurrence_or_none, "by")
+            yield _Standing(instance.rule, order, occurrence_or_none, frozenset({slot}), slot, say, put)
 
 
 def _say_group(group: Group, instant: int, emitter: Emitter, kind: ChangeKind, by: str) -> None:

@@ -46,6 +46,17 @@ class Bundle:
     exceptions: tuple[SiteException, ...] = ()
     calendars: dict[str, Calendar] = field(default_factory=dict)
     _of_facility: dict[str, tuple[SiteException, ...]] = field(default_factory=dict, repr=False, compare=False)
+    _of_tag: dict[tuple[str, str], list[SiteException]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+    _ranks: dict[str, int] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Note the place of each rule, and which exceptions are for which series."""
+        self._ranks.update((rule.id, rank) for rank, rule in enumerate(self.rules))
+        for facility, own in self._of_facility.items():
+            for one in own:
+                self._of_tag.setdefault((facility, one.tag), []).append(one)
 
     @classmethod
     def of(
@@ -71,7 +82,7 @@ class Bundle:
 
     def excepted(self, facility: str, tag: str, at_ms: int) -> Allowed:
         """Return from which rules a series of a facility is excepted at an instant, and by what."""
-        own = self._of_facility.get(facility)
+        own = self._of_tag.get((facility, tag))
         return NONE_IN_FORCE if own is None else in_force(own, tag, at_ms)
 
     def next_border(self, facility: str, tags: Container[str], at_ms: int) -> int:
@@ -80,7 +91,16 @@ class Bundle:
 
     def rule(self, rule_id: str) -> Rule | None:
         """Return a rule by id."""
-        return next((rule for rule in self.rules if rule.id == rule_id), None)
+        rank = self._ranks.get(rule_id)
+        return None if rank is None else self.rules[rank]
+
+    def rank(self, rule_id: str) -> int:
+        """Return the place of a rule in the order by id.
+
+        Raises:
+            KeyError: there is no such rule.
+        """
+        return self._ranks[rule_id]
 
     def content(self) -> bytes:
         """Return the canonical JSON that the hash is over: rules without their tests, tables, and exceptions and calendars if there are some."""

@@ -24,6 +24,7 @@ from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
+from rules.places import Grouping, grouped, grouping_of
 from rules.predicate import holds, in_scope
 from rules.rare.match import applies
 from rules.rare.points import Points
@@ -40,6 +41,7 @@ from rules.rule import (
     FollowUpRule,
     RareRule,
     RegisterCheckRule,
+    ReportRule,
     Rule,
 )
 from rules.scale import scale_of
@@ -154,6 +156,10 @@ class Plan:
     """... and its parameters."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
+    grouped: dict[tuple[str, str], None] = field(default_factory=dict)
+    """Rule and place of the silences that are grouped ..."""
+    grouping: Grouping = field(default_factory=Grouping)
+    """... and those of them that can fall silent, for the compiled pass."""
     rare: tuple[RareRule, ...] = ()
     """Rules over rare records whose scope the facility is in, by id (rules/rare)."""
     excursions: tuple[FollowUpRule | CompareRule, ...] = ()
@@ -164,6 +170,8 @@ class Plan:
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
     reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
     """Type of report -> those of them that read it, by id."""
+    documents: tuple[ReportRule, ...] = ()
+    """Rules over what its reports say, by id (rules/documents)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
     """Rule -> those of them that follow up its alarms, by id (rules/rare/followed.py)."""
     named: Points | None = None
@@ -200,6 +208,8 @@ class Plan:
     """Slot -> (pair, which of its inputs it is)."""
     paired: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     """Whether a pair reads each series; behind them, for unknown tags, no."""
+    _series: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
+    """Rule and place -> the series whose silence is watched there, of those that were asked for."""
     _posted: dict[tuple[tuple[str, ...], bytes], npt.NDArray[np.int64]] = field(default_factory=dict)
     """(tags, counts) -> index of the newest shapes of batches: feeds post the same series again and again."""
 
@@ -240,6 +250,13 @@ class Plan:
             # The sensors' own strings, which are held anyway.
             self._posted[tuple(self.sensors[slot].tag for slot in slots.tolist()), posted[1]] = index
         return index, unknown
+
+    def series_of(self, rule: str, place: str) -> frozenset[int]:
+        """Return the series of an area, or of the facility (empty), whose silence a rule watches."""
+        found = self._series.get((rule, place))
+        if found is None:
+            found = self._series[rule, place] = frozenset(self.gap_slots[self.silent[rule, place]].tolist())
+        return found
 
     def place(self, slot: int, part: int) -> int:
         """Return where a part of a series (AT_STATE and so on) stands."""
@@ -343,9 +360,10 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     for reader in plan.excursions:
         for source in sources_of(reader, bundle):
             plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
-    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule) and rule not in reading)
+    plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule | ReportRule) and rule not in reading)
     plan.deadlines = clocks_for(facility, bundle)
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
+    plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(
@@ -431,6 +449,8 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
+    plan.grouped = grouped(plan)
+    plan.grouping = grouping_of(plan)
     return plan
 
 

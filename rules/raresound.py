@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.clocksound import clock_faults
+from rules.documentsound import report_faults
 from rules.errors import Fault
 from rules.excursions.sound import excursion_faults
 from rules.lacks import WORDS
@@ -24,6 +25,7 @@ from rules.rule import (
     GapRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ReportRule,
     ResultLimitRule,
     SeriesRule,
 )
@@ -88,9 +90,15 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule | CompareRule):
-        faults += clock_faults(rule) if isinstance(rule, DeadlineRule) else excursion_faults(rule)
+    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+        faults += _faults_of_reports(rule)
     return faults
+
+
+def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule) -> list[Fault]:
+    if isinstance(rule, DeadlineRule):
+        return clock_faults(rule)
+    return excursion_faults(rule) if isinstance(rule, CompareRule) else report_faults(rule)
 
 
 def _day_faults(rule: RepeatDayRule) -> list[Fault]:

@@ -112,9 +112,10 @@ def decide(
             for occurrence in _touched(state, instance, one, received):
                 step = partial(emitter.marked, instance, occurrence, one, received, read)
                 attempt(emitter, instance.rule.id, received, step)
-    silence.declare(state, one, received, emitter)
     every = sorted({*slots, *([] if before is None else _slots(state, before))})
-    keep_away(state, range(len(plan.sensors)) if state.marks.dropped else every, received)
+    moved_of = range(len(plan.sensors)) if state.marks.dropped else every
+    silence.declare(state, one, slots, moved_of, received, emitter)
+    keep_away(state, moved_of, received)
     if one.flag not in COVERS and (before is None or before.flag not in COVERS):
         return
     changed: list[int] = []
@@ -162,7 +163,9 @@ def _slots(state: FacilityState, one: Declaration) -> list[int]:
     plan = state.planned
     if one.tags:
         return sorted(plan.slots[tag] for tag in one.tags if tag in plan.slots)
-    return [slot for slot in range(len(plan.sensors)) if _spans(state, slot, one)]
+    here = plan.places[one.area].tolist() if one.area in plan.places else []
+    moved = (plan.slots[tag] for tag in state.marks.stays if tag in plan.slots)
+    return [slot for slot in sorted({*here, *moved}) if _spans(state, slot, one)]
 
 
 def _spans(state: FacilityState, slot: int, one: Declaration) -> list[tuple[int, int]]:

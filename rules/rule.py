@@ -1,7 +1,8 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks).
+clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+(rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -19,6 +20,7 @@ from rules.allowances import Allowances
 from rules.calendar import LegalTimeText
 from rules.changes import ChangeKind, Stage
 from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yearly
+from rules.documentparts import Each, LeftOut, ReportType
 from rules.excursionparts import Claimed, DurationClaim, ExcursionSource, PeakClaim
 from rules.instants import Duration, WorkingDays
 from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
@@ -865,6 +867,43 @@ class DeadlineRule(RuleBase):
         return self.starts is not None or self.inspections or self.yearly is not None
 
 
+class _OfReports(RuleBase):
+    """A rule over what reports say: types of report, and a list in them whose entries are looked at one by one."""
+
+    reports: Annotated[list[ReportType], Field(min_length=1, max_length=8)]
+    each: Each | None = None
+    judged: Literal["every", "newest"] = "every"
+    """Of alarms about entries: every report of a series speaks, or only the newest (by its number) that has the entry."""
+
+    @property
+    def speaks_by_newest(self) -> bool:
+        """Say whether only the newest report of a series speaks."""
+        return self.judged == "newest" and self.each is not None and self.each.subject != "report"
+
+
+class DocumentRule(_OfReports):
+    """A condition over a report's own fields, its revision before and the report before it (kind `document`; rules/documents)."""
+
+    kind: Literal["document"]
+    condition: Annotated[str, Field(min_length=1, max_length=4_000)]
+    """A closed part of CEL (ADR 0059): it reads `report`, `earlier`, `previous`, and with `each` `entry` and `before`."""
+    leave_out: Annotated[list[LeftOut], Field(max_length=64)] = Field(default_factory=list)
+    """Words of names: numbers under such a name are not compared by `share_equal` and `count_compared`."""
+
+
+class BalanceRule(_OfReports):
+    """Parts that come to more than the whole they are parts of (kind `balance`), as far as one report tells it; sums are exact."""
+
+    kind: Literal["balance"]
+    parts: Annotated[list[Identifier], Field(min_length=1, max_length=8)]
+    whole: Annotated[list[Identifier], Field(min_length=1, max_length=8)]
+    """Members with numbers of the entry, or without `each` of the report."""
+    tolerance: Number = Field(default=0.0, ge=0)
+    """The parts may come to so much more, in the unit of the members."""
+
+
+ReportRule = DocumentRule | BalanceRule
+"""Kinds over what reports say (rules/documents)."""
 RowRule = ConflictRule | ClockRule
 """Those of them that look at rows of series (rules/rare/rows.py), but for a check of heartbeats (`looks_at_rows`)."""
 RareRule = (
@@ -877,6 +916,7 @@ RareRule = (
     | CompletenessRule
     | DeadlineRule
     | CompareRule
+    | ReportRule
 )
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (

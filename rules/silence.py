@@ -11,31 +11,29 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from rules import horizon, layout, places, withheld
+from rules import forgetting, layout, places, withheld
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.failing import attempt
+from rules.groups import Group
 from rules.kinds import gap
-from rules.layout import GAP, HORIZON_MS, NEVER, NONE
+from rules.layout import GAP, NEVER, NONE
 from rules.occurrence import Occurrence
 from rules.records import Kind
 from rules.rule import GapRule
-from rules.state import FacilityState, Group
 from rules.wording import SILENT_WHILE, begun_anew, declared, group_message, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Callable, Container, Iterable, Sequence
 
     from rules.emission import Emitter, Transition
     from rules.marks import Declaration
     from rules.models import Bilingual
     from rules.plan import Instance, Plan
+    from rules.register import Sensor
+    from rules.state import FacilityState
 
 FACILITY, AREA, TAG = 0, 1, 2
 """Levels, in the order in which their changes are emitted."""
-RISES = -1
-"""Stands for the index of a group that is not there yet: a place that falls silent."""
-WAITING = 256
-"""Ended groups of a facility that are kept only because all they suppressed may still be retracted; older ones are forgotten."""
 LISTED = 100
 """Suppressed alarms named in a group's evidence; the rest are counted."""
 
@@ -49,44 +47,24 @@ def first_rows(
     state: FacilityState, index: npt.NDArray[np.int64], folded: npt.NDArray[np.uint8], begin: int, stop: int
 ) -> dict[int, list[Group]]:
     """Return which of the rows [begin, stop) ends which active groups: the first folded of any series of the place."""
-    ends: dict[int, list[Group]] = {}
     plan = state.plan
-    for group in state.groups:
-        if not group.occurrence.active or plan is None:
-            continue
-        members = np.zeros(len(plan.sensors), dtype=bool)
-        members[plan.places[group.place]] = True
-        # A row that was folded has a series; the index of others, -1, is never looked at.
-        hits = np.flatnonzero((folded[begin:stop] == layout.ROW_FOLDED) & members[index[begin:stop]])
-        if hits.size:
-            ends.setdefault(begin + int(hits[0]), []).append(group)
+    ends: dict[int, list[Group]] = {}
+    if plan is None or not state.groups:
+        return ends
+    rows = np.flatnonzero(folded[begin:stop] == layout.ROW_FOLDED)
+    if not rows.size:
+        return ends
+    # A row that was folded has a series; the index of others, -1, is never looked at.
+    areas, first = np.unique(plan.grouping.area_of[index[begin:stop][rows]], return_index=True)
+    named = [plan.grouping.areas[area] for area in areas.tolist()]
+    for place, row in zip(["", *named], rows[[0, *first.tolist()]].tolist(), strict=True):
+        for group in state.groups.lasting(place):
+            ends.setdefault(begin + row, []).append(group)
     return ends
 
 
-def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[int, int, str, int, int]]:
-    """Return the groups' decisions due at `due`, as (rule rank, level, place, -1, index)."""
-    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
-    found = [
-        (ranks[group.rule], level(group), group.place, -1, i)
-        for i, group in enumerate(state.groups)
-        if due in (group.due, group.release)
-    ]
-    assert state.plan is not None  # noqa: S101 - nothing is due without a plan
-    found += [
-        (ranks[rule_id], AREA if place else FACILITY, place, -2, RISES)
-        for rule_id, place in state.plan.silent
-        if (rises := places.rises(state, state.plan, rule_id, place)) is not None and rises <= due
-    ]
-    return found
-
-
-def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
-    """Take a place's decision: its silence, the next colour, or the release of what is still silent after its end."""
-    rank, _, place, _, i = entry
-    if i == RISES:
-        _raise(state, emitter.bundle.rules[rank].id, place, due, emitter)
-        return
-    group = state.groups[i]
+def decide(state: FacilityState, group: Group, due: int, emitter: Emitter) -> None:
+    """Take the decision of a place whose silence was told: the next colour, or the release of what is still silent after its end."""
     if group.release == due:
         _release(state, group, due, emitter)
         return
@@ -100,25 +78,27 @@ def decide(state: FacilityState, entry: tuple[int, int, str, int, int], due: int
     _schedule(state, group, rule, due)
 
 
-def declare(state: FacilityState, one: Declaration, received: int, emitter: Emitter) -> None:
+def declare(
+    state: FacilityState, one: Declaration, slots: list[int], every: Iterable[int], received: int, emitter: Emitter
+) -> None:
     """Take notice of a mark: what it keeps away is due later, and the silence of a place that is marked as a whole is `amended`.
 
     Args:
         state: of the facility.
         one: the mark.
+        slots: the series that it is about.
+        every: the series of which other marks are known now.
         received: its receive time, ms.
         emitter: of its record.
     """
-    plan, read = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)]
-    for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
+    plan, read, marked = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)], set(slots)
+    named = {"", *(plan.sensors[slot].area for slot in every)}
+    for group in sorted(state.groups.all_lasting(named), key=lambda group: (group.rule, group.place)):
         occurrence = group.occurrence
-        if not occurrence.active:
-            continue
         _schedule(state, group, _rule(group.rule, emitter), received)
-        sensors = [plan.sensors[slot] for slot in plan.places[group.place].tolist()]
-        whole = one.is_timely and all(
-            state.marks.overlaps(one, sensor.tag, sensor.area, occurrence.start, received) for sensor in sensors
-        )
+        here = plan.places[group.place].tolist()
+        whole = one.is_timely and marked.issuperset(here)
+        whole = whole and all(_overlaps(state, one, plan.sensors[slot], occurrence.start, received) for slot in here)
         if whole and occurrence.by is None:
             words = partial(declared, group.place, one)
             attempt(
@@ -127,12 +107,16 @@ def declare(state: FacilityState, one: Declaration, received: int, emitter: Emit
             )  # fmt: skip
 
 
+def _overlaps(state: FacilityState, one: Declaration, sensor: Sensor, begin: int, end: int) -> bool:
+    return state.marks.overlaps(one, sensor.tag, sensor.area, begin, end)
+
+
 def raise_tag(state: FacilityState, instance: Instance, transition: Transition, emitter: Emitter) -> None:
     """Emit a tag's silence that the clock raised, under the group that covers it, if there is one."""
     occurrence = emitter.apply(GAP, instance, transition, [])
-    group = _active(state, instance.rule.id, "") or _active(state, instance.rule.id, instance.area)
+    group = _over(state, instance)
     if group is not None:
-        _suppress(group, instance, occurrence, transition.at, emitter)
+        _suppress(state, group, instance, occurrence, transition.at, emitter)
 
 
 def end(
@@ -145,6 +129,7 @@ def end(
     occurrence.closed = at
     group.due = NEVER
     group.release = received + state.plan.facility.delivery if occurrence.children else NEVER
+    state.groups.note(group)
     _emit(group, ChangeKind.CLEARED, at, received, emitter, records)
 
 
@@ -152,14 +137,11 @@ def settle(
     state: FacilityState, rule: str, at: int, received: int, records: list[RecordRead], emitter: Emitter
 ) -> None:
     """Retract the ended groups of a rule whose tags have all been retracted."""
-    for group in sorted(state.groups, key=lambda group: group.place):
-        occurrence = group.occurrence
-        if group.rule != rule or occurrence.retracted or occurrence.end == NONE or not occurrence.children:
-            continue
-        if all(occurrence.children.values()):
-            occurrence.retracted = True
-            group.release = NEVER
-            _emit(group, ChangeKind.RETRACTED, at, received, emitter, records)
+    for group in state.groups.whole(rule):
+        group.occurrence.retracted = True
+        group.release = NEVER
+        state.groups.note(group)
+        _emit(group, ChangeKind.RETRACTED, at, received, emitter, records)
 
 
 def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:
@@ -227,6 +209,7 @@ def _reopen_group(state: FacilityState, plan: Plan, group: Group, begin: int, no
     if begin < group.raised <= now:
         occurrence.end, occurrence.retracted = max(now, occurrence.start), True
         group.due = NEVER
+        state.groups.note(group)
         _emit(group, ChangeKind.RETRACTED, now, now, emitter, [])
         return
     rule = _rule(group.rule, emitter)
@@ -255,21 +238,23 @@ def abandon_groups(
 
     Nothing is said of them again. They are remembered because their start may come again, should the rule or the place.
     """
-    watched = {pair for pair in places.watched(plan) if pair[0] not in closed}
+    watched = {key for key in plan.grouped if key[0] not in closed}
     for group in sorted(state.groups, key=lambda group: (group.rule, group.place)):
-        if group.occurrence.active and (group.rule, group.place) not in watched:
+        if group.occurrence.active and group.key not in watched:
             wording = begun_anew if group.rule in closed else unwatched
-            attempt(emitter, group.rule, received, partial(_abandon, group, received, why, wording, emitter))
+            attempt(emitter, group.rule, received, partial(_abandon, state, group, received, why, wording, emitter))
     for group in state.groups:
-        if (group.rule, group.place) not in watched:
+        if group.key not in watched:
             group.due = group.release = NEVER
-            group.occurrence.children = {}
+            state.groups.let_go(group)
+            state.groups.note(group)
 
 
 def _abandon(
-    group: Group, received: int, why: RecordRead, wording: Callable[[str], Bilingual], emitter: Emitter
-) -> None:
+    state: FacilityState, group: Group, received: int, why: RecordRead, wording: Callable[[str], Bilingual], emitter: Emitter
+) -> None:  # fmt: skip
     group.occurrence.end = max(received, group.occurrence.start)
+    state.groups.note(group)
     emitter.emit(
         _rule(group.rule, emitter), _subject(group.place), group.occurrence, ChangeKind.CLEARED, received, received,
         wording(group.place), Evidence(records=[why]),
@@ -307,14 +292,15 @@ def free(state: FacilityState, at: int, emitter: Emitter) -> None:
 
 def _let_go(state: FacilityState, instance: Instance, occurrence: Occurrence, at: int, emitter: Emitter) -> None:
     """Let the place that now stands over a tag suppress its alarm; without one who speaks is asked once the instant is over."""
-    over = _active(state, instance.rule.id, "") or _active(state, instance.rule.id, instance.area)
+    over = _over(state, instance)
     if over is not None:
-        _suppress(over, instance, occurrence, at, emitter)
+        _suppress(state, over, instance, occurrence, at, emitter)
     else:
         state.unsettled.add(("tag", instance.tag))
 
 
-def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Emitter) -> None:
+def rise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Emitter) -> None:
+    """Raise the silence of a place that falls silent as a whole."""
     plan = state.plan
     assert plan is not None  # noqa: S101 - a silence has a plan
     start, lo = places.begin(state, plan, rule_id, place, due)
@@ -326,27 +312,27 @@ def _raise(state: FacilityState, rule_id: str, place: str, due: int, emitter: Em
     for after, rank, flags in withheld.steps_of(rule, interval):
         if lo + after + plan.facility.delivery <= due and withheld.free_place(state, slots, due, flags) == due:
             sev = max(sev, rank)
-    _drop_old(state, plan)
+    newest = int(state.column("last_t").max())
+    forgetting.drop_old(state, plan, newest)
     use = _next_use(state, rule_id, place, start)
     alarm = alarm_id(rule_id, state.facility, _subject(place), start, use)
-    newest = int(state.column("last_t").max())
     group = Group(rule_id, place, Occurrence(alarm, start, start, NONE, sev, sev, newest), lo, interval, due, use=use)
-    _schedule(state, group, rule, due)
     covered: list[tuple[Instance, Occurrence]] = []
     for i in members:
         occurrence = emitter.active(GAP, plan.gaps[i])
         if occurrence is not None and not state.is_covered(rule_id, occurrence.by, plan.gaps[i].area):
             covered.append((plan.gaps[i], occurrence))
-    below = [g for g in state.groups if not place and g.place and g.rule == rule_id and g.occurrence.active]
+    state.groups.add(group)
+    _schedule(state, group, rule, due)
+    below = [] if place else [g for g in state.groups if g.place and g.rule == rule_id and g.occurrence.active]
     named = [g.occurrence.alarm for g in below] + [o.alarm for _, o in covered]
-    state.groups = [*state.groups, group]
     _emit(group, ChangeKind.RAISED, due, due, emitter, [], named)
     for lower in below:
-        lower.occurrence.by = alarm
-        group.occurrence.children[lower.occurrence.alarm] = False
+        state.groups.put_under(lower, alarm)
+        state.groups.cover(group, lower.occurrence.alarm)
         _emit(lower, ChangeKind.SUPPRESSED, due, due, emitter, [], by=alarm)
     for instance, occurrence in covered:
-        _suppress(group, instance, occurrence, due, emitter)
+        _suppress(state, group, instance, occurrence, due, emitter)
 
 
 def _next_use(state: FacilityState, rule_id: str, place: str, start: int) -> int:
@@ -355,7 +341,7 @@ def _next_use(state: FacilityState, rule_id: str, place: str, start: int) -> int
     Not all that had it are remembered. After a restart the newest one's id tells which use that was: one of 1, 2, ... `seq`, as
     each was raised with a change of its own.
     """
-    had = [g for g in state.groups if (g.rule, g.place, g.occurrence.first_start) == (rule_id, place, start)]
+    had = state.groups.had(rule_id, place, start)
     if not had:
         return 1
     if not had[-1].use:
@@ -365,9 +351,11 @@ def _next_use(state: FacilityState, rule_id: str, place: str, start: int) -> int
     return had[-1].use + 1
 
 
-def _suppress(group: Group, instance: Instance, occurrence: Occurrence, due: int, emitter: Emitter) -> None:
+def _suppress(
+    state: FacilityState, group: Group, instance: Instance, occurrence: Occurrence, due: int, emitter: Emitter
+) -> None:
     occurrence.by = group.occurrence.alarm
-    group.occurrence.children[occurrence.alarm] = False
+    state.groups.cover(group, occurrence.alarm, instance.key)
     emitter.cover(instance, occurrence, ChangeKind.SUPPRESSED, due, due, by=group.occurrence.alarm)
 
 
@@ -379,26 +367,27 @@ def _release(state: FacilityState, group: Group, due: int, emitter: Emitter) -> 
     plan = state.plan
     assert plan is not None  # noqa: S101 - a group has members
     group.release = NEVER
+    state.groups.note(group)
     alarm = group.occurrence.alarm
-    for lower in state.groups:
-        if lower.occurrence.active and lower.occurrence.by == alarm:
-            state.unsettled.add(("area", lower.place))
+    for lower in state.groups.under(alarm):
+        state.unsettled.add(("area", lower.place))
     still: dict[str, list[tuple[Instance, Occurrence]]] = {}
     for i in plan.silent.get((group.rule, group.place), []):
         occurrence = emitter.active(GAP, plan.gaps[i])
         if occurrence is not None and occurrence.by == alarm:
             still.setdefault(plan.gaps[i].area, []).append((plan.gaps[i], occurrence))
+    rising = set() if group.place else {area for rule, area in places.rising(state, due) if rule == group.rule}
     for area in sorted(still):
-        rises = None if group.place else places.rises(state, plan, group.rule, area)
-        if rises is not None and rises <= due:
-            _raise(state, group.rule, area, due, emitter)
+        if area in rising:
+            rise(state, group.rule, area, due, emitter)
             continue
         for instance, occurrence in still[area]:
             _let_go(state, instance, occurrence, due, emitter)
 
 
-def _active(state: FacilityState, rule: str, place: str) -> Group | None:
-    return next((g for g in state.groups if (g.rule, g.place) == (rule, place) and g.occurrence.active), None)
+def _over(state: FacilityState, instance: Instance) -> Group | None:
+    """Return the silence that covers a tag: of the whole feed, else of its area."""
+    return state.groups.standing(instance.rule.id, "") or state.groups.standing(instance.rule.id, instance.area)
 
 
 def _schedule(state: FacilityState, group: Group, rule: GapRule, floor: int) -> None:
@@ -410,6 +399,7 @@ def _schedule(state: FacilityState, group: Group, rule: GapRule, floor: int) -> 
         if rank > group.occurrence.sev
     ]
     group.due = min(ahead, default=NEVER)
+    state.groups.note(group)
 
 
 def _watched(plan: Plan, rule_id: str, place: str) -> list[int]:
@@ -418,68 +408,13 @@ def _watched(plan: Plan, rule_id: str, place: str) -> list[int]:
 
 
 def _rule(rule_id: str, emitter: Emitter) -> GapRule:
-    rule = next(rule for rule in emitter.bundle.rules if rule.id == rule_id)
+    rule = emitter.bundle.rule(rule_id)
     assert isinstance(rule, GapRule)  # noqa: S101 - groups are made by gap rules
     return rule
 
 
 def _subject(place: str) -> dict[str, str]:
     return {"area": place} if place else {}
-
-
-def _drop_old(state: FacilityState, plan: Plan) -> None:
-    """Forget groups that nothing can retract any more and whose start (and so whose id) cannot come again.
-
-    Late data reach so far behind the newest row. A group is retracted once all that it suppressed is, so it is kept while each
-    of these is retracted or may still be. Of those that nothing can retract the newest of its start tells the next use.
-    """
-    edge = int(state.column("last_t").max()) - HORIZON_MS
-    every = np.arange(len(plan.gaps))
-    ahead = set((state.gap_column("lo") + plan.gap_param("pace", every)).tolist())
-    # A place takes the start of a tag it is left with.
-    ahead |= set(state.gap_column("start_t")[state.gap_column("active") == 1].tolist())
-    # A rule that comes back counts from the newest row of a series, or from its registration, whatever its numbers are then.
-    oldest = min(max(state.of_series("last_t", slot), state.registered[tag]) for tag, slot in plan.slots.items())
-    open_ones = _undecided(state, plan)
-    watched = {pair for pair in places.watched(plan) if not state.is_muted(pair[0])}  # what is put aside comes back
-    kept: set[int] = set()
-    newer: set[tuple[str, str, int]] = set()
-    waiting = away = 0
-    # The areas before the facility that may hang on them, newest first.
-    for i in sorted(range(len(state.groups)), key=lambda i: (not state.groups[i].place, -i)):
-        group = state.groups[i]
-        occurrence = group.occurrence
-        same = (group.rule, group.place, occurrence.first_start)
-        held = occurrence.active or group.release != NEVER or bool(occurrence.children)
-        if not held and same in newer:
-            continue
-        newer.add(same)
-        stays = occurrence.active or group.release != NEVER or occurrence.end > edge or occurrence.first_start in ahead
-        if not stays and same[:2] not in watched and occurrence.first_start > oldest:
-            stays = away < WAITING
-            away += 1
-        can_go = held and not occurrence.retracted
-        if can_go and all(gone or alarm in open_ones for alarm, gone in occurrence.children.items()):
-            waits = not occurrence.active and bool(occurrence.children)
-            if stays or waiting < WAITING:
-                open_ones.add(occurrence.alarm)
-                stays = stays or waits
-            waiting += waits
-        if stays:
-            kept.add(i)
-    state.groups = [group for i, group in enumerate(state.groups) if i in kept]
-
-
-def _undecided(state: FacilityState, plan: Plan) -> set[str]:
-    """Return the alarms of silent tags that stand, or that late data may still retract."""
-    found: set[str] = set()
-    for (kind, _, tag), rows in state.occurrences.items():
-        slot = plan.slots.get(tag)
-        if kind != GAP or slot is None:
-            continue
-        edge = horizon.edge_of(plan.params, plan.where, slot, state.words, state.rings)
-        found.update(o.alarm for o in rows if not o.retracted and (o.end == NONE or o.end > edge))
-    return found
 
 
 def say(group: Group, kind: ChangeKind, instant: int, emitter: Emitter, by: str) -> None:

@@ -15,6 +15,7 @@ from rules.aside import PackedAside
 from rules.batches import PackedBatches
 from rules.clocks.store import PackedClocks
 from rules.declared import PackedDeclared
+from rules.documents.store import PackedDocuments
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook
 from rules.layout import NEVER, NONE
@@ -99,8 +100,12 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Excursions and deviations (rules/excursions/book.py), by rule; not there where no rule compares them."""
     clocks: PackedClocks | msgspec.UnsetType = msgspec.UNSET
     """Submitted reports and legal clocks (rules/clocks/store.py); not there where no report came and nothing is owed by the register."""
+    documents: PackedDocuments | msgspec.UnsetType = msgspec.UNSET
+    """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    filled: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
+    """Closed silence, by alarm -> the event time up to which late rows fill it (rules/late.py); not there where they fill none."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

@@ -17,21 +17,26 @@ from rules.batches import Batches
 from rules.clocks import store as clocks
 from rules.clocks.store import Clocks
 from rules.declared import Declared
+from rules.documents import store as documents
+from rules.documents.store import Documents
 from rules.excursions import book as excursions
+from rules.groups import Group, Groups
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS, NAMES
-from rules.layout import NEVER, NONE
+from rules.layout import GAP, NEVER, NONE
 from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
 from rules.rare.feeds import Feed
 from rules.rare.store import NOTHING, Rare
-from rules.snapshot import Body, PackedGroup, SnapshotError, sealed
+from rules.snapshot import Body, SnapshotError, sealed
 from rules.stays import unpacked
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
     from rules.plan import Instance, Plan
@@ -46,39 +51,6 @@ def _nothing() -> Words:
 
 def _no_floats() -> Floats:
     return np.zeros(0)
-
-
-@dataclass(slots=True)
-class Group:
-    """A silence of an area (or, with an empty place, of the facility) under one gap rule."""
-
-    rule: str
-    place: str
-    occurrence: Occurrence
-    lo: int
-    interval: int
-    raised: int
-    due: int = NEVER
-    """The next step by the clock."""
-    release: int = NEVER
-    """When, after its end, what is still silent is released."""
-    use: int = 0
-    """How often its start was taken, with this time; 0 where it is not known. It follows from the alarm's id."""
-
-    @property
-    def holds(self) -> bool:
-        """Say whether it stands, or has ended and is still to release what it suppressed."""
-        return self.occurrence.active or self.release != NEVER
-
-    def pack(self) -> PackedGroup:
-        """Return the members for a snapshot."""
-        times = (self.lo, self.interval, self.raised, self.due, self.release)
-        return (self.rule, self.place, self.occurrence.pack(), *times)
-
-    @classmethod
-    def unpack(cls, row: PackedGroup) -> Group:
-        """Return the group of its packed members."""
-        return cls(row[0], row[1], Occurrence.unpack(row[2]), *row[3:])
 
 
 @dataclass(slots=True)
@@ -108,13 +80,16 @@ class FacilityState:
     conflicting: int = 0
     """... and those whose id came again with other content."""
     occurrences: dict[tuple[int, str, str], list[Occurrence]] = field(default_factory=dict)
-    groups: list[Group] = field(default_factory=list)
+    groups: Groups = field(default_factory=Groups)
+    """Silences of places."""
     rare: Rare = field(default_factory=Rare)
     """Events, decisions and checks of the register (rules/rare)."""
     excursions: dict[str, Book] = field(default_factory=dict)
     """Excursions and deviations, by the rule that compares them (rules/excursions)."""
     clocks: Clocks = field(default_factory=Clocks)
     """Submitted reports and legal clocks (rules/clocks)."""
+    documents: Documents = field(default_factory=Documents)
+    """What submitted reports say, as far as rules read it (rules/documents)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -143,6 +118,8 @@ class FacilityState:
     """Silences of which something was said at `clock`, so that it waits to be settled which rule's alarm speaks (rules/overlap.py): ("tag", its
     tag) or ("area", its area, or empty for the facility)."""
     next_due: int = NEVER
+    rises: Words | None = None
+    """When each place falls silent, as `rules.places` found it with `next_due`; None where no series is silent."""
     floor: int = NONE
     """When registered facts or the front door last changed what is due; a move of time, so in no snapshot."""
     dirty: bool = True
@@ -154,14 +131,13 @@ class FacilityState:
 
     def is_by_other(self, rule: str, by: str) -> bool:
         """Say whether the alarm `by`, which suppresses a silence of a rule, is another rule's: not that of its own place."""
-        return all(group.rule != rule or group.occurrence.alarm != by for group in self.groups)
+        group = self.groups.by_alarm(by)
+        return group is None or group.rule != rule
 
     def is_covered(self, rule: str, by: str | None, area: str) -> bool:
         """Say whether a silence of a rule, of an area or in it, is suppressed by a place of its own rule that stands or is about to release it."""
-        return by is not None and any(
-            (group.rule, group.occurrence.alarm) == (rule, by) and group.place in {"", area} and group.holds
-            for group in self.groups
-        )
+        group = None if by is None else self.groups.by_alarm(by)
+        return group is not None and group.rule == rule and group.place in {"", area} and group.holds
 
     def param(self, instance: Instance, name: str) -> int:
         """Return a parameter of an instance that is a whole number."""
@@ -209,6 +185,7 @@ class FacilityState:
         self.late = np.full((len(plan.sensors), 2), NONE)
         self.let_stand()
         self.kept = [Kept() for _ in plan.pairs]
+        self.groups.fit(plan.grouping)
 
     def let_stand(self) -> None:
         """Note which rows are taken by which instances as they were folded."""
@@ -256,9 +233,8 @@ class FacilityState:
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
-        due = min(due, self.rare.due, self.clocks.due, *(book.due for book in self.excursions.values()))
-        for group in self.groups:
-            due = min(due, group.due, group.release)
+        reported = min((book.due for book in self.excursions.values()), default=NEVER)
+        due = min(due, self.rare.due, self.clocks.due, reported, self.groups.next_due())
         if self.plan is not None:
             due = min(due, self.plan.until)
             due = min(due, self.clock) if (self.late != NONE).any() else due
@@ -281,7 +257,9 @@ class FacilityState:
         rare = dict(self.rare.counts) if listens else {}
         for book in self.excursions.values():
             rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
-        rare |= dict(self.clocks.counts) if self.plan is not None and self.plan.deadlines else {}
+        plan = self.plan
+        rare |= dict(self.clocks.counts) if plan is not None and (plan.deadlines or plan.documents) else {}
+        rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
@@ -318,6 +296,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                filled=self._filled() or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -327,6 +306,7 @@ class FacilityState:
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
+                documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -343,6 +323,21 @@ class FacilityState:
             self.excursions = dict(map(excursions.unpack, body.excursions))
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
+        self.documents = documents.unpack(body.documents)
+
+    def _closed(self) -> Iterator[Occurrence]:
+        """Yield the silences that ended and still count, by rule and tag."""
+        for (kind, *_), rows in sorted(self.occurrences.items()):
+            if kind == GAP:
+                yield from (one for one in rows if not (one.retracted or one.active))
+
+    def _filled(self) -> dict[str, int]:
+        """Return how far late rows fill each silence that ended."""
+        return {one.alarm: one.filled for one in self._closed() if one.filled != NONE}
+
+    def _fill(self, filled: Mapping[str, int]) -> None:
+        for one in self._closed():
+            one.filled = filled.get(one.alarm, NONE)
 
     def _waiting(self) -> list[tuple[str, int, int]]:
         """Return the earliest and the newest late row of each series that waits, by tag."""
@@ -367,7 +362,9 @@ class FacilityState:
         self.batches = Batches.unpack(body.batches)
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
-        self.groups = [Group.unpack(row) for row in body.groups]
+        self._fill({} if isinstance(body.filled, msgspec.UnsetType) else body.filled)
+        self.groups.replace([Group.unpack(row) for row in body.groups])
+        self.groups.know(self.occurrences, layout.GAP)
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         self._load_reports(body)

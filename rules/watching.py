@@ -20,7 +20,7 @@ from rules import lacks, layout, ring
 from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
-from rules.facts import RegisteredFacts
+from rules.facts import registered_facts
 from rules.kinds.table import KINDS
 from rules.layout import (
     ABSENCE,
@@ -194,7 +194,7 @@ class Registered:
     def __init__(self, facility: Facility, bundle: Bundle) -> None:
         self.facility = facility
         self._bundle = bundle
-        self._facts = RegisteredFacts(facility)
+        self._facts = registered_facts(facility)
         self._scopes = tuple(facility.scopes)
         self._common = (bundle.sha256, self._scopes, facility.delivery)
         self._around: dict[int, dict[tuple[object, ...], Watched]] = {}

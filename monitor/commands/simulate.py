@@ -18,7 +18,7 @@ from monitor.simulate.expectation import compare
 from monitor.simulate.keys import read_keys
 from monitor.simulate.rehearsal import rehearse
 from monitor.simulate.run import REGISTER, SimulationSettings, now_ms, run_simulation
-from monitor.simulate.script import STORY, read_script
+from monitor.simulate.script import STORY, STORY_PACKS, read_script
 from rules.errors import BadInputError, Fault
 from rules.instants import format_instant
 from rules.models import faults_of
@@ -27,6 +27,7 @@ from rules.pack import load_bundle
 if TYPE_CHECKING:
     from monitor.simulate.run import Outcome
     from monitor.simulate.script import Script
+    from rules.pack import Bundle
     from rules.register import Facility
 
 app = typer.Typer(add_completion=False, help="Run simulated facilities against a gateway.")
@@ -54,6 +55,12 @@ def command(
         bool,
         typer.Option("--rehearse", help="Fold the script here instead, without a gateway; 1 if it breaks its promise."),
     ] = False,
+    pack: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--pack", help="Rehearse with these packs, a later over an earlier; the shipped ones, and the story's."
+        ),
+    ] = None,
 ) -> None:
     """Print one JSON line when it begins and one with the counts when it ends (SIGTERM and Ctrl-C end it cleanly)."""
     settings = _settings(
@@ -63,7 +70,8 @@ def command(
     story = read_script(script, everyone)
     chosen = _chosen(everyone, facility)
     if rehearsal:
-        raise typer.Exit(_rehearse(settings, chosen, story))
+        packs = pack or ["default", *([str(STORY_PACKS)] if script == STORY else [])]
+        raise typer.Exit(_rehearse(settings, chosen, story, load_bundle(packs)))
     if keys is None:
         raise typer.BadParameter("a file with the feed keys is needed", param_hint="--keys")
     secrets = read_keys(keys, [one.id for one in chosen])
@@ -84,13 +92,12 @@ async def _run(settings: SimulationSettings, chosen: list[Facility], keys: dict[
     )  # fmt: skip
 
 
-def _rehearse(settings: SimulationSettings, chosen: list[Facility], story: Script) -> int:
-    names = {facility.id for facility in chosen}
-    part = story.model_copy(update={"faults": [fault for fault in story.faults if fault.facility in names]})
+def _rehearse(settings: SimulationSettings, chosen: list[Facility], story: Script, bundle: Bundle) -> int:
+    part = story.only({facility.id for facility in chosen})
     began = now_ms()
     until = began + (part.end if settings.seconds is None else int(settings.seconds * 1000))
     changes = rehearse(
-        chosen, part, load_bundle(["default"]),
+        chosen, part, bundle,
         began=began, until=until, seed=settings.seed, speed=settings.speed, history_ms=settings.history,
     )  # fmt: skip
     for change in sorted(changes, key=lambda change: (change.received, change.stream, change.seq)):

@@ -37,6 +37,7 @@ def demo(
     with Stage(folder, fresh=fresh, desk_port=0 if checked else None) as stage:
         people = stage.people()
         _greet(stage, people, time.time() - began)
+        stage.packs()
         facilities, keys = stage.register()
         settings = SimulationSettings(
             gateway=stage.gateway, speed=speed, seed=seed, seconds=CHECK_S if checked else None

@@ -13,17 +13,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from monitor.accounts import users
+from monitor.packs import journal
 from monitor.register.files import read_register
 from monitor.register.keys import issue, live, revoke
 from monitor.register.store import import_register
 from monitor.simulate.run import REGISTER
+from monitor.simulate.script import STORY_PACKS
 from monitor.store.schema import ensure_ready
 from monitor.store.session import Store
 from monitor.supervise.child import Spec
 from monitor.supervise.manager import Manager
 from rules.errors import BadInputError, Fault, PartMissingError
+from rules.pack import load_bundle
 from streams import admin
 from streams.broker import EmbeddedBroker
+from streams.packs import checked, in_force, publish
 from streams.ports import free_port, port_in_use
 from streams.settings import KafkaSettings
 
@@ -133,6 +137,17 @@ class Stage:
                         session, name, display=display, role="supervisor", language="zh", now_ms=now
                     )
         return People("demo", passwords["demo"], passwords[OFFICER])
+
+    def packs(self) -> None:
+        """Bring the packs of the story into force, as an officer would publish them."""
+        record, seen = checked(load_bundle(["default", STORY_PACKS])), in_force(self.kafka)
+        if all(one.sha256 == record.sha256 for one in seen):  # the folder of an earlier run
+            return
+        with self.store.writing() as session:
+            publication = journal.begin(session, record, "demo", time.time_ns() // 1_000_000)
+        places = publish(self.kafka, record, seen)
+        with self.store.writing() as session:
+            journal.done(session, publication, places, time.time_ns() // 1_000_000)
 
     def register(self) -> tuple[list[Facility], dict[str, str]]:
         """Import the demo's register and give every firm a key; returns both. The firms must begin to post at once."""

@@ -27,8 +27,9 @@ class ExpectedAlarm:
     severity: str
     raised: tuple[int, int]
     how: str
-    """`cleared` or `retracted`."""
-    ended: tuple[int, int]
+    """`cleared`, `retracted` or `stands`."""
+    ended: tuple[int, int] | None
+    """None where it `stands`."""
 
     def __str__(self) -> str:
         """Return rule, facility and subject."""
@@ -50,8 +51,8 @@ class Comparison:
 
 
 def expected(script: Script) -> list[ExpectedAlarm]:
-    """Return the alarms that the script's faults declare, by the latest instant of their raising."""
-    alarms = [_alarm(fault.facility, alarm) for fault in script.faults for alarm in fault.expect]
+    """Return the alarms that the script's faults and reports declare, by the latest instant of their raising."""
+    alarms = [_alarm(facility, alarm) for facility, alarm in script.expected()]
     return sorted(alarms, key=lambda alarm: alarm.raised[1])
 
 
@@ -71,7 +72,7 @@ def compare(script: Script, changes: Iterable[Change], *, began: int, until: int
         found = next((h for h in spoken if _is_of(h, alarm, began)), None)
         if found is not None:
             spoken.remove(found)
-        if began + alarm.ended[1] <= until:
+        if began + (alarm.ended or alarm.raised)[1] <= until:
             missing += _misfit(alarm, found, began)
     unexpected = [
         f"{h[0].rule} at {h[0].facility} {dict(h[0].subject)}, raised {format_duration(h[0].received - began)} into the run"
@@ -111,7 +112,9 @@ def _misfit(alarm: ExpectedAlarm, history: list[Change] | None, began: int) -> l
     if highest.value != alarm.severity:
         faults.append(f"{alarm}: {highest.value}, not {alarm.severity}")
     last = next((change for change in reversed(history) if change.change in _ENDS), None)
-    if last is None or last.change.value != alarm.how:
+    if alarm.ended is None:
+        faults += [] if last is None else [f"{alarm}: {last.change.value}, and it was to stand"]
+    elif last is None or last.change.value != alarm.how:
         faults.append(f"{alarm}: {last.change.value if last else 'still open'}, not {alarm.how}")
     elif not alarm.ended[0] <= last.received - began <= alarm.ended[1]:
         after = format_duration(last.received - began)

@@ -64,6 +64,9 @@ class Counts:
     broken_refused: int = 0
     """Broken posts (fault `bad-post`) that were refused, as they must be."""
     broken_taken: int = 0
+    reports: int = 0
+    """Reports stored."""
+    reports_refused: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,7 @@ class Feed:
             if isinstance(one, Silence)
         ]
         self._broken = [one for one in incidents if isinstance(one, BadPost)]
+        self._reports = deque((one.at, msgspec.json.encode(one.post(began))) for one in script.submitted(facility.id))
         self._buffer: deque[_Row] = deque()
         self._withheld: list[list[_Row]] = [[] for _ in self._silences]
         self._pending: Post | None = None
@@ -177,6 +181,17 @@ class Feed:
         if self._pending is not None:
             self.counts.refused += self._pending.readings
             self._pending = None
+
+    def next_report(self, now: int) -> bytes | None:
+        """Return the report that is to be submitted now; it stays the next one until `submitted`."""
+        due = self._reports and self._reports[0][0] <= now - self._began
+        return self._reports[0][1] if due else None
+
+    def submitted(self, *, taken: bool) -> None:
+        """Note that the front door has answered for the report."""
+        self._reports.popleft()
+        self.counts.reports += taken
+        self.counts.reports_refused += not taken
 
     def broken_post(self, now: int) -> bytes | None:
         """Return a post that breaks the contract while the fault `bad-post` lasts: not JSON, or two faults at once."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from monitor.simulate.feed import Feed
 
 log = logging.getLogger(__name__)
-PATH = "/v1/readings"
+READINGS, REPORTS = "/v1/readings", "/v1/reports"
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 30.0
 NEVER = {
     HTTPStatus.BAD_REQUEST,
@@ -54,31 +54,53 @@ class Pusher:
         while not self.stopping() and self.feed.link_up(self.now_ms()):
             post = self.feed.next_post(self.now_ms())
             if post is None:
-                break
-            wait_s = await self._send(post.body)
+                return await self._send_reports()
+            wait_s = await self._send(READINGS, post.body, self._stored)
             if wait_s:
-                self.feed.counts.repeats += 1
                 return wait_s
-            self._wait_s = FIRST_WAIT_S
             broken = self.feed.broken_post(self.now_ms())
             if broken is not None:
                 await self._send_broken(broken)
         return 0.0
 
-    async def _send(self, body: bytes) -> float:
-        """Send the post; returns 0 if that is the end of it, else the seconds to wait."""
+    async def _send_reports(self) -> float:
+        while not self.stopping() and (report := self.feed.next_report(self.now_ms())) is not None:
+            wait_s = await self._send(REPORTS, report, self._submitted)
+            if wait_s:
+                return wait_s
+        return 0.0
+
+    def _stored(self, answer: httpx.Response) -> None:
+        if answer.status_code == HTTPStatus.ACCEPTED:
+            self.feed.counts.unknown_tags = _unknown_tags(answer)
+            self.feed.stored()
+        else:
+            self.feed.refused()
+
+    def _submitted(self, answer: httpx.Response) -> None:
+        self.feed.submitted(taken=answer.status_code == HTTPStatus.ACCEPTED)
+
+    async def _send(self, path: str, body: bytes, answered: Callable[[httpx.Response], None]) -> float:
+        """Send a post; returns 0 if that is the end of it (`answered` is told), else the seconds to wait."""
+        wait_s = await self._try(path, body, answered)
+        if wait_s:
+            self.feed.counts.repeats += 1
+        else:
+            self._wait_s = FIRST_WAIT_S
+        return wait_s
+
+    async def _try(self, path: str, body: bytes, answered: Callable[[httpx.Response], None]) -> float:
         try:
-            answer = await self._post(body)
+            answer = await self._post(path, body)
         except httpx.HTTPError as error:
             log.warning("%s: %s; the post waits", self.feed.facility, type(error).__name__)
             return self._back_off()
         if answer.status_code == HTTPStatus.ACCEPTED:
-            self.feed.counts.unknown_tags = _unknown_tags(answer)
-            self.feed.stored()
+            answered(answer)
             return 0.0
         if answer.status_code in NEVER:
             log.error("%s: refused for ever: %s", self.feed.facility, answer.text[:500])
-            self.feed.refused()
+            answered(answer)
             return 0.0
         if answer.status_code in DENIED:
             self.feed.counts.denied += 1
@@ -87,7 +109,7 @@ class Pusher:
 
     async def _send_broken(self, body: bytes) -> None:
         try:
-            answer = await self._post(body)
+            answer = await self._post(READINGS, body)
         except httpx.HTTPError:
             return  # it is made anew after the next post
         if answer.status_code == HTTPStatus.ACCEPTED:
@@ -96,9 +118,9 @@ class Pusher:
         elif answer.status_code in NEVER:
             self.feed.counts.broken_refused += 1
 
-    async def _post(self, body: bytes) -> httpx.Response:
+    async def _post(self, path: str, body: bytes) -> httpx.Response:
         return await self.client.post(
-            PATH,
+            path,
             content=body,
             params={"facility": self.feed.facility},
             headers={"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},

@@ -13,6 +13,7 @@ from rules.engine import Engine
 from rules.fitting import fit
 from rules.posts import read_readings
 from rules.records import Kind, LogRecord, RegisterRecord, Tick
+from rules.reports.reading import read_report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,10 @@ def _log(
                 received += LATENCY_MS
                 yield record(received, Kind.READINGS, feed.facility, read_readings(post.body))
                 feed.stored()
+            while feed.link_up(now) and (report := feed.next_report(now)) is not None:
+                received += LATENCY_MS
+                yield record(received, Kind.REPORT, feed.facility, read_report(report, received))
+                feed.submitted(taken=True)
         if (now - began) % TICK_MS == 0:
             tick = Tick(by="rehearsal", role="gateway", now=now)
             yield record(now + LATENCY_MS, Kind.TICK, "", tick)

@@ -5,25 +5,34 @@ All times count from the beginning of the run (the instant up to which the prehi
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from rules.errors import BadInputError, Fault
 from rules.faults import unreadable
-from rules.instants import Duration
+from rules.instants import Duration, format_instant, parse_duration
 from rules.models import Bilingual, FacilityId, Identifier, Severity, Strict, Tag, faults_of
 from rules.register import AreaKind, Quantity
+from rules.reports.reading import report_faults
 from rules.rule import RuleId
 from rules.yamlfile import Document, read_yaml
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterator
+
     from rules.register import Area, Facility, Sensor
 
 STORY = Path(__file__).with_name("story.yaml")
 """The demo's script."""
+STORY_PACKS = Path(__file__).with_name("packs")
+"""Laid over the shipped packs for the story: where a rule waits a day, the demo waits seconds."""
 MAX_FAULTS = 200
+RELATIVE = re.compile(r"[+-]\d{1,9}(ms|s|m|h|d)")
+SOME_DAY = 1_772_294_400_000
+"""Reports are checked as if a run had begun then."""
 Window = Annotated[tuple[Duration, Duration], Field(description="earliest and latest, from the beginning of the run")]
 
 
@@ -35,9 +44,15 @@ class Expected(Strict):
     severity: Severity
     """The highest colour of the occurrence."""
     raised: Window
-    how: Literal["cleared", "retracted"] = "cleared"
-    """How it ends: a silence without a hole in its data is taken back."""
-    ended: Window
+    how: Literal["cleared", "retracted", "stands"] = "cleared"
+    """How it ends: a silence without a hole in its data is taken back; what `stands` has not ended when the run does."""
+    ended: Window | None = None
+
+    @model_validator(mode="after")
+    def _ended(self) -> Expected:
+        if (self.ended is None) != (self.how == "stands"):
+            raise ValueError("say with `ended` when it ends, or `how: stands`")
+        return self
 
 
 class _Incident(Strict):
@@ -144,18 +159,65 @@ Incident = Annotated[
 ]
 
 
+class Submitted(Strict):
+    """A report that a firm submits at `at`; a text `+36h` or `-3d` in its fields is so far from the beginning of the run."""
+
+    facility: FacilityId
+    at: Duration
+    type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
+    id: Identifier
+    revision: int = Field(default=1, ge=1, le=100_000)
+    reason: str | None = Field(default=None, max_length=2_000)
+    fields: dict[Identifier, Any]
+    why: Bilingual
+    expect: list[Expected] = Field(default_factory=list, max_length=50)
+
+    def post(self, began: int) -> dict[str, Any]:
+        """Return it as it is posted in a run that began at an instant (ms)."""
+        said = {"type": self.type, "id": self.id, "revision": self.revision, "sent": format_instant(began + self.at)}
+        said |= {} if self.reason is None else {"reason": self.reason}
+        return said | {"fields": _timed(self.fields, began)}
+
+
+def _timed(value: Any, began: int) -> Any:  # noqa: ANN401 - any JSON value
+    if isinstance(value, dict):
+        return {name: _timed(inner, began) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_timed(inner, began) for inner in value]
+    if isinstance(value, str) and RELATIVE.fullmatch(value):
+        away = parse_duration(value[1:])
+        return format_instant(began + away if value[0] == "+" else began - away)
+    return value
+
+
 class Script(Strict):
     """A simulation script: `schema: simulation/1`."""
 
     schema_: Literal["simulation/1"] = Field(alias="schema")
     title: Bilingual
     faults: Annotated[list[Incident], Field(max_length=MAX_FAULTS)]
+    reports: list[Submitted] = Field(default_factory=list, max_length=MAX_FAULTS)
 
     @property
     def end(self) -> int:
         """Return the ms of the run after which nothing of the script happens or is expected."""
-        ends = [fault.end for fault in self.faults]
-        return max([0, *ends, *(alarm.ended[1] for fault in self.faults for alarm in fault.expect)])
+        ends = [fault.end for fault in self.faults] + [report.at for report in self.reports]
+        return max([0, *ends, *((alarm.ended or alarm.raised)[1] for _, alarm in self.expected())])
+
+    def expected(self) -> Iterator[tuple[str, Expected]]:
+        """Yield what faults and reports must give, with the facility."""
+        for one in (*self.faults, *self.reports):
+            yield from ((one.facility, alarm) for alarm in one.expect)
+
+    def only(self, facilities: Container[str]) -> Script:
+        """Return what of it befalls some facilities."""
+        faults = [fault for fault in self.faults if fault.facility in facilities]
+        reports = [report for report in self.reports if report.facility in facilities]
+        return self.model_copy(update={"faults": faults, "reports": reports})
+
+    def submitted(self, facility: str) -> list[Submitted]:
+        """Return the reports of a facility, by time."""
+        return sorted((one for one in self.reports if one.facility == facility), key=lambda one: one.at)
 
     def of(self, facility: str) -> list[Incident]:
         """Return the faults of a facility, by beginning."""
@@ -203,6 +265,14 @@ def misplaced(script: Script, facilities: list[Facility]) -> list[Fault]:
     """Return what in a script does not fit the register, by JSON pointer."""
     known = {facility.id: facility for facility in facilities}
     found: list[Fault] = []
+    for i, report in enumerate(script.reports):
+        if report.facility not in known:
+            detail = f"{report.facility} is not in the register"
+            found.append(Fault(f"/reports/{i}/facility", "unknown_facility", detail))
+        found += [
+            Fault(f"/reports/{i}{fault.pointer}", fault.code, fault.detail)
+            for fault in report_faults(report.post(SOME_DAY)).listed
+        ]
     for i, incident in enumerate(script.faults):
         at = f"/faults/{i}"
         facility = known.get(incident.facility)

@@ -12,6 +12,7 @@ from rules.clocks.due import day_begins, day_is_over, facts_of, keys_of, matches
 from rules.clocks.judging import judge, terms
 from rules.clocks.speak import close_alarm
 from rules.deadlineparts import RECEIPT
+from rules.documents import fold as documents
 from rules.excursions import fold as excursions
 from rules.failing import attempt
 from rules.instants import EARLIEST_MS, LATEST_MS
@@ -39,7 +40,7 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     a report that was returned for a fatal error was not made (deadlines.md §0).
     """
     clocks, plan = state.clocks, state.plan
-    if plan is None or not (plan.deadlines or plan.excursions):
+    if plan is None or not (plan.deadlines or plan.excursions or plan.documents):
         return
     clocks.counts["reports"] += 1
     model = fields_of(payload)
@@ -48,7 +49,8 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
         return
     rules = plan.reading.get(payload.type, ())
     compared = plan.excursions if payload.type == excursions.REPORT else ()
-    if not rules and not compared:
+    asked = tuple(rule for rule in plan.documents if payload.type in rule.reports)
+    if not rules and not compared and not asked:
         return
     met, is_first, forgot = clocks.book.greet(payload)
     clocks.counts["report_dropped"] += forgot
@@ -61,6 +63,8 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
         attempt(emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter, is_first=is_first))
     if compared:
         excursions.report(state, payload, fields, now, emitter)
+    if asked:
+        documents.report(asked, state, payload, model, now, emitter)
 
 
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from rules.clocks.book import Book, PackedReport
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
-from rules.rare.store import MAX_SEEN, Case, Fact, subject_of
+from rules.rare.store import MAX_SEEN, AnyCase, Fact, subject_of
 
 if TYPE_CHECKING:
     from rules.calendar import WorkingDays
@@ -44,8 +44,8 @@ _NO_USES: dict[int, int] = {}
 
 
 @dataclass(slots=True)
-class Clock(Case):
-    """One case of one rule. Instants in ms; `due` (of `Case`) is the next decision by the clock, NEVER without.
+class Clock(AnyCase):
+    """One case of one rule. Instants in ms; `due` (of `AnyCase`) is the next decision by the clock, NEVER without.
 
     There may be 100,000 of them: what most do not have is one empty object for all, which nothing writes into.
     """

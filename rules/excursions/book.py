@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias, TypeVar
 
 import msgspec
 
+from rules.excursions.index import Index
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
-from rules.rare.store import Case
+from rules.rare.store import AnyCase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 MAX_EXCURSIONS = 2_000
 """Excursions of one rule that are kept; the one that was untouched for longest goes, never one that is open, stands or is due."""
@@ -35,8 +36,8 @@ PackedBook: TypeAlias = tuple[
 
 
 @dataclass(slots=True)
-class Excursion(Case):
-    """An alarm of a rule over series. Instants in event time, ms; `due` (of `Case`) in log time."""
+class Excursion(AnyCase):
+    """An alarm of a rule over series. Instants in event time, ms; `due` (of `AnyCase`) in log time."""
 
     alarm: str = ""
     rule: str = ""
@@ -56,9 +57,14 @@ class Excursion(Case):
     """Not all of it was measured: it was unknown for a time, or it ended because nobody watched it any more."""
     retracted: bool = False
 
+    @property
+    def places(self) -> tuple[str, ...]:
+        """Return its tag and its area, where it has them."""
+        return tuple(name for name in (self.tag, self.area) if name)
+
 
 @dataclass(slots=True)
-class Deviation(Case):
+class Deviation(AnyCase):
     """What a firm reported of an excursion, by the report's id; times in event time, ms."""
 
     id: str = ""
@@ -75,7 +81,7 @@ class Deviation(Case):
     """When it was compared last, log time; NONE: not yet."""
 
 
-_Case = TypeVar("_Case", bound=Case)
+_Case = TypeVar("_Case", bound=AnyCase)
 
 
 @dataclass(slots=True)
@@ -92,9 +98,17 @@ class Book:
     """By id of the report."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
 
+    soonest: int = NEVER
+    """The earliest instant for which one began to wait since somebody set this back; follows from the rest, as the next two do."""
     touched: bool = True
-    """What was due first is not any more; follows from the rest, as the next one does."""
+    """What was due first is not any more."""
     _due: int = NEVER
+    _assets: Index = field(default_factory=Index, compare=False)
+    """Deviations by what they name ..."""
+    _places: Index = field(default_factory=Index, compare=False)
+    """... excursions by tag and area ..."""
+    _silent: Index = field(default_factory=Index, compare=False)
+    """... and silences."""
 
     @property
     def due(self) -> int:
@@ -103,43 +117,69 @@ class Book:
             self._due, self.touched = min((case.due for case in self.cases()), default=NEVER), False
         return self._due
 
-    def await_until(self, case: Case, due: int) -> None:
+    def await_until(self, case: AnyCase, due: int) -> None:
         """Let the clock decide a case at `due`, log time, ms; NEVER: not at all."""
         if case.due == self._due and due > case.due:
             self.touched = True
+        if due != case.due:
+            self.soonest = min(self.soonest, due)
         case.due, self._due = due, min(self._due, due)
 
-    def cases(self) -> Iterator[Case]:
+    def cases(self) -> Iterator[AnyCase]:
         """Yield what may be due."""
         yield from self.excursions.values()
         yield from self.deviations.values()
 
     def forget(self, now: int) -> None:
         """Let go what is too old to be compared."""
+        old = now - KEPT_MS
         for of in (self.excursions, self.silences):
-            for alarm in [a for a, x in of.items() if _may_go(x) and x.end + KEPT_MS < now]:
+            for alarm in [a for a, x in of.items() if x.end < old and _may_go(x)]:
                 del of[alarm]
-        for name in [n for n, d in self.deviations.items() if _may_go(d) and d.received + KEPT_MS < now]:
+                (self._places if of is self.excursions else self._silent).strike(alarm)
+        for name in [n for n, d in self.deviations.items() if d.received < old and _may_go(d)]:
             del self.deviations[name]
+            self._assets.strike(name)
 
     def keep_excursion(self, one: Excursion, *, silent: bool) -> bool:
         """Keep an excursion or a silence as the one that was touched last; False: there is no room for it."""
-        of = self.silences if silent else self.excursions
-        return self._keep(of, one.alarm, one, MAX_EXCURSIONS, "excursion")
+        of, index = (self.silences, self._silent) if silent else (self.excursions, self._places)
+        return self._keep(of, index, one.alarm, one, MAX_EXCURSIONS, "excursion", one.places)
 
     def keep_deviation(self, said: Deviation) -> bool:
         """Keep a deviation as the one that was touched last; False: there is no room for it."""
-        return self._keep(self.deviations, said.id, said, MAX_DEVIATIONS, "deviation")
+        return self._keep(self.deviations, self._assets, said.id, said, MAX_DEVIATIONS, "deviation", (said.asset,))
 
-    def _keep(self, of: dict[str, _Case], name: str, case: _Case, most: int, what: str) -> bool:
+    def _keep(
+        self, of: dict[str, _Case], index: Index, name: str, case: _Case, most: int, what: str, names: tuple[str, ...]
+    ) -> bool:
         if of.pop(name, None) is None and len(of) >= most:
             idle = next((key for key, each in of.items() if _may_go(each)), None)
             self.counts[f"{what}_left_out" if idle is None else f"{what}_dropped"] += 1
             if idle is None:
                 return False
             del of[idle]
+            index.strike(idle)
         of[name] = case
+        index.put(name, names)
         return True
+
+    @property
+    def indexes(self) -> tuple[Index, Index, Index]:
+        """Return what excursions, silences and deviations are looked up by; all of it follows from these."""
+        return self._places, self._silent, self._assets
+
+    def naming(self, assets: Iterable[str]) -> list[Deviation]:
+        """Return the deviations of some assets, in the order in which they came."""
+        return [self.deviations[name] for name in self._assets.of(assets)]
+
+    def at(self, places: Iterable[str]) -> list[Excursion]:
+        """Return the excursions of some tags and areas, in the order in which they were touched."""
+        return [self.excursions[alarm] for alarm in self._places.of(places)]
+
+    def silent_at(self, tags: Iterable[str]) -> list[Excursion]:
+        """Return the silences of some tags, and of areas that are named like one."""
+        return [self.silences[alarm] for alarm in self._silent.of(tags)]
 
     def pack(self, rule: str) -> PackedBook:
         """Return the members for a snapshot."""
@@ -171,7 +211,10 @@ def unpack(packed: PackedBook) -> tuple[str, Book]:
     """Return the rule and the book of its packed members."""
     rule, since, excursions, silences, deviations, counts = packed
     book = Book(since, counts=dict.fromkeys(COUNTERS, 0) | dict(counts))
-    for kept, rows in ((book.excursions, excursions), (book.silences, silences)):
+    of_excursions, of_silences, of_deviations = book.indexes
+    for kept, index, rows in (
+        (book.excursions, of_excursions, excursions), (book.silences, of_silences, silences),
+    ):  # fmt: skip
         for alarm, of, subject, tag, area, start, end, top, peak, beyond, partly, retracted, case in rows:
             one = Excursion(
                 alarm=alarm, rule=of, subject=subject, tag=tag, area=area, start=start, end=end, top=top, peak=peak,
@@ -179,6 +222,7 @@ def unpack(packed: PackedBook) -> tuple[str, Book]:
             )  # fmt: skip
             _put_back(one, case)
             kept[alarm] = one
+            index.put(alarm, one.places)
     for name, revision, asset, begin, end, minutes, peak, unit, received, decided, case in deviations:
         said = Deviation(
             id=name, revision=revision, asset=asset, begin=begin, end=end, minutes=minutes, peak=peak, unit=unit,
@@ -186,18 +230,19 @@ def unpack(packed: PackedBook) -> tuple[str, Book]:
         )  # fmt: skip
         _put_back(said, case)
         book.deviations[name] = said
+        of_deviations.put(name, (said.asset,))
     return rule, book
 
 
-def _may_go(case: Case) -> bool:
+def _may_go(case: AnyCase) -> bool:
     is_open = isinstance(case, Excursion) and case.end == NONE and not case.retracted
     return case.standing is None and case.due == NEVER and not is_open
 
 
-def _packed(case: Case) -> PackedCase:
+def _packed(case: AnyCase) -> PackedCase:
     return (None if case.last is None else case.last.pack(), list(case.uses.items()), case.due)
 
 
-def _put_back(case: Case, packed: PackedCase) -> None:
+def _put_back(case: AnyCase, packed: PackedCase) -> None:
     last, uses, case.due = packed
     case.last, case.uses = None if last is None else Occurrence.unpack(last), dict(uses)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rules.changes import Leaf, Verdict
-from rules.facts import in_force
+from rules.facts import area_of_device, newest_begun, registered_facts
 from rules.layout import NONE
 
 if TYPE_CHECKING:
@@ -28,7 +28,18 @@ def covers(asset: str, one: Excursion, facility: Facility) -> bool:
     """Say whether an asset is the sensor of an excursion, its area, or a device that stands there (settled.md)."""
     if asset in {one.tag, one.area}:
         return asset != ""
-    return any(device.id == asset and device.area == one.area for device in facility.devices)
+    return area_of_device(facility, asset) == one.area
+
+
+def named_by(asset: str, facility: Facility) -> list[str]:
+    """Return the tag or area that an asset is, and the area in which it stands if it is a device."""
+    stands = area_of_device(facility, asset)
+    return [asset] if stands is None else [asset, stands]
+
+
+def naming(one: Excursion, facility: Facility) -> list[str]:
+    """Return the assets by which a deviation may name an excursion."""
+    return [*one.places, *registered_facts(facility).devices_in.get(one.area, ())]
 
 
 def is_meant(rule: FollowUpRule | CompareRule, one: Excursion) -> bool:
@@ -54,8 +65,7 @@ def beyond(peak: float, low: float | None, high: float | None) -> float | None:
 
 def answered(one: Excursion, book: Book, facility: Facility) -> Deviation | None:
     """Return the first deviation that names an excursion, or None."""
-    found = (d for d in book.deviations.values() if covers(d.asset, one, facility) and overlaps(d, one))
-    return next(found, None)
+    return next((said for said in book.naming(naming(one, facility)) if overlaps(said, one)), None)
 
 
 def union(spans: Iterable[tuple[int, int]]) -> int:
@@ -73,8 +83,10 @@ def union(spans: Iterable[tuple[int, int]]) -> int:
 
 def sensors_of(asset: str, facility: Facility, at: int) -> list[Sensor]:
     """Return the sensors in force at an instant (ms) that an asset names."""
-    areas = {asset, *(device.area for device in facility.devices if device.id == asset)}
-    return [sensor for sensor in in_force(facility, at) if sensor.tag == asset or sensor.area in areas]
+    facts, areas = registered_facts(facility), {*named_by(asset, facility)}
+    tags = {asset, *(tag for area in areas for tag in facts.tags_in.get(area, ()))}
+    entries = [entry for tag in sorted(tags) for entry in facts.entries.get(tag, ())]
+    return [sensor for sensor in newest_begun(entries, at) if sensor.tag == asset or sensor.area in areas]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +137,7 @@ def measure(said: Deviation, rule: CompareRule, book: Book, state: FacilityState
         return Measured()
     over = [
         x
-        for x in book.excursions.values()
+        for x in book.at(named_by(said.asset, facility))
         if is_meant(rule, x)
         and (x.tag in meant or x.tag not in there)
         and covers(said.asset, x, facility)
@@ -137,7 +149,7 @@ def measure(said: Deviation, rule: CompareRule, book: Book, state: FacilityState
     if not found or awaited or any(x.end == NONE or x.partly or x.tag not in meant for x in found):
         return Measured(excursions=found, awaited=awaited)
     begin, end = min(said.begin, found[0].start), max(said.end, *(x.end for x in found))
-    silences = (x for x in book.silences.values() if x.tag in meant and not x.retracted)
+    silences = (x for x in book.silent_at(meant) if x.tag in meant and not x.retracted)
     if any(x.start <= end and (x.end == NONE or x.end >= begin) for x in silences):
         return Measured(excursions=found)
     interval = max(sensor.interval or 0 for sensor in meant.values())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Evidence, RecordRead
 from rules.excursions.book import Book, Deviation
+from rules.excursions.compare import named_by
 from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excursion
 from rules.failing import attempt
 from rules.layout import NEVER, NONE
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from rules.emission import Emitter
     from rules.models import Bilingual
     from rules.plan import Plan
-    from rules.rare.store import Case
+    from rules.rare.store import AnyCase
     from rules.records import Report
     from rules.rule import Rule
     from rules.state import FacilityState
@@ -46,13 +47,17 @@ def _take(
     book = book_of(emitter.state, rule.id)
     book.forget(now.received)
     said = book.deviations.get(payload.id) or Deviation(id=payload.id)
-    if payload.revision <= said.revision or not book.keep_deviation(said):
+    if payload.revision <= said.revision:
         return
+    assets = [said.asset, fields["asset"]]
     said.revision, said.asset, said.received = payload.revision, fields["asset"], now.received
     said.begin, said.end = fields["from"], fields["to"]
     said.minutes, said.peak, said.unit = fields["duration_min"], fields["peak"], fields["unit"]
-    if isinstance(rule, FollowUpRule):
-        for one in list(book.excursions.values()):
+    if not book.keep_deviation(said):
+        return
+    if isinstance(rule, FollowUpRule):  # of all others nothing is other than it was
+        facility = emitter.state.planned.facility
+        for one in book.at(place for asset in assets for place in named_by(asset, facility)):
             judge_excursion(rule, one, now, emitter)
     elif said.decided == NONE:
         book.await_until(said, now.received + rule.wait)
@@ -69,6 +74,13 @@ def due_now(state: FacilityState, due: int) -> list[tuple[str, str]]:
         for name, case in of.items()
         if case.due == due
     )  # fmt: skip
+
+
+def is_due(state: FacilityState, rule: str, name: str, due: int) -> bool:
+    """Say whether what `due_now` named is still due."""
+    book = state.excursions.get(rule)
+    found = () if book is None else (book.excursions.get(name), book.deviations.get(name))
+    return any(case is not None and case.due == due for case in found)
 
 
 def next_due(state: FacilityState) -> int:
@@ -111,7 +123,7 @@ def leave(
 
 
 def _abandon(
-    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
+    rule: Rule, subject: str, case: AnyCase, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
     emitter: Emitter,
 ) -> None:  # fmt: skip
     standing = case.standing

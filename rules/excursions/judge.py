@@ -10,7 +10,7 @@ from rules.calendar import due_at
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.clocks.days import days_of
 from rules.excursions.book import Book, Deviation, Excursion
-from rules.excursions.compare import answered, beyond, covers, is_meant, leaves_of, measure
+from rules.excursions.compare import answered, beyond, is_meant, leaves_of, measure, naming
 from rules.instants import format_instant, format_local
 from rules.layout import NEVER, NONE
 from rules.models import Bilingual, Severity
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from rules.changes import Change
     from rules.emission import Emitter
-    from rules.rare.store import Case
+    from rules.rare.store import AnyCase
     from rules.state import FacilityState
 
 DAY_MS = 86_400_000
@@ -108,8 +108,8 @@ def _heard(rule: FollowUpRule | CompareRule, one: Excursion, now: Now, emitter: 
         if one.alarm in book.excursions:
             judge_excursion(rule, one, now, emitter)
         return
-    for said in book.deviations.values():
-        if said.decided != NONE and covers(said.asset, one, facility):
+    for said in book.naming(naming(one, facility)):
+        if said.decided != NONE:
             book.await_until(said, min(said.due, now.received + 1))
 
 
@@ -186,7 +186,7 @@ def fire(rule: FollowUpRule | CompareRule, name: str, due: int, emitter: Emitter
         judge_deviation(rule, book.deviations[name], Now(due, due), emitter)
 
 
-def all_of(book: Book) -> Iterator[tuple[str, Case]]:
+def all_of(book: Book) -> Iterator[tuple[str, AnyCase]]:
     """Yield the cases of a book with their subjects as text."""
     for one in book.excursions.values():
         yield one.subject, one
@@ -206,7 +206,7 @@ def book_of(state: FacilityState, rule: str) -> Book:
 
 
 def _raise(
-    rule: FollowUpRule | CompareRule, subject: str, case: Case, start: int, colour: Severity, leaves: list[Leaf],
+    rule: FollowUpRule | CompareRule, subject: str, case: AnyCase, start: int, colour: Severity, leaves: list[Leaf],
     now: Now, emitter: Emitter,
 ) -> None:  # fmt: skip
     named = subject_of(subject)
@@ -217,7 +217,7 @@ def _raise(
 
 
 def _tell(
-    rule: FollowUpRule | CompareRule, subject: str, case: Case, kind: ChangeKind, leaves: list[Leaf], now: Now,
+    rule: FollowUpRule | CompareRule, subject: str, case: AnyCase, kind: ChangeKind, leaves: list[Leaf], now: Now,
     emitter: Emitter,
 ) -> None:  # fmt: skip
     occurrence, named = case.last, subject_of(subject)
@@ -234,7 +234,7 @@ def _tell(
     emitter.emit(rule, named, occurrence, kind, now.at, now.received, _message(rule, named, case, kind), proof)
 
 
-def _message(rule: FollowUpRule | CompareRule, named: dict[str, str], case: Case, kind: ChangeKind) -> Bilingual:
+def _message(rule: FollowUpRule | CompareRule, named: dict[str, str], case: AnyCase, kind: ChangeKind) -> Bilingual:
     who = " / ".join(named.values())
     en, zh = f"{who}: {rule.title.en}", f"{who}：{rule.title.zh}"
     if isinstance(case, Excursion):

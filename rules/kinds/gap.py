@@ -15,7 +15,12 @@ PARAMS = Fields(FIELDS)
 (SILENT, PACE, DELIVERY, INTERVAL, SEV_BASE, STEP_COUNT, STEP_AFTER, STEP_SEV, AREA, FACILITY) = PARAMS.starts
 
 STATE = Fields("lo due=never active fresh start_t=none raised hole sev")
-"""`raised`: the due instant at which the clock raised it. `fresh`: no row yet since the registration."""
+"""`raised`: the due instant at which the clock raised it. `fresh`: no row yet since the registration.
+
+`hole`, of an active silence: 0 where no distance was too long so far; 1 where no row came before it; else the event time (ms) of the row
+before the first distance that was. Snapshots of before semantics 7 know 0 and 1.
+"""
+BEGUN = 1
 (LO, DUE, ACTIVE, FRESH, START_T, RAISED_AT, HOLE, SEV) = STATE.starts
 
 
@@ -85,12 +90,15 @@ def step(
     """Fold one in-order row of any quality; `forgiven` ms before it and `ext` ms behind it the front door was closed."""
     distance = t - w[x + LO] - forgiven
     if w[x + ACTIVE] == 1:
-        if w[x + FRESH] == 1 or distance > a[p + SILENT]:
-            w[x + HOLE] = 1
+        if w[x + FRESH] == 1:
+            w[x + HOLE] = BEGUN
+        elif w[x + HOLE] == 0 and distance > a[p + SILENT]:
+            w[x + HOLE] = w[x + LO]
         if t + a[p + SILENT] + a[p + DELIVERY] + ext > m:
-            code = CLEARED if w[x + HOLE] == 1 else RETRACTED
+            code = RETRACTED if w[x + HOLE] == 0 else CLEARED
             end = max(t, w[x + START_T])
             n = emit(out, n, row, GAP, x, code, w[x + SEV], t, m, w[x + START_T], end, t, np.nan)
+            out[n - 1]["first"] = w[x + HOLE] if w[x + HOLE] > max(BEGUN, w[x + START_T] - a[p + PACE]) else NONE
             w[x + ACTIVE] = 0
     elif w[x + FRESH] == 0 and distance > a[p + SILENT]:
         sev = colour(a, p, distance)

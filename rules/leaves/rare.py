@@ -15,6 +15,7 @@ from rules.leaves import (
     beats,
     copies,
     deadlines,
+    documents,
     excursions,
     followed,
     lacking,
@@ -25,11 +26,11 @@ from rules.leaves import (
     results,
     sequence,
     shared,
+    shares,
     strays,
     told,
 )
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
-from rules.rare import rate
 from rules.rare.match import (
     applies,
     area_of,
@@ -41,9 +42,7 @@ from rules.rare.match import (
     name_of,
     time_of,
 )
-from rules.rare.rate import Rate
 from rules.rare.register_check import findings
-from rules.rare.share import judged
 from rules.rare.store import text_of
 from rules.records import Events, RegisterRecord
 from rules.rule import (
@@ -60,6 +59,7 @@ from rules.rule import (
     FollowUpRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ReportRule,
     ResultLimitRule,
     RowRule,
 )
@@ -68,7 +68,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from rules.rare.register_check import Finding
-    from rules.rare.share import Share
     from rules.rareparts import EventMatch
     from rules.records import Event, LogRecord
     from rules.register import Facility
@@ -87,40 +86,18 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
             return [*_match_leaves("", rule.events), *subject, *shared.leaves_of(rule, rule.occasions)]
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
-        return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else _share_leaves(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule):
-        return _document_leaves(rule)
+        return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule):
+        return _leaves_of_posts(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
-def _document_leaves(rule: ResultLimitRule | CompareRule | DeadlineRule) -> list[Leaf]:
+def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule) -> list[Leaf]:
     if isinstance(rule, ResultLimitRule):
         return posted.leaves_of(rule)
-    return excursions.leaves_of(rule) if isinstance(rule, CompareRule) else deadlines.leaves_of(rule)
-
-
-def _share_leaves(rule: CompletenessRule) -> list[Leaf]:
-    more = f"{100 * rule.share:g} %"
-    if rule.check == "effective-rate":
-        words = both(f"less than {more} of what the month expected was measured", f"当月有效数据不足应有数据的 {more}")
-        return [Leaf(rule.check, words)]
-    found = [Leaf(rule.check, both(f"more than {more} of the month is marked", f"当月标记时间超过 {more}"))]
-    if rule.notice is not None:
-        least = f"{100 * rule.notice.share:g} %"
-        found.append(Leaf("notice", both(f"at least {least} of the month is marked", f"当月标记时间达到 {least}")))
-    return found
-
-
-def seen_of_share(rule: CompletenessRule, one: Share | Rate) -> list[Seen]:
-    """Return the leaves of what a judgement found of one series."""
-    if isinstance(one, Rate):
-        return [Seen(rule.check, rate.judged(rule, one), rate.percent_of(one), "<", 100 * rule.share, "%")]
-    left = 100 * one.marked / one.length
-    more, early = judged(rule, one)
-    found = [Seen(rule.check, more, left, ">", 100 * rule.share, "%")]
-    if rule.notice is not None:
-        found.append(Seen("notice", early, left, ">=", 100 * rule.notice.share, "%"))
-    return found
+    if isinstance(rule, CompareRule):
+        return excursions.leaves_of(rule)
+    return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else documents.leaves_of(rule)
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
@@ -205,6 +182,9 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
 
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
+    if isinstance(rule, ReportRule):
+        yield from documents.moments_of(rule, log)
+        return
     if isinstance(rule, RegisterCheckRule):
         yield from _of_check(rule, log, end)
         return

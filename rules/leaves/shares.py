@@ -6,17 +6,43 @@ from typing import TYPE_CHECKING
 
 from rules.engine import Engine
 from rules.layout import NEVER
-from rules.leaves.model import Moment
-from rules.leaves.rare import seen_of_share
+from rules.leaves.model import Leaf, Moment, Seen, both
+from rules.rare import rate
+from rules.rare.rate import Rate
+from rules.rare.share import judged
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
     from rules.pack import Bundle
-    from rules.rare.rate import Rate
     from rules.rare.share import Share
     from rules.records import LogRecord
     from rules.rule import CompletenessRule
+
+
+def leaves_of(rule: CompletenessRule) -> list[Leaf]:
+    """Return the leaves of a rule."""
+    more = f"{100 * rule.share:g} %"
+    if rule.check == "effective-rate":
+        words = both(f"less than {more} of what the month expected was measured", f"当月有效数据不足应有数据的 {more}")
+        return [Leaf(rule.check, words)]
+    found = [Leaf(rule.check, both(f"more than {more} of the month is marked", f"当月标记时间超过 {more}"))]
+    if rule.notice is not None:
+        least = f"{100 * rule.notice.share:g} %"
+        found.append(Leaf("notice", both(f"at least {least} of the month is marked", f"当月标记时间达到 {least}")))
+    return found
+
+
+def seen_of(rule: CompletenessRule, one: Share | Rate) -> list[Seen]:
+    """Return the leaves of what a judgement found of one series."""
+    if isinstance(one, Rate):
+        return [Seen(rule.check, rate.judged(rule, one), rate.percent_of(one), "<", 100 * rule.share, "%")]
+    left = 100 * one.marked / one.length
+    more, early = judged(rule, one)
+    found = [Seen(rule.check, more, left, ">", 100 * rule.share, "%")]
+    if rule.notice is not None:
+        found.append(Seen("notice", early, left, ">=", 100 * rule.notice.share, "%"))
+    return found
 
 
 def moments_of(rule: CompletenessRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
@@ -44,5 +70,5 @@ def _new(
     found = engine.state_of(facility).rare.judged.get(rule.id)
     if found is not before:
         for one in (found or {}).values():
-            yield Moment("register", at, tuple(seen_of_share(rule, one)))
+            yield Moment("register", at, tuple(seen_of(rule, one)))
     return found

@@ -56,7 +56,8 @@ def meet(rule: ClockRule, event: Event, batch: str, now: Now, facility: Facility
             return
         case = rare.case(rule.id, subject)
         assert case is not None  # noqa: S101 - there is room
-        rare.areas.setdefault((rule.id, WHOLE), Heard(runs=[(now.received, now.received)]))
+        if (rule.id, WHOLE) not in rare.areas:
+            rare.areas[rule.id, WHOLE] = Heard(runs=[(now.received, now.received)])
         rare.cases[rule.id].keep(case, [new])
         return
     newest = case.facts[0]

@@ -9,6 +9,7 @@ from rules import underway
 from rules.batches import Seen
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.clocks import changing, judging
+from rules.documents import fold as documents
 from rules.excursions import fold as excursions
 from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
@@ -211,18 +212,60 @@ def candidates(state: FacilityState, due: int, emitter: Emitter) -> list[tuple[i
     reported = excursions.next_due(state)
     if due not in {state.rare.due, state.clocks.due, reported}:
         return []
-    ranks = {rule.id: rank for rank, rule in enumerate(emitter.bundle.rules)}
+    rank = emitter.bundle.rank
     # Of clocks the first alone: it is before the others by rule and subject, and a thousand of them may be due at once.
     over = [first[1:] for first in [state.clocks.first] if first is not None and first[0] == due]
     over += excursions.due_now(state, due) if reported == due else []
     found = [
-        (ranks[rule], LEVEL, subject, -1, -1)
+        (rank(rule), LEVEL, subject, -1, -1)
         for rule, cases in state.rare.cases.items()
-        for subject, case in cases.items()
-        if case.due == due
+        for subject in cases.waiting.due_at(due)
     ]
-    found += [(ranks[rule], LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
-    return found + [(ranks[rule], LEVEL, subject, -1, -1) for rule, subject in over]
+    found += [(rank(rule), LEVEL, "", -1, -1) for rule, at in state.rare.checked.items() if at == due]
+    return found + [(rank(rule), LEVEL, subject, -1, -1) for rule, subject in over]
+
+
+def next_due(state: FacilityState) -> int:
+    """Return when the clock decides next on what rules heard."""
+    return min(state.rare.due, excursions.next_due(state))
+
+
+def is_due(state: FacilityState, rule: Rule, subject: str, due: int) -> bool:
+    """Say whether a decision that `candidates` named is still due."""
+    if isinstance(rule, DeadlineRule):
+        return state.clocks.first == (due, rule.id, subject)
+    if _hears_excursions(rule):
+        return excursions.is_due(state, rule.id, subject, due)
+    if not subject:
+        return state.rare.checked.get(rule.id) == due
+    case = state.rare.of(rule.id).get(subject)
+    return case is not None and case.due == due
+
+
+def behind(state: FacilityState, rule: Rule, due: int) -> tuple[str, str] | None:
+    """Return rule and subject of what `candidates` left out until a decision of `rule` was taken: the next clock, where it is due too."""
+    first = state.clocks.first if isinstance(rule, DeadlineRule) else None
+    return first[1:] if first is not None and first[0] == due else None
+
+
+def forget_soonest(state: FacilityState) -> None:
+    """Set back for when anything began to wait (`is_heard`)."""
+    for cases in state.rare.cases.values():
+        cases.waiting.soonest = NEVER
+    for book in state.excursions.values():
+        book.soonest = NEVER
+
+
+def is_heard(state: FacilityState, due: int) -> bool:
+    """Say whether something began to wait for an instant, or for one before, since `forget_soonest`."""
+    books = state.rare
+    if books.due <= due and any(cases.waiting.soonest <= due for cases in books.cases.values()):
+        return True
+    return any(book.soonest <= due for book in state.excursions.values())
+
+
+def _hears_excursions(rule: Rule) -> bool:
+    return isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None
 
 
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
@@ -269,6 +312,7 @@ def leave(
     rare = state.rare
     changing.leave(state, plan, received, why, emitter, closed)
     excursions.leave(state, plan, received, why, emitter, closed)
+    documents.leave(state, plan, received, why, emitter, closed)
     kinds, now = {rule.id: rule.kind for rule in plan.rare}, {rule.id: rule for rule in plan.rare}
     before = {} if state.plan is None else {rule.id: rule for rule in state.plan.rare}
     for rule_id, rule in before.items():
@@ -302,6 +346,7 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
     rates = {rule.id for rule, _ in state.planned.rates}
     changing.adopt(state, received, why, emitter)
     excursions.adopt(state, received, why, emitter)
+    documents.adopt(state, received, why, emitter)
     state.rare.missing = {rule: one for rule, one in state.rare.missing.items() if rule in rates}
     now = Now(received, received, [why])
     for rule in state.planned.rare:

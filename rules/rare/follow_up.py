@@ -31,7 +31,7 @@ def meet(rule: FollowUpRule, event: Event, batch: str, now: Now, facility: Facil
     device = (event.stream, event.type) != (rule.begins.stream, rule.begins.type) and event.stream == "device"
     if not device and first is not Verdict.TRUE and then is not Verdict.TRUE:
         return
-    heard = rare.areas.setdefault((rule.id, area), Heard())
+    heard = rare.heard(rule.id, area)
     if device:
         heard.hear(now.at, rule.silent)
     if then is Verdict.TRUE:

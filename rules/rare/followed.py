@@ -98,12 +98,12 @@ def meet(rule: FollowUpRule, event: Event, now: Now, facility: Facility, emitter
     on = is_meant(event, rule.awaits) is Verdict.TRUE
     off = rule.lasts_until is not None and is_meant(event, rule.lasts_until) is Verdict.TRUE
     if device:
-        rare.areas.setdefault((rule.id, area), Heard()).hear(now.at, rule.silent)
+        rare.heard(rule.id, area).hear(now.at, rule.silent)
     if on or off:
         note(rule, area, (ON if on else OFF) + device_of(event), now.at, rare)
     if not (device or on or off):
         return
-    for subject, case in sorted(rare.of(rule.id).items()):
+    for subject, case in rare.of(rule.id).with_text(area):
         moved = False
         for fact in case.facts:
             asked = on or not fact.counts  # only a B makes undone what was missed
@@ -125,11 +125,12 @@ def fire(rule: FollowUpRule, subject: str, case: Case, now: Now, emitter: Emitte
 def note(rule: FollowUpRule, area: str, sign: str, t: int, rare: Rare) -> None:
     """Keep when a device of an area began or ended a B, within the bounds of an area."""
     key = (rule.id, f"{area} {sign}")
-    own = [one for one in rare.areas if one[0] == rule.id and one[1].startswith(f"{area} ")]
+    own = rare.areas.signs(rule.id, area)
     if key not in rare.areas and len(own) >= store.MAX_RUNS:
-        del rare.areas[min(own, key=lambda one: (rare.areas[one].partners[-1], one[1]))]
+        oldest = min(own, key=lambda one: (rare.areas[rule.id, one].partners[-1], one))
+        del rare.areas[rule.id, oldest]
         rare.counts["partner_dropped"] += 1
-    times = rare.areas.setdefault(key, Heard())
+    times = rare.heard(*key)
     times.partners = sorted({*times.partners, t})
     if len(times.partners) > store.MAX_PARTNERS:
         del times.partners[0]
@@ -153,11 +154,11 @@ def lasted(begins: list[int], ends: list[int], low: int, high: int) -> bool:
 def _is_missed(rule: FollowUpRule, fact: Fact, rare: Rare) -> bool:
     """Say whether no B was there for an alarm although the area's devices could be heard."""
     low, high = fact.t - (rule.within_before or 0), fact.t + rule.time
-    begins = {key[1]: heard.partners for key, heard in rare.areas.items() if key[0] == rule.id and ON in key[1]}
-    for key, times in begins.items():
-        area, _, device = key.partition(f" {ON}")
-        if area != fact.text:
+    for key in rare.areas.signs(rule.id, fact.text):
+        area, on, device = key.partition(f" {ON}")
+        if not on:
             continue
+        times = rare.areas[rule.id, key].partners
         ends = rare.areas.get((rule.id, f"{area} {OFF}{device}"), Heard()).partners
         if lasted(times, times if rule.lasts_until is None else ends, low, high):
             return False

@@ -7,7 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
-from rules.facts import area_in_force, facts_of_area
+from rules.facts import area_in_force, area_of_device, facts_of_area
 from rules.models import is_identifier
 from rules.predicate import holds
 
@@ -66,8 +66,7 @@ def area_of(event: Event, facility: Facility) -> str | None:
     """Return the area of an event: as it says, else where its device is registered."""
     if event.area is not None:
         return event.area
-    device = device_of(event)
-    return next((one.area for one in facility.devices if one.id == device), None)
+    return area_of_device(facility, device_of(event))
 
 
 def applies(rule: Rule, facility: Facility, area: str | None, at_ms: int) -> bool:

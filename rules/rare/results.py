@@ -111,7 +111,7 @@ def meet(rule: FollowUpRule, result: Result, event: Event, now: Now, facility: F
         return
     rare = emitter.state.rare
     followed.note(rule, area, sign, now.at, rare)
-    for subject, case in sorted(rare.of(rule.id).items()):
+    for subject, case in rare.of(rule.id).with_text(area):
         here = [fact for fact in case.facts if fact.text == area]
         late = [_judge(rule, result, fact, now.received, emitter) for fact in here]
         if here:

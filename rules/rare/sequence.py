@@ -227,7 +227,8 @@ def _leave_out(rule: ClockRule, name: str, gap: Gap, item: Item, emitter: Emitte
     case = _case(rule, missing_of(name), rare)
     seen = item.received
     fact = Fact(seen, seen, f"{gap.first} {seen}", item.batch, gap.text(), due=seen + (rule.wait or 0))
-    rare.areas.setdefault((rule.id, WHOLE), Heard(runs=[(seen, seen)]))
+    if (rule.id, WHOLE) not in rare.areas:
+        rare.areas[rule.id, WHOLE] = Heard(runs=[(seen, seen)])
     _keep(rule, case, [*case.facts, fact], rare)
 
 

@@ -11,6 +11,7 @@ import msgspec
 from rules.batches import Batches, PackedBatches
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
+from rules.rare.waiting import Areas, Texts, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -94,8 +95,8 @@ def floor_of(facts: Iterable[Fact]) -> int:
 
 
 @dataclass(slots=True)
-class Case:
-    """One rule on one subject."""
+class AnyCase:
+    """What is kept of one rule on one subject, whatever keeps it (rules/rare, rules/clocks, rules/excursions)."""
 
     facts: list[Fact] = field(default_factory=list)
     """By (event time, digest)."""
@@ -135,6 +136,40 @@ class Case:
         del self.seen[:-MAX_SEEN]
 
 
+class Case(AnyCase):
+    """One rule over rare records on one subject: the cases among which it stands know when it is due."""
+
+    __slots__ = ("_due", "of", "subject")
+
+    def __init__(
+        self, facts: list[Fact] | None = None, seen: list[str] | None = None, last: Occurrence | None = None,
+        uses: dict[int, int] | None = None, due: int = NEVER,
+    ) -> None:  # fmt: skip
+        """Begin with what is known of it; the members are those of `AnyCase`."""
+        self._due = NEVER
+        self.of: Cases | None = None
+        """Among which it stands ..."""
+        self.subject = ""
+        """... under this subject, as text."""
+        super().__init__(facts or [], seen or [], last, uses or {}, due)
+
+    @property
+    def due(self) -> int:
+        """Return the instant of the next decision by the clock."""
+        return self._due
+
+    @due.setter
+    def due(self, due: int) -> None:
+        if due != self._due:
+            self._due = due
+            if self.of is not None:
+                self.of.wait_for(self)
+
+    def waits_for(self, due: int) -> bool:
+        """Say whether the clock decides on it at an instant, and it is still kept."""
+        return self._due == due and self.of is not None and self.of.get(self.subject) is self
+
+
 class Cases(dict[str, Case]):
     """The cases of one rule, by subject as text; the one that was touched last stands last."""
 
@@ -144,11 +179,35 @@ class Cases(dict[str, Case]):
         """Events that they keep together; follows from them."""
         self.busy = False
         """None of them may go out, as far as is known: no case was touched since one was looked for. Follows from them."""
+        self.waiting = Waiting()
+        self._texts: Texts | None = None
+        """Only where somebody asks."""
+
+    def __setitem__(self, subject: str, case: Case) -> None:
+        """Put a case under its subject."""
+        super().__setitem__(subject, case)
+        if case.of is not self or case.subject != subject:
+            case.of, case.subject = self, subject
+            self.wait_for(case)
+            if self._texts is not None:
+                self._texts.note(subject, {fact.text for fact in case.facts}, set())
+
+    def wait_for(self, case: Case) -> None:
+        """Take notice of when the clock decides on a case next."""
+        self.waiting.note(case, self.values(), len(self))
 
     def keep(self, case: Case, facts: list[Fact]) -> None:
         """Let a case keep these events from now on."""
         self.held += len(facts) - len(case.facts)
+        if self._texts is not None:
+            self._texts.note(case.subject, {fact.text for fact in facts}, {fact.text for fact in case.facts})
         case.facts, self.busy = facts, False
+
+    def with_text(self, text: str) -> list[tuple[str, Case]]:
+        """Return the cases that keep facts with a text, by subject."""
+        if self._texts is None:
+            self._texts = Texts(self.values())
+        return [(subject, self[subject]) for subject in self._texts.of(text)]
 
     def make_room(self) -> bool:
         """Let the case that was untouched for longest and neither stands nor is due go out; False: there is none."""
@@ -158,7 +217,8 @@ class Cases(dict[str, Case]):
         if idle is None:
             self.busy = True
             return False
-        self.held -= len(self.pop(idle).facts)
+        self.keep(self[idle], [])
+        del self[idle]
         return True
 
     def is_full(self, case: Case, most: int | None = None) -> bool:
@@ -201,8 +261,8 @@ class Rare:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
     cases: dict[str, Cases] = field(default_factory=dict)
     """Rule -> its cases."""
-    areas: dict[tuple[str, str], Heard] = field(default_factory=dict)
-    """(rule, area) -> what was heard."""
+    areas: Areas = field(default_factory=Areas)
+    """What was heard."""
     checked: dict[str, int] = field(default_factory=dict)
     """Rule that checks the register -> when a registered date changes its answer next."""
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
@@ -218,12 +278,18 @@ class Rare:
 
     def refresh(self) -> None:
         """Recompute the earliest decision by the clock."""
-        cases = min((case.due for of in self.cases.values() for case in of.values()), default=NEVER)
+        cases = min((of.waiting.next_due() for of in self.cases.values()), default=NEVER)
         self.due = min(cases, min(self.checked.values(), default=NEVER))
 
     def of(self, rule: str) -> Cases:
         """Return the cases of a rule, by subject."""
         return self.cases.get(rule) or Cases()
+
+    def heard(self, rule: str, area: str) -> Heard:
+        """Return what was heard of an area, or of what a device did there, to go on with."""
+        if (rule, area) not in self.areas:
+            self.areas[rule, area] = Heard()
+        return self.areas[rule, area]
 
     def case(self, rule: str, subject: str, most: int | None = None) -> Case | None:
         """Return the case of a rule and a subject, touched; a new one if there is room. None: left out, and counted."""
@@ -324,5 +390,5 @@ def subject_of(text: str) -> dict[str, str]:
 __all__ = [
     "COUNTERS", "MAX_ALL_FACTS", "MAX_CASES", "MAX_CHANGES", "MAX_CHECKED", "MAX_DOOR", "MAX_FACTS", "MAX_PARTNERS", "MAX_ROWS", "MAX_RUNS", "MAX_SEEN",
     "MAX_SPANS", "MAX_STRAYS", "MAX_TOLD", "NOTHING",
-    "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
+    "AnyCase", "Case", "Cases", "Fact", "Heard", "PackedRare", "Rare", "floor_of", "subject_of", "text_of",
 ]  # fmt: skip

@@ -284,7 +284,7 @@ SILENCE = [
         "six hours without radio, live data first, and an excursion in what was stored", Span("T1", 600, 700, 5.0, sent=1_000.5),
         Span("T1", 700, 720, 9.0, sent=1_000.5), Span("T1", 720, 960, 5.0, sent=1_000.5),
         expected=[
-            Expected(GAP, "T1", "yellow", 600, 960, suppressed=True), Expected(STORAGE, "T1", "orange", 600, 960),
+            Expected(GAP, "T1", "yellow", 600, 960, "retracted", suppressed=True), Expected(STORAGE, "T1", "orange", 600, 960, "retracted"),
             Expected(OUT, "T1", "orange", 700, 720, late=True),
         ],
     ),

@@ -61,6 +61,7 @@ STORIES: dict[str, list[tuple[str, str, str, float | None, float | None]]] = {
         ("cleared", "gap", "yellow", 131.0, 491.0),
         ("raised", "store-out", "orange", 200.0, None),
         ("cleared", "store-out", "orange", 200.0, 230.0),
+        ("retracted", "gap", "yellow", 131.0, 491.0),
         ("raised", "gap", "blue", 496.0, None),
     ],
     "a-day-in-one-batch": [
@@ -78,6 +79,7 @@ STORIES: dict[str, list[tuple[str, str, str, float | None, float | None]]] = {
         ("cleared", "store-out", "orange", 5400.0, 5430.0),
         ("raised", "store-out", "orange", 12400.0, None),
         ("cleared", "store-out", "orange", 12400.0, 12460.0),
+        ("retracted", "gap", "orange", 400.0, 14730.0),
     ],
     "older-than-that": [
         ("raised", "late-evidence", "blue", 15845.0, None),

@@ -25,9 +25,9 @@ WHY = {"zh": "测试", "en": "test"}
 KEY = "k" * 43
 
 
-def script(*faults):
+def script(*faults, reports=()):
     entries = [{"facility": HOSPITAL.id, "at": "10s", "for": "20s", "why": WHY, **fault} for fault in faults]
-    return Script.model_validate({"schema": "simulation/1", "title": WHY, "faults": entries})
+    return Script.model_validate({"schema": "simulation/1", "title": WHY, "faults": entries, "reports": reports})
 
 
 class FrontDoor:
@@ -46,6 +46,7 @@ class FrontDoor:
         if b'"broken"' in body:
             return httpx.Response(422 if body.endswith(b"}") else 400)
         post = json.loads(body)
+        post["batch"] = post.get("batch", post.get("id"))
         self.asked.append(post["batch"])
         answer = self.answers.pop(0) if self.answers else 202
         if isinstance(answer, Exception):
@@ -75,8 +76,8 @@ class VirtualTime:
         return self.now > self.end
 
 
-async def push(door, seconds, *faults, history_ms=4_000):
-    what = script(*faults)
+async def push(door, seconds, *faults, history_ms=4_000, reports=()):
+    what = script(*faults, reports=reports)
     feed = Feed(
         HOSPITAL, sources_of(HOSPITAL, what, began=BEGAN, seed=1, speed=60), what, began=BEGAN, history_ms=history_ms
     )
@@ -87,9 +88,8 @@ async def push(door, seconds, *faults, history_ms=4_000):
 
 
 def times_of(door, tag="RF1.T"):
-    return [
-        t for post in door.taken.values() for series in post["series"] if series["tag"] == tag for t in series["time"]
-    ]
+    posts = [post for post in door.taken.values() if "series" in post]
+    return [t for post in posts for series in post["series"] if series["tag"] == tag for t in series["time"]]
 
 
 def assert_whole(times, seconds):
@@ -108,6 +108,57 @@ async def test_a_quiet_run_posts_every_reading_once_with_its_key():
     request = door.requests[0]
     assert request.headers["authorization"] == f"Bearer {KEY}"
     assert (request.url.path, request.url.params["facility"]) == ("/v1/readings", HOSPITAL.id)
+
+
+REPORTS = [
+    {
+        "facility": HOSPITAL.id, "at": at, "type": "dsur", "id": name, "why": WHY,
+        "fields": {"trial_id": "T-1", "anniversary": "2026-03-10", "susar_count": 0},
+    }
+    for name, at in (("R-2", "9s"), ("R-1", "5s"))
+]  # fmt: skip
+
+
+async def test_reports_go_to_their_own_path_in_time_once_and_behind_what_was_measured():
+    door = FrontDoor()
+    counts, _ = await push(door, 20, reports=REPORTS)
+    at = [i for i, request in enumerate(door.requests) if request.url.path == "/v1/reports"]
+    assert [json.loads(door.requests[i].content)["id"] for i in at] == ["R-1", "R-2"]
+    for i, after in zip(at, (5_000, 9_000), strict=True):
+        request = door.requests[i]
+        assert request.headers["authorization"] == f"Bearer {KEY}"
+        assert request.url.params["facility"] == HOSPITAL.id
+        newest = [t for r in door.requests[:i] for s in json.loads(r.content).get("series", ()) for t in s["time"]]
+        assert max(newest) >= BEGAN + after - 2_000
+    assert (counts.reports, counts.reports_refused) == (2, 0)
+    assert_whole(times_of(door), 20)
+
+
+@pytest.mark.parametrize(("answers", "stored", "times"), [([503, 429], 1, 3), ([422], 0, 1), ([401], 1, 2)])
+async def test_a_report_waits_for_its_answer_as_readings_do(answers, stored, times):
+    door = FrontDoor()
+    took = door.__call__
+
+    def answer(request):
+        if request.url.path == "/v1/reports" and answers:
+            door.asked.append(json.loads(request.content)["id"])
+            return httpx.Response(answers.pop(0))
+        return took(request)
+
+    counts, _ = await push(answer, 30, reports=REPORTS[1:])
+    assert door.asked.count("R-1") == times
+    assert (counts.reports, counts.reports_refused) == (stored, 1 - stored)
+    assert_whole(times_of(door), 30)
+
+
+async def test_no_report_leaves_while_the_link_is_down():
+    door = FrontDoor()
+    what = {"fault": "silence", "at": "3s", "for": "9s"}
+    counts, _ = await push(door, 30, what, reports=REPORTS)
+    first = next(i for i, name in enumerate(door.asked) if name.startswith("R-"))
+    times = [t for r in door.requests[:first] for s in json.loads(r.content).get("series", ()) for t in s["time"]]
+    assert max(times) >= BEGAN + 12_000 - 2_000
+    assert counts.reports == 2
 
 
 ROUGH = [503, httpx.ConnectError("gone"), 500, httpx.ReadTimeout("late"), 429, 502]

@@ -7,14 +7,16 @@ import os
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from monitor.register.files import read_register
 from monitor.simulate.expectation import expected
 from monitor.simulate.faults import beyond, sources_of
 from monitor.simulate.keys import read_keys
 from monitor.simulate.run import REGISTER
-from monitor.simulate.script import STORY, Script, misplaced, read_script
+from monitor.simulate.script import STORY, Expected, Script, misplaced, read_script
 from rules.errors import BadInputError
+from rules.instants import parse_instant
 
 FIRMS = [entry.logged() for entry in read_register(REGISTER).facilities]
 BEGAN = 1_772_294_400_000
@@ -178,14 +180,77 @@ def test_the_story_shows_an_excursion_and_a_silence_within_two_minutes_and_names
         "out-of-range",
         "bad-post",
     }
-    soon = [alarm for alarm in expected(story) if alarm.ended[1] <= 120_000]
-    assert [(alarm.rule, alarm.subject, alarm.how) for alarm in soon] == [
-        ("cold-chain.store-out", {"tag": "CR1.T1"}, "cleared"),
-        ("data-integrity.gap", {}, "retracted"),
+    soon = [alarm for alarm in expected(story) if (alarm.ended or alarm.raised)[1] <= 118_000]
+    assert [(alarm.facility, alarm.rule, alarm.subject, alarm.how) for alarm in soon] == [
+        ("BJ-WHS-0021", "cold-chain.store-out", {"tag": "CR1.T1"}, "cleared"),
+        ("BJ-MFR-0007", "cold-chain.store-out", {"tag": "CR1.T1"}, "cleared"),
+        ("BJ-HOS-0104", "data-integrity.gap", {}, "retracted"),
+        ("BJ-MFR-0007", "report-clock.adr-death", {"report": "ADR-SIM-0301"}, "cleared"),
+        ("BJ-MFR-0007", "cross-check.deviation-misstated", {"report": "DEV-SIM-0014"}, "stands"),
     ]
     assert soon[0].ended[0] - soon[0].raised[1] >= 15_000  # time to acknowledge it
-    assert len(expected(story)) == sum(len(fault.expect) for fault in story.faults)
-    assert story.end >= max(alarm.ended[1] for alarm in expected(story))
+    assert len(expected(story)) == sum(len(one.expect) for one in (*story.faults, *story.reports))
+    assert story.end >= max((alarm.ended or alarm.raised)[1] for alarm in expected(story))
+
+
+REPORTS = """\
+schema: simulation/1
+title: {zh: 报告, en: reports}
+faults: []
+reports:
+  - {facility: BJ-NOBODY-1, at: 1s, type: dsur, id: R-1, fields: {trial_id: T-1, anniversary: 2026-03-10, susar_count: 0}, why: {zh: 一, en: a}}
+  - facility: BJ-WHS-0021
+    at: 1s
+    type: adr-case
+    id: R-2
+    fields:
+      case_id: C-1
+      known_at: "-2x"
+      onset: 2026-01-20
+      seriousness: dead
+      is_new: false
+      product: P-1
+      outcome: recovered
+      source_channel: hospital
+    why: {zh: 一, en: a}
+  - {facility: BJ-WHS-0021, at: 1s, type: hearsay, id: R-3, fields: {}, why: {zh: 一, en: a}}
+  - {facility: BJ-WHS-0021, at: 1s, type: dsur, id: R-4, revision: 2, fields: {trial_id: T-1, anniversary: 2026-03-10, susar_count: 0}, why: {zh: 一, en: a}}
+"""
+
+
+def test_reports_of_a_script_are_held_against_their_types_with_file_and_line(tmp_path):
+    path = tmp_path / "r.yaml"
+    path.write_text(REPORTS, encoding="utf-8")
+    with pytest.raises(BadInputError) as caught:
+        read_script(path, FIRMS)
+    lines = {(fault.pointer.split(":")[1], fault.code) for fault in caught.value.faults}
+    assert {("5", "unknown_facility"), ("14", "unknown_value"), ("20", "unknown_value")} <= lines
+    assert {"12", "21"} <= {line for line, _ in lines}  # no instant; a revision without a reason
+
+
+def test_instants_of_a_report_count_from_the_beginning_of_the_run():
+    fields = {"a": "+4s", "b": ["-2d", {"c": "+1h"}], "d": "-2", "e": "+4s.", "f": 7}
+    one = {"facility": "BJ-WHS-0021", "at": "30s", "type": "dsur", "id": "R-1", "fields": fields, "why": WHY}
+    what = Script.model_validate({"schema": "simulation/1", "title": WHY, "faults": [], "reports": [one]})
+    began = 1_772_294_400_000
+    (report,) = what.submitted("BJ-WHS-0021")
+    post = report.post(began)
+    assert parse_instant(post["sent"]) == began + 30_000
+    assert parse_instant(post["fields"]["a"]) == began + 4_000
+    assert parse_instant(post["fields"]["b"][0]) == began - 2 * 86_400_000
+    assert parse_instant(post["fields"]["b"][1]["c"]) == began + 3_600_000
+    assert [post["fields"][name] for name in "def"] == ["-2", "+4s.", 7]
+    assert "reason" not in post
+    assert what.end == 30_000
+    assert what.only({"BJ-HOS-0104"}).reports == []
+    assert what.submitted("BJ-HOS-0104") == []
+
+
+@pytest.mark.parametrize("more", [{}, {"how": "stands", "ended": ["3s", "4s"]}, {"how": "cleared"}])
+def test_an_alarm_ends_or_stands(more):
+    alarm = {"rule": "cold-chain.store-out", "subject": {}, "severity": "orange", "raised": ["1s", "2s"], **more}
+    with pytest.raises(ValidationError, match="stands"):
+        Expected.model_validate(alarm)
 
 
 def keys_file(tmp_path, value, mode=0o600):

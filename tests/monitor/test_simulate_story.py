@@ -10,7 +10,7 @@ from monitor.register.files import read_register
 from monitor.simulate.expectation import compare, expected
 from monitor.simulate.rehearsal import rehearse
 from monitor.simulate.run import REGISTER
-from monitor.simulate.script import STORY, Script, read_script
+from monitor.simulate.script import STORY, STORY_PACKS, Script, read_script
 from rules.alarms import fold_alarms
 from rules.changes import ChangeKind
 from rules.pack import load_bundle
@@ -26,7 +26,7 @@ WHY = {"zh": "测试", "en": "test"}
 
 @cache
 def packs():
-    return load_bundle(["default"])
+    return load_bundle(["default", STORY_PACKS])
 
 
 @cache
@@ -68,12 +68,35 @@ def test_within_two_minutes_an_excursion_is_raised_and_cleared_and_a_feed_falls_
     changes = [c for c in run(story(), 2) if not c.subject or c.rule == STORE_OUT]
     told = [(c.rule, c.change.value) for c in sorted(changes, key=lambda c: (c.facility, c.received))]
     gap = "data-integrity.gap"
-    assert told == [  # the hospital's, then the wholesaler's
-        (gap, "raised"), (gap, "stepped"), (gap, "cleared"), (gap, "retracted"), (STORE_OUT, "raised"), (STORE_OUT, "cleared"),
+    assert told == [  # the hospital's, the maker's, the wholesaler's
+        (gap, "raised"), (gap, "stepped"), (gap, "cleared"), (gap, "retracted"),
+        *[(STORE_OUT, "raised"), (STORE_OUT, "cleared")] * 2,
     ]  # fmt: skip
-    assert {c.facility for c in changes} == {"BJ-HOS-0104", "BJ-WHS-0021"}
-    out = [c for c in changes if c.rule == STORE_OUT]
+    assert {c.facility for c in changes} == {"BJ-HOS-0104", "BJ-MFR-0007", "BJ-WHS-0021"}
+    out = [c for c in changes if c.facility == "BJ-WHS-0021"]
     assert out[1].received - out[0].received >= 20_000  # somebody can acknowledge it meanwhile
+
+
+def test_what_the_firm_reports_is_held_against_its_probe_and_against_the_law():
+    """Six seconds and 8.4 °C were reported: the evidence has both, and what was measured. The death was reported a day too late."""
+    changes = [c for c in run(story(), 2) if c.subject.get("report")]
+    misstated, *clock = sorted(changes, key=lambda c: c.rule)
+    assert (misstated.rule, misstated.change.value) == ("cross-check.deviation-misstated", "raised")
+    duration, peak = misstated.evidence.leaves
+    assert duration.left == 0.1
+    assert duration.right > 0.3
+    assert peak.left == 8.4
+    assert peak.right > 10
+    assert [c.change.value for c in clock] == ["raised", "cleared"]
+    assert {c.rule for c in clock} == {"report-clock.adr-death"}
+
+
+def test_the_shipped_packs_would_compare_the_report_a_day_later():
+    shipped = load_bundle(["default"])
+    changes = rehearse(FIRMS, story(), shipped, began=BEGAN, until=BEGAN + 2 * MINUTE)
+    assert "cross-check.deviation-misstated" not in {c.rule for c in changes}
+    differ = {rule.id for rule in packs().rules if rule != shipped.rule(rule.id)}
+    assert differ == {"cross-check.deviation-misstated"}
 
 
 def test_every_silent_tag_is_covered_by_the_feed_and_taken_back_with_the_backfill():
@@ -183,5 +206,5 @@ def test_expected_lists_every_declared_alarm_by_time():
     alarms = expected(story())
     assert [alarm.raised[1] for alarm in alarms] == sorted(alarm.raised[1] for alarm in alarms)
     assert {alarm.rule for alarm in alarms} == {rule.id for rule in packs().rules} & {alarm.rule for alarm in alarms}
-    assert len({alarm.rule for alarm in alarms}) == 8
-    assert str(alarms[1]) == "data-integrity.gap at BJ-HOS-0104, whole feed"
+    assert len({alarm.rule for alarm in alarms}) == 10
+    assert str(alarms[2]) == "data-integrity.gap at BJ-HOS-0104, whole feed"

@@ -11,6 +11,7 @@ from rules.changes import Change, ChangeKind
 from rules.engine import Engine
 from rules.excursions import book
 from rules.excursions.sound import excursion_faults, source_faults
+from rules.pack import Bundle
 from rules.rule import CompareRule, FollowUpRule
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since
 from tests.rules.failures import failing_at
@@ -124,3 +125,24 @@ def test_lint_of_both_kinds() -> None:
     summed = compare.model_copy(update={"reads": [STORE, "cold-chain.warm-cumulative"]})
     assert [f.pointer for f in source_faults(summed, BUNDLE.rules)] == ["/reads/1"]
     assert source_faults(follow, BUNDLE.rules) == source_faults(compare, BUNDLE.rules) == []
+
+
+def test_what_is_heard_as_the_clock_leaves_an_instant_is_decided_before_what_comes_next() -> None:
+    """At 62 the silence of T2 is suppressed; the report is looked at a millisecond later, and again behind the batch of 62.1 that ends both."""
+    rules = [rule.model_copy(update={"wait": 5 * 60_000}) if rule.id == WRONG else rule for rule in BUNDLE.rules]
+    quick = Bundle.of(rules, BUNDLE.tables.values(), calendars=BUNDLE.calendars.values())
+    hand = HandLog().register(-1, sensor(), sensor("T2"))
+    for i in range(66):
+        late = list(range(31, 63)) if i == 62 else [i] if i < 31 or i > 62 else []
+        hand.rows(
+            i + 0.1, ("T1", [i], [9.0 if 5 <= i < 60 else 5.0]), *([("T2", late, [5.0] * len(late))] if late else [])
+        )
+        if i == 20:
+            report(hand, 20.5, 5, 15)
+    changes = hand.changes(until=66, bundle=quick)
+    turns = [
+        (c.rule, since(c.received)) for c in changes if c.subject == {"tag": "T2"} and c.change is ChangeKind.SUPPRESSED
+    ]
+    assert turns == [("data-integrity.gap", 62)]
+    assert told(changes, WRONG) == [("raised", 20.5, round(62.1 + 1 / 60_000, 5))]
+    assert [c.received for c in changes] == sorted(c.received for c in changes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rules import silence
+from rules import forgetting
 from rules.engine import Engine
 from rules.snapshot import open_snapshot
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, sensor, story
@@ -87,14 +87,14 @@ def test_a_group_of_which_a_tag_has_ended_for_good_is_forgotten() -> None:
 
 def test_groups_that_only_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert groups_of(long_dead()) == ["A1", "A2"]
-    monkeypatch.setattr(silence, "WAITING", 0)
+    monkeypatch.setattr(forgetting, "WAITING", 0)
     assert groups_of(long_dead()) == ["A2"]
     assert at_the_end(batch(long_dead(), 182.2, 8, 183, "T2"), 182.2) == [("retracted", "gap", "T2", "yellow", 8, 180)]
 
 
 @pytest.mark.parametrize("kept", [1, 2])
 def test_the_newest_of_those_that_wait_are_kept(kept: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(silence, "WAITING", kept)
+    monkeypatch.setattr(forgetting, "WAITING", kept)
     log = long_dead()
     for begin in (190, 330):  # T1 falls silent twice more, for ten minutes, and brings all its rows
         live(log, begin - 8, begin, "T1", "T3", "T4")

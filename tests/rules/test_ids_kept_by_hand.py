@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from rules import silence
+from rules import forgetting
 from rules.changes import alarm_id
 from rules.engine import Engine
 from rules.layout import NEVER
@@ -143,7 +143,7 @@ def test_a_start_that_cannot_come_again_is_forgotten_also_while_its_rule_is_away
 def test_those_that_are_kept_for_their_start_alone_while_they_are_away_are_bounded(
     kept: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(silence, "WAITING", kept)
+    monkeypatch.setattr(forgetting, "WAITING", kept)
     assert groups_of(away(vehicles(third=True)), GAP) == ["A1", "A5"][2 - kept :]
 
 

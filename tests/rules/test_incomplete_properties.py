@@ -154,8 +154,8 @@ def test_explanations_agree_with_the_engine_and_list_all(log):
 
 def test_the_random_registers_lack_everything_that_can_be_lacking_and_what_is_optional_is_spared():
     found, rules = {name: Counter() for name in OWN}, lacklogs.variants()
-    # No rule asks for these, and every room and kind has a row in the tables that ship.
-    never = {"area.height_m", "area.rack_height_m", "sensor.error", "sensor.temperature_tag", "table", "sensor.door"}
+    # No rule asks for these. A row is lacking in `water-stage1` alone: every room and kind has one in the other tables that ship.
+    never = {"area.height_m", "area.rack_height_m", "sensor.error", "sensor.temperature_tag", "sensor.door"}
     wanted = set(incomplete.lacks.WORDS) - never
     for number in range(600):
         entity = lacklogs.facility(Random(number), lacklogs.BEGIN)  # noqa: S311 - no secret

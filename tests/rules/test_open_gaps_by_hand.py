@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from rules import again, late
 from rules.engine import Engine
+from rules.snapshot import open_snapshot
 from tests.examples import examples
 from tests.rules import logs
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, sensor, since
@@ -146,10 +148,85 @@ def test_the_newest_rows_first_is_taken_as_far_as_the_ring_reaches() -> None:
     assert late[0] == "raised"
 
 
-def test_a_silence_was_one_also_when_all_has_come() -> None:
+GAP = "data-integrity.gap"
+
+
+def silences(hand: HandLog, **options: Any) -> list[tuple[Any, ...]]:
+    """Return what was told of the series' own silence since minute 10."""
+    found = [c for c in hand.changes(**options) if c.subject and since(c.start) == 10]
+    return [row for row in told(found, GAP) if row[0] not in {"suppressed", "released", "stepped"}]
+
+
+@pytest.mark.parametrize("size", [1, 7, 60, 350])
+@pytest.mark.parametrize("hours", [2, 6, 30])
+def test_a_silence_is_taken_back_once_all_has_come_however_long_it_was(hours: int, size: int) -> None:
+    """Six and thirty hours are more rows than the ring holds."""
+    until = hours * 60
+    hand = silent(until)
+    for first in range(10, until, size):
+        rows(hand, until + 10, range(first, min(first + size, until)))
+    raised, cleared, retracted = silences(hand)
+    assert raised == ("raised", 10, None, 12, False)
+    assert cleared == ("cleared", 10, until + 7, until + 7, False)  # ten live rows at once: the eighth is in time
+    assert retracted[:3] == ("retracted", 10, until + 7)
+
+
+@pytest.mark.parametrize("lacking", [10, 11, 200, 357, 358])
+@pytest.mark.parametrize("more", [0, 1])
+def test_a_silence_stays_one_where_records_are_lacking(lacking: int, more: int) -> None:
+    """A gap is more than two intervals: a single record that lacks is none."""
     hand = silent()
-    rows(hand, SILENT + 10, range(10, SILENT))
-    assert [row[0] for row in told(hand.changes(), "data-integrity.gap") if row[0] != "suppressed"][-1] != "retracted"
+    rows(hand, SILENT + 10, [m for m in range(10, SILENT) if not lacking <= m <= lacking + more])
+    assert (silences(hand)[-1][0] == "retracted") is (more == 0)
+
+
+def test_live_rows_between_do_not_keep_a_silence_from_being_taken_back() -> None:
+    hand = silent()
+    for i, first in enumerate(range(10, SILENT, 10)):
+        rows(hand, SILENT + 10 + i, range(first, first + 10))
+        rows(hand, SILENT + 10 + i, [SILENT + 10 + i])
+    assert silences(hand)[-1][:3] == ("retracted", 10, SILENT + 7)
+
+
+def test_a_part_that_had_failed_to_come_is_filled_in_while_the_ring_reaches_it() -> None:
+    """Stored rows come first, without an hour of them; live ones follow, and then the hour: at minute 360 the ring begins behind 202."""
+    spans = {True: range(240, 300), False: range(100, 160)}
+    for reached, hole in spans.items():
+        hand = rows(HandLog().register(-1, sensor()), 9, range(10))
+        rows(hand, SILENT, [m for m in range(10, SILENT) if m not in hole])
+        rows(hand, SILENT, range(SILENT, SILENT + 1))
+        assert silences(hand)[-1][:3] == ("cleared", 10, SILENT - 2)
+        rows(hand, SILENT + 1, hole)
+        assert (silences(hand)[-1][0] == "retracted") is reached
+
+
+def test_a_part_that_comes_while_the_silence_stands_leaves_no_hole() -> None:
+    hand = rows(HandLog().register(-1, sensor()), 9, range(10))
+    rows(hand, SILENT, [m for m in range(10, 300) if not 200 <= m < 260])  # old rows: it is silent still
+    rows(hand, SILENT, range(200, 260))
+    rows(hand, SILENT, range(300, SILENT))
+    assert [row[0] for row in silences(hand)] == ["raised", "retracted"]
+
+
+def test_what_leads_into_a_silence_is_kept_over_a_restart() -> None:
+    """Cut behind every record: what follows is the same, and so are the bytes of the state."""
+    hand = silent()
+    for first in range(10, SILENT, 50):
+        rows(hand, SILENT + 10, range(first, min(first + 50, SILENT)))
+    log = hand.tick(SILENT + 40).records()
+    whole = Engine(BUNDLE)
+    cut = Engine(BUNDLE)
+    kept = 0
+    for record in log:
+        assert cut.fold(record) == whole.fold(record)
+        body = cut.snapshot(0, FACILITY)
+        assert body == whole.snapshot(0, FACILITY)
+        kept += not isinstance(open_snapshot(body)[0].filled, msgspec.UnsetType)
+        again_ = Engine(BUNDLE)
+        again_.restore_partition(0, cut.partition_state(0))
+        again_.restore(0, FACILITY, body)
+        cut = again_
+    assert kept > 3
 
 
 def test_a_place_that_is_silent_again_counts_from_its_newest_row() -> None:

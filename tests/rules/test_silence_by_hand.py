@@ -87,9 +87,9 @@ def test_back_fill_takes_back_a_silence_that_a_rule_faster_than_the_register_fou
     )  # fmt: skip
 
 
-def test_rows_that_a_batch_itself_pushes_out_of_the_horizon_close_no_silence() -> None:
+def test_rows_that_a_batch_itself_pushes_out_of_the_horizon_fill_a_silence_as_those_of_many_batches_do() -> None:
     times = [140, *range(25, 140, 5), 155, 150, 145]  # 155 leaves 40 and what is newer within two hours
-    wanted = [(30 + 1, "raised", "T1"), (52, "suppressed", "T1"), (160, "cleared", "T1")]
+    wanted = [(30 + 1, "raised", "T1"), (52, "suppressed", "T1"), (160, "cleared", "T1"), (160, "retracted", "T1")]
 
     def told(*batches: list[int]) -> list[tuple[object, ...]]:
         log = HandLog().register(-1, sensor(interval="5m")).live("T1", 0, WAVE[:5], every=5)

@@ -92,6 +92,13 @@ def steps_of(rule, interval):
     ]
 
 
+def lead(rows, low, high, limit):
+    """Return the newest row up to `high` to which rows lead from `low` in steps that are not too long."""
+    between = [low, *(r for r in rows if low < r <= high)]
+    holes = [a for a, b in itertools.pairwise(between) if b - a > limit]
+    return holes[0] if holes else between[-1]
+
+
 class Group:
     """A silence of an area, or of the whole feed (place "")."""
 
@@ -237,7 +244,7 @@ class Silences:
         uses = 1 + sum(o["name"][0] == start for o in item.past)
         item.open = {
             "name": (start, uses), "start": start, "end": None, "retracted": False, "by": None, "colour": colour,
-            "lo": None if item.fresh else item.lo, "hole": False, "raised": None,
+            "lo": None if item.fresh else item.lo, "hole": None, "raised": None, "led": None,
         }  # fmt: skip
         item.past.append(item.open)
 
@@ -314,11 +321,15 @@ class Silences:
     def in_order(self, m, t, received):
         distance = t - m.lo - m.door.row(t, received)
         if m.open is not None:
-            if m.fresh or distance > m.limit:
-                m.open["hole"] = True
+            if m.fresh:
+                m.open["hole"] = "fresh"
+            elif m.open["hole"] is None and distance > m.limit:
+                m.open["hole"] = m.lo
             if t + m.limit + m.delivery + m.ext > received:
                 m.open["end"] = max(t, m.open["start"])
-                kind = "cleared" if m.open["hole"] else "retracted"
+                kind = "retracted" if m.open["hole"] is None else "cleared"
+                if isinstance(m.open["hole"], int):
+                    m.open["led"] = m.open["hole"]
                 m.open["retracted"] = kind == "retracted"
                 self.say_tag(m, m.open, kind, t, received)
                 m.open = None
@@ -333,18 +344,27 @@ class Silences:
         m.fresh, m.lo, m.floor = False, t, received
 
     def filled(self, tag, t, series, received):
-        """Return the retractions that late rows of `tag` make, `t` the newest."""
+        """Return the retractions that late rows of `tag` make, `t` the newest.
+
+        Of a silence is kept up to which row no distance was too long, by the limit as it was then; all rows that ever came count.
+        """
         acts = []
-        rows = [row[0] for row in series.ring()]
+        rows = [row[0] for row in series.rows]
         for m in self.tags:
             if m.tag != tag:
                 continue
+            if m.open is not None and isinstance(m.open["hole"], int):
+                led = lead(rows, m.open["hole"], m.lo, m.limit)
+                m.open["hole"] = None if led == m.lo else led
             for o in m.past:
-                low = o["start"] - m.pace
-                inside = [low, *(r for r in rows if low < r < (o["end"] or low)), o["end"]]
-                if o["retracted"] or o["end"] is None or len(inside) == 2:
+                if o["retracted"] or o["end"] is None:
                     continue
-                if max(b - a for a, b in itertools.pairwise(inside)) <= m.limit:
+                low = o["start"] - m.pace
+                led = lead(rows, max(low, o["led"] or low), o["end"], m.limit)
+                if led == low:
+                    continue
+                o["led"] = led
+                if o["end"] - led <= m.limit:
                     acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t, received)))
         return acts
 
