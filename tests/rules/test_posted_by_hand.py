@@ -238,14 +238,12 @@ def test_a_room_or_the_kind_of_water_that_is_registered_later_is_judged_then_onc
 
 
 def test_an_unknown_result_outlives_the_officers_decision() -> None:
-    hand = site(room(grade="B"), loop())
-    result(result(hand, HOUR), 70, room="R2")
-    hand.register(80, version=2, areas=[room(grade="B"), room("R2", "B")])
-    assert [one[2] for one in told(hand)] == ["R1", "R2"]
-    waits = result(site(room()), HOUR, room="R2")
-    closed(waits, 70, B, "R2", HOUR)
-    waits.register(80, version=2, areas=[room("R2", "B")])
-    assert told(waits) == [(B, "raised", "R2", 60, 80)]
+    hand = water(site(loop()), HOUR)
+    water(hand.register(70, version=2, areas=[loop(water=None)]), 80)
+    closed(hand, 90, MICROBIAL, "L1", HOUR)
+    hand.register(100, version=3, areas=[loop()])
+    found = [("raised", 60, 60), ("cleared", 60, 90), ("raised", 80, 100)]
+    assert told(hand) == [(MICROBIAL, change, "L1", start, at) for change, start, at in found]
 
 
 def test_a_firm_of_another_line_is_not_asked() -> None:
