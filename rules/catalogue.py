@@ -155,9 +155,19 @@ def _table(table: Table) -> str:
     for row in table.rows:
         where = "; ".join(f"{name}: {text_of(value)}" for name, value in row.where.items())
         more = row.model_dump(
-            mode="json", by_alias=True, exclude_none=True, include={"at", "registered", "deadband", "consecutive"}
+            mode="json",
+            by_alias=True,
+            exclude_none=True,
+            include={"at", "registered", "deadband", "consecutive", "units"},
         )
         limit = row.limit.model_dump(exclude_none=True)
-        cells = (where, _plain(limit), row.unit, _plain(more) if more else "", row.edition, row.status)
+        cells = (
+            where,
+            _plain(limit) if limit else "none set · 未规定",
+            row.unit,
+            _plain(more) if more else "",
+            row.edition,
+            row.status,
+        )
         rows.append("| " + " | ".join(cells) + " |")
     return "\n".join([*head, *rows, "", *_cites(table.cites)]) + "\n"

@@ -11,7 +11,19 @@ from pydantic import ValidationError
 from rules.alarms import fold_alarms
 from rules.changes import Verdict
 from rules.engine import Engine
-from rules.leaves import days, deadlines, excursions, followed, lacking, openingtrace, rare, results, rowtrace, shares
+from rules.leaves import (
+    days,
+    deadlines,
+    excursions,
+    followed,
+    lacking,
+    openingtrace,
+    posted,
+    rare,
+    results,
+    rowtrace,
+    shares,
+)
 from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.rule import (
@@ -23,6 +35,7 @@ from rules.rule import (
     RareRule,
     RegisterCheckRule,
     RepeatDayRule,
+    ResultLimitRule,
     looks_at_rows,
 )
 from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
@@ -125,6 +138,8 @@ def _rare_moments(rule: RareRule, records: list[LogRecord], bundle: Bundle, end:
         return [odd.moment for odd in rowtrace.rows_of(rule, records, bundle)]
     if isinstance(rule, FollowUpRule) and (rule.alarm or rule.trace):
         return _followed(rule, records, bundle, end)
+    if isinstance(rule, ResultLimitRule):
+        return list(posted.moments_of(rule, rare.come(records), bundle))
     if isinstance(rule, RepeatDayRule):
         return [day.moment for day in days.days_of(rule, records, bundle)]
     by_books = _by_books(rule, records, bundle, end)

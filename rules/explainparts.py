@@ -31,6 +31,15 @@ FATES = {
         "unknown: no calendar holds its days, or it began before the rule listened",
         "未知：日历未涵盖，或其开始早于规则启用",
     ),
+    "within": ("compared: not above its limit", "已比对：未超过限值"),
+    "unregistered": (
+        "unknown: its area, or a fact of it, is not registered; judged again when it is",
+        "未知：其区域或所需登记信息尚未登记，补齐后再判定",
+    ),
+    "unreadable": (
+        "unknown: it names no area, test or method that is known, no number, or a unit that its limit does not know; send it anew",
+        "未知：未写明可识别的区域、检验项目、方法或数值，或其单位与限值不可换算，须重新上报",
+    ),
     "heard": ("kept: what it tells counts", "已保留：其内容计入判定"),
     "done": ("done with: closed by a decision, or too old", "已了结：已由决定关闭或过旧"),
     "again": ("it had come before", "重复事件"),

@@ -24,6 +24,7 @@ from rules.explainlacks import found_of, lacks_json, lacks_of
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
+from rules.explainposted import results_of
 from rules.explainstrays import strays_of
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -55,6 +56,7 @@ from rules.rule import (
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
+    ResultLimitRule,
     RowRule,
 )
 
@@ -163,6 +165,8 @@ class RareExplanation:
                     ("allowed", rule.allowed),
                 ]
             )
+        elif isinstance(rule, ResultLimitRule):
+            found = [("limits", rule.limits.from_)]
         elif isinstance(rule, ClockRule):
             names = _CLOCK_NUMBERS.get(rule.check, ("ahead", "behind"))
             found = [(name, getattr(rule, name)) for name in names if getattr(rule, name) is not None]
@@ -195,7 +199,7 @@ class RareExplanation:
         return [
             {
                 "name": name,
-                "value": v if name in {"n", "times", *_COUNTED} else format_duration(v),
+                "value": v if name in {"n", "times", "limits", *_COUNTED} else format_duration(v),
                 "origin": "rule",
                 "edition": own,
             }
@@ -271,8 +275,11 @@ def explain_rare(
     for name in sorted(names) or [""]:
         subject = subject_of(name) if name else {}
         facts = _facts(facility, subject, at)
+        conditions = conditions_of(rule, facility, facts)
+        if not name and isinstance(rule, ResultLimitRule):  # nothing came: of no area is asked what it is
+            conditions = [seen for seen in conditions if not seen.name.startswith("area.")]
         one = RareExplanation(
-            rule, bundle.sha256, state.facility, subject, at, state.version, conditions_of(rule, facility, facts),
+            rule, bundle.sha256, state.facility, subject, at, state.version, conditions,
             {fact: text_of(value) for fact, value in facts.items() if value not in (None, [])},
             [], [alarm for alarm in alarms if alarm.subject == subject], found.get(name, []), checked.get(name),
             lacks=lacks, failed=failed, seeded=seeded,
@@ -313,10 +320,10 @@ def _asked(
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
-    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
-        return numbers_of(rule, log, state, at)
-    if isinstance(rule, ClockRule) and rule.check in HEARD:
-        return heartbeats_of(rule, log, state, at)
+    if isinstance(rule, ResultLimitRule):
+        return results_of(rule, log, state, bundle)
+    if isinstance(rule, ClockRule) and rule.check in {SEQUENCE, *HEARD}:
+        return (numbers_of if rule.check == SEQUENCE else heartbeats_of)(rule, log, state, at)
     if isinstance(rule, RowRule):
         rows = rows_of(rule, log, bundle)
         found = _rows(rule, rows, state)

@@ -28,6 +28,7 @@ FACTS: dict[str, type] = {
     "area.shipment_type": str,
     "area.water": str,
     "area.pharmacopoeia": str,
+    "result.method": str,
     "place.kind": str,
     "place.grade": str,
     "area.floor_m2": float,
@@ -48,7 +49,9 @@ FACTS: dict[str, type] = {
 }
 """The closed list of facts that `applies_to` and table rows may name, with their types: text, several texts, number or flag.
 
-`place` is the other room of a pressure pair: only rules of kind `difference` and their tables have it."""
+`place` is the other room of a pressure pair: only rules of kind `difference` and their tables have it. `result.method` is no fact of the register but
+of a posted laboratory result: only tables of kind `result_limit` have it."""
+METHOD = "result.method"
 
 
 def in_force(facility: Facility, at_ms: int) -> list[Sensor]:

@@ -207,5 +207,5 @@ def _needed(rule: Rule) -> tuple[str, ...]:
 
 assert {named(name) for name in FACTS} - set(WORDS) <= {  # noqa: S101 - what can be missing has words
     "facility.jurisdiction", "facility.labels", "facility.licences", "products.class", "products.storage", "area.kind",
-    "area.stores", "sensor.quantity", "sensor.unit", "sensor.pinned", *_GIVEN,
+    "area.stores", "result.method", "sensor.quantity", "sensor.unit", "sensor.pinned", *_GIVEN,
 }  # fmt: skip

@@ -12,7 +12,7 @@ from rules.instants import format_instant
 from rules.pack import bundle_of, default_bundle, load_files
 from rules.raresound import alarm_faults
 from rules.register import UNITS, Quantity, Span
-from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, ResultLimitRule
 from rules.ruletest import samples
 from rules.salvage import touches
 from rules.soundness import rule_faults, single_faults, table_faults
@@ -97,7 +97,8 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
 def _source(rule: Rule) -> str:
     return (
         rule.limits.from_
-        if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule) and isinstance(rule.limits.from_, str)
+        if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule | ResultLimitRule)
+        and isinstance(rule.limits.from_, str)
         else ""
     )
 

@@ -34,6 +34,15 @@ class Result(Strict):
     """... within this time behind it, event time."""
 
 
+class ResultLimits(Strict):
+    """What a posted laboratory result is compared with (kind `result_limit`)."""
+
+    from_: Identifier = Field(alias="from")
+    """A table of the bundle: the first row that fits the facts of the area, and the result's method (`result.method`), holds the limit."""
+    inclusive: Flag = False
+    """A value equal to the limit is above it ("less than" in the source)."""
+
+
 class Trace(Strict):
     """What an opening of a door leaves in the sensor nearest to it (kind `follow_up`); that sensor's `door` in the register names the door.
 

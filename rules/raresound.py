@@ -26,6 +26,7 @@ from rules.rule import (
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
+    ResultLimitRule,
     SeriesRule,
 )
 
@@ -57,7 +58,7 @@ def rare_faults(rule: RareRule) -> list[Fault]:
     faults = []
     if rule.severity.steps:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
-    by_event = isinstance(rule, CountRule) or (
+    by_event = isinstance(rule, CountRule | ResultLimitRule) or (
         isinstance(rule, FollowUpRule) and rule.trace is None and rule.excursions is None
     )
     by_area = by_event or getattr(rule, "check", None) in {

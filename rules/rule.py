@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
 (rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -32,6 +32,7 @@ from rules.rareparts import (
     Notice,
     Occasions,
     Result,
+    ResultLimits,
     SensorCount,
     ShareNotice,
     Trace,
@@ -676,6 +677,18 @@ class FollowUpRule(RuleBase):
         return self.within
 
 
+class ResultLimitRule(RuleBase):
+    """A posted laboratory result above its limit (kind `result_limit`), by area; latched: an officer's decision ends it.
+
+    One result decides (rules/rare/posted.py): what is measured again, or passes later, takes nothing back.
+    """
+
+    kind: Literal["result_limit"]
+    events: EventMatch
+    """The results that are meant, of a room or a loop: `stream: lab`, `type: result`, and their `test`."""
+    limits: ResultLimits
+
+
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
@@ -896,6 +909,7 @@ RowRule = ConflictRule | ClockRule
 RareRule = (
     CountRule
     | FollowUpRule
+    | ResultLimitRule
     | RegisterCheckRule
     | RowRule
     | RepeatDayRule
@@ -956,4 +970,4 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule)
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule)

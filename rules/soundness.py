@@ -19,6 +19,7 @@ from rules.kinds import last_digit, too_precise
 from rules.kinds.steadiness import PARTS
 from rules.migration import AGAIN
 from rules.params import CHI_SQUARE_9
+from rules.postedsound import method_faults, result_faults
 from rules.predicate import faults as predicate_faults
 from rules.raresound import alarm_faults, rare_faults
 from rules.register import Span
@@ -31,6 +32,7 @@ from rules.rule import (
     LimitRule,
     MeanKineticRule,
     RareRule,
+    ResultLimitRule,
     SteadinessRule,
 )
 from rules.scale import scale_faults
@@ -83,7 +85,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
             for name in rule.applies_to
             if name.startswith("place.")
         ]
-    faults += _step_faults(rule)
+    faults += _step_faults(rule) + method_faults(rule, tables)
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, GapRule):
@@ -105,6 +107,8 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults.append(Fault("/severity/steps", "step", f"a {rule.kind} rule has one colour"))
     elif isinstance(rule, RareRule):
         faults += rare_faults(rule)
+    if isinstance(rule, ResultLimitRule):
+        faults += result_faults(rule, tables)
     return faults + _digit_faults(rule) + _steadiness_faults(rule)
 
 

@@ -45,6 +45,9 @@ class TableRow(Strict):
     `at`: for which values of the partner the row is (difference rules of `pairs: by-temperature` alone).
 
     `registered: true`: where the sensor has a registered limit on a side that the row limits, that one stands instead.
+    `units`: other units of a laboratory result, each with what a value in it is multiplied by to be one in `unit` (rules of kind
+    `result_limit` alone, which also take `result.method` in `where`, and a limit without a bound: the source sets none).
+
     `deadband` (unit of the row) and `consecutive` stand instead of those of the rule that looks up here.
     """
 
@@ -57,6 +60,7 @@ class TableRow(Strict):
     deadband: Number | None = Field(default=None, ge=0)
     consecutive: Whole | None = Field(default=None, ge=1, le=1_000)
     at: Reach | None = None
+    units: Annotated[dict[str, Annotated[Number, Field(gt=0)]], Field(min_length=1, max_length=16)] | None = None
 
 
 class Table(Strict):

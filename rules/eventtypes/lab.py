@@ -21,7 +21,11 @@ class LabResult(Fields):
         "The loop of water (an area's id), if it is of one", "水系统回路", example="WFI-1", optional=True
     )
     test: Short = meant("The test", "检验项目", example="conductivity-stage-2")
-    method: Name = meant("Its method", "检验方法", example="USP <645>")
+    method: Name = meant(
+        "Its method; of a viable count one of air, settle, contact, glove",
+        "检验方法；微生物监测为 air、settle、contact、glove 之一",
+        example="USP <645>",
+    )
     value: Measured = meant("The value: a number in `unit`, or words", "检验结果", example=1.4)
     unit: Name = meant("Its unit; `1` of words", "单位", example="uS/cm")
     verdict: Literal["pass", "oos"] = meant("Passed, or out of specification", "合格或超标")

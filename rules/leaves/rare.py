@@ -22,6 +22,7 @@ from rules.leaves import (
     oddrows,
     offset,
     openings,
+    posted,
     results,
     sequence,
     shared,
@@ -59,6 +60,7 @@ from rules.rule import (
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
+    ResultLimitRule,
     RowRule,
 )
 
@@ -85,12 +87,14 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, CompareRule | DeadlineRule | ReportRule):
-        return _leaves_of_reports(rule)
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule):
+        return _leaves_of_posts(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
-def _leaves_of_reports(rule: CompareRule | DeadlineRule | ReportRule) -> list[Leaf]:
+def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule) -> list[Leaf]:
+    if isinstance(rule, ResultLimitRule):
+        return posted.leaves_of(rule)
     if isinstance(rule, CompareRule):
         return excursions.leaves_of(rule)
     return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else documents.leaves_of(rule)

@@ -25,6 +25,7 @@ from rules.rare import (
     incomplete,
     offset,
     openings,
+    posted,
     rate,
     register_check,
     results,
@@ -50,6 +51,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     RegisterCheckRule,
+    ResultLimitRule,
     is_latched,
     is_told,
     looks_at_rows,
@@ -64,6 +66,7 @@ if TYPE_CHECKING:
     from rules.plan import Plan
     from rules.rare.store import Case
     from rules.records import Decision, Event, Events
+    from rules.register import Facility
     from rules.rule import Rule
     from rules.state import FacilityState
 
@@ -130,8 +133,8 @@ def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
     assert state.plan is not None  # noqa: S101 - rules come with a plan
-    if isinstance(rule, CountRule):
-        count.meet(rule, event, batch, now, state.plan.facility, emitter)
+    if isinstance(rule, CountRule | ResultLimitRule):
+        _by_itself(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         sequence.meet(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == "heartbeat":
@@ -152,6 +155,16 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
         told.meet(rule, event, batch, now, emitter)
     elif is_told(rule):
         register_check.meet(rule, event, batch, now, emitter)
+
+
+def _by_itself(
+    rule: CountRule | ResultLimitRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter
+) -> None:
+    """Fold one event of a rule that waits for no other."""
+    if isinstance(rule, CountRule):
+        count.meet(rule, event, batch, now, facility, emitter)
+    else:
+        posted.meet(rule, event, batch, now, facility, emitter)
 
 
 def closes(payload: Decision) -> str | None:
@@ -184,8 +197,8 @@ def decision(state: FacilityState, payload: Decision, received: int, emitter: Em
 def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: Emitter) -> None:
     leaf = Leaf(expr="decision", left=code, op="closes", right=format_instant(now.received), verdict=Verdict.FALSE)
     close(rule, subject, case, [leaf], now, emitter, by_officer=True)
-    # Counting begins anew, and what had come is known again. An A that is still to be decided, or is unknown, stays.
-    kept = [fact for fact in case.facts if isinstance(rule, FollowUpRule) and not fact.counts]
+    # Counting begins anew, and what had come is known again. An A that is still to be decided, or is unknown, stays; so does a result that is.
+    kept = [fact for fact in case.facts if isinstance(rule, FollowUpRule | ResultLimitRule) and not fact.counts]
     for fact in case.facts:
         if fact not in kept:
             case.remember(fact.digest)
@@ -348,6 +361,8 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
         elif isinstance(rule, FollowUpRule) and rule.trace:
             step = partial(openings.adopt, rule, rule.trace, Now(received, received, [why]), emitter)
             attempt(emitter, rule.id, received, step)
+        elif isinstance(rule, ResultLimitRule):
+            attempt(emitter, rule.id, received, partial(posted.adopt, rule, now, emitter))
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))

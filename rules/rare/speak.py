@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, alarm_id
+from rules.changes import ChangeKind, Evidence, Leaf, LimitUsed, RecordRead, alarm_id
 from rules.layout import HORIZON_MS, NONE
 from rules.occurrence import Occurrence
 from rules.rare.feeds import READINGS as FEED_OF_READINGS
@@ -33,6 +33,8 @@ class Now:
     at: int
     received: int
     records: list[RecordRead] = field(default_factory=list)
+    limits: list[LimitUsed] = field(default_factory=list)
+    """What was compared with, where that is a limit."""
 
 
 def settle(
@@ -102,6 +104,7 @@ def tell(
     left_out = {name: many for name, many in (("leaves", more), ("marks", len(marks) - LISTED)) if many > 0}
     proof = Evidence(
         leaves=leaves,
+        limits=now.limits,
         records=records,
         marks=marks[-LISTED:],
         recurrence=times if times > 1 else None,

@@ -153,6 +153,15 @@ def power(at: float) -> dict[str, Any]:
     return event(at, "power", "device", area="A1", device="UPS", fields={"state": "lost"})
 
 
+def counted(
+    at: float, value: float, method: str, unit: str | None = None, **more: Any
+) -> tuple[float, str, dict[str, Any]]:
+    """Return the post of a laboratory result: of clean room A1 unless it says another place."""
+    where = {} if "loop" in more else {"room": "A1"}
+    fields = {"test": "viable-count", "method": method, "value": value} | where | more
+    return posted(at, event(at, "result", "lab", fields=fields | ({} if unit is None else {"unit": unit})))
+
+
 def acts(at: float, terminal: str) -> dict[str, Any]:
     """Return an entry under the login of a laboratory."""
     return event(at, "action", fields={"actor": "lab", "role": "analyst", "verb": "create", "terminal": terminal})
@@ -352,6 +361,20 @@ ROOMS = [
          [Expected(STAGE1, "COND", "yellow", 600, 630), Expected(CHP, "COND", "orange", 600, 630)]),
     Firm("a meter that compensates shows more", [WFI], [Sensor("COND", "A1", 0.9, 0.05, "conductivity", {"compensated": True}), WARM_LOOP],
          [Span("COND", 600, 615, 1.6)], []),
+    Firm("one colony in grade A", [D1 | {"grade": "A"}], [COARSE], [], [Expected("cleanroom.a-growth", "@A1", "red", 600, None, "active")],
+         lines=[counted(600, 1, "glove", "CFU/glove")]),
+    Firm("six colonies on a settle plate in grade B, and five", [B1, B1 | {"id": "A1"}], [], [],
+         [Expected("cleanroom.b-viable", "@A1", "orange", 600, None, "active")],
+         lines=[counted(600, 6, "settle", "CFU/4h"), counted(620, 5, "settle", "CFU/4h", room="B1")]),
+    Firm("many colonies in the air of grade D, and a result without a unit", [D1, D2], [], [],
+         [Expected("cleanroom.cd-viable", "@A1", "yellow", 600, None, "active")],
+         lines=[counted(600, 201, "air", "CFU/m3"), counted(620, 900, "air", room="A2")]),
+    Firm("colonies in water for injection, and none the day after", [WFI], [], [],
+         [Expected("water.microbial", "@A1", "orange", 600, None, "active")],
+         lines=[counted(600, 0.11, "membrane filtration", "CFU/mL", loop="A1", test="microbial-count"),
+                counted(900, 0, "membrane filtration", "CFU/mL", loop="A1", test="microbial-count")]),
+    Firm("endotoxin at the limit, and earlier just below it", [WFI], [], [], [Expected("water.endotoxin", "@A1", "red", 600, None, "active")],
+         lines=[counted(500, 0.24, "gel clot", "EU/mL", loop="A1", test="endotoxin"), counted(600, 0.25, "gel clot", "EU/mL", loop="A1", test="endotoxin")]),
     Firm("organic carbon in the water", [LOOP], [WATER], [Span("TOC", 600, 615, 600.0)], [Expected(TOC, "TOC", "orange", 600, 615)]),
 ]  # fmt: skip
 

@@ -90,7 +90,9 @@ def test_which_sensors_a_predicate_fits(tag: str, wanted: dict[str, Any], fittin
 def test_every_known_fact_has_a_value_of_its_type_or_none() -> None:
     for one in ENTITY.sensors:
         facts = facts_of(ENTITY, one)
-        assert set(facts) == {name for name in FACTS if not name.startswith("place.")}  # these are of pairs
+        assert set(facts) == {
+            name for name in FACTS if not name.startswith(("place.", "result."))
+        }  # of pairs, of results
         for name, value in facts.items():
             assert value is None or isinstance(value, FACTS[name]), name
 

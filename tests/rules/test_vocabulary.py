@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STORE_OUT = (SHIPPED / "cold-chain" / "store-out.yaml").read_text(encoding="utf-8")
 PARTICLES = (SHIPPED / "tables" / "cleanroom-particles.yaml").read_text(encoding="utf-8")
-OPEN = {"facility.jurisdiction", "facility.labels", "sensor.door", "sensor.temperature_tag"}
+OPEN = {"facility.jurisdiction", "facility.labels", "result.method", "sensor.door", "sensor.temperature_tag"}
 
 
 def found(tmp_path: Path, text: str) -> list[tuple[int, str]]:
