@@ -26,12 +26,13 @@ ELSEWHERE = {
     "data-integrity.effective-rate": "wants the end of a month: tests/rules/test_rates_by_hand.py",
     "register.incomplete": "most of these firms lack facts: tests/rules/test_incomplete_by_hand.py",
     "data-integrity.mark-share": "wants three days of a month: tests/rules/test_shares_by_hand.py",
+    "data-integrity.mark-late": "wants a mark: tests/rules/test_lateness_by_hand.py",
     "cross-check.deviation-misstated": "wants a submitted report: tests/rules/test_excursions_by_hand.py",
     "cross-check.excursion-no-deviation": "wants three working days: tests/rules/test_excursions_by_hand.py",
     **{
         rule.id: "wants submitted reports: tests/rules/test_deadline_by_hand.py"
         for rule in default_bundle().rules
-        if rule.kind == "deadline"
+        if rule.kind in {"deadline", "document", "balance"}
     },
 }
 """Rules that no fault of this log concerns, and where they are tried."""
