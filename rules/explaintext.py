@@ -151,14 +151,17 @@ def answer(e: Explanation, lang: Lang) -> str:  # noqa: PLR0911 - one return a c
 def _quiet(e: Explanation, lang: Lang) -> str:
     say = speaker(lang)
     past = [a for a in e.alarms if a.subject == e.subject and a.end is not None]
-    text = (
-        say(
-            f"; the last alarm ended at {format_instant(past[-1].end or 0)}",
-            f"；上次报警止于 {format_instant(past[-1].end or 0)}",
+    if not past:
+        return _progress(e, lang)
+    end = format_instant(past[-1].end or 0)
+    if past[-1].status == "retracted":
+        begun = format_instant(past[-1].start)
+        text = say(
+            f"; the last alarm, from {begun} to {end}, was taken back: late data show that it never held",
+            f"；上次报警（{begun} 至 {end}）已撤回：迟到数据表明其不成立",
         )
-        if past
-        else ""
-    )
+    else:
+        text = say(f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
     return text + _progress(e, lang)
 
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Annotated, Any, Literal, TypeGuard
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.allowances import Allowances
@@ -143,11 +143,20 @@ class TimeToRespond(Strict):
     answer: Duration | WorkingDays | None = None
 
 
+_Date = Annotated[Day, WithJsonSchema({"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"})]
+
+
 class EffectiveSpan(Strict):
     """Dates between which an edition is in force."""
 
-    from_: Annotated[str, Field(alias="from", pattern=r"^\d{4}-\d{2}-\d{2}$")]
-    to: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$")] | None = None
+    from_: _Date = Field(alias="from")
+    to: _Date | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> EffectiveSpan:
+        if self.to is not None and self.to < self.from_:
+            raise ValueError("ends before it begins")
+        return self
 
 
 class Citation(Strict):

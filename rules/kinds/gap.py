@@ -21,7 +21,7 @@ STATE = Fields("lo due=never active fresh start_t=none raised hole sev")
 was; less than 0, and of that size, where no row came before the silence. Snapshots of before semantics 7 know 0 and 1.
 """
 OLD = 1
-"""A hole of which a snapshot of before semantics 7 does not say where it lies."""
+"""A hole of which a snapshot of before semantics 7 does not say where it lies: one that a device stamped so is told as a millisecond later."""
 (LO, DUE, ACTIVE, FRESH, START_T, RAISED_AT, HOLE, SEV) = STATE.starts
 
 
@@ -94,7 +94,7 @@ def step(
         if w[x + FRESH] == 1:
             w[x + HOLE] = -w[x + LO]
         if w[x + HOLE] == 0 and distance > a[p + SILENT]:
-            w[x + HOLE] = w[x + LO]
+            w[x + HOLE] = max(w[x + LO], OLD + 1)
         elif w[x + HOLE] == -w[x + LO] and distance <= a[p + SILENT]:
             w[x + HOLE] = -t
         if t + a[p + SILENT] + a[p + DELIVERY] + ext > m:

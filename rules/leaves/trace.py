@@ -403,7 +403,7 @@ class Tracer:
             line = self._inputs.get(tag) if self._inputs else self.lines.get(tag)
             for i in range(begin, begin + count) if line is not None else ():
                 t, quality = int(payload.time[i]), int(payload.quality[i])
-                row = Row(t, received, float(payload.value[i]), quality, payload.batch, posted=quality)
+                row = Row(t, received, float(payload.value[i]), quality, payload.batch, received, posted=quality)
                 self._row(line, marked(row, self._marks_of(tag)))
             begin += count
 

@@ -13,6 +13,7 @@ from rules.instants import format_instant
 from rules.pack import default_bundle
 from rules.ruletest import BEGIN_MS, FACILITY, records_of
 from streams.jsonlines import format_line
+from tests.rules.byhand import HandLog, ms, sensor
 
 MINUTE = 60_000
 STORE = "cold-chain.store-out"
@@ -185,3 +186,20 @@ def test_a_tag_that_no_pair_reads_is_not_watched(tmp_path):
     path = dump(tmp_path, LOW, "two pressures; their difference")
     value = told(path, 6 * MINUTE + 30_000, "--tag", "P.X", rule=LOW)
     assert not value["watched"]
+
+
+def test_a_silence_that_was_taken_back_is_told_so_and_only_late_rows_are_called_late(tmp_path):
+    """A row a minute; from minute 5 on nothing for six hours, then a live row, and what was stored."""
+    hand = HandLog().register(-1, sensor())
+    for minute in (0, 1, 2, 3, 4, 365):
+        hand.live("T1", minute, [5.0])
+    hand.rows(366, ("T1", list(range(5, 365)), [5.0] * 360)).live("T1", 366, [5.1]).live("T1", 367, [5.0]).tick(368)
+    path = tmp_path / "log.jsonl"
+    path.write_text("\n".join(hand.lines), encoding="utf-8")
+    found = CliRunner().invoke(
+        app, ["explain", "data-integrity.gap", "--tag", "T1", "--log", str(path), "--at", format_instant(ms(367.5))]
+    )
+    assert found.exit_code == 0, found.output
+    assert "was taken back: late data show that it never held" in found.output
+    assert "已撤回" in found.output
+    assert " late" not in found.output.split("newest readings")[1].split("state")[0]

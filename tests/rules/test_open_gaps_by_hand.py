@@ -208,6 +208,16 @@ def test_a_part_that_comes_while_the_silence_stands_leaves_no_hole() -> None:
     assert [row[0] for row in silences(hand)] == ["raised", "retracted"]
 
 
+@pytest.mark.parametrize("begin", [0, 1, 2, 5])
+def test_a_device_whose_clock_begins_in_1970_has_a_hole_behind_it(begin: int) -> None:
+    """A row of the first milliseconds of all time, and the next one today: nothing came between them."""
+    old = {"batch": "old", "series": [{"tag": "T1", "time": [begin], "value": [5.0]}]}
+    hand = HandLog().register(-1, sensor()).line(0, "readings", old).rows(60, ("T1", [60], [5.0]))
+    kinds = [c.change.value for c in hand.changes() if c.rule == GAP and c.subject]
+    assert "retracted" not in kinds
+    assert kinds[-1] == "cleared"
+
+
 def test_what_leads_into_a_silence_is_kept_over_a_restart() -> None:
     """Cut behind every record: what follows is the same, and so are the bytes of the state."""
     hand = silent()

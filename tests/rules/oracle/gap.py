@@ -324,7 +324,7 @@ class Silences:
             if m.fresh:
                 m.open["fresh"], m.open["hole"] = True, m.lo
             if m.open["hole"] is None and distance > m.limit:
-                m.open["hole"] = m.lo
+                m.open["hole"] = max(m.lo, 2)
             elif m.open["fresh"] and m.open["hole"] == m.lo and distance <= m.limit:
                 m.open["hole"] = t
             if t + m.limit + m.delivery + m.ext > received:
