@@ -143,8 +143,9 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
         low, end = occurrence.start - pace, occurrence.end
         if occurrence.retracted or end == NONE:
             continue
-        to = lead(max(low, occurrence.filled), end)
-        if to > low:
+        before = max(low, occurrence.filled)
+        to = lead(before, end)
+        if to > before:  # late rows have come into it
             occurrence.filled = to
             if end - to <= silent:
                 yield Difference(ChangeKind.RETRACTED, occurrence, None)

@@ -134,7 +134,9 @@ def test_memory_of_sorts_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_facts_stand_in_the_order_of_their_list() -> None:
     entity = facility()
-    known = [name for name in FACTS if not name.startswith("place.")]  # of the place that a pair stands over
+    known = [
+        name for name in FACTS if not name.startswith(("place.", "result."))
+    ]  # of a pair's other place, of a posted result
     assert list(facts_of(entity, entity.sensors[0])) == known
 
 

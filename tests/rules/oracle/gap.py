@@ -347,10 +347,10 @@ class Silences:
     def filled(self, tag, t, series, received):
         """Return the retractions that late rows of `tag` make, `t` the newest.
 
-        Of a silence is kept up to which row no distance was too long, by the limit as it was then; all rows that ever came count.
+        Of a silence is kept up to which row no distance was too long, by the limit as it was then; rows are seen while they are in the horizon.
         """
         acts = []
-        rows = [row[0] for row in series.rows]
+        rows = [row[0] for row in series.ring()]
         for m in self.tags:
             if m.tag != tag:
                 continue
@@ -361,8 +361,9 @@ class Silences:
                 if o["retracted"] or o["end"] is None:
                     continue
                 low = o["start"] - m.pace
-                led = lead(rows, max(low, o["led"] or low), o["end"], m.limit)
-                if led == low:
+                before = max(low, o["led"] or low)
+                led = lead(rows, before, o["end"], m.limit)
+                if led == before:
                     continue
                 o["led"] = led
                 if o["end"] - led <= m.limit:
