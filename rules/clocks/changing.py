@@ -5,24 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rules.changes import ChangeKind, Evidence
+from rules.changes import ChangeKind
 from rules.clocks import yearly
 from rules.clocks.due import reminded_at
 from rules.clocks.judging import OTHERWISE, judge, roll, terms
 from rules.clocks.speak import close_alarm, tell
 from rules.failing import attempt
 from rules.layout import NEVER, NONE
-from rules.rare.speak import Now
-from rules.rare.store import subject_of
+from rules.rare.speak import Now, abandon
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Container
 
     from rules.changes import RecordRead
     from rules.clocks.store import Clock
     from rules.emission import Emitter
-    from rules.models import Bilingual
     from rules.plan import Plan
     from rules.rule import DeadlineRule
     from rules.state import FacilityState
@@ -73,21 +71,9 @@ def leave(
         wording = begun_anew if rule.id in kept else unwatched
         standing = [(s, clock) for s, clock in state.clocks.of(rule.id).items() if clock.standing is not None]
         for subject, clock in sorted(standing, key=lambda one: one[0]):
-            step = partial(_abandon, rule, subject, clock, received, why, wording, emitter)
+            step = partial(abandon, rule, subject, clock, received, why, wording, emitter)
             attempt(emitter, rule.id, received, step)
         state.clocks.vacate(rule.id)
-
-
-def _abandon(
-    rule: DeadlineRule, subject: str, clock: Clock, received: int, why: RecordRead,
-    wording: Callable[[str], Bilingual], emitter: Emitter,
-) -> None:  # fmt: skip
-    standing = clock.standing
-    assert standing is not None  # noqa: S101 - asked before
-    named = subject_of(subject)
-    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = wording(" ".join(named.values())), Evidence(records=[why])
-    emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 
 def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:

@@ -5,26 +5,24 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from rules.changes import ChangeKind, Evidence
+from rules.changes import ChangeKind
 from rules.documents.judge import NEWEST, Series
 from rules.documents.kept import text_of
 from rules.documents.speak import close_alarm, open_alarm, tell
 from rules.documents.store import Cause
 from rules.failing import attempt
-from rules.rare.speak import Now
-from rules.rare.store import subject_of
+from rules.rare.speak import Now, abandon
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Sequence
+    from collections.abc import Container, Sequence
 
     from rules.changes import RecordRead
     from rules.documents.judge import Finding
     from rules.documents.kept import Kept
     from rules.documents.series import DocumentKey
-    from rules.documents.store import DocumentCase, Documents, Taken
+    from rules.documents.store import Documents, Taken
     from rules.emission import Emitter
-    from rules.models import Bilingual
     from rules.plan import Plan
     from rules.records import Report
     from rules.reports.parts import Fields
@@ -209,19 +207,6 @@ def leave(
             continue
         wording = begun_anew if kept.get(rule.id) == rule.kind else unwatched
         for subject, case in sorted(state.documents.of(rule.id).items()):
-            step = partial(_abandon, rule, subject, case, received, why, wording, emitter)
+            step = partial(abandon, rule, subject, case, received, why, wording, emitter)
             attempt(emitter, rule.id, received, step)
         state.documents.vacate(rule.id)
-
-
-def _abandon(
-    rule: ReportRule, subject: str, case: DocumentCase, received: int, why: RecordRead,
-    wording: Callable[[str], Bilingual], emitter: Emitter,
-) -> None:  # fmt: skip
-    standing = case.standing
-    if standing is None:
-        return
-    named = subject_of(subject)
-    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = wording(" ".join(named.values())), Evidence(records=[why])
-    emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)

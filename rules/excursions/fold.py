@@ -5,27 +5,23 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rules.changes import ChangeKind, Evidence, RecordRead
 from rules.excursions.book import Book, Deviation
 from rules.excursions.compare import named_by
 from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excursion
 from rules.failing import attempt
 from rules.layout import NEVER, NONE
-from rules.rare.speak import Now
-from rules.rare.store import subject_of
+from rules.rare.speak import Now, abandon
 from rules.rule import CompareRule, FollowUpRule
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Mapping
+    from collections.abc import Container, Mapping
     from typing import Any
 
+    from rules.changes import RecordRead
     from rules.emission import Emitter
-    from rules.models import Bilingual
     from rules.plan import Plan
-    from rules.rare.store import AnyCase
     from rules.records import Report
-    from rules.rule import Rule
     from rules.state import FacilityState
 
 REPORT = "deviation"
@@ -118,20 +114,5 @@ def leave(
             continue
         wording = begun_anew if rule.id in kept else unwatched
         for subject, case in all_of(state.excursions.get(rule.id, Book())):
-            attempt(emitter, rule.id, received, partial(_abandon, rule, subject, case, received, why, wording, emitter))
+            attempt(emitter, rule.id, received, partial(abandon, rule, subject, case, received, why, wording, emitter))
         state.excursions.pop(rule.id, None)
-
-
-def _abandon(
-    rule: Rule, subject: str, case: AnyCase, received: int, why: RecordRead, wording: Callable[[str], Bilingual],
-    emitter: Emitter,
-) -> None:  # fmt: skip
-    standing = case.standing
-    if standing is None:
-        return
-    named = subject_of(subject)
-    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    emitter.emit(
-        rule, named, standing, ChangeKind.CLEARED, received, received, wording(" ".join(named.values())),
-        Evidence(records=[why]),
-    )  # fmt: skip

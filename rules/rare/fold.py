@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules import underway
 from rules.batches import Seen
-from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
+from rules.changes import Leaf, RecordRead, Verdict
 from rules.clocks import changing, judging
 from rules.documents import fold as documents
 from rules.excursions import fold as excursions
@@ -36,7 +36,7 @@ from rules.rare import (
     told,
 )
 from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
-from rules.rare.speak import Now, close
+from rules.rare.speak import Now, abandon, close
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
@@ -56,13 +56,12 @@ from rules.rule import (
     is_told,
     looks_at_rows,
 )
-from rules.wording import WHOLE_REGISTER, begun_anew, unwatched
+from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Container
 
     from rules.emission import Emitter
-    from rules.models import Bilingual
     from rules.plan import Plan
     from rules.rare.store import Case
     from rules.records import Decision, Event, Events
@@ -320,25 +319,12 @@ def leave(
             continue
         text = begun_anew if kinds.get(rule_id) == rule.kind else unwatched
         for subject, case in sorted(rare.of(rule_id).items()):
-            attempt(emitter, rule_id, received, partial(_abandon, rule, subject, case, received, why, text, emitter))
+            attempt(emitter, rule_id, received, partial(abandon, rule, subject, case, received, why, text, emitter))
         new = now.get(rule_id)
         rare.vacate(rule_id, told=is_told(rule) and is_told(new) and rule.check == new.check)
     areas = {beats.WHOLE, *(area.id for area in plan.facility.areas)}
     for key in [key for key in rare.areas if followed.area_in(key[1]) not in areas]:
         del rare.areas[key]
-
-
-def _abandon(
-    rule: Rule, subject: str, case: Case, received: int, why: RecordRead, wording: Callable[[str, tuple[str, str]], Bilingual],
-    emitter: Emitter,
-) -> None:  # fmt: skip
-    standing = case.standing
-    if standing is None:
-        return
-    named = subject_of(subject)
-    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
-    text, proof = wording(" ".join(named.values()), WHOLE_REGISTER), Evidence(records=[why])
-    emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 
 def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter) -> None:

@@ -14,11 +14,15 @@ from rules.rare.months import judged_month
 from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import UNKNOWN_TAG, CompletenessRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
+from rules.wording import WHOLE_REGISTER
 from rules.wording_rare import message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rules.emission import Emitter
-    from rules.rare.store import Case
+    from rules.models import Bilingual
+    from rules.rare.store import AnyCase, Case
     from rules.rule import Rule
 
 
@@ -58,6 +62,20 @@ def settle(
     elif occasions[0].t != standing.start:
         standing.start = occasions[0].t
         tell(rule, subject, case, standing, ChangeKind.AMENDED, leaves, now, emitter)
+
+
+def abandon(
+    rule: Rule, subject: str, case: AnyCase, received: int, why: RecordRead,
+    wording: Callable[[str, tuple[str, str]], Bilingual], emitter: Emitter,
+) -> None:  # fmt: skip
+    """End the alarm of a case, if one stands, because nobody looks at it any more: other packs, or another register (`why`)."""
+    standing = case.standing
+    if standing is None:
+        return
+    named = subject_of(subject)
+    standing.end, standing.closed, standing.unknown = max(received, standing.start), received, False
+    text, proof = wording(" ".join(named.values()), WHOLE_REGISTER), Evidence(records=[why])
+    emitter.emit(rule, named, standing, ChangeKind.CLEARED, received, received, text, proof)
 
 
 def open_case(

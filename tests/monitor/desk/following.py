@@ -19,6 +19,7 @@ from monitor.store.session import Store
 from streams.settings import KafkaSettings
 from streams.topics import ALARMS
 from tests.monitor.alarms.changes import change
+from tests.monitor.desk.threads import InThread
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,31 +28,13 @@ def clock():
     return time.time_ns() // 1_000_000
 
 
-class Running:
-    """A follower in a thread, as the desk runs it."""
+class Running(InThread):
+    """The follower of changes, as the desk runs it."""
 
     def __init__(self, store, settings):
-        self.stop, self.error, self.woken = threading.Event(), None, threading.Event()
-        self.figures = Figures()
-        self.follower = ChangeFollower(store, settings, clock_ms=clock, figures=self.figures, on_live=self.woken.set)
+        self.woken, self.figures = threading.Event(), Figures()
+        super().__init__(ChangeFollower(store, settings, clock_ms=clock, figures=self.figures, on_live=self.woken.set))
         self.watch = self.follower.watch
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self):
-        try:
-            self.follower.run(self.stop)
-        except Exception as error:  # noqa: BLE001 - what ends the thread must reach the test
-            self.error = error
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join(60)
-        assert not self.thread.is_alive()
-        assert self.error is None, self.error
 
 
 def following(url, settings):

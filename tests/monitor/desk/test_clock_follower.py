@@ -35,6 +35,7 @@ from streams.checkpoint import (
 from streams.quarantine import Quarantine, encode_note
 from streams.topics import STATE
 from tests.monitor.deadlines.listed import snapshot, told
+from tests.monitor.desk.threads import InThread
 from tests.rules.duelogs import CLOCKS, FIRM, HOUR
 
 pytestmark = pytest.mark.kafka
@@ -54,29 +55,12 @@ def until(condition, seconds=60):
     return value
 
 
-class Following:
-    """A follower in a thread, as the desk runs it."""
+class Following(InThread):
+    """The follower of legal clocks, as the desk runs it."""
 
-    def __init__(self, store, settings):
-        self.stop, self.error = threading.Event(), None
+    def __init__(self, store, settings, **more):
         self.figures = Figures()
-        self.follower = ClockFollower(store, settings, clock_ms=clock, figures=self.figures)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self):
-        try:
-            self.follower.run(self.stop)
-        except Exception as error:  # noqa: BLE001 - what ends the thread must reach the test
-            self.error = error
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join(30)
-        assert not self.thread.is_alive()
+        super().__init__(ClockFollower(store, settings, clock_ms=clock, figures=self.figures), **more)
 
 
 @pytest.fixture(autouse=True)
@@ -312,7 +296,7 @@ class TestTopicsThatChange:
             session.add(ConsumerOffset(
                 consumer="desk-clocks", topic=STATE, partition=0, next_offset=0, cluster="other", tail_ms=None,
             ))  # fmt: skip
-        with Following(sqlite_store, topic.settings) as following:
+        with Following(sqlite_store, topic.settings, may_die=True) as following:
             until(lambda: following.error is not None)
         assert isinstance(following.error, ClusterError)
 

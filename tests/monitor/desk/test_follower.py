@@ -26,35 +26,20 @@ from streams.rejected import encode_rejected
 from streams.topics import ALARMS
 from streams.topics import REJECTED as TOPIC
 from tests.monitor.alarms.changes import change
+from tests.monitor.desk.threads import InThread
 
 
 def clock():
     return time.time_ns() // 1_000_000
 
 
-class Running:
-    """A follower in a thread, as the desk runs it."""
+class Running(InThread):
+    """The follower of changes, as the desk runs it."""
 
-    def __init__(self, store, settings):
-        self.stop, self.error, self.woken = threading.Event(), None, threading.Event()
-        self.figures = Figures()
-        self.follower = ChangeFollower(store, settings, clock_ms=clock, figures=self.figures, on_live=self.woken.set)
-        self.thread = threading.Thread(target=self._run, daemon=True)
-
-    def _run(self):
-        try:
-            self.follower.run(self.stop)
-        except Exception as error:  # noqa: BLE001 - what ends the thread must reach the test
-            self.error = error
-
-    def __enter__(self):
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self.stop.set()
-        self.thread.join(30)
-        assert not self.thread.is_alive()
+    def __init__(self, store, settings, **more):
+        self.woken, self.figures = threading.Event(), Figures()
+        follower = ChangeFollower(store, settings, clock_ms=clock, figures=self.figures, on_live=self.woken.set)
+        super().__init__(follower, **more)
 
 
 def publish(settings, changes, *, transactional=False, abort=False):
@@ -197,7 +182,7 @@ def test_a_broker_that_is_away_at_the_start_is_waited_for(sqlite_store, kafka_se
 def test_offsets_of_another_cluster_end_the_follower(sqlite_store, kafka_settings):
     with sqlite_store.writing() as session:
         session.add(ConsumerOffset(consumer="desk", topic=ALARMS, partition=0, next_offset=0, cluster="elsewhere"))
-    with Running(sqlite_store, kafka_settings) as running:
+    with Running(sqlite_store, kafka_settings, may_die=True) as running:
         running.thread.join(30)
         assert isinstance(running.error, ClusterError)
         assert "elsewhere" in str(running.error)
