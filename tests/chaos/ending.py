@@ -19,6 +19,7 @@ from monitor.archive import index
 from monitor.store.desk_tables import AlarmRow, ChangeRow
 from monitor.store.tables import FacilityVersion, FeedKey, OutboxLane
 from rules.instants import format_instant
+from rules.records import Kind
 from streams import admin, batches
 from streams.clients import opened
 from streams.rejected import UnreadRecord, read_rejected
@@ -75,6 +76,9 @@ async def settle(stage: Stage, feeding: asyncio.Task[None]) -> None:
     await stage.ready()
     await _within("every post has its receipt", feeding.done, WITHIN_S)
     await feeding
+    # What came in one instant with others is decided once the clock has left it: `offsite evaluate` knows that its log ends,
+    # a worker does not, and waits for whatever comes next.
+    await _within("a tick stands behind every other record", lambda: judge.ticked(_instants(stage)), WITHIN_S)
     stage.tell(
         "every post has its receipt; the gateway and the workers stop, one worker that hardly ever ticks reads to the end"
     )
@@ -208,6 +212,12 @@ def read_topic(stage: Stage, topic: str) -> list[Any]:
     finally:
         consumer.close()
     return sorted(found, key=lambda row: (row.partition, row.offset))
+
+
+def _instants(stage: Stage) -> list[tuple[int, int, bool]]:
+    """Return the partition of each record of the log, when it was received, and whether it is a tick."""
+    tick = Kind.TICK.value.encode()
+    return [(row.partition, row.timestamp, dict(row.headers).get("kind") == tick) for row in read_topic(stage, LOG)]
 
 
 def _folded(stage: Stage) -> bool:

@@ -99,6 +99,20 @@ def others_are_known(
     return wrong
 
 
+def ticked(records: Iterable[tuple[int, int, bool]]) -> bool:
+    """Whether every partition holds a tick that was received later than all else in it.
+
+    Args:
+        records: of each its partition, its receive time in ms, and whether it is a tick.
+    """
+    ticks: dict[int, int] = {}
+    others: dict[int, int] = {}
+    for partition, received, is_tick in records:
+        newest = ticks if is_tick else others
+        newest[partition] = max(received, newest.get(partition, received))
+    return all(partition in ticks and ticks[partition] > received for partition, received in others.items())
+
+
 def published_equals(published: Iterable[tuple[int, int, bytes]], evaluated: Iterable[bytes]) -> tuple[list[str], int]:
     """Compare the topic of changes, in its order, with `offsite evaluate`; returns what is wrong and the repeats."""
     expected: dict[str, list[bytes]] = {}

@@ -171,3 +171,19 @@ def test_two_dumps_differ_where_they_say():
     assert judge.same_lines("dumps", b"a\nb\n", b"a\n") == [
         "dumps: 2 and 1 lines, the first that differs is 2: b and nothing"
     ]
+
+
+@pytest.mark.parametrize(
+    ("records", "holds"),
+    [
+        ([], True),
+        ([(0, 5, True)], True),
+        ([(0, 5, False), (0, 6, True)], True),
+        ([(0, 5, False), (0, 5, True)], False),
+        ([(0, 6, True), (0, 7, False)], False),
+        ([(0, 5, False), (0, 6, True), (1, 5, False)], False),
+        ([(0, 5, False), (0, 6, True), (1, 5, False), (1, 9, True), (1, 7, False)], True),
+    ],
+)
+def test_a_log_has_ended_where_each_partition_has_a_tick_later_than_all_else(records, holds):
+    assert judge.ticked(records) is holds
