@@ -1,0 +1,99 @@
+"""Leaves of rules over lots: plainly said of each lot after each fact, from all that is known of it (rules/lots)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.changes import Verdict
+from rules.instants import format_duration, format_instant
+from rules.layout import NEVER
+from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.lotparts import BehindExpiry, BehindStop, CountedCases
+from rules.lots.book import Book
+from rules.lots.judge import items_of, spells_of, sums_of
+from rules.lots.speak import shown
+from rules.rule import LotBalanceRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rules.lots.facts import LotFact
+    from rules.rule import LotCountRule, LotRule
+
+
+def leaves_of(rule: LotRule) -> list[Leaf]:
+    """Return the leaves of a rule, in the order of its condition."""
+    if isinstance(rule, LotBalanceRule):
+        whole, parts = " + ".join(rule.whole), " + ".join(rule.parts)
+        more = f" by more than {rule.tolerance:g}" if rule.tolerance else ""
+        over = both(f"{parts} of a facility exceed its {whole}{more}", f"单位的 {parts} 超过其 {whole}")
+        return [Leaf("over", over)]
+    if isinstance(rule.counted, CountedCases):
+        grave = " or ".join(rule.counted.seriousness)
+        found = [Leaf("case", both(f"a case is {grave}", f"病例严重程度为 {'、'.join(rule.counted.seriousness)}"), TWO)]
+    else:
+        named, back = " or ".join(rule.counted.types), " that is no return" if rule.counted.back else ""
+        moved = both(f"something was {named}{back}", f"发生 {'、'.join(rule.counted.types)}（不含退回）")
+        found = [Leaf("moved", moved, TWO)]
+    if isinstance(rule.behind, BehindStop):
+        late = format_duration(rule.behind.notice)
+        known = f"at or behind the firm's own stop, or {late} behind the holder's notice"
+        found.append(Leaf("stop", both(known, f"在本单位获知停用之后，或持有人通知 {late} 之后")))
+    if isinstance(rule.behind, BehindExpiry):
+        found.append(Leaf("expiry", both("at or behind 24:00 of the lot's expiry", "在有效期当日 24:00 之后")))
+    if rule.n > 1:
+        within = format_duration(rule.within)
+        reached = both(f"at least {rule.n} of them within {within}", f"{within} 内至少 {rule.n} 例")
+        found.append(Leaf("count", reached, TWO))
+    return found
+
+
+def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None) -> tuple[Seen, ...]:
+    """Return the leaves of a lot as they are by all that is known of it; with a fact, of what that tells where it tells something."""
+    if isinstance(rule, LotBalanceRule):
+        return _balance(rule, book)
+    items = list(items_of(rule, book))
+    name = "case" if isinstance(rule.counted, CountedCases) else "moved"
+    if name == "moved":
+        told = None if fact is None else getattr(fact.told, "type", fact.told.fact)
+        counted = Seen("moved", verdict(bool(items)), told, "in", ", ".join(getattr(rule.counted, "types", ())))
+    else:
+        counting = sum(item.verdict is Verdict.TRUE for item in items)
+        counted = Seen("case", verdict(counting > 0), float(counting), ">=", 1.0)
+    if not items:
+        return (counted,)
+    found = [counted]
+    if rule.behind is not None:
+        best = max(items, key=lambda item: (item.verdict is Verdict.TRUE, item.verdict is Verdict.UNKNOWN, item.at))
+        bound = None if best.against == NEVER else format_instant(best.against)
+        found.append(Seen(rule.behind.fact, best.verdict, f"{best.facility} {format_instant(best.at)}", ">=", bound))
+    if rule.n > 1:
+        spells = spells_of(rule, book)
+        found.append(Seen("count", verdict(bool(spells)), float(_most(rule, book)), ">=", float(rule.n)))
+    return tuple(found)
+
+
+def _most(rule: LotCountRule, book: Book) -> int:
+    """Return the most that lie within the rule's time."""
+    times = [item.at for item in items_of(rule, book) if item.verdict is Verdict.TRUE]
+    return max((sum(at - rule.within <= other <= at for other in times) for at in times), default=0)
+
+
+def _balance(rule: LotBalanceRule, book: Book) -> tuple[Seen, ...]:
+    newest = {one.facility: one for one in sums_of(rule, book)}  # they stand in the order of time
+    order = (Verdict.FALSE, Verdict.UNKNOWN, Verdict.TRUE)
+    found = []
+    for one in sorted(newest.values(), key=lambda one: order.index(one.verdict), reverse=True):
+        parts, whole = shown(one.parts), shown(one.whole)
+        found.append(Seen("over", one.verdict, f"{one.facility}: {parts}", ">", whole))
+    return tuple(found)
+
+
+def moments_of(rule: LotRule, facts: Iterable[LotFact]) -> Iterator[Moment]:
+    """Return what the leaves were behind each fact, of its lot."""
+    books: dict[str, Book] = {}
+    for fact in facts:
+        book = books.setdefault(fact.lot, Book())
+        if not book.knows(fact):
+            book.take(fact)
+            yield Moment("event", fact.at, seen_of(rule, book, fact))
