@@ -1,5 +1,5 @@
-"""The second fold: rules over lots, which cross facilities (ADR 0072).
+"""The second fold: rules over lots, which cross facilities (ADR 0072). Its verdicts are functions of the set of a lot's facts and the packs.
 
-The first fold tells facts of lots (`telling`), keyed by lot they make a log of their own (`offsite.lots.v1`), and `fold` folds that.
-What it says of a lot is a function of the set of the lot's facts and the packs, whatever order the facts came in.
+Lives here: facts of lots and how the first fold tells them, the books of a lot, what its rules find, the fold and its snapshots.
+May not: Kafka, which topic a fact stands in; books of a facility (rules/rare, rules/documents).
 """
