@@ -354,6 +354,10 @@ class Engine:
         """Return an empty engine that knows the same packs."""
         return self.sibling(self.bundle.sha256)
 
+    def packs_of(self, partition: int) -> Bundle:
+        """Return the packs in force in a partition."""
+        return self._partition(partition).bundle
+
     def know(self, bundle: Bundle) -> None:
         """Make a bundle known, so that snapshots and markers that name it can be restored."""
         self._bundles[bundle.sha256] = bundle
