@@ -80,10 +80,9 @@ def _most(rule: LotCountRule, book: Book) -> int:
 
 
 def _balance(rule: LotBalanceRule, book: Book) -> tuple[Seen, ...]:
-    newest = {one.facility: one for one in sums_of(rule, book)}  # they stand in the order of time
     order = (Verdict.FALSE, Verdict.UNKNOWN, Verdict.TRUE)
     found = []
-    for one in sorted(newest.values(), key=lambda one: order.index(one.verdict), reverse=True):
+    for one in sorted(sums_of(rule, book), key=lambda one: order.index(one.verdict), reverse=True):
         parts, whole = shown(one.parts), shown(one.whole)
         found.append(Seen("over", one.verdict, f"{one.facility}: {parts}", ">", whole))
     return tuple(found)

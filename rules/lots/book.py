@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rules.lots.facts import LotFact, Read
+    from rules.lots.tally import Tally, Terms
 
 MAX_FACTS: Final = 5_000
 """Facts of a lot that are told apart ..."""
@@ -32,6 +33,8 @@ MAX_REPORTS: Final = 5_000
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 _Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
 _Many: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
+Exact: TypeAlias = int | Fraction
+"""A quantity as it is written in decimals."""
 Evidence: TypeAlias = tuple[str, str]
 """Kind and id of a record of the log."""
 PackedMove: TypeAlias = tuple[str, str, _At, _At, str, _Some, str, bool, _Some, str, str, str]
@@ -52,7 +55,7 @@ class Move:
     type: str
     first: int
     last: int
-    quantity: Fraction
+    quantity: Exact
     count: int
     to: str
     """The facility that it goes to, else nothing."""
@@ -84,7 +87,7 @@ class Move:
         """
         facility, kind, first, last, quantity, count, to, came, n, digest, *record = row
         return cls(
-            facility, kind, first, last, Fraction(quantity), count, to, came, n, digest, (record[0], record[1])
+            facility, kind, first, last, _plain(Fraction(quantity)), count, to, came, n, digest, (record[0], record[1])
         )  # fmt: skip
 
 
@@ -133,6 +136,16 @@ class Book:
     """The earliest day that is named, with the record."""
     left_out: int = 0
     """Facts for which there was no room."""
+    merged: bool = False
+    """Some moves were folded together."""
+    makers: set[str] = field(default_factory=set)
+    """Who made or imported it; follows from `moves`, as do the next three."""
+    newest: int = NONE
+    """The newest instant at which something moved, ms."""
+    versions: dict[str, int] = field(default_factory=dict)
+    """Facility -> how often its moves came late or were folded together."""
+    tallies: dict[Terms, dict[str, Tally]] = field(default_factory=dict)
+    """Balances as far as they were asked for (rules/lots/tally.py)."""
     kept: int = 0
     """Facts that are told apart; follows from `seen`."""
     digests: dict[str, Move] = field(default_factory=dict)
@@ -159,8 +172,7 @@ class Book:
 
     def holders(self) -> set[str]:
         """Return who made or imported the lot, or recalled it."""
-        made = {name for name, rows in self.moves.items() if any(row.type in {"produced", "imported"} for row in rows)}
-        return made | {facility for facility, _ in self.notices}
+        return self.makers | {facility for facility, _ in self.notices}
 
     def _stop(self, fact: LotFact, told: Stop) -> bool:
         stops = self.stops.setdefault(fact.facility, Stops())
@@ -201,15 +213,18 @@ class Book:
                 again.n, again.record = fact.n, by
             return False
         made = Move(
-            fact.facility, told.type, fact.at, fact.at, Fraction(repr(told.quantity)), 1, to,
+            fact.facility, told.type, fact.at, fact.at, _plain(Fraction(repr(told.quantity))), 1, to,
             told.type == "returned" and came, fact.n, fact.event or "", by,
         )  # fmt: skip
         rows = self.moves.setdefault(fact.facility, [])
-        if rows and rows[-1].order > made.order:
-            rows.append(made)
-            rows.sort(key=lambda row: row.order)
-        else:
-            rows.append(made)
+        late = bool(rows) and rows[-1].order > made.order
+        rows.append(made)
+        if late:
+            rows.sort(key=_order_of)
+            self.versions[fact.facility] = self.versions.get(fact.facility, 0) + 1
+        self.newest = max(self.newest, made.last)
+        if isinstance(told, Made):
+            self.makers.add(fact.facility)
         self.digests[name] = made
         if isinstance(told, Made) and told.expiry is not None:
             named = (told.expiry, by)
@@ -235,7 +250,7 @@ class Book:
             self.moves.setdefault(row.facility, []).append(row)
         for facility, numbers in self.seen.items():
             self.floors[facility] = max(self.floors.get(facility, 0), *numbers)
-        self.seen, self.kept, self.digests = {}, 0, {}
+        self.seen, self.kept, self.digests, self.tallies, self.merged = {}, 0, {}, {}, True
 
     def rows(self) -> Iterator[Move]:
         """Yield all moves, by facility."""
@@ -270,6 +285,10 @@ class Book:
         book.kept = sum(map(len, book.seen.values()))
         for move in map(Move.unpack, moves):
             book.moves.setdefault(move.facility, []).append(move)
+            book.newest = max(book.newest, move.last)
+            book.merged = book.merged or move.count > 1
+            if move.type in {"produced", "imported"}:
+                book.makers.add(move.facility)
             if move.n > book.floors.get(move.facility, 0):
                 book.digests[f"{move.facility} {move.digest or move.n}"] = move
         for name, known, by, told, told_by in stops:
@@ -279,6 +298,15 @@ class Book:
         for facility, report, revision, named, key, word, at in cases:
             book.cases[facility, report] = OfReport(revision, named, key, word, NONE, at)
         return book
+
+
+def _order_of(move: Move) -> tuple[int, str, str, str, int]:
+    return move.order
+
+
+def _plain(quantity: Fraction) -> Exact:
+    """Return a whole number as one: most are, and they are added faster."""
+    return quantity.numerator if quantity.denominator == 1 else quantity
 
 
 def evidence_of(read: Read) -> Evidence:

@@ -15,7 +15,7 @@ from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source
 from rules.errors import ContractError
 from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
-from rules.lots.judge import spells_of
+from rules.lots.judge import concerns, spells_of
 from rules.lots.speak import message_of, proof_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
@@ -100,7 +100,8 @@ class LotFold:
         place = None if source is None else Source(partition=source[0], offset=source[1])
         speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
         for rule in self._rules_of(part.bundle):
-            self._attempt(speaker, rule)
+            if concerns(rule, fact):
+                self._attempt(speaker, rule)
         return speaker.changes
 
     def adopt(self, partition: int, bundle: Bundle, received: int) -> list[Change]:

@@ -6,24 +6,27 @@ does not end; of a balance each time in which it is off. Unknown makes no spell 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from rules.changes import Verdict
 from rules.clocks.due import day_is_over
 from rules.layout import NEVER, NONE
-from rules.lotparts import BehindExpiry, BehindStop, CountedMoves
+from rules.lotparts import BehindStop, CountedMoves
+from rules.lots.tally import Sum, tallies_of, terms_of
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from rules.lots.book import Book, Evidence, Move
+    from rules.lots.facts import LotFact
+    from rules.lots.tally import Off
     from rules.rule import LotCountRule, LotRule
 
-ORIGINS: Final = frozenset({"produced", "imported", "arrived"})
-"""Types that say what a facility had; returns alone do not."""
+LISTED: Final = 40
+"""Moves, cases or facilities that the evidence of one change shows at most: so many moves are looked at, the first ones of each facility."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,6 @@ class Item:
 
 
 @dataclass(frozen=True, slots=True)
-class Sum:
-    """What a facility had and gave of a lot by an instant (ms)."""
-
-    at: int
-    facility: str
-    parts: Fraction
-    whole: Fraction
-    verdict: Verdict
-    records: tuple[Evidence, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Spell:
     """One occurrence; instants in ms, `end` NONE while it lasts."""
 
@@ -71,14 +62,40 @@ class Spell:
 def spells_of(rule: LotRule, book: Book) -> list[Spell]:
     """Return what holds of a lot, by start."""
     if isinstance(rule, LotBalanceRule):
-        return _off(list(sums_of(rule, book)))
+        return _off(rule, book)
+    if isinstance(rule.counted, CountedMoves):
+        return _first(list(_moves(rule, rule.counted, book, whole=False)))
     return _reached(rule, list(items_of(rule, book)))
+
+
+def concerns(rule: LotRule, fact: LotFact) -> bool:
+    """Say whether a fact may change what a rule finds."""
+    if isinstance(rule, LotBalanceRule):
+        return fact.told.fact in {"made", "moved"}
+    if isinstance(rule.counted, CountedMoves):
+        return fact.told.fact != "case"
+    return fact.told.fact == "case"
 
 
 def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
     """Yield what a count looks at, each with its verdict; in the order of time, facility and name."""
-    found = _moves(rule, rule.counted, book) if isinstance(rule.counted, CountedMoves) else _cases(rule, book)
+    if isinstance(rule.counted, CountedMoves):
+        found = _moves(rule, rule.counted, book, whole=True)
+    else:
+        found = _cases(rule, book)
     yield from sorted(found, key=lambda item: (item.at, item.facility, item.name, item.records))
+
+
+def _first(items: list[Item]) -> list[Spell]:
+    """Return the spell from the first of some moves that count."""
+    counted = sorted(
+        (i for i in items if i.verdict is Verdict.TRUE), key=lambda i: (i.at, i.facility, i.name, i.records)
+    )
+    if not counted:
+        return []
+    start = counted[0].at
+    who = max(item.facility for item in counted if item.at == start)
+    return [Spell(start, NONE, who, tuple(sorted({item.facility for item in counted})), tuple(counted))]
 
 
 def _reached(rule: LotCountRule, items: list[Item]) -> list[Spell]:
@@ -90,7 +107,7 @@ def _reached(rule: LotCountRule, items: list[Item]) -> list[Spell]:
             low += 1
         if high - low + 1 >= rule.n:
             who = max(one.facility for one in counted if one.at == item.at)
-            beside = counted if rule.n == 1 else [one for one in counted if abs(one.at - item.at) <= rule.within]
+            beside = [one for one in counted if abs(one.at - item.at) <= rule.within]
             facilities = tuple(sorted({name for one in beside for name in one.facilities or (one.facility,)}))
             return [Spell(item.at, NONE, who, facilities, tuple(beside))]
     return []
@@ -116,22 +133,41 @@ def _revision(book: Book, holder: str, recall: str) -> str:
     return found[0]
 
 
-def _moves(rule: LotCountRule, counted: CountedMoves, book: Book) -> Iterator[Item]:
+def _moves(rule: LotCountRule, counted: CountedMoves, book: Book, *, whole: bool) -> Iterator[Item]:
+    """Yield the moves that a rule looks at; not `whole`: of each facility none before the first that counts, and not many behind it."""
     holders = book.holders() if counted.back else set()
-    types = frozenset(counted.types)
-    by_expiry: tuple[int, bool, tuple[Evidence, ...]] = (NEVER, False, ())
-    if isinstance(rule.behind, BehindExpiry) and book.expiry is not None:
-        over = day_is_over(book.expiry[0])
-        by_expiry = (NEVER if over is None else over, False, (book.expiry[1],))
+    types, by_stop = frozenset(counted.types), isinstance(rule.behind, BehindStop)
+    unknown = not by_stop and book.expiry is None
+    against = _expiry(book)
+    if not whole and not (book.stops or book.notices if by_stop else against[0] <= book.newest):
+        return
+    share = max(1, LISTED // max(1, len(book.moves)))
     for facility, rows in book.moves.items():
-        against = stop_of(rule.behind, facility, book) if isinstance(rule.behind, BehindStop) else by_expiry
-        unknown = isinstance(rule.behind, BehindExpiry) and book.expiry is None
-        for row in rows:
-            if row.type not in types or row.quantity <= 0 or row.to in holders:
-                continue
+        if isinstance(rule.behind, BehindStop):
+            against = stop_of(rule.behind, facility, book)
+        begin = 0 if whole or book.merged else bisect_left(rows, against[0], key=_first_of)
+        left = len(rows) if whole else share
+        for row in rows[begin:]:
             at = row.first if row.first >= against[0] else row.last
+            if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against[0]):
+                continue
             verdict = Verdict.TRUE if at >= against[0] else Verdict.UNKNOWN if unknown or against[1] else Verdict.FALSE
             yield Item(at, facility, row.type, verdict, against[0], (row.record, *against[2]))
+            left -= 1
+            if not left:
+                break
+
+
+def _first_of(row: Move) -> int:
+    return row.first
+
+
+def _expiry(book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
+    """Return the end of the lot's last day (ms, NEVER: none is known), and the record that says so."""
+    if book.expiry is None:
+        return NEVER, False, ()
+    over = day_is_over(book.expiry[0])
+    return NEVER if over is None else over, False, (book.expiry[1],)
 
 
 def _cases(rule: LotCountRule, book: Book) -> Iterator[Item]:
@@ -151,52 +187,19 @@ def _cases(rule: LotCountRule, book: Book) -> Iterator[Item]:
 
 
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
-    """Yield what each facility had and gave by each instant at which something moved; by facility, then in the order of time.
-
-    What was folded together comes in at its first instant and leaves at its last: between them nothing is held to be off.
-    """
-    parts, whole = frozenset(rule.parts), frozenset(rule.whole)
-    slack = Fraction(repr(rule.tolerance))
-    for facility in sorted(book.moves):
-        rows = book.moves[facility]
-        steps = sorted(_steps(rows, parts, whole), key=lambda step: step[0])
-        known = any(row.type in whole & ORIGINS for row in rows)
-        gave, had, records = Fraction(0), Fraction(0), []
-        for i, (at, sign, quantity, record) in enumerate(steps):
-            gave, had = (gave + quantity, had) if sign else (gave, had + quantity)
-            records.append(record)
-            if i + 1 < len(steps) and steps[i + 1][0] == at:
-                continue
-            verdict = Verdict.TRUE if gave > had + slack else Verdict.FALSE
-            yield Sum(at, facility, gave, had, verdict if known else Verdict.UNKNOWN, tuple(records))
-            records = []
+    """Yield what each facility had and gave by its newest move, by facility."""
+    slack = terms_of(rule)[2]
+    yield from sorted(
+        (tally.now(slack) for tally in tallies_of(rule, book) if tally.at != NONE), key=lambda one: one.facility
+    )
 
 
-def _steps(
-    rows: list[Move], parts: frozenset[str], whole: frozenset[str]
-) -> Iterator[tuple[int, bool, Fraction, Evidence]]:
-    for row in rows:
-        if row.type in parts:
-            yield row.last, True, row.quantity, row.record
-        elif row.type in whole and (row.type != "returned" or row.came):
-            yield row.first, False, row.quantity, row.record
-
-
-def _off(sums: list[Sum]) -> list[Spell]:
+def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
     """Return the times in which the balance of some facility is off; those of several that overlap or touch are one."""
-    single: list[tuple[int, int, str, Sum]] = []
-    for facility, of in _by_facility(sums):
-        begun: Sum | None = None
-        for one in of:
-            if one.verdict is Verdict.TRUE and begun is None:
-                begun = one
-            elif one.verdict is Verdict.FALSE and begun is not None:
-                single.append((begun.at, one.at, facility, begun))
-                begun = None
-        if begun is not None:
-            single.append((begun.at, NEVER, facility, begun))
+    slack = terms_of(rule)[2]
+    single = [off for tally in tallies_of(rule, book) for off in tally.off(slack)]
     spells: list[Spell] = []
-    joined: list[tuple[int, int, str, Sum]] = []
+    joined: list[Off] = []
     for one in sorted(single, key=lambda each: (each[0], each[2])):
         if joined and one[0] > max(each[1] for each in joined):
             spells.append(_spell(joined))
@@ -205,14 +208,7 @@ def _off(sums: list[Sum]) -> list[Spell]:
     return [*spells, _spell(joined)] if joined else spells
 
 
-def _by_facility(sums: Iterable[Sum]) -> Iterator[tuple[str, list[Sum]]]:
-    found: dict[str, list[Sum]] = {}
-    for one in sums:
-        found.setdefault(one.facility, []).append(one)
-    yield from found.items()
-
-
-def _spell(joined: list[tuple[int, int, str, Sum]]) -> Spell:
+def _spell(joined: list[Off]) -> Spell:
     start, end = joined[0][0], max(one[1] for one in joined)
     who = max(facility for begin, _, facility, _ in joined if begin == start)
     return Spell(

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING, Final
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
-from rules.lots.judge import Item, Sum
+from rules.lots.judge import LISTED, Item
+from rules.lots.tally import Sum
 from rules.models import Bilingual
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from fractions import Fraction
 
+    from rules.lots.book import Exact
     from rules.lots.judge import Spell
     from rules.rule import LotRule
 
-LISTED: Final = 40
-"""Moves, cases or facilities that the evidence of one change shows at most."""
 NAMED: Final = 3
 """Facilities that a message names."""
 _ENDINGS: Final[dict[ChangeKind, tuple[str, str]]] = {
@@ -68,9 +67,9 @@ def leaf_of(rule: LotRule, one: Item | Sum) -> Leaf:
     return Leaf(expr=expr, left=format_instant(one.at), op=">=", right=bound, verdict=one.verdict)
 
 
-def shown(total: Fraction) -> float | str:
+def shown(total: Exact) -> float | str:
     """Return an exact sum as evidence shows it; one that no double holds as text."""
-    return float(total) if total < 10**300 else f"above 10^{len(str(total.numerator // total.denominator)) - 1}"
+    return float(total) if total < 10**300 else f"above 10^{len(str(int(total))) - 1}"
 
 
 def message_of(lot: str, title: Bilingual, kind: ChangeKind, facilities: tuple[str, ...]) -> Bilingual:
