@@ -109,9 +109,9 @@ def folded(
     """
     surveyed = Survey()
     if facts:  # they stand before the first line, so where the lines begin has to be known first
-        surveyed = survey(_records(source, name, []))
+        surveyed = survey(records_of(source, name))
         source.seek(0)
-    records = _records(source, name, [] if lines is None else lines)
+    records = records_of(source, name, lines)
     try:
         return fold(records, surveyed)
     except BadInputError as error:
@@ -124,15 +124,16 @@ def folded(
         raise
 
 
-def _records(source: BinaryIO, name: str, lines: list[FactLine]) -> Iterator[LogRecord]:
+def records_of(source: BinaryIO, name: str, lines: list[FactLine] | None = None) -> Iterator[LogRecord]:
     """Yield the records of a dump; its facts of lots go into `lines`.
 
     Raises:
         BadInputError: at the end, with the faults of all lines.
     """
     faults: list[Fault] = []
+    found: list[FactLine] = [] if lines is None else lines
     try:
-        yield from read_lines(without_facts(split_lines(source), name, lines, faults), name)
+        yield from read_lines(without_facts(split_lines(source), name, found, faults), name)
     except BadInputError as error:
         raise BadInputError(name, [*error.faults, *faults]) from error
     if faults:

@@ -21,19 +21,34 @@ if TYPE_CHECKING:
     from rules.rule import LotCountRule, LotRule
 
 
+_ZH = {
+    "shipped": "发货", "sold": "销售", "produced": "生产", "imported": "进口", "arrived": "到货", "returned": "退回",
+    "death": "死亡", "serious": "严重", "other": "其他",
+}  # fmt: skip
+
+
+def _zh(names: Iterable[str], sign: str) -> str:
+    return sign.join(_ZH[name] for name in names)
+
+
 def leaves_of(rule: LotRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
     if isinstance(rule, LotBalanceRule):
         whole, parts = " + ".join(rule.whole), " + ".join(rule.parts)
         more = f" by more than {rule.tolerance:g}" if rule.tolerance else ""
-        over = both(f"{parts} of a facility exceed its {whole}{more}", f"单位的 {parts} 超过其 {whole}")
+        more_zh = f"达 {rule.tolerance:g} 以上" if rule.tolerance else ""
+        over = both(
+            f"{parts} of a facility exceed its {whole}{more}",
+            f"单位的{_zh(rule.parts, '与')}数量超过其{_zh(rule.whole, '、')}数量{more_zh}",
+        )
         return [Leaf("over", over)]
     if isinstance(rule.counted, CountedCases):
         grave = " or ".join(rule.counted.seriousness)
-        found = [Leaf("case", both(f"a case is {grave}", f"病例严重程度为 {'、'.join(rule.counted.seriousness)}"), TWO)]
+        found = [Leaf("case", both(f"a case is {grave}", f"病例严重程度为{_zh(rule.counted.seriousness, '或')}"), TWO)]
     else:
         named, back = " or ".join(rule.counted.types), " that is no return" if rule.counted.back else ""
-        moved = both(f"something was {named}{back}", f"发生 {'、'.join(rule.counted.types)}（不含退回）")
+        back_zh = "（退回持有人或生产企业的除外）" if rule.counted.back else ""
+        moved = both(f"something was {named}{back}", f"发生{_zh(rule.counted.types, '或')}{back_zh}")
         found = [Leaf("moved", moved, TWO)]
     if isinstance(rule.behind, BehindStop):
         late = format_duration(rule.behind.notice)

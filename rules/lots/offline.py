@@ -75,6 +75,10 @@ class Lots:
         Raises:
             FactsError: lines that the log does not tell, or the reverse.
         """
+        return self.folded(bundle, lines)[0]
+
+    def folded(self, bundle: Bundle, lines: Sequence[FactLine] = ()) -> tuple[list[Change], LotFold]:
+        """Return the fold as well, with the books of all lots; arguments and errors as of `decide`."""
         if lines:
             self._check(lines)
         fold = LotFold(bundle)
@@ -84,7 +88,7 @@ class Lots:
                 changes += fold.fold(partition, what, place)
             else:
                 changes += fold.adopt(partition, what, received)
-        return changes
+        return changes, fold
 
     def _by_log(self) -> list[_Step]:
         steps: list[_Step] = [(received, 0, 0, bundle, None) for received, _, bundle in self.packs]

@@ -45,7 +45,7 @@ def _head(rule: LotRule, spell: Spell) -> list[Leaf]:
     if isinstance(rule, LotBalanceRule) or rule.n == 1:
         return []
     inside = sum(1 for one in spell.items if one.at <= spell.start)
-    expr = f"{rule.counted.fact}s within {format_duration(rule.within)}"
+    expr = f"cases within {format_duration(rule.within)}"
     return [Leaf(expr=expr, left=float(inside), op=">=", right=float(rule.n), verdict=Verdict.TRUE)]
 
 
@@ -63,7 +63,8 @@ def leaf_of(rule: LotRule, one: Item | Sum) -> Leaf:
     if rule.behind is None:
         return Leaf(expr=f"{who}: case {one.name} known", left=format_instant(one.at), op="", verdict=one.verdict)
     bound = None if one.against == NEVER else format_instant(one.against)
-    expr = f"{who}: {one.name}, {rule.behind.fact}"
+    stop = rule.behind.fact == "stop"
+    expr = f"{who}: {one.name} against the stop" if stop else f"{who}: {one.name} against the expiry"
     return Leaf(expr=expr, left=format_instant(one.at), op=">=", right=bound, verdict=one.verdict)
 
 

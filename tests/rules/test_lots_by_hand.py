@@ -67,7 +67,7 @@ def test_a_change_of_a_lot_names_stream_number_firm_and_record(lots, tell):
     ]
     (leaf,) = change.evidence.leaves
     assert (leaf.expr, leaf.left, leaf.op, leaf.right) == (
-        "SHOP-1: sold, stop",
+        "SHOP-1: sold against the stop",
         "2026-02-28T18:00:00.000Z",
         ">=",
         "2026-02-28T17:00:00.000Z",
