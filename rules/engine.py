@@ -338,7 +338,7 @@ class Engine:
         part.clock, part.last_gateway = state.clock, state.last_gateway
 
     def sibling(self, packs: str) -> Engine:
-        """Return an empty fold that begins with packs known here.
+        """Return an empty fold that begins with packs known here; it keeps facts if this one does: whoever folds with it takes them.
 
         Raises:
             SnapshotError: they are not known.
@@ -346,7 +346,9 @@ class Engine:
         bundle = self._bundles.get(packs)
         if bundle is None:
             raise SnapshotError(f"packs {packs[:12]} are not known here")
-        other = Engine(bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure)
+        other = Engine(
+            bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure, keep_facts=self._keep_facts
+        )  # fmt: skip
         other._bundles |= self._bundles
         return other
 

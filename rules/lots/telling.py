@@ -101,21 +101,29 @@ def of_events(telling: Telling, facility: str, payload: Events, received: int) -
     if seen is not Seen.NEW:
         telling.count("lot_batch_repeated" if seen is Seen.REPEATED else "lot_batch_conflict")
         return []
-    read, facts = Read(kind="events", id=payload.batch), []
+    read = Read(kind="events", id=payload.batch)
+    facts: list[LotFact] = []
     for event in named:
         found = _of_event(event)
         if found is None:
             telling.count("lot_unread")
             continue
         lot, told = found
-        telling.told += 1
-        facts.append(
-            LotFact(
-                facility=facility, n=telling.told, lot=lot, received=received, at=time_of(event, received), record=read,
-                event=digest_of(event), told=told,
-            )
-        )  # fmt: skip
+        at = time_of(event, received)
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event), told=told)
+        facts += [] if made is None else [made]
     return facts
+
+
+def _fact(telling: Telling, facility: str, received: int, **members: Any) -> LotFact | None:  # noqa: ANN401 - of the model
+    """Return the next fact; None, and counted, where the log holds what no door lets through (a receipt behind 2100)."""
+    try:
+        fact = LotFact(facility=facility, n=telling.told + 1, received=received, **members)
+    except ValidationError:
+        telling.count("lot_unread")
+        return None
+    telling.told += 1
+    return fact
 
 
 def _of_event(event: Event) -> tuple[str, Payload] | None:
@@ -163,15 +171,11 @@ def of_report(telling: Telling, facility: str, payload: Report, received: int) -
     _keep(telling, key, payload.revision, names)
     read = Read(kind="report", id=f"{payload.id}/{payload.revision}")
     at = fields.known_at if isinstance(fields, AdrCase) else fields.notified_at
-    facts = []
+    facts: list[LotFact] = []
     for lot in sorted({*names, *were}):
-        telling.told += 1
-        facts.append(
-            LotFact(
-                facility=facility, n=telling.told, lot=lot, received=received, at=at, record=read,
-                told=_of_report(payload, fields, named=lot in names),
-            )
-        )  # fmt: skip
+        told = _of_report(payload, fields, named=lot in names)
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
+        facts += [] if made is None else [made]
     return facts
 
 

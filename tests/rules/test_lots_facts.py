@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from rules.engine import Engine
+from rules.instants import LATEST_MS
 from rules.lots import telling
 from rules.lots.facts import LotFact
 from rules.pack import Bundle, default_bundle
@@ -105,6 +106,17 @@ def test_what_cannot_be_read_is_counted_and_stops_nothing():
     found = told([batch("b-1", events, 0), notice("N-1", ["L-1", "M" * 65], HOUR, offset=1)], engine)
     assert [fact.lot for fact in found] == ["M" * 64, "L-1"]
     assert engine.counters(0, "MAKER-1")["lot_unread"] == 3
+
+
+def test_a_receipt_that_cannot_be_is_counted_and_takes_no_number():
+    engine = Engine(EMPTY, keep_facts=True)
+    late = LATEST_MS - BEGIN
+    records = [
+        batch("b-1", [moved("sold", 0, "L-1", 1)], 0),
+        batch("b-2", [moved("sold", 0, "L-1", 1)], late + 1, offset=1),
+    ]
+    assert [fact.n for fact in told(records, engine)] == [1]
+    assert engine.counters(0, "MAKER-1") | {"lot_facts": 1, "lot_unread": 1} == engine.counters(0, "MAKER-1")
 
 
 def test_an_event_that_is_stamped_ahead_counts_as_of_its_receipt():
@@ -238,6 +250,14 @@ def test_facts_go_on_counting_behind_packs_and_a_seeded_state():
         other.fold(LogRecord(3, record.offset, record.received, record.kind, record.facility, record.payload))
         found += other.take_facts(3)
     assert [(fact.n, fact.record.id) for fact in found] == [(3, "b-3")]
+
+
+def test_a_fold_beside_this_one_tells_the_facts_that_it_folds():
+    engine = Engine(EMPTY, keep_facts=True)
+    record = batch("b-1", [moved("sold", 0, "L-1", 1)], 0)
+    for other in (engine.alone(), engine.sibling(EMPTY.sha256)):
+        assert [fact.n for fact in told([record], other)] == [1]
+    assert told([record], engine) == told([record], engine.alone())
 
 
 def test_readings_tell_nothing():

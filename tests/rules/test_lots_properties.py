@@ -75,9 +75,13 @@ def test_what_stands_is_what_the_oracle_finds_behind_every_fact(facts):
 def test_any_order_and_any_duplicates_end_alike(facts, data):
     again = data.draw(st.lists(st.sampled_from(facts), max_size=5))
     mixed = data.draw(st.permutations([*facts, *again]))
-    changes = run(mixed)
+    lots, other = LotFold(BUNDLE), LotFold(BUNDLE)
+    changes = run(mixed, lots)
     sound(changes)
-    assert standing(changes) == standing(run(facts)) == oracle.alarms(facts, BUNDLE)
+    assert standing(changes) == standing(run(facts, other)) == oracle.alarms(facts, BUNDLE)
+    assert lots.lots(0) == other.lots(0)
+    for lot in lots.lots(0):  # what is known, to the byte
+        assert lots.state_of(0, lot).book.pack() == other.state_of(0, lot).book.pack()
 
 
 @given(lotlogs.facts(), st.data())
