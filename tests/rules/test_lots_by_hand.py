@@ -12,6 +12,7 @@ import zstandard
 from rules.alarms import fold_alarms
 from rules.changes import alarm_id
 from rules.errors import ContractError
+from rules.layout import NONE
 from rules.lots import book as books
 from rules.lots import fold as folding
 from rules.lots import store
@@ -218,6 +219,31 @@ def test_a_rule_that_raises_says_so_of_the_lot_and_is_tried_again_by_other_packs
         (STOPPED, "known"),
         (STOPPED, "amended"),
     ]
+
+
+def test_a_step_that_fails_half_way_is_taken_back_whole(lots, tell, monkeypatch):
+    real = folding.proof_of
+
+    def broken(rule, spell, *more):
+        if spell.end != NONE:
+            raise ValueError(rule.id)
+        return real(rule, spell, *more)
+
+    monkeypatch.setattr(folding, "proof_of", broken)
+    (raised,) = run(lots, [tell.made("MAKER-1", HOUR, 1), tell.moved("MAKER-1", 2 * HOUR, 2)])
+    failed, unknown = run(lots, [tell.made("MAKER-1", 3 * HOUR, 1)])
+    assert (failed.seq, failed.rule) == (2, "register.rule-failed")
+    assert (unknown.alarm, unknown.change, unknown.end) == (raised.alarm, "unknown", None)
+    assert lots.state_of(0, "L-1").told[SUM][0].end == NONE
+    other = LotFold(BUNDLE)  # and so it stands behind a restart
+    other.restore(0, "L-1", lots.snapshot(0, "L-1"))
+    assert other.snapshot(0, "L-1") == lots.snapshot(0, "L-1")
+    monkeypatch.setattr(folding, "proof_of", real)
+    own = [fold.adopt(0, altered(CLUSTER, n=4), BEGIN + DAY) for fold in (lots, other)]
+    assert own[0] == own[1]
+    assert [(one.rule, one.change.value) for one in own[0]] == [
+        ("register.rule-failed", "cleared"), (SUM, "known"), (SUM, "cleared"),
+    ]  # fmt: skip
 
 
 def test_an_error_of_memory_is_no_rules_failure(lots, tell, monkeypatch):

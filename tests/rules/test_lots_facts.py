@@ -140,6 +140,17 @@ def test_a_revision_tells_the_lots_it_names_and_those_it_names_no_more():
     ]  # fmt: skip
 
 
+def test_a_number_that_comes_again_tells_nothing_whatever_it_says():
+    engine = Engine(EMPTY, keep_facts=True)
+    records = [
+        case("R-1", ["L-1"], 0),
+        case("R-1", ["L-1"], 1, offset=1),
+        case("R-1", ["L-2"], 2, offset=2, seriousness="death"),
+    ]
+    assert [(fact.n, fact.lot) for fact in told(records, engine)] == [(1, "L-1")]
+    assert engine.counters(0, "HOSP-1")["lot_report_stale"] == 2
+
+
 def test_a_notice_tells_when_it_was_decided_and_when_the_chain_was_told():
     (fact,) = told([notice("N-1", ["L-1"], 3 * HOUR)])
     assert (fact.at, fact.told.decided_at, fact.told.notified_at) == (BEGIN + HOUR, BEGIN, BEGIN + HOUR)
