@@ -204,7 +204,7 @@ class TestSeries(Strict):
 
 
 class TestEvent(Strict):
-    """An event of a test; `at` is its event time, and it is received `after` that (`1s` unless said otherwise)."""
+    """An event of a test; `at` is its event time, and it is received `after` that (`1s` unless said otherwise); a text `+36h` in its fields as in reports."""
 
     __test__ = False  # not a pytest class
 

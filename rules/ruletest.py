@@ -178,7 +178,7 @@ def _row_of(number: int, one: TestRow, begin: int) -> LogRecord:
 
 def _event_of(number: int, one: TestEvent, begin: int) -> Events:
     given = one.model_dump(mode="json", exclude={"at", "after", "facility"}, exclude_none=True)
-    event = Event.model_validate(given | {"time": begin + one.at, "fields": _timed(given.get("fields", {}), begin)})
+    event = Event.model_validate(given | {"time": begin + one.at, "fields": timed(given.get("fields", {}), begin)})
     return Events(batch=f"e{number}", events=[event])
 
 
@@ -190,15 +190,15 @@ def _mark_of(one: TestMark, begin: int) -> Mark:
 
 def _report_of(one: TestReport, begin: int) -> Report:
     given = one.model_dump(mode="json", include={"type", "id", "revision", "reason"}, exclude_none=True)
-    return Report.model_validate(given | {"sent": begin + one.at, "fields": _timed(one.fields, begin)})
+    return Report.model_validate(given | {"sent": begin + one.at, "fields": timed(one.fields, begin)})
 
 
-def _timed(value: Any, begin: int) -> Any:  # noqa: ANN401 - any JSON value
+def timed(value: Any, begin: int) -> Any:  # noqa: ANN401 - any JSON value
     """Return fields with each text `+36h` turned into the instant so long behind the test's beginning."""
     if isinstance(value, dict):
-        return {name: _timed(inner, begin) for name, inner in value.items()}
+        return {name: timed(inner, begin) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_timed(inner, begin) for inner in value]
+        return [timed(inner, begin) for inner in value]
     if isinstance(value, str) and value.startswith("+"):
         return format_instant(begin + parse_duration(value[1:]))
     return value
