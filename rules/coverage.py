@@ -17,6 +17,7 @@ from rules.leaves import (
     excursions,
     followed,
     lacking,
+    lots,
     openingtrace,
     posted,
     rare,
@@ -32,13 +33,14 @@ from rules.rule import (
     CompletenessRule,
     DeadlineRule,
     FollowUpRule,
+    LotRule,
     RareRule,
     RegisterCheckRule,
     RepeatDayRule,
     ResultLimitRule,
     looks_at_rows,
 )
-from rules.ruletest import FACILITY, around, begin_of, records_of, until_of
+from rules.ruletest import FACILITY, around, begin_of, lots_of, records_of, until_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,12 +104,25 @@ def cover(rule: Rule, bundle: Bundle) -> RuleCoverage:
     """Return which leaves of a rule its tests see; a test that cannot run sees none (`offsite rules test` says why)."""
     entries = {leaf.name: LeafCoverage(leaf) for leaf in leaves_of(rule, around(rule, bundle))}
     for test in rule.tests:
-        for moment in moments_of(rule, test, around(rule, bundle, test)):
+        for moment in (
+            of_lots(rule, test, bundle)
+            if isinstance(rule, LotRule)
+            else moments_of(rule, test, around(rule, bundle, test))
+        ):
             for leaf in moment.leaves:
                 entry = entries.get(leaf.name)
                 if entry is not None and leaf.verdict in entry.leaf.verdicts:
                     entry.seen.setdefault(leaf.verdict, test.name)
     return RuleCoverage(rule.id, list(entries.values()))
+
+
+def of_lots(rule: LotRule, test: RuleTest, bundle: Bundle) -> list[Moment]:
+    """Return all moments of a test of a rule over lots, fact by fact; none if the test is no test."""
+    try:
+        facts, _ = lots_of(rule, test, bundle)
+    except (ValidationError, ValueError):
+        return []
+    return list(lots.moments_of(rule, facts))
 
 
 def moments_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Moment]:

@@ -40,6 +40,7 @@ from rules.errors import ContractError
 from rules.exceptions import is_muted
 from rules.failing import attempt, resume
 from rules.layout import ABSENCE, GAP, NONE
+from rules.lots import telling
 from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
@@ -70,6 +71,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rules.groups import Group
+    from rules.lots.facts import LotFact
     from rules.plan import Instance
 
 
@@ -95,13 +97,16 @@ class _Partition:
     """Newest receive time of ticks and packs: it is every facility's clock."""
     last_gateway: int = NONE
     facilities: dict[str, FacilityState] = field(default_factory=dict)
+    facts: list[LotFact] = field(default_factory=list)
+    """Of lots, told by what was folded since they were last taken."""
 
 
 class Engine:
     """The fold over a log; one object serves any number of partitions.
 
     `bundle` is the set of packs before the first `packs` record; with `ignore_pack_records` it stays throughout.
-    `on_failure` hears of a rule that raised: facility, rule, and what it raised.
+    `on_failure` hears of a rule that raised: facility, rule, and what it raised. With `keep_facts` what is told of lots waits
+    for `take_facts`; without it nobody would take it, and it would fill the memory.
     """
 
     def __init__(
@@ -110,6 +115,7 @@ class Engine:
         *,
         ignore_pack_records: bool = False,
         on_failure: Callable[[str, str, Exception], None] | None = None,
+        keep_facts: bool = False,
     ) -> None:
         self.bundle = bundle
         self.stepping: Callable[[int, str], None] | None = None
@@ -118,6 +124,7 @@ class Engine:
         and costs nothing where nobody listens. `alone` and `sibling` do not hand it on."""
         self._on_failure = on_failure
         self._ignore_packs = ignore_pack_records
+        self._keep_facts = keep_facts
         self._bundles = {bundle.sha256: bundle}
         self._partitions: dict[int, _Partition] = {}
         self._room = kernels.Room()
@@ -154,6 +161,7 @@ class Engine:
             self._register(state, part, payload, received, emitter)
         elif isinstance(payload, Events):
             rare.events(state, payload, received, emitter)
+            self._keep(part, telling.of_events(state.telling, record.facility, payload, record.received))
         elif isinstance(payload, Decision):
             rare.decision(state, payload, received, emitter)
             closing.decision(state, payload, received, emitter, self._room)
@@ -161,12 +169,31 @@ class Engine:
             self._mark(state, payload, received, emitter)
         elif isinstance(payload, Report):
             clocks.report(state, payload, received, emitter)
+            self._keep(part, telling.of_report(state.telling, record.facility, payload, record.received))
         elif isinstance(payload, Inspection):
             clocks.inspection(state, payload, received, emitter)
         overlap.rest(state, emitter)
         places.refresh_due(state)
         self._tell(emitter)
         return emitter.changes
+
+    def take_facts(self, partition: int) -> list[LotFact]:
+        """Return, in order, the facts of lots that the records folded since the last call told, and forget them (rules/lots).
+
+        They are no part of any snapshot; their count is part of the facility's. A record that was folded before tells none.
+
+        Raises:
+            RuntimeError: the engine was made without `keep_facts`.
+        """
+        if not self._keep_facts:
+            raise RuntimeError("facts of lots are kept only by an engine made with keep_facts=True")
+        part = self._partition(partition)
+        facts, part.facts = part.facts, []
+        return facts
+
+    def _keep(self, part: _Partition, facts: list[LotFact]) -> None:
+        if self._keep_facts:
+            part.facts += facts
 
     def advance(self, partition: int, until_ms: int) -> list[Change]:
         """Move the clock of a partition with its front door open; decides everything due until then."""
@@ -311,7 +338,7 @@ class Engine:
         part.clock, part.last_gateway = state.clock, state.last_gateway
 
     def sibling(self, packs: str) -> Engine:
-        """Return an empty fold that begins with packs known here.
+        """Return an empty fold that begins with packs known here; it keeps facts if this one does: whoever folds with it takes them.
 
         Raises:
             SnapshotError: they are not known.
@@ -319,13 +346,19 @@ class Engine:
         bundle = self._bundles.get(packs)
         if bundle is None:
             raise SnapshotError(f"packs {packs[:12]} are not known here")
-        other = Engine(bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure)
+        other = Engine(
+            bundle, ignore_pack_records=self._ignore_packs, on_failure=self._on_failure, keep_facts=self._keep_facts
+        )  # fmt: skip
         other._bundles |= self._bundles
         return other
 
     def alone(self) -> Engine:
         """Return an empty engine that knows the same packs."""
         return self.sibling(self.bundle.sha256)
+
+    def packs_of(self, partition: int) -> Bundle:
+        """Return the packs in force in a partition."""
+        return self._partition(partition).bundle
 
     def know(self, bundle: Bundle) -> None:
         """Make a bundle known, so that snapshots and markers that name it can be restored."""

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, ClassVar
 from rules.engine import Engine
 from rules.errors import BadInputError, ContractError, Fault, OffsiteError
 from rules.fitting import fit
+from rules.lots.offline import Lots
 from rules.records import Kind, LogRecord, RegisterRecord
 from rules.snapshot import SnapshotError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from rules.changes import Change
+    from rules.lots.offline import FactLine
     from rules.pack import Bundle
     from rules.register import Facility
 
@@ -55,20 +57,23 @@ def evaluate(
     until_ms: int | None = None,
     ignore_pack_records: bool = False,
     surveyed: Survey | None = None,
+    lines: Sequence[FactLine] = (),
 ) -> list[Change]:
-    """Return the changes of a log, ordered by (stream, seq).
+    """Return the changes of a log, ordered by (stream, seq): of its facilities, and of the lots that these name (rules/lots).
 
     `register` stands for version-0 register records before the first line of each facility's partition, received with it
     (a facility that the log never names stands in its lowest partition). `facility` leaves the others out; `until_ms`
     moves every partition's clock past the last record, front door open; nothing of the last receive time is taken to come behind the
     log. `surveyed` is the survey of the same records:
-    with it the log is folded as it comes, without it a log with a `register` is kept in memory.
+    with it the log is folded as it comes, without it a log with a `register` is kept in memory. `lines` are facts of lots as their topic
+    holds them: read once `records` are; where there are some, lots are decided by them. With `facility` no lot is decided: others may know
+    what decides it.
 
     Raises:
         BadInputError: a `packs` or `state` record that does not hold what it promises, with its place.
-        ContractError: packs of another engine semantics.
+        ContractError: packs of another engine semantics, or lines that are not what the log tells.
     """
-    engine = Engine(bundle, ignore_pack_records=ignore_pack_records)
+    engine = Engine(bundle, ignore_pack_records=ignore_pack_records, keep_facts=facility is None)
     facts = [entry for entry in register if facility in {None, entry.id}]
     if facts and surveyed is None:
         records = list(records)
@@ -76,16 +81,29 @@ def evaluate(
     changes: list[Change] = []
     for record in registered(facts, surveyed or Survey()):
         changes += engine.fold(record)
-    partitions = set()
+    partitions, lots = set(), Lots()
     for record in records:
         partitions.add(record.partition)
         if facility is None or record.facility in {"", facility}:
             changes += fold_one(engine, record)
+        if facility is None:
+            _note(lots, engine, record)
     for partition in sorted(partitions):
         if until_ms is not None:
             changes += engine.advance(partition, until_ms)
         changes += engine.settle(partition)
+    if facility is None:
+        changes += lots.decide(bundle, lines)
     return sorted(map(fit, changes), key=lambda change: (change.stream, change.seq))
+
+
+def _note(lots: Lots, engine: Engine, record: LogRecord) -> None:
+    """Note what a record that was folded says of lots."""
+    lots.tell(record.received, (record.partition, record.offset), engine.take_facts(record.partition))
+    if record.kind is Kind.PACKS:
+        lots.adopt(record.received, record.partition, engine.packs_of(record.partition))
+    if record.kind is Kind.STATE:
+        lots.seed(record.facility, engine.state_of(record.facility).telling.told)
 
 
 def registered(facts: list[Facility], log: Survey) -> list[LogRecord]:

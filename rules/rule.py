@@ -2,7 +2,7 @@
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
 clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
-(rules/documents).
+(rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -23,7 +23,8 @@ from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yea
 from rules.documentparts import Each, LeftOut, ReportType
 from rules.excursionparts import Claimed, DurationClaim, ExcursionSource, PeakClaim
 from rules.instants import Duration, WorkingDays
-from rules.models import Bilingual, Flag, Identifier, Number, Severity, Strict, Whole
+from rules.lotparts import Behind, Counted, LotIn, LotOut
+from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
     ErrorBand,
     EventMatch,
@@ -203,7 +204,7 @@ class TestSeries(Strict):
 
 
 class TestEvent(Strict):
-    """An event of a test; `at` is its event time, and it is received `after` that (`1s` unless said otherwise)."""
+    """An event of a test; `at` is its event time, and it is received `after` that (`1s` unless said otherwise); a text `+36h` in its fields as in reports."""
 
     __test__ = False  # not a pytest class
 
@@ -215,6 +216,8 @@ class TestEvent(Strict):
     area: Identifier | None = None
     device: Identifier | None = None
     seq: Whole | None = Field(default=None, ge=0)
+    facility: FacilityId | None = None
+    """Of a rule over lots: who sends it, if not the test's facility."""
     fields: dict[Identifier, Any] = Field(default_factory=dict)
 
 
@@ -276,6 +279,8 @@ class TestReport(Strict):
     id: Identifier = "R-1"
     revision: Annotated[Whole, Field(ge=1)] = 1
     reason: str | None = None
+    facility: FacilityId | None = None
+    """Of a rule over lots: who sends it, if not the test's facility."""
     fields: dict[Identifier, Any]
 
 
@@ -911,6 +916,41 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
+class LotCountRule(RuleBase):
+    """So many facts of one lot, whoever tells them (kind `lot_count`; rules/lots), by lot; latched.
+
+    `applies_to` is empty and `scopes` say whom it is for: of a lot the register says nothing. It is decided anew with each fact, from all
+    facts of the lot, whatever order they came in.
+    """
+
+    kind: Literal["lot_count"]
+    counted: Counted
+    behind: Behind | None = None
+    """Moves: only those at or behind this."""
+    distinct: Literal["case_id"] | None = None
+    """Cases: counted by their id."""
+    n: Whole = Field(default=1, ge=1, le=100)
+    within: Duration = 0
+    """Cases: so many were known within this time, both ends included."""
+
+
+class LotBalanceRule(RuleBase):
+    """More of a lot leaves a facility than it had (kind `lot_balance`; rules/lots), by lot; sums are exact, at every event time.
+
+    Of a facility of which none of `whole` but returns is known it is unknown what it had.
+    """
+
+    kind: Literal["lot_balance"]
+    parts: Annotated[list[LotOut], Field(min_length=1, max_length=2)]
+    """What leaves it."""
+    whole: Annotated[list[LotIn], Field(min_length=1, max_length=4)]
+    """What it had; of returns those that come to it."""
+    tolerance: Number = Field(default=0.0, ge=0)
+    """The parts may come to so much more, in units of the product."""
+
+
+LotRule = LotCountRule | LotBalanceRule
+"""Kinds over facts of lots: the second fold's (rules/lots), the first passes over them."""
 ReportRule = DocumentRule | BalanceRule
 """Kinds over what reports say (rules/documents)."""
 RowRule = ConflictRule | ClockRule
@@ -940,7 +980,7 @@ SeriesRule = (
     | SteadinessRule
 )
 """Kinds that the compiled pass folds, series by series (rules/kinds)."""
-Rule = Annotated[SeriesRule | RareRule, Field(discriminator="kind")]
+Rule = Annotated[SeriesRule | RareRule | LotRule, Field(discriminator="kind")]
 
 
 HEARD = frozenset({"offset", "heartbeat"})
@@ -979,4 +1019,4 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule)
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | LotCountRule)

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from rules.changes import alarm_id
 from rules.engine import Engine
 from rules.instants import format_duration, format_instant, parse_duration, parse_instant
+from rules.lots.fold import LotFold
 from rules.models import faults_of
 from rules.pack import Bundle, default_bundle
 from rules.records import (
@@ -33,10 +34,11 @@ from rules.records import (
     Report,
 )
 from rules.register import UNITS, Facility, Quantity
-from rules.rule import LimitRule
+from rules.rule import LimitRule, LotRule
 
 if TYPE_CHECKING:
     from rules.changes import Change
+    from rules.lots.facts import LotFact
     from rules.rule import Expectation, Rule, RuleTest, TestEvent, TestInspection, TestMark, TestReport, TestRow
 
 BEGIN_MS = parse_instant("2026-03-01T00:00:00+08:00")
@@ -136,12 +138,12 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     """
     begin = begin_of(test)
     log = [*_rows_of(rule, test), *(_row_of(i, one, begin) for i, one in enumerate(test.rows))]
-    extra: list[tuple[int, Kind, Payload]] = [
-        (one.at + one.after, Kind.EVENTS, _event_of(i, one, begin)) for i, one in enumerate(test.events)
+    extra: list[tuple[int, Kind, Payload, str | None]] = [
+        (one.at + one.after, Kind.EVENTS, _event_of(i, one, begin), one.facility) for i, one in enumerate(test.events)
     ]
     for i, later in enumerate(test.later, 1):
         whole = test.model_copy(update={"register_": later.register_})
-        extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole))))
+        extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole)), None))
     for i, closed in enumerate(test.decisions):
         alarm = alarm_id(rule.id, FACILITY, closed.subject, begin + closed.start)
         said = Decision.model_validate(
@@ -150,13 +152,13 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
                 "revision_seen": 0, "reason_sha256": "0" * 64,
             }
         )  # fmt: skip
-        extra.append((closed.at, Kind.DECISION, said))
-    extra += [(one.at, Kind.MARK, _mark_of(one, begin)) for one in test.marks]
-    extra += [(one.at, Kind.REPORT, _report_of(one, begin)) for one in test.reports]
-    extra += [(one.at, Kind.INSPECTION, _inspection_of(one, begin)) for one in test.inspections]
+        extra.append((closed.at, Kind.DECISION, said, None))
+    extra += [(one.at, Kind.MARK, _mark_of(one, begin), None) for one in test.marks]
+    extra += [(one.at, Kind.REPORT, _report_of(one, begin), one.facility) for one in test.reports]
+    extra += [(one.at, Kind.INSPECTION, _inspection_of(one, begin), None) for one in test.inspections]
     if not extra and not test.rows:
         return log
-    log += [LogRecord(0, 0, begin + at, kind, FACILITY, payload) for at, kind, payload in extra]
+    log += [LogRecord(0, 0, begin + at, kind, who or FACILITY, payload) for at, kind, payload, who in extra]
     ordered = [log[0], *sorted(log[1:], key=lambda record: record.received)]
     return [replace(record, offset=offset) for offset, record in enumerate(ordered)]
 
@@ -175,8 +177,8 @@ def _row_of(number: int, one: TestRow, begin: int) -> LogRecord:
 
 
 def _event_of(number: int, one: TestEvent, begin: int) -> Events:
-    given = one.model_dump(mode="json", exclude={"at", "after"}, exclude_none=True)
-    event = Event.model_validate(given | {"time": begin + one.at})
+    given = one.model_dump(mode="json", exclude={"at", "after", "facility"}, exclude_none=True)
+    event = Event.model_validate(given | {"time": begin + one.at, "fields": timed(given.get("fields", {}), begin)})
     return Events(batch=f"e{number}", events=[event])
 
 
@@ -188,15 +190,15 @@ def _mark_of(one: TestMark, begin: int) -> Mark:
 
 def _report_of(one: TestReport, begin: int) -> Report:
     given = one.model_dump(mode="json", include={"type", "id", "revision", "reason"}, exclude_none=True)
-    return Report.model_validate(given | {"sent": begin + one.at, "fields": _timed(one.fields, begin)})
+    return Report.model_validate(given | {"sent": begin + one.at, "fields": timed(one.fields, begin)})
 
 
-def _timed(value: Any, begin: int) -> Any:  # noqa: ANN401 - any JSON value
+def timed(value: Any, begin: int) -> Any:  # noqa: ANN401 - any JSON value
     """Return fields with each text `+36h` turned into the instant so long behind the test's beginning."""
     if isinstance(value, dict):
-        return {name: _timed(inner, begin) for name, inner in value.items()}
+        return {name: timed(inner, begin) for name, inner in value.items()}
     if isinstance(value, list):
-        return [_timed(inner, begin) for inner in value]
+        return [timed(inner, begin) for inner in value]
     if isinstance(value, str) and value.startswith("+"):
         return format_instant(begin + parse_duration(value[1:]))
     return value
@@ -270,10 +272,24 @@ def until_of(test: RuleTest, records: list[LogRecord]) -> int:
 
 def changes_of(rule: Rule, test: RuleTest, bundle: Bundle) -> list[Change]:
     """Return the changes of `rule` that a test gives; what stands beside it is `around` it."""
+    if isinstance(rule, LotRule):
+        return lots_of(rule, test, bundle)[1]
     engine, records = Engine(around(rule, bundle, test)), records_of(rule, test)
     changes = [change for record in records for change in engine.fold(record)]
     changes += engine.advance(0, until_of(test, records))
     return [change for change in changes if change.rule == rule.id]
+
+
+def lots_of(rule: LotRule, test: RuleTest, bundle: Bundle) -> tuple[list[LotFact], list[Change]]:
+    """Return the facts of lots that a test of a rule over lots tells, and the changes of the rule by the second fold."""
+    own = around(rule, bundle, test)
+    engine, second = Engine(own, keep_facts=True), LotFold(own)
+    facts: list[LotFact] = []
+    for record in records_of(rule, test):
+        engine.fold(record)
+        facts += engine.take_facts(record.partition)
+    changes = [change for fact in facts for change in second.fold(0, fact, None)]
+    return facts, [change for change in changes if change.rule == rule.id]
 
 
 def run_test(rule: Rule, test: RuleTest, bundle: Bundle) -> Outcome:

@@ -19,6 +19,7 @@ from rules.documents.store import PackedDocuments
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook
 from rules.layout import NEVER, NONE
+from rules.lots.telling import PackedTelling
 from rules.marks import PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.monitors import PackedMonitors
@@ -102,6 +103,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Submitted reports and legal clocks (rules/clocks/store.py); not there where no report came and nothing is owed by the register."""
     documents: PackedDocuments | msgspec.UnsetType = msgspec.UNSET
     """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
+    lots: PackedTelling | msgspec.UnsetType = msgspec.UNSET
+    """What is told of lots (rules/lots/telling.py); not there where nothing ever named one."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
     filled: dict[str, int] | msgspec.UnsetType = msgspec.UNSET

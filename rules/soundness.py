@@ -17,6 +17,7 @@ from rules.exceptionfaults import allowance_faults, exception_faults
 from rules.excursions.sound import source_faults
 from rules.kinds import last_digit, too_precise
 from rules.kinds.steadiness import PARTS
+from rules.lots.sound import lot_faults
 from rules.migration import AGAIN
 from rules.params import CHI_SQUARE_9
 from rules.postedsound import method_faults, result_faults
@@ -109,7 +110,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
         faults += rare_faults(rule)
     if isinstance(rule, ResultLimitRule):
         faults += result_faults(rule, tables)
-    return faults + _digit_faults(rule) + _steadiness_faults(rule)
+    return faults + _digit_faults(rule) + _steadiness_faults(rule) + lot_faults(rule)
 
 
 def _digit_faults(rule: Rule) -> list[Fault]:

@@ -26,6 +26,7 @@ from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS, NAMES
 from rules.layout import GAP, NEVER, NONE
+from rules.lots.telling import Telling
 from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
@@ -90,6 +91,8 @@ class FacilityState:
     """Submitted reports and legal clocks (rules/clocks)."""
     documents: Documents = field(default_factory=Documents)
     """What submitted reports say, as far as rules read it (rules/documents)."""
+    telling: Telling = field(default_factory=Telling)
+    """What is told of lots, for the second fold (rules/lots)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -263,7 +266,8 @@ class FacilityState:
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
-        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **marks, **rare}
+        more = {**marks, **rare, **self.telling.counters()}
+        return {**sums, "unknown_tag": self.unknown_tags, "limits_without_room": no_room, **batches, **more}
 
     def snapshot(self, through: int) -> bytes:
         """Return the whole state. Equal states give equal bytes.
@@ -307,6 +311,7 @@ class FacilityState:
                 excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
+                lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
@@ -324,6 +329,8 @@ class FacilityState:
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
         self.documents = documents.unpack(body.documents)
+        if not isinstance(body.lots, msgspec.UnsetType):
+            self.telling = Telling.unpack(body.lots)
 
     def _closed(self) -> Iterator[Occurrence]:
         """Yield the silences that ended and still count, by rule and tag."""

@@ -63,6 +63,7 @@ from rules.rule import (
     JumpRule,
     LastDigitRule,
     LimitRule,
+    LotRule,
     MeanKineticRule,
     RepeatDayRule,
     SteadinessRule,
@@ -246,7 +247,7 @@ def _watched(sort: _Sort) -> Watched:
     without: list[str] = []
     lacking: list[Lack] = []
     for rank, rule in enumerate(bundle.rules):
-        if rule.stage not in {"live", "shadow"} or is_muted(sort.exceptions, rule.id):
+        if rule.stage not in {"live", "shadow"} or isinstance(rule, LotRule) or is_muted(sort.exceptions, rule.id):
             continue
         if not matches(rule, sort, facts):
             lacking += lacks.of_predicates(rule, sort, facts) if lacks.looks_at_sensors(rule) else []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, TypeVar
 
 import typer
 
+from monitor.factlines import without_facts
 from monitor.lines import write_lines
 from monitor.register.files import read_register
 from rules.alarms import fold_alarms
@@ -26,6 +27,7 @@ from streams.jsonlines import read_lines, split_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from rules.lots.offline import FactLine
     from rules.pack import Bundle
     from rules.records import LogRecord
     from rules.register import Facility
@@ -57,12 +59,14 @@ def command(
     with ExitStack() as open_files:
         source = opened_log(log, open_files)
         name = "stdin" if log == "-" else Path(log).name
+        lines: list[FactLine] = []
         changes = folded(
             source, name, facts,
             lambda records, surveyed: evaluate(
                 records, bundle, register=facts, facility=facility, until_ms=until_ms,
-                ignore_pack_records=ignore_pack_records, surveyed=surveyed,
+                ignore_pack_records=ignore_pack_records, surveyed=surveyed, lines=lines,
             ),
+            lines,
         )  # fmt: skip
     values = [a.to_json() for a in fold_alarms(changes)] if alarms else [c.to_json(source=False) for c in changes]
     write_lines(map(canonical_bytes, values), None)
@@ -88,8 +92,9 @@ def packs_and_register(packs: list[str], register: Path | None) -> tuple[Bundle,
 
 
 def folded(
-    source: BinaryIO, name: str, facts: list[Facility], fold: Callable[[Iterator[LogRecord], Survey], Answer]
-) -> Answer:
+    source: BinaryIO, name: str, facts: list[Facility], fold: Callable[[Iterator[LogRecord], Survey], Answer],
+    lines: list[FactLine] | None = None,
+) -> Answer:  # fmt: skip
     """Return what `fold` makes of the records of a dump; what is wrong is told whole, also of the lines behind the first fault.
 
     Args:
@@ -97,15 +102,16 @@ def folded(
         name: of it, for faults.
         facts: registered facts that are folded before it.
         fold: takes the records, and a survey of them if there are such facts.
+        lines: takes the facts of lots that the dump holds, while the records are read.
 
     Raises:
         BadInputError: with every fault.
     """
     surveyed = Survey()
     if facts:  # they stand before the first line, so where the lines begin has to be known first
-        surveyed = survey(_records(source, name))
+        surveyed = survey(records_of(source, name))
         source.seek(0)
-    records = _records(source, name)
+    records = records_of(source, name, lines)
     try:
         return fold(records, surveyed)
     except BadInputError as error:
@@ -118,8 +124,20 @@ def folded(
         raise
 
 
-def _records(source: BinaryIO, name: str) -> Iterator[LogRecord]:
-    return read_lines(split_lines(source), name)
+def records_of(source: BinaryIO, name: str, lines: list[FactLine] | None = None) -> Iterator[LogRecord]:
+    """Yield the records of a dump; its facts of lots go into `lines`.
+
+    Raises:
+        BadInputError: at the end, with the faults of all lines.
+    """
+    faults: list[Fault] = []
+    found: list[FactLine] = [] if lines is None else lines
+    try:
+        yield from read_lines(without_facts(split_lines(source), name, found, faults), name)
+    except BadInputError as error:
+        raise BadInputError(name, [*error.faults, *faults]) from error
+    if faults:
+        raise BadInputError(name, faults)
 
 
 def opened_log(log: str, files: ExitStack) -> BinaryIO:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path  # noqa: TC003 - typer reads it at run time
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from monitor.commands.evaluate import records_of
 from rules.errors import BadInputError, Fault
 from rules.explain import explain
+from rules.explainlots import explain_lots
 from rules.explainrare import RareExplanation
 from rules.explainraretext import rare_lines
 from rules.explaintext import lines
 from rules.instants import parse_instant
 from rules.models import is_facility_id, is_tag
 from rules.pack import load_bundle
-from streams.jsonlines import read_lines, split_lines
+from rules.rule import LotRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.pack import Bundle
+    from rules.records import LogRecord
 
 
 def command(
@@ -29,7 +37,8 @@ def command(
     subject: Annotated[
         str | None,
         typer.Option(
-            "--subject", help="Of a rule over events or the register only this system, actor, area or device."
+            "--subject",
+            help="Of a rule over events or the register only this system, actor, area or device; of one over lots this lot.",
         ),
     ] = None,
     pack: Annotated[
@@ -51,8 +60,14 @@ def command(
     bundle = load_bundle(pack or ["default"])
     try:
         with log.open("rb") as source:
+            if isinstance(bundle.rule(rule_id), LotRule):
+                _lots(
+                    records_of(source, log.name), bundle, rule_id, instant, facility or tag, subject, lang,
+                    as_json=as_json, ignore_pack_records=ignore_pack_records,
+                )  # fmt: skip
+                return
             found, left_out = explain(
-                read_lines(split_lines(source), log.name), bundle, rule_id,
+                records_of(source, log.name), bundle, rule_id,
                 at=instant, facility=facility, tag=tag, subject=subject, ignore_pack_records=ignore_pack_records,
             )  # fmt: skip
     except OSError as error:
@@ -71,3 +86,23 @@ def command(
         sys.stdout.write(
             f"{left_out} more {'subjects; name one with --subject' if rare else 'series; name one with --tag'}\n"
         )
+
+
+def _lots(
+    records: Iterator[LogRecord], bundle: Bundle, rule_id: str, at: int, narrowed: str | None, lot: str | None,
+    lang: Literal["zh", "en", "both"], *, as_json: bool, ignore_pack_records: bool,
+) -> None:  # fmt: skip
+    """Explain a rule over lots, from the whole log."""
+    if narrowed is not None:
+        raise typer.BadParameter(f"{rule_id} is about lots, and these cross facilities: name one with --subject")
+    found, left_out = explain_lots(records, bundle, rule_id, at=at, lot=lot, ignore_pack_records=ignore_pack_records)
+    if as_json:
+        value = {"explanations": [entry.to_json() for entry in found], "left_out": left_out}
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2) + "\n")
+        return
+    if not found:
+        sys.stdout.write("no lot is named until then\n")
+    for entry in found:
+        sys.stdout.write("\n".join(entry.lines(lang)) + "\n\n")
+    if left_out:
+        sys.stdout.write(f"{left_out} more lots; name one with --subject\n")

@@ -14,6 +14,7 @@ from rules.calendar import Calendar
 from rules.changes import Change
 from rules.eventtypes.posts import EventsPost
 from rules.exceptions import ExceptionsFile
+from rules.lots.facts import LotFact
 from rules.markpost import MarkPost
 from rules.posts import ReadingsPost
 from rules.records import MODELS
@@ -37,6 +38,7 @@ SCHEMAS: dict[str, Any] = {
     "calendar": Calendar,
     "exceptions": ExceptionsFile,
     "change": Change,
+    "lot-fact": LotFact,
     "receipt": Receipt,
     "checked": Checked,
     "problem": Problem,

@@ -29,6 +29,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"deviation report", r"偏差报告"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),
+    # lots
+    (r"cases within (\S+)", r"\1 内的病例数"),
+    (r"(.+): case (\S+) known", r"\1 获知病例 \2"),
+    (r"(.+): (\S+) against the stop", r"\1 的\2，对比停用时间"),
+    (r"(.+): (\S+) against the expiry", r"\1 的\2，对比有效期"),
+    (r"(.+): as well", r"\1 亦涉及"),
+    (r"([^:]+): (.+) by (\S+)", r"\1 截至 \3 的\2"),
     # events and decisions
     (r"events (\S+) (\S+)", r"事件 \1 \2"),
     (r"decision", r"决定"),
@@ -59,7 +66,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"the rule is for this facility", r"规则适用于该单位"),
     (r"rule (\S+)", r"规则 \1"),
 )
-_WORDS = {"low": "下限", "high": "上限", "values": "数值", "differences": "差分"}
+_WORDS = {
+    "low": "下限", "high": "上限", "values": "数值", "differences": "差分", "shipped": "发货", "sold": "销售",
+    "shipped + sold": "发货与销售", "sold + shipped": "销售与发货",
+}  # fmt: skip
 _SIDES = (("at or above ", "≥ "), ("at or below ", "≤ "), ("above ", "> "), ("below ", "< "), (" or ", " 或 "))
 _CHINESE = tuple((re.compile(pattern), words) for pattern, words in _PATTERNS)
 

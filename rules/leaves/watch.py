@@ -21,6 +21,7 @@ from rules.leaves import (
     jump,
     last_digit,
     limit,
+    lots,
     mean_kinetic,
     rare,
     smooth,
@@ -52,6 +53,7 @@ from rules.rule import (
     JumpRule,
     LastDigitRule,
     LimitRule,
+    LotRule,
     MeanKineticRule,
     SteadinessRule,
 )
@@ -96,7 +98,7 @@ def leaves_of(rule: Rule, bundle: Bundle) -> list[Leaf]:
         return mean_kinetic.leaves_of(rule, bundle)
     if isinstance(rule, DifferenceRule | JumpRule):
         return jump.leaves_of(rule, bundle) if isinstance(rule, JumpRule) else difference.leaves_of(rule, bundle)
-    return rare.leaves_of(rule)
+    return lots.leaves_of(rule) if isinstance(rule, LotRule) else rare.leaves_of(rule)
 
 
 def _limit_leaves(rule: LimitRule, bundle: Bundle) -> list[Leaf]:

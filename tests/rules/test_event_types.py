@@ -12,6 +12,7 @@ from rules.eventtypes.reading import read_events
 from rules.eventtypes.types import STREAMS
 from rules.pack import default_bundle
 from rules.records import Events
+from rules.ruletest import BEGIN_MS, timed
 from tests.rules.posted import changed, faults, leaves
 
 KINDS = [(stream, name) for stream, types in STREAMS.items() for name in types]
@@ -282,7 +283,13 @@ def test_every_member_that_the_tests_of_shipped_rules_tell_can_be_posted():
         members = STREAMS[event.stream][event.type].model.members()
         foreign |= {(event.stream, event.type, name) for name in event.fields if name not in members}
         for name, value in event.fields.items():
-            one = {"stream": event.stream, "type": event.type, "time": 1, "source": "S", "fields": {name: value}}
+            one = {
+                "stream": event.stream,
+                "type": event.type,
+                "time": 1,
+                "source": "S",
+                "fields": {name: timed(value, BEGIN_MS)},
+            }
             said = faults(read_events, {"batch": "b", "events": [one]})
             if any(at.startswith(f"/events/0/fields/{name}") and code != "missing" for at, code in said.items()):
                 broken |= set() if name not in members else {(name, repr(value))}

@@ -1,0 +1,113 @@
+"""Leaves of rules over lots: plainly said of each lot after each fact, from all that is known of it (rules/lots)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.changes import Verdict
+from rules.instants import format_duration, format_instant
+from rules.layout import NEVER
+from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.lotparts import BehindExpiry, BehindStop, CountedCases
+from rules.lots.book import Book
+from rules.lots.judge import items_of, spells_of, sums_of
+from rules.lots.speak import shown
+from rules.rule import LotBalanceRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from rules.lots.facts import LotFact
+    from rules.rule import LotCountRule, LotRule
+
+
+_ZH = {
+    "shipped": "发货", "sold": "销售", "produced": "生产", "imported": "进口", "arrived": "到货", "returned": "退回",
+    "death": "死亡", "serious": "严重", "other": "其他",
+}  # fmt: skip
+
+
+def _zh(names: Iterable[str], sign: str) -> str:
+    return sign.join(_ZH[name] for name in names)
+
+
+def leaves_of(rule: LotRule) -> list[Leaf]:
+    """Return the leaves of a rule, in the order of its condition."""
+    if isinstance(rule, LotBalanceRule):
+        whole, parts = " + ".join(rule.whole), " + ".join(rule.parts)
+        more = f" by more than {rule.tolerance:g}" if rule.tolerance else ""
+        more_zh = f"达 {rule.tolerance:g} 以上" if rule.tolerance else ""
+        over = both(
+            f"{parts} of a facility exceed its {whole}{more}",
+            f"单位的{_zh(rule.parts, '与')}数量超过其{_zh(rule.whole, '、')}数量{more_zh}",
+        )
+        return [Leaf("over", over)]
+    if isinstance(rule.counted, CountedCases):
+        grave = " or ".join(rule.counted.seriousness)
+        found = [Leaf("case", both(f"a case is {grave}", f"病例严重程度为{_zh(rule.counted.seriousness, '或')}"), TWO)]
+    else:
+        named, back = " or ".join(rule.counted.types), " that is no return" if rule.counted.back else ""
+        back_zh = "（退回持有人或生产企业的除外）" if rule.counted.back else ""
+        moved = both(f"something was {named}{back}", f"发生{_zh(rule.counted.types, '或')}{back_zh}")
+        found = [Leaf("moved", moved, TWO)]
+    if isinstance(rule.behind, BehindStop):
+        late = format_duration(rule.behind.notice)
+        known = f"at or behind the firm's own stop, or {late} behind the holder's notice"
+        found.append(Leaf("stop", both(known, f"在本单位获知停用之后，或持有人通知 {late} 之后")))
+    if isinstance(rule.behind, BehindExpiry):
+        found.append(Leaf("expiry", both("at or behind 24:00 of the lot's expiry", "在有效期当日 24:00 之后")))
+    if rule.n > 1:
+        within = format_duration(rule.within)
+        reached = both(f"at least {rule.n} of them within {within}", f"{within} 内至少 {rule.n} 例")
+        found.append(Leaf("count", reached, TWO))
+    return found
+
+
+def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None) -> tuple[Seen, ...]:
+    """Return the leaves of a lot as they are by all that is known of it; with a fact, of what that tells where it tells something."""
+    if isinstance(rule, LotBalanceRule):
+        return _balance(rule, book)
+    items = list(items_of(rule, book))
+    name = "case" if isinstance(rule.counted, CountedCases) else "moved"
+    if name == "moved":
+        told = None if fact is None else getattr(fact.told, "type", fact.told.fact)
+        counted = Seen("moved", verdict(bool(items)), told, "in", ", ".join(getattr(rule.counted, "types", ())))
+    else:
+        counting = sum(item.verdict is Verdict.TRUE for item in items)
+        counted = Seen("case", verdict(counting > 0), float(counting), ">=", 1.0)
+    if not items:
+        return (counted,)
+    found = [counted]
+    if rule.behind is not None:
+        best = max(items, key=lambda item: (item.verdict is Verdict.TRUE, item.verdict is Verdict.UNKNOWN, item.at))
+        bound = None if best.against == NEVER else format_instant(best.against)
+        found.append(Seen(rule.behind.fact, best.verdict, f"{best.facility} {format_instant(best.at)}", ">=", bound))
+    if rule.n > 1:
+        spells = spells_of(rule, book)
+        found.append(Seen("count", verdict(bool(spells)), float(_most(rule, book)), ">=", float(rule.n)))
+    return tuple(found)
+
+
+def _most(rule: LotCountRule, book: Book) -> int:
+    """Return the most that lie within the rule's time."""
+    times = [item.at for item in items_of(rule, book) if item.verdict is Verdict.TRUE]
+    return max((sum(at - rule.within <= other <= at for other in times) for at in times), default=0)
+
+
+def _balance(rule: LotBalanceRule, book: Book) -> tuple[Seen, ...]:
+    order = (Verdict.FALSE, Verdict.UNKNOWN, Verdict.TRUE)
+    found = []
+    for one in sorted(sums_of(rule, book), key=lambda one: order.index(one.verdict), reverse=True):
+        parts, whole = shown(one.parts), shown(one.whole)
+        found.append(Seen("over", one.verdict, f"{one.facility}: {parts}", ">", whole))
+    return tuple(found)
+
+
+def moments_of(rule: LotRule, facts: Iterable[LotFact]) -> Iterator[Moment]:
+    """Return what the leaves were behind each fact, of its lot."""
+    books: dict[str, Book] = {}
+    for fact in facts:
+        book = books.setdefault(fact.lot, Book())
+        if not book.knows(fact):
+            book.take(fact)
+            yield Moment("event", fact.at, seen_of(rule, book, fact))

@@ -1,0 +1,131 @@
+"""Facts of lots: what the first fold tells the second (architecture.md, topic `offsite.lots.v1`); small, closed, canonical JSON."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from rules.canonical import canonical_bytes
+from rules.instants import EARLIEST_MS, LATEST_MS
+from rules.models import PRINTABLE, FacilityId, Flag, Identifier, Number, Strict, Whole
+from rules.register import Day
+
+MAX_LOT = 64
+"""Characters of a lot's number: its stream is `lot:` and this, and a stream is an id."""
+MAX_PLACE = 64
+"""Characters that a fact keeps of where something comes from or goes; who is a facility has fewer."""
+LotNumber = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
+Ms = Annotated[Whole, Field(ge=EARLIEST_MS, le=LATEST_MS)]
+"""An instant, ms since the epoch."""
+Quantity = Annotated[Number, Field(ge=0)]
+"""Units of the product."""
+Place = Annotated[str, Field(min_length=1, max_length=MAX_PLACE), PRINTABLE]
+_Revision = Annotated[Whole, Field(ge=1, le=100_000)]
+
+
+class Made(Strict):
+    """Something of a lot was produced or imported by the facility."""
+
+    fact: Literal["made"] = "made"
+    type: Literal["produced", "imported"]
+    quantity: Quantity
+    expiry: Day | None = None
+    product: Identifier | None = None
+
+
+class Moved(Strict):
+    """Something of a lot left the facility, came to it, or was destroyed there."""
+
+    fact: Literal["moved"] = "moved"
+    type: Literal["shipped", "sold", "arrived", "returned", "destroyed"]
+    quantity: Quantity
+    from_: Place | None = Field(default=None, alias="from")
+    """A facility, an area, or words; longer words are cut."""
+    to: Place | None = None
+    channel: Literal["shop", "online"] | None = None
+    product: Identifier | None = None
+
+
+class Stop(Strict):
+    """The facility came to know that a lot must not move any more."""
+
+    fact: Literal["stop"] = "stop"
+    basis: Literal["recall", "order"] | None = None
+    known_at: Ms | None = None
+    """None: it does not say when; at the latest when it happened (`at` of the fact)."""
+
+
+class _OfReport(Strict):
+    """What a report says of a lot; of the same report of the same facility the highest revision counts."""
+
+    report: Identifier
+    revision: _Revision
+    named: Flag = True
+    """False: this revision does not name the lot any more."""
+
+
+class Notice(_OfReport):
+    """A holder recalls a lot."""
+
+    fact: Literal["notice"] = "notice"
+    recall_id: Identifier
+    class_: Annotated[Whole, Field(ge=1, le=3)] = Field(alias="class")
+    decided_at: Ms
+    notified_at: Ms
+
+
+class Case(_OfReport):
+    """A case of an adverse drug reaction after a lot."""
+
+    fact: Literal["case"] = "case"
+    case_id: Identifier
+    seriousness: Literal["death", "serious", "other"]
+    known_at: Ms
+    product: Identifier | None = None
+
+
+Payload = Annotated[Made | Moved | Stop | Notice | Case, Field(discriminator="fact")]
+
+
+class Read(Strict):
+    """The record of the log that told a fact, as evidence names it: a batch of events, or a report with its revision."""
+
+    kind: Literal["events", "report"]
+    id: Annotated[str, Field(min_length=1, max_length=160)]
+
+
+class LotFact(Strict):
+    """One fact of one lot, told by one facility; (facility, n) is its identity."""
+
+    facility: FacilityId
+    n: Annotated[Whole, Field(ge=1)]
+    """The facility's facts are counted without gaps, apart from its changes (`seq`)."""
+    lot: LotNumber
+    received: Ms
+    """When the record that told it was received, ms: as it stands in the log, no clock enters."""
+    at: Ms
+    """When it happened (event time), ms; of a notice when the chain was told, of a case when it was known.
+
+    An event that is stamped more than five minutes ahead of its receipt counts as of when it was received."""
+    record: Read
+    event: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
+    """Digest of all that an event says: one that is posted again in another batch is the same event."""
+    told: Payload
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its JSON value; what is not given is left out, instants are ms."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def to_bytes(self) -> bytes:
+        """Return canonical JSON (RFC 8785): equal facts give equal bytes."""
+        return canonical_bytes(self.to_json())
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> LotFact:
+        """Return the fact of its JSON.
+
+        Raises:
+            ValidationError: it is none; all faults at once.
+        """
+        return cls.model_validate_json(raw)

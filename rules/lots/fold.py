@@ -1,0 +1,380 @@
+"""The second fold: facts of lots in, changes of the streams `lot:<lot>` out (architecture.md; ADR 0072).
+
+What stands of a lot at the end is a function of the set of its facts and the packs: the spells that the rules find (`judge`). Each fact is
+taken, the spells are found anew and held against what was told; the differences go out. An alarm is one start at one facility, which make its
+id: where late facts move either, the alarm is `retracted` (`into`: the other one) and the other `raised`; one that was retracted and holds
+after all is `amended`. So whatever order facts come in, the alarms that are not retracted are the same in the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
+from rules.errors import ContractError
+from rules.failing import MONITOR, PASSED
+from rules.layout import NONE
+from rules.lots.judge import concerns, spells_of
+from rules.lots.speak import message_of, proof_of
+from rules.lots.store import Failed, LotState, Told
+from rules.models import Bilingual, Severity, Strict
+from rules.records import SEMANTICS, Kind
+from rules.rule import LotRule
+from rules.wording import unwatched
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rules.changes import Stage
+    from rules.lots.facts import LotFact
+    from rules.lots.judge import Spell
+    from rules.pack import Bundle
+
+MAX_SPELLS = 64
+"""Occurrences of one rule that are told of a lot: the newest."""
+STREAM = "lot:"
+_COLOURS = tuple(Severity)
+
+
+class LotPartition(Strict):
+    """What belongs to a partition of lots and to no lot; the marker of a checkpoint carries it."""
+
+    packs: str = ""
+    clock: int = NONE
+    """Newest `received` of facts and packs, ms."""
+    semantics: int = SEMANTICS
+
+
+@dataclass(slots=True)
+class _Partition:
+    bundle: Bundle
+    clock: int = NONE
+    lots: dict[str, LotState] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """What a decision is taken by: the event time of the fact, or the clock; the record; who told it; whether something newer had come."""
+
+    at: int
+    read: RecordRead
+    facility: str
+    late: bool
+    source: Source | None
+
+
+class LotFold:
+    """The fold over facts of lots; one object serves any number of partitions.
+
+    `bundle` is the set of packs before the first `adopt` of a partition. `on_failure` hears of a rule that raised: stream, rule, and what it raised.
+    """
+
+    def __init__(self, bundle: Bundle, on_failure: Callable[[str, str, Exception], None] | None = None) -> None:
+        self.bundle = bundle
+        self._on_failure = on_failure
+        self._bundles = {bundle.sha256: bundle}
+        self._rules: dict[str, tuple[LotRule, ...]] = {}
+        self._partitions: dict[int, _Partition] = {}
+
+    def fold(self, partition: int, fact: LotFact, source: tuple[int, int] | None) -> list[Change]:
+        """Fold one fact; returns its changes in publication order. One that came before, by (facility, n), changes nothing.
+
+        Args:
+            partition: of the lots' topic.
+            fact: to fold.
+            source: partition and offset at which it stands, for `source` of the changes.
+        """
+        part = self._partition(partition)
+        state = part.lots.get(fact.lot)
+        if state is None:
+            state = part.lots[fact.lot] = LotState(fact.lot)
+        if state.book.knows(fact):
+            return []
+        part.clock = max(part.clock, fact.received)
+        state.received = max(state.received, fact.received)
+        late, state.newest, state.dirty = fact.at < state.newest, max(state.newest, fact.at), True
+        if not state.book.take(fact):
+            return []
+        read = RecordRead(kind=fact.record.kind, id=fact.record.id)
+        place = None if source is None else Source(partition=source[0], offset=source[1])
+        speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
+        for rule in self._rules_of(part.bundle):
+            if concerns(rule, fact):
+                self._attempt(speaker, rule)
+        return speaker.changes
+
+    def adopt(self, partition: int, bundle: Bundle, received: int) -> list[Change]:
+        """Let packs come into force for a partition (at `received`, ms): every lot is decided again by all that is known of it.
+
+        What no rule watches any more is cleared; rules that were put aside are tried again. The same packs change nothing.
+        """
+        part = self._partition(partition)
+        bundle = self._bundles.setdefault(bundle.sha256, bundle)
+        if bundle.sha256 == part.bundle.sha256:
+            return []
+        part.bundle, part.clock = bundle, max(part.clock, received)
+        rules = self._rules_of(bundle)
+        read = RecordRead(kind=Kind.PACKS, id=bundle.sha256)
+        changes: list[Change] = []
+        for lot in sorted(part.lots):
+            state = part.lots[lot]
+            before = state.received
+            at = state.received = max(before, received)
+            speaker = _Speaker(state, bundle.sha256, _Now(at, read, "", late=False, source=None))
+            speaker.resume()
+            speaker.leave({rule.id for rule in rules})
+            for rule in rules:
+                self._attempt(speaker, rule)
+            if speaker.changes:
+                state.dirty = True
+            else:
+                state.received = before
+            changes += speaker.changes
+        return changes
+
+    def know(self, bundle: Bundle) -> None:
+        """Make a bundle known, so that partitions that name it can be restored."""
+        self._bundles[bundle.sha256] = bundle
+
+    def lots(self, partition: int) -> list[str]:
+        """Return the lots of a partition, sorted."""
+        return sorted(self._partition(partition).lots)
+
+    def dirty(self, partition: int) -> list[str]:
+        """Return the lots that changed since `clean` was called for them, sorted."""
+        return sorted(lot for lot, state in self._partition(partition).lots.items() if state.dirty)
+
+    def clean(self, partition: int, lot: str) -> None:
+        """Say that a snapshot holds all of a lot."""
+        self._partitions[partition].lots[lot].dirty = False
+
+    def state_of(self, partition: int, lot: str) -> LotState:
+        """Return the books of a lot, to read.
+
+        Raises:
+            KeyError: no fact of it was folded.
+        """
+        return self._partition(partition).lots[lot]
+
+    def counters(self, partition: int) -> dict[str, int]:
+        """Return how many lots and moves a partition holds, and how many facts found no room."""
+        states = self._partition(partition).lots.values()
+        books = [state.book for state in states]
+        moves = sum(len(rows) for book in books for rows in book.moves.values())
+        return {"lots": len(books), "lot_moves": moves, "lot_left_out": sum(book.left_out for book in books)}
+
+    def snapshot(self, partition: int, lot: str) -> bytes:
+        """Return the whole state of a lot; restoring it gives the same bytes again."""
+        return self._partitions[partition].lots[lot].snapshot()
+
+    def restore(self, partition: int, lot: str, snapshot: bytes) -> None:
+        """Put a lot back as its snapshot says.
+
+        Raises:
+            SnapshotError: it is broken, of another format, or of another lot.
+        """
+        self._partition(partition).lots[lot] = LotState.restored(lot, snapshot)
+
+    def partition_state(self, partition: int) -> LotPartition:
+        """Return what the marker of a checkpoint carries."""
+        part = self._partition(partition)
+        return LotPartition(packs=part.bundle.sha256, clock=part.clock)
+
+    def restore_partition(self, partition: int, state: LotPartition) -> None:
+        """Put a partition back as its marker says.
+
+        Raises:
+            ContractError: another engine semantics wrote it, or its packs are not here.
+        """
+        if state.semantics != SEMANTICS:
+            raise ContractError(
+                f"lots of partition {partition} have engine semantics {state.semantics}, not {SEMANTICS}"
+            )
+        bundle = self._bundles.get(state.packs or self.bundle.sha256)
+        if bundle is None:
+            raise ContractError(f"lots of partition {partition} have packs {state.packs[:12]} that are not here")
+        part = self._partition(partition)
+        part.bundle, part.clock = bundle, state.clock
+
+    def drop(self, partition: int) -> None:
+        """Forget a partition that was revoked."""
+        self._partitions.pop(partition, None)
+
+    def _partition(self, partition: int) -> _Partition:
+        if partition not in self._partitions:
+            self._partitions[partition] = _Partition(self.bundle)
+        return self._partitions[partition]
+
+    def _rules_of(self, bundle: Bundle) -> tuple[LotRule, ...]:
+        found = self._rules.get(bundle.sha256)
+        if found is None:
+            live = [rule for rule in bundle.rules if rule.stage in {"live", "shadow"}]
+            found = self._rules[bundle.sha256] = tuple(rule for rule in live if isinstance(rule, LotRule))
+        return found
+
+    def _attempt(self, speaker: _Speaker, rule: LotRule) -> None:
+        """Decide one rule on a lot, whole or not at all; one that raises is put aside there until other packs come."""
+        state = speaker.state
+        if state.is_muted(rule.id):
+            return
+        told, mark, seq = [replace(one) for one in state.told.get(rule.id, ())], len(speaker.changes), state.seq
+        try:
+            speaker.decide(rule, spells_of(rule, state.book))
+        except PASSED:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a rule raises, the others go on
+            del speaker.changes[mark:]
+            state.seq = seq
+            state.keep(rule.id, told)
+            speaker.put_aside(rule, type(error).__name__)
+            if self._on_failure is not None:
+                self._on_failure(f"{STREAM}{state.lot}", rule.id, error)
+
+
+class _Speaker:
+    """Holds what rules find of one lot against what was told, and says what differs."""
+
+    def __init__(self, state: LotState, packs: str, now: _Now) -> None:
+        self.state = state
+        self.packs = packs
+        self.now = now
+        self.changes: list[Change] = []
+
+    def decide(self, rule: LotRule, spells: list[Spell]) -> None:
+        """Say by what the spells of a rule differ from its alarms: those of the spells by start, then what does not hold."""
+        spells, full = spells[-MAX_SPELLS:], len(spells) > MAX_SPELLS
+        told = list(self.state.told.get(rule.id, ()))
+        known = {(one.start, one.facility): one for one in told}
+        for spell in spells:
+            one = known.get((spell.start, spell.facility))
+            if one is None:
+                told.append(self._raise(rule, spell))
+            else:
+                self._compare(rule, spell, one)
+        found = {(spell.start, spell.facility): spell for spell in spells}
+        for one in told:
+            beyond = full and one.start < spells[0].start  # not looked at any more
+            if (one.start, one.facility) not in found and not one.retracted and not beyond:
+                self._retract(rule, one, spells, told)
+        self.state.keep(rule.id, told)
+
+    def _raise(self, rule: LotRule, spell: Spell) -> Told:
+        base = rule.severity.base
+        alarm = alarm_id(rule.id, spell.facility, {"lot": self.state.lot}, spell.start)
+        one = Told(
+            alarm, spell.start, NONE, spell.facility, base.rank, rule.version, self.packs, rule.stage,
+            facilities=spell.facilities,
+        )  # fmt: skip
+        self._tell(rule, one, ChangeKind.RAISED, spell, late=self.now.late)
+        if spell.end != NONE:
+            one.end = spell.end
+            self._tell(rule, one, ChangeKind.CLEARED, spell)
+        return one
+
+    def _compare(self, rule: LotRule, spell: Spell, one: Told) -> None:
+        one.stage = rule.stage
+        if one.retracted or one.end not in {NONE, spell.end}:
+            one.retracted, one.unknown, one.end, one.facilities = False, False, spell.end, spell.facilities
+            self._tell(rule, one, ChangeKind.AMENDED, spell)
+        if one.unknown:
+            one.unknown = False
+            self._tell(rule, one, ChangeKind.KNOWN, spell)
+        if one.rank != rule.severity.base.rank and one.stands:
+            one.rank = rule.severity.base.rank
+            self._tell(rule, one, ChangeKind.STEPPED, spell)
+        if one.end != spell.end:
+            one.end = spell.end
+            self._tell(rule, one, ChangeKind.CLEARED, spell)
+        elif one.stands and one.facilities != spell.facilities:
+            one.facilities = spell.facilities
+            self._tell(rule, one, ChangeKind.AMENDED, spell)
+
+    def _retract(self, rule: LotRule, one: Told, spells: list[Spell], told: list[Told]) -> None:
+        one.retracted, one.unknown = True, False
+        over = next(
+            (s for s in spells if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end), None
+        )
+        into = None
+        if over is not None:
+            into = next(t.alarm for t in told if (t.start, t.facility) == (over.start, over.facility))
+        self._tell(rule, one, ChangeKind.RETRACTED, over, into=into)
+
+    def _tell(
+        self, rule: LotRule, one: Told, kind: ChangeKind, spell: Spell | None, *, late: bool = False, into: str | None = None
+    ) -> None:  # fmt: skip
+        read = [self.now.read]
+        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into)
+        facilities = one.facilities if spell is None else spell.facilities
+        text = message_of(self.state.lot, rule.title, kind, facilities)
+        self._emit(rule.id, one, kind, {"lot": self.state.lot}, text, proof, late=late)
+
+    def _emit(
+        self, rule: str, one: Told, kind: ChangeKind, subject: dict[str, str], text: Bilingual, proof: Evidence, *, late: bool = False
+    ) -> None:  # fmt: skip
+        state, now = self.state, self.now
+        state.seq += 1
+        self.changes.append(
+            Change(
+                stream=f"{STREAM}{state.lot}", seq=state.seq, facility=one.facility, alarm=one.alarm, rule=rule,
+                version=one.version, packs=one.packs, subject=subject, change=kind, severity=_COLOURS[one.rank],
+                stage=one.stage, start=one.start, end=None if one.end == NONE else one.end, at=now.at,
+                received=state.received, late=late, message=text, evidence=proof, source=now.source,
+            )
+        )  # fmt: skip
+
+    def leave(self, rules: set[str]) -> None:
+        """End the alarms of rules that are not in force any more."""
+        for rule in sorted(self.state.told.keys() - rules):
+            for one in self.state.told[rule]:
+                if one.stands:
+                    one.end, one.unknown = max(self.state.received, one.start), False
+                    subject = {"lot": self.state.lot}
+                    proof = Evidence(records=[self.now.read])
+                    self._emit(rule, one, ChangeKind.CLEARED, subject, unwatched(self.state.lot), proof)
+
+    def put_aside(self, rule: LotRule, error: str) -> None:
+        """Put a rule aside: the operators' alarm, and unknown for what it had told and not ended."""
+        state, start = self.state, self.state.received
+        before = state.failed.get(rule.id)
+        use = before.use + 1 if before is not None and before.start == start else 1
+        facility = self.now.facility or self._someone()
+        subject = {"system": rule.id, "lot": state.lot}
+        alarm = alarm_id(MONITOR.id, facility, subject, start, use)
+        state.failed[rule.id] = Failed(alarm, facility, start, use, self.packs)
+        text = Bilingual(
+            en=f"Rule {rule.id} failed on lot {state.lot} and is put aside there until the rule packs change",
+            zh=f"规则 {rule.id} 对批号 {state.lot} 运行出错，已停用至规则包更新",
+        )
+        leaf = Leaf(expr=f"rule {rule.id}", left=error, op="raised", verdict=Verdict.UNKNOWN)
+        proof = Evidence(leaves=[leaf], records=[self.now.read])
+        self._emit(MONITOR.id, self._operators(state.failed[rule.id]), ChangeKind.RAISED, subject, text, proof)
+        for one in state.told.get(rule.id, ()):
+            if one.stands and not one.unknown:
+                one.unknown = True
+                text = message_of(state.lot, rule.title, ChangeKind.UNKNOWN, one.facilities)
+                self._emit(rule.id, one, ChangeKind.UNKNOWN, {"lot": state.lot}, text, proof)
+
+    def resume(self) -> None:
+        """Let rules that were put aside be tried again."""
+        for rule, failed in sorted(self.state.failed.items()):
+            if not failed.muted:
+                continue
+            failed.muted = False
+            one = self._operators(failed)
+            one.end = max(self.state.received, failed.start)
+            subject = {"system": rule, "lot": self.state.lot}
+            text = Bilingual(en=f"Rule {rule} is tried again", zh=f"规则 {rule} 重新启用")
+            self._emit(MONITOR.id, one, ChangeKind.CLEARED, subject, text, Evidence(records=[self.now.read]))
+
+    def _operators(self, failed: Failed) -> Told:
+        stage: Stage = MONITOR.stage
+        return Told(
+            failed.alarm, failed.start, NONE, failed.facility, Severity.ORANGE.rank, MONITOR.version, failed.packs, stage
+        )  # fmt: skip
+
+    def _someone(self) -> str:
+        """Return a facility of the lot, where packs and no fact decide: the first by id."""
+        book = self.state.book
+        names = {*book.floors, *book.seen}
+        return min(names)

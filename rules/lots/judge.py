@@ -1,0 +1,220 @@
+"""What holds of a lot by one rule: spells of time, from all that is known of the lot; a function of that and of the rule alone.
+
+A *spell* is one occurrence: it starts at an event time, at a facility. Of a count there is one at most, from where it is reached first, and it
+does not end; of a balance each time in which it is off. Unknown makes no spell and ends none.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from rules.changes import Verdict
+from rules.clocks.due import day_is_over
+from rules.layout import NEVER, NONE
+from rules.lotparts import BehindStop, CountedMoves
+from rules.lots.facts import Moved
+from rules.lots.tally import Sum, ledger_of, terms_of
+from rules.rule import LotBalanceRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.lots.book import Book, Evidence, Move
+    from rules.lots.facts import LotFact
+    from rules.lots.tally import Off
+    from rules.rule import LotCountRule, LotRule
+
+LISTED: Final = 40
+"""Moves, cases or facilities that the evidence of one change shows at most: so many moves are looked at, the first ones of each facility."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that counts: a move, or a case; with what it was held against. Instants in ms."""
+
+    at: int
+    facility: str
+    name: str
+    """The type of a move, the id of a case."""
+    verdict: Verdict
+    against: int
+    """The instant at or behind which it counts; NEVER: none is known."""
+    records: tuple[Evidence, ...]
+    facilities: tuple[str, ...] = ()
+    """Of a case all who reported it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spell:
+    """One occurrence; instants in ms, `end` NONE while it lasts."""
+
+    start: int
+    end: int
+    facility: str
+    """Of the newest of the facts by which it holds at its start: by event or known time, then by id."""
+    facilities: tuple[str, ...]
+    """All whose facts make it hold, sorted."""
+    items: tuple[Item | Sum, ...]
+    """What makes it hold, in the order of time."""
+
+
+def spells_of(rule: LotRule, book: Book) -> list[Spell]:
+    """Return what holds of a lot, by start."""
+    if isinstance(rule, LotBalanceRule):
+        return _off(rule, book)
+    if isinstance(rule.counted, CountedMoves):
+        return _first(list(_moves(rule, rule.counted, book, whole=False)))
+    return _reached(rule, list(items_of(rule, book)))
+
+
+def concerns(rule: LotRule, fact: LotFact) -> bool:
+    """Say whether a fact may change what a rule finds."""
+    if isinstance(rule, LotBalanceRule):
+        return fact.told.fact in {"made", "moved"}
+    if not isinstance(rule.counted, CountedMoves):
+        return fact.told.fact == "case"
+    if isinstance(fact.told, Moved):
+        return fact.told.type in rule.counted.types
+    return fact.told.fact != "case"
+
+
+def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
+    """Yield what a count looks at, each with its verdict; in the order of time, facility and name."""
+    if isinstance(rule.counted, CountedMoves):
+        found = _moves(rule, rule.counted, book, whole=True)
+    else:
+        found = _cases(rule, book)
+    yield from sorted(found, key=lambda item: (item.at, item.facility, item.name, item.records))
+
+
+def _first(items: list[Item]) -> list[Spell]:
+    """Return the spell from the first of some moves that count."""
+    counted = sorted(
+        (i for i in items if i.verdict is Verdict.TRUE), key=lambda i: (i.at, i.facility, i.name, i.records)
+    )
+    if not counted:
+        return []
+    start = counted[0].at
+    who = max(item.facility for item in counted if item.at == start)
+    return [Spell(start, NONE, who, tuple(sorted({item.facility for item in counted})), tuple(counted))]
+
+
+def _reached(rule: LotCountRule, items: list[Item]) -> list[Spell]:
+    """Return the spell from the first instant at which so many lie within the time, both ends included."""
+    counted = [item for item in items if item.verdict is Verdict.TRUE]
+    low = 0
+    for high, item in enumerate(counted):
+        while item.at - counted[low].at > rule.within:
+            low += 1
+        if high - low + 1 >= rule.n:
+            who = max(one.facility for one in counted if one.at == item.at)
+            beside = [one for one in counted if abs(one.at - item.at) <= rule.within]
+            facilities = tuple(sorted({name for one in beside for name in one.facilities or (one.facility,)}))
+            return [Spell(item.at, NONE, who, facilities, tuple(beside))]
+    return []
+
+
+def stop_of(behind: BehindStop, facility: str, book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
+    """Return from when a facility knew of a stop (ms, NEVER: it did not), whether it may have known before, and the record that says so."""
+    known, may_before, by = NEVER, False, ("", "")
+    own = book.stops.get(facility)
+    if own is not None:
+        known, by = min((own.known, own.by), (own.told, own.told_by))
+        may_before = own.told != NEVER
+    for (holder, _), notice in sorted(book.notices.items()):
+        if notice.named:
+            at = notice.decided if holder == facility else notice.at + behind.notice
+            if at < known:
+                known, by = at, ("report", _revision(book, holder, notice.key))
+    return known, may_before, (by,) if by[0] else ()
+
+
+def _revision(book: Book, holder: str, recall: str) -> str:
+    found = [f"{report}/{one.revision}" for (name, report), one in sorted(book.notices.items()) if name == holder and one.key == recall and one.named]  # fmt: skip
+    return found[0]
+
+
+def _moves(rule: LotCountRule, counted: CountedMoves, book: Book, *, whole: bool) -> Iterator[Item]:
+    """Yield the moves that a rule looks at; not `whole`: of each facility none before the first that counts, and not many behind it."""
+    holders = book.holders() if counted.back else set()
+    types, by_stop = frozenset(counted.types), isinstance(rule.behind, BehindStop)
+    unknown = not by_stop and book.expiry is None
+    against = _expiry(book)
+    if not whole and not (book.stops or book.notices if by_stop else against[0] <= book.newest):
+        return
+    share = max(1, LISTED // max(1, len(book.moves)))
+    for facility, rows in book.moves.items():
+        if isinstance(rule.behind, BehindStop):
+            against = stop_of(rule.behind, facility, book)
+        begin = 0 if whole or book.merged else bisect_left(rows, against[0], key=_first_of)
+        left = len(rows) if whole else share
+        for row in rows[begin:]:
+            at = row.first if row.first >= against[0] else row.last
+            if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against[0]):
+                continue
+            verdict = Verdict.TRUE if at >= against[0] else Verdict.UNKNOWN if unknown or against[1] else Verdict.FALSE
+            yield Item(at, facility, row.type, verdict, against[0], (row.record, *against[2]))
+            left -= 1
+            if not left:
+                break
+
+
+def _first_of(row: Move) -> int:
+    return row.first
+
+
+def _expiry(book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
+    """Return the end of the lot's last day (ms, NEVER: none is known), and the record that says so."""
+    if book.expiry is None:
+        return NEVER, False, ()
+    over = day_is_over(book.expiry[0])
+    return NEVER if over is None else over, False, (book.expiry[1],)
+
+
+def _cases(rule: LotCountRule, book: Book) -> Iterator[Item]:
+    grave = frozenset() if isinstance(rule.counted, CountedMoves) else frozenset(rule.counted.seriousness)
+    by_case: dict[str, list[tuple[int, str, Evidence, bool]]] = {}
+    for (facility, report), one in book.cases.items():
+        if one.named:
+            told = (one.at, facility, ("report", f"{report}/{one.revision}"), one.word in grave)
+            by_case.setdefault(one.key, []).append(told)
+    for case, told_of in by_case.items():
+        counting = [told for told in told_of if told[3]]
+        at = min(told[0] for told in counting or told_of)
+        who = max(told[1] for told in counting or told_of if told[0] == at)
+        records = tuple(sorted(told[2] for told in counting or told_of))
+        verdict = Verdict.TRUE if counting else Verdict.FALSE
+        yield Item(at, who, case, verdict, NEVER, records, tuple(sorted({told[1] for told in counting or told_of})))
+
+
+def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
+    """Yield what each facility had and gave by its newest move, by facility."""
+    slack, tallies = terms_of(rule)[2], ledger_of(rule, book).tallies
+    yield from (tallies[name].now(slack) for name in sorted(tallies) if tallies[name].at != NONE)
+
+
+def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
+    """Return the times in which the balance of some facility is off; those of several that overlap or touch are one."""
+    single = [off for of in ledger_of(rule, book).off.values() for off in of]
+    spells: list[Spell] = []
+    joined: list[Off] = []
+    for one in sorted(single, key=lambda each: (each[0], each[2])):
+        if joined and one[0] > max(each[1] for each in joined):
+            spells.append(_spell(joined))
+            joined = []
+        joined.append(one)
+    return [*spells, _spell(joined)] if joined else spells
+
+
+def _spell(joined: list[Off]) -> Spell:
+    start, end = joined[0][0], max(one[1] for one in joined)
+    who = max(facility for begin, _, facility, _ in joined if begin == start)
+    return Spell(
+        start,
+        NONE if end == NEVER else end,
+        who,
+        tuple(sorted({one[2] for one in joined})),
+        tuple(one[3] for one in joined),
+    )

@@ -1,0 +1,87 @@
+"""What an alarm of a lot says: who did what against what, in both languages, and the records that were read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
+from rules.instants import format_duration, format_instant
+from rules.layout import NEVER
+from rules.lots.judge import LISTED, Item
+from rules.lots.tally import Sum
+from rules.models import Bilingual
+from rules.rule import LotBalanceRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rules.lots.book import Exact
+    from rules.lots.judge import Spell
+    from rules.rule import LotRule
+
+NAMED: Final = 3
+"""Facilities that a message names."""
+_ENDINGS: Final[dict[ChangeKind, tuple[str, str]]] = {
+    ChangeKind.UNKNOWN: ("the rule failed, the condition is unknown", "规则运行出错，状态未知"),
+    ChangeKind.KNOWN: ("the rule is tried again, and it still holds", "规则已重新启用，该情形仍然存在"),
+    ChangeKind.CLEARED: ("it does not hold any more", "该情形已不存在"),
+    ChangeKind.RETRACTED: ("by what is known now it did not hold like this", "按现有信息，该情形并不如此成立"),
+    ChangeKind.AMENDED: ("more is known of it", "已获知更多信息"),
+}  # fmt: skip
+
+
+def proof_of(rule: LotRule, spell: Spell, read: Iterable[RecordRead], into: str | None = None) -> Evidence:
+    """Return the evidence of a change: what makes the spell hold, the records that told it, the one that was being read last."""
+    shown, left_out = spell.items[:LISTED], len(spell.items) - LISTED
+    leaves = [*_head(rule, spell), *(leaf_of(rule, one) for one in shown)]
+    quiet = [name for name in spell.facilities if not any(name in _who(one) for one in shown)][:LISTED]
+    leaves += [Leaf(expr=f"{name}: as well", op="", verdict=Verdict.TRUE) for name in quiet]
+    records = [RecordRead(kind=kind, id=name) for one in shown for kind, name in one.records if kind]
+    once = list({(one.kind, one.id): one for one in [*records, *read]}.values())
+    return Evidence(leaves=leaves, records=once, into=into, left_out={"leaves": left_out} if left_out > 0 else {})
+
+
+def _head(rule: LotRule, spell: Spell) -> list[Leaf]:
+    if isinstance(rule, LotBalanceRule) or rule.n == 1:
+        return []
+    inside = sum(1 for one in spell.items if one.at <= spell.start)
+    expr = f"cases within {format_duration(rule.within)}"
+    return [Leaf(expr=expr, left=float(inside), op=">=", right=float(rule.n), verdict=Verdict.TRUE)]
+
+
+def _who(one: Item | Sum) -> tuple[str, ...]:
+    return (one.facilities if isinstance(one, Item) else ()) or (one.facility,)
+
+
+def leaf_of(rule: LotRule, one: Item | Sum) -> Leaf:
+    """Return one thing that counts, or does not, as evidence shows it; the facilities it is of stand in front."""
+    who = ", ".join(_who(one))
+    if isinstance(one, Sum) or isinstance(rule, LotBalanceRule):
+        assert isinstance(one, Sum) and isinstance(rule, LotBalanceRule)  # noqa: S101, PT018 - of a balance there are sums
+        expr = f"{who}: {' + '.join(rule.parts)} by {format_instant(one.at)}"
+        return Leaf(expr=expr, left=shown(one.parts), op=">", right=shown(one.whole), verdict=one.verdict)
+    if rule.behind is None:
+        return Leaf(expr=f"{who}: case {one.name} known", left=format_instant(one.at), op="", verdict=one.verdict)
+    bound = None if one.against == NEVER else format_instant(one.against)
+    stop = rule.behind.fact == "stop"
+    expr = f"{who}: {one.name} against the stop" if stop else f"{who}: {one.name} against the expiry"
+    return Leaf(expr=expr, left=format_instant(one.at), op=">=", right=bound, verdict=one.verdict)
+
+
+def shown(total: Exact) -> float | str:
+    """Return an exact sum as evidence shows it; one that no double holds as text."""
+    return float(total) if total < 10**300 else f"above 10^{len(str(int(total))) - 1}"
+
+
+def message_of(lot: str, title: Bilingual, kind: ChangeKind, facilities: tuple[str, ...]) -> Bilingual:
+    """Return what a change says to a person."""
+    more = len(facilities) - NAMED
+    named = ", ".join(facilities[:NAMED])
+    en = f"Lot {lot}: {title.en}" + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
+    zh = f"批号 {lot}：{title.zh}" + (
+        f"（{named}{f' 等共 {len(facilities)} 家' if more > 0 else ''}）" if named else ""
+    )
+    ending = _ENDINGS.get(kind)
+    return Bilingual(
+        en=en if ending is None else f"{en}; {ending[0]}", zh=zh if ending is None else f"{zh}；{ending[1]}"
+    )

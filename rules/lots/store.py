@@ -1,0 +1,168 @@
+"""The state of one lot: what is known of it, what was told of it; the bytes of its snapshot."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import msgspec
+import zstandard
+
+from rules.layout import NEVER, NONE
+from rules.lots.book import Book, PackedBook
+from rules.snapshot import LEVEL, SnapshotError
+
+if TYPE_CHECKING:
+    from rules.changes import Stage
+
+FORMAT: Final = 1
+MAGIC: Final = b"OFL1"
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+"""What a snapshot may hold once it is unpacked: 25,000 rows of moves and 5,000 reports come to less than 8 MiB."""
+MAX_TOLD: Final = 128
+"""Alarms of one rule that are remembered of a lot: retracted ones go out first, then those that ended, oldest first."""
+_HEAD: Final = 36
+
+_At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
+_Rank: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
+PackedTold: TypeAlias = tuple[str, _At, _At, str, _Rank, str, str, str, bool, bool, list[str]]
+PackedFailed: TypeAlias = tuple[str, str, _At, Annotated[int, msgspec.Meta(ge=1)], str, bool]
+
+
+@dataclass(slots=True)
+class Told:
+    """One alarm of a rule on a lot, as its changes say; instants in ms, `end` NONE while it is open."""
+
+    alarm: str
+    start: int
+    end: int
+    facility: str
+    rank: int
+    """Of its colour."""
+    version: str
+    packs: str
+    stage: Stage
+    unknown: bool = False
+    """Its rule was put aside."""
+    retracted: bool = False
+    facilities: tuple[str, ...] = ()
+
+    @property
+    def stands(self) -> bool:
+        """Say whether it is open."""
+        return self.end == NONE and not self.retracted
+
+    def pack(self) -> PackedTold:
+        """Return the members for a snapshot."""
+        return (
+            self.alarm, self.start, self.end, self.facility, self.rank, self.version, self.packs, self.stage,
+            self.unknown, self.retracted, list(self.facilities),
+        )  # fmt: skip
+
+    @classmethod
+    def unpack(cls, row: PackedTold) -> Told:
+        """Return what packed members say."""
+        return cls(*row[:7], _STAGES[row[7]], *row[8:10], tuple(row[10]))
+
+
+_STAGES: Final[dict[str, Stage]] = {"draft": "draft", "shadow": "shadow", "live": "live", "retired": "retired"}
+
+
+@dataclass(slots=True)
+class Failed:
+    """A rule that raised on a lot: the operators' alarm, and whether it is put aside; ended, it is kept for its start."""
+
+    alarm: str
+    facility: str
+    start: int
+    use: int
+    """How often it was raised with the same start: it enters the id."""
+    packs: str
+    muted: bool = True
+
+
+class Body(msgspec.Struct, forbid_unknown_fields=True):
+    """What a snapshot holds."""
+
+    format: int
+    lot: str
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+    received: _At
+    newest: _At
+    book: PackedBook
+    told: list[tuple[str, list[PackedTold]]]
+    failed: list[tuple[str, PackedFailed]]
+
+
+@dataclass(slots=True)
+class LotState:
+    """Everything that the second fold knows of one lot."""
+
+    lot: str
+    seq: int = 0
+    received: int = NONE
+    """The newest `received` of what was folded, ms."""
+    newest: int = NONE
+    """The newest event or known time of its facts, ms."""
+    book: Book = field(default_factory=Book)
+    told: dict[str, list[Told]] = field(default_factory=dict)
+    """Rule -> its alarms, by start."""
+    failed: dict[str, Failed] = field(default_factory=dict)
+    dirty: bool = True
+
+    def is_muted(self, rule: str) -> bool:
+        """Say whether a rule is put aside here because it raised."""
+        return rule in self.failed and self.failed[rule].muted
+
+    def keep(self, rule: str, told: list[Told]) -> None:
+        """Remember the alarms of a rule, within bounds: one that stands never goes out."""
+        spare = sorted((one for one in told if not one.stands), key=lambda one: (not one.retracted, one.start))
+        gone = {id(one) for one in spare[: max(0, len(told) - MAX_TOLD)]}
+        kept = sorted((one for one in told if id(one) not in gone), key=lambda one: (one.start, one.facility))
+        if kept:
+            self.told[rule] = kept
+        else:
+            self.told.pop(rule, None)
+
+    def snapshot(self) -> bytes:
+        """Return the whole state. Equal states give equal bytes."""
+        told = [(rule, [one.pack() for one in of]) for rule, of in sorted(self.told.items())]
+        failed = [
+            (rule, (f.alarm, f.facility, f.start, f.use, f.packs, f.muted)) for rule, f in sorted(self.failed.items())
+        ]
+        body = Body(FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed)
+        packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
+        return MAGIC + hashlib.sha256(packed).digest() + packed
+
+    @classmethod
+    def restored(cls, lot: str, snapshot: bytes) -> LotState:
+        """Return the state that a snapshot of a lot holds.
+
+        Raises:
+            SnapshotError: foreign bytes, a wrong checksum, a bomb, another format, another lot, or members that do not fit.
+        """
+        try:
+            body = _BODIES.decode(_unpacked(snapshot))
+            if (body.format, body.lot) != (FORMAT, lot):
+                raise SnapshotError(f"a snapshot of lot {body.lot}, format {body.format}, stands under {lot}")
+            told = {rule: [Told.unpack(row) for row in of] for rule, of in body.told}
+            failed = {rule: Failed(*row) for rule, row in body.failed}
+            return cls(lot, body.seq, body.received, body.newest, Book.unpack(body.book), told, failed, dirty=False)
+        except (msgspec.MsgspecError, ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
+            raise SnapshotError(f"snapshot of lot {lot} cannot be read: {error!r:.300}") from error
+
+
+_BODIES = msgspec.msgpack.Decoder(Body)
+
+
+def _unpacked(snapshot: bytes) -> bytes:
+    packed = snapshot[_HEAD:]
+    if snapshot[:4] != MAGIC:
+        raise SnapshotError("not a snapshot of a lot")
+    if hashlib.sha256(packed).digest() != snapshot[4:_HEAD]:
+        raise SnapshotError("the checksum of a lot's snapshot does not fit")
+    if not 0 <= zstandard.frame_content_size(packed) <= MAX_BODY_BYTES:
+        raise SnapshotError(f"a lot's snapshot does not say its size, or unpacks to more than {MAX_BODY_BYTES} bytes")
+    raw: bytes = zstandard.ZstdDecompressor().decompress(packed, allow_extra_data=False)
+    return raw

@@ -1,0 +1,210 @@
+"""What the first fold tells of lots: facts made of trace events and of reports, and what it keeps of these for it.
+
+Facts are of the log alone: neither packs nor the register nor the clock decide whether there is one. So packs that come later find them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
+
+import msgspec
+from pydantic import TypeAdapter, ValidationError
+
+from rules.batches import Batches, PackedBatches, Seen
+from rules.eventtypes.types import STREAMS
+from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, LotFact, Made, Moved, Notice, Payload, Read, Stop
+from rules.rare.match import digest_of, digest_of_batch, time_of
+from rules.reports.reading import fields_of
+from rules.reports.recalls import RecallNotice
+from rules.reports.vigilance import AdrCase
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rules.records import Event, Events, Report
+
+MAX_REPORTS: Final = 5_000
+"""Reports whose lots are remembered of a facility: a revision may name others; the one that was touched longest ago goes out first."""
+MAX_NAMED: Final = 50_000
+"""Lots that all of them name together."""
+COUNTERS: Final = ("lot_unread", "lot_batch_repeated", "lot_batch_conflict", "lot_report_stale", "lot_report_dropped")
+MADE: Final = frozenset({"produced", "imported"})
+MOVED: Final = frozenset({"shipped", "sold", "arrived", "returned", "destroyed"})
+TYPES: Final = frozenset({*MADE, *MOVED, "stop-order"})
+"""Types of trace events of which facts are made."""
+REPORTS: Final = frozenset({"adr-case", "recall-notice"})
+"""Types of reports of which facts are made."""
+
+PackedNamed: TypeAlias = tuple[str, Annotated[int, msgspec.Meta(ge=1)], list[str]]
+PackedTelling: TypeAlias = tuple[
+    Annotated[int, msgspec.Meta(ge=0)], PackedBatches, list[PackedNamed], list[tuple[str, Annotated[int, msgspec.Meta(ge=1)]]]
+]  # fmt: skip
+"""In a snapshot: facts told, batches of events that told some, reports (`type id`, highest revision, its lots), counters."""
+_PAYLOAD: TypeAdapter[Payload] = TypeAdapter(Payload)
+
+
+@dataclass(slots=True)
+class Telling:
+    """What is kept of one facility so that each thing is told once."""
+
+    told: int = 0
+    """Facts that were told: the number of the newest one."""
+    batches: Batches = field(default_factory=Batches)
+    """Batches of events that named lots: an id that comes again changes nothing (contracts.md §1)."""
+    reports: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+    """`type id` -> highest revision and the lots that it names; the one that was touched last stands last."""
+    counts: dict[str, int] = field(default_factory=dict)
+    held: int = 0
+    """Lots that `reports` name together; follows from it."""
+
+    @property
+    def is_nothing(self) -> bool:
+        """Say whether nothing was ever kept: a snapshot then has no such member."""
+        return not (self.told or self.reports or self.counts or self.batches.next)
+
+    def pack(self) -> PackedTelling:
+        """Return the members for a snapshot."""
+        reports = [(key, revision, list(lots)) for key, (revision, lots) in self.reports.items()]
+        return (self.told, self.batches.pack(), reports, sorted(self.counts.items()))
+
+    @classmethod
+    def unpack(cls, packed: PackedTelling) -> Telling:
+        """Return what packed members say."""
+        told, batches, reports, counts = packed
+        named = {key: (revision, tuple(lots)) for key, revision, lots in reports}
+        held = sum(len(lots) for _, lots in named.values())
+        return cls(told, Batches.unpack(batches), named, dict(counts), held)
+
+    def counters(self) -> dict[str, int]:
+        """Return what happened to what names lots; nothing where nothing did."""
+        return {} if self.is_nothing else {"lot_facts": self.told, **dict.fromkeys(COUNTERS, 0), **self.counts}
+
+    def count(self, what: str) -> None:
+        """Count one thing that was not told."""
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+
+def of_events(telling: Telling, facility: str, payload: Events, received: int) -> list[LotFact]:
+    """Return the facts of a batch of events, in its order.
+
+    Args:
+        telling: of the facility; it is gone on with.
+        facility: who sent it.
+        payload: the batch.
+        received: of its record as it stands in the log, ms.
+    """
+    named = [event for event in payload.events if event.stream == "trace" and event.type in TYPES]
+    if not named:
+        return []
+    seen = telling.batches.meet_digest(payload.batch, digest_of_batch(payload), received)
+    if seen is not Seen.NEW:
+        telling.count("lot_batch_repeated" if seen is Seen.REPEATED else "lot_batch_conflict")
+        return []
+    read = Read(kind="events", id=payload.batch)
+    facts: list[LotFact] = []
+    for event in named:
+        found = _of_event(event)
+        if found is None:
+            telling.count("lot_unread")
+            continue
+        lot, told = found
+        at = time_of(event, received)
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event), told=told)
+        facts += [] if made is None else [made]
+    return facts
+
+
+def _fact(telling: Telling, facility: str, received: int, **members: Any) -> LotFact | None:  # noqa: ANN401 - of the model
+    """Return the next fact; None, and counted, where the log holds what no door lets through (a receipt behind 2100)."""
+    try:
+        fact = LotFact(facility=facility, n=telling.told + 1, received=received, **members)
+    except ValidationError:
+        telling.count("lot_unread")
+        return None
+    telling.told += 1
+    return fact
+
+
+def _of_event(event: Event) -> tuple[str, Payload] | None:
+    """Return the lot of an event and what it tells, None where it does not fit its model or the lot's number is too long."""
+    try:
+        fields = STREAMS["trace"][event.type].model.model_validate(event.fields)
+    except ValidationError:
+        return None
+    said = fields.model_dump(by_alias=True, exclude_none=True)
+    lot = str(said["lot"])
+    if len(lot) > MAX_LOT:
+        return None
+    if event.type == "stop-order":
+        return lot, Stop(basis=said.get("basis"), known_at=said.get("known_at"))
+    kind, model = ("made", Made) if event.type in MADE else ("moved", Moved)
+    members = {info.alias or name for name, info in model.model_fields.items()}
+    kept: dict[str, Any] = {name: value for name, value in said.items() if name in members}
+    for name in {"from", "to"} & kept.keys():
+        kept[name] = kept[name][:MAX_PLACE]
+    return lot, _PAYLOAD.validate_python(kept | {"fact": kind, "type": event.type})
+
+
+def of_report(telling: Telling, facility: str, payload: Report, received: int) -> list[LotFact]:
+    """Return the facts of a report, by lot; none of one that is no higher revision than what came before it.
+
+    A revision tells the lots that it names, and those that the one before named and it does not. Arguments as of `of_events`.
+    """
+    if payload.type not in REPORTS:
+        return []
+    fields = fields_of(payload)
+    if not isinstance(fields, AdrCase | RecallNotice):
+        telling.count("lot_unread")
+        return []
+    key = f"{payload.type} {payload.id}"
+    before, were = telling.reports.get(key, (0, ()))
+    if payload.revision <= before or (payload.revision > 1 and not (payload.reason or "").strip()):
+        telling.count("lot_report_stale")
+        return []
+    listed = dict.fromkeys(_lots_of(fields))
+    names = tuple(sorted(lot for lot in listed if len(lot) <= MAX_LOT))
+    for _ in range(len(listed) - len(names)):
+        telling.count("lot_unread")
+    if not names and not were and payload.revision == 1:
+        return []
+    _keep(telling, key, payload.revision, names)
+    read = Read(kind="report", id=f"{payload.id}/{payload.revision}")
+    at = fields.known_at if isinstance(fields, AdrCase) else fields.notified_at
+    facts: list[LotFact] = []
+    for lot in sorted({*names, *were}):
+        told = _of_report(payload, fields, named=lot in names)
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
+        facts += [] if made is None else [made]
+    return facts
+
+
+def _lots_of(fields: AdrCase | RecallNotice) -> Iterator[str]:
+    if isinstance(fields, AdrCase):
+        yield from fields.lots or ()
+    else:
+        yield from (one.lot for one in fields.lots)
+
+
+def _of_report(payload: Report, fields: AdrCase | RecallNotice, *, named: bool) -> Notice | Case:
+    if isinstance(fields, AdrCase):
+        return Case(
+            report=payload.id, revision=payload.revision, named=named, case_id=fields.case_id,
+            seriousness=fields.seriousness, known_at=fields.known_at, product=fields.product,
+        )  # fmt: skip
+    return Notice.model_validate(
+        {
+            "report": payload.id, "revision": payload.revision, "named": named, "recall_id": fields.recall_id,
+            "class": fields.class_, "decided_at": fields.decided_at, "notified_at": fields.notified_at,
+        }
+    )  # fmt: skip
+
+
+def _keep(telling: Telling, key: str, revision: int, names: tuple[str, ...]) -> None:
+    """Put a report behind all others; those that were untouched for longest go out for it."""
+    telling.held += len(names) - len(telling.reports.pop(key, (0, ()))[1])
+    telling.reports[key] = revision, names
+    while len(telling.reports) > 1 and (len(telling.reports) > MAX_REPORTS or telling.held > MAX_NAMED):
+        gone = next(iter(telling.reports))
+        telling.held -= len(telling.reports.pop(gone)[1])
+        telling.count("lot_report_dropped")

@@ -1,0 +1,136 @@
+"""Facts of lots, by hand and at random: a few firms, a few lots, times that touch every boundary of the shipped rules."""
+
+from __future__ import annotations
+
+import zlib
+
+from hypothesis import strategies as st
+
+from rules.instants import parse_instant
+from rules.lots.facts import LotFact
+from rules.pack import Bundle, default_bundle
+
+RULES = (
+    "cross-check.expired-moving",
+    "cross-check.sold-over-produced",
+    "vigilance.lot-cluster",
+    "vigilance.moved-after-stop",
+)
+BEGIN = parse_instant("2026-03-01T00:00:00+08:00")
+HOUR, DAY = 3_600_000, 86_400_000
+FIRMS = ("HOSP-1", "MAKER-1", "SHOP-1", "SHOP-2")
+LOTS = ("L-1", "L-2")
+
+
+def bundle(*more) -> Bundle:
+    whole = default_bundle()
+    return Bundle.of([rule for rule in whole.rules if rule.id in RULES] + list(more), ())
+
+
+def altered(rule_id, **members):
+    """Return the bundle with other numbers in one rule."""
+    own = bundle()
+    return Bundle.of([rule.model_copy(update=members) if rule.id == rule_id else rule for rule in own.rules], ())
+
+
+class Teller:
+    """Makes facts with the numbers that each firm counts them by."""
+
+    def __init__(self):
+        self.told = dict.fromkeys(FIRMS, 0)
+        self.clock = BEGIN
+
+    def __call__(self, facility, at, told, *, lot="L-1", event=None, received=None, record=None):
+        self.told[facility] = self.told.get(facility, 0) + 1
+        n = self.told[facility]
+        self.clock = max(self.clock + 1, BEGIN + at) if received is None else BEGIN + received
+        kind = "report" if "report" in told else "events"
+        name = f"{told['report']}/{told['revision']}" if kind == "report" else f"b-{n}"
+        return LotFact.model_validate(
+            {
+                "facility": facility, "n": n, "lot": lot, "received": self.clock, "at": BEGIN + at,
+                "record": {"kind": kind, "id": record or name},
+                "event": (event or f"{zlib.crc32(f'{facility} {n}'.encode()):016x}") if kind == "events" else None,
+                "told": told,
+            }
+        )  # fmt: skip
+
+    def made(self, facility, at, quantity, *, kind="produced", expiry=None, **more):
+        return self(facility, at, {"fact": "made", "type": kind, "quantity": float(quantity), "expiry": expiry}, **more)
+
+    def moved(self, facility, at, quantity, *, kind="sold", to="a patient", from_=None, **more):
+        told = {"fact": "moved", "type": kind, "quantity": float(quantity), "to": to, "from": from_ or facility}
+        return self(facility, at, told, **more)
+
+    def stop(self, facility, at, known=None, **more):
+        known = None if known is None else BEGIN + known
+        return self(facility, at, {"fact": "stop", "basis": "order", "known_at": known}, **more)
+
+    def notice(self, facility, decided, notified, *, report="N-1", revision=1, named=True, **more):
+        told = {
+            "fact": "notice", "report": report, "revision": revision, "named": named, "recall_id": f"RC-{report}", "class": 1,
+            "decided_at": BEGIN + decided, "notified_at": BEGIN + notified,
+        }  # fmt: skip
+        return self(facility, notified, told, **more)
+
+    def case(self, facility, known, case, *, report=None, revision=1, named=True, seriousness="serious", **more):
+        told = {
+            "fact": "case", "report": report or f"R-{case}", "revision": revision, "named": named, "case_id": case,
+            "seriousness": seriousness, "known_at": BEGIN + known,
+        }  # fmt: skip
+        return self(facility, known, told, **more)
+
+
+TIMES = st.one_of(
+    st.integers(0, 12).map(lambda hours: hours * HOUR),
+    st.integers(0, 9).map(lambda days: days * DAY),
+    st.sampled_from([DAY - 1, DAY + 1, 2 * DAY - 1, 7 * DAY, 7 * DAY + 1, 8 * DAY - 1]),
+)
+EXPIRIES = st.sampled_from([None, None, "2026-03-01", "2026-03-02", "2026-03-05"])
+QUANTITIES = st.sampled_from([0, 0.1, 0.2, 0.3, 1, 2, 5, 10])
+
+
+@st.composite
+def facts(draw, most=25):
+    """Draw facts in the order in which they are told; some events are told twice, some reports are revised."""
+    tell, found = Teller(), []
+    revisions = {}
+    for _ in range(draw(st.integers(1, most))):
+        firm, lot, at = (
+            draw(st.sampled_from(FIRMS)),
+            draw(st.sampled_from(LOTS[: draw(st.integers(1, 2))])),
+            draw(TIMES),
+        )
+        what = draw(
+            st.sampled_from(["made", "moved", "moved", "moved", "arrived", "stop", "notice", "case", "case", "again"])
+        )
+        if what == "made":
+            kind = draw(st.sampled_from(["produced", "imported"]))
+            found.append(tell.made(firm, at, draw(QUANTITIES), kind=kind, expiry=draw(EXPIRIES), lot=lot))
+        elif what in {"moved", "arrived"}:
+            kind = draw(st.sampled_from(["shipped", "sold", "returned", "destroyed"])) if what == "moved" else "arrived"
+            to, from_ = draw(st.sampled_from(["a patient", *FIRMS])), draw(st.sampled_from(["somebody", firm]))
+            found.append(tell.moved(firm, at, draw(QUANTITIES), kind=kind, to=to, from_=from_, lot=lot))
+        elif what == "stop":
+            found.append(tell.stop(firm, at, draw(st.none() | TIMES), lot=lot))
+        elif what in {"notice", "case"}:
+            report = f"{what[0].upper()}-{draw(st.integers(1, 4))}"
+            number = revisions[firm, report] = revisions.get((firm, report), 0) + 1
+            named = draw(st.sampled_from([True, True, True, False]))
+            if what == "notice":
+                found.append(tell.notice(firm, at, at + HOUR, report=report, revision=number, named=named, lot=lot))
+            else:
+                grave = draw(st.sampled_from(["serious", "serious", "death", "other"]))
+                case = f"C-{draw(st.integers(1, 5))}"
+                found.append(
+                    tell.case(firm, at, case, report=report, revision=number, named=named, seriousness=grave, lot=lot)
+                )
+        elif found:
+            one = draw(st.sampled_from(found))
+            if one.event is not None:
+                tell.told[one.facility] += 1
+                n = tell.told[one.facility]
+                found.append(
+                    one.model_copy(update={"n": n, "record": one.record.model_copy(update={"id": f"again-{n}"})})
+                )
+    return found or [tell.made("MAKER-1", 0, 1)]
