@@ -180,13 +180,9 @@ class Engine:
     def take_facts(self, partition: int) -> list[LotFact]:
         """Return, in order, the facts of lots that the records folded since the last call told, and forget them (rules/lots).
 
-        They are no part of any snapshot; their count is part of the facility's. A record that was folded before tells none.
-
-        Raises:
-            RuntimeError: the engine was made without `keep_facts`.
+        They are no part of any snapshot; their count is part of the facility's. A record that was folded before tells none. An
+        engine made without `keep_facts` has none.
         """
-        if not self._keep_facts:
-            raise RuntimeError("facts of lots are kept only by an engine made with keep_facts=True")
         part = self._partition(partition)
         facts, part.facts = part.facts, []
         return facts

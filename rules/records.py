@@ -16,6 +16,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.instants import Instant
+from rules.lots.facts import LotFact
 from rules.models import FacilityId, Identifier, Strict, Tag, Text, Whole
 from rules.register import Facility
 
@@ -45,6 +46,12 @@ class Kind(StrEnum):
     PACKS = "packs"
     TICK = "tick"
     STATE = "state"
+
+
+class LotKind(StrEnum):
+    """The kind of record that stands in `offsite.lots.v1`, never in the log (ADR 0073); packs and ticks stand in both."""
+
+    FACT = "fact"
 
 
 class Quality(IntEnum):
@@ -273,6 +280,7 @@ Payload: TypeAlias = (
     | PacksRecord
     | Tick
     | StateRecord
+    | LotFact
 )
 
 
@@ -283,8 +291,9 @@ class LogRecord:
     partition: int
     offset: int
     received: int
-    kind: Kind
+    kind: Kind | LotKind
     facility: FacilityId
+    """In the topic of lots the key of the lot (`streams.codec.lot_key`), which has the same form."""
     payload: Payload
 
 

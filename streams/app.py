@@ -16,6 +16,7 @@ from streams.custody import Custody
 from streams.faust_seams import Assignor, RawSchema, WorkerApp, bind
 from streams.group import client_id
 from streams.halt import halt as end_process
+from streams.lotfold import LotWorkerFold
 from streams.sensor import Sensor
 
 if TYPE_CHECKING:
@@ -51,13 +52,13 @@ def create_app(
 
     Args:
         settings: of this worker.
-        fold: what folds the log; the engine with the shipped packs if not given.
+        fold: what folds the log, or the facts of lots; with the shipped packs if not given.
         sensor: what counts; one of its own if not given.
         halt: ends the process; tests put another in its place.
         history: the log from its beginning; the log itself if not given.
         kinds: what makes its clients; tests put others in their place.
     """
-    folds = fold or Engine(default_bundle(), on_failure=log_failure)
+    folds = fold or default_fold(settings)
     custody = Custody(folds, settings, sensor or Sensor(), halt, history, kinds)
     clients = settings.kafka.for_aiokafka()
     app = WorkerApp(
@@ -93,6 +94,16 @@ def create_app(
         await fold_log(stream, custody, halt)
 
     return app
+
+
+def default_fold(settings: WorkerSettings) -> Fold:
+    """Return an empty fold of what this worker is to fold, with the shipped packs."""
+    bundle = default_bundle()
+    return (
+        LotWorkerFold(bundle, log_failure)
+        if settings.of_lots
+        else Engine(bundle, on_failure=log_failure, keep_facts=True)
+    )
 
 
 def log_failure(facility: str, rule: str, error: Exception) -> None:

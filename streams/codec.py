@@ -23,6 +23,7 @@ from rules.errors import BadInputError
 from rules.faults import model_faults, printable
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.jsontext import too_deep
+from rules.lots.facts import LotFact
 from rules.models import are_tags, is_facility_id, is_identifier
 from rules.pack import Bundle
 from rules.readingfaults import MAX_SEQ
@@ -34,6 +35,7 @@ from rules.records import (
     SEMANTICS,
     Kind,
     LogRecord,
+    LotKind,
     PacksRecord,
     Payload,
     Quality,
@@ -44,7 +46,9 @@ from rules.records import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from rules.changes import Change
 
 SCHEMA_VERSION = 1
 SAMPLE_BYTES = 4096
@@ -54,8 +58,11 @@ SHARED = frozenset({Kind.TICK, Kind.PACKS})
 """Kinds that belong to a partition and have no facility; their key means nothing."""
 Headers: TypeAlias = list[tuple[str, bytes]]
 _VERSION = str(SCHEMA_VERSION).encode()
-_KINDS = {kind.value.encode(): kind for kind in Kind}
-_KIND_OF: dict[type, Kind] = {Readings: Kind.READINGS, **{model: kind for kind, model in MODELS.items()}}
+_KINDS: dict[bytes, Kind | LotKind] = {kind.value.encode(): kind for kind in Kind}
+_LOT_KINDS: dict[bytes, Kind | LotKind] = {kind.value.encode(): kind for kind in (LotKind.FACT, Kind.PACKS, Kind.TICK)}
+_KIND_OF: dict[type, Kind | LotKind] = {
+    Readings: Kind.READINGS, LotFact: LotKind.FACT, **{model: kind for kind, model in MODELS.items()}
+}  # fmt: skip
 _MAX_QUALITY = max(Quality)
 _I4, _I8, _F8 = np.dtype("<i4"), np.dtype("<i8"), np.dtype("<f8")
 
@@ -80,7 +87,7 @@ class _RefusedError(Exception):
         super().__init__(detail)
 
 
-def kind_of(payload: Payload) -> Kind:
+def kind_of(payload: Payload) -> Kind | LotKind:
     """Return the kind of a payload."""
     return _KIND_OF[type(payload)]
 
@@ -88,6 +95,23 @@ def kind_of(payload: Payload) -> Kind:
 def key_of(record: LogRecord) -> bytes | None:
     """Return the key of a record: the facility id, nothing for what belongs to a partition."""
     return record.facility.encode() if record.facility else None
+
+
+@lru_cache(maxsize=65_536)
+def lot_key(lot: str) -> str:
+    """Return the key of a lot in Kafka: any text can be the name of a lot, a key is of the form of a facility's id.
+
+    >>> lot_key("批号 26/01")
+    'LOT-IILRW35XC2BLMBQD3A2XXANEPM'
+    """
+    digest = hashlib.sha256(lot.encode()).digest()[:16]
+    return "LOT-" + base64.b32encode(digest).decode().rstrip("=")
+
+
+def owner_of(change: Change) -> str:
+    """Return whose state a change comes of: the key of its facility, or of its lot, in the log and in the topics of state."""
+    kind, found, lot = change.stream.partition(":")
+    return lot_key(lot) if found and kind == "lot" else change.facility
 
 
 @lru_cache(maxsize=65_536)
@@ -144,13 +168,16 @@ def decode(
     key: bytes | None,
     headers: Sequence[tuple[str, bytes | None]] | None,
     value: bytes | None,
+    *,
+    of_lots: bool = False,
 ) -> LogRecord | Rejected:
     """Return the record, or what is wrong with it; never raises, whatever stands in the log.
 
-    `timestamp_ms` is the broker's append time.
+    `timestamp_ms` is the broker's append time. In the topic of lots (`of_lots`) facts, packs and ticks stand, in the log all but
+    facts.
     """
     try:
-        return _decode(partition, offset, timestamp_ms, key, headers, value)
+        return _decode(partition, offset, timestamp_ms, key, headers, value, _LOT_KINDS if of_lots else _KINDS)
     except _RefusedError as error:
         code, detail = error.code, str(error)
     except ValidationError as error:
@@ -177,12 +204,13 @@ def _decode(
     key: bytes | None,
     headers: Sequence[tuple[str, bytes | None]] | None,
     value: bytes | None,
+    kinds: Mapping[bytes, Kind | LotKind],
 ) -> LogRecord:
     named = dict(headers or ())
     version, label = named.get("v"), named.get("kind")
     if version != _VERSION:
         raise _RefusedError("schema_version", f"schema version {_text(version)!r} is not known here")
-    kind = None if label is None else _KINDS.get(label)
+    kind = None if label is None else kinds.get(label)
     if kind is None:
         raise _RefusedError("unknown_kind", f"kind {_text(label)!r} is not known here")
     facility = "" if kind in SHARED else (key or b"").decode("latin-1")
@@ -197,13 +225,15 @@ def _decode(
     payload = _columns(value) if kind is Kind.READINGS else _document(kind, value)
     if isinstance(payload, RegisterRecord) and payload.facility.id != facility:
         raise _RefusedError("bad_key", f"the key is {facility}, the record registers {payload.facility.id}")
+    if isinstance(payload, LotFact) and lot_key(payload.lot) != facility:
+        raise _RefusedError("bad_key", f"the key is {facility}, the fact is of {lot_key(payload.lot)}")
     return LogRecord(partition, offset, received, kind, facility, payload)
 
 
-def _document(kind: Kind, value: bytes) -> Payload:
+def _document(kind: Kind | LotKind, value: bytes) -> Payload:
     if too_deep(value, MAX_DEPTH):
         raise _RefusedError("too_deep", f"nested deeper than {MAX_DEPTH}")
-    payload: Any = MODELS[kind].model_validate_json(value)
+    payload: Any = (LotFact if isinstance(kind, LotKind) else MODELS[kind]).model_validate_json(value)
     if isinstance(payload, PacksRecord):
         _packs(payload)
     elif isinstance(payload, StateRecord):

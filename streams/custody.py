@@ -26,6 +26,7 @@ from streams.client_kinds import AIOKAFKA
 from streams.clock_guard import JUMP_MS, ClockGuard
 from streams.codec import decode, placed
 from streams.crumbs import Crumbs, crumbs_path
+from streams.facts import FactSender
 from streams.history import LogHistory
 from streams.ledger import Ledger
 from streams.quarantine import NOTE_KEY, Ward, place_of, suspect_in, suspect_of
@@ -95,6 +96,7 @@ class Custody:
         """Positions the consumer; set by the seams once there is one."""
         self._clients, self._kinds = settings.kafka.for_aiokafka(), kinds
         self._sensor, self._halt, self._history = sensor, halt, history
+        self._facts = FactSender(self._clients, kinds)
         self._ledger = Ledger(settings.hold_rows, settings.hold_bytes)
         self._opening: asyncio.Task[None] | None = None
         self._releasing = asyncio.Lock()
@@ -171,6 +173,7 @@ class Custody:
             await asyncio.gather(*rebuilding, return_exceptions=True)
             tenures, self.tenures = list(self.tenures.values()), {}
             await asyncio.gather(*(tenure.close() for tenure in tenures))
+            await self._facts.stop()
             for tenure in tenures:
                 self.guard.forget(tenure.partition)
                 self.fold.drop(tenure.partition)
@@ -212,7 +215,9 @@ class Custody:
                     return
             # What a start folds again was judged, and told, when it was folded first.
             first = record.offset >= tenure.published
-            if first and record.timestamp > tenure.last_received + JUMP_MS and self._held(tenure, records[i:]):
+            jumped = record.timestamp > tenure.last_received + JUMP_MS
+            # A fact carries the receive time of its record, and that one was held back where it had to be.
+            if jumped and first and not self.settings.of_lots and self._held(tenure, records[i:]):
                 return
             if record.timestamp < tenure.last_received - JUMP_MS and tenure.went_back(record.timestamp) and first:
                 self._tell_clock(tenure, "back", record.offset, record.timestamp)
@@ -300,7 +305,10 @@ class Custody:
         batches = None
         try:
             batches = await self._kept(tenure, facility, standing.begin)
-            await release(tenure, standing, ward.snapshots.get(facility), self.crumbs, batches, self._placed)
+            await release(
+                tenure, standing, ward.snapshots.get(facility), self.crumbs, batches, self._placed,
+                of_lots=self.settings.of_lots,
+            )  # fmt: skip
         except asyncio.CancelledError:
             raise
         except MemoryError as error:
@@ -326,7 +334,9 @@ class Custody:
         )  # fmt: skip
 
     def _read(self, raw: RawRecord) -> LogRecord | Rejected:
-        record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+        record = decode(
+            raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value, of_lots=self.settings.of_lots
+        )
         return self._placed(record, raw.value)
 
     def _placed(self, record: LogRecord | Rejected, value: bytes | None = None) -> LogRecord | Rejected:
@@ -502,6 +512,7 @@ class Custody:
             partial(self.crumbs.enter, self._slot(partition)),
             self._kinds,
             lambda partition, facility: self.crumbs.step(self._slot(partition), facility),
+            self._facts,
         )
 
 

@@ -16,7 +16,7 @@ from streams import batches
 from streams.admin import TIMEOUT_MS, BrokerDownError, TopicsError
 from streams.clients import opened
 from streams.codec import SHARED, decode
-from streams.topics import RECORD_BYTES
+from streams.topics import LOTS, RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +42,7 @@ class LogReader:
         self._settings = settings
         self._consumer = consumer
         self.topic = topic
+        self._of_lots = topic == settings.topic(LOTS)
         partitions = sorted(consumer.partitions_for_topic(topic) or ())
         if not partitions:
             raise TopicsError([Fault(topic, "missing", "the topic does not exist")])
@@ -76,7 +77,7 @@ class LogReader:
         for place in self.places:
             if facility is None or place[0] == home:
                 for raw in self.raw(place):
-                    record = decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+                    record = self._decode(raw)
                     if facility is None or _concerns(record, facility):
                         yield record
 
@@ -94,7 +95,11 @@ class LogReader:
         for raw in self.raw((partition, begin, end)):
             # Decoded only if it is wanted: a partition holds many facilities.
             if facilities is None or raw.key in keys or dict(raw.headers).get("kind") in kinds:
-                yield decode(raw.partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+                yield self._decode(raw)
+
+    def _decode(self, raw: Any) -> LogRecord | Rejected:  # noqa: ANN401 - kafka-python ships no types
+        place = (raw.partition, raw.offset, raw.timestamp)
+        return decode(*place, raw.key, raw.headers, raw.value, of_lots=self._of_lots)
 
     def raw(self, place: Place) -> Iterator[Any]:
         """Yield the records of a stretch of a partition as kafka-python gives them."""

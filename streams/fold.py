@@ -9,6 +9,7 @@ if TYPE_CHECKING:
 
     from rules.changes import Change
     from rules.engine import PartitionState
+    from rules.lots.facts import LotFact
     from rules.pack import Bundle
     from rules.records import LogRecord
 
@@ -61,3 +62,6 @@ class Fold(Protocol):
 
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""
+
+    def take_facts(self, partition: int) -> list[LotFact]:
+        """Return what the record folded last says of lots, for the fold that crosses facilities, and forget it."""

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 from rules.errors import BadInputError
 from rules.records import Rejected
 from rules.snapshot import SnapshotError
+from streams.codec import owner_of
 from streams.history import HistoryLostError, concerns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
 
     from rules.changes import Change
+    from rules.lots.facts import LotFact
     from rules.records import LogRecord
     from streams.checkpoint import Origin
     from streams.fold import Fold
@@ -48,6 +50,7 @@ class Rebuild:
         passed: Container[int] = (),
         note: Callable[[int], None] = lambda _: None,
         stepping: Callable[[int, str], None] | None = None,
+        told: int = 0,
     ) -> None:
         """Take what is to be folded anew.
 
@@ -60,12 +63,13 @@ class Rebuild:
             passed: records that the partition passes over, because they killed their worker.
             note: hears the offset of each record before it is folded here, and -1 after it: it may kill.
             stepping: hears of whom a record of all is folded here, as `Fold.stepping` does.
+            told: what the partition is fed before this it does not publish again.
         """
         self.partition = partition
         self.published = {entry.facility: entry.published for entry in bad}
         """Facility -> its changes of the records before this are published."""
         self.facilities = frozenset(self.published)
-        self._floor = max(self.published.values())
+        self._floor = max(told, *self.published.values())
         self._origin, self._history = origin, history
         self._target = at
         """The tail holds what was fed from here on."""
@@ -134,15 +138,16 @@ class Rebuild:
     def ripe(self, at: int) -> bool:
         """Say whether the partition, standing at `at`, can take the facilities in.
 
-        It reads the log again from `low`: before it is back where it stood, a facility may not have begun yet.
+        It reads the log again from `low`: before it is back where it stood, a facility may not have begun yet, and changes of
+        records that waited, which nobody has published, would be taken for published.
         """
         return self.met and at >= self._floor
 
-    def read(self, deliver: Callable[[list[Change]], None]) -> None:
+    def read(self, deliver: Callable[[list[Change], list[LotFact]], None]) -> None:
         """Fold history up to where the tail began when this was called; runs in a thread.
 
         Args:
-            deliver: takes changes that are to be published, in order; may block.
+            deliver: takes changes and facts of lots that are to be published, in order; may block.
 
         Raises:
             HistoryLostError: a part of it is gone.
@@ -150,25 +155,30 @@ class Rebuild:
         """
         end = self._target
         changes: list[Change] = []
+        facts: list[LotFact] = []
         for record in self._history.records(self.partition, self.facilities, self._reached, end):
             if self._stopped.is_set():
                 return
-            changes += self._step(record)
-            if len(changes) >= TAKE_CHANGES:
-                deliver(changes)
-                changes = []
-        if changes:
-            deliver(changes)
+            told, said = self._step(record)
+            changes += told
+            facts += said
+            if len(changes) + len(facts) >= TAKE_CHANGES:
+                deliver(changes, facts)
+                changes, facts = [], []
+        if changes or facts:
+            deliver(changes, facts)
         self._reached = end
 
-    def graft(self, into: Fold) -> list[Change]:
-        """Fold the tail and put the facilities into the partition's fold; returns the changes still to be published.
+    def graft(self, into: Fold) -> tuple[list[Change], list[LotFact]]:
+        """Fold the tail and put the facilities into the partition's fold; returns changes and facts still to be published.
 
         Raises:
             HistoryLostError: what was read does not lead to where the partition stands.
         """
         assert self._fold is not None  # noqa: S101 - an attempt was begun
-        changes = [change for record in self._tail for change in self._step(record)]
+        steps = [self._step(record) for record in self._tail]
+        changes = [change for told, _ in steps for change in told]
+        facts = [fact for _, said in steps for fact in said]
         here, there = into.partition_state(self.partition), self._fold.partition_state(self.partition)
         # Neither has seen every record: each only those that concern it.
         newest = {"next_offset": max(here.next_offset, there.next_offset)}
@@ -183,12 +193,12 @@ class Rebuild:
         into.restore_partition(self.partition, here)
         for facility in sorted(self.facilities):
             into.restore(self.partition, facility, self._fold.snapshot(self.partition, facility))
-        return changes
+        return changes, facts
 
-    def _step(self, record: LogRecord | Rejected) -> list[Change]:
+    def _step(self, record: LogRecord | Rejected) -> tuple[list[Change], list[LotFact]]:
         assert self._fold is not None  # noqa: S101 - an attempt was begun
         if isinstance(record, Rejected) or record.offset in self._passed:
-            return []
+            return [], []
         if not self._stopped.is_set():
             self._note(record.offset)
         try:
@@ -196,4 +206,9 @@ class Rebuild:
         except (BadInputError, SnapshotError):
             changes = []  # rejected when the partition folded it
         self._note(-1)
-        return [change for change in changes if record.offset >= self.published[change.facility]]
+        facts = self._fold.take_facts(self.partition)
+        at, published = record.offset, self.published
+        return (
+            [change for change in changes if at >= published[owner_of(change)]],
+            [fact for fact in facts if at >= published[fact.facility]],
+        )

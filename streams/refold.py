@@ -23,6 +23,7 @@ from rules.records import ADOPTS, SEMANTICS, LogRecord, PacksRecord, Rejected, S
 from rules.snapshot import FORMAT, SnapshotError, open_snapshot
 from streams.checkpoint import Origin, Row, encode_marker, snapshot_rows
 from streams.codec import SHARED, placed
+from streams.facts import fact_row
 from streams.quarantine import Ward
 from streams.rejected import encode_rejected
 from streams.restore import Start, restore_partition
@@ -31,6 +32,7 @@ from streams.stateledger import StateLedger
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
+    from rules.lots.facts import LotFact
     from streams.checkpoint import Marker, StateRows
     from streams.fold import Fold
     from streams.worker_settings import WorkerSettings
@@ -117,6 +119,7 @@ class Refold:
         self._packs: dict[str, PacksRecord] = {}
         self._origin: Origin | None = None
         self._changes: list[Change] = []
+        self._facts: list[LotFact] = []
         self._rejected: list[Rejected] = []
         self._faults: list[Fault] = []
         self._count = 0
@@ -229,6 +232,8 @@ class Refold:
             elif isinstance(outcome, list):
                 for change in outcome:
                     self._take(fit(change))
+                # Whoever folds lots knows those that were sent before.
+                self._facts += self._fold.take_facts(self._partition)
 
     def finish(self) -> None:
         """See that all of what was published came.
@@ -250,20 +255,24 @@ class Refold:
         for change in self._changes:
             self._newest[change.stream] = change.seq
             self._known.streams.setdefault(change.stream, {})[change.seq] = _digest(change)
-        self._changes, self._rejected = [], []
+        self._changes, self._rejected, self._facts = [], [], []
         return rows
 
     def changes(self) -> list[Row]:
-        """Return what is to be published: changes, then what was rejected and not told yet."""
+        """Return what is to be published: changes, what was rejected and not told yet, facts of lots."""
         settings = self._settings
         rows = [
             Row(settings.alarms_topic, self._partition, change.stream.encode(), change_bytes(change))
             for change in self._changes
         ]
-        return rows + [
-            Row(settings.rejected_topic, None, rejected.facility.encode(), encode_rejected(rejected))
+        rows += [
+            Row(
+                settings.rejected_topic, None, rejected.facility.encode(),
+                encode_rejected(rejected, of_lots=settings.of_lots),
+            )
             for rejected in self._rejected
-        ]
+        ]  # fmt: skip
+        return rows + [fact_row(settings, fact) for fact in self._facts]
 
     def state(self, before: Iterable[str]) -> list[Row]:
         """Return the rows of the state: everything under `before` that is not written anew is forgotten.

@@ -39,6 +39,8 @@ class UnreadRecord(Strict):
     code: str
     detail: str
     sample: Sample
+    of: Literal["log", "lots"] = "log"
+    """Which topic it stands in."""
 
 
 class RefusedPost(Strict):
@@ -121,8 +123,13 @@ def encode_entry(entry: Entry) -> bytes:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), sort_keys=True).encode()
 
 
-def encode_rejected(record: Rejected) -> bytes:
-    """Return the JSON of a record of the log that the worker could not decode; never raises, whatever stood there."""
+def encode_rejected(record: Rejected, *, of_lots: bool = False) -> bytes:
+    """Return the JSON of a record that the worker could not decode; never raises, whatever stood there.
+
+    Args:
+        record: which.
+        of_lots: it stands in the topic of lots, not in the log.
+    """
     return encode_entry(
         UnreadRecord.model_construct(
             partition=record.partition,
@@ -132,6 +139,7 @@ def encode_rejected(record: Rejected) -> bytes:
             code=record.code,
             detail=record.detail.encode("utf-8", "replace").decode(),
             sample=sample_of(record.sample),
+            of="lots" if of_lots else "log",
         )
     )
 

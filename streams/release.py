@@ -38,6 +38,8 @@ async def release(
     crumbs: Crumbs,
     batches: AsyncIterator[Any],
     place: Callable[[LogRecord | Rejected], LogRecord | Rejected] = lambda record: record,
+    *,
+    of_lots: bool = False,
 ) -> None:
     """Fold the facility from where it was left, in a fold of its own, until it stands where the partition stands.
 
@@ -53,6 +55,7 @@ async def release(
         batches: records from `quarantine.begin` on, batch by batch, those out of the archive decoded; an empty one means that no
             more are there.
         place: rejects a record that stands in a partition it does not belong into, as when it is folded live.
+        of_lots: it is a lot, and the records are those of the topic of lots.
     """
     facility, partition = quarantine.facility, quarantine.partition
     while tenure.accepts and tenure.next < tenure.published:  # noqa: ASYNC110 - the tenure has no such event
@@ -77,7 +80,9 @@ async def release(
                     side,
                     place(
                         raw if archived
-                        else decode(partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value)
+                        else decode(
+                            partition, raw.offset, raw.timestamp, raw.key, raw.headers, raw.value, of_lots=of_lots
+                        )
                     ),
                     shared=shared,
                     known=raw.offset < quarantine.published,

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from rules.changes import ChangeKind
 from rules.fitting import RULE_FAILED
-from rules.records import Kind, Readings, Rejected
+from rules.records import Kind, LotKind, Readings, Rejected
 from streams.rejected import ClockState
 
 if TYPE_CHECKING:
@@ -78,8 +78,9 @@ class Sensor:
         self.held = Gauge(
             "offsite_worker_held_partitions", "Partitions that wait because the broker's clock jumped.", registry=r
         )
+        self.facts = Counter("offsite_worker_facts", "Facts of lots, and packs, handed on.", registry=r)
         self.ticks = Counter("offsite_worker_ticks", "Ticks appended to the log.", ["outcome"], registry=r)
-        for kind in Kind:
+        for kind in (*Kind, *LotKind):
             self.records.labels(kind.value)
         for change in ChangeKind:
             self.changes.labels(change.value)
@@ -108,6 +109,10 @@ class Sensor:
         self.changes.labels(change.change.value).inc()
         if change.rule == RULE_FAILED and change.change is ChangeKind.RAISED:
             self.rule_failures.inc()
+
+    def said(self, facts: int) -> None:
+        """Count facts of lots."""
+        self.facts.inc(facts)
 
     def rejected(self, record: Rejected) -> None:
         """Count a record that could not be decoded."""

@@ -24,6 +24,7 @@ from rules.snapshot import SnapshotError
 from streams.checkpoint import Row, Tail
 from streams.client_kinds import AIOKAFKA
 from streams.codec import SHARED
+from streams.facts import FactSender, fact_row, packs_row
 from streams.history import LogHistory
 from streams.quarantine import Ward, Watch
 from streams.rebuild import Rebuild
@@ -32,9 +33,10 @@ from streams.stateledger import StateLedger
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from rules.changes import Change
+    from rules.lots.facts import LotFact
     from streams.client_kinds import ClientKinds
     from streams.fold import Fold
     from streams.halt import Halt
@@ -83,6 +85,7 @@ class Tenure:
         note: Callable[[int], None] = lambda _: None,
         kinds: ClientKinds = AIOKAFKA,
         stepping: Callable[[int, str], None] | None = None,
+        facts: FactSender | None = None,
     ) -> None:
         """Take what all partitions of the process share.
 
@@ -98,6 +101,7 @@ class Tenure:
             note: hears the offset of each record that is folded anew, before it is folded, and -1 after it.
             kinds: what makes its producer.
             stepping: hears of whom a record of all is folded anew, as `Fold.stepping` does.
+            facts: sends what records say of lots; one of its own if not given.
         """
         self.partition = partition
         self.fold = fold
@@ -117,7 +121,7 @@ class Tenure:
         """Whether it waits because the broker's clock jumped."""
         self._behind = False
         self.in_flight_since: float | None = None
-        """Monotonic begin of the open transaction."""
+        """Monotonic begin of the open transaction, or of facts on the wire."""
         self.stamp = UNPOSITIONED
         """Fetches begun before this count of seeks may hold records from elsewhere."""
         self.sought = -1
@@ -126,6 +130,11 @@ class Tenure:
         self._settings, self._ledger, self._sensor, self._halt, self._note = settings, ledger, sensor, halt, note
         self._stepping = stepping
         self._rows: deque[Row] = deque()
+        self._facts: deque[Row] = deque()
+        """What records say of lots, and not sent yet."""
+        self._packs: list[Row] = []
+        """Packs for the partition of lots: they go with a checkpoint, once, since coming again would bring older ones back."""
+        self._sender = facts or FactSender(clients, kinds)
         self._clock = monotonic
         self._stop_by = inf
         self._history = history or LogHistory(settings.kafka, settings.log_topic)
@@ -169,8 +178,9 @@ class Tenure:
         if start.bad:
             passed = frozenset(self.ward.watch.skipped)
             self._rebuild = Rebuild(
-                self.partition, start.bad, start.origin, self._history, start.low, passed, self._note, self._stepping
-            )
+                self.partition, start.bad, start.origin, self._history, start.low, passed, self._note, self._stepping,
+                start.next_offset,
+            )  # fmt: skip
             self._rebuilding = asyncio.create_task(self._fold_anew(self._rebuild), name=f"rebuild-{self.partition}")
         self._sensor.rebuilding(self.partition, len(start.bad))
 
@@ -189,10 +199,12 @@ class Tenure:
         accepted = record if isinstance(record, LogRecord) and not isinstance(outcome, Rejected) else None
         if accepted is not None and isinstance(accepted.payload, PacksRecord):
             self._state.remember(accepted.payload)
+        facts = [] if waits else self.fold.take_facts(self.partition)
         if record.offset < self.published:
             self._sensor.folded_again()
         else:
             self._keep(outcome, shared=accepted is not None and accepted.kind in SHARED)
+            self._hand_on(accepted, facts)
             if accepted is not None:
                 self._sensor.folded(accepted, size)
         self.pass_over(record.offset, record.received)
@@ -215,8 +227,10 @@ class Tenure:
             known: what it gives was published before the facility was quarantined.
         """
         outcome = record if isinstance(record, Rejected) else self._step(record, side)
+        facts = side.take_facts(self.partition)
         if not known and not (shared and isinstance(outcome, Rejected)):
             self._keep(outcome, shared=shared)
+            self._hand_on(None, facts)
 
     def take_over(self, facility: str, side: Fold) -> None:
         """Go on with a facility that was folded beside this partition and stands level with it."""
@@ -271,14 +285,15 @@ class Tenure:
         if self._task is not None:
             await self._task
         await self._producer.stop()
-        self._ledger.settle(self._rows)
-        self._rows.clear()
+        for rows in (self._rows, self._facts):
+            self._ledger.settle(rows)
+            rows.clear()
         self._sensor.rebuilding(self.partition, 0)
 
     @property
     def pending(self) -> int:
         """Rows that wait to be published."""
-        return len(self._rows)
+        return len(self._rows) + len(self._facts)
 
     def _step(self, record: LogRecord, fold: Fold) -> list[Change] | Rejected:
         """Fold a record; packs or state that do not hold what they promise are rejected, and the log goes on."""
@@ -290,9 +305,23 @@ class Tenure:
         except SnapshotError as error:
             return Rejected(*place, "bad_state", str(error)[:1000], b"")
 
+    def _hand_on(self, record: LogRecord | None, facts: Iterable[LotFact]) -> None:
+        """Queue what a record says of lots; packs go to the partition of lots of the same number."""
+        rows = [fact_row(self._settings, fact) for fact in facts]
+        for row in rows:
+            self._facts.append(row)
+            self._ledger.add(row)
+        if rows:
+            self._sensor.said(len(rows))
+            self._wake.set()
+        if record is not None and isinstance(record.payload, PacksRecord) and not self._settings.of_lots:
+            self._packs.append(packs_row(self._settings, self.partition, record.payload))
+            self._due = 0.0
+            self._wake.set()
+
     def _keep(self, outcome: list[Change] | Rejected, *, shared: bool = False) -> None:
         if isinstance(outcome, Rejected):
-            row = encode_rejected(outcome)
+            row = encode_rejected(outcome, of_lots=self._settings.of_lots)
             self._add(Row(self._settings.rejected_topic, None, outcome.facility.encode(), row))
             self._sensor.rejected(outcome)
         else:
@@ -319,8 +348,8 @@ class Tenure:
         """Fold facilities without a good snapshot anew, as often as it takes; the partition goes on meanwhile."""
         loop, patience, told = asyncio.get_running_loop(), RETRY_S, ""
 
-        def deliver(changes: list[Change]) -> None:
-            asyncio.run_coroutine_threadsafe(self._take_rebuilt(changes), loop).result()
+        def deliver(changes: list[Change], facts: list[LotFact]) -> None:
+            asyncio.run_coroutine_threadsafe(self._take_rebuilt(changes, facts), loop).result()
 
         while True:
             try:
@@ -333,7 +362,9 @@ class Tenure:
                     if self._closing:
                         return
                 # Nothing is awaited from here on: the partition stands still.
-                self._say(rebuild.graft(self.fold))
+                changes, facts = rebuild.graft(self.fold)
+                self._say(changes)
+                self._hand_on(None, facts)
             except OffsiteError as error:
                 rebuild.give_up()
                 if told != str(error):
@@ -353,10 +384,11 @@ class Tenure:
         self._sensor.rebuilding(self.partition, 0)
         _log.info("partition %d: folded anew: %s", self.partition, ", ".join(sorted(rebuild.facilities)))
 
-    async def _take_rebuilt(self, changes: list[Change]) -> None:
+    async def _take_rebuilt(self, changes: list[Change], facts: list[LotFact]) -> None:
         await self._ledger.room()
         if not self._closing:
             self._say(changes)
+            self._hand_on(None, facts)
 
     def _add(self, row: Row) -> None:
         self._rows.append(row)
@@ -372,6 +404,8 @@ class Tenure:
                     self._due = monotonic() + self._settings.checkpoint_every_s
                 elif self._rows:
                     await self._publish()
+                elif self._facts:
+                    await self._send_facts()
                 else:
                     self._wake.clear()
                     await _wait(self._wake, left)
@@ -391,6 +425,18 @@ class Tenure:
         await self._transact(rows, None)
         self._ledger.settle(rows)
 
+    async def _send_facts(self) -> None:
+        facts = list(self._facts)
+        self._facts.clear()
+        await self._send(facts)
+        self._ledger.settle(facts)
+
+    async def _send(self, facts: list[Row]) -> None:
+        if facts:
+            self.in_flight_since = monotonic()
+            await self._sender.send(facts)
+            self.in_flight_since = None
+
     async def _checkpoint(self, *, final: bool = False) -> None:
         """Write state, marker and group offset in one transaction, with the changes that are still pending.
 
@@ -402,12 +448,14 @@ class Tenure:
         dirty = sorted({*self.fold.dirty(self.partition), *self._rebuilt})
         now = self._clock()
         due = dirty if final else sorted({*self._state.due(dirty, now), *self._rebuilt})
-        if self.next == self.checkpointed and not self._rows and not due and not self.ward.due:
+        if self.next == self.checkpointed and not self._rows and not self._facts and not due and not self.ward.due:
             return
         folded = self.next
         published = max(self.next, self.published)
-        changes = list(self._rows)
+        changes, facts, packs = list(self._rows), list(self._facts), self._packs
         self._rows.clear()
+        self._facts.clear()
+        self._packs = []
         rebuilding = {} if self._rebuild is None else self._rebuild.published
         position, keep, tail = (folded, published), bool(self.ward.quarantined), self._tail
         # A quarantined facility is outside the fold; its snapshot stays in the topic as it was, and so do its packs.
@@ -418,9 +466,10 @@ class Tenure:
         )  # fmt: skip
         state += self._notes()
         self._rebuilt = set(self._state.stale)
-        # So far nothing was awaited: changes, state and position are of one instant.
-        await self._transact([*changes, *state], published)
-        self._ledger.settle(changes)
+        # So far nothing was awaited: changes, facts, state and position are of one instant.
+        await self._send(facts)
+        await self._transact([*changes, *packs, *state], published)
+        self._ledger.settle([*changes, *facts])
         self.checkpointed, self.published = folded, published
         self._sensor.checkpointed(monotonic() - begun, self._state.written, sum(row.size for row in state))
         for facility, why in self._state.unwritten.items():

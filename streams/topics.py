@@ -14,6 +14,7 @@ LOG = "offsite.log.v1"
 ALARMS = "offsite.alarms.v1"
 STATE = "offsite.state.v1"
 LOTS = "offsite.lots.v1"
+LOTS_STATE = "offsite.lots-state.v1"
 ACCESS = "offsite.access.v1"
 REJECTED = "offsite.rejected.v1"
 HEADS = "offsite.journal-heads.v1"
@@ -73,7 +74,8 @@ TOPICS: tuple[Topic, ...] = (
     ),
     Topic(ALARMS, "stream", like_log=True, configs=_delete(400)),
     Topic(STATE, "facility id or p<n>", like_log=True, configs=_STATE | _LARGE),
-    Topic(LOTS, "lot", like_log=True, configs=_delete(400)),
+    Topic(LOTS, "lot", like_log=True, configs=_delete(400) | _LARGE | {"message.timestamp.type": "LogAppendTime"}),
+    Topic(LOTS_STATE, "lot or p<n>", like_log=True, configs=_STATE | _LARGE),
     Topic(ACCESS, "key hash", like_log=False, configs=_COMPACT),
     Topic(REJECTED, "facility id", like_log=True, configs=_delete(30) | {"retention.bytes": str(256 * 1024 * 1024)}),
     Topic(HEADS, "height", like_log=False, configs=_delete(-1)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -19,6 +19,8 @@ class WorkerSettings(Strict):
 
     instance: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "worker-1"
     """Stable name of this worker (static membership): a restart gets the same partitions back at once."""
+    fold: Literal["facilities", "lots"] = "facilities"
+    """What this worker folds: the log, facility by facility, or the facts that come of it, lot by lot (ADR 0073)."""
     group: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] = "offsite-fold"
     kafka: KafkaSettings = KafkaSettings()
     folder: Path | None = None
@@ -55,12 +57,22 @@ class WorkerSettings(Strict):
     @property
     def group_id(self) -> str:
         """The consumer group, as distinct as the topics it reads."""
-        return self.kafka.topic(self.group)
+        return self.kafka.topic(f"{self.group}-lots" if self.of_lots else self.group)
+
+    @property
+    def of_lots(self) -> bool:
+        """Whether it folds the facts of lots."""
+        return self.fold == "lots"
 
     @property
     def log_topic(self) -> str:
         """The topic that is folded."""
-        return self.kafka.topic(topics.LOG)
+        return self.kafka.topic(topics.LOTS if self.of_lots else topics.LOG)
+
+    @property
+    def lots_topic(self) -> str:
+        """The topic that the facts of lots go to."""
+        return self.kafka.topic(topics.LOTS)
 
     @property
     def alarms_topic(self) -> str:
@@ -70,7 +82,7 @@ class WorkerSettings(Strict):
     @property
     def state_topic(self) -> str:
         """The topic of snapshots and markers."""
-        return self.kafka.topic(topics.STATE)
+        return self.kafka.topic(topics.LOTS_STATE if self.of_lots else topics.STATE)
 
     @property
     def rejected_topic(self) -> str:

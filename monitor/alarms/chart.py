@@ -158,6 +158,8 @@ def _of(facility: Facility, subject: dict[str, str]) -> list[Sensor]:
         return [sensor for sensor in facility.sensors if sensor.area in rooms and sensor.quantity in PRESSURES]
     if "area" in subject:
         return [sensor for sensor in facility.sensors if sensor.area == subject["area"]]
+    if "lot" in subject:
+        return []
     return list(facility.sensors)
 
 

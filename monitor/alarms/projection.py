@@ -150,7 +150,7 @@ def _keep(
                 "stored_ms": now_ms,
                 "partition": record.partition,
                 "offset": record.offset,
-                "source": None if change.source is None else f"{change.source.partition}:{change.source.offset}",
+                "source": _place_of(change),
                 "body": body,
             }
         )
@@ -234,3 +234,11 @@ def _tell(session: Session, steps: list[Step], now_ms: int) -> range:
     ]
     session.execute(insert(LiveRow), rows)
     return ids
+
+
+def _place_of(change: Change) -> str | None:
+    """Return where the deciding record stands: in the log, or in the topic of lots."""
+    if change.source is None:
+        return None
+    place = f"{change.source.partition}:{change.source.offset}"
+    return f"lots {place}" if change.stream.startswith("lot:") else place

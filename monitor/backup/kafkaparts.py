@@ -14,7 +14,7 @@ from monitor.archive.chunkfile import Place as ChunkPlace
 from monitor.backup.manifest import BackupError, File, Part, Place, private_folder, safe_path, write_whole
 from streams.checkpoint import StateLostError, StateRows
 from streams.dump import open_log
-from streams.topics import ACCESS, ALARMS, HEADS, LOG, LOTS, STATE
+from streams.topics import ACCESS, ALARMS, HEADS, LOG, LOTS, LOTS_STATE, STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from streams.dump import LogReader
     from streams.settings import KafkaSettings
 
-SAVED = (STATE, ACCESS, LOTS, HEADS, ALARMS, LOG)
-LATEST = frozenset({STATE, ACCESS})
+SAVED = (STATE, ACCESS, LOTS_STATE, LOTS, HEADS, ALARMS, LOG)
+LATEST = frozenset({STATE, LOTS_STATE, ACCESS})
 """Of these only the newest record of each key means anything."""
 PART_BYTES = 32 * 1024 * 1024
 ATTEMPTS = 3

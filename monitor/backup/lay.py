@@ -24,11 +24,13 @@ from rules.errors import ContractError
 from streams import admin
 from streams.batches import HeaderName
 from streams.dump import open_log
-from streams.topics import ALARMS, BATCH_OVERHEAD, HEADS, LOG, LOTS, RECORD_BYTES
+from streams.topics import ALARMS, BATCH_OVERHEAD, HEADS, LOG, LOTS, LOTS_STATE, RECORD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
     from pathlib import Path
+
+    from aiokafka.structs import RecordMetadata
 
     from monitor.archive.chunkfile import RawRecord
     from monitor.backup.manifest import File, Manifest
@@ -92,7 +94,7 @@ async def lay_topics(
     found = str(admin.describe(kafka)["cluster_id"])
     if found != manifest.cluster:
         raise OtherClusterError(f"Kafka is cluster {found}, the backup is of {manifest.cluster}")
-    for topic in TOPICS:
+    for topic in (*TOPICS, LOTS_STATE):
         with open_log(kafka, kafka.topic(topic)) as log:
             full = [partition for partition, _, end in log.places if end > 0]
         if full:
@@ -109,10 +111,21 @@ async def lay_topics(
             end = max(start, place.end)
             laid.records += await _lay(kafka, where, start, end, wanted)
             laid.places[where] = (start, end)
+        for place in manifest.places:
+            if place.topic == LOTS_STATE:
+                await _put(kafka, place.partition, records_of(folder, manifest, files, LOTS_STATE, place.partition))
     finally:
         _stamp(kafka, "LogAppendTime")
     admin.ensure_ready(kafka)
     return laid
+
+
+async def _put(kafka: KafkaSettings, partition: int, rows: Iterable[RawRecord]) -> None:
+    """Write the state of lots: its markers count offsets of the topic of lots, which are what they were; its own mean nothing."""
+    async with _producer(kafka) as plain:
+        sent = [await _record(plain, kafka.topic(LOTS_STATE), partition, row) for row in rows]
+        for future in sent:
+            await future
 
 
 async def _lay(kafka: KafkaSettings, where: tuple[str, int], start: int, end: int, records: Iterable[RawRecord]) -> int:
@@ -194,17 +207,21 @@ async def _abort(producer: AIOKafkaProducer, topic: str, partition: int, count: 
 
 
 async def _send(producer: AIOKafkaProducer, topic: str, partition: int, run: list[RawRecord]) -> None:
-    sent = [
-        await producer.send(
-            topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp,
-            headers=[(_named(name), value) for name, value in record.headers],
-        )
-        for record in run
-    ]  # fmt: skip
+    sent = [await _record(producer, topic, partition, record) for record in run]
     for record, future in zip(run, sent, strict=True):
         done = await future
         if done.offset != record.offset:
             raise LaidElsewhereError(f"{topic}/{partition}: offset {record.offset} was laid at {done.offset}")
+
+
+async def _record(
+    producer: AIOKafkaProducer, topic: str, partition: int, record: RawRecord
+) -> asyncio.Future[RecordMetadata]:
+    headers = [(_named(name), value) for name, value in record.headers]
+    sent: asyncio.Future[RecordMetadata] = await producer.send(
+        topic, record.value, record.key, partition=partition, timestamp_ms=record.timestamp, headers=headers
+    )
+    return sent
 
 
 def _named(name: bytes) -> str:
@@ -232,4 +249,5 @@ async def _producer(kafka: KafkaSettings, transactional: str | None = None) -> A
 
 def _stamp(kafka: KafkaSettings, kind: str) -> None:
     with admin.admin_client(kafka) as client:
-        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, kafka.topic(LOG), {TIMESTAMPS: kind})])
+        topics = (kafka.topic(LOG), kafka.topic(LOTS))
+        client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, {TIMESTAMPS: kind}) for topic in topics])

@@ -79,7 +79,7 @@ def command(
 
 
 def _live(bundle: Bundle, facility: str | None, at: int | None) -> tuple[Due, dict[str, str]]:
-    settings = worker_settings()
+    settings = worker_settings().model_copy(update={"fold": "facilities"})
     admin.ensure_ready(settings.kafka)
     count = settings.kafka.partitions
     due, left_out = Due(time.time_ns() // 1_000_000 if at is None else at), dict[str, str]()

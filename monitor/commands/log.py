@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import chain
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from monitor.factlines import format_fact_line
 from monitor.lines import write_lines
 from monitor.settings import ArchiverEnvironment, kafka_settings, open_store
 from rules.errors import BadInputError, ContractError, Fault
 from rules.instants import parse_instant
+from rules.lots.facts import LotFact
+from rules.lots.offline import FactLine
 from rules.models import is_facility_id
 from rules.pack import load_bundle
 from rules.records import LogRecord, Rejected
@@ -21,7 +25,7 @@ from streams.cut import cut_log
 from streams.dump import LogReader, open_log
 from streams.jsonlines import format_line, read_lines, split_lines
 from streams.load import checked, load_log
-from streams.topics import LOG
+from streams.topics import LOG, LOTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,6 +89,9 @@ def dump(
     from_archive: Annotated[
         bool, typer.Option("--from-archive", help="Read the archive instead of Kafka: also what Kafka has dropped.")
     ] = False,
+    lots: Annotated[
+        bool, typer.Option("--lots", help="Behind the log the facts of lots, as lines of kind `fact`, in their order.")
+    ] = False,
 ) -> None:
     """Print every record up to the end seen at the start, ordered by (partition, offset).
 
@@ -98,9 +105,15 @@ def dump(
         raise typer.BadParameter("belongs to --from", param_hint="--pack")
     if from_archive and topic != LOG:
         raise typer.BadParameter("only the log is archived, no import", param_hint="--topic")
+    if lots and (facility is not None or since is not None or until is not None or topic != LOG):
+        raise typer.BadParameter("facts of lots are of all facilities and of the whole log", param_hint="--lots")
     bundle = load_bundle(pack or ["default"])
     rejected = _Rejections()
-    with _archive() if from_archive else _kafka(topic) as reader:
+    with ExitStack() as stack:
+        # Its end is looked at first: whatever stands in it then, the log tells.
+        told = stack.enter_context(_kafka(LOTS)) if lots else None
+        source: AbstractContextManager[LogReader | ArchiveReader] = _archive() if from_archive else _kafka(topic)
+        reader = stack.enter_context(source)
         if since_ms is not None:
             _begins_at_zero(reader)
         records = reader.records(facility)
@@ -108,7 +121,8 @@ def dump(
             partitions = kafka_settings().partitions
             records = (placed(record, partitions) for record in records)
         records = cut_log(records, bundle, since_ms=since_ms, until_ms=until_ms)
-        count = write_lines(map(format_line, rejected.sift(records)), output)
+        lines = map(format_line, rejected.sift(records))
+        count = write_lines(lines if told is None else chain(lines, _facts(told, rejected)), output)
     parts = [
         f"{count} {what}"
         for what, count in (("undecodable", rejected.count - rejected.misplaced), ("misplaced", rejected.misplaced))
@@ -130,6 +144,13 @@ def load(
     partitions = checked(_lines(file))
     count = load_log(settings, settings.topic(topic), _lines(file), partitions)
     sys.stderr.write(f"offsite: {count} records in {settings.topic(topic)}\n")
+
+
+def _facts(reader: LogReader, rejected: _Rejections) -> Iterator[bytes]:
+    """Yield the facts of lots as lines."""
+    for record in rejected.sift(reader.records()):
+        if isinstance(record.payload, LotFact):
+            yield format_fact_line(FactLine(record.partition, record.offset, record.received, record.payload))
 
 
 def _kafka(topic: str) -> AbstractContextManager[LogReader]:

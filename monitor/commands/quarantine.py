@@ -21,7 +21,7 @@ from rules.models import is_facility_id
 from streams import admin
 from streams.quarantine import NOTE_KEY, Quarantine, Release, decode_note, encode_note
 from streams.release import notes_of
-from streams.topics import STATE
+from streams.topics import LOTS_STATE, STATE
 
 if TYPE_CHECKING:
     from streams.settings import KafkaSettings
@@ -55,8 +55,8 @@ class NotReleasedError(PartMissingError):
 def list_quarantined(
     as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout, one line each.")] = False,
 ) -> None:
-    """Print each facility with the record that ended the worker, and from where its records wait."""
-    found = asyncio.run(_standing(kafka_settings()))
+    """Print each facility, or lot by its key, with the record that ended the worker, and from where its records wait."""
+    found = [each for of in asyncio.run(_standing(kafka_settings())).values() for each in of]
     for each in sorted(found, key=lambda q: q.facility):
         if as_json:
             sys.stdout.write(json.dumps(each.model_dump(mode="json", exclude={"base", "version"})) + "\n")
@@ -84,34 +84,35 @@ def release(
     sys.stderr.write(f"offsite: {facility} is folded again\n" if wait else f"offsite: asked to release {facility}\n")
 
 
-async def _standing(settings: KafkaSettings) -> list[Quarantine]:
+async def _standing(settings: KafkaSettings) -> dict[str, list[Quarantine]]:
+    """Return what is quarantined, by the topic of state that says so: of facilities, and of lots."""
     admin.ensure_ready(settings)
-    try:
-        found = await notes_of(
-            settings.for_aiokafka(), settings.topic(STATE), range(settings.partitions), NOTE_KEY.match
-        )
-    except KafkaError as error:
-        raise admin.BrokerDownError(
-            f"Kafka at {settings.bootstrap} does not answer ({type(error).__name__})"
-        ) from error
-    rows = [value for notes in found.values() for key, value in notes.items() if key.startswith("quarantine-")]
-    return [decode_note(Quarantine, row) for row in rows]
+    standing = {}
+    for topic in (settings.topic(STATE), settings.topic(LOTS_STATE)):
+        try:
+            found = await notes_of(settings.for_aiokafka(), topic, range(settings.partitions), NOTE_KEY.match)
+        except KafkaError as error:
+            raise admin.BrokerDownError(
+                f"Kafka at {settings.bootstrap} does not answer ({type(error).__name__})"
+            ) from error
+        rows = [value for notes in found.values() for key, value in notes.items() if key.startswith("quarantine-")]
+        standing[topic] = [decode_note(Quarantine, row) for row in rows]
+    return standing
 
 
 async def _release(settings: KafkaSettings, facility: str, wait_s: float) -> None:
-    standing = next((q for q in await _standing(settings) if q.facility == facility), None)
-    if standing is None:
+    found = [(topic, q) for topic, of in (await _standing(settings)).items() for q in of if q.facility == facility]
+    if not found:
         raise NotQuarantinedError(f"{facility} is not quarantined")
+    topic, standing = found[0]
     wish = Release(id=uuid4().hex, facility=facility, offset=standing.offset, by=getpass.getuser()[:128])
     key = f"release-{facility}".encode()
     async with AIOKafkaProducer(acks="all", enable_idempotence=True, **settings.for_aiokafka()) as producer:
-        await producer.send_and_wait(settings.topic(STATE), encode_note(wish), key, partition=standing.partition)
+        await producer.send_and_wait(topic, encode_note(wish), key, partition=standing.partition)
     deadline = time.monotonic() + wait_s
     while wait_s:
         await asyncio.sleep(ASK_S)
-        notes = await notes_of(
-            settings.for_aiokafka(), settings.topic(STATE), [standing.partition], NOTE_KEY.match
-        )  # fmt: skip
+        notes = await notes_of(settings.for_aiokafka(), topic, [standing.partition], NOTE_KEY.match)
         left = notes[standing.partition]
         if f"quarantine-{facility}" not in left:
             return

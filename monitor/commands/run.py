@@ -22,13 +22,15 @@ app = typer.Typer(
 )
 MAX_NAME, MAX_PORT = 64, 65_535
 WORKERS_ABOVE = 9
-KINDS = ("gateway", "worker", "archiver", "desk")
+LOTS_ABOVE = 8
+KINDS = ("gateway", "worker", "lots", "archiver", "desk")
 
 
 def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
     """Return what to run. Of several, worker n is named after the setting with -n, and listens 9 + n above its port.
 
-    Beside the shipped ports (gateway 8710, worker 8711, desk 8712, archiver 8713) that gives 8721, 8722...
+    Beside the shipped ports (gateway 8710, worker 8711, desk 8712, archiver 8713) that gives 8721, 8722... The worker of lots
+    is named after the setting with -lots, and listens 8 above its port.
 
     Raises:
         BadInputError: an unknown process, a port 0 (the manager asks for readiness at a port that it knows), two processes
@@ -44,6 +46,7 @@ def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
     places = {
         "gateway": (gateway.host, gateway.port),
         "worker": (worker.host, worker.port),
+        "lots": (worker.host, worker.port and worker.port + LOTS_ABOVE),
         "archiver": (archiver.host, archiver.port),
         "desk": (desk.host, desk.port),
     }
@@ -65,6 +68,8 @@ def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
         for number in range(1, count + 1):
             name, own_port = (kind, port) if count == 1 else (f"{kind}-{number}", port + WORKERS_ABOVE + number)
             env = dict(os.environ)
+            if kind == "lots":
+                env |= {"OFFSITE_WORKER_INSTANCE": f"{worker.instance}-lots", "OFFSITE_WORKER_PORT": str(own_port)}
             if count > 1:
                 env |= {"OFFSITE_WORKER_INSTANCE": f"{worker.instance}-{number}", "OFFSITE_WORKER_PORT": str(own_port)}
             if own_port in taken or own_port > MAX_PORT:
@@ -72,7 +77,8 @@ def specs(kinds: list[str], workers: int, logs: Path | None) -> list[Spec]:
                 faults.append(Fault(f"OFFSITE_{kind.upper()}_PORT", "port_clash", f"{name} at {own_port}: {other}"))
             taken[own_port] = name
             url = f"http://{asked}:{own_port}/readyz"
-            found.append(Spec(name, (kind,), url, env, None if logs is None else logs / f"{name}.log"))
+            command = ("worker", "--lots") if kind == "lots" else (kind,)
+            found.append(Spec(name, command, url, env, None if logs is None else logs / f"{name}.log"))
     if faults:
         raise BadInputError("run", faults)
     return found

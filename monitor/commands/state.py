@@ -8,7 +8,7 @@ import logging
 import sys
 from functools import partial
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from streams.checkpoint import StateRows
     from streams.refold import Refolded
+    from streams.worker_settings import WorkerSettings
 
 app = typer.Typer(
     add_completion=False, no_args_is_help=True, help="Check the workers' state, and rebuild it from log and archive."
@@ -33,9 +34,12 @@ app = typer.Typer(
 
 
 @app.command()
-def check(as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False) -> None:
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="JSON on stdout.")] = False,
+    lots: Annotated[bool, typer.Option("--lots", help="Of the workers of lots.")] = False,
+) -> None:
     """Say of each partition whether a worker would start from its state: exit 1 if one is lost, of another engine, or of another log."""
-    settings = worker_settings()
+    settings = _settings("lots" if lots else "facilities")
     admin.ensure_ready(settings.kafka)
     found = asyncio.run(repair.look(settings, range(settings.kafka.partitions)))
     bad = [standing for standing in found if standing.verdict in {"lost", "semantics", "regrown"}]
@@ -67,7 +71,7 @@ def rebuild(
     Every change that was published must come out again, or nothing is written; none is published twice, and what was never
     published is published now.
     """
-    settings = worker_settings()
+    settings = _settings("facilities")
     admin.ensure_ready(settings.kafka)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     chosen = sorted(set(partition or range(settings.kafka.partitions)))
@@ -89,7 +93,7 @@ def rebuild(
         past = Past(kafka_settings(), store, ArchiverEnvironment().folder)
         asyncio.run(
             repair.rebuild(
-                settings, wanted, lambda: Engine(bundle, on_failure=log_failure), past,
+                settings, wanted, lambda: Engine(bundle, on_failure=log_failure, keep_facts=True), past,
                 saved=saved, passed=passed, tell=_tell,
             )
         )  # fmt: skip
@@ -104,7 +108,7 @@ def upgrade_state() -> None:
     The log gets one `state` record for each facility; what was published stays as it is, and seqs go on. Exit 4, and nothing
     is written of that partition, if this engine does not go on from that state.
     """
-    settings = worker_settings()
+    settings = _settings("facilities")
     admin.ensure_ready(settings.kafka)
     logging.basicConfig(stream=sys.stderr, level=logging.WARNING)
     repair.await_no_workers(settings)
@@ -117,10 +121,14 @@ def upgrade_state() -> None:
         kernels.warm()
     with open_store() as store:
         past = Past(kafka_settings(), store, ArchiverEnvironment().folder)
-        engine = partial(Engine, load_bundle(["default"]), on_failure=log_failure)
+        engine = partial(Engine, load_bundle(["default"]), on_failure=log_failure, keep_facts=True)
         asyncio.run(upgrade(settings, wanted, engine, past, tell=_tell))
     sys.stdout.write(f"{len(wanted)} partitions upgraded, {len(found) - len(wanted)} left as they are\n")
     raise typer.Exit(1 if lost else 0)
+
+
+def _settings(fold: Literal["facilities", "lots"]) -> WorkerSettings:
+    return worker_settings().model_copy(update={"fold": fold})
 
 
 def _saved(folder: Path) -> Callable[[int], StateRows]:

@@ -12,12 +12,10 @@ from pydantic import ValidationError
 
 from monitor.settings import ArchiverEnvironment, open_store, worker_settings
 from rules import kernels
-from rules.engine import Engine
 from rules.errors import BadInputError
 from rules.models import faults_of
-from rules.pack import default_bundle
 from streams import admin
-from streams.app import log_failure
+from streams.app import default_fold
 from streams.history import LogHistory
 from streams.worker import run
 from streams.worker_settings import WorkerSettings
@@ -37,23 +35,30 @@ def worker(
     ] = None,
     host: Annotated[str | None, typer.Option(help="Where health and metrics are served [OFFSITE_WORKER_HOST].")] = None,
     port: Annotated[int | None, typer.Option(help="0 takes a free port [OFFSITE_WORKER_PORT].")] = None,
+    lots: Annotated[
+        bool, typer.Option("--lots", help="Fold the facts of lots, which cross facilities. Of a group of its own.")
+    ] = False,
     partition_count: Annotated[
         int | None, typer.Option(min=1, help="Partitions that the log must have [OFFSITE_KAFKA_PARTITIONS].")
     ] = None,
 ) -> None:
-    """Fold until SIGTERM, then write a final checkpoint and end with 0.
+    """Fold the log, or with --lots what it says of lots, until SIGTERM, then write a final checkpoint and end with 0.
 
     Ends with 70 when it cannot publish (start it again: it goes on from its last checkpoint), with 4 when starting
     again cannot help: no broker, other topics, state or log lost, another worker under its name.
     """
-    chosen = {"instance": instance, "host": host, "port": port}
+    chosen: dict[str, Any] = {"instance": instance, "host": host, "port": port}
+    if lots:
+        chosen["fold"] = "lots"
     settings = _settings({name: value for name, value in chosen.items() if value is not None}, partition_count)
     admin.ensure_ready(settings.kafka)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    # Compiled before the first record, so that no batch waits for it while a session times out.
-    kernels.warm()
-    engine = Engine(default_bundle(), on_failure=log_failure)
-    run(settings, engine, LogHistory(settings.kafka, settings.log_topic, _archive))
+    if not settings.of_lots:
+        # Compiled before the first record, so that no batch waits for it while a session times out.
+        kernels.warm()
+    # Lots are kept for as long as their topic: nothing of it is archived.
+    archive = None if settings.of_lots else _archive
+    run(settings, default_fold(settings), LogHistory(settings.kafka, settings.log_topic, archive))
 
 
 @contextmanager

@@ -80,7 +80,8 @@ class Stage:
         self.desk_port = free_port() if wished == 0 or port_in_use(wished) else wished
         self.gateway_port = free_port()
         self._ports = {
-            "worker": free_port(), "gateway": self.gateway_port, "desk": self.desk_port, "archiver": free_port(),
+            "worker": free_port(), "lots": free_port(), "gateway": self.gateway_port, "desk": self.desk_port,
+            "archiver": free_port(),
         }  # fmt: skip
         self.desk = f"http://127.0.0.1:{self.desk_port}"
         self.gateway = f"http://127.0.0.1:{self.gateway_port}"
@@ -182,7 +183,8 @@ class Stage:
 
     def _spec(self, name: str) -> Spec:
         url = f"http://127.0.0.1:{self._ports[name]}/readyz"
-        return Spec(name, (name,), url, self.env, self._log(name))
+        command = ("worker", "--lots", "--instance", "lots-1", "--port", str(self._ports[name]))
+        return Spec(name, command if name == "lots" else (name,), url, self.env, self._log(name))
 
     def _log(self, name: str) -> Path:
         return self.folder / "logs" / f"{name}.log"

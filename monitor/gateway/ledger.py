@@ -18,7 +18,7 @@ from rules.batches import Seen
 from rules.changes import ChangeKind
 from rules.instants import Instant
 from rules.models import Bilingual, FacilityId, Identifier, Severity
-from rules.records import Kind, Readings, RegisterRecord
+from rules.records import Kind, LotKind, Readings, RegisterRecord
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -134,7 +134,7 @@ class FacilitySeen:
     """What was seen of one facility."""
 
     series: SeriesTable = field(default_factory=SeriesTable)
-    records: dict[Kind, tuple[int, int]] = field(default_factory=dict)
+    records: dict[Kind | LotKind, tuple[int, int]] = field(default_factory=dict)
     """Kind -> how many, and when the newest was received (ms)."""
     offsets: deque[int] = field(default_factory=lambda: deque(maxlen=OFFSETS_KEPT))
     sequence: Sequence = field(default_factory=Sequence)
@@ -169,7 +169,7 @@ class Ledger:
         """Return what was seen of a facility; nothing, if nothing was."""
         return self.facilities.get(facility) or FacilitySeen()
 
-    def count(self, facility: str, kind: Kind, received: int) -> None:
+    def count(self, facility: str, kind: Kind | LotKind, received: int) -> None:
         """Count a record of a kind that the feed only counts."""
         seen = self._seen(facility)
         if seen is not None:

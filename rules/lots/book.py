@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rules.lots.facts import LotFact, Read
-    from rules.lots.tally import Ledger, Terms
+    from rules.lots.tally import Tally, Terms
 
 MAX_FACTS: Final = 5_000
 """Facts of a lot that are told apart ..."""
@@ -144,7 +144,7 @@ class Book:
     """The newest instant at which something moved, ms."""
     versions: dict[str, int] = field(default_factory=dict)
     """Facility -> how often its moves came late or were folded together."""
-    ledgers: dict[Terms, Ledger] = field(default_factory=dict)
+    tallies: dict[Terms, dict[str, Tally]] = field(default_factory=dict)
     """Balances as far as they were asked for (rules/lots/tally.py)."""
     kept: int = 0
     """Facts that are told apart; follows from `seen`."""
@@ -223,8 +223,6 @@ class Book:
             rows.sort(key=_order_of)
             self.versions[fact.facility] = self.versions.get(fact.facility, 0) + 1
         self.newest = max(self.newest, made.last)
-        for ledger in self.ledgers.values():
-            ledger.pending.add(fact.facility)
         if isinstance(told, Made):
             self.makers.add(fact.facility)
         self.digests[name] = made
@@ -252,7 +250,7 @@ class Book:
             self.moves.setdefault(row.facility, []).append(row)
         for facility, numbers in self.seen.items():
             self.floors[facility] = max(self.floors.get(facility, 0), *numbers)
-        self.seen, self.kept, self.digests, self.ledgers, self.merged = {}, 0, {}, {}, True
+        self.seen, self.kept, self.digests, self.tallies, self.merged = {}, 0, {}, {}, True
 
     def rows(self) -> Iterator[Move]:
         """Yield all moves, by facility."""

@@ -104,10 +104,18 @@ class LotFold:
                 self._attempt(speaker, rule)
         return speaker.changes
 
-    def adopt(self, partition: int, bundle: Bundle, received: int) -> list[Change]:
+    def adopt(
+        self, partition: int, bundle: Bundle, received: int, *, but: Callable[[str], bool] = lambda _: False
+    ) -> list[Change]:
         """Let packs come into force for a partition (at `received`, ms): every lot is decided again by all that is known of it.
 
         What no rule watches any more is cleared; rules that were put aside are tried again. The same packs change nothing.
+
+        Args:
+            partition: of the lots' topic.
+            bundle: the packs.
+            received: when they came, ms.
+            but: lots that were decided by these packs, or by later ones, before: their snapshot is of behind this record.
         """
         part = self._partition(partition)
         bundle = self._bundles.setdefault(bundle.sha256, bundle)
@@ -117,7 +125,7 @@ class LotFold:
         rules = self._rules_of(bundle)
         read = RecordRead(kind=Kind.PACKS, id=bundle.sha256)
         changes: list[Change] = []
-        for lot in sorted(part.lots):
+        for lot in sorted(lot for lot in part.lots if not but(lot)):
             state = part.lots[lot]
             before = state.received
             at = state.received = max(before, received)

@@ -14,8 +14,7 @@ from rules.changes import Verdict
 from rules.clocks.due import day_is_over
 from rules.layout import NEVER, NONE
 from rules.lotparts import BehindStop, CountedMoves
-from rules.lots.facts import Moved
-from rules.lots.tally import Sum, ledger_of, terms_of
+from rules.lots.tally import Sum, tallies_of, terms_of
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
@@ -73,11 +72,9 @@ def concerns(rule: LotRule, fact: LotFact) -> bool:
     """Say whether a fact may change what a rule finds."""
     if isinstance(rule, LotBalanceRule):
         return fact.told.fact in {"made", "moved"}
-    if not isinstance(rule.counted, CountedMoves):
-        return fact.told.fact == "case"
-    if isinstance(fact.told, Moved):
-        return fact.told.type in rule.counted.types
-    return fact.told.fact != "case"
+    if isinstance(rule.counted, CountedMoves):
+        return fact.told.fact != "case"
+    return fact.told.fact == "case"
 
 
 def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
@@ -191,13 +188,16 @@ def _cases(rule: LotCountRule, book: Book) -> Iterator[Item]:
 
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
     """Yield what each facility had and gave by its newest move, by facility."""
-    slack, tallies = terms_of(rule)[2], ledger_of(rule, book).tallies
-    yield from (tallies[name].now(slack) for name in sorted(tallies) if tallies[name].at != NONE)
+    slack = terms_of(rule)[2]
+    yield from sorted(
+        (tally.now(slack) for tally in tallies_of(rule, book) if tally.at != NONE), key=lambda one: one.facility
+    )
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
     """Return the times in which the balance of some facility is off; those of several that overlap or touch are one."""
-    single = [off for of in ledger_of(rule, book).off.values() for off in of]
+    slack = terms_of(rule)[2]
+    single = [off for tally in tallies_of(rule, book) for off in tally.off(slack)]
     spells: list[Spell] = []
     joined: list[Off] = []
     for one in sorted(single, key=lambda each: (each[0], each[2])):

@@ -43,8 +43,11 @@ class _InPlace:
         """Do nothing: the service has shut down by then."""
 
 
-def _in_place(kind: Any) -> Any:  # noqa: ANN401 - mypy knows no class of Faust
-    """Return Faust's consumer thread of a kind without the thread, and with the memory broker's consumer."""
+def _in_place(kind: Any, isolation: str | None = None) -> Any:  # noqa: ANN401 - mypy knows no class of Faust
+    """Return Faust's consumer thread of a kind without the thread, and with the memory broker's consumer.
+
+    Without an `isolation` it is Faust's own.
+    """
 
     class Thread(kind):  # type: ignore[misc]
         Worker = _InPlace
@@ -58,7 +61,7 @@ def _in_place(kind: Any) -> Any:  # noqa: ANN401 - mypy knows no class of Faust
                 bootstrap_servers=driver.server_list(transport.url, transport.default_port),
                 group_id=conf.id,
                 group_instance_id=conf.consumer_group_instance_id,
-                isolation_level="read_committed" if self.consumer.in_transaction else "read_uncommitted",
+                isolation_level=isolation or ("read_committed" if self.consumer.in_transaction else "read_uncommitted"),
                 auto_offset_reset=conf.consumer_auto_offset_reset,
                 max_poll_records=conf.broker_max_poll_records,
                 session_timeout_ms=int(conf.broker_session_timeout * 1_000),
@@ -68,7 +71,7 @@ def _in_place(kind: Any) -> Any:  # noqa: ANN401 - mypy knows no class of Faust
 
 
 StockThread = _in_place(driver.AIOKafkaConsumerThread)
-WorkerThread = _in_place(faust_seams.ConsumerThread)
+WorkerThread = _in_place(faust_seams.ConsumerThread, faust_seams.ISOLATION)
 
 
 def _new_thread(kind: Any) -> Callable[[Any], Any]:  # noqa: ANN401 - as above

@@ -240,6 +240,20 @@ async def test_fetches_are_short(lab: Lab) -> None:
         assert fetcher._fetch_max_wait_ms == faust_seams.FETCH_WAIT_MS
 
 
+async def test_what_was_aborted_is_not_read(lab: Lab) -> None:
+    """A bundle is published in a transaction: one that was aborted stands in no dump of the log, and may not be folded."""
+    async with AIOKafkaProducer(bootstrap_servers=lab.bootstrap, transactional_id=f"{lab.name}-aborts") as producer:
+        await producer.begin_transaction()
+        await producer.send_and_wait(lab.base.log_topic, b"{", b"FAC-0", partition=0)
+        await producer.abort_transaction()
+    await seed(lab, 4)
+    async with running(lab) as spy:
+        await lab.until("what is committed is folded", lambda: folded(spy) >= 4)
+        taken = {(partition, offset) for partition, offsets, _ in spy.takes for offset in offsets}
+        assert (0, 0) not in taken
+        assert (0, 2) in taken  # behind the marker
+
+
 async def test_the_schema_hands_bytes_through(lab: Lab) -> None:
     app = create_app(lab.base, ToyFold(), halt=halt)
     decode = RawSchema().compile(app)

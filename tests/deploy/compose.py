@@ -34,13 +34,13 @@ MODELS = {
 PORTS = {
     name: model.model_fields["port"].default
     for name, model in {
-        "gateway": GatewayEnvironment, "worker": WorkerEnvironment, "desk": DeskEnvironment,
+        "gateway": GatewayEnvironment, "worker": WorkerEnvironment, "lots": WorkerEnvironment, "desk": DeskEnvironment,
         "archiver": ArchiverEnvironment,
     }.items()
 }  # fmt: skip
 OTHER_PORTS = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000, "postgres": 5432}
 ONE_SHOT = {"grant", "topics", "packs"}
-PRINCIPALS = {name: name for name in PORTS} | {"packs": "publisher"}
+PRINCIPALS = {name: name for name in PORTS} | {"lots": "worker", "packs": "publisher"}
 """Services that come to Kafka as somebody, and as whom; all others are the administrator."""
 EDGE = {"gateway", "proxy", "alertmanager"}
 """Who may have a way to the host or the world."""
@@ -50,6 +50,7 @@ SECRETS = {
     "topics": {"kafka_admin_password"},
     "gateway": {"kafka_gateway_password"},
     "worker": {"kafka_worker_password"},
+    "lots": {"kafka_worker_password"},
     "desk": {"kafka_desk_password", "store_password"},
     "archiver": {"kafka_archiver_password", "store_password"},
     "packs": {"kafka_publisher_password", "store_password"},
@@ -150,10 +151,10 @@ def ports(compose):
         service = compose["services"][name]
         if not any(f"127.0.0.1:{port}/healthz" in str(word) for word in service["healthcheck"]["test"]):
             found.append(f"{name}: its health is not asked at {port}")
-        own = environment(service)
-        if f"OFFSITE_{name.upper()}_PORT" in own:
+        own, prefix = environment(service), "WORKER" if name == "lots" else name.upper()
+        if f"OFFSITE_{prefix}_PORT" in own:
             found.append(f"{name}: another port than the code's default")
-        if own.get(f"OFFSITE_{name.upper()}_HOST") != "0.0.0.0":
+        if own.get(f"OFFSITE_{prefix}_HOST") != "0.0.0.0":
             found.append(f"{name}: nobody outside its container reaches it")
     for name, service in compose["services"].items():
         for row in service.get("ports", []):

@@ -19,7 +19,7 @@ from tests.deploy.compose import CHECKS, ONE_SHOT, OTHER_PORTS, PORTS, ROOT, env
 
 COMPOSE = load()
 SERVICES = {
-    "kafka-1", "kafka-2", "kafka-3", "grant", "topics", "gateway", "worker", "desk", "archiver", "packs", "postgres", "proxy",
+    "kafka-1", "kafka-2", "kafka-3", "grant", "topics", "gateway", "worker", "lots", "desk", "archiver", "packs", "postgres", "proxy",
     "prometheus", "alertmanager", "grafana",
 }  # fmt: skip
 
@@ -151,7 +151,9 @@ def test_the_access_rules_name_what_the_code_has():
     assert set(rules["everyone"][0]["topic"]) == {topic.name for topic in TOPICS}
     every = [rule for own in rules["principals"].values() for rule in own]
     assert {name for rule in every for name in rule.get("topic", [])} <= {topic.name for topic in TOPICS}
-    assert [name for rule in every for name in rule.get("group", [])] == [WorkerSettings().group]
+    assert [name for rule in every for name in rule.get("group", [])] == [
+        WorkerSettings().group, WorkerSettings(fold="lots").group_id,
+    ]  # fmt: skip
 
 
 def servers():

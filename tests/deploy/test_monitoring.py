@@ -123,6 +123,7 @@ def test_every_alert_has_a_severity_a_part_and_texts_in_two_languages():
 def test_the_rule_on_partitions_counts_as_many_as_the_log_has():
     rule = next(rule for rule in rules() if rule["alert"] == "OffsitePartitionsUnowned")
     assert rule["expr"].endswith(f"< {DEFAULT_PARTITIONS}")
+    assert rule["expr"].startswith("sum by (job)")
 
 
 def test_promtool_accepts_configuration_and_rules_and_finds_a_slip(tmp_path):

@@ -24,7 +24,7 @@ def test_the_units_hold(check):
 
 
 def test_there_is_one_unit_for_each_process():
-    assert set(UNITS) == {"gateway", "worker", "desk", "archiver"}
+    assert set(UNITS) == {"gateway", "worker", "lots", "desk", "archiver"}
     assert (FOLDER / "offsite-worker@.service").exists()
 
 

@@ -13,12 +13,14 @@ from monitor.settings import SettingsError
 from monitor.supervise.manager import FINAL_CODES
 from streams.settings import KafkaSettings
 from streams.worker_settings import WorkerSettings
-from tests.deploy.compose import MODELS, PORTS, ROOT, SECRETS
+from tests.deploy.compose import MODELS, PORTS, PRINCIPALS, ROOT, SECRETS
 
 FOLDER = ROOT / "deploy" / "systemd"
 PROGRAM = "/opt/offsite/bin/offsite"
 NUMBERS = range(1, 10)
 """Workers of one machine: the port holds one digit of them."""
+RUNS = {"lots": ["worker", "--lots"]}
+"""What a unit runs that is not the command of its name."""
 OUTAGE_S = 12
 """How long a start without Kafka, or without the database, takes at least, with the imports before it."""
 KEEPS = {"archiver": {"StateDirectory": ["offsite/archive"], "User": ["offsite"]}, "desk": {"User": ["offsite"]}}
@@ -88,10 +90,14 @@ def commands(units):
     for name, unit in units.items():
         (line,) = unit["Service"]["ExecStart"]
         program, *words = line.split()
-        if program != PROGRAM or words[:1] != [name] or group.get_command(typer.Context(group), name) is None:
+        command = RUNS.get(name, [name])
+        if program != PROGRAM or words[: len(command)] != command or command != RUNS.get(name, words[:1]):
             found.append(f"{name}: {line} runs something else")
             continue
-        options = {option for p in group.get_command(typer.Context(group), name).params for option in p.opts}
+        if group.get_command(typer.Context(group), command[0]) is None:
+            found.append(f"{name}: {line} runs something else")
+            continue
+        options = {option for p in group.get_command(typer.Context(group), command[0]).params for option in p.opts}
         found += [f"{name}: {w} is no option" for w in words[1:] if w.partition("=")[0] not in options]
     return found
 
@@ -132,7 +138,7 @@ def secrets(units):
             found.append(f"{name}: is given {sorted(sources)}")
         if set(files.values()) != {f"{SPECIFIERS['%d']}/{credential}" for credential in given}:
             found.append(f"{name}: looks for {sorted(files.values())}, is given {sorted(given)}")
-        if environment(unit).get("OFFSITE_KAFKA_USERNAME") != name:
+        if environment(unit).get("OFFSITE_KAFKA_USERNAME") != PRINCIPALS[name]:
             found.append(f"{name}: another's principal")
     open_ones = [key for key in variables_of_file() if re.search("PASSWORD|SECRET|TOKEN", key)]
     return [*found, *(f"offsite.env: {key} in the open" for key in open_ones)]

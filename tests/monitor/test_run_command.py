@@ -33,7 +33,7 @@ def test_workers_never_clash_in_name_or_port(monkeypatch):
 
 def test_with_the_shipped_settings_no_two_processes_share_a_port():
     found = specs(list(KINDS), 64, None)
-    assert len({s.ready_url for s in found}) == len(found) == 67
+    assert len({s.ready_url for s in found}) == len(found) == 68
     assert found[1].ready_url == "http://127.0.0.1:8721/readyz"
 
 
@@ -56,7 +56,9 @@ def test_names_and_ports_that_clash_are_refused_before_anything_starts(monkeypat
 
 def test_all_kinds_run_by_default_each_with_its_log(tmp_path):
     found = specs(list(KINDS), 1, tmp_path)
-    assert [s.arguments for s in found] == [(kind,) for kind in KINDS]
+    assert [s.arguments for s in found] == [("worker", "--lots") if kind == "lots" else (kind,) for kind in KINDS]
+    lots = next(s for s in found if s.name == "lots")
+    assert (lots.env["OFFSITE_WORKER_INSTANCE"], lots.env["OFFSITE_WORKER_PORT"]) == ("worker-1-lots", "8719")
     assert {s.log.name for s in found} == {f"{kind}.log" for kind in KINDS}
 
 
@@ -132,14 +134,16 @@ def test_sigterm_ends_the_whole_line_in_five_seconds_with_everything_written(kaf
     key, key_hash = new_key()
     admit(kafka_settings, key_hash)
     ports = {name: free_port() for name in ("GATEWAY", "DESK", "ARCHIVER")}
-    worker_port = next(p for p in iter(free_port, None) if p < 65_000 and not any(map(port_in_use, (p + 10, p + 11))))
+    worker_port = next(
+        p for p in iter(free_port, None) if p < 65_000 and not any(map(port_in_use, (p + 8, p + 10, p + 11)))
+    )
     env = environment(
         kafka_settings, OFFSITE_STORE_URL=f"sqlite:///{tmp_path}/o.db", OFFSITE_ARCHIVER_FOLDER=str(tmp_path / "archive"),
         OFFSITE_WORKER_PORT=str(worker_port), OFFSITE_WORKER_CHECKPOINT_S="600", OFFSITE_ARCHIVER_FLUSH_S="600",
         OFFSITE_GATEWAY_TICK_S="1", **{f"OFFSITE_{name}_PORT": str(port) for name, port in ports.items()},
     )  # fmt: skip
     begin = (int(time.time() * 1000) // 60_000 - 40) * 60_000
-    places = [*ports.values(), worker_port + 10, worker_port + 11]
+    places = [*ports.values(), worker_port + 8, worker_port + 10, worker_port + 11]
 
     def all_ready():
         return all(ready(f"http://127.0.0.1:{port}") for port in places)
@@ -158,7 +162,7 @@ def test_sigterm_ends_the_whole_line_in_five_seconds_with_everything_written(kaf
         assert manager.wait(30) == 0
         events = [json.loads(line) for line in manager.stdout]
     stopped = {e["process"]: e["detail"] for e in events if e["event"] == "stopped"}
-    assert stopped == dict.fromkeys(["gateway", "worker-1", "worker-2", "archiver", "desk"], "code 0")
+    assert stopped == dict.fromkeys(["gateway", "worker-1", "worker-2", "lots", "archiver", "desk"], "code 0")
     assert not [e for e in events if e["event"] not in {"started", "stopped"}], "something ended before"
 
     def dump(*more):

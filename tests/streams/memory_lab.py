@@ -139,7 +139,8 @@ class Scene:
     def _judge(self, commit: Commit) -> None:
         """See that a committed offset stands for nothing that is not published, and that its marker says the same."""
         for (topic, partition), offset in commit.offsets.items():
-            assert topic == self.settings.log_topic
+            if topic != self.settings.log_topic:
+                continue  # of the fold of lots
             durable = self._durable[partition]
             self.keep()
             for entry in self._kept[partition]:

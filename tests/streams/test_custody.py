@@ -353,9 +353,9 @@ async def test_records_of_a_quarantined_facility_are_left_undecoded_and_those_of
     decoded: list[int] = []
     whole = module.decode
 
-    def decode(partition: int, offset: int, *rest: Any) -> Any:
+    def decode(partition: int, offset: int, *rest: Any, of_lots: bool) -> Any:
         decoded.append(offset)
-        return whole(partition, offset, *rest)
+        return whole(partition, offset, *rest, of_lots=of_lots)
 
     monkeypatch.setattr(module, "decode", decode)
     await custody.take(0, [Raw(0), Raw(1, key=b"FAC-1"), Raw(2), Raw(3, key=b"")], 0)

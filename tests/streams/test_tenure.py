@@ -27,8 +27,9 @@ from tests.streams.lab import judge, offline
 from tests.streams.toy import ToyFold
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
+    from streams.checkpoint import Row
     from streams.fold import Fold
     from streams.history import History
 
@@ -118,6 +119,20 @@ class MemoryProducer:
         self.stopped = True
 
 
+class MemorySender:
+    """Stands for `streams.facts.FactSender`: rows are there at once, outside of transactions."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self.broker = broker
+
+    async def send(self, rows: Iterable[Row]) -> None:
+        await asyncio.sleep(0)
+        if self.broker.fails is not None and rows:
+            raise self.broker.fails
+        for row in rows:
+            self.broker.rows.setdefault(row.topic, []).append((row.key, row.value, list(row.headers)))
+
+
 async def tenure_of(
     broker: MemoryBroker,
     fold: Fold,
@@ -133,6 +148,7 @@ async def tenure_of(
     tenure = Tenure(0, fold, chosen, {}, ledger or Ledger(1_000, 10_000_000), Sensor(), halts or Halts(), history)
     await tenure._producer.stop()
     tenure._producer = MemoryProducer(broker)
+    tenure._sender = MemorySender(broker)
     if now is not None:
         tenure._clock = now
     await tenure.fence()

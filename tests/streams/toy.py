@@ -19,6 +19,8 @@ from rules.snapshot import SnapshotError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.lots.facts import LotFact
+
 RULE = "toy.odd"
 SILENCE_MS = 1_500
 
@@ -179,6 +181,10 @@ class ToyFold:
     def restore_partition(self, partition: int, state: PartitionState) -> None:
         part = self._part(partition)
         part.clock, part.next_offset = state.clock, state.next_offset
+
+    def take_facts(self, partition: int) -> list[LotFact]:
+        assert partition >= 0
+        return []
 
     def drop(self, partition: int) -> None:
         self._partitions.pop(partition, None)
