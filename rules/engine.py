@@ -44,7 +44,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, rate, sequence, share, strays
+from rules.rare import beats, days, lateness, rate, sequence, share, strays
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -377,6 +377,7 @@ class Engine:
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 rate.reopen_door(state, part.last_gateway, received, emitter)
                 changing.reopen_door(state, part.last_gateway, received, emitter)
+                lateness.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:
@@ -589,11 +590,16 @@ class Engine:
                 attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))
 
     def _mark(self, state: FacilityState, payload: Mark, received: int, emitter: Emitter) -> None:
+        before = state.marks.known(payload.id)
         taken = state.marks.meet(payload, received)
-        if taken is not None and state.plan is not None:
+        if state.plan is None:
+            return
+        if taken is not None:
             self._decide_waiting(state, emitter)
             remarking.decide(state, *taken, received, emitter, self._room)
             share.declare(state, received, emitter)
+        if before is None or payload.revision > before.revision:  # also one that begins too long ago to hold
+            lateness.declare(state, before, payload, received, emitter)
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter

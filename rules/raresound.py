@@ -23,6 +23,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     GapRule,
+    LatenessRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -90,12 +91,14 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | ReportRule):
         faults += _faults_of_reports(rule)
     return faults
 
 
-def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule) -> list[Fault]:
+def _faults_of_reports(rule: DeadlineRule | CompareRule | LatenessRule | ReportRule) -> list[Fault]:
+    if isinstance(rule, LatenessRule):
+        return _lateness_faults(rule)
     if isinstance(rule, DeadlineRule):
         return clock_faults(rule)
     return excursion_faults(rule) if isinstance(rule, CompareRule) else report_faults(rule)
@@ -128,6 +131,15 @@ def _share_faults(rule: CompletenessRule) -> list[Fault]:
         faults.append(Fault("/notice/share", "share", "below share: else the notice never speaks"))
     if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
         faults.append(Fault("/notice/severity", "share", "a notice is milder than what it announces"))
+    return faults
+
+
+def _lateness_faults(rule: LatenessRule) -> list[Fault]:
+    faults = []
+    if rule.within.unit == "wd":
+        faults.append(Fault("/within", "lateness", "no working days: it asks no calendar"))
+    if len(set(rule.flags)) < len(rule.flags):
+        faults.append(Fault("/flags", "lateness", "a flag is named once"))
     return faults
 
 

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); deadline of submitted reports (rules/clocks); document and balance of what these say
 (rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -828,6 +828,20 @@ class CompletenessRule(RuleBase):
         return frozenset([*self.flags, *self.invalid, *self.exempt])
 
 
+class LatenessRule(RuleBase):
+    """What a firm declares too late (kind `lateness`), by sensor; latched: an officer's decision ends it.
+
+    `mark`: a mark that is received more than `within` behind the beginning of the state that it declares.
+    """
+
+    kind: Literal["lateness"]
+    of: Literal["mark"]
+    within: LegalTimeText
+    """Hours to the millisecond, all else at 24:00 local of the last day; no working days."""
+    flags: Annotated[list[MarkFlag], Field(min_length=1, max_length=6)]
+    """mark: which states."""
+
+
 class CompareRule(RuleBase):
     """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
 
@@ -923,6 +937,7 @@ RareRule = (
     | RowRule
     | RepeatDayRule
     | CompletenessRule
+    | LatenessRule
     | DeadlineRule
     | CompareRule
     | ReportRule
@@ -979,4 +994,4 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule)
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | LatenessRule)

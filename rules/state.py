@@ -308,6 +308,7 @@ class FacilityState:
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
+                past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
@@ -372,7 +373,8 @@ class FacilityState:
             self.declared = Declared.unpack(body.declared, body.monitors)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if not isinstance(body.marks, msgspec.UnsetType):
-            self.marks = Marks.unpack(body.marks, CODES)
+            past = () if isinstance(body.past_marks, msgspec.UnsetType) else body.past_marks
+            self.marks = Marks.unpack(body.marks, CODES, past)
             if self.plan is not None:
                 self.let_stand()
         if not isinstance(body.stays, msgspec.UnsetType):

@@ -212,6 +212,7 @@ ZH: dict[str, str] = {
     "within, silent, allowed": "时限、无信号时间、允许延迟",
     "20 working days": "20 个工作日",
     "A deviation report within three working days of an orange or red excursion (own)": "橙色或红色超限后三个工作日内提交偏差报告（自定）",
+    "24 hours from the beginning of the state, by receipt of the mark; a lost link is marked when it is back (own)": "自状态开始起 24 小时，以收到标记为准；通信故障在恢复后标记（自定）",
     "At once is measured as 24 hours (own)": "“立即”按 24 小时计（自定）",
     "Calendar months to 24:00 of the last day (own reading)": "按日历月计，至末日 24:00（自行解读）",
     "Compared a day behind its receipt, for records may be late (own)": "收到一日后再比对，因数据可能迟到（自定）",
@@ -250,6 +251,7 @@ ZH: dict[str, str] = {
     "starts": "起算",
     "wait": "等待时间",
     "within": "时限",
+    "within, flags": "时限、标记类别",
     "working days": "工作日",
 }
 

@@ -19,6 +19,7 @@ from rules.leaves import (
     excursions,
     followed,
     lacking,
+    lateness,
     oddrows,
     offset,
     openings,
@@ -57,6 +58,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LatenessRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -87,14 +89,16 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule):
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | ReportRule):
         return _leaves_of_posts(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
-def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule) -> list[Leaf]:
+def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | ReportRule) -> list[Leaf]:
     if isinstance(rule, ResultLimitRule):
         return posted.leaves_of(rule)
+    if isinstance(rule, LatenessRule):
+        return lateness.leaves_of(rule)
     if isinstance(rule, CompareRule):
         return excursions.leaves_of(rule)
     return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else documents.leaves_of(rule)
@@ -184,6 +188,9 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
     """
     if isinstance(rule, ReportRule):
         yield from documents.moments_of(rule, log)
+        return
+    if isinstance(rule, LatenessRule):
+        yield from (one.moment for one in lateness.told_of(rule, log))
         return
     if isinstance(rule, RegisterCheckRule):
         yield from _of_check(rule, log, end)

@@ -70,6 +70,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.last-digit",
         "data-integrity.late-evidence",
         "data-integrity.limit-widened",
+        "data-integrity.mark-late",
         "data-integrity.mark-share",
         "data-integrity.narrow-wobble",
         "data-integrity.no-door-trace",

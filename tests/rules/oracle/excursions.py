@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from rules.models import Severity
 from rules.records import RegisterRecord, Report
-from rules.rule import CompareRule, FollowUpRule, GapRule, ReportRule, ResultLimitRule
+from rules.rule import CompareRule, FollowUpRule, GapRule, LatenessRule, ReportRule, ResultLimitRule
 
 DAY = 86_400_000
 CHINA = timezone(timedelta(hours=8))
@@ -44,8 +44,9 @@ class World:
 
 def plain(rules):
     """Return the rules that the plain fold (fold.py) decides: these two are held against the oracle of this file, and
-    those over what reports say and over posted results against ones of their own (documents.py, posted.py)."""
-    found = [rule for rule in rules if not isinstance(rule, ReportRule | ResultLimitRule)]
+    those over what reports say, over posted results and over marks that come late against ones of their own (documents.py, posted.py,
+    lateness.py)."""
+    found = [rule for rule in rules if not isinstance(rule, ReportRule | ResultLimitRule | LatenessRule)]
     return [rule for rule in found if not isinstance(rule, CompareRule | FollowUpRule) or rule.excursions is None]
 
 
