@@ -44,7 +44,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, lateness, rate, sequence, share, strays
+from rules.rare import amendments, beats, days, lateness, rate, sequence, share, strays
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -371,6 +371,7 @@ class Engine:
                 beats.close_door(state, received)
                 rate.close_door(state, received)
                 changing.close_door(state, part.last_gateway, received, emitter)
+                amendments.close_door(state, part.last_gateway, received)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
@@ -378,6 +379,7 @@ class Engine:
                 rate.reopen_door(state, part.last_gateway, received, emitter)
                 changing.reopen_door(state, part.last_gateway, received, emitter)
                 lateness.reopen_door(state, part.last_gateway, received, emitter)
+                amendments.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:

@@ -21,6 +21,7 @@ from rules.explaindocuments import numbers_of as numbers_of_reports
 from rules.explainexcursions import excursions_of
 from rules.explainexcursions import kept_of as kept_of_excursion
 from rules.explainlacks import found_of, lacks_json, lacks_of
+from rules.explainlateness import kept_of as kept_of_lateness
 from rules.explainlateness import lateness_of
 from rules.explainlateness import numbers_of as numbers_of_lateness
 from rules.explainnumbers import numbers_of
@@ -295,6 +296,8 @@ def explain_rare(
             one.kept = kept_of_excursion(rule, name, state)
         elif isinstance(rule, ReportRule):
             one.kept = kept_of_reports(rule, name, state)
+        elif isinstance(rule, LatenessRule) and name:
+            one.kept = kept_of_lateness(rule, name, state, at)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
@@ -312,7 +315,7 @@ def _of_reports(
     state: FacilityState, at: int,
 ) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:  # fmt: skip
     if isinstance(rule, LatenessRule):
-        return lateness_of(rule, log, state)
+        return lateness_of(rule, log, state, at)
     if isinstance(rule, DeadlineRule):
         return clocks_of(rule, log, state, bundle, at)
     return excursions_of(rule, state) if isinstance(rule, CompareRule) else documents_of(rule, log, state)

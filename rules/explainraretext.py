@@ -35,6 +35,7 @@ _JUDGED = {
 """What explains that a rule over months says nothing: where nothing was judged, and where it is unknown."""
 _NOTHING = {
     UNKNOWN_TAG: ("; every tag that came is registered", "；收到的测点均已登记"),
+    "amendment": ("; no amendment came", "；未收到补正"),
     "mark": ("; no mark came of a registered sensor", "；未收到已登记测点的标记"),
 }
 """What explains that a check of the register, or of what the firm declares, was asked nothing."""
@@ -79,6 +80,7 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
         )
         if isinstance(e.rule, LatenessRule):
             what = ("marks (beginning", "标记（开始时间")
+            what = what if e.rule.of == "mark" else ("amendments (earliest reading", "补正（最早数据时间")
         found.append(f"  {say(what[0] + ', receive time, batch)', what[1] + '、接收时间、批次）')}:")
         for told in e.events[-ROWS:]:
             found += _event(told, lang)

@@ -198,7 +198,9 @@ class Plan:
     rates: tuple[tuple[CompletenessRule, int], ...] = ()
     """... or was measured, each with a bit for each quality of rows that was (rules/rare/rate.py)."""
     lateness: tuple[LatenessRule, ...] = ()
-    """Those of them that ask whether what the firm declares came in time (rules/rare/lateness.py)."""
+    """Those of them that ask whether what the firm declares came in time (rules/rare/lateness.py) ..."""
+    amendments: tuple[LatenessRule, ...] = ()
+    """... and of these such as ask it of amendments (rules/rare/amendments.py)."""
     odd: dict[int, tuple[tuple[int, RowRule], ...]] = field(default_factory=dict)
     """Slot -> rules of plain Python that look at its rows, with their places in the bundle's order; only where there are some."""
     odd_ahead: int = layout.NEVER
@@ -384,6 +386,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.shares = tuple(rule for rule in months if rule.check == "mark-share")
     plan.rates = tuple((rule, valid_of(rule)) for rule in months if rule.check == "effective-rate")
     plan.lateness = tuple(rule for rule in plan.rare if isinstance(rule, LatenessRule))
+    plan.amendments = tuple(rule for rule in plan.lateness if rule.of == "amendment" and holds(rule.applies_to, facts))
     plan.sequences = tuple(rule for rule in plan.rare if isinstance(rule, ClockRule) and rule.check == SEQUENCE)
 
 

@@ -136,6 +136,13 @@ def _share_faults(rule: CompletenessRule) -> list[Fault]:
 
 def _lateness_faults(rule: LatenessRule) -> list[Fault]:
     faults = []
+    told = "it looks at reports: it knows facts of the facility"
+    strange = [name for name in rule.applies_to if rule.of == "amendment" and not name.startswith("facility.")]
+    faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
+    if bool(rule.flags) != (rule.of == "mark"):
+        faults.append(Fault("/flags", "lateness", "a rule of marks needs flags, and no other has them"))
+    if rule.proof_by is not None and rule.of == "mark":
+        faults.append(Fault("/proof_by", "lateness", "proof_by belongs to amendments"))
     if rule.within.unit == "wd":
         faults.append(Fault("/within", "lateness", "no working days: it asks no calendar"))
     if len(set(rule.flags)) < len(rule.flags):

@@ -829,17 +829,20 @@ class CompletenessRule(RuleBase):
 
 
 class LatenessRule(RuleBase):
-    """What a firm declares too late (kind `lateness`), by sensor; latched: an officer's decision ends it.
+    """What a firm declares too late (kind `lateness`); latched: an officer's decision ends it.
 
-    `mark`: a mark that is received more than `within` behind the beginning of the state that it declares.
+    `mark`, by sensor: a mark that is received more than `within` behind the beginning of the state that it declares. `amendment`, by
+    report: one that is received more than `within` behind a reading that it corrects, and proof of it that does not come.
     """
 
     kind: Literal["lateness"]
-    of: Literal["mark"]
+    of: Literal["mark", "amendment"]
     within: LegalTimeText
     """Hours to the millisecond, all else at 24:00 local of the last day; no working days."""
-    flags: Annotated[list[MarkFlag], Field(min_length=1, max_length=6)]
+    flags: Annotated[list[MarkFlag], Field(max_length=6)] = Field(default_factory=list)
     """mark: which states."""
+    proof_by: Whole | None = Field(default=None, ge=1, le=28)
+    """amendment: proof is owed by 24:00 local of this day of the month behind that of the earliest reading; what comes ends the alarm."""
 
 
 class CompareRule(RuleBase):
@@ -984,14 +987,14 @@ def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
 
 def is_latched(rule: object, subject: dict[str, str]) -> bool:
     """Say whether only an officer's decision ends a rule's alarm on a subject."""
-    if isinstance(rule, LimitRule):
-        return rule.clear.latched
-    if isinstance(rule, CumulativeRule):
-        return rule.during is not None
+    if isinstance(rule, LimitRule | CumulativeRule):
+        return rule.clear.latched if isinstance(rule, LimitRule) else rule.during is not None
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
         return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | LatenessRule)
+    if isinstance(rule, LatenessRule):
+        return "case" not in subject  # proof may come
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule)

@@ -233,6 +233,7 @@ ZH: dict[str, str] = {
     "Rules for the annual report of drugs (药品年度报告管理规定) draft": "药品年度报告管理规定（征求意见稿）",
     "Standards and procedures for rapid reporting of safety data in trials (药物临床试验期间安全性数据快速报告的标准和程序)": "药物临床试验期间安全性数据快速报告的标准和程序",
     "State Council notices of public holidays (国务院办公厅节假日安排)": "国务院办公厅节假日安排通知",
+    "The month is that of the earliest reading, days end at 24:00, receipt counts (own reading)": "月份按最早数据所在月，日至 24:00 止，以收到为准（自行解读）",
     "Ten per cent and one interval of the duration, 1 °C or two instrument errors of the peak (own)": "时长偏差超过百分之十且超过一个采样间隔，极值偏差 1 °C 或两倍仪器误差（自定）",
     "The clock begins with knowledge of the case (own reading)": "自获知病例起算（自行解读）",
     "The clock runs from receipt to receipt (own)": "自收到至收到起算（自定）",
@@ -251,6 +252,7 @@ ZH: dict[str, str] = {
     "starts": "起算",
     "wait": "等待时间",
     "within": "时限",
+    "within, proof_by": "时限、证明期限",
     "within, flags": "时限、标记类别",
     "working days": "工作日",
 }

@@ -34,6 +34,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"events (\S+) (\S+)", r"事件 \1 \2"),
     (r"decision", r"决定"),
     (r"received", r"接收时间"),
+    (r"proof", r"证明材料"),
     (r"mark (.+)", r"标记 \1"),
     (r"started", r"开始"),
     (r"front door", r"接收入口"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rules.changes import Verdict
 from rules.facts import facts_of, in_force
 from rules.instants import format_instant
+from rules.leaves import amended
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.marks import Marks, declaration_of
 from rules.predicate import holds
@@ -46,6 +47,8 @@ class Declared:
 
 def leaves_of(rule: LatenessRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
+    if rule.of == "amendment":
+        return amended.leaves_of(rule)
     return [
         Leaf("meant", both("the mark is of a state that the rule means", "标记类别属本规则所指"), TWO),
         Leaf("first", both("it declares time that its revision before did not", "申报了前一修订未申报的时段"), TWO),

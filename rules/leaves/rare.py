@@ -11,6 +11,7 @@ from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
 from rules.leaves import (
+    amended,
     approval,
     beats,
     copies,
@@ -190,7 +191,8 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
         yield from documents.moments_of(rule, log)
         return
     if isinstance(rule, LatenessRule):
-        yield from (one.moment for one in lateness.told_of(rule, log))
+        found = amended.told_of(rule, log, end) if rule.of == "amendment" else lateness.told_of(rule, log)
+        yield from (one.moment for one in found)
         return
     if isinstance(rule, RegisterCheckRule):
         yield from _of_check(rule, log, end)

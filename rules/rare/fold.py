@@ -16,6 +16,7 @@ from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.rare import (
+    amendments,
     approval,
     beats,
     calibrations,
@@ -50,6 +51,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LatenessRule,
     RegisterCheckRule,
     ResultLimitRule,
     is_latched,
@@ -197,7 +199,11 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
     leaf = Leaf(expr="decision", left=code, op="closes", right=format_instant(now.received), verdict=Verdict.FALSE)
     close(rule, subject, case, [leaf], now, emitter, by_officer=True)
     # Counting begins anew, and what had come is known again. An A that is still to be decided, or is unknown, stays; so does a result that is.
-    kept = [fact for fact in case.facts if isinstance(rule, FollowUpRule | ResultLimitRule) and not fact.counts]
+    kept = [
+        fact
+        for fact in case.facts
+        if isinstance(rule, FollowUpRule | ResultLimitRule | LatenessRule) and not fact.counts
+    ]
     for fact in case.facts:
         if fact not in kept:
             case.remember(fact.digest)
@@ -293,6 +299,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
             elif rule.trace:
                 step = partial(openings.fire, rule, rule.trace, subject, case, Now(due, due), emitter)
             attempt(emitter, rule.id, due, step)
+        elif isinstance(rule, LatenessRule):
+            attempt(emitter, rule.id, due, partial(amendments.fire, rule, subject, case, due, emitter))
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
@@ -349,6 +357,8 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, ResultLimitRule):
             attempt(emitter, rule.id, received, partial(posted.adopt, rule, now, emitter))
+        elif isinstance(rule, LatenessRule):
+            attempt(emitter, rule.id, received, partial(amendments.adopt, rule, now, emitter))
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))

@@ -1,4 +1,4 @@
-"""Kind `lateness`: what a firm declares later than it may (ADR 0063). A mark by sensor, since its time was over; latched.
+"""Kind `lateness`: what a firm declares later than it may (ADR 0063). A mark by sensor, since its time was over; latched. Amendments: amendments.py.
 
 The first receipt of what is declared counts: a revision is judged by the time that the revision before it did not declare.
 """
@@ -46,12 +46,13 @@ def declare(
         received: its receive time, ms.
         emitter: of its record.
     """
-    if not state.planned.lateness:
+    rules = [rule for rule in state.planned.lateness if rule.of == "mark"]
+    if not rules:
         return
     one = declaration_of(payload, received)
     slots = slots_of(state, one)
     known = set() if before is None else set(slots_of(state, before))
-    for rule in state.planned.lateness:
+    for rule in rules:
         now = Now(received, received, [RecordRead(kind=Kind.MARK, id=one.name)])
         attempt(emitter, rule.id, received, partial(_declare, rule, before, one, slots, known, now, emitter))
 
@@ -100,13 +101,13 @@ def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) ->
     """Take back what was said of a time that was over while the front door was closed: it was over at the opening."""
     for rule in () if state.plan is None else state.plan.lateness:
         for subject, case in sorted(state.rare.of(rule.id).items()):
-            if any(begin < fact.t < now for fact in case.facts):
+            if any(fact.counts and begin < fact.t < now for fact in case.facts):
                 attempt(emitter, rule.id, now, partial(_take_back, rule, subject, case, begin, now, emitter))
 
 
 def _take_back(rule: LatenessRule, subject: str, case: Case, begin: int, now: int, emitter: Emitter) -> None:
-    found = [replace(fact, t=now) if begin < fact.t < now else fact for fact in case.facts]
-    late = [fact for fact in found if fact.received > fact.t]
+    found = [replace(fact, t=now) if fact.counts and begin < fact.t < now else fact for fact in case.facts]
+    late = [fact for fact in found if not fact.counts or fact.received > fact.t]
     emitter.state.rare.cases[rule.id].keep(case, sorted(late, key=lambda fact: (fact.t, fact.digest)))
     leaf = Leaf(expr="front door", left="closed", op="until", right=format_instant(now), verdict=Verdict.FALSE)
     settle(rule, subject, case, [leaf], Now(now, now), emitter)

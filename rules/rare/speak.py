@@ -112,14 +112,16 @@ def tell(
     named = subject_of(subject)
     rows = looks_at_rows(rule) or isinstance(rule, RepeatDayRule) or named.get("feed") == FEED_OF_READINGS
     rows = rows or (isinstance(rule, RegisterCheckRule) and rule.check == UNKNOWN_TAG)
-    of = Kind.MARK if isinstance(rule, LatenessRule) else Kind.READINGS if rows else Kind.EVENTS
+    of = Kind.READINGS if rows else Kind.EVENTS
+    if isinstance(rule, LatenessRule):
+        of = Kind.MARK if rule.of == "mark" else Kind.REPORT
     first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
     found = [*first, *now.records, register]
     records = [read for i, read in enumerate(found) if read not in found[:i]]
     times = sum(fact.counts for fact in case.facts)
     marks = _marks(rule, named, occurrence, now, emitter) if isinstance(rule, CompletenessRule) else []
-    if isinstance(rule, LatenessRule):
+    if isinstance(rule, LatenessRule) and rule.of == "mark":
         marks = [fact.batch for fact in case.facts if fact.counts]
     left_out = {name: many for name, many in (("leaves", more), ("marks", len(marks) - LISTED)) if many > 0}
     proof = Evidence(

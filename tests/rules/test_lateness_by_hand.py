@@ -121,6 +121,14 @@ def test_a_revision_of_a_mark_that_was_forgotten_is_judged_by_what_it_had_declar
     assert told(later.mark(MONTHS + 2, "fault", 9, 240, revision=3)) == [(MONTHS + 2, "raised", "T1", DAY + 9)]
 
 
+def test_of_a_mark_one_beginning_is_remembered_however_often_it_is_revised() -> None:
+    hand = log().mark(60, "fault", 0, 120, name="A")
+    for i in range(70):
+        hand.mark(61 + i, "fault", 10, 120, name="B", revision=i + 1)
+    hand.mark(MONTHS, "fault", MONTHS - 1, MONTHS, name="C").mark(MONTHS + 1, "fault", 0, 120, name="A")
+    assert told(hand) == []
+
+
 def test_what_a_revision_took_from_a_sensor_is_declared_anew() -> None:
     hand = log(sensor("T1"), sensor("T2")).mark(60, "fault", 0, tags=["T1", "T2"])
     hand.mark(70, "fault", 0, 120, revision=2, tags=["T1"])
@@ -253,6 +261,10 @@ def test_an_explanation_behind_a_decision_says_that_the_mark_is_done_with() -> N
     [
         ({"within": "3wd"}, "/within"),
         ({"flags": ["fault", "fault"]}, "/flags"),
+        ({"flags": []}, "/flags"),
+        ({"proof_by": 10}, "/proof_by"),
+        ({"of": "amendment"}, "/flags"),
+        ({"of": "amendment", "flags": [], "applies_to": {"area.kind": "cold-room"}}, "/applies_to/area.kind"),
         ({"severity": {"base": "yellow", "steps": [{"after": "2h", "to": "red"}]}}, "/severity/steps"),
     ],
 )
@@ -263,7 +275,8 @@ def test_a_rule_that_makes_no_sense_is_a_fault(members: dict[str, Any], pointer:
 @pytest.mark.parametrize(
     "members",
     [
-        {"flags": []},
+        {"proof_by": 29},
+        {"proof_by": 0},
         {"flags": ["defrost"]},
         {"within": "24 hours"},
         {"within": "0h"},

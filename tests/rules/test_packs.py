@@ -57,6 +57,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cross-check.copied-report",
         "cross-check.deviation-misstated",
         "cross-check.excursion-no-deviation",
+        "data-integrity.amendment-late",
         "data-integrity.at-detection-limit",
         "data-integrity.audit-disabled",
         "data-integrity.audit-silent",

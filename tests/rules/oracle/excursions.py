@@ -44,8 +44,8 @@ class World:
 
 def plain(rules):
     """Return the rules that the plain fold (fold.py) decides: these two are held against the oracle of this file, and
-    those over what reports say, over posted results and over marks that come late against ones of their own (documents.py, posted.py,
-    lateness.py)."""
+    those over what reports say, over posted results and over what is declared too late against ones of
+    their own (documents.py, posted.py, lateness.py, amendments.py)."""
     found = [rule for rule in rules if not isinstance(rule, ReportRule | ResultLimitRule | LatenessRule)]
     return [rule for rule in found if not isinstance(rule, CompareRule | FollowUpRule) or rule.excursions is None]
 

@@ -120,7 +120,7 @@ class Facility:
             uses = self.uses.setdefault((rule.id, subject), {})
             uses[first] = uses.get(first, 0) + 1
             name = alarm_id(rule.id, self.name, json.loads(subject), first, uses[first])
-            self.alarms[rule.id, subject] = {"id": name, "start": first, "end": None, "stands": True}
+            self.alarms[rule.id, subject] = {"id": name, "start": first, "end": None, "stands": True, "back": False}
             self.say(rule.id, subject, "raised", now)
         elif first is not None and alarm["start"] != first:
             alarm["start"] = first
