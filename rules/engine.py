@@ -31,7 +31,7 @@ from rules import (
     withheld,
 )
 from rules.agenda import GROUP, RISES, Agenda, Entry
-from rules.batches import Seen
+from rules.batches import Seen, digest_of
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.clocks import changing
 from rules.clocks import fold as clocks
@@ -44,7 +44,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import amendments, beats, days, lateness, rate, sequence, share, strays
+from rules.rare import amendments, beats, days, lateness, rate, revisions, sequence, share, strays
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -494,10 +494,7 @@ class Engine:
             attempt(emitter, instance.rule.id, due, step)
 
     def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
-        seen = state.batches.meet(payload, received)
-        state.repeated += seen is Seen.REPEATED
-        state.conflicting += seen is Seen.CONFLICT
-        if seen is not Seen.NEW:
+        if not self._is_new(state, payload, received, emitter):
             return
         plan = state.plan
         if plan is None:
@@ -543,6 +540,16 @@ class Engine:
                 late.decide(state, [int(index[stopped])], emitter, room)
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
+
+    def _is_new(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> bool:
+        """Take notice of a batch by its id; one that comes again changes nothing."""
+        seen = state.batches.meet(payload, received)
+        state.repeated += seen is Seen.REPEATED
+        state.conflicting += seen is Seen.CONFLICT
+        if seen is Seen.CONFLICT:
+            kept = state.batches.digest_of(payload.batch)
+            revisions.batch(state, Kind.READINGS, payload.batch, digest_of(payload), kept, received, emitter)
+        return seen is Seen.NEW
 
     def _apply_rows(
         self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]], odd: dict[int, list[odd_rows.Step]],
@@ -600,6 +607,7 @@ class Engine:
             self._decide_waiting(state, emitter)
             remarking.decide(state, *taken, received, emitter, self._room)
             share.declare(state, received, emitter)
+        revisions.mark(state, payload, before, received, emitter)
         if before is None or payload.revision > before.revision:  # also one that begins too long ago to hold
             lateness.declare(state, before, payload, received, emitter)
 

@@ -95,6 +95,8 @@ def _fate_of(one: Amended, case: Case) -> str:
         return "occasion"
     if one.name in case.seen:
         return "done"
+    if not one.leaves:
+        return "void"
     held = {leaf.name: leaf.verdict is Verdict.TRUE for leaf in one.leaves}
     return "revised" if not held["first"] else "not kept" if held["late"] else "timely"
 

@@ -28,6 +28,7 @@ from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.explainposted import results_of
+from rules.explainrevisions import revisions_of
 from rules.explainstrays import strays_of
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -61,6 +62,7 @@ from rules.rule import (
     RepeatDayRule,
     ReportRule,
     ResultLimitRule,
+    RevisionRule,
     RowRule,
 )
 
@@ -187,7 +189,7 @@ class RareExplanation:
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
             return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
-        if isinstance(rule, DeadlineRule | LatenessRule | ReportRule):
+        if isinstance(rule, DeadlineRule | LatenessRule | RevisionRule | ReportRule):
             times = _numbers_of_reports(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
@@ -304,18 +306,18 @@ def explain_rare(
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
 
 
-def _numbers_of_reports(rule: DeadlineRule | LatenessRule | ReportRule) -> list[tuple[str, Any]]:
-    if isinstance(rule, LatenessRule):
-        return numbers_of_lateness(rule)
+def _numbers_of_reports(rule: DeadlineRule | LatenessRule | RevisionRule | ReportRule) -> list[tuple[str, Any]]:
+    if isinstance(rule, LatenessRule | RevisionRule):
+        return numbers_of_lateness(rule) if isinstance(rule, LatenessRule) else [("of", ", ".join(rule.of))]
     return numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
 
 
 def _of_reports(
-    rule: DeadlineRule | CompareRule | LatenessRule | ReportRule, log: list[LogRecord], bundle: Bundle,
+    rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule, log: list[LogRecord], bundle: Bundle,
     state: FacilityState, at: int,
 ) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:  # fmt: skip
-    if isinstance(rule, LatenessRule):
-        return lateness_of(rule, log, state, at)
+    if isinstance(rule, LatenessRule | RevisionRule):
+        return lateness_of(rule, log, state, at) if isinstance(rule, LatenessRule) else revisions_of(rule, log, state)
     if isinstance(rule, DeadlineRule):
         return clocks_of(rule, log, state, bundle, at)
     return excursions_of(rule, state) if isinstance(rule, CompareRule) else documents_of(rule, log, state)
@@ -331,7 +333,7 @@ def _asked(
         if isinstance(rule, RegisterCheckRule):
             found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
         return found, leaves
-    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule):
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)

@@ -9,7 +9,7 @@ from rules.explainlacks import lacks_lines
 from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
-from rules.rule import TOLD, UNKNOWN_TAG, CompletenessRule, LatenessRule, RegisterCheckRule, is_latched
+from rules.rule import TOLD, UNKNOWN_TAG, CompletenessRule, LatenessRule, RegisterCheckRule, RevisionRule, is_latched
 
 if TYPE_CHECKING:
     from rules.explainparts import Told
@@ -36,6 +36,7 @@ _JUDGED = {
 _NOTHING = {
     UNKNOWN_TAG: ("; every tag that came is registered", "；收到的测点均已登记"),
     "amendment": ("; no amendment came", "；未收到补正"),
+    "revision": ("; all that came has its effect", "；所提交内容均已采用"),
     "mark": ("; no mark came of a registered sensor", "；未收到已登记测点的标记"),
 }
 """What explains that a check of the register, or of what the firm declares, was asked nothing."""
@@ -81,6 +82,8 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
         if isinstance(e.rule, LatenessRule):
             what = ("marks (beginning", "标记（开始时间")
             what = what if e.rule.of == "mark" else ("amendments (earliest reading", "补正（最早数据时间")
+        if isinstance(e.rule, RevisionRule):
+            what = ("posts (their own time", "提交内容（自述时间")
         found.append(f"  {say(what[0] + ', receive time, batch)', what[1] + '、接收时间、批次）')}:")
         for told in e.events[-ROWS:]:
             found += _event(told, lang)
@@ -130,6 +133,8 @@ def _quiet(e: RareExplanation) -> tuple[str, str]:
     check: str = e.rule.check if isinstance(e.rule, RegisterCheckRule) else ""
     if isinstance(e.rule, LatenessRule):
         check = e.rule.of
+    if isinstance(e.rule, RevisionRule):
+        check = e.rule.kind
     if not e.subject and check in {"", *TOLD, *_NOTHING}:
         return _NOTHING.get(check, ("; no event came that it means", "；未收到规则所指的事件"))
     unknown = e.finding is not None and e.finding.verdict is Verdict.UNKNOWN

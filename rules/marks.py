@@ -141,7 +141,7 @@ class Marks:
             mark: as posted.
             received: its receive time, ms.
         """
-        digest = hashlib.sha256(canonical_bytes(mark.model_dump(mode="json", by_alias=True))).hexdigest()[:16]
+        digest = digest_of(mark)
         before, known = self.by_id.get(mark.id), self.known(mark.id)
         self.counts["marks"] += 1
         if known is not None and mark.revision <= known.revision:
@@ -326,6 +326,11 @@ class Marks:
         found.by_id = {row[0]: _unpacked(row) for row in packed[0]}
         found._know(map(_unpacked, past))
         return found
+
+
+def digest_of(mark: Mark) -> str:
+    """Return the digest of all that a mark says."""
+    return hashlib.sha256(canonical_bytes(mark.model_dump(mode="json", by_alias=True))).hexdigest()[:16]
 
 
 def declaration_of(mark: Mark, received: int, digest: str = "") -> Declaration:

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py); deadline of submitted reports (rules/clocks); document and balance of what these say
 (rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -43,6 +43,7 @@ from rules.register import Day, Scope, SinceInstant, Span
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
 MarkFlag = Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
+PostFault = Literal["number", "reason", "batch", "datum"]
 Setting = Literal["limits", "alarm"]
 SUM_WINDOW = 24 * 60 * 60_000
 """Length of a sliding window unless a rule says otherwise, ms."""
@@ -214,6 +215,8 @@ class TestEvent(Strict):
     source: Identifier = "PLC-1"
     area: Identifier | None = None
     device: Identifier | None = None
+    batch: Identifier | None = None
+    """The id of its batch, one of its own without it."""
     seq: Whole | None = Field(default=None, ge=0)
     fields: dict[Identifier, Any] = Field(default_factory=dict)
 
@@ -226,6 +229,8 @@ class TestRow(Strict):
     tag: Identifier
     at: Duration
     received: Duration | None = None
+    batch: Identifier | None = None
+    """The id of its batch, one of its own without it."""
     seq: Whole | None = Field(default=None, ge=0)
     """The number of its batch."""
     value: Annotated[str, Field(max_length=32)]
@@ -267,11 +272,12 @@ class TestMark(Strict):
 
 
 class TestReport(Strict):
-    """A report of a test, received at `at` and sent then; a text `+36h` in its fields is so long behind the test's beginning."""
+    """A report of a test, received at `at` and sent then, unless `sent` says another; a text `+36h` in its fields is so long behind the test's beginning."""
 
     __test__ = False  # not a pytest class
 
     at: Duration
+    sent: Duration | None = None
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
     id: Identifier = "R-1"
     revision: Annotated[Whole, Field(ge=1)] = 1
@@ -845,6 +851,15 @@ class LatenessRule(RuleBase):
     """amendment: proof is owed by 24:00 local of this day of the month behind that of the earliest reading; what comes ends the alarm."""
 
 
+class RevisionRule(RuleBase):
+    """What a firm posts so that it has no effect (kind `revision`), by what was posted (rules/rare/revisions.py); latched: an officer's decision ends it."""
+
+    kind: Literal["revision"]
+    of: Annotated[list[PostFault], Field(min_length=1, max_length=4)]
+    """`number`: a report or a mark whose number came before with other content. `reason`: a revision that does not say why. `batch`: readings
+    or events whose batch id came before with other content. `datum`: an amendment none of whose readings can have come."""
+
+
 class CompareRule(RuleBase):
     """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
 
@@ -941,6 +956,7 @@ RareRule = (
     | RepeatDayRule
     | CompletenessRule
     | LatenessRule
+    | RevisionRule
     | DeadlineRule
     | CompareRule
     | ReportRule
@@ -997,4 +1013,4 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return "case" in subject  # numbers against time; what is missing may come
     if isinstance(rule, LatenessRule):
         return "case" not in subject  # proof may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule)
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | RevisionRule)

@@ -260,7 +260,7 @@ class FacilityState:
         plan = self.plan
         rare |= (
             dict(self.clocks.counts)
-            if plan is not None and (plan.deadlines or plan.documents or plan.amendments)
+            if plan is not None and (plan.deadlines or plan.documents or plan.amendments or plan.revisions)
             else {}
         )
         rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}

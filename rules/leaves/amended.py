@@ -9,9 +9,10 @@ from rules.clocks.book import Book, Met
 from rules.instants import format_instant
 from rules.layout import NONE
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.leaves.sent import Sent
 from rules.rare.amendments import REPORT, data_of, has_proof, proof_due
 from rules.rare.lateness import due_of
-from rules.records import RegisterRecord, Report
+from rules.records import Report
 from rules.reports.quality import Amendment
 from rules.reports.reading import fields_of
 
@@ -71,11 +72,11 @@ def told_of(
         end: log time, ms.
         closed: times in which the front door was closed, ms.
     """
-    book, reports, registered = Book(), dict[str, _Known](), False
+    book, reports, sent = Book(), dict[str, _Known](), Sent()
     for record in log:
-        registered = registered or isinstance(record.payload, RegisterRecord)
         payload = record.payload
-        if not isinstance(payload, Report) or payload.type != REPORT or not registered:
+        sent.take(payload, record.received)
+        if not isinstance(payload, Report) or payload.type != REPORT or not sent.registered:
             continue
         model = fields_of(payload)
         if not isinstance(model, Amendment):
@@ -84,7 +85,7 @@ def told_of(
         earliest = min(t for t, _ in data_of(model))
         name = f"{payload.id}/{payload.revision}"
         found: tuple[Seen, ...] = ()
-        if met is Met.TAKEN:
+        if met is Met.TAKEN and sent.named(model, record.received):
             found = _take(rule, known, payload.revision, model, record.received, closed)
         yield Amended(payload.id, name, earliest, record.received, met, found)
     for report, known in reports.items():

@@ -11,20 +11,16 @@ from rules.changes import Verdict
 from rules.facts import area_in_force
 from rules.layout import NEVER
 from rules.leaves import (
-    amended,
     approval,
     beats,
     copies,
-    deadlines,
-    documents,
     excursions,
     followed,
     lacking,
-    lateness,
     oddrows,
     offset,
+    ofposts,
     openings,
-    posted,
     results,
     sequence,
     shared,
@@ -64,6 +60,7 @@ from rules.rule import (
     RepeatDayRule,
     ReportRule,
     ResultLimitRule,
+    RevisionRule,
     RowRule,
 )
 
@@ -90,19 +87,9 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | ReportRule):
-        return _leaves_of_posts(rule)
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | RevisionRule | ReportRule):
+        return ofposts.leaves_of(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
-
-
-def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | ReportRule) -> list[Leaf]:
-    if isinstance(rule, ResultLimitRule):
-        return posted.leaves_of(rule)
-    if isinstance(rule, LatenessRule):
-        return lateness.leaves_of(rule)
-    if isinstance(rule, CompareRule):
-        return excursions.leaves_of(rule)
-    return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else documents.leaves_of(rule)
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
@@ -187,12 +174,8 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
 
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
-    if isinstance(rule, ReportRule):
-        yield from documents.moments_of(rule, log)
-        return
-    if isinstance(rule, LatenessRule):
-        found = amended.told_of(rule, log, end) if rule.of == "amendment" else lateness.told_of(rule, log)
-        yield from (one.moment for one in found)
+    if isinstance(rule, LatenessRule | RevisionRule | ReportRule):
+        yield from ofposts.moments_of(rule, log, end)
         return
     if isinstance(rule, RegisterCheckRule):
         yield from _of_check(rule, log, end)

@@ -19,12 +19,13 @@ from rules.instants import LATEST_MS, format_instant
 from rules.layout import NEVER, NONE
 from rules.rare.count import bound
 from rules.rare.lateness import due_of
+from rules.rare.match import FUTURE_MS
 from rules.rare.speak import Now, close, open_case, settle, tell
 from rules.rare.store import MAX_CASES, MAX_ROWS, Fact, subject_of, text_of
 from rules.reports.quality import Amendment
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from rules.emission import Emitter
     from rules.rare.store import Case, Cases
@@ -49,6 +50,24 @@ def report(rules: Sequence[LatenessRule], payload: Report, model: Fields, now: N
     for rule in rules:
         attempt(emitter, rule.id, now.received, partial(_meet, rule, payload, model, now, emitter))
     emitter.state.rare.refresh()
+
+
+def names_datum(state: FacilityState, model: Amendment, received: int) -> bool:
+    """Say whether a reading that an amendment corrects can have come: not behind its receipt, nor behind the newest of a tag that has left."""
+    tags = {sensor.tag for sensor in state.planned.facility.sensors}
+    return any(one.time <= newest_of(one.tag, tags, state.left, received) for one in model.readings)
+
+
+def newest_of(tag: str, tags: Collection[str], left: Mapping[str, int], received: int) -> int:
+    """Return up to when readings of a tag can have come, ms; NONE: there are none.
+
+    Args:
+        tag: of the reading.
+        tags: that are registered.
+        left: newest event time of those that were in force, and sent, and are so no more; ms.
+        received: when that is asked, ms.
+    """
+    return received + FUTURE_MS if tag in tags else left.get(tag, NONE)
 
 
 def data_of(model: Amendment) -> list[tuple[int, str]]:

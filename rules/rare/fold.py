@@ -30,6 +30,7 @@ from rules.rare import (
     rate,
     register_check,
     results,
+    revisions,
     sequence,
     share,
     shared,
@@ -93,9 +94,13 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
         state.plan.rare or state.plan.asked
     ):  # nothing is asked of events: nothing is kept of them
         return
-    seen = rare.batches.meet_digest(payload.batch, digest_of_batch(payload), received)
+    digest = digest_of_batch(payload)
+    seen = rare.batches.meet_digest(payload.batch, digest, received)
     rare.counts["event_repeated"] += seen is Seen.REPEATED
     rare.counts["event_conflict"] += seen is Seen.CONFLICT
+    if seen is Seen.CONFLICT:
+        kept = rare.batches.digest_of(payload.batch)
+        revisions.batch(state, Kind.EVENTS, payload.batch, digest, kept, received, emitter)
     if seen is not Seen.NEW:
         return
     records = [RecordRead(kind=Kind.EVENTS, id=payload.batch)]

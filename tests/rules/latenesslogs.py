@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from rules.changes import alarm_id
 from rules.models import Severity
 from rules.pack import Bundle, default_bundle
-from rules.records import Decision, Kind, LogRecord, Mark, RegisterRecord, Tick
+from rules.records import Decision, Kind, LogRecord, Mark, Readings, RegisterRecord, Tick
 from rules.register import Facility
 from tests.rules.marklogs import mark
 from tests.rules.oracle.lateness import over
@@ -57,6 +57,8 @@ def said(record):
         return f"{post.id}/{post.revision} {post.flag} {where} from {(post.from_ - BEGIN) / HOUR:g} h"
     if isinstance(post, RegisterRecord):
         return [(sensor.tag, sensor.area) for sensor in post.facility.sensors]
+    if isinstance(post, Readings):
+        return f"readings {post.batch} {post.tags} {post.time.tolist()} {post.value.tolist()}"
     return f"{record.kind.value} {post.model_dump(exclude_none=True)}"
 
 

@@ -77,6 +77,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.no-door-trace",
         "data-integrity.overwritten",
         "data-integrity.physical-range",
+        "data-integrity.revision-conflict",
         "data-integrity.sequence",
         "data-integrity.shared-account",
         "data-integrity.too-precise",

@@ -21,6 +21,7 @@ class Amending(Facility):
 
     def __init__(self, name, bundle):
         super().__init__(name, bundle)
+        self.taken = set()  # (id, revision) that came
         self.numbers = {}  # id -> {revision: payload}
         self.known = {}  # id -> what its revisions corrected, each when it was the highest
         self.proofs = {}  # id -> receipt of the first proof
@@ -48,9 +49,13 @@ class Amending(Facility):
             super().decide(payload, now)
 
     def report(self, payload, now):
-        model, known = fields_of(payload), self.numbers.setdefault(payload.id, {})
-        if payload.revision in known or (payload.revision > 1 and not payload.reason):
+        model, number = fields_of(payload), (payload.id, payload.revision)
+        if number in self.taken or (payload.revision > 1 and not payload.reason):
             return
+        self.taken.add(number)
+        if not {one.tag for one in model.readings} & {sensor.tag for sensor in self.entity.sensors}:
+            return  # it names no datum, and has no effect but that its number is taken
+        known = self.numbers.setdefault(payload.id, {})
         highest, known[payload.revision] = max(known, default=0), payload
         if (model.proof or model.proof_at) and payload.id not in self.proofs:
             self.proofs[payload.id] = now
