@@ -18,6 +18,7 @@ from rules.leaves import (
     followed,
     lacking,
     openingtrace,
+    paralleltrace,
     posted,
     rare,
     results,
@@ -32,6 +33,7 @@ from rules.rule import (
     CompletenessRule,
     DeadlineRule,
     FollowUpRule,
+    ParallelRule,
     RareRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -152,6 +154,8 @@ def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int
     """Return the moments of a rule that the engine's books tell, None of others."""
     if isinstance(rule, RegisterCheckRule) and rule.check == INCOMPLETE:
         return lacking.moments_of(rule, records, bundle)
+    if isinstance(rule, ParallelRule):
+        return paralleltrace.moments_of(rule, records, bundle, end)
     if isinstance(rule, CompletenessRule):
         return shares.moments_of(rule, records, bundle, end)
     if isinstance(rule, DeadlineRule):

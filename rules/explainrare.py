@@ -26,6 +26,7 @@ from rules.explainlateness import lateness_of
 from rules.explainlateness import numbers_of as numbers_of_lateness
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
+from rules.explainparallel import parallels_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.explainposted import results_of
 from rules.explainrevisions import revisions_of
@@ -58,6 +59,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     LatenessRule,
+    ParallelRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -323,6 +325,14 @@ def _of_reports(
     return excursions_of(rule, state) if isinstance(rule, CompareRule) else documents_of(rule, log, state)
 
 
+def _of_laboratories(
+    rule: ParallelRule | ResultLimitRule, log: list[LogRecord], bundle: Bundle, state: FacilityState
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    if isinstance(rule, ResultLimitRule):
+        return results_of(rule, log, state, bundle)
+    return parallels_of(rule, log, state)
+
+
 def _asked(
     rule: RareRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, read: list[Alarm], at: int
 ) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
@@ -337,8 +347,8 @@ def _asked(
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
-    if isinstance(rule, ResultLimitRule):
-        return results_of(rule, log, state, bundle)
+    if isinstance(rule, ParallelRule | ResultLimitRule):
+        return _of_laboratories(rule, log, bundle, state)
     if isinstance(rule, ClockRule) and rule.check in {SEQUENCE, *HEARD}:
         return (numbers_of if rule.check == SEQUENCE else heartbeats_of)(rule, log, state, at)
     if isinstance(rule, RowRule):

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py); parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say
 (rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -860,6 +860,16 @@ class RevisionRule(RuleBase):
     or events whose batch id came before with other content. `datum`: an amendment none of whose readings can have come."""
 
 
+class ParallelRule(RuleBase):
+    """A value that was measured beside a sensor and that its nearest record does not fit (kind `parallel`), by sensor (rules/rare/parallel.py).
+
+    Latched: an officer's decision ends it. They may differ by the sensor's registered error and that of the reference together.
+    """
+
+    kind: Literal["parallel"]
+    marked: Literal["skip", "count"] = "count"
+
+
 class CompareRule(RuleBase):
     """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
 
@@ -957,6 +967,7 @@ RareRule = (
     | CompletenessRule
     | LatenessRule
     | RevisionRule
+    | ParallelRule
     | DeadlineRule
     | CompareRule
     | ReportRule
@@ -1013,4 +1024,4 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return "case" in subject  # numbers against time; what is missing may come
     if isinstance(rule, LatenessRule):
         return "case" not in subject  # proof may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | RevisionRule)
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | RevisionRule | ParallelRule)

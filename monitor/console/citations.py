@@ -236,6 +236,7 @@ ZH: dict[str, str] = {
     "The first content of a number stays, a revision says why (own)": "编号首次提交的内容有效，修订须注明原因（自定）",
     "The month is that of the earliest reading, days end at 24:00, receipt counts (own reading)": "月份按最早数据所在月，日至 24:00 止，以收到为准（自行解读）",
     "Ten per cent and one interval of the duration, 1 °C or two instrument errors of the peak (own)": "时长偏差超过百分之十且超过一个采样间隔，极值偏差 1 °C 或两倍仪器误差（自定）",
+    "The registered error and that of the reference together, one interval (own)": "登记误差与参比误差之和，一个采样间隔（自定）",
     "The clock begins with knowledge of the case (own reading)": "自获知病例起算（自行解读）",
     "The clock runs from receipt to receipt (own)": "自收到至收到起算（自定）",
     "at once": "立即",
@@ -256,6 +257,8 @@ ZH: dict[str, str] = {
     "within": "时限",
     "within, proof_by": "时限、证明期限",
     "within, flags": "时限、标记类别",
+    "a parallel measurement as a sign": "以比对监测为迹象",
+    "error, interval": "误差、间隔",
     "working days": "工作日",
 }
 

@@ -39,6 +39,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"content of mark (.+)", r"标记 \1 的内容摘要"),
     (r"content of batch (.+)", r"批次 \1 的内容摘要"),
     (r"reason of report (.+)", r"报告 \1 的修订原因"),
+    (r"parallel value at (.+)", r"与 \1 比对值之差"),
     (r"data that report (.+) names", r"报告 \1 所指的数据条数"),
     (r"mark (.+)", r"标记 \1"),
     (r"started", r"开始"),

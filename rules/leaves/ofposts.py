@@ -1,11 +1,11 @@
-"""Leaves of rules over what a firm posts: reports, marks and results."""
+"""Leaves of rules over what a firm posts: reports, marks and results of laboratories."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
-from rules.leaves import amended, deadlines, documents, excursions, lateness, posted, revised
-from rules.rule import CompareRule, DeadlineRule, LatenessRule, ReportRule, ResultLimitRule, RevisionRule
+from rules.leaves import amended, deadlines, documents, excursions, lateness, parallel, posted, revised
+from rules.rule import CompareRule, DeadlineRule, LatenessRule, ParallelRule, ReportRule, ResultLimitRule, RevisionRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -13,13 +13,15 @@ if TYPE_CHECKING:
     from rules.leaves.model import Leaf, Moment
     from rules.records import LogRecord
 
-PostedRule: TypeAlias = ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | RevisionRule | ReportRule
+PostedRule: TypeAlias = (
+    ResultLimitRule | ParallelRule | CompareRule | DeadlineRule | LatenessRule | RevisionRule | ReportRule
+)
 
 
 def leaves_of(rule: PostedRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
-    if isinstance(rule, ResultLimitRule):
-        return posted.leaves_of(rule)
+    if isinstance(rule, ResultLimitRule | ParallelRule):
+        return posted.leaves_of(rule) if isinstance(rule, ResultLimitRule) else parallel.leaves_of()
     if isinstance(rule, LatenessRule | RevisionRule):
         return lateness.leaves_of(rule) if isinstance(rule, LatenessRule) else revised.leaves_of(rule)
     if isinstance(rule, CompareRule):

@@ -29,6 +29,7 @@ from rules.leaves import (
     told,
 )
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.leaves.ofposts import PostedRule
 from rules.rare.match import (
     applies,
     area_of,
@@ -50,16 +51,13 @@ from rules.rule import (
     TOLD,
     UNKNOWN_TAG,
     ClockRule,
-    CompareRule,
     CompletenessRule,
     CountRule,
-    DeadlineRule,
     FollowUpRule,
     LatenessRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
-    ResultLimitRule,
     RevisionRule,
     RowRule,
 )
@@ -87,7 +85,7 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | LatenessRule | RevisionRule | ReportRule):
+    if isinstance(rule, PostedRule):
         return ofposts.leaves_of(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 

@@ -26,6 +26,7 @@ from rules.rare import (
     incomplete,
     offset,
     openings,
+    parallel,
     posted,
     rate,
     register_check,
@@ -53,6 +54,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     LatenessRule,
+    ParallelRule,
     RegisterCheckRule,
     ResultLimitRule,
     is_latched,
@@ -62,7 +64,7 @@ from rules.rule import (
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from rules.emission import Emitter
     from rules.plan import Plan
@@ -139,7 +141,7 @@ def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
     assert state.plan is not None  # noqa: S101 - rules come with a plan
-    if isinstance(rule, CountRule | ResultLimitRule):
+    if isinstance(rule, CountRule | ParallelRule | ResultLimitRule):
         _by_itself(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         sequence.meet(rule, event, batch, now, state.plan.facility, emitter)
@@ -164,11 +166,18 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
 
 
 def _by_itself(
-    rule: CountRule | ResultLimitRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter
+    rule: CountRule | ParallelRule | ResultLimitRule,
+    event: Event,
+    batch: str,
+    now: Now,
+    facility: Facility,
+    emitter: Emitter,
 ) -> None:
     """Fold one event of a rule that waits for no other."""
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, facility, emitter)
+    elif isinstance(rule, ParallelRule):
+        parallel.meet(rule, event, batch, now, emitter)
     else:
         posted.meet(rule, event, batch, now, facility, emitter)
 
@@ -207,7 +216,7 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
     kept = [
         fact
         for fact in case.facts
-        if isinstance(rule, FollowUpRule | ResultLimitRule | LatenessRule) and not fact.counts
+        if isinstance(rule, FollowUpRule | ResultLimitRule | LatenessRule | ParallelRule) and not fact.counts
     ]
     for fact in case.facts:
         if fact not in kept:
@@ -296,25 +305,34 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         subject = first[2]
         case = state.rare.cases[rule.id][subject]
         case.due = NEVER
-        if isinstance(rule, FollowUpRule):
-            judge = followed.fire if rule.alarm else follow_up.fire
-            step = partial(judge, rule, subject, case, Now(due, due), emitter)
-            if rule.result:
-                step = partial(results.fire, rule, rule.result, subject, case, Now(due, due), emitter)
-            elif rule.trace:
-                step = partial(openings.fire, rule, rule.trace, subject, case, Now(due, due), emitter)
+        step = _step(rule, subject, case, due, emitter)
+        if step is not None:
             attempt(emitter, rule.id, due, step)
-        elif isinstance(rule, LatenessRule):
-            attempt(emitter, rule.id, due, partial(amendments.fire, rule, subject, case, due, emitter))
-        elif isinstance(rule, CountRule):
-            attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
-        elif isinstance(rule, ClockRule):
-            fire = _FIRES.get(rule.check, offset.fire)
-            attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
-        elif isinstance(rule, RegisterCheckRule):
-            judge_told = strays.fire if rule.check == UNKNOWN_TAG else told.fire
-            attempt(emitter, rule.id, due, partial(judge_told, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
+
+
+def _step(rule: Rule, subject: str, case: Case, due: int, emitter: Emitter) -> Callable[[], object] | None:
+    """Return what a rule does with a case that is due."""
+    now = Now(due, due)
+    if isinstance(rule, FollowUpRule):
+        if rule.result:
+            return partial(results.fire, rule, rule.result, subject, case, now, emitter)
+        if rule.trace:
+            return partial(openings.fire, rule, rule.trace, subject, case, now, emitter)
+        return partial(followed.fire if rule.alarm else follow_up.fire, rule, subject, case, now, emitter)
+    step: Callable[[], object] | None = None
+    if isinstance(rule, ParallelRule):
+        step = partial(parallel.fire, rule, subject, case, now, emitter)
+    elif isinstance(rule, LatenessRule):
+        step = partial(amendments.fire, rule, subject, case, due, emitter)
+    elif isinstance(rule, CountRule):
+        step = partial(shared.fire, rule, subject, case, now, emitter)
+    elif isinstance(rule, ClockRule):
+        step = partial(_FIRES.get(rule.check, offset.fire), rule, subject, case, now, emitter)
+    elif isinstance(rule, RegisterCheckRule):
+        judge = strays.fire if rule.check == UNKNOWN_TAG else told.fire
+        step = partial(judge, rule, subject, case, now, emitter)
+    return step
 
 
 def leave(

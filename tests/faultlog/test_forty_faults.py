@@ -29,6 +29,7 @@ ELSEWHERE = {
     "cross-check.copied-report": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "vigilance.recall-over-returned": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "vigilance.recall-totals-fall": "wants submitted reports: tests/rules/test_documents_by_hand.py",
+    "data-integrity.parallel-misfit": "wants a parallel measurement: tests/rules/test_parallel_by_hand.py",
     "data-integrity.revision-conflict": "wants a post whose number came before: tests/rules/test_revisions_by_hand.py",
     "data-integrity.amendment-late": "wants a submitted report: tests/rules/test_amendments_by_hand.py",
     "data-integrity.mark-late": "wants a mark: tests/rules/test_lateness_by_hand.py",

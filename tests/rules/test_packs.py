@@ -76,6 +76,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.narrow-wobble",
         "data-integrity.no-door-trace",
         "data-integrity.overwritten",
+        "data-integrity.parallel-misfit",
         "data-integrity.physical-range",
         "data-integrity.revision-conflict",
         "data-integrity.sequence",
