@@ -293,18 +293,23 @@ def alarms_told(areas: int) -> Scene:
     return cut(log, at)
 
 
-def silent_marked(areas: int) -> Scene:
-    """All areas are silent; a mark for each of them comes and says that it was stopped."""
+def silent_marked(areas: int, begin: int = LIVE * MINUTE) -> Scene:
+    """All areas are silent; a mark for each of them comes and says that it was stopped, `begin` ms from the beginning on."""
     log, _, minute = silent(areas)
     at = len(log.records)
     for n in range(areas - 1):
         mark = Mark.model_validate(
-            {"id": f"M{n:04d}", "revision": 1, "flag": "stopped", "from": BEGIN + LIVE * MINUTE, "to": None, "reason": "service",
+            {"id": f"M{n:04d}", "revision": 1, "flag": "stopped", "from": BEGIN + begin, "to": None, "reason": "service",
              "author": "u-1", "area": f"A{n:04d}"}
         )  # fmt: skip
         log.put(minute * MINUTE + 1_000 + n * MINUTE // areas, Kind.MARK, mark)
     keep(log, minute + 2, minute + 4)
     return cut(log, at)
+
+
+def marked_late(areas: int) -> Scene:
+    """As `silent_marked`, but each mark comes three days too late, which is an alarm of each of its sensors."""
+    return silent_marked(areas, -3 * 1440 * MINUTE)
 
 
 def again(areas: int) -> Scene:
@@ -344,6 +349,6 @@ SCENES: Final = {
     one.__name__: one
     for one in (
         together, one_by_one, back_together, back_in_part, back_one_by_one, door, door_silent, register, register_again, register_silent,
-        packs, limits_by_clock, limits_by_rows, alarms_told, silent_marked, again, boxes,
+        packs, limits_by_clock, limits_by_rows, alarms_told, silent_marked, marked_late, again, boxes,
     )
 }  # fmt: skip

@@ -59,6 +59,10 @@ class Batches:
         self.next += 1
         return Seen.NEW
 
+    def digest_of(self, batch: str) -> bytes:
+        """Return the digest of what a batch held that is kept; nothing where it is not."""
+        return self._digests.get(batch, b"")
+
     def name(self, number: int) -> str | None:
         """Return the id of a numbered batch, None if it is not kept any more."""
         place = number - (self.next - len(self._rows))

@@ -19,6 +19,7 @@ from rules.leaves import (
     lacking,
     lots,
     openingtrace,
+    paralleltrace,
     posted,
     rare,
     results,
@@ -34,6 +35,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     LotRule,
+    ParallelRule,
     RareRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -167,6 +169,8 @@ def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int
     """Return the moments of a rule that the engine's books tell, None of others."""
     if isinstance(rule, RegisterCheckRule) and rule.check == INCOMPLETE:
         return lacking.moments_of(rule, records, bundle)
+    if isinstance(rule, ParallelRule):
+        return paralleltrace.moments_of(rule, records, bundle, end)
     if isinstance(rule, CompletenessRule):
         return shares.moments_of(rule, records, bundle, end)
     if isinstance(rule, DeadlineRule):

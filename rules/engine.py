@@ -31,7 +31,7 @@ from rules import (
     withheld,
 )
 from rules.agenda import GROUP, RISES, Agenda, Entry
-from rules.batches import Seen
+from rules.batches import Seen, digest_of
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.clocks import changing
 from rules.clocks import fold as clocks
@@ -45,7 +45,7 @@ from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
 from rules.plan import compile_plan
-from rules.rare import beats, days, rate, sequence, share, strays
+from rules.rare import amendments, beats, days, lateness, rate, revisions, sequence, share, strays
 from rules.rare import fold as rare
 from rules.rare import rows as odd_rows
 from rules.records import (
@@ -400,12 +400,15 @@ class Engine:
                 beats.close_door(state, received)
                 rate.close_door(state, received)
                 changing.close_door(state, part.last_gateway, received, emitter)
+                amendments.close_door(state, part.last_gateway, received)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
                 beats.reopen_door(state, part.last_gateway, received, emitter)
                 rate.reopen_door(state, part.last_gateway, received, emitter)
                 changing.reopen_door(state, part.last_gateway, received, emitter)
+                lateness.reopen_door(state, part.last_gateway, received, emitter)
+                amendments.reopen_door(state, part.last_gateway, received, emitter)
                 places.refresh_due(state)
             self._move(state, part, at, emitter, since=at if closed else NONE)
             if everybody:
@@ -520,10 +523,7 @@ class Engine:
             attempt(emitter, instance.rule.id, due, step)
 
     def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
-        seen = state.batches.meet(payload, received)
-        state.repeated += seen is Seen.REPEATED
-        state.conflicting += seen is Seen.CONFLICT
-        if seen is not Seen.NEW:
+        if not self._is_new(state, payload, received, emitter):
             return
         plan = state.plan
         if plan is None:
@@ -569,6 +569,16 @@ class Engine:
                 late.decide(state, [int(index[stopped])], emitter, room)
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
+
+    def _is_new(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> bool:
+        """Take notice of a batch by its id; one that comes again changes nothing."""
+        seen = state.batches.meet(payload, received)
+        state.repeated += seen is Seen.REPEATED
+        state.conflicting += seen is Seen.CONFLICT
+        if seen is Seen.CONFLICT:
+            kept = state.batches.digest_of(payload.batch)
+            revisions.batch(state, Kind.READINGS, payload.batch, digest_of(payload), kept, received, emitter)
+        return seen is Seen.NEW
 
     def _apply_rows(
         self, state: FacilityState, transitions: list[Transition], ends: dict[int, list[Group]], odd: dict[int, list[odd_rows.Step]],
@@ -618,11 +628,17 @@ class Engine:
                 attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))
 
     def _mark(self, state: FacilityState, payload: Mark, received: int, emitter: Emitter) -> None:
+        before = state.marks.known(payload.id)
         taken = state.marks.meet(payload, received)
-        if taken is not None and state.plan is not None:
+        if state.plan is None:
+            return
+        if taken is not None:
             self._decide_waiting(state, emitter)
             remarking.decide(state, *taken, received, emitter, self._room)
             share.declare(state, received, emitter)
+        revisions.mark(state, payload, before, received, emitter)
+        if before is None or payload.revision > before.revision:  # also one that begins too long ago to hold
+            lateness.declare(state, before, payload, received, emitter)
 
     def _register(
         self, state: FacilityState, part: _Partition, payload: RegisterRecord, received: int, emitter: Emitter

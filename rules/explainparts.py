@@ -50,6 +50,14 @@ FATES = {
         "not counted: closed too soon or open already, its rows missing, bad or too far apart, or not one of the newest",
         "不计：关门过快或此前已开，相应读数缺失、无效或间隔过大，或已不属最近几次",
     ),
+    "unmatched": (
+        "unknown: it is not complete, no record lies within an interval of it, or an error or the unit is not known",
+        "未知：内容不全，一个采样间隔内无记录，或误差、单位未知",
+    ),
+    "void": ("no effect: none of the readings that it names can have come", "无效：所指数据均不可能存在"),
+    "folded": ("it has its effect, or came again", "已采用，或系重复提交"),
+    "timely": ("declared in time", "按时申报"),
+    "revised": ("declares no time that the revision before it did not", "未增加前一修订之外的时段"),
     "not meant": ("not meant by the rule", "不属规则所指"),
 }
 """What became of an event that a rule over rare records asked about."""

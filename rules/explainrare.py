@@ -21,10 +21,15 @@ from rules.explaindocuments import numbers_of as numbers_of_reports
 from rules.explainexcursions import excursions_of
 from rules.explainexcursions import kept_of as kept_of_excursion
 from rules.explainlacks import found_of, lacks_json, lacks_of
+from rules.explainlateness import kept_of as kept_of_lateness
+from rules.explainlateness import lateness_of
+from rules.explainlateness import numbers_of as numbers_of_lateness
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
+from rules.explainparallel import parallels_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
 from rules.explainposted import results_of
+from rules.explainrevisions import revisions_of
 from rules.explainstrays import strays_of
 from rules.facts import area_in_force, facts_of, facts_of_area, in_force
 from rules.instants import format_duration, format_instant
@@ -53,10 +58,13 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LatenessRule,
+    ParallelRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
     ResultLimitRule,
+    RevisionRule,
     RowRule,
 )
 
@@ -183,8 +191,8 @@ class RareExplanation:
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
             return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
-        if isinstance(rule, DeadlineRule | ReportRule):
-            times = numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
+        if isinstance(rule, DeadlineRule | LatenessRule | RevisionRule | ReportRule):
+            times = _numbers_of_reports(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
@@ -292,18 +300,37 @@ def explain_rare(
             one.kept = kept_of_excursion(rule, name, state)
         elif isinstance(rule, ReportRule):
             one.kept = kept_of_reports(rule, name, state)
+        elif isinstance(rule, LatenessRule) and name:
+            one.kept = kept_of_lateness(rule, name, state, at)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
 
 
+def _numbers_of_reports(rule: DeadlineRule | LatenessRule | RevisionRule | ReportRule) -> list[tuple[str, Any]]:
+    if isinstance(rule, LatenessRule | RevisionRule):
+        return numbers_of_lateness(rule) if isinstance(rule, LatenessRule) else [("of", ", ".join(rule.of))]
+    return numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
+
+
 def _of_reports(
-    rule: DeadlineRule | CompareRule | ReportRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, at: int
-) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule, log: list[LogRecord], bundle: Bundle,
+    state: FacilityState, at: int,
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:  # fmt: skip
+    if isinstance(rule, LatenessRule | RevisionRule):
+        return lateness_of(rule, log, state, at) if isinstance(rule, LatenessRule) else revisions_of(rule, log, state)
     if isinstance(rule, DeadlineRule):
         return clocks_of(rule, log, state, bundle, at)
     return excursions_of(rule, state) if isinstance(rule, CompareRule) else documents_of(rule, log, state)
+
+
+def _of_laboratories(
+    rule: ParallelRule | ResultLimitRule, log: list[LogRecord], bundle: Bundle, state: FacilityState
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    if isinstance(rule, ResultLimitRule):
+        return results_of(rule, log, state, bundle)
+    return parallels_of(rule, log, state)
 
 
 def _asked(
@@ -316,12 +343,12 @@ def _asked(
         if isinstance(rule, RegisterCheckRule):
             found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
         return found, leaves
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule):
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)
-    if isinstance(rule, ResultLimitRule):
-        return results_of(rule, log, state, bundle)
+    if isinstance(rule, ParallelRule | ResultLimitRule):
+        return _of_laboratories(rule, log, bundle, state)
     if isinstance(rule, ClockRule) and rule.check in {SEQUENCE, *HEARD}:
         return (numbers_of if rule.check == SEQUENCE else heartbeats_of)(rule, log, state, at)
     if isinstance(rule, RowRule):

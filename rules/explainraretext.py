@@ -9,7 +9,7 @@ from rules.explainlacks import lacks_lines
 from rules.explainparts import FATES, ROWS
 from rules.explaintext import COLOURS, PHASES, citation_line, leaf_line, said, speaker
 from rules.instants import format_instant
-from rules.rule import TOLD, UNKNOWN_TAG, CompletenessRule, RegisterCheckRule, is_latched
+from rules.rule import TOLD, UNKNOWN_TAG, CompletenessRule, LatenessRule, RegisterCheckRule, RevisionRule, is_latched
 
 if TYPE_CHECKING:
     from rules.explainparts import Told
@@ -33,8 +33,13 @@ _JUDGED = {
     ),
 }
 """What explains that a rule over months says nothing: where nothing was judged, and where it is unknown."""
-_NOTHING = {UNKNOWN_TAG: ("; every tag that came is registered", "；收到的测点均已登记")}
-"""What explains that a check of the register was asked nothing."""
+_NOTHING = {
+    UNKNOWN_TAG: ("; every tag that came is registered", "；收到的测点均已登记"),
+    "amendment": ("; no amendment came", "；未收到补正"),
+    "revision": ("; all that came has its effect", "；所提交内容均已采用"),
+    "mark": ("; no mark came of a registered sensor", "；未收到已登记测点的标记"),
+}
+"""What explains that a check of the register, or of what the firm declares, was asked nothing."""
 LATCHED = ("; it stands until an officer's decision", "；须由监管人员决定关闭")
 
 
@@ -69,8 +74,17 @@ def rare_lines(e: RareExplanation, lang: Lang) -> list[str]:
         found += _differs(e, lang)
     else:
         strays = isinstance(e.rule, RegisterCheckRule) and e.rule.check == UNKNOWN_TAG
-        what = ("readings (of the first ", "数据（首条") if strays else ("events (", "事件（")
-        found.append(f"  {say(what[0] + 'event time, receive time, batch)', what[1] + '事件时间、接收时间、批次）')}:")
+        what = (
+            ("readings (of the first event time", "数据（首条事件时间")
+            if strays
+            else ("events (event time", "事件（事件时间")
+        )
+        if isinstance(e.rule, LatenessRule):
+            what = ("marks (beginning", "标记（开始时间")
+            what = what if e.rule.of == "mark" else ("amendments (earliest reading", "补正（最早数据时间")
+        if isinstance(e.rule, RevisionRule):
+            what = ("posts (their own time", "提交内容（自述时间")
+        found.append(f"  {say(what[0] + ', receive time, batch)', what[1] + '、接收时间、批次）')}:")
         for told in e.events[-ROWS:]:
             found += _event(told, lang)
         if len(e.events) > ROWS:
@@ -116,8 +130,12 @@ def _quiet(e: RareExplanation) -> tuple[str, str]:
         return (f"; the last alarm ended at {end}", f"；上次报警止于 {end}")
     if isinstance(e.rule, CompletenessRule):
         return _little(e, _JUDGED[e.rule.check])
-    check = e.rule.check if isinstance(e.rule, RegisterCheckRule) else ""
-    if not e.subject and check in {"", *TOLD, UNKNOWN_TAG}:
+    check: str = e.rule.check if isinstance(e.rule, RegisterCheckRule) else ""
+    if isinstance(e.rule, LatenessRule):
+        check = e.rule.of
+    if isinstance(e.rule, RevisionRule):
+        check = e.rule.kind
+    if not e.subject and check in {"", *TOLD, *_NOTHING}:
         return _NOTHING.get(check, ("; no event came that it means", "；未收到规则所指的事件"))
     unknown = e.finding is not None and e.finding.verdict is Verdict.UNKNOWN
     return ("; the register does not say enough", "；登记信息不足，无法判断") if unknown else ("", "")

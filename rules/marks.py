@@ -19,7 +19,7 @@ from rules.layout import MARKED_ROW, NEVER, NONE, SET_ROW
 from rules.stays import Stay, moved, while_in
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rules.records import Mark
     from rules.register import Facility
@@ -32,6 +32,8 @@ MAX_MARKS = 2_000
 """Marks of a facility; beyond these the one whose state ended first is forgotten, and counted ..."""
 MAX_COVERED = 50_000
 """... and so beyond so many tags named by all of them together."""
+MAX_PAST, MAX_PAST_COVERED = 2_000, 50_000
+"""Numbers that are known of marks which do not hold any more, and tags that these name together: beyond these the one goes that came first."""
 COVERS: Mapping[str, int] = {
     "maintenance": MARKED_ROW,
     "calibration": MARKED_ROW,
@@ -112,8 +114,13 @@ class Marks:
     or of what lies behind them, before the mark came, and that stands."""
     stays: dict[str, list[Stay]] = field(default_factory=dict)
     """Tag -> where its sensor stood, of those that moved (rules/stays.py)."""
+    past: dict[str, Declaration] = field(default_factory=dict)
+    """The newest revision of each mark that is forgotten, or began too long ago to hold: its number is known, and an older one does not
+    come into force again. The one that came in last stands last."""
     dropped: bool = False
     """The newest mark pushed others out."""
+    _past_covered: int = 0
+    """Tags that `past` names together."""
     _named: dict[str, list[Declaration]] | None = None
     """Tag or ` area` -> its marks, by beginning; made where it is asked for first."""
     _spans: dict[tuple[str, str], dict[frozenset[str], Spans]] = field(default_factory=dict)
@@ -121,8 +128,12 @@ class Marks:
     _asked: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Tag or ` area` -> which of them hang on its marks."""
 
+    def known(self, name: str) -> Declaration | None:
+        """Return the newest revision that is known of a mark, whether it holds or not."""
+        return self.by_id.get(name) or self.past.get(name)
+
     def meet(self, mark: Mark, received: int) -> tuple[Declaration | None, Declaration] | None:
-        """Take a mark; returns the revision before it and itself, or None where it changes nothing.
+        """Take a mark; returns the revision that held before it and itself, or None where it changes nothing of what holds.
 
         Revisions count by number, in whatever order they come. The same number with other content is counted, and the first stays.
 
@@ -130,27 +141,40 @@ class Marks:
             mark: as posted.
             received: its receive time, ms.
         """
-        digest = hashlib.sha256(canonical_bytes(mark.model_dump(mode="json", by_alias=True))).hexdigest()[:16]
-        before = self.by_id.get(mark.id)
+        digest = digest_of(mark)
+        before, known = self.by_id.get(mark.id), self.known(mark.id)
         self.counts["marks"] += 1
-        if before is None and mark.from_ < received - KEPT_MS:  # or what was forgotten would come into force again
-            self.counts["mark_too_old"] += 1
-            return None
-        if before is not None and mark.revision <= before.revision:
-            if mark.revision < before.revision:
+        if known is not None and mark.revision <= known.revision:
+            if mark.revision < known.revision:
                 self.counts["mark_superseded"] += 1
             else:
-                self.counts["mark_repeated" if digest == before.digest else "mark_conflict"] += 1
+                self.counts["mark_repeated" if digest == known.digest else "mark_conflict"] += 1
             return None
-        one = Declaration(
-            mark.id, mark.revision, digest, tuple(sorted(set(mark.tags or ()))), mark.area or "", mark.flag,
-            mark.from_, NEVER if mark.to is None else mark.to, received,
-        )  # fmt: skip
+        one = declaration_of(mark, received, digest)
+        if before is None and one.begin < received - KEPT_MS:
+            self.counts["mark_too_old"] += 1
+            self._know([one])
+            return None
+        self._unknow(mark.id)
         self.by_id[mark.id], self.dropped = one, False
-        gone = [] if before is None else [before]
-        gone += self._forget(received, one)
-        self._rebook(one, gone)
+        forgotten = self._forget(received, one)
+        self._know(forgotten)
+        self._rebook(one, forgotten if before is None else [before, *forgotten])
         return before, one
+
+    def _know(self, found: Iterable[Declaration]) -> None:
+        """Note the numbers of marks that do not hold, or do no more."""
+        for one in found:
+            self._unknow(one.id)
+            self.past[one.id] = one
+            self._past_covered += len(one.tags)
+        while len(self.past) > MAX_PAST or (self._past_covered > MAX_PAST_COVERED and len(self.past) > 1):
+            self._unknow(next(iter(self.past)))
+            self.counts["mark_number_dropped"] += 1
+
+    def _unknow(self, name: str) -> None:
+        gone = self.past.pop(name, None)
+        self._past_covered -= 0 if gone is None else len(gone.tags)
 
     def _rebook(self, one: Declaration, gone: list[Declaration]) -> None:
         """Note one that came in the book of names, and strike out others; what covers the series that they name is looked up anew."""
@@ -295,13 +319,30 @@ class Marks:
         )
 
     @classmethod
-    def unpack(cls, packed: PackedMarks, codes: Mapping[str, int]) -> Marks:
-        """Return the marks of their packed members."""
+    def unpack(cls, packed: PackedMarks, codes: Mapping[str, int], past: Sequence[PackedMark] = ()) -> Marks:
+        """Return the marks of their packed members; `past`: those that do not hold."""
         found = cls(counts=Counter(dict(packed[1])))
         found.standing = {(codes[kind], rule, name): set(rows) for kind, rule, name, rows in packed[2]}
-        for name, revision, digest, tags, area, flag, begin, end, received in packed[0]:
-            found.by_id[name] = Declaration(name, revision, digest, tuple(tags), area, flag, begin, end, received)
+        found.by_id = {row[0]: _unpacked(row) for row in packed[0]}
+        found._know(map(_unpacked, past))
         return found
+
+
+def digest_of(mark: Mark) -> str:
+    """Return the digest of all that a mark says."""
+    return hashlib.sha256(canonical_bytes(mark.model_dump(mode="json", by_alias=True))).hexdigest()[:16]
+
+
+def declaration_of(mark: Mark, received: int, digest: str = "") -> Declaration:
+    """Return what a mark declares that came at `received` (ms); `digest` of all its content."""
+    end = NEVER if mark.to is None else mark.to
+    tags = tuple(sorted(set(mark.tags or ())))
+    return Declaration(mark.id, mark.revision, digest, tags, mark.area or "", mark.flag, mark.from_, end, received)
+
+
+def _unpacked(row: PackedMark) -> Declaration:
+    name, revision, digest, tags, area, flag, begin, end, received = row
+    return Declaration(name, revision, digest, tuple(tags), area, flag, begin, end, received)
 
 
 def _order(one: Declaration) -> tuple[int, str]:

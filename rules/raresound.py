@@ -23,10 +23,12 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     GapRule,
+    LatenessRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
     ResultLimitRule,
+    RevisionRule,
     SeriesRule,
 )
 
@@ -90,12 +92,14 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule):
         faults += _faults_of_reports(rule)
     return faults
 
 
-def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule) -> list[Fault]:
+def _faults_of_reports(rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule) -> list[Fault]:
+    if isinstance(rule, LatenessRule | RevisionRule):
+        return _lateness_faults(rule) if isinstance(rule, LatenessRule) else _revision_faults(rule)
     if isinstance(rule, DeadlineRule):
         return clock_faults(rule)
     return excursion_faults(rule) if isinstance(rule, CompareRule) else report_faults(rule)
@@ -128,6 +132,32 @@ def _share_faults(rule: CompletenessRule) -> list[Fault]:
         faults.append(Fault("/notice/share", "share", "below share: else the notice never speaks"))
     if rule.notice is not None and rule.notice.severity.rank >= rule.severity.base.rank:
         faults.append(Fault("/notice/severity", "share", "a notice is milder than what it announces"))
+    return faults
+
+
+def _revision_faults(rule: RevisionRule) -> list[Fault]:
+    told = "it looks at posts: it knows facts of the facility"
+    faults = [
+        Fault(f"/applies_to/{name}", "predicate", told) for name in rule.applies_to if not name.startswith("facility.")
+    ]
+    if len(set(rule.of)) < len(rule.of):
+        faults.append(Fault("/of", "revision", "a fault is named once"))
+    return faults
+
+
+def _lateness_faults(rule: LatenessRule) -> list[Fault]:
+    faults = []
+    told = "it looks at reports: it knows facts of the facility"
+    strange = [name for name in rule.applies_to if rule.of == "amendment" and not name.startswith("facility.")]
+    faults += [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
+    if bool(rule.flags) != (rule.of == "mark"):
+        faults.append(Fault("/flags", "lateness", "a rule of marks needs flags, and no other has them"))
+    if rule.proof_by is not None and rule.of == "mark":
+        faults.append(Fault("/proof_by", "lateness", "proof_by belongs to amendments"))
+    if rule.within.unit == "wd":
+        faults.append(Fault("/within", "lateness", "no working days: it asks no calendar"))
+    if len(set(rule.flags)) < len(rule.flags):
+        faults.append(Fault("/flags", "lateness", "a flag is named once"))
     return faults
 
 

@@ -106,13 +106,13 @@ def decide(
         room: of the compiled fold.
     """
     plan, read = state.planned, [RecordRead(kind=Kind.MARK, id=one.name)]
-    slots = _slots(state, one)
+    slots = slots_of(state, one)
     if one.is_timely:
         for instance in _skipping(plan, slots, also=(GAP, ABSENCE)):
             for occurrence in _touched(state, instance, one, received):
                 step = partial(emitter.marked, instance, occurrence, one, received, read)
                 attempt(emitter, instance.rule.id, received, step)
-    every = sorted({*slots, *([] if before is None else _slots(state, before))})
+    every = sorted({*slots, *([] if before is None else slots_of(state, before))})
     moved_of = range(len(plan.sensors)) if state.marks.dropped else every
     silence.declare(state, one, slots, moved_of, received, emitter)
     keep_away(state, moved_of, received)
@@ -158,8 +158,8 @@ def _codes(state: FacilityState, slot: int, times: Words) -> Words:
     return found
 
 
-def _slots(state: FacilityState, one: Declaration) -> list[int]:
-    """Return the series that a mark is about, in their order."""
+def slots_of(state: FacilityState, one: Declaration) -> list[int]:
+    """Return the series that a mark is about at some time of it, in their order."""
     plan = state.planned
     if one.tags:
         return sorted(plan.slots[tag] for tag in one.tags if tag in plan.slots)

@@ -1,8 +1,8 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
-(rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
+clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
+parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -44,6 +44,7 @@ from rules.register import Day, Scope, SinceInstant, Span
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
 MarkFlag = Literal["maintenance", "calibration", "stopped", "fault", "comms", "set_value"]
+PostFault = Literal["number", "reason", "batch", "datum"]
 Setting = Literal["limits", "alarm"]
 SUM_WINDOW = 24 * 60 * 60_000
 """Length of a sliding window unless a rule says otherwise, ms."""
@@ -215,6 +216,8 @@ class TestEvent(Strict):
     source: Identifier = "PLC-1"
     area: Identifier | None = None
     device: Identifier | None = None
+    batch: Identifier | None = None
+    """The id of its batch, one of its own without it."""
     seq: Whole | None = Field(default=None, ge=0)
     facility: FacilityId | None = None
     """Of a rule over lots: who sends it, if not the test's facility."""
@@ -229,6 +232,8 @@ class TestRow(Strict):
     tag: Identifier
     at: Duration
     received: Duration | None = None
+    batch: Identifier | None = None
+    """The id of its batch, one of its own without it."""
     seq: Whole | None = Field(default=None, ge=0)
     """The number of its batch."""
     value: Annotated[str, Field(max_length=32)]
@@ -270,11 +275,12 @@ class TestMark(Strict):
 
 
 class TestReport(Strict):
-    """A report of a test, received at `at` and sent then; a text `+36h` in its fields is so long behind the test's beginning."""
+    """A report of a test, received at `at` and sent then, unless `sent` says another; a text `+36h` in its fields is so long behind the test's beginning."""
 
     __test__ = False  # not a pytest class
 
     at: Duration
+    sent: Duration | None = None
     type: Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,63}$")]
     id: Identifier = "R-1"
     revision: Annotated[Whole, Field(ge=1)] = 1
@@ -833,6 +839,42 @@ class CompletenessRule(RuleBase):
         return frozenset([*self.flags, *self.invalid, *self.exempt])
 
 
+class LatenessRule(RuleBase):
+    """What a firm declares too late (kind `lateness`); latched: an officer's decision ends it.
+
+    `mark`, by sensor: a mark that is received more than `within` behind the beginning of the state that it declares. `amendment`, by
+    report: one that is received more than `within` behind a reading that it corrects, and proof of it that does not come.
+    """
+
+    kind: Literal["lateness"]
+    of: Literal["mark", "amendment"]
+    within: LegalTimeText
+    """Hours to the millisecond, all else at 24:00 local of the last day; no working days."""
+    flags: Annotated[list[MarkFlag], Field(max_length=6)] = Field(default_factory=list)
+    """mark: which states."""
+    proof_by: Whole | None = Field(default=None, ge=1, le=28)
+    """amendment: proof is owed by 24:00 local of this day of the month behind that of the earliest reading; what comes ends the alarm."""
+
+
+class RevisionRule(RuleBase):
+    """What a firm posts so that it has no effect (kind `revision`), by what was posted (rules/rare/revisions.py); latched: an officer's decision ends it."""
+
+    kind: Literal["revision"]
+    of: Annotated[list[PostFault], Field(min_length=1, max_length=4)]
+    """`number`: a report or a mark whose number came before with other content. `reason`: a revision that does not say why. `batch`: readings
+    or events whose batch id came before with other content. `datum`: an amendment none of whose readings can have come."""
+
+
+class ParallelRule(RuleBase):
+    """A value that was measured beside a sensor and that its nearest record does not fit (kind `parallel`), by sensor (rules/rare/parallel.py).
+
+    Latched: an officer's decision ends it. They may differ by the sensor's registered error and that of the reference together.
+    """
+
+    kind: Literal["parallel"]
+    marked: Literal["skip", "count"] = "count"
+
+
 class CompareRule(RuleBase):
     """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
 
@@ -963,6 +1005,9 @@ RareRule = (
     | RowRule
     | RepeatDayRule
     | CompletenessRule
+    | LatenessRule
+    | RevisionRule
+    | ParallelRule
     | DeadlineRule
     | CompareRule
     | ReportRule
@@ -1009,14 +1054,15 @@ def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
 
 def is_latched(rule: object, subject: dict[str, str]) -> bool:
     """Say whether only an officer's decision ends a rule's alarm on a subject."""
-    if isinstance(rule, LimitRule):
-        return rule.clear.latched
-    if isinstance(rule, CumulativeRule):
-        return rule.during is not None
+    if isinstance(rule, LimitRule | CumulativeRule):
+        return rule.clear.latched if isinstance(rule, LimitRule) else rule.during is not None
     if isinstance(rule, CountRule):
         return rule.occasions is None
     if isinstance(rule, FollowUpRule):
         return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | LotCountRule)
+    if isinstance(rule, LatenessRule):
+        return "case" not in subject  # proof may come
+    latched = RepeatDayRule | ResultLimitRule | RevisionRule | ParallelRule | LotCountRule
+    return looks_at_rows(rule) or isinstance(rule, latched)

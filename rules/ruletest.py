@@ -169,7 +169,7 @@ def _row_of(number: int, one: TestRow, begin: int) -> LogRecord:
         raise ValueError("a row of a test has a value")
     value, quality = sample
     payload = Readings(
-        batch=f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([begin + one.at], np.int64),
+        batch=one.batch or f"r{number}", tags=(one.tag,), counts=np.ones(1, np.int32), time=np.array([begin + one.at], np.int64),
         value=np.array([value]), quality=np.array([quality], np.uint8), seq=one.seq,
     )  # fmt: skip
     received = begin + (one.at + LATENCY_MS if one.received is None else one.received)
@@ -177,9 +177,9 @@ def _row_of(number: int, one: TestRow, begin: int) -> LogRecord:
 
 
 def _event_of(number: int, one: TestEvent, begin: int) -> Events:
-    given = one.model_dump(mode="json", exclude={"at", "after", "facility"}, exclude_none=True)
+    given = one.model_dump(mode="json", exclude={"at", "after", "batch", "facility"}, exclude_none=True)
     event = Event.model_validate(given | {"time": begin + one.at, "fields": timed(given.get("fields", {}), begin)})
-    return Events(batch=f"e{number}", events=[event])
+    return Events(batch=one.batch or f"e{number}", events=[event])
 
 
 def _mark_of(one: TestMark, begin: int) -> Mark:
@@ -190,7 +190,9 @@ def _mark_of(one: TestMark, begin: int) -> Mark:
 
 def _report_of(one: TestReport, begin: int) -> Report:
     given = one.model_dump(mode="json", include={"type", "id", "revision", "reason"}, exclude_none=True)
-    return Report.model_validate(given | {"sent": begin + one.at, "fields": timed(one.fields, begin)})
+    return Report.model_validate(
+        given | {"sent": begin + (one.at if one.sent is None else one.sent), "fields": timed(one.fields, begin)}
+    )
 
 
 def timed(value: Any, begin: int) -> Any:  # noqa: ANN401 - any JSON value

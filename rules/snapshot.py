@@ -20,7 +20,7 @@ from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
-from rules.marks import PackedMarks
+from rules.marks import PackedMark, PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.monitors import PackedMonitors
 from rules.occurrence import Packed
@@ -113,6 +113,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET
     """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
+    past_marks: list[PackedMark] | msgspec.UnsetType = msgspec.UNSET
+    """The numbers that are known of marks which do not hold, in the order in which they came there; not there where there are none."""
     stays: list[PackedStays] | msgspec.UnsetType = msgspec.UNSET
     """Where sensors stood (rules/stays.py), by tag; not there where none has moved."""
     feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET

@@ -261,7 +261,11 @@ class FacilityState:
         for book in self.excursions.values():
             rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
         plan = self.plan
-        rare |= dict(self.clocks.counts) if plan is not None and (plan.deadlines or plan.documents) else {}
+        rare |= (
+            dict(self.clocks.counts)
+            if plan is not None and (plan.deadlines or plan.documents or plan.amendments or plan.revisions)
+            else {}
+        )
         rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts
@@ -313,6 +317,7 @@ class FacilityState:
                 documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
+                past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
@@ -379,7 +384,8 @@ class FacilityState:
             self.declared = Declared.unpack(body.declared, body.monitors)
         self.aside = {rule: Aside.unpack(row) for rule, row in body.aside}
         if not isinstance(body.marks, msgspec.UnsetType):
-            self.marks = Marks.unpack(body.marks, CODES)
+            past = () if isinstance(body.past_marks, msgspec.UnsetType) else body.past_marks
+            self.marks = Marks.unpack(body.marks, CODES, past)
             if self.plan is not None:
                 self.let_stand()
         if not isinstance(body.stays, msgspec.UnsetType):

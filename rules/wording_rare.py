@@ -15,6 +15,7 @@ from rules.rule import (
     CompletenessRule,
     CountRule,
     FollowUpRule,
+    LatenessRule,
     RegisterCheckRule,
 )
 
@@ -109,6 +110,13 @@ _OF_RATES: dict[ChangeKind, tuple[str, str]] = {
         "系本系统接收中断，报警撤回，待积压数据到达后再判定该月",
     ),
 }
+_OF_LATENESS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.RETRACTED: (
+        "our own front door was closed when its time was over",
+        "时限届满时本系统接收中断，报警撤回",
+    ),
+    ChangeKind.AMENDED: ("its start is the earliest time that was over", "开始时间为最早届满的时限"),
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -123,10 +131,8 @@ def message(rule: Rule, subject: dict[str, str], kind: ChangeKind, *, by_officer
 
 
 def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
-    if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
-        return _ENDINGS | _OF_NUMBERS
     if isinstance(rule, ClockRule):
-        return _ENDINGS | (_OF_BEATS if rule.check == "heartbeat" else _OF_CLOCKS)
+        return _ENDINGS | {"heartbeat": _OF_BEATS, SEQUENCE: _OF_NUMBERS}.get(rule.check, _OF_CLOCKS)
     if isinstance(rule, RegisterCheckRule):
         return _ENDINGS | _OF_CHECKS.get(rule.check, {})
     if isinstance(rule, FollowUpRule):
@@ -134,4 +140,6 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)
     if isinstance(rule, CompletenessRule):
         return _ENDINGS | (_OF_SHARES if rule.check == "mark-share" else _OF_RATES)
-    return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS
+    if isinstance(rule, CountRule) and rule.occasions is not None:
+        return _ENDINGS | _OF_OCCASIONS
+    return _ENDINGS | _OF_LATENESS if isinstance(rule, LatenessRule) else _ENDINGS

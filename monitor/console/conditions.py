@@ -25,6 +25,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"effective rate of the month from (.+)", r"自 \1 起当月的有效数据率"),
     (r"alarm of (.+)", r"\1 的报警"),
     # reports
+    (r"time until mark (.+)", r"距标记 \1 提交的时间"),
     (r"time until (.+)", r"距提交 \1 的时间"),
     (r"deviation report", r"偏差报告"),
     (r"stated duration", r"报告所述持续时间"),
@@ -39,6 +40,14 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     # events and decisions
     (r"events (\S+) (\S+)", r"事件 \1 \2"),
     (r"decision", r"决定"),
+    (r"received", r"接收时间"),
+    (r"proof", r"证明材料"),
+    (r"content of report (.+)", r"报告 \1 的内容摘要"),
+    (r"content of mark (.+)", r"标记 \1 的内容摘要"),
+    (r"content of batch (.+)", r"批次 \1 的内容摘要"),
+    (r"reason of report (.+)", r"报告 \1 的修订原因"),
+    (r"parallel value at (.+)", r"与 \1 比对值之差"),
+    (r"data that report (.+) names", r"报告 \1 所指的数据条数"),
     (r"mark (.+)", r"标记 \1"),
     (r"started", r"开始"),
     (r"front door", r"接收入口"),

@@ -46,6 +46,10 @@ class Meeting(NamedTuple):
     is_first: bool
     forgot: bool = False
     """Another one went out for it."""
+    digest: bytes = b""
+    """Of what it says ..."""
+    kept: bytes = b""
+    """... and of what its number said before; nothing where the number is its own."""
 
 
 @dataclass(slots=True)
@@ -63,7 +67,7 @@ class Book:
         key = f"{report.type} {report.id}"
         packed = self.reports.get(key, b"")
         known, digest = dict(_ENTRY.iter_unpack(packed)), digest_of(report)
-        forgot = False
+        forgot, kept = False, known.get(report.revision, b"")
         if report.revision in known:
             self._touch(key, packed)
             met = Met.REPEATED if known[report.revision] == digest else Met.CONFLICT
@@ -74,10 +78,10 @@ class Book:
             met = Met.REPEATED
         else:
             known[report.revision] = digest
-            kept = sorted(known.items())[-MAX_REVISIONS:]
-            forgot = self._touch(key, b"".join(_ENTRY.pack(*entry) for entry in kept))
+            newest = sorted(known.items())[-MAX_REVISIONS:]
+            forgot = self._touch(key, b"".join(_ENTRY.pack(*entry) for entry in newest))
             met = Met.TAKEN
-        return Meeting(met, met is Met.TAKEN and not packed, forgot)
+        return Meeting(met, met is Met.TAKEN and not packed, forgot, digest, kept)
 
     def _touch(self, key: str, packed: bytes) -> bool:
         """Put a report behind all others; says whether another one went out for it."""

@@ -79,7 +79,7 @@ def leave(
 def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:
     """Note that the front door was closed from `begin` to `now`: what was due meanwhile is due at its opening (settled.md)."""
     clocks = state.clocks
-    if state.plan is None or not state.plan.deadlines:
+    if state.plan is None or not (state.plan.deadlines or state.plan.lateness):
         return
     clocks.closed = [*clocks.closed, (begin, now)][-MAX_CLOSED:]
     for rule in state.plan.deadlines:

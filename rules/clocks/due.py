@@ -84,14 +84,14 @@ def terms_of(
     if edition is None:
         return None
     if clock.planned != NONE:
-        return Terms(edition.time, edition, _opened(clock.planned, closed), verify=False, ends=clock.planned)
+        return Terms(edition.time, edition, opened(clock.planned, closed), verify=False, ends=clock.planned)
     ends = due_at(clock.start, edition.time, days)
     if ends is None:
         return Terms(edition.time, edition, None, verify=False)
     ends = min(ends, LATEST_MS)
     years = range(day_of(clock.start).year, day_of(ends - 1).year + 1)
     verify = edition.time.unit == "wd" and days is not None and any(year in days.verify for year in years)
-    return Terms(edition.time, edition, _opened(ends, closed), verify, ends)
+    return Terms(edition.time, edition, opened(ends, closed), verify, ends)
 
 
 def edition_of(rule: DeadlineRule, start: int, facts: Mapping[str, Any]) -> Edition | None:
@@ -100,7 +100,7 @@ def edition_of(rule: DeadlineRule, start: int, facts: Mapping[str, Any]) -> Edit
     return next((one for one in rule.within if matches(one.where, facts) and _in_force(one, first)), None)
 
 
-def _opened(due: int, closed: Sequence[tuple[int, int]]) -> int:
+def opened(due: int, closed: Sequence[tuple[int, int]]) -> int:
     """Return when a time is over that was over at `due`: at the opening of the front door, if that was closed then (settled.md)."""
     return next((end for begin, end in closed if begin < due < end), due)
 

@@ -17,9 +17,11 @@ from rules.excursions import fold as excursions
 from rules.failing import attempt
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.layout import NONE
+from rules.rare import amendments, revisions
 from rules.rare.speak import Now
 from rules.rare.store import subject_of
 from rules.records import Kind
+from rules.reports.quality import Amendment
 from rules.reports.reading import fields_of, members_of
 
 if TYPE_CHECKING:
@@ -40,7 +42,7 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     a report that was returned for a fatal error was not made (deadlines.md §0).
     """
     clocks, plan = state.clocks, state.plan
-    if plan is None or not (plan.deadlines or plan.excursions or plan.documents):
+    if plan is None or not (plan.deadlines or plan.excursions or plan.documents or plan.amendments or plan.revisions):
         return
     clocks.counts["reports"] += 1
     model = fields_of(payload)
@@ -50,21 +52,30 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     rules = plan.reading.get(payload.type, ())
     compared = plan.excursions if payload.type == excursions.REPORT else ()
     asked = tuple(rule for rule in plan.documents if payload.type in rule.reports)
-    if not rules and not compared and not asked:
+    amended = plan.amendments if payload.type == amendments.REPORT else ()
+    if not (rules or compared or asked or amended or plan.revisions):
         return
-    met, is_first, forgot = clocks.book.greet(payload)
-    clocks.counts["report_dropped"] += forgot
-    if met is not Met.TAKEN:
-        clocks.counts[f"report_{met.value}"] += 1
+    meeting = clocks.book.greet(payload)
+    clocks.counts["report_dropped"] += meeting.forgot
+    if meeting.met is not Met.TAKEN:
+        clocks.counts[f"report_{meeting.met.value}"] += 1
+        revisions.report(state, payload, meeting, received, emitter)
         return
     fields = members_of(model)
     now = Now(received, received, [RecordRead(kind=Kind.REPORT.value, id=f"{payload.id}/{payload.revision}")])
     for rule in rules:
-        attempt(emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter, is_first=is_first))
+        attempt(
+            emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter, is_first=meeting.is_first)
+        )
     if compared:
         excursions.report(state, payload, fields, now, emitter)
+    names_nothing = isinstance(model, Amendment) and not amendments.names_datum(state, model, received)
+    if amended and not names_nothing:
+        amendments.report(amended, payload, model, now, emitter)
     if asked:
         documents.report(asked, state, payload, model, now, emitter)
+    if names_nothing:
+        revisions.amendment(state, payload, received, emitter)
 
 
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:

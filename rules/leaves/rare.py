@@ -14,15 +14,13 @@ from rules.leaves import (
     approval,
     beats,
     copies,
-    deadlines,
-    documents,
     excursions,
     followed,
     lacking,
     oddrows,
     offset,
+    ofposts,
     openings,
-    posted,
     results,
     sequence,
     shared,
@@ -31,6 +29,7 @@ from rules.leaves import (
     told,
 )
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
+from rules.leaves.ofposts import PostedRule
 from rules.rare.match import (
     applies,
     area_of,
@@ -52,15 +51,14 @@ from rules.rule import (
     TOLD,
     UNKNOWN_TAG,
     ClockRule,
-    CompareRule,
     CompletenessRule,
     CountRule,
-    DeadlineRule,
     FollowUpRule,
+    LatenessRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
-    ResultLimitRule,
+    RevisionRule,
     RowRule,
 )
 
@@ -87,17 +85,9 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule):
-        return _leaves_of_posts(rule)
+    if isinstance(rule, PostedRule):
+        return ofposts.leaves_of(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
-
-
-def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule) -> list[Leaf]:
-    if isinstance(rule, ResultLimitRule):
-        return posted.leaves_of(rule)
-    if isinstance(rule, CompareRule):
-        return excursions.leaves_of(rule)
-    return deadlines.leaves_of(rule) if isinstance(rule, DeadlineRule) else documents.leaves_of(rule)
 
 
 def _follow_up_leaves(rule: FollowUpRule) -> list[Leaf]:
@@ -182,8 +172,8 @@ def moments_of(rule: RareRule, log: Sequence[LogRecord], end: int) -> Iterator[M
 
     Of a rule that follows up alarms: `rules.leaves.followed`.
     """
-    if isinstance(rule, ReportRule):
-        yield from documents.moments_of(rule, log)
+    if isinstance(rule, LatenessRule | RevisionRule | ReportRule):
+        yield from ofposts.moments_of(rule, log, end)
         return
     if isinstance(rule, RegisterCheckRule):
         yield from _of_check(rule, log, end)

@@ -16,6 +16,7 @@ from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.rare import (
+    amendments,
     approval,
     beats,
     calibrations,
@@ -25,10 +26,12 @@ from rules.rare import (
     incomplete,
     offset,
     openings,
+    parallel,
     posted,
     rate,
     register_check,
     results,
+    revisions,
     sequence,
     share,
     shared,
@@ -50,6 +53,8 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LatenessRule,
+    ParallelRule,
     RegisterCheckRule,
     ResultLimitRule,
     is_latched,
@@ -59,7 +64,7 @@ from rules.rule import (
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Callable, Container
 
     from rules.emission import Emitter
     from rules.plan import Plan
@@ -91,9 +96,13 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
         state.plan.rare or state.plan.asked
     ):  # nothing is asked of events: nothing is kept of them
         return
-    seen = rare.batches.meet_digest(payload.batch, digest_of_batch(payload), received)
+    digest = digest_of_batch(payload)
+    seen = rare.batches.meet_digest(payload.batch, digest, received)
     rare.counts["event_repeated"] += seen is Seen.REPEATED
     rare.counts["event_conflict"] += seen is Seen.CONFLICT
+    if seen is Seen.CONFLICT:
+        kept = rare.batches.digest_of(payload.batch)
+        revisions.batch(state, Kind.EVENTS, payload.batch, digest, kept, received, emitter)
     if seen is not Seen.NEW:
         return
     records = [RecordRead(kind=Kind.EVENTS, id=payload.batch)]
@@ -132,7 +141,7 @@ def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
     assert state.plan is not None  # noqa: S101 - rules come with a plan
-    if isinstance(rule, CountRule | ResultLimitRule):
+    if isinstance(rule, CountRule | ParallelRule | ResultLimitRule):
         _by_itself(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         sequence.meet(rule, event, batch, now, state.plan.facility, emitter)
@@ -157,11 +166,18 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
 
 
 def _by_itself(
-    rule: CountRule | ResultLimitRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter
+    rule: CountRule | ParallelRule | ResultLimitRule,
+    event: Event,
+    batch: str,
+    now: Now,
+    facility: Facility,
+    emitter: Emitter,
 ) -> None:
     """Fold one event of a rule that waits for no other."""
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, facility, emitter)
+    elif isinstance(rule, ParallelRule):
+        parallel.meet(rule, event, batch, now, emitter)
     else:
         posted.meet(rule, event, batch, now, facility, emitter)
 
@@ -197,7 +213,11 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
     leaf = Leaf(expr="decision", left=code, op="closes", right=format_instant(now.received), verdict=Verdict.FALSE)
     close(rule, subject, case, [leaf], now, emitter, by_officer=True)
     # Counting begins anew, and what had come is known again. An A that is still to be decided, or is unknown, stays; so does a result that is.
-    kept = [fact for fact in case.facts if isinstance(rule, FollowUpRule | ResultLimitRule) and not fact.counts]
+    kept = [
+        fact
+        for fact in case.facts
+        if isinstance(rule, FollowUpRule | ResultLimitRule | LatenessRule | ParallelRule) and not fact.counts
+    ]
     for fact in case.facts:
         if fact not in kept:
             case.remember(fact.digest)
@@ -285,23 +305,34 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
         subject = first[2]
         case = state.rare.cases[rule.id][subject]
         case.due = NEVER
-        if isinstance(rule, FollowUpRule):
-            judge = followed.fire if rule.alarm else follow_up.fire
-            step = partial(judge, rule, subject, case, Now(due, due), emitter)
-            if rule.result:
-                step = partial(results.fire, rule, rule.result, subject, case, Now(due, due), emitter)
-            elif rule.trace:
-                step = partial(openings.fire, rule, rule.trace, subject, case, Now(due, due), emitter)
+        step = _step(rule, subject, case, due, emitter)
+        if step is not None:
             attempt(emitter, rule.id, due, step)
-        elif isinstance(rule, CountRule):
-            attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
-        elif isinstance(rule, ClockRule):
-            fire = _FIRES.get(rule.check, offset.fire)
-            attempt(emitter, rule.id, due, partial(fire, rule, subject, case, Now(due, due), emitter))
-        elif isinstance(rule, RegisterCheckRule):
-            judge_told = strays.fire if rule.check == UNKNOWN_TAG else told.fire
-            attempt(emitter, rule.id, due, partial(judge_told, rule, subject, case, Now(due, due), emitter))
     state.rare.refresh()
+
+
+def _step(rule: Rule, subject: str, case: Case, due: int, emitter: Emitter) -> Callable[[], object] | None:
+    """Return what a rule does with a case that is due."""
+    now = Now(due, due)
+    if isinstance(rule, FollowUpRule):
+        if rule.result:
+            return partial(results.fire, rule, rule.result, subject, case, now, emitter)
+        if rule.trace:
+            return partial(openings.fire, rule, rule.trace, subject, case, now, emitter)
+        return partial(followed.fire if rule.alarm else follow_up.fire, rule, subject, case, now, emitter)
+    step: Callable[[], object] | None = None
+    if isinstance(rule, ParallelRule):
+        step = partial(parallel.fire, rule, subject, case, now, emitter)
+    elif isinstance(rule, LatenessRule):
+        step = partial(amendments.fire, rule, subject, case, due, emitter)
+    elif isinstance(rule, CountRule):
+        step = partial(shared.fire, rule, subject, case, now, emitter)
+    elif isinstance(rule, ClockRule):
+        step = partial(_FIRES.get(rule.check, offset.fire), rule, subject, case, now, emitter)
+    elif isinstance(rule, RegisterCheckRule):
+        judge = strays.fire if rule.check == UNKNOWN_TAG else told.fire
+        step = partial(judge, rule, subject, case, now, emitter)
+    return step
 
 
 def leave(
@@ -349,6 +380,8 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, ResultLimitRule):
             attempt(emitter, rule.id, received, partial(posted.adopt, rule, now, emitter))
+        elif isinstance(rule, LatenessRule):
+            attempt(emitter, rule.id, received, partial(amendments.adopt, rule, now, emitter))
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))

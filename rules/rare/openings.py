@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from rules.rareparts import Trace
     from rules.records import Event
     from rules.register import Sensor
-    from rules.rule import FollowUpRule
+    from rules.rule import FollowUpRule, ParallelRule
     from rules.state import FacilityState
 
 OPEN, CLOSED = "open", "closed"
@@ -189,7 +189,7 @@ def traced_by(
     return Verdict.FALSE if covered and often else Verdict.UNKNOWN, change
 
 
-def rows_of(rule: FollowUpRule, sensor: Sensor, state: FacilityState) -> list[tuple[int, float]]:
+def rows_of(rule: FollowUpRule | ParallelRule, sensor: Sensor, state: FacilityState) -> list[tuple[int, float]]:
     """Return the rows inside of a series' horizon that are known to a rule: event time (ms) and value, by event time."""
     plan = state.planned
     slot = plan.slots[sensor.tag]

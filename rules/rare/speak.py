@@ -13,7 +13,15 @@ from rules.rare.feeds import READINGS as FEED_OF_READINGS
 from rules.rare.months import judged_month
 from rules.rare.store import subject_of
 from rules.records import Kind
-from rules.rule import UNKNOWN_TAG, CompletenessRule, RegisterCheckRule, RepeatDayRule, looks_at_rows
+from rules.rule import (
+    UNKNOWN_TAG,
+    CompletenessRule,
+    LatenessRule,
+    RegisterCheckRule,
+    RepeatDayRule,
+    RevisionRule,
+    looks_at_rows,
+)
 from rules.wording import WHOLE_REGISTER
 from rules.wording_rare import message
 
@@ -113,12 +121,17 @@ def tell(
     rows = looks_at_rows(rule) or isinstance(rule, RepeatDayRule) or named.get("feed") == FEED_OF_READINGS
     rows = rows or (isinstance(rule, RegisterCheckRule) and rule.check == UNKNOWN_TAG)
     of = Kind.READINGS if rows else Kind.EVENTS
-    first = [RecordRead(kind=of, id=fact.batch) for fact in case.facts if fact.counts and fact.batch][:1]
+    if isinstance(rule, LatenessRule):
+        of = Kind.MARK if rule.of == "mark" else Kind.REPORT
+    told = [fact for fact in case.facts if fact.counts and fact.batch][:1]
+    first = [RecordRead(kind=fact.text if isinstance(rule, RevisionRule) else of, id=fact.batch) for fact in told]
     register = RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version))
     found = [*first, *now.records, register]
     records = [read for i, read in enumerate(found) if read not in found[:i]]
     times = sum(fact.counts for fact in case.facts)
     marks = _marks(rule, named, occurrence, now, emitter) if isinstance(rule, CompletenessRule) else []
+    if isinstance(rule, LatenessRule) and rule.of == "mark":
+        marks = [fact.batch for fact in case.facts if fact.counts]
     left_out = {name: many for name, many in (("leaves", more), ("marks", len(marks) - LISTED)) if many > 0}
     proof = Evidence(
         leaves=leaves,

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rules.rare.feeds import Feed
     from rules.rare.missing import Ways
     from rules.rare.openings import Openings
+    from rules.rare.parallel import Compared
     from rules.rare.rate import Rate
     from rules.rare.share import Share
 
@@ -54,7 +55,7 @@ COUNTERS = (
     "calibration_unknown", "calibration_unreadable", "calibration_older",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
     "stray_dropped", "stray_left_out",
-    "result_unknown",
+    "result_unknown", "parallel_unknown",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -273,6 +274,8 @@ class Rare:
     """Rule -> what its newest judgement of a month found, by subject: for explanations only, and in no snapshot ..."""
     opened: dict[str, dict[str, Openings]] = field(default_factory=dict)
     """... so with one that looks for openings of doors (rules/rare/openings.py)."""
+    compared: dict[str, dict[str, dict[str, Compared]]] = field(default_factory=dict)
+    """... and of one over parallel measurements (rules/rare/parallel.py), by subject and digest."""
     due: int = NEVER
     """The earliest decision by the clock; follows from the rest (`refresh`)."""
 
@@ -330,6 +333,7 @@ class Rare:
         self.checked.pop(rule, None)
         self.judged.pop(rule, None)
         self.opened.pop(rule, None)
+        self.compared.pop(rule, None)
         self.missing.pop(rule, None)
         self.refresh()
 

@@ -29,12 +29,16 @@ ELSEWHERE = {
     "cross-check.copied-report": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "vigilance.recall-over-returned": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "vigilance.recall-totals-fall": "wants submitted reports: tests/rules/test_documents_by_hand.py",
+    "data-integrity.parallel-misfit": "wants a parallel measurement: tests/rules/test_parallel_by_hand.py",
+    "data-integrity.revision-conflict": "wants a post whose number came before: tests/rules/test_revisions_by_hand.py",
+    "data-integrity.amendment-late": "wants a submitted report: tests/rules/test_amendments_by_hand.py",
+    "data-integrity.mark-late": "wants a mark: tests/rules/test_lateness_by_hand.py",
     "cross-check.deviation-misstated": "wants a submitted report: tests/rules/test_excursions_by_hand.py",
     "cross-check.excursion-no-deviation": "wants three working days: tests/rules/test_excursions_by_hand.py",
     **{
         rule.id: "wants submitted reports: tests/rules/test_deadline_by_hand.py"
         for rule in default_bundle().rules
-        if rule.kind == "deadline"
+        if rule.kind in {"deadline", "document", "balance"}
     },
 }
 """Rules that no fault of this log concerns, and where they are tried."""

@@ -125,7 +125,7 @@ def test_what_is_due_at_one_instant_is_looked_up_once_however_much_it_is(name: s
         assert many[what] == few[what]
 
 
-@pytest.mark.parametrize("name", ["one_by_one", "back_one_by_one", "silent_marked", "again"])
+@pytest.mark.parametrize("name", ["one_by_one", "back_one_by_one", "silent_marked", "marked_late", "again"])
 def test_what_is_due_one_after_the_other_is_looked_up_no_more_than_twice_for_each(name: str) -> None:
     found = looks(SCENES[name](MANY))
     assert 0 < max(found["places"], found["series"]) <= 2 * (found["records"] + found["agendas"])

@@ -87,6 +87,45 @@ def test_one_that_begins_before_what_is_kept_is_too_old_unless_it_revises_one_th
     assert book.meet(mark("A", 2, begin=AT - KEPT_MS - 9), AT) is not None
 
 
+def test_the_number_of_one_that_is_too_old_is_known_until_a_newer_one_holds():
+    book = met(mark("A", 2, begin=AT - KEPT_MS - 1))
+    assert (book.by_id, [one.name for one in book.past.values()]) == ({}, ["A/2"])
+    assert book.meet(mark("A", 2, begin=AT - KEPT_MS - 1), AT) is None
+    assert book.meet(mark("A", 2, begin=AT), AT) is None
+    assert book.meet(mark("A", 1, begin=AT), AT) is None
+    assert book.counts == {"marks": 4, "mark_too_old": 1, "mark_repeated": 1, "mark_conflict": 1, "mark_superseded": 1}
+    assert book.meet(mark("A", 3, begin=AT - KEPT_MS - 2), AT) is None
+    assert book.known("A").name == "A/3"
+    assert book.meet(mark("A", 4, begin=AT), AT)[0] is None  # none held before
+    assert (book.known("A").name, book.past) == ("A/4", {})
+
+
+def test_the_number_of_one_that_is_forgotten_or_pushed_out_is_known(monkeypatch):
+    monkeypatch.setattr(marks, "MAX_MARKS", 2)
+    book = met(mark("A", 2, begin=AT, to=AT + 1), mark("B", begin=AT, to=AT + 2), mark("C", begin=AT))
+    assert [one.name for one in book.past.values()] == ["A/2"]
+    assert book.meet(mark("A", 1, begin=AT), AT) is None
+    book.meet(mark("D", begin=AT + KEPT_MS), AT + KEPT_MS + 3)
+    assert [one.name for one in book.past.values()] == ["A/2", "B/1"]
+    assert sorted(book.by_id) == ["C", "D"]
+
+
+def test_of_more_numbers_and_tags_than_are_kept_the_first_goes(monkeypatch):
+    old = AT - KEPT_MS - 1
+    monkeypatch.setattr(marks, "MAX_PAST", 2)
+    book = met(*(mark(name, begin=old) for name in "ABC"), mark("B", 2, begin=old), mark("D", begin=old))
+    assert (list(book.past), book.counts["mark_number_dropped"]) == (["B", "D"], 2)
+    monkeypatch.setattr(marks, "MAX_PAST_COVERED", 4)
+    tags = ["T1", "T2", "T3"]
+    book = met(mark("A", begin=old, tags=tags), mark("B", begin=old), mark("A", 2, begin=old, tags=["T1"]))
+    assert list(book.past) == ["B", "A"]
+    for name in "CD":
+        book.meet(mark(name, begin=old, tags=tags), AT)
+    assert (list(book.past), book.counts["mark_number_dropped"]) == (["D"], 3)
+    book.meet(mark("E", begin=old, tags=[*tags, "T4", "T5"]), AT)  # one is always kept
+    assert list(book.past) == ["E"]
+
+
 def test_spans_of_a_series_are_made_once_and_anew_when_a_mark_comes():
     book = met(
         mark("A", begin=10, to=20), mark("B", begin=21, to=25, tags=["T1"]), mark("C", begin=27, flag="fault"), at=100
@@ -121,10 +160,13 @@ def test_so_it_is_with_the_tags_that_all_of_them_name(monkeypatch):
 
 
 def test_a_snapshot_keeps_all_of_it():
-    book = met(mark("B", begin=10, to=20), mark("A", 3, begin=5, tags=["T2", "T1"], flag="fault"), mark("A", begin=5))
+    tags = ["T2", "T1"]
+    book = met(mark("B", begin=AT, to=AT + 9), mark("A", 3, begin=AT, tags=tags, flag="fault"), mark("A", begin=AT))
     book.standing = {(LIMIT, "test.rule", "T1"): {(0, 7), (0, 3)}}
-    again = Marks.unpack(book.pack(NAMES), CODES)
+    book.meet(mark("C", begin=AT - KEPT_MS - 1), AT)
+    again = Marks.unpack(book.pack(NAMES), CODES, [one.pack() for one in book.past.values()])
     assert (again.by_id, again.counts, again.standing) == (book.by_id, book.counts, book.standing)
+    assert (sorted(again.by_id), [*again.past], again.past) == (["A", "B"], ["C"], book.past)
     assert again.pack(NAMES) == book.pack(NAMES)
     assert not again.are_nothing
     assert Marks().are_nothing

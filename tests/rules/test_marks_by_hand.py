@@ -263,13 +263,23 @@ def test_a_mark_that_is_forgotten_frees_nothing():
     assert story(log.changes(), "store-out") == []
 
 
-def test_an_older_revision_that_comes_again_when_its_newest_is_forgotten_is_too_old():
+def test_an_older_revision_that_comes_again_when_its_newest_is_forgotten_is_superseded():
     later = 64 * DAY
     log = warm(5, 5).mark(1.5, "maintenance", 2).mark(3, "maintenance", 2, 30, revision=2)
     log.mark(later, "maintenance", later - 10, later - 5, name="M-2").mark(later + 1, "maintenance", 2)
     log.live("T1", later + 2, [9, 9, 9, 9])
     assert [row[1] for row in story(log.changes(), "store-out")] == ["raised"]
-    assert counters(log)["mark_too_old"] == 1
+    assert counters(log)["mark_superseded"] == 1
+
+
+def test_so_it_is_where_the_newest_revision_named_a_time_long_ago_and_the_older_one_another():
+    """Found by chance: the older revision is not too old itself."""
+    log = warm(5, 5).mark(1.5, "maintenance", 2).mark(3, "maintenance", -70 * DAY, -69 * DAY, revision=2)
+    log.mark(4, "maintenance", 3, 4, name="M-2").mark(5, "maintenance", 2)
+    log.live("T1", 6, [9, 9, 9, 9])
+    assert [row[1] for row in story(log.changes(), "store-out")] == ["raised"]
+    counts = counters(log)
+    assert (counts["mark_superseded"], counts.get("mark_too_old", 0)) == (1, 0)
 
 
 def test_rows_behind_the_end_of_what_was_told_are_kept_away_by_the_mark_that_comes_before_the_next_alarm():

@@ -11,7 +11,16 @@ from itertools import pairwise
 
 from rules.models import Severity
 from rules.records import RegisterRecord, Report
-from rules.rule import CompareRule, FollowUpRule, GapRule, ReportRule, ResultLimitRule
+from rules.rule import (
+    CompareRule,
+    FollowUpRule,
+    GapRule,
+    LatenessRule,
+    ParallelRule,
+    ReportRule,
+    ResultLimitRule,
+    RevisionRule,
+)
 
 DAY = 86_400_000
 CHINA = timezone(timedelta(hours=8))
@@ -42,10 +51,15 @@ class World:
     newest: dict = field(default_factory=dict)
 
 
+OTHERS = ReportRule | ResultLimitRule | LatenessRule | RevisionRule | ParallelRule
+"""Rules that have an oracle of their own."""
+
+
 def plain(rules):
     """Return the rules that the plain fold (fold.py) decides: these two are held against the oracle of this file, and
-    those over what reports say and over posted results against ones of their own (documents.py, posted.py)."""
-    found = [rule for rule in rules if not isinstance(rule, ReportRule | ResultLimitRule)]
+    those over what reports say, over posted results, over what is declared too late and over what is posted without effect, and over parallel measurements
+    against ones of their own (documents.py, posted.py, lateness.py, amendments.py, revisions.py, parallel.py)."""
+    found = [rule for rule in rules if not isinstance(rule, OTHERS)]
     return [rule for rule in found if not isinstance(rule, CompareRule | FollowUpRule) or rule.excursions is None]
 
 
