@@ -10,7 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.kinds import during, exposure
-from rules.layout import DURING, NONE
+from rules.layout import DURING
 from rules.rare.fold import closes
 from rules.records import Kind
 from rules.underway import instances_of
@@ -38,7 +38,7 @@ def decision(
         standing = emitter.active(instance.kind, instance)
         if standing is None or standing.alarm != alarm:
             continue
-        if int(state.late[instance.slot, 0]) != NONE:
+        if late.waits(state, instance.slot):
             late.decide(state, [instance.slot], emitter, room)
         if not standing.active:
             return

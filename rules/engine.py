@@ -521,6 +521,7 @@ class Engine:
                 state.rings, state.ring_floats, state.due, state.silent,
                 room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded, first,
                 state.late, state.stands,
+                state.held.rows, state.held.values, state.held.table, state.held.size, state.held.of,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
@@ -536,8 +537,8 @@ class Engine:
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)
                 self._apply_rows(state, told, ends, odd, payload, received, emitter)
             begin = stopped
-            if why == kernels.STOPPED:
-                late.decide(state, [int(index[stopped])], emitter, room)
+            if why != kernels.DONE:
+                late.make_way(state, why, int(index[stopped]), emitter, room)
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
 

@@ -103,7 +103,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     documents: PackedDocuments | msgspec.UnsetType = msgspec.UNSET
     """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
-    """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    """The earliest and the newest row of each series whose horizon waits for `clock` to be over, by tag; not there where none does. Before
+    semantics 7 late rows were put into their places as they came, and waited there."""
+    held: list[tuple[str, bytes]] | msgspec.UnsetType = msgspec.UNSET
+    """Late rows that wait for `clock` to be over (rules/held.py), by tag; not there where none does."""
     filled: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Closed silence, by alarm -> the event time up to which late rows fill it (rules/late.py); not there where they fill none."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET

@@ -146,7 +146,7 @@ class Tracer:
             if line is None or not by_officer or (change.rule, change.change) != (self.rule_id, ChangeKind.CLEARED):
                 continue
             rows = line.segments[-1].rows
-            rows.waiting, rows.moved = [], None
+            rows.settle()
             for segment in line.segments:
                 segment.told.done = -1 if rows.newest is None else rows.newest
 
@@ -270,6 +270,8 @@ class Tracer:
             numbers = watched.numbers
             judged = None if isinstance(numbers, GapNumbers | AbsenceNumbers) else numbers
             line = self.lines.get(tag)
+            if line is not None:
+                line.segments[-1].rows.settle()  # what waited is decided before
             if line is None:
                 newest = self._left.pop(tag, None)
                 rows = Rows(interval, newest=newest, floor=-1 if newest is None else newest)
@@ -291,7 +293,6 @@ class Tracer:
                 line.segments.append(following)
             ended = key != line.key or line.segments[-1].begin == now
             line.watch, line.key = watched, key
-            line.segments[-1].rows.moved = None  # what waited is decided before
             line.segments[-1].told.spans = self._declared.spans(sensor.area)
             self._watch_silence(line, numbers, now, ended=ended)
 
@@ -316,6 +317,7 @@ class Tracer:
             rows = Rows(sensor.interval or UNREGISTERED_INTERVAL_MS)
             watched = Watch(rule, sensor, {})
             line = self._inputs.setdefault(tag, Line(tag, now, watched, key, Door(now), [Segment(None, now, rows)]))
+            line.segments[-1].rows.settle()
             if key != line.key or self._begins_anew(facility, sensor, now):
                 line.segments[-1].rows.begin_again()
                 line.key = key
@@ -423,13 +425,15 @@ class Tracer:
         if met is None or self.facility is None:
             return
         before, one = met
+        for line in self._inputs.values():
+            line.segments[-1].rows.settle()
         for name, line in self.lines.items():
             if isinstance(line.gap, AbsenceRun):
                 line.gap.settle(received)
             elif line.gap is not None:
                 line.gap.floor = max(line.gap.floor, received) if line.gap.stands.active else line.gap.floor
             segment, numbers = line.segments[-1], line.watch.numbers
-            segment.rows.waiting, segment.rows.moved = [], None  # what waited is decided first
+            segment.rows.settle()  # what waited is decided first
             if isinstance(numbers, PairNumbers):
                 segment.pair.settle(received + 1, numbers)
                 segment.pair.early = {

@@ -967,7 +967,7 @@ class Rare:
         sensor = next(s for s in self.facility.sensors if s.tag == tag)
         if not matches(rule, self.facility, facts_of(self.facility, sensor)):
             return
-        rows = self.owner.series[tag].rows
+        rows = self.owner.series[tag].every()
         for start in repeat_day.copied(rule, sensor, rows, t, lambda v: code(v, sensor.resolution)):
             yield lambda start=start: self.odd(rule, tag, start, t, start, received)
 

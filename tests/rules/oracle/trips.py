@@ -233,7 +233,7 @@ def decision(of, payload, received):
         if said is None or payload.subject.get("alarm") != alarm_id(watch.rule.id, of.name, watch.subject, *said.name):
             continue
         series = of.series[watch.tag]
-        if series.waits or series.moved:
+        if series.is_waiting:
             of.decide_late([watch.tag], received)
         if said.retracted:
             return
