@@ -620,6 +620,7 @@ class Engine:
         absence.decide_waiting(state, emitter)
         for pair in paired.waiting(state):
             paired.decide(state, pair, emitter, self._room)
+        odd_rows.decide_waiting(state, emitter)
 
     def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
         """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""

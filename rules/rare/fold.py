@@ -29,6 +29,7 @@ from rules.rare import (
     rate,
     register_check,
     results,
+    rows,
     sequence,
     share,
     shared,
@@ -41,6 +42,7 @@ from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
     INCOMPLETE,
+    LATE_EVIDENCE,
     SEQUENCE,
     TOLD,
     UNKNOWN_TAG,
@@ -76,7 +78,7 @@ CLOSING = frozenset(
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
 _ADOPT = {UNKNOWN_TAG: strays.adopt}
-_FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire}
+_FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire, LATE_EVIDENCE: rows.fire}
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 
