@@ -576,19 +576,28 @@ def edge_of(a: Words, places: Words, slot: int, w: Words, rings: Words) -> int:
 
 
 @kernel
+def shut(doors: Words, low: int, high: int) -> int:
+    """Return how long our front door was closed between two instants; `doors`: from when to when, shape (times, 2), ms."""
+    found = 0
+    for i in range(doors.shape[0]):
+        found += max(0, min(high, doors[i, 1]) - max(low, doors[i, 0]))
+    return found
+
+
+@kernel
 def reached(
-    a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int, longest: int
+    a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int, longest: int, doors: Words
 ) -> int:  # fmt: skip
     """Return the newest row up to `high` to which rows lead from `low` (event times, ms) in steps of at most `longest`; `low` if none does.
 
-    Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
+    `doors`, shape (times, 2), is when our front door was closed: what of it lies in a step is no part of its length. Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
     """
     place = slot * 4
     s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
     room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
     for i in range(ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL]), length):
         t = rings[ring.at(r0, room, head, i) + ROW_T]
-        if t > high or t - low > longest:
+        if t > high or t - low - shut(doors, low, t) > longest:
             break
         low = max(low, t)
     return low

@@ -30,6 +30,7 @@ from rules.horizon import (
     reached,
     refold,
     rewind,
+    shut,
     shuts_out,
 )
 from rules.jit import kernel
@@ -543,7 +544,8 @@ def warm() -> None:
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)
     rises(words, none_i, none_i, 0, none_i, none_i, np.zeros(1, np.int64), none_i, none_i, none_c, none_c, 0, 0, none_i)
-    reached(params, where, 0, words, rings, 0, 0, 0)
+    reached(params, where, 0, words, rings, 0, 0, 0, np.zeros((0, 2), np.int64))
+    shut(np.zeros((0, 2), np.int64), 0, 0)
     edge_of(params, where, 0, words, rings)
     at_limit, at_frozen = layout.SERIES.words, layout.SERIES.words + limit.STATE.words
     at_gap = at_frozen + frozen.STATE.words

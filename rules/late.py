@@ -59,11 +59,6 @@ def waiting(state: FacilityState) -> list[int]:
     return found
 
 
-def waits(state: FacilityState, slot: int) -> bool:
-    """Say whether a series has late rows waiting."""
-    return bool(state.late[slot, horizon.EARLIEST] != NONE or state.held.of[slot, 1] > 0)
-
-
 def decide(
     state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room, read: Sequence[RecordRead] = (),
     *, late: bool = True,
@@ -167,9 +162,12 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
     """
     plan = state.planned
     pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
+    doors = np.array(state.doors.get(instance.tag, ()), np.int64).reshape(-1, 2)
 
     def lead(low: int, high: int) -> int:
-        return horizon.reached(plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent)
+        return horizon.reached(
+            plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent, doors
+        )
 
     hole = state.of(instance, "hole")
     if state.of(instance, "active") == 1 and abs(hole) > gap.OLD:
@@ -184,7 +182,7 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
         to = lead(before, end)
         if to > before:  # late rows have come into it
             occurrence.filled = to
-            if end - to <= silent:
+            if end - to - horizon.shut(doors, to, end) <= silent:
                 yield Difference(ChangeKind.RETRACTED, occurrence, None)
 
 

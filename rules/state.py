@@ -117,6 +117,8 @@ class FacilityState:
     """Of each series the earliest and the newest row of its horizon that wait to be decided, NONE without: all wait for `clock` to be over ..."""
     held: Held = field(default_factory=Held)
     """... as late rows do that are not in their places yet (rules/late.py)."""
+    doors: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Of each series, by tag, when our front door was closed behind its newest row, ms (rules/silence.py): that is no part of a distance."""
     unsettled: set[tuple[str, str]] = field(default_factory=set)
     """Silences of which something was said at `clock`, so that it waits to be settled which rule's alarm speaks (rules/overlap.py): ("tag", its
     tag) or ("area", its area, or empty for the facility)."""
@@ -186,6 +188,7 @@ class FacilityState:
         count = len(plan.sensors) + len(plan.pairs)
         self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
         self.late, self.held = np.full((len(plan.sensors), 2), NONE), Held(len(plan.sensors))
+        self.doors = {tag: spans for tag, spans in self.doors.items() if tag in plan.slots}
         self.let_stand()
         self.kept = [Kept() for _ in plan.pairs]
         self.groups.fit(plan.grouping)
@@ -301,6 +304,7 @@ class FacilityState:
                 late=self._waiting() or msgspec.UNSET,
                 held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
                 filled=self._filled() or msgspec.UNSET,
+                doors=sorted(self.doors.items()) or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -357,6 +361,9 @@ class FacilityState:
         for tag in [*(tag for tag, _, _ in late), *(tag for tag, _ in held)]:
             if tag not in plan.slots:
                 raise SnapshotError(f"snapshot of {body.facility}: late rows of {tag}, which is not watched")
+        self.doors = (
+            {} if isinstance(body.doors, msgspec.UnsetType) else {tag: list(spans) for tag, spans in body.doors}
+        )
         for tag, earliest, newest in late:
             self.late[plan.slots[tag]] = earliest, newest
         for tag, rows in held:
