@@ -4,7 +4,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.setup-done
 KERNELS := $(VENV)/.kernels-done
-COMPILED := rules/jit.py rules/fields.py rules/horizon.py rules/kernels.py rules/layout.py rules/holes.py rules/prefetch.py rules/ring.py rules/rises.py rules/rowclass.py $(wildcard rules/kinds/*.py)
+COMPILED := rules/jit.py rules/fields.py rules/horizon.py rules/kernels.py rules/layout.py rules/holes.py rules/held.py rules/prefetch.py rules/ring.py rules/rises.py rules/rowclass.py $(wildcard rules/kinds/*.py)
 PYTEST := $(BIN)/python -m pytest
 
 # Where the environment forbids Python to keep compiled code, every process would compile all libraries anew: seconds each.

@@ -10,7 +10,7 @@ from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.kinds import during, exposure
-from rules.layout import DURING, NONE
+from rules.layout import DURING
 from rules.rare.fold import closes
 from rules.records import Kind
 from rules.underway import instances_of
@@ -31,17 +31,16 @@ def decision(
     """Let a decision end the alarm that it names, where it is one of a series.
 
     The rows that had come are done with: what comes later is judged by itself, and raises another alarm. Late rows of this instant are decided
-    before, for they may take the alarm back.
+    before a decision that closes something, whatever it names, for they may take the alarm back.
     """
     alarm = closes(payload)
-    for instance in () if alarm is None or state.plan is None else instances_of(state.plan):
+    if alarm is None or state.plan is None:
+        return
+    late.decide(state, late.waiting(state), emitter, room)
+    for instance in instances_of(state.plan):
         standing = emitter.active(instance.kind, instance)
         if standing is None or standing.alarm != alarm:
             continue
-        if int(state.late[instance.slot, 0]) != NONE:
-            late.decide(state, [instance.slot], emitter, room)
-        if not standing.active:
-            return
         step = partial(_close, state, instance, standing, payload, received, emitter)
         attempt(emitter, instance.rule.id, received, step)
         return

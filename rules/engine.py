@@ -550,6 +550,7 @@ class Engine:
                 state.rings, state.ring_floats, state.due, state.silent,
                 room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, folded, first,
                 state.late, state.stands,
+                state.held.rows, state.held.values, state.held.table, state.held.size, state.held.of,
             )  # fmt: skip
             if why == kernels.FULL and stopped == begin:  # more rules on one series than the buffer was made for
                 room.grow()
@@ -565,8 +566,8 @@ class Engine:
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)
                 self._apply_rows(state, told, ends, odd, payload, received, emitter)
             begin = stopped
-            if why == kernels.STOPPED:
-                late.decide(state, [int(index[stopped])], emitter, room)
+            if why != kernels.DONE:
+                late.make_way(state, why, int(index[stopped]), emitter, room)
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
 
@@ -664,6 +665,7 @@ class Engine:
         absence.decide_waiting(state, emitter)
         for pair in paired.waiting(state):
             paired.decide(state, pair, emitter, self._room)
+        odd_rows.decide_waiting(state, emitter)
 
     def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
         """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""

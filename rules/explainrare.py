@@ -423,7 +423,8 @@ def _rows(rule: RowRule, rows: list[Odd], state: FacilityState) -> dict[str, lis
         if any((one.t, one.event["value"]) == (told.t, odd.row.value) for one in mine):
             told.fate = "again"
         elif any(fact.digest == digest for fact in case.facts):
-            told.fate = "occasion"
+            waits = told.received == case.due
+            told.fate, told.decided = ("awaited", case.due) if waits else ("occasion", None)
         elif digest in case.seen:
             told.fate = "done"
         mine.append(told)

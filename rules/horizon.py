@@ -46,6 +46,9 @@ from rules.layout import (
     FROZEN,
     GAP,
     GONE_T,
+    HELD_BQ,
+    HELD_T,
+    HELD_V,
     INSTANCES,
     INTERVAL,
     JUMP,
@@ -81,8 +84,7 @@ from rules.rowclass import Quad, classes, widened
 
 STANDS_BITS = 62
 """Instances of a series behind so many share the last bit of `stands`."""
-TOO_OLD, PUT, WAITING = 0, 1, 2
-"""What becomes of a late row: it is stale, it is in its place, or those that wait have to be decided before it."""
+EARLIEST, NEWEST = 0, 1
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 TOO_PRECISE_WORDS, SMOOTH_WORDS, LAST_DIGIT_WORDS = too_precise.STATE.words, smooth.STATE.words, last_digit.STATE.words
@@ -401,10 +403,10 @@ def gone(a: Words, g: int, w: Words, s: int, rings: Words, r0: int) -> int:
 def insert_late(
     a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
     t: int, b: int, v: float, q: int, waiting: int, stands: Words, scratch: Array,
-) -> int:  # fmt: skip
-    """Put a late row into its place (PUT), unless room for it would move the horizon past it (TOO_OLD).
+) -> bool:  # fmt: skip
+    """Put a late row that is not stale into its place.
 
-    Nothing is done (WAITING) where it would move the horizon past a row that is not decided yet; `waiting` is the earliest of these, or NONE.
+    Nothing is done (False) where it would move the horizon past a row that is not decided yet; `waiting` is the earliest of these, or NONE.
     """
     place = slot * 4
     s, x0, r0, g = (
@@ -417,10 +419,7 @@ def insert_late(
     left = gone(a, g, w, s, rings, r0)
     gone_t = w[s + GONE_T]
     if w[s + RING_LEN] - left == a[g + RING_CAP]:
-        oldest = rings[ring.at(r0, room, head, left) + ROW_T]
-        if t < oldest:
-            return TOO_OLD
-        w[s + GONE_T] = max(w[s + GONE_T], oldest)
+        w[s + GONE_T] = max(w[s + GONE_T], rings[ring.at(r0, room, head, left) + ROW_T])
         left += 1
     if w[s + RING_LEN] == room:
         advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
@@ -432,8 +431,51 @@ def insert_late(
         if left > 0 and rings[ring.at(r0, room, head, left - 1) + ROW_T] >= waiting:
             ring.remove(w, s, rings, r0, room, at)
             w[s + GONE_T] = gone_t
-            return WAITING
-    return PUT
+            return False
+    return True
+
+
+@kernel
+def fill(
+    a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
+    rows: Words, of: Floats, begin: int, waiting: Words, stands: Words, scratch: Array,
+) -> int:  # fmt: skip
+    """Put late rows of a series that were held into their places, from the `begin`-th on, by event time.
+
+    `of` is the same memory as `rows`, as floats. Returns where it stopped: before a row that would move the horizon past one that is
+    not decided yet; `waiting` is of each series the earliest and the newest of these, or NONE.
+    """
+    for i in range(begin, rows.shape[0]):
+        t, bq = rows[i, HELD_T], rows[i, HELD_BQ]
+        if not insert_late(
+            a, af, places, slot, w, tails, tail_values, rings, values,
+            t, bq >> QUALITY_BITS, of[i, HELD_V], bq & ((1 << QUALITY_BITS) - 1), waiting[slot, EARLIEST], stands, scratch,
+        ):  # fmt: skip
+            return i
+        waiting[slot, EARLIEST] = t if waiting[slot, EARLIEST] == NONE else min(waiting[slot, EARLIEST], t)
+        waiting[slot, NEWEST] = max(waiting[slot, NEWEST], t)
+    return rows.shape[0]
+
+
+@kernel
+def is_stale(a: Words, g: int, w: Words, s: int, rings: Words, r0: int, t: int) -> bool:
+    """Say whether a row that is not newer than the newest is behind the horizon, or older than all of a full ring."""
+    left = gone(a, g, w, s, rings, r0)
+    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
+    if t <= w[s + GONE_T] or ring.beyond(rings, r0, room, head, length, REACH * a[g + INTERVAL], t):
+        return True
+    return length - left == a[g + RING_CAP] and t < rings[ring.at(r0, room, head, left) + ROW_T]
+
+
+@kernel
+def shuts_out(a: Words, g: int, w: Words, s: int, rings: Words, r0: int, t: int) -> bool:
+    """Say whether the newest row of the ring makes a row stale that is held; if so, the newest row is taken out again."""
+    gone_t = w[s + GONE_T]
+    if not is_stale(a, g, w, s, rings, r0, t):
+        return False
+    w[s + GONE_T] = gone_t
+    w[s + RING_LEN] -= 1
+    return True
 
 
 @kernel
@@ -534,19 +576,28 @@ def edge_of(a: Words, places: Words, slot: int, w: Words, rings: Words) -> int:
 
 
 @kernel
+def shut(doors: Words, low: int, high: int) -> int:
+    """Return how long our front door was closed between two instants; `doors`: from when to when, shape (times, 2), ms."""
+    found = 0
+    for i in range(doors.shape[0]):
+        found += max(0, min(high, doors[i, 1]) - max(low, doors[i, 0]))
+    return found
+
+
+@kernel
 def reached(
-    a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int, longest: int
+    a: Words, places: Words, slot: int, w: Words, rings: Words, low: int, high: int, longest: int, doors: Words
 ) -> int:  # fmt: skip
     """Return the newest row up to `high` to which rows lead from `low` (event times, ms) in steps of at most `longest`; `low` if none does.
 
-    Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
+    `doors`, shape (times, 2), is when our front door was closed: what of it lies in a step is no part of its length. Rows that have left the horizon count no more, also while the ring still has them: within a batch it lets go of them late.
     """
     place = slot * 4
     s, r0, g = places[place + AT_STATE], places[place + AT_RING], places[place + AT_PROGRAM]
     room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
     for i in range(ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL]), length):
         t = rings[ring.at(r0, room, head, i) + ROW_T]
-        if t > high or t - low > longest:
+        if t > high or t - low - shut(doors, low, t) > longest:
             break
         low = max(low, t)
     return low

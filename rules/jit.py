@@ -33,6 +33,7 @@ def _source_hash() -> str:
                     "kernels",
                     "horizon",
                     "holes",
+                    "held",
                     "prefetch",
                     "rises",
                     "rowclass",

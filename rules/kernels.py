@@ -15,20 +15,23 @@ import math
 import numpy as np
 
 from rules import layout, prefetch, ring
+from rules.held import Held, find, hold
 from rules.holes import HOLE_WORDS, cover
 from rules.horizon import (
-    TOO_OLD,
-    WAITING,
+    EARLIEST,
     admit,
     advance,
     decide_quiet,
     edge_of,
+    fill,
     gone,
-    insert_late,
+    is_stale,
     leave,
     reached,
     refold,
     rewind,
+    shut,
+    shuts_out,
 )
 from rules.jit import kernel
 from rules.kinds import (
@@ -71,9 +74,9 @@ from rules.layout import (
     FUTURE,
     FUTURE_MS,
     GAP,
-    GONE_T,
+    HELD_BQ,
+    HELD_V,
     INSTANCES,
-    INTERVAL,
     JUMP,
     LAST_DIGIT,
     LAST_M,
@@ -81,11 +84,11 @@ from rules.layout import (
     LATE,
     LIMIT,
     MARKED,
+    MAX_HELD,
     MEAN_KINETIC,
     NEVER,
     NONE,
     QUALITY_BITS,
-    REACH,
     RECV,
     REPEAT_DAY,
     RING_HEAD,
@@ -114,8 +117,7 @@ from rules.rises import rises
 from rules.rowclass import classes, judge, widened
 
 OUT_ROWS = 8192
-DONE, STOPPED, FULL = 0, 1, 2
-EARLIEST, NEWEST = 0, 1
+DONE, STOPPED, FULL, CROWDED = 0, 1, 2, 3
 PER_ROW = 6
 """Transitions one instance can make of one row, with room to spare."""
 RUN_ROWS = 256
@@ -158,12 +160,14 @@ def fold_rows(
     rings: Words, values: Floats, due: Words, silent: Codes,
     run: Words, seen: Floats, known: Codes, forgiven: Words, behind: Words,
     out: Array, scratch: Array, folded: Codes, first: Floats, waiting: Words, stands: Words,
+    held: Words, held_values: Floats, table: Words, size: Words, holds: Words,
 ) -> tuple[int, int, int, int]:  # fmt: skip
-    """Fold rows from `begin`; returns (row it stopped at, why, transitions written, late rows put into their places).
+    """Fold rows from `begin`; returns (row it stopped at, why, transitions written, late rows that wait now).
 
-    `waiting` is of each series the earliest and the newest late row that waits to be decided, or NONE. It stops where those of a series have to be
-    decided first: before a row that is in order, and before one that would push them out of the horizon. `stands` says which rows
-    are taken by which instances as they were folded (rules/marks.py).
+    Late rows are held until their receive time is over (rules/held.py, whose members `held` to `holds` are): where there is no room for
+    one more it stops (CROWDED). `waiting` is of each series the earliest and the newest row of its horizon that waits to be decided, or NONE.
+    It stops where a series has to be decided first (STOPPED): before a row in order, if rows of its horizon wait or if it would make one that
+    is held stale, and where MAX_HELD of it are held. `stands` says which rows are taken by which instances as they were folded (rules/marks.py).
 
     `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to
     what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
@@ -209,26 +213,23 @@ def fold_rows(
                 continue
             v = value[row]
             if last != NONE and t <= last:
-                gone(a, g, w, s, rings, r0)
-                if t <= w[s + GONE_T] or ring.beyond(
-                    rings, r0, room, w[s + RING_HEAD], w[s + RING_LEN], REACH * a[g + INTERVAL], t
-                ):
+                if is_stale(a, g, w, s, rings, r0, t):
                     w[s + STALE] += 1
                     folded[row] = ROW_STALE
                     row += 1
                     continue
                 k = ring.at(r0, room, w[s + RING_HEAD], ring.place(w, s, rings, r0, room, t))
                 if rings[k + ROW_T] == t:
-                    held = values[k + ROW_V]
-                    if held == v or (math.isnan(held) and math.isnan(v)):
+                    stood = values[k + ROW_V]
+                    if stood == v or (math.isnan(stood) and math.isnan(v)):
                         w[s + DUPLICATE] += 1
                     else:
                         w[s + CONFLICT] += 1
                         folded[row] = ROW_CONFLICT
                         if first.shape[0] > 0:
-                            was = classes(af, g, held, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
+                            was = classes(af, g, stood, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1))
                             both = was & classes(af, g, v, int(quality[row]))
-                            first[row] = held if (both >> MARKED) & 1 == 1 else math.nan
+                            first[row] = stood if (both >> MARKED) & 1 == 1 else math.nan
                     row += 1
                     continue
                 late = True
@@ -242,6 +243,9 @@ def fold_rows(
                          rings, values, r0, slot, stands, scratch)  # fmt: skip
             ring.write(rings, values, ring.at(r0, room, w[s + RING_HEAD], w[s + RING_LEN]), t, received, batch, v, q)
             w[s + RING_LEN] += 1
+            if holds[slot, 1] > 0 and shuts_out(a, g, w, s, rings, r0, holds[slot, 0]):
+                first_decide = True
+                break
             if last != NONE:
                 longest = max(longest, t - last)
             w[s + LAST_T] = t
@@ -399,24 +403,29 @@ def fold_rows(
         if first_decide:
             return row, STOPPED, n, late_rows
         if late:
-            standing = insert_late(
-                a, af, places, slot, w, tails, tail_values, rings, values,
-                time[row], batch, value[row], int(quality[row]), waiting[slot, EARLIEST], stands, scratch,
-            )  # fmt: skip
-            if standing == WAITING:
-                return row, STOPPED, n, late_rows
-            if standing == TOO_OLD:
-                w[s + STALE] += 1
-                folded[row] = ROW_STALE
+            t, v = time[row], value[row]
+            i = find(held, table, slot, t)
+            if i >= 0:
+                before = held_values[i, HELD_V]
+                if before == v or (math.isnan(before) and math.isnan(v)):
+                    w[s + DUPLICATE] += 1
+                else:
+                    w[s + CONFLICT] += 1
+                    folded[row] = ROW_CONFLICT
+                    if first.shape[0] > 0:
+                        was = classes(af, g, before, held[i, HELD_BQ] & ((1 << QUALITY_BITS) - 1))
+                        both = was & classes(af, g, v, int(quality[row]))
+                        first[row] = before if (both >> MARKED) & 1 == 1 else math.nan
                 row += 1
                 continue
+            if holds[slot, 1] == MAX_HELD:
+                return row, STOPPED, n, late_rows
+            if size[0] == held.shape[0]:
+                return row, CROWDED, n, late_rows
+            hold(held, held_values, table, size, holds, slot, t, batch, v, int(quality[row]))
             w[s + LATE] += 1
             w[s + RECV] = received
             w[s + BATCH] = batch
-            waiting[slot, EARLIEST] = (
-                time[row] if waiting[slot, EARLIEST] == NONE else min(waiting[slot, EARLIEST], time[row])
-            )
-            waiting[slot, NEWEST] = max(waiting[slot, NEWEST], time[row])
             for j in range(calls):
                 admit(a, af, places, slot, j, w, f, time[row], value[row], int(quality[row]))
             folded[row] = ROW_LATE
@@ -520,13 +529,13 @@ def warm() -> None:
     rings = np.zeros(2 * layout.ROW_WORDS, np.int64)
     values = rings.view(np.float64)
     due, silent, stands = np.full(1, NEVER), np.zeros(1, np.uint8), np.zeros((0, 3), np.int64)
+    late, aside = np.full((1, 2), NONE), Held(1)
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
               due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f,
-              np.full((1, 2), NONE), stands)  # fmt: skip
-    insert_late(
-        params, reals, where, 0, words, tails, tail_floats, rings, values, 1, 0, 0.0, 0, NONE, stands, room.scratch
-    )
+              late, stands, aside.rows, aside.values, aside.table, aside.size, aside.of)  # fmt: skip
+    fill(params, reals, where, 0, words, tails, tail_floats, rings, values, aside.rows, aside.values, 0, late, stands,
+         room.scratch)  # fmt: skip
     decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, stands, room.ask(1), room.out)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, stands, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, stands, room.out)
@@ -535,7 +544,8 @@ def warm() -> None:
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)
     rises(words, none_i, none_i, 0, none_i, none_i, np.zeros(1, np.int64), none_i, none_i, none_c, none_c, 0, 0, none_i)
-    reached(params, where, 0, words, rings, 0, 0, 0)
+    reached(params, where, 0, words, rings, 0, 0, 0, np.zeros((0, 2), np.int64))
+    shut(np.zeros((0, 2), np.int64), 0, 0)
     edge_of(params, where, 0, words, rings)
     at_limit, at_frozen = layout.SERIES.words, layout.SERIES.words + limit.STATE.words
     at_gap = at_frozen + frozen.STATE.words

@@ -1,7 +1,7 @@
-"""Late rows: put into their places as they come, and decided once nothing of their receive time can come any more.
+"""Late rows: held as they come, put into their places by event time and decided once nothing of their receive time can come any more.
 
-A batch of stored rows says what happened, not how it came to be known: its series is decided again once for all of them
-(docs/engine-semantics.md, "Late rows"). Before a row in order is folded, and before one leaves the horizon, they are decided at once.
+A batch of stored rows says what happened, not how it came to be known: its series is decided again once for all of them, in whatever order
+they came (docs/engine-semantics.md, "Late rows"; ADR 0066). Rows that would leave the horizon undecided are decided before the next one is put.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from rules.changes import RecordRead
     from rules.emission import Emitter
+    from rules.layout import Words
     from rules.occurrence import Folded, Occurrence
     from rules.plan import Instance
     from rules.state import FacilityState
@@ -54,7 +55,7 @@ class _Stays:
 
 def waiting(state: FacilityState) -> list[int]:
     """Return the series that have late rows waiting."""
-    found: list[int] = np.flatnonzero(state.late[:, kernels.EARLIEST] != NONE).tolist()
+    found: list[int] = np.flatnonzero((state.late[:, horizon.EARLIEST] != NONE) | (state.held.of[:, 1] > 0)).tolist()
     return found
 
 
@@ -72,6 +73,37 @@ def decide(
         read: the record that says why, where no rows came; without it the newest batch of the series is named.
         late: rows came late: an alarm first raised here was raised by late data, and silences may be filled.
     """
+    these = list(slots)
+    for slot, rows in state.held.take(these):
+        _put(state, slot, rows, emitter, room)
+    _decide(state, these, emitter, room, read, late=late)
+
+
+def make_way(state: FacilityState, why: int, slot: int, emitter: Emitter, room: kernels.Room) -> None:
+    """Do what the compiled pass stopped for at a row of a series: what waits of it is decided, or there is room to hold more."""
+    if why == kernels.STOPPED:
+        decide(state, [slot], emitter, room)
+    elif why == kernels.CROWDED:
+        state.held.grow()
+
+
+def _put(state: FacilityState, slot: int, rows: Words, emitter: Emitter, room: kernels.Room) -> None:
+    """Put the rows of a series that were held into their places, oldest first; those in front of them leave the horizon decided."""
+    plan, values, at = state.planned, rows.view(np.float64), 0
+    while at < len(rows):
+        at = horizon.fill(
+            plan.params, plan.reals, plan.where, slot, state.words, state.tails, state.tail_floats, state.rings,
+            state.ring_floats, rows, values, at, state.late, state.stands, room.scratch,
+        )  # fmt: skip
+        if at < len(rows):
+            _decide(state, [slot], emitter, room, (), late=True)
+
+
+def _decide(
+    state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room, read: Sequence[RecordRead],
+    *, late: bool,
+) -> None:  # fmt: skip
+    """Decide series again with the rows that are in their places, as `decide` says."""
     due = state.clock
     found: list[_Found] = []
     stay: list[_Stays] = []
@@ -97,7 +129,7 @@ def _series(
     state: FacilityState, slot: int, clock: int, room: kernels.Room, stay: list[_Stays], *, filled: bool
 ) -> Iterator[_Found]:  # fmt: skip
     plan = state.planned
-    at = int(state.late[slot, kernels.NEWEST])
+    at = int(state.late[slot, horizon.NEWEST])
     state.late[slot] = NONE
     horizon.gone(
         plan.params, plan.place(slot, layout.AT_PROGRAM), state.words, plan.place(slot, layout.AT_STATE), state.rings,
@@ -130,9 +162,12 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
     """
     plan = state.planned
     pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
+    doors = np.array(state.doors.get(instance.tag, ()), np.int64).reshape(-1, 2)
 
     def lead(low: int, high: int) -> int:
-        return horizon.reached(plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent)
+        return horizon.reached(
+            plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent, doors
+        )
 
     hole = state.of(instance, "hole")
     if state.of(instance, "active") == 1 and abs(hole) > gap.OLD:
@@ -147,7 +182,7 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
         to = lead(before, end)
         if to > before:  # late rows have come into it
             occurrence.filled = to
-            if end - to <= silent:
+            if end - to - horizon.shut(doors, to, end) <= silent:
                 yield Difference(ChangeKind.RETRACTED, occurrence, None)
 
 

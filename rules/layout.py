@@ -41,6 +41,12 @@ MIN_ROWS, MAX_ROWS = 64, 1024
 SLACK_ROWS = 32
 """Rows that a ring holds beyond those of its horizon: they leave it together."""
 
+HELD_SLOT, HELD_T, HELD_BQ, HELD_V = range(4)
+"""A late row that waits (rules/held.py): its series, event time, batch and quality, value."""
+HELD_WORDS = 4
+MAX_HELD = 65_536
+"""Late rows of a series that wait for one receive time to be over, at most: behind so many they are decided as they stand."""
+
 SERIES = Fields(
     # newest event time folded, receive time of that row; receive time of the last row folded, in order or late, and its batch
     "last_t=none last_m recv batch=none "

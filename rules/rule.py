@@ -1030,6 +1030,8 @@ Rule = Annotated[SeriesRule | RareRule | LotRule, Field(discriminator="kind")]
 
 HEARD = frozenset({"offset", "heartbeat"})
 """Checks of kind `clock` that look at heartbeats."""
+LATE_EVIDENCE = "late-evidence"
+"""The one that looks at rows that came too late to be judged."""
 SEQUENCE = "sequence"
 """The one that looks at the numbers of feeds."""
 TOLD = frozenset({"serial-changed", "config-hash"})

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 FACILITY, AREA, TAG = 0, 1, 2
 """Levels, in the order in which their changes are emitted."""
+MAX_DOORS = 8
+"""Times in which the front door was closed that are kept of a series, the newest ones."""
 LISTED = 100
 """Suppressed alarms named in a group's evidence; the rest are counted."""
 
@@ -156,6 +158,8 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
     open_before = state.column("ext") == 0
     state.words[plan.series_at[open_before] + layout.SHUT] = (now - closed)[open_before]
     state.words[plan.series_at + layout.EXT] += closed
+    for slot in np.unique(plan.gap_slots[closed[plan.gap_slots] > 0]).tolist():
+        _note_door(state, slot, int(closed[slot]), anew=bool(open_before[slot]))
     for instance in plan.gaps:
         _reschedule(state, plan, instance, now)
     state.refresh_all()
@@ -165,6 +169,21 @@ def close_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> 
             _schedule(state, group, _rule(group.rule, emitter), now)
     state.dirty = True
     places.refresh_due(state)
+
+
+def _note_door(state: FacilityState, slot: int, closed: int, *, anew: bool) -> None:
+    """Note when the door was closed behind the newest row of a series: rows that come late, and lie about that time, ask for it.
+
+    `anew`: nothing was left of what was closed before; else it is one time with that.
+    """
+    spans = state.doors.setdefault(state.planned.sensors[slot].tag, [])
+    begin = state.of_series("shut", slot)
+    if spans and not anew:
+        begin, end = spans.pop()
+        spans.append((begin, end + closed))
+    else:
+        spans.append((begin, begin + state.of_series("ext", slot)))
+    del spans[:-MAX_DOORS]
 
 
 def reopen_door(state: FacilityState, begin: int, now: int, emitter: Emitter) -> None:

@@ -106,9 +106,14 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     lots: PackedTelling | msgspec.UnsetType = msgspec.UNSET
     """What is told of lots (rules/lots/telling.py); not there where nothing ever named one."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
-    """The earliest and the newest late row of each series whose rows wait for `clock` to be over, by tag; not there where none does."""
+    """The earliest and the newest row of each series whose horizon waits for `clock` to be over, by tag; not there where none does. Before
+    semantics 7 late rows were put into their places as they came, and waited there."""
+    held: list[tuple[str, bytes]] | msgspec.UnsetType = msgspec.UNSET
+    """Late rows that wait for `clock` to be over (rules/held.py), by tag; not there where none does."""
     filled: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Closed silence, by alarm -> the event time up to which late rows fill it (rules/late.py); not there where they fill none."""
+    doors: list[tuple[str, list[tuple[_Instant, _Instant]]]] | msgspec.UnsetType = msgspec.UNSET
+    """When the front door was closed behind the newest row of a series (rules/silence.py), by tag; not there where it never was."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

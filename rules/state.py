@@ -21,6 +21,7 @@ from rules.documents import store as documents
 from rules.documents.store import Documents
 from rules.excursions import book as excursions
 from rules.groups import Group, Groups
+from rules.held import Held
 from rules.horizon import STANDS_BITS
 from rules.kept import Kept
 from rules.kinds import difference, gap
@@ -116,7 +117,11 @@ class FacilityState:
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
     """Whether each series is silent; a pair never is."""
     late: Words = field(default_factory=lambda: np.full((0, 2), NONE))
-    """Of each series the earliest and the newest late row that wait to be decided, NONE without (rules/late.py): all wait for `clock` to be over."""
+    """Of each series the earliest and the newest row of its horizon that wait to be decided, NONE without: all wait for `clock` to be over ..."""
+    held: Held = field(default_factory=Held)
+    """... as late rows do that are not in their places yet (rules/late.py)."""
+    doors: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
+    """Of each series, by tag, when our front door was closed behind its newest row, ms (rules/silence.py): that is no part of a distance."""
     unsettled: set[tuple[str, str]] = field(default_factory=set)
     """Silences of which something was said at `clock`, so that it waits to be settled which rule's alarm speaks (rules/overlap.py): ("tag", its
     tag) or ("area", its area, or empty for the facility)."""
@@ -185,7 +190,8 @@ class FacilityState:
         self.ring_floats = self.rings.view(np.float64)
         count = len(plan.sensors) + len(plan.pairs)
         self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
-        self.late = np.full((len(plan.sensors), 2), NONE)
+        self.late, self.held = np.full((len(plan.sensors), 2), NONE), Held(len(plan.sensors))
+        self.doors = {tag: spans for tag, spans in self.doors.items() if tag in plan.slots}
         self.let_stand()
         self.kept = [Kept() for _ in plan.pairs]
         self.groups.fit(plan.grouping)
@@ -240,7 +246,7 @@ class FacilityState:
         due = min(due, self.rare.due, self.clocks.due, reported, self.groups.next_due())
         if self.plan is not None:
             due = min(due, self.plan.until)
-            due = min(due, self.clock) if (self.late != NONE).any() else due
+            due = min(due, self.clock) if self.held.size[0] or (self.late != NONE).any() else due
         self.next_due = due
         return bool(silent)
 
@@ -304,7 +310,9 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
                 filled=self._filled() or msgspec.UNSET,
+                doors=sorted(self.doors.items()) or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -352,12 +360,26 @@ class FacilityState:
             one.filled = filled.get(one.alarm, NONE)
 
     def _waiting(self) -> list[tuple[str, int, int]]:
-        """Return the earliest and the newest late row of each series that waits, by tag."""
+        """Return the earliest and the newest row of the horizon of each series that waits, by tag."""
         if self.plan is None:
             return []
         return [
             (self.plan.sensors[i].tag, *self.late[i].tolist()) for i in np.flatnonzero(self.late[:, 0] != NONE).tolist()
         ]
+
+    def _load_waiting(self, plan: Plan, body: Body) -> None:
+        late = [] if isinstance(body.late, msgspec.UnsetType) else body.late
+        held = [] if isinstance(body.held, msgspec.UnsetType) else body.held
+        for tag in [*(tag for tag, _, _ in late), *(tag for tag, _ in held)]:
+            if tag not in plan.slots:
+                raise SnapshotError(f"snapshot of {body.facility}: late rows of {tag}, which is not watched")
+        self.doors = (
+            {} if isinstance(body.doors, msgspec.UnsetType) else {tag: list(spans) for tag, spans in body.doors}
+        )
+        for tag, earliest, newest in late:
+            self.late[plan.slots[tag]] = earliest, newest
+        for tag, rows in held:
+            self.held.put_back(plan.slots[tag], rows)
 
     def load(self, body: Body) -> None:
         """Put back what a snapshot holds; a plan made of its register and its packs has been adopted before.
@@ -391,10 +413,7 @@ class FacilityState:
         if not isinstance(body.stays, msgspec.UnsetType):
             self.marks.stays = unpacked(body.stays, () if self.plan is None else self.plan.slots)
         if self.plan is not None:
-            for tag, earliest, newest in () if isinstance(body.late, msgspec.UnsetType) else body.late:
-                if tag not in self.plan.slots:
-                    raise SnapshotError(f"snapshot of {body.facility}: late rows of {tag}, which is not watched")
-                self.late[self.plan.slots[tag]] = earliest, newest
+            self._load_waiting(self.plan, body)
             self.refresh_all()
         self.unsettled = set() if isinstance(body.unsettled, msgspec.UnsetType) else set(body.unsettled)
         self.refresh_due()

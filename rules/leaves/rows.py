@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules.layout import REACH, SET_ROW
+from rules.layout import MAX_HELD, REACH, SET_ROW
 from rules.marks import COVERS, covering
 from rules.records import Quality
 from rules.ring import behind, capacity
@@ -42,8 +42,8 @@ class Rows:
     newest: int | None = None
     floor: int = -1
     """Rows not newer than this one are stale."""
-    waiting: list[int] = field(default_factory=list)
-    """Event times of late rows that are decided once the clock leaves `received`, or something of their series comes first."""
+    held: dict[int, Row] = field(default_factory=dict)
+    """Late rows by event time that are put into their places once the clock leaves `received`, or something of their series comes first."""
     received: int = -1
     moved: int | None = None
     """Where the horizon began when its declared state was told anew, which is decided with what waits; None: it was not, or is decided."""
@@ -54,42 +54,55 @@ class Rows:
         Returns:
             order, late, future, stale, duplicate or conflict.
         """
+        if row.received > self.received:
+            self.settle()
         if row.t > row.received + FUTURE_MS:
             return "future"
         if self.newest is None or row.t > self.newest:
-            self.newest = row.t
-            self.waiting, self.moved = [], None
-            self.rows.append(replace(row, m=row.received))
-            self._trim()
+            if self.moved is not None or self._shuts_out(row):
+                self.settle()
+            self._append(row)
             return "order"
-        if row.t <= self.floor or self._beyond(row.t):
+        if self._is_stale(row.t):
             return "stale"
-        place = bisect_left(self.rows, row.t, key=lambda r: r.t)
-        if place < len(self.rows) and self.rows[place].t == row.t:
-            old = self.rows[place].value
+        if (stood := self.at(row.t)) is not None:
+            old = stood.value
             return "duplicate" if old == row.value or (math.isnan(old) and math.isnan(row.value)) else "conflict"
-        first = self._first()
-        if len(self.rows) - first >= capacity(self.interval):
-            if place <= first:
-                return "stale"
-            self._leaves(self.rows[first].t)
-            self.floor = self.rows[first].t
-        self.rows.insert(place, replace(row, m=self.rows[place].m))
-        if (first := self._first()) > 0:
-            self._leaves(self.rows[first - 1].t)
-        self._instant(row.received)
-        self.waiting.append(row.t)
+        if len(self.held) == MAX_HELD:
+            self.settle()
+            return self.admit(row)
+        self.received = row.received
+        self.held[row.t] = row
         return "late"
+
+    def at(self, t: int) -> Row | None:
+        """Return the row of an event time, None: none came that is kept."""
+        place = bisect_left(self.rows, t, key=lambda r: r.t)
+        if place < len(self.rows) and self.rows[place].t == t:
+            return self.rows[place]
+        return self.held.get(t)
 
     def decided(self, clock: int) -> list[Row]:
         """Return the rows that are decided when the clock stands at an instant (log time, ms)."""
-        if clock > self.received or not self.waiting:
-            return self.rows
-        return [row for row in self.rows if row.t not in self.waiting]
+        if clock > self.received:
+            self.settle()
+        return self.rows
+
+    def settle(self) -> None:
+        """Decide what waits: late rows are put into their places, oldest first."""
+        for t in sorted(self.held):
+            first = self._first()
+            if len(self.rows) - first >= capacity(self.interval):
+                self.floor = self.rows[first].t
+            place = bisect_left(self.rows, t, key=lambda r: r.t)
+            self.rows.insert(place, replace(self.held[t], m=self.rows[place].m))
+        self.held, self.moved = {}, None
 
     def declare(self, received: int) -> int:
         """Let what is declared anew wait to be decided; returns up to where rows have left the horizon."""
-        self._instant(received)
+        if received > self.received:
+            self.settle()
+            self.received = received
         self._trim()
         self.moved = self.floor + 1 if self.rows else None
         return self.floor
@@ -98,19 +111,9 @@ class Rows:
         """Say whether what was declared anew still waits when the clock stands at an instant (log time, ms)."""
         return self.moved is not None and clock <= self.received
 
-    def _instant(self, received: int) -> None:
-        if received > self.received:
-            self.waiting, self.moved, self.received = [], None, received
-
-    def _leaves(self, t: int) -> None:
-        """Let a row leave the horizon: where it waits, it is decided before."""
-        waits = [*self.waiting, *([] if self.moved is None else [self.moved])]
-        if waits and t >= min(waits):
-            self.waiting, self.moved = [], None
-
     def begin_again(self) -> None:
         """End the horizon: what came stays as it was decided."""
-        self.rows = []
+        self.rows, self.held = [], {}
         if self.newest is not None:
             self.floor = self.newest
 
@@ -118,6 +121,26 @@ class Rows:
         """Return the rows before the horizon, and those inside of it."""
         first = self._first()
         return self.rows[:first], self.rows[first:]
+
+    def _append(self, row: Row) -> None:
+        self.newest = row.t
+        self.rows.append(replace(row, m=row.received))
+        self._trim()
+
+    def _shuts_out(self, row: Row) -> bool:
+        """Say whether a row in order would make one stale that is held."""
+        if not self.held:
+            return False
+        like = Rows(self.interval, list(self.rows), self.newest, self.floor)
+        like._append(row)
+        return like._is_stale(min(self.held))
+
+    def _is_stale(self, t: int) -> bool:
+        """Say whether a row that is not newer than the newest is behind the horizon, or older than all of a full ring."""
+        if t <= self.floor or self._beyond(t):
+            return True
+        first = self._first()
+        return len(self.rows) - first >= capacity(self.interval) and t < self.rows[first].t
 
     def _beyond(self, t: int) -> bool:
         """Say whether an instant before the newest row has left the horizon."""

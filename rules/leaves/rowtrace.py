@@ -50,7 +50,7 @@ class RowTracer(Tracer):
     def _row(self, line: Line | None, row: Row) -> None:
         if line is None:
             return
-        stood = next((one for one in line.segments[-1].rows.rows if one.t == row.t), None)
+        stood = line.segments[-1].rows.at(row.t)
         before = dict(line.refused)
         super()._row(line, row)
         standing = next((name for name, many in line.refused.items() if before.get(name, 0) != many), "folded")

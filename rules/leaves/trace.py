@@ -32,8 +32,9 @@ from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
+from rules.rare.fold import closes
 from rules.rare.match import digest_of_batch, time_of
-from rules.records import Events, Kind, Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
+from rules.records import Decision, Events, Kind, Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule, RareRule
 
 if TYPE_CHECKING:
@@ -137,6 +138,13 @@ class Tracer:
             self._events(payload, received)
         elif isinstance(payload, StateRecord):
             self.seeded = True
+        elif isinstance(payload, Decision) and closes(payload) is not None:
+            self._settle()
+
+    def _settle(self) -> None:
+        """Let what waits be decided."""
+        for line in [*self.lines.values(), *self._inputs.values()]:
+            line.segments[-1].rows.settle()
 
     def close(self, changes: Iterable[Change]) -> None:
         """Take what an officer closed, as the engine tells it: it is done with what had come."""
@@ -146,7 +154,6 @@ class Tracer:
             if line is None or not by_officer or (change.rule, change.change) != (self.rule_id, ChangeKind.CLEARED):
                 continue
             rows = line.segments[-1].rows
-            rows.waiting, rows.moved = [], None
             for segment in line.segments:
                 segment.told.done = -1 if rows.newest is None else rows.newest
 
@@ -270,6 +277,8 @@ class Tracer:
             numbers = watched.numbers
             judged = None if isinstance(numbers, GapNumbers | AbsenceNumbers) else numbers
             line = self.lines.get(tag)
+            if line is not None:
+                line.segments[-1].rows.settle()  # what waited is decided before
             if line is None:
                 newest = self._left.pop(tag, None)
                 rows = Rows(interval, newest=newest, floor=-1 if newest is None else newest)
@@ -291,7 +300,6 @@ class Tracer:
                 line.segments.append(following)
             ended = key != line.key or line.segments[-1].begin == now
             line.watch, line.key = watched, key
-            line.segments[-1].rows.moved = None  # what waited is decided before
             line.segments[-1].told.spans = self._declared.spans(sensor.area)
             self._watch_silence(line, numbers, now, ended=ended)
 
@@ -316,6 +324,7 @@ class Tracer:
             rows = Rows(sensor.interval or UNREGISTERED_INTERVAL_MS)
             watched = Watch(rule, sensor, {})
             line = self._inputs.setdefault(tag, Line(tag, now, watched, key, Door(now), [Segment(None, now, rows)]))
+            line.segments[-1].rows.settle()
             if key != line.key or self._begins_anew(facility, sensor, now):
                 line.segments[-1].rows.begin_again()
                 line.key = key
@@ -423,13 +432,13 @@ class Tracer:
         if met is None or self.facility is None:
             return
         before, one = met
+        self._settle()
         for name, line in self.lines.items():
             if isinstance(line.gap, AbsenceRun):
                 line.gap.settle(received)
             elif line.gap is not None:
                 line.gap.floor = max(line.gap.floor, received) if line.gap.stands.active else line.gap.floor
             segment, numbers = line.segments[-1], line.watch.numbers
-            segment.rows.waiting, segment.rows.moved = [], None  # what waited is decided first
             if isinstance(numbers, PairNumbers):
                 segment.pair.settle(received + 1, numbers)
                 segment.pair.early = {

@@ -32,6 +32,7 @@ from rules.rare import (
     register_check,
     results,
     revisions,
+    rows,
     sequence,
     share,
     shared,
@@ -44,6 +45,7 @@ from rules.rare.store import subject_of
 from rules.records import Kind
 from rules.rule import (
     INCOMPLETE,
+    LATE_EVIDENCE,
     SEQUENCE,
     TOLD,
     UNKNOWN_TAG,
@@ -81,7 +83,7 @@ CLOSING = frozenset(
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
 _ADOPT = {UNKNOWN_TAG: strays.adopt}
-_FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire}
+_FIRES = {"heartbeat": beats.fire, SEQUENCE: sequence.fire, LATE_EVIDENCE: rows.fire}
 LEVEL = 3
 """Behind the levels of silences; a rule has decisions of one kind only, so it never tells two of them apart."""
 

@@ -1,6 +1,7 @@
 """Rows that rules of plain Python ask about: kinds `conflict` and `clock`. What such a row is, the compiled pass and its counters say.
 
-A row is asked about in its place: what it makes is told between the changes of its neighbours, however rows are batched.
+A row is asked about in its place: what it makes is told between the changes of its neighbours, however rows are batched. But rows that are too late
+come by the thousand: what those of one receive time make of a series is told once, when it is over.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from rules.changes import Leaf, RecordRead, Verdict
+from rules.failing import attempt
 from rules.instants import format_instant
-from rules.layout import ROW_CONFLICT, ROW_FOLDED, ROW_STALE
+from rules.layout import NEVER, ROW_CONFLICT, ROW_FOLDED, ROW_STALE
 from rules.rare.count import bound
 from rules.rare.speak import Now, settle
-from rules.rare.store import MAX_CHECKED, MAX_ROWS, Fact, text_of
+from rules.rare.store import MAX_CHECKED, MAX_ROWS, Fact, subject_of, text_of
 from rules.records import Kind
-from rules.rule import ClockRule, ConflictRule
+from rules.rule import LATE_EVIDENCE, ClockRule, ConflictRule
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +31,11 @@ if TYPE_CHECKING:
     from rules.emission import Emitter
     from rules.layout import Codes, Floats
     from rules.plan import Plan
+    from rules.rare.store import Case
     from rules.records import Readings
     from rules.register import Sensor
     from rules.rule import RowRule
+    from rules.state import FacilityState
 
 Step: TypeAlias = tuple[int, str, "Callable[[], object]"]
 """A rule's place in the order of rules, its id, and what it does."""
@@ -107,7 +111,7 @@ def is_occasion(rule: RowRule, odd: OddRow) -> bool:
         conflict = odd.fate == ROW_CONFLICT
         return conflict and differs(odd.value, odd.stood, odd.sensor.resolution) is Verdict.TRUE
     age = odd.received - odd.t
-    if rule.check == "late-evidence":
+    if rule.check == LATE_EVIDENCE:
         return odd.fate == ROW_STALE and age <= rule.behind
     return age > rule.behind or -age > (rule.ahead or 0)
 
@@ -118,7 +122,7 @@ def start_of(rule: RowRule, odd: OddRow) -> int:
 
 
 def meet(rule: RowRule, odd: OddRow, emitter: Emitter) -> None:
-    """Take a row that is an occasion."""
+    """Take a row that is an occasion; of `late-evidence` nothing is told before its receive time is over."""
     rare = emitter.state.rare
     subject = text_of({"tag": odd.sensor.tag})
     case = rare.case(rule.id, subject, MAX_CHECKED)
@@ -127,8 +131,37 @@ def meet(rule: RowRule, odd: OddRow, emitter: Emitter) -> None:
         return
     rare.cases[rule.id].keep(case, sorted([*case.facts, fact], key=lambda one: (one.t, one.digest)))
     bound(rule.id, case, emitter, MAX_ROWS)
+    if isinstance(rule, ClockRule) and rule.check == LATE_EVIDENCE:
+        if case.due == NEVER:
+            case.due = odd.received
+            rare.refresh()
+        return
     records = [RecordRead(kind=Kind.READINGS, id=odd.batch)]
     settle(rule, subject, case, [_leaf(rule, odd)], Now(odd.t, odd.received, records), emitter)
+
+
+def fire(rule: ClockRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
+    """Tell what the rows of one receive time that came too late make of a series: since when there are any, and until when."""
+    if not case.facts:  # an officer closed it meanwhile
+        return
+    first, last = case.facts[0], case.facts[-1]
+    expr = f"event time of {subject_of(subject)['tag']}"
+    times = [format_instant(t) for t in sorted({first.t, last.t})]
+    leaves = [Leaf(expr=expr, left=when, op="<=", right="horizon", verdict=Verdict.TRUE) for when in times]
+    records = [RecordRead(kind=Kind.READINGS, id=first.batch)]
+    settle(rule, subject, case, leaves, Now(first.t, now.received, records), emitter)
+
+
+def decide_waiting(state: FacilityState, emitter: Emitter) -> None:
+    """Tell what waits for the instant that is now to be over: something comes that has to know it."""
+    now = Now(state.clock, state.clock)
+    for rule in state.planned.rare:
+        if isinstance(rule, ClockRule) and rule.check == LATE_EVIDENCE:
+            for subject, case in sorted(state.rare.of(rule.id).items()):
+                if case.due <= state.clock:
+                    case.due = NEVER
+                    attempt(emitter, rule.id, state.clock, partial(fire, rule, subject, case, now, emitter))
+    state.rare.refresh()
 
 
 def _leaf(rule: RowRule, odd: OddRow) -> Leaf:
@@ -136,9 +169,6 @@ def _leaf(rule: RowRule, odd: OddRow) -> Leaf:
     if isinstance(rule, ConflictRule):
         unit, expr = odd.sensor.unit, f"second value of {tag}"
         return Leaf(expr=expr, left=odd.value, op="!=", right=odd.stood, unit=unit, verdict=Verdict.TRUE)
-    if rule.check == "late-evidence":
-        when = format_instant(odd.t)
-        return Leaf(expr=f"event time of {tag}", left=when, op="<=", right="horizon", verdict=Verdict.TRUE)
     if age < 0:
         expr, ahead = f"time ahead of {tag}", float(rule.ahead or 0)
         return Leaf(expr=expr, left=-age, op=">", right=ahead, unit="ms", verdict=Verdict.TRUE)

@@ -121,10 +121,16 @@ def logs(draw, *, doors=True, late=True):
                 entries += [(max(row.t, now - 600_000 + i), [row]) for i, row in enumerate(rows)]
         elif kind == "backfill" and kept:
             rows, kept = kept, []
-            if draw(st.booleans()):
+            order = draw(st.sampled_from(["oldest", "newest", "none"]))
+            if order == "newest":
                 rows = list(reversed(rows))
+            elif order == "none":
+                draw(st.randoms(use_true_random=False)).shuffle(rows)
             now += draw(st.sampled_from([1, 1000]))
-            entries.append((now, rows))
+            size = draw(
+                st.sampled_from([len(rows), len(rows), 1 + len(rows) // 3])
+            )  # in one record or in three of one instant
+            entries += [(now, rows[i : i + size]) for i in range(0, len(rows), size)]
         elif kind == "gap":
             now += draw(st.sampled_from([step * 2, step * 3, step * 8, 2_400_000, 7_500_000]))
             heads = {name: max(head, now) if draw(st.booleans()) else head for name, head in heads.items()}

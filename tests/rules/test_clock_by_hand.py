@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from rules.engine import Engine
+from rules.instants import parse_instant
 from rules.pack import Bundle
 from rules.soundness import bundle_faults
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, place, sensor, since
@@ -91,9 +92,49 @@ def test_two_hours_behind_the_newest_reading_it_is_too_late(at: float, raised: b
 
 def test_it_begins_with_the_earliest_row_and_is_said_to_be_late() -> None:
     hand = HandLog().register(-1, sensor()).dense(300).rows(301, ("T1", [100, 90, 110], [5, 5, 5]))
-    assert told(hand.changes(), LATE) == [
-        ("raised", "T1", 100, 100, 301, True), ("amended", "T1", 90, 90, 301, False),
-    ]  # fmt: skip
+    assert told(hand.changes(), LATE) == [("raised", "T1", 90, 90, 301, True)]
+
+
+def test_the_rows_of_one_instant_are_told_of_once_and_those_of_a_later_one_widen_it() -> None:
+    """In whatever order and in how many batches they come: 8,000 rows from the newest back were 7,879 changes."""
+    hand = HandLog().register(-1, sensor()).dense(600)
+    for minutes in (range(300, 200, -1), range(200, 150, -1)):
+        hand.rows(601, ("T1", list(minutes), [5.0] * len(minutes)))
+    hand.rows(602, ("T1", [310, 160, 140, 145], [5.0] * 4)).rows(603, ("T1", [350, 170], [5.0] * 2))
+    changes = [c for c in hand.changes() if c.rule == LATE]
+    assert told(changes, LATE) == [("raised", "T1", 151, 151, 601, True), ("amended", "T1", 140, 140, 602, False)]
+    spans = [[since(parse_instant(str(leaf.left))) for leaf in c.evidence.leaves] for c in changes]
+    assert spans == [[151, 300], [140, 310]]
+    assert [[read.id for read in c.evidence.records][:1] for c in changes] == [["b3"], ["b4"]]
+
+
+@pytest.mark.parametrize("what", ["mark", "register", "tick", ""])
+def test_it_is_told_before_a_mark_or_a_register_of_its_instant_and_at_the_end_of_a_log(what: str) -> None:
+    """And once the clock goes on, else."""
+    hand = HandLog().register(-1, sensor()).dense(300)
+    hand.rows(301, ("T1", [100, 90], [5.0, 5.0]))
+    if what == "mark":
+        hand.mark(301, "fault", 301)
+    elif what == "register":
+        hand.register(301, sensor(), version=2)
+    elif what:
+        hand.tick(302)
+    assert told(hand.changes(), LATE) == [("raised", "T1", 90, 90, 301, True)]
+    engine = Engine(BUNDLE)
+    told_at = [told(engine.fold(record), LATE) for record in hand.records()]
+    assert [bool(found) for found in told_at[-2:]] == [False, bool(what)]
+
+
+def test_what_waits_to_be_told_is_told_after_a_restart() -> None:
+    log = HandLog().register(-1, sensor()).dense(300).rows(301, ("T1", [100, 90], [5.0, 5.0])).tick(302).records()
+    engine, other = Engine(BUNDLE), Engine(BUNDLE)
+    for record in log[:-1]:
+        engine.fold(record)
+    other.restore_partition(0, engine.partition_state(0))
+    other.restore(0, FACILITY, engine.snapshot(0, FACILITY))
+    found = told(other.fold(log[-1]), LATE)
+    assert len(found) == 1
+    assert found == told(engine.fold(log[-1]), LATE)
 
 
 def test_behind_ten_days_it_is_only_the_other_rule() -> None:
@@ -114,7 +155,7 @@ def test_rows_that_a_register_made_too_old_are_late_evidence_too() -> None:
 def test_a_day_that_was_stored_is_one_alarm_with_32_rows_kept() -> None:
     hand = HandLog().register(-1, sensor()).dense(DAY)
     minutes = list(range(1200))
-    hand.rows(DAY + 1, ("T1", minutes, [5.0] * 1200))
+    hand.rows(DAY + 1, ("T1", minutes, [5.0] * 1200)).tick(DAY + 2)
     engine = Engine(BUNDLE)
     changes = [change for record in hand.records() for change in engine.fold(record)]
     assert [row[:3] for row in told(changes, LATE)] == [("raised", "T1", 0)]

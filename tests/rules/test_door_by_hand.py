@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+import msgspec
 import pytest
 
-from tests.rules.byhand import HandLog, sensor, story
+from rules.changes import Change
+from rules.engine import Engine
+from rules.snapshot import open_snapshot
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, story
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 WAVE = [5.0, 5.1] * 200
 MILLISECOND = 1 / 60_000
@@ -150,3 +159,85 @@ def test_a_silence_that_new_facts_make_due_inside_closed_time_waits_for_its_end(
         (91, "raised", "interval-storage", "T1", "yellow", 2, None)
     ]
     assert [s[0] for s in said] == sorted(s[0] for s in said)
+
+
+def about_closed_time(has: set[int], *, live_first: bool, size: int = 400) -> HandLog:
+    """Silent from minute 5 on; the door is closed from 60 to 120, and at 180 live rows come, and of what was stored the minutes `has`."""
+    log = HandLog().register(-1, sensor()).tick(-0.5).live("T1", 0, WAVE[:5])
+    for minute in [*range(10, 61, 10), *range(120, 181, 10)]:
+        log.tick(minute)
+    stored = [minute for minute in range(5, 180) if minute in has]
+    parts = [stored[i : i + size] for i in range(0, len(stored), size)]
+    live = [("T1", range(180, 190), WAVE[:10])]
+    for i, part in enumerate([None, *parts] if live_first else [*parts, None]):
+        log.rows(189 + i / 60, *(live if part is None else [("T1", part, [WAVE[m] for m in part])]))
+    return log
+
+
+def kinds(changes: Iterable[Change]) -> list[str]:
+    """Return what was told of the series' silence, without colours and who speaks."""
+    found = [c for c in changes if c.rule == "data-integrity.gap" and c.subject]
+    return [c.change.value for c in found if c.change.value not in {"stepped", "suppressed", "released"}]
+
+
+def kinds_of_a_silence_about_closed_time(has: set[int], *, live_first: bool, size: int = 400) -> list[str]:
+    """Return what is told of it."""
+    return kinds(about_closed_time(has, live_first=live_first, size=size).changes())
+
+
+OPEN = {*range(5, 60), *range(121, 180)}
+
+
+@pytest.mark.parametrize("live_first", [True, False])
+@pytest.mark.parametrize(
+    ("lacks", "last"),
+    [
+        (set(), "retracted"), ({59}, "cleared"), ({121}, "cleared"), ({30}, "retracted"), ({30, 31}, "cleared"), ({150, 151}, "cleared"),
+        ({122}, "retracted"), ({58}, "retracted"),
+    ],
+)  # fmt: skip
+def test_closed_time_in_a_step_is_nobody_s_silence_whatever_comes_first(
+    lacks: set[int], last: str, *, live_first: bool
+) -> None:
+    """From 59 to 121 there are two minutes without those in which our door was closed; a gap is more than two."""
+    for size in (400, 20):
+        assert kinds_of_a_silence_about_closed_time(OPEN - lacks, live_first=live_first, size=size)[-1] == last
+
+
+@pytest.mark.parametrize("live_first", [True, False])
+@pytest.mark.parametrize("more", [{60, 61}, {90}, {119, 120}])
+def test_rows_inside_closed_time_leave_no_hole(more: set[int], *, live_first: bool) -> None:
+    assert kinds_of_a_silence_about_closed_time(OPEN | more, live_first=live_first)[-1] == "retracted"
+
+
+def test_closed_times_that_lie_apart_are_each_taken_where_they_were() -> None:
+    """The door closed twice, an hour each time; what is lacking is what lies between, or nothing."""
+    for hole, last in ((set(), "retracted"), ({150, 151, 152}, "cleared")):
+        log = HandLog().register(-1, sensor()).tick(-0.5).live("T1", 0, WAVE[:5])
+        for minute in [*range(10, 61, 10), *range(120, 181, 10)]:
+            log.tick(minute)
+        log.rows(180.5, ("T1", [180], WAVE[:1])).tick(185).tick(245)
+        stored = [m for m in [*range(5, 60), *range(121, 180), *range(181, 185)] if m not in hole]
+        log.rows(250, ("T1", range(246, 251), WAVE[:5])).rows(250.1, ("T1", stored, [WAVE[m] for m in stored]))
+        found = [c for c in log.changes() if c.rule == "data-integrity.gap" and c.subject and c.start == ms(5)]
+        assert found[-1].change.value == last
+
+
+def test_closed_times_are_kept_over_a_restart() -> None:
+    """Cut behind every record: what follows is the same, and so are the bytes of the state."""
+    log = about_closed_time(OPEN, live_first=True, size=30).tick(200).records()
+    whole, cut, changes = Engine(BUNDLE), Engine(BUNDLE), list[Change]()
+    kept = 0
+    for record in log:
+        found = cut.fold(record)
+        assert found == whole.fold(record)
+        changes += found
+        body = cut.snapshot(0, FACILITY)
+        assert body == whole.snapshot(0, FACILITY)
+        kept += not isinstance(open_snapshot(body)[0].doors, msgspec.UnsetType)
+        again = Engine(BUNDLE)
+        again.restore_partition(0, cut.partition_state(0))
+        again.restore(0, FACILITY, body)
+        cut = again
+    assert kinds(changes)[-1] == "retracted"
+    assert kept > 3

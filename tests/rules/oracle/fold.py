@@ -42,7 +42,7 @@ from tests.rules.oracle import (
 )
 from tests.rules.oracle.gap import Silences
 from tests.rules.oracle.late import Said, differences, occurrences
-from tests.rules.oracle.series import Series
+from tests.rules.oracle.series import MOST, Series
 from tests.rules.oracle.trips import standing
 from tests.rules.oracle.watches import watch as watch_of
 
@@ -128,7 +128,7 @@ class Facility:
         self.clock = to
 
     def waiting(self):
-        return [tag for tag, series in self.series.items() if series.waits or series.moved]
+        return [tag for tag, series in self.series.items() if series.is_waiting]
 
     def next_due(self, to):
         if self.waiting():
@@ -271,36 +271,33 @@ class Facility:
         if series is None:
             return
         self.rare.flag(tag, t, v, q, received)
-        stood = next((row[2:] for row in series.rows if row[0] == t), None)
+        stood = next((row[2:] for row in series.every() if row[0] == t), None)
         how = self.marks.came(tag, t) if q in (0, 2) else None
-        if stood is not None and series.how.get(t) == "set":
+        set_now = any(row[0] == t and row[3] == "set" for row in series.held)
+        if stood is not None and (series.how.get(t) == "set" or set_now):
             stood = (stood[0], 5)
         standing = series.admit(t, v, received)
+        if (standing == "late" and len(series.held) == MOST) or (
+            standing == "order" and series.order_decides(t, received, v, q)
+        ):
+            self.decide_late([tag], received)
+            standing = series.admit(t, v, received)
         series.counts[standing] += 1
         odd = self.rare.row(tag, t, (v, 5 if how == "set" else q), received, standing, stood)
         if standing == "future":
             for _, _, _, act in sorted(odd, key=lambda part: part[:3]):
                 act()
             return
-        if (series.waits or series.moved) and (
-            standing == "order" or (standing == "late" and series.first_decide(t, received, v, q))
-        ):
-            self.decide_late([tag], received)
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
-        if standing in ("order", "late"):
-            if standing == "late" and len(series.ring()) >= series.cap:
-                series.floor = series.ring()[0][0]
-            series.put(t, received, v, q)
-            if how is not None:
-                series.how[t] = how
-            series.floor = max([series.floor, *(row[0] for row in series.rows[: -len(series.ring())])])
+        if standing == "order":
+            self.put(series, t, received, v, q, how)
         if standing in ("order", "late"):
             absence.arm(self, received, tag=tag)
         if standing == "order":
             for quiet in self.quiets:
                 quiet.received = received if quiet.tag == tag else quiet.received
         if standing == "late":
-            series.waits.append(t)
+            series.held.append((t, v, q, how))
         for pair in self.pairs:
             if standing in ("order", "late"):
                 pair.receive(tag, t, v, q, received, how, late=standing == "late")
@@ -316,8 +313,25 @@ class Facility:
             act()
             self.silences.settle(t, received, self)
 
+    def put(self, series, t, received, v, q, how):
+        series.insert(t, received, v, q)
+        if how is not None:
+            series.how[t] = how
+
     def decide_late(self, tags, received):
-        """Decide series again whose late rows wait, by rule and tag."""
+        """Put late rows into their places by event time, and decide their series again; those that leave the horizon are decided before."""
+        for tag in sorted(tags):
+            series = self.series[tag]
+            held, series.held = sorted(series.held, key=lambda row: row[0]), []
+            for t, v, q, how in held:
+                if series.first_decide(t, received, v, q):
+                    self.decide_put([tag], received)
+                self.put(series, t, received, v, q, how)
+                series.waits.append(t)
+        self.decide_put(tags, received)
+
+    def decide_put(self, tags, received):
+        """Decide series again with what is in its place, by rule and tag."""
         parts = []
         for tag in sorted(tags):
             series = self.series[tag]

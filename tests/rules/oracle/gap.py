@@ -19,12 +19,21 @@ class Door:
 
     def __init__(self, since):
         self.ext, self.shut, self.newest = 0, None, since
+        self.times = []  # in which it was closed; what is closed again before all of it lies before rows is one with that
 
     def close(self, begin, now):
         closed = max(0, now - max(begin, self.newest))
         if not self.ext:
             self.shut = now - closed
+        if closed and (self.ext == 0 or not self.times):
+            self.times = [*self.times, [self.shut, self.shut]][-8:]
+        if closed:
+            self.times[-1][1] += closed
         self.ext += closed
+
+    def inside(self, a, b):
+        """Return how long it was closed between two event times."""
+        return sum(max(0, min(b, end) - max(a, begin)) for begin, end in self.times)
 
     def row(self, t, received):
         """Return what of the closed time lies before a row."""
@@ -92,10 +101,10 @@ def steps_of(rule, interval):
     ]
 
 
-def lead(rows, low, high, limit):
-    """Return the newest row up to `high` to which rows lead from `low` in steps that are not too long."""
+def lead(rows, low, high, limit, door):
+    """Return the newest row up to `high` to which rows lead from `low` in steps that are not too long, without the time in which our door was closed."""
     between = [low, *(r for r in rows if low < r <= high)]
-    holes = [a for a, b in itertools.pairwise(between) if b - a > limit]
+    holes = [a for a, b in itertools.pairwise(between) if b - a - door.inside(a, b) > limit]
     return holes[0] if holes else between[-1]
 
 
@@ -355,18 +364,18 @@ class Silences:
             if m.tag != tag:
                 continue
             if m.open is not None and m.open["hole"] is not None:
-                led = lead(rows, m.open["hole"], m.lo, m.limit)
+                led = lead(rows, m.open["hole"], m.lo, m.limit, m.door)
                 m.open["hole"] = None if led == m.lo and not m.open["fresh"] else led
             for o in m.past:
                 if o["retracted"] or o["end"] is None:
                     continue
                 low = o["start"] - m.pace
                 before = max(low, o["led"] or low)
-                led = lead(rows, before, o["end"], m.limit)
+                led = lead(rows, before, o["end"], m.limit, m.door)
                 if led == before:
                     continue
                 o["led"] = led
-                if o["end"] - led <= m.limit:
+                if o["end"] - led - m.door.inside(led, o["end"]) <= m.limit:
                     acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t, received)))
         return acts
 

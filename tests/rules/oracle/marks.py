@@ -93,6 +93,7 @@ class Marks:
         for quiet in sorted(owner.quiets, key=lambda q: (q.place, q.tag)):
             if quiet.waits is not None:
                 quiet.judge(received)
+        owner.rare.tell_all_late()
         if mark.timely:
             self.amend(mark, received)
         self.again(mark, before, received)

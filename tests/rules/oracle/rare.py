@@ -121,6 +121,11 @@ def beating(rule):
     return isinstance(rule, ClockRule) and rule.check == "heartbeat"
 
 
+def tardy(rule):
+    """Whether a rule looks at rows that came too late to be judged."""
+    return isinstance(rule, ClockRule) and rule.check == "late-evidence"
+
+
 def often(rule):
     """Whether a rule counts occasions, not events."""
     return isinstance(rule, CountRule) and rule.occasions is not None
@@ -179,6 +184,7 @@ class Rare:
         self.numbers, self.shares, self.judged = {}, {}, {}
         self.rates, self.told, self.postponed = {}, {}, {}
         self.doors, self.strays = {}, {}
+        self.tardy = {}  # (rule, tag) of rows that came too late at the instant that is now -> it
 
     def packs(self, bundle, received):
         """Take packs with rules over rows of unregistered tags only: one that is gone, or begins anew, ends what stands."""
@@ -210,6 +216,7 @@ class Rare:
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""
+        self.tell_all_late()
         ours = {(scope.field, scope.line) for scope in facility.scopes}
         rules = [rule for rule in self.live if any(s.field == "all" or (s.field, s.line) in ours for s in rule.scopes)]
         for rule in self.rules:
@@ -507,6 +514,12 @@ class Rare:
                 ]
             elif approving(rule) or listing(rule):
                 continue
+            elif tardy(rule):
+                found += [
+                    (at, self.places[rule.id], 3, text({"tag": tag}), (rule, tag))
+                    for (rule_id, tag), at in self.tardy.items()
+                    if rule_id == rule.id and at <= to
+                ]
             elif straying(rule):
                 found += [
                     (due, self.places[rule.id], 3, text({"tag": tag}), (rule, tag))
@@ -592,6 +605,8 @@ class Rare:
             self.doors[rule.id].decide(self, rule, what, at)
         elif straying(rule):
             self.strays[rule.id].forget(self, rule, what, at)
+        elif tardy(rule):
+            self.tell_late(rule, what)
         else:
             self.decide_events(at, rule, what)
 
@@ -967,7 +982,7 @@ class Rare:
         sensor = next(s for s in self.facility.sensors if s.tag == tag)
         if not matches(rule, self.facility, facts_of(self.facility, sensor)):
             return
-        rows = self.owner.series[tag].rows
+        rows = self.owner.series[tag].every()
         for start in repeat_day.copied(rule, sensor, rows, t, lambda v: code(v, sensor.resolution)):
             yield lambda start=start: self.odd(rule, tag, start, t, start, received)
 
@@ -988,7 +1003,23 @@ class Rare:
     def odd(self, rule, tag, start, at, value, received):
         past = Past(len(self.past), start, received, RowEvent(at, repr(value)), None, {rule.id: {"tag": tag}})
         self.past.append(past)
+        if tardy(rule):  # told once, when the instant is over
+            self.tardy[rule.id, tag] = received
+            return
         self.settle(rule, {"tag": tag}, at, received)
+
+    def tell_late(self, rule, tag):
+        """Tell of the rows of one instant that came too late, by the earliest that there is now."""
+        received = self.tardy.pop((rule.id, tag))
+        now = self.occasions(rule, {"tag": tag})
+        if now:
+            self.settle(rule, {"tag": tag}, min(past.t for past in now), received)
+
+    def tell_all_late(self):
+        for rule in self.rules:
+            for rule_id, tag in sorted(self.tardy):
+                if rule_id == rule.id:
+                    self.tell_late(rule, tag)
 
     def settle(self, rule, subject, at, received):
         state = self.subjects.setdefault((rule.id, text(subject)), Subject())

@@ -9,6 +9,8 @@ from rules.layout import REACH
 
 HORIZON = 2 * 3_600_000
 OPEN = 10 * 24 * 3_600_000
+MOST = 65_536
+"""Late rows of one receive instant that are decided together, at most."""
 
 
 def away(times, t, reach):
@@ -48,7 +50,8 @@ class Series:
         self.reach = REACH * interval
         self.counts = Counter()
         self.how = {}  # event time -> how a good row is marked: it came so, it was set, or marked after it came
-        self.waits = []  # event times of late rows that are not decided yet
+        self.held = []  # (t, v, quality, how it is marked) of late rows that are not in their places yet
+        self.waits = []  # event times of late rows in their places that are not decided yet
         self.moved = []  # (where the horizon began, event time) of events that said something new of its state, not decided yet
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))
@@ -62,9 +65,9 @@ class Series:
         if t <= self.floor or not self.holds(t):
             return "stale"
         kept = self.ring()
-        for row in self.rows:
-            if row[0] == t:
-                same = row[2] == v or (math.isnan(row[2]) and math.isnan(v))
+        for at, _, before, _ in self.every():
+            if at == t:
+                same = before == v or (math.isnan(before) and math.isnan(v))
                 return "duplicate" if same else "conflict"
         if len(kept) >= self.cap and t < kept[0][0]:
             return "stale"
@@ -79,18 +82,44 @@ class Series:
         first = next(i for i, t in enumerate(times) if t > self.floor and inside(times, t, self.reach))
         return self.rows[max(first, len(times) - self.cap) :]
 
+    @property
+    def is_waiting(self):
+        return bool(self.held or self.waits or self.moved)
+
+    def every(self):
+        """Return all rows, those too that are not in their places yet."""
+        like = self.like()
+        for t, v, q, _ in self.held:
+            like.put(t, None, v, q)
+        return like.rows
+
+    def like(self):
+        like = Series.__new__(Series)
+        like.rows, like.floor, like.reach, like.cap, like.held = list(self.rows), self.floor, self.reach, self.cap, []
+        return like
+
+    def order_decides(self, t, received, v, q):
+        """Say whether what waits is to be decided before a row in order: also if that row would make one stale."""
+        if self.waits or self.moved or not self.held:
+            return bool(self.waits or self.moved)
+        like = self.like()
+        like.insert(t, received, v, q)
+        return any(like.admit(at, value, received) == "stale" for at, value, _, _ in self.held)
+
     def first_decide(self, t, received, v, q):
         """Say whether the late rows that wait are to be decided first: the horizon would move past the earliest."""
         if not self.waits and not self.moved:
             return False
-        like = Series.__new__(Series)
-        like.rows, like.floor, like.reach, like.cap = list(self.rows), self.floor, self.reach, self.cap
-        if len(like.ring()) >= like.cap:
-            like.floor = like.ring()[0][0]
-        like.put(t, received, v, q)
-        return max([like.floor, *(row[0] for row in like.rows[: -len(like.ring())])]) >= min(
-            [*self.waits, *(edge for edge, _ in self.moved)]
-        )
+        like = self.like()
+        like.insert(t, received, v, q)
+        return like.floor >= min([*self.waits, *(edge for edge, _ in self.moved)])
+
+    def insert(self, t, received, v, q):
+        """Put a row into its place, and see which rows leave the horizon by it."""
+        if self.rows and t < self.rows[-1][0] and len(self.ring()) >= self.cap:
+            self.floor = self.ring()[0][0]
+        self.put(t, received, v, q)
+        self.floor = max([self.floor, *(row[0] for row in self.rows[: -len(self.ring())])])
 
     def put(self, t, received, v, q):
         behind = next((i for i, row in enumerate(self.rows) if row[0] > t), None)

@@ -224,8 +224,9 @@ def spans(past, area):
 def decision(of, payload, received):
     """Let an officer close the alarm that a decision names."""
     two = payload.code == "data-fraud" and payload.second not in (None, payload.officer)
-    if payload.code not in CLOSING and not two:
+    if (payload.code not in CLOSING and not two) or payload.subject.get("alarm") is None:
         return
+    of.decide_late(of.waiting(), received)
     for watch in of.watches:
         if not isinstance(watch, Voyage):
             continue
@@ -233,8 +234,6 @@ def decision(of, payload, received):
         if said is None or payload.subject.get("alarm") != alarm_id(watch.rule.id, of.name, watch.subject, *said.name):
             continue
         series = of.series[watch.tag]
-        if series.waits or series.moved:
-            of.decide_late([watch.tag], received)
         if said.retracted:
             return
         watch.done, watch.events, said.end = series.rows[-1][0], [], max(received, said.start)
