@@ -17,6 +17,7 @@ from rules.leaves import (
     excursions,
     followed,
     lacking,
+    ledger,
     openingtrace,
     posted,
     rare,
@@ -32,6 +33,7 @@ from rules.rule import (
     CompletenessRule,
     DeadlineRule,
     FollowUpRule,
+    LedgerRule,
     RareRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -154,6 +156,8 @@ def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int
         return lacking.moments_of(rule, records, bundle)
     if isinstance(rule, CompletenessRule):
         return shares.moments_of(rule, records, bundle, end)
+    if isinstance(rule, LedgerRule):
+        return ledger.moments_of(rule, records, bundle, end)
     if isinstance(rule, DeadlineRule):
         return deadlines.moments_of(rule, records, bundle, end)
     if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:

@@ -21,6 +21,9 @@ from rules.explaindocuments import numbers_of as numbers_of_reports
 from rules.explainexcursions import excursions_of
 from rules.explainexcursions import kept_of as kept_of_excursion
 from rules.explainlacks import found_of, lacks_json, lacks_of
+from rules.explainledger import kept_of as kept_of_ledger
+from rules.explainledger import ledger_of
+from rules.explainledger import numbers_of as numbers_of_ledger
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparts import ROWS, Told, rule_json, said_json
@@ -53,6 +56,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -183,8 +187,8 @@ class RareExplanation:
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
             return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
-        if isinstance(rule, DeadlineRule | ReportRule):
-            times = numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
+        if isinstance(rule, DeadlineRule | ReportRule | LedgerRule):
+            times = _written(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
@@ -292,15 +296,29 @@ def explain_rare(
             one.kept = kept_of_excursion(rule, name, state)
         elif isinstance(rule, ReportRule):
             one.kept = kept_of_reports(rule, name, state)
+        elif isinstance(rule, LedgerRule):
+            one.kept = kept_of_ledger(rule, name, state, at)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
 
 
+def _written(rule: DeadlineRule | ReportRule | LedgerRule) -> list[tuple[str, Any]]:
+    if isinstance(rule, LedgerRule):
+        return numbers_of_ledger(rule)
+    return numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
+
+
 def _of_reports(
-    rule: DeadlineRule | CompareRule | ReportRule, log: list[LogRecord], bundle: Bundle, state: FacilityState, at: int
+    rule: DeadlineRule | CompareRule | ReportRule | LedgerRule,
+    log: list[LogRecord],
+    bundle: Bundle,
+    state: FacilityState,
+    at: int,
 ) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    if isinstance(rule, LedgerRule):
+        return ledger_of(rule, state, at)
     if isinstance(rule, DeadlineRule):
         return clocks_of(rule, log, state, bundle, at)
     return excursions_of(rule, state) if isinstance(rule, CompareRule) else documents_of(rule, log, state)
@@ -316,7 +334,7 @@ def _asked(
         if isinstance(rule, RegisterCheckRule):
             found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
         return found, leaves
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | ReportRule | LedgerRule):
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)

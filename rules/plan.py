@@ -39,6 +39,7 @@ from rules.rule import (
     DeadlineRule,
     DifferenceRule,
     FollowUpRule,
+    LedgerRule,
     RareRule,
     RegisterCheckRule,
     ReportRule,
@@ -170,6 +171,8 @@ class Plan:
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
     reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
     """Type of report -> those of them that read it, by id."""
+    ledgers: tuple[LedgerRule, ...] = ()
+    """Rules over facts that come in any order which read reports, by id (rules/ledger)."""
     documents: tuple[ReportRule, ...] = ()
     """Rules over what its reports say, by id (rules/documents)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
@@ -364,6 +367,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.deadlines = clocks_for(facility, bundle)
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
     plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
+    plan.ledgers = tuple(rule for rule in found if isinstance(rule, LedgerRule) and rule.reports)
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(

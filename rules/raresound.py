@@ -9,6 +9,7 @@ from rules.documentsound import report_faults
 from rules.errors import Fault
 from rules.excursions.sound import excursion_faults
 from rules.lacks import WORDS
+from rules.ledgersound import ledger_faults
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
     HEARD,
@@ -23,6 +24,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     GapRule,
+    LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -90,12 +92,14 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | ReportRule | LedgerRule):
         faults += _faults_of_reports(rule)
     return faults
 
 
-def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule) -> list[Fault]:
+def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule | LedgerRule) -> list[Fault]:
+    if isinstance(rule, LedgerRule):
+        return ledger_faults(rule)
     if isinstance(rule, DeadlineRule):
         return clock_faults(rule)
     return excursion_faults(rule) if isinstance(rule, CompareRule) else report_faults(rule)

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+clock, result_limit; stock_balance, retest, release of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
 (rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -38,7 +38,7 @@ from rules.rareparts import (
     Trace,
     Worse,
 )
-from rules.register import Day, Scope, SinceInstant, Span
+from rules.register import Day, ProductClass, Scope, SinceInstant, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
@@ -698,6 +698,78 @@ class ResultLimitRule(RuleBase):
     limits: ResultLimits
 
 
+class StockBalanceRule(RuleBase):
+    """A count of stock that is not what the last count and the bookings since leave (kind `stock_balance`), by place and product.
+
+    By event time, in whatever order they come (rules/ledger/stock.py): a booking that comes later decides again, and a later count that
+    agrees ends the alarm. Events name `place`, `product` and `quantity`, and add up exactly as they are written.
+    """
+
+    kind: Literal["stock_balance"]
+    product_class: ProductClass
+    """Products that the register holds with another class are none of the rule's; one that it does not hold is."""
+    counted: EventMatch
+    """What was counted; the first count of a place and product is compared with nothing."""
+    adds: Annotated[list[EventMatch], Field(min_length=1, max_length=8)]
+    """Bookings that add to the stock ..."""
+    takes: Annotated[list[EventMatch], Field(min_length=1, max_length=8)]
+    """... and that take from it."""
+    tolerance: Number = Field(default=0.0, ge=0)
+    """A count may differ by so much, in units of the product."""
+    silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
+    """An alarm is unknown so long behind the newest count, event time."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads: none."""
+        return frozenset()
+
+
+class RetestRule(RuleBase):
+    """A lot that passes a test behind a failure without an investigation opened in between (kind `retest`), by lot and test.
+
+    The first passing result behind a failure decides, once time and reports have had `wait` (rules/ledger/retest.py); an investigation
+    that comes later, or was opened later, ends the alarm.
+    """
+
+    kind: Literal["retest"]
+    failed: EventMatch
+    """A result out of specification ..."""
+    passed: EventMatch
+    """... and one that passes; both name a `lot` and a `test`."""
+    report: Literal["oos-investigation"]
+    wait: Duration = Field(default=24 * 3_600_000, ge=60_000)
+    """So long behind the passing result (event time) the investigation has to be known."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset({self.report})
+
+
+class ReleaseRule(RuleBase):
+    """A lot that is released while something of it is open (kind `release`), by lot; latched: an officer's decision ends it.
+
+    Open are a `deviation` that names the lot until it says when it was closed, and a result out of specification until an
+    `oos-investigation` of its lot and test does (rules/ledger/release.py).
+    """
+
+    kind: Literal["release"]
+    released: EventMatch
+    """The release of a `lot`."""
+    failed: EventMatch
+    """A result out of specification: it names a `lot` and a `test`."""
+    while_open: Annotated[list[Literal["deviation", "oos-investigation"]], Field(min_length=2, max_length=2)]
+    """Reports that open or close."""
+    allowed: Duration = Field(default=48 * 3_600_000)
+    """What closes counts if it is received so long behind the release; what opens, always."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset(self.while_open)
+
+
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
@@ -911,6 +983,8 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
+LedgerRule = StockBalanceRule | RetestRule | ReleaseRule
+"""Kinds over facts of one subject that come in any order (rules/ledger)."""
 ReportRule = DocumentRule | BalanceRule
 """Kinds over what reports say (rules/documents)."""
 RowRule = ConflictRule | ClockRule
@@ -926,6 +1000,7 @@ RareRule = (
     | DeadlineRule
     | CompareRule
     | ReportRule
+    | LedgerRule
 )
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
@@ -979,4 +1054,4 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return rule.before is None and rule.result is None and rule.trace is None and rule.excursions is None
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         return "case" in subject  # numbers against time; what is missing may come
-    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule)
+    return looks_at_rows(rule) or isinstance(rule, RepeatDayRule | ResultLimitRule | ReleaseRule)

@@ -258,7 +258,9 @@ class FacilityState:
         for book in self.excursions.values():
             rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
         plan = self.plan
-        rare |= dict(self.clocks.counts) if plan is not None and (plan.deadlines or plan.documents) else {}
+        rare |= (
+            dict(self.clocks.counts) if plan is not None and (plan.deadlines or plan.documents or plan.ledgers) else {}
+        )
         rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
         marks = self.marks.counts

@@ -15,6 +15,7 @@ from rules.rule import (
     CompletenessRule,
     CountRule,
     FollowUpRule,
+    LedgerRule,
     RegisterCheckRule,
 )
 
@@ -109,6 +110,24 @@ _OF_RATES: dict[ChangeKind, tuple[str, str]] = {
         "系本系统接收中断，报警撤回，待积压数据到达后再判定该月",
     ),
 }
+_OF_STOCK: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("it was not counted again, the condition is unknown", "未再盘点，状态未知"),
+    ChangeKind.KNOWN: ("it was counted again, and still does not agree", "已再次盘点，仍不相符"),
+    ChangeKind.CLEARED: (
+        "a newer count agrees, or a booking that came later explains it", "新的盘点相符，或后到的收发记录已说明",
+    ),
+}  # fmt: skip
+_OF_RETESTS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("an investigation was reported", "已提交调查报告"),
+}
+_OF_RELEASES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.RETRACTED: (
+        "all that was open had been closed before the release, it never held",
+        "放行前均已关闭，该报警不成立",
+    ),
+    ChangeKind.AMENDED: ("its start moved to the earliest release that holds", "开始时间已改为仍成立的最早一次放行"),
+}
+_OF_LEDGERS = {"stock_balance": _OF_STOCK, "retest": _OF_RETESTS, "release": _OF_RELEASES}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -132,6 +151,7 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
     if isinstance(rule, FollowUpRule):
         by_trace = _OF_TRACES if rule.trace else {}
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)
-    if isinstance(rule, CompletenessRule):
-        return _ENDINGS | (_OF_SHARES if rule.check == "mark-share" else _OF_RATES)
+    if isinstance(rule, CompletenessRule | LedgerRule):
+        of_months = _OF_SHARES if getattr(rule, "check", None) == "mark-share" else _OF_RATES
+        return _ENDINGS | _OF_LEDGERS.get(rule.kind, of_months)
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

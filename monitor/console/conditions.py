@@ -27,6 +27,9 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     # reports
     (r"time until (.+)", r"距提交 \1 的时间"),
     (r"deviation report", r"偏差报告"),
+    (r"investigation of (.+) of (.+)", r"\2 的 \1 调查"),
+    (r"open of lot (.+)", r"批 \1 的未关闭事项"),
+    (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),
     # events and decisions

@@ -17,6 +17,7 @@ from rules.excursions import fold as excursions
 from rules.failing import attempt
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.layout import NONE
+from rules.ledger import fold as ledger
 from rules.rare.speak import Now
 from rules.rare.store import subject_of
 from rules.records import Kind
@@ -40,7 +41,7 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     a report that was returned for a fatal error was not made (deadlines.md §0).
     """
     clocks, plan = state.clocks, state.plan
-    if plan is None or not (plan.deadlines or plan.excursions or plan.documents):
+    if plan is None or not (plan.deadlines or plan.excursions or plan.documents or plan.ledgers):
         return
     clocks.counts["reports"] += 1
     model = fields_of(payload)
@@ -50,7 +51,8 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     rules = plan.reading.get(payload.type, ())
     compared = plan.excursions if payload.type == excursions.REPORT else ()
     asked = tuple(rule for rule in plan.documents if payload.type in rule.reports)
-    if not rules and not compared and not asked:
+    ledgers = tuple(rule for rule in plan.ledgers if payload.type in rule.reports)
+    if not (rules or compared or asked or ledgers):
         return
     met, is_first, forgot = clocks.book.greet(payload)
     clocks.counts["report_dropped"] += forgot
@@ -63,6 +65,10 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
         attempt(emitter, rule.id, received, partial(_take, rule, payload, fields, now, emitter, is_first=is_first))
     if compared:
         excursions.report(state, payload, fields, now, emitter)
+    for told in ledgers:
+        attempt(emitter, told.id, received, partial(ledger.report, told, payload, fields, now, emitter))
+    if ledgers:
+        state.rare.refresh()
     if asked:
         documents.report(asked, state, payload, model, now, emitter)
 

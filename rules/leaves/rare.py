@@ -19,6 +19,7 @@ from rules.leaves import (
     excursions,
     followed,
     lacking,
+    ledger,
     oddrows,
     offset,
     openings,
@@ -57,6 +58,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -87,12 +89,14 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule):
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule | LedgerRule):
         return _leaves_of_posts(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
-def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule) -> list[Leaf]:
+def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule | LedgerRule) -> list[Leaf]:
+    if isinstance(rule, LedgerRule):
+        return ledger.leaves_of(rule)
     if isinstance(rule, ResultLimitRule):
         return posted.leaves_of(rule)
     if isinstance(rule, CompareRule):

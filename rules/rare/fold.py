@@ -15,6 +15,7 @@ from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
+from rules.ledger import fold as ledger
 from rules.rare import (
     approval,
     beats,
@@ -50,7 +51,9 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    LedgerRule,
     RegisterCheckRule,
+    ReleaseRule,
     ResultLimitRule,
     is_latched,
     is_told,
@@ -132,7 +135,7 @@ def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
     assert state.plan is not None  # noqa: S101 - rules come with a plan
-    if isinstance(rule, CountRule | ResultLimitRule):
+    if isinstance(rule, CountRule | ResultLimitRule | LedgerRule):
         _by_itself(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         sequence.meet(rule, event, batch, now, state.plan.facility, emitter)
@@ -157,11 +160,14 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
 
 
 def _by_itself(
-    rule: CountRule | ResultLimitRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter
-) -> None:
-    """Fold one event of a rule that waits for no other."""
+    rule: CountRule | ResultLimitRule | LedgerRule, event: Event, batch: str, now: Now, facility: Facility,
+    emitter: Emitter,
+) -> None:  # fmt: skip
+    """Fold one event of a rule that waits for no other, or works all out anew."""
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, facility, emitter)
+    elif isinstance(rule, LedgerRule):
+        ledger.meet(rule, event, batch, now, facility, emitter)
     else:
         posted.meet(rule, event, batch, now, facility, emitter)
 
@@ -197,7 +203,11 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
     leaf = Leaf(expr="decision", left=code, op="closes", right=format_instant(now.received), verdict=Verdict.FALSE)
     close(rule, subject, case, [leaf], now, emitter, by_officer=True)
     # Counting begins anew, and what had come is known again. An A that is still to be decided, or is unknown, stays; so does a result that is.
-    kept = [fact for fact in case.facts if isinstance(rule, FollowUpRule | ResultLimitRule) and not fact.counts]
+    kept = [
+        fact
+        for fact in case.facts
+        if isinstance(rule, FollowUpRule | ResultLimitRule | ReleaseRule) and not fact.counts
+    ]
     for fact in case.facts:
         if fact not in kept:
             case.remember(fact.digest)
@@ -293,6 +303,8 @@ def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int
             elif rule.trace:
                 step = partial(openings.fire, rule, rule.trace, subject, case, Now(due, due), emitter)
             attempt(emitter, rule.id, due, step)
+        elif isinstance(rule, LedgerRule):
+            attempt(emitter, rule.id, due, partial(ledger.settle, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, CountRule):
             attempt(emitter, rule.id, due, partial(shared.fire, rule, subject, case, Now(due, due), emitter))
         elif isinstance(rule, ClockRule):
@@ -349,6 +361,8 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, ResultLimitRule):
             attempt(emitter, rule.id, received, partial(posted.adopt, rule, now, emitter))
+        elif isinstance(rule, LedgerRule):
+            attempt(emitter, rule.id, received, partial(ledger.adopt, rule, now, emitter))
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))

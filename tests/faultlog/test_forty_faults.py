@@ -30,6 +30,9 @@ ELSEWHERE = {
     "vigilance.recall-over-returned": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "vigilance.recall-totals-fall": "wants submitted reports: tests/rules/test_documents_by_hand.py",
     "cross-check.deviation-misstated": "wants a submitted report: tests/rules/test_excursions_by_hand.py",
+    "cross-check.narcotic-balance": "wants counts of stock: tests/rules/test_stock_by_hand.py",
+    "cross-check.released-while-open": "wants lots and reports: tests/rules/test_lots_by_hand.py",
+    "cross-check.retest-no-investigation": "wants 24 hours and reports: tests/rules/test_lots_by_hand.py",
     "cross-check.excursion-no-deviation": "wants three working days: tests/rules/test_excursions_by_hand.py",
     **{
         rule.id: "wants submitted reports: tests/rules/test_deadline_by_hand.py"

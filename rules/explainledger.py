@@ -1,0 +1,58 @@
+"""Explanations of rules over facts that come in any order: which facts are kept of a subject, and what follows from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rules.explainbeats import Kept
+from rules.explainparts import Told
+from rules.instants import format_duration
+from rules.leaves.ledger import seen_of
+from rules.ledger.entry import entries_of
+from rules.ledger.kinds import judge
+from rules.rule import RetestRule, StockBalanceRule
+
+if TYPE_CHECKING:
+    from rules.leaves.model import Seen
+    from rules.ledger.entry import Entry
+    from rules.rule import LedgerRule
+    from rules.state import FacilityState
+
+
+def ledger_of(
+    rule: LedgerRule, state: FacilityState, at: int
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    """Return the facts that are kept, with what became of them, and the leaves at a log time (ms), by subject."""
+    found = {
+        subject: [_told(entry) for entry in entries_of(case.facts)] for subject, case in state.rare.of(rule.id).items()
+    }
+    return found, {subject: {one.name: one for one in seen} for subject, seen in seen_of(rule, state, at)}
+
+
+def kept_of(rule: LedgerRule, subject: str, state: FacilityState, at: int) -> Kept:
+    """Return whether an alarm of a subject stands at a log time (ms), by what is kept of it."""
+    case = state.rare.of(rule.id).get(subject)
+    stands = case is not None and judge(rule, subject, case.facts, at).open is not None
+    return Kept(may=stands, must=stands)
+
+
+def numbers_of(rule: LedgerRule) -> list[tuple[str, Any]]:
+    """Return the numbers of a rule."""
+    if isinstance(rule, StockBalanceRule):
+        return [("tolerance", rule.tolerance), ("silent", format_duration(rule.silent))]
+    if isinstance(rule, RetestRule):
+        return [("wait", format_duration(rule.wait))]
+    return [("while_open", ", ".join(rule.while_open)), ("allowed", format_duration(rule.allowed))]
+
+
+def _told(entry: Entry) -> Told:
+    stream, _, rest = entry.fact.digest.partition(" ")
+    named = rest if "revision" in entry.said else entry.fact.batch
+    said = {
+        name: value for name, value in entry.said.items() if name not in {"since", "revision"} and value is not None
+    }
+    source = (
+        {"stream": "report", "type": stream} if "revision" in entry.said else {"stream": "event", "type": entry.what}
+    )
+    fate = "occasion" if entry.fact.counts else "heard"
+    return Told(entry.at, entry.fact.received, named, fate, source | said)

@@ -1,0 +1,69 @@
+"""Leaves of rules over facts that come in any order, by the engine's books (rules/ledger)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rules.engine import Engine
+from rules.layout import NEVER
+from rules.leaves.model import TWO, Leaf, Moment, both
+from rules.ledger.kinds import judge
+from rules.rule import ReleaseRule, RetestRule
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from rules.leaves.model import Seen
+    from rules.pack import Bundle
+    from rules.records import LogRecord
+    from rules.rule import LedgerRule
+    from rules.state import FacilityState
+
+
+def leaves_of(rule: LedgerRule) -> list[Leaf]:
+    """Return the leaves of a rule, in the order of its condition."""
+    if isinstance(rule, RetestRule):
+        return [
+            Leaf("after", both("a passing result behind one out of specification", "超标之后出现合格结果"), TWO),
+            Leaf("investigated", both("an investigation was opened between the two, and known in time", "两次检验之间已启动调查并按时报告")),
+        ]  # fmt: skip
+    if isinstance(rule, ReleaseRule):
+        words = (
+            "a deviation that names the lot, or a result out of specification, is open at its release",
+            "放行时涉及该批的偏差或超标结果尚未关闭",
+        )
+        return [Leaf("open", both(*words), TWO)]
+    return [
+        Leaf("differs", both("the count is not what the last count and the bookings since leave", "盘点数与上次盘点及其后收发记录不符")),
+        Leaf("recent", both("the newest count is not too old", "最近一次盘点未过期"), TWO),
+    ]  # fmt: skip
+
+
+def seen_of(rule: LedgerRule, state: FacilityState, now: int) -> Iterator[tuple[str, tuple[Seen, ...]]]:
+    """Yield each subject (as text) with its leaves at a log time (ms)."""
+    for subject, case in sorted(state.rare.of(rule.id).items()):
+        yield subject, judge(rule, subject, case.facts, now).seen
+
+
+def moments_of(rule: LedgerRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
+    """Return what the leaves of each subject were behind each record of one facility's log, and behind each decision by the clock."""
+    engine, facility = Engine(bundle), next(record.facility for record in log if record.facility)
+    for record in [*log, None]:
+        to = end if record is None else record.received
+        while (due := _due(engine, facility)) <= to:
+            engine.advance(0, due)
+            yield from _all(engine, facility, rule, due)
+            if _due(engine, facility) == due:  # its instant is not over yet
+                break
+        if record is not None:
+            engine.fold(record)
+            yield from _all(engine, facility, rule, to)
+
+
+def _due(engine: Engine, facility: str) -> int:
+    return engine.state_of(facility).rare.due if facility in engine.facilities(0) else NEVER
+
+
+def _all(engine: Engine, facility: str, rule: LedgerRule, at: int) -> Iterator[Moment]:
+    for _, seen in seen_of(rule, engine.state_of(facility), at):
+        yield Moment("clock", at, seen)
