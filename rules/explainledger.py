@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from rules.explainbeats import Kept
 from rules.explainparts import Told
@@ -10,13 +10,15 @@ from rules.instants import format_duration
 from rules.leaves.ledger import seen_of
 from rules.ledger.entry import entries_of
 from rules.ledger.kinds import judge
-from rules.rule import RetestRule, StockBalanceRule
+from rules.rule import RetestRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Seen
     from rules.ledger.entry import Entry
     from rules.rule import LedgerRule
     from rules.state import FacilityState
+
+GRADES: tuple[Literal["A", "B", "C", "D"], ...] = ("A", "B", "C", "D")
 
 
 def ledger_of(
@@ -32,8 +34,9 @@ def ledger_of(
 def kept_of(rule: LedgerRule, subject: str, state: FacilityState, at: int) -> Kept:
     """Return whether an alarm of a subject stands at a log time (ms), by what is kept of it."""
     case = state.rare.of(rule.id).get(subject)
-    stands = case is not None and judge(rule, subject, case.facts, at).open is not None
-    return Kept(may=stands, must=stands)
+    judged = None if case is None else judge(rule, subject, case.facts, at, state.planned.facility)
+    stands = judged is not None and judged.open is not None
+    return Kept(may=stands or (judged is not None and judged.unknown), must=stands)
 
 
 def numbers_of(rule: LedgerRule) -> list[tuple[str, Any]]:
@@ -42,6 +45,9 @@ def numbers_of(rule: LedgerRule) -> list[tuple[str, Any]]:
         return [("tolerance", rule.tolerance), ("silent", format_duration(rule.silent))]
     if isinstance(rule, RetestRule):
         return [("wait", format_duration(rule.wait))]
+    if isinstance(rule, VisitRule):
+        months = [(f"months {grade}", rule.months[grade]) for grade in GRADES]
+        return [*months, ("notice", format_duration(rule.notice.before))]
     return [("while_open", ", ".join(rule.while_open)), ("allowed", format_duration(rule.allowed))]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
-from rules.rule import ReleaseRule, RetestRule
+from rules.rule import ReleaseRule, RetestRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.rule import LedgerRule
@@ -16,6 +16,8 @@ def ledger_faults(rule: LedgerRule) -> list[Fault]:
     told = "it looks at what the facility sends: it knows facts of the facility"
     strange = [name for name in rule.applies_to if not name.startswith("facility.")]
     faults = [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
+    if isinstance(rule, VisitRule):
+        return faults + _of_notice(rule)
     if isinstance(rule, RetestRule | ReleaseRule):
         return faults + _of_results(rule)
     asked = {"/counted": rule.counted}
@@ -45,4 +47,13 @@ def _of_results(rule: RetestRule | ReleaseRule) -> list[Fault]:
         faults.append(Fault("/released/stream", rule.kind, "a release is an event of trace"))
     if isinstance(rule, ReleaseRule) and len(rule.reports) < len(rule.while_open):
         faults.append(Fault("/while_open", rule.kind, "a type of report stands here once"))
+    return faults
+
+
+def _of_notice(rule: VisitRule) -> list[Fault]:
+    faults = []
+    if rule.notice.severity.rank >= rule.severity.base.rank:
+        faults.append(Fault("/notice/severity", rule.kind, "a notice is milder than what it announces"))
+    if rule.notice.before <= 0:
+        faults.append(Fault("/notice/before", rule.kind, "above nothing: it speaks before the visit is due"))
     return faults

@@ -44,6 +44,7 @@ from rules.rule import (
     RegisterCheckRule,
     ReportRule,
     Rule,
+    VisitRule,
 )
 from rules.scale import scale_of
 from rules.tablerow import as_on
@@ -173,6 +174,8 @@ class Plan:
     """Type of report -> those of them that read it, by id."""
     ledgers: tuple[LedgerRule, ...] = ()
     """Rules over facts that come in any order which read reports, by id (rules/ledger)."""
+    visits: tuple[VisitRule, ...] = ()
+    """Those of them that hear inspections."""
     documents: tuple[ReportRule, ...] = ()
     """Rules over what its reports say, by id (rules/documents)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
@@ -368,6 +371,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
     plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
     plan.ledgers = tuple(rule for rule in found if isinstance(rule, LedgerRule) and rule.reports)
+    plan.visits = tuple(rule for rule in found if isinstance(rule, VisitRule))
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(

@@ -280,13 +280,16 @@ class TestReport(Strict):
 
 
 class TestInspection(Strict):
-    """A visit of a test, received at `at`; `handed_over` is so long behind the test's beginning."""
+    """A visit of a test, received at `at`, done on site, in full, at the test's beginning unless it says otherwise (`done`, `handed_over`: so long behind it)."""
 
     __test__ = False  # not a pytest class
 
     at: Duration
     visit: Identifier = "V-1"
     version: Annotated[Whole, Field(ge=1)] = 1
+    mode: Literal["on-site", "off-site", "written"] = "on-site"
+    full: Flag = True
+    done: Duration = 0
     handed_over: Duration | None = None
     plan_date: Day | None = None
 
@@ -770,6 +773,34 @@ class ReleaseRule(RuleBase):
         return frozenset(self.while_open)
 
 
+class VisitMonths(Strict):
+    """Calendar months between full on-site visits, by risk grade."""
+
+    A: Whole = Field(ge=1, le=120)
+    B: Whole = Field(ge=1, le=120)
+    C: Whole = Field(ge=1, le=120)
+    D: Whole = Field(ge=1, le=120)
+
+    def __getitem__(self, grade: Literal["A", "B", "C", "D"]) -> int:
+        """Return the months of a grade."""
+        return int(getattr(self, grade))
+
+
+class VisitRule(RuleBase):
+    """A full on-site visit that is due by the risk grade (kind `visit`), of the facility as a whole; not latched (rules/ledger/visit.py)."""
+
+    kind: Literal["visit"]
+    months: VisitMonths
+    """Behind the last one, by the grade in force; due at 24:00 local of that day."""
+    notice: Notice
+    """A milder colour so long before it is due."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads: none."""
+        return frozenset()
+
+
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
@@ -983,7 +1014,7 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
-LedgerRule = StockBalanceRule | RetestRule | ReleaseRule
+LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | VisitRule
 """Kinds over facts of one subject that come in any order (rules/ledger)."""
 ReportRule = DocumentRule | BalanceRule
 """Kinds over what reports say (rules/documents)."""

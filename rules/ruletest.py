@@ -206,7 +206,7 @@ def _inspection_of(one: TestInspection, begin: int) -> Inspection:
     given = one.model_dump(mode="json", include={"visit", "version", "plan_date"}, exclude_none=True)
     over = {} if one.handed_over is None else {"handed_over_at": begin + one.handed_over}
     findings = {"major": 1}
-    done = {"mode": "on-site", "done_at": begin, "full": True, "findings": findings}
+    done = {"mode": one.mode, "done_at": begin + one.done, "full": one.full, "findings": findings}
     return Inspection.model_validate(given | over | done)
 
 

@@ -127,7 +127,12 @@ _OF_RELEASES: dict[ChangeKind, tuple[str, str]] = {
     ),
     ChangeKind.AMENDED: ("its start moved to the earliest release that holds", "开始时间已改为仍成立的最早一次放行"),
 }
-_OF_LEDGERS = {"stock_balance": _OF_STOCK, "retest": _OF_RETESTS, "release": _OF_RELEASES}
+_OF_VISITS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.STEPPED: ("the colour changed with the day", "随日期变更等级"),
+    ChangeKind.CLEARED: ("visited, or no visit is due any more", "已检查，或已无需检查"),
+    ChangeKind.AMENDED: ("due on another day, by the register or a visit", "登记或检查记录已改变到期日"),
+}
+_OF_LEDGERS = {"stock_balance": _OF_STOCK, "retest": _OF_RETESTS, "release": _OF_RELEASES, "visit": _OF_VISITS}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 

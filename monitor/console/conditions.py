@@ -29,6 +29,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"deviation report", r"偏差报告"),
     (r"investigation of (.+) of (.+)", r"\2 的 \1 调查"),
     (r"open of lot (.+)", r"批 \1 的未关闭事项"),
+    (r"last full on-site visit", r"上次全项现场检查"),
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),

@@ -76,11 +76,13 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:
     """Fold a visit: its findings, once handed over, start the clocks of what is to follow; a version not newer is a no-op."""
     plan = state.plan
+    now = Now(received, received, [RecordRead(kind=Kind.INSPECTION.value, id=f"{payload.visit}/{payload.version}")])
     for rule in () if plan is None else plan.deadlines:
         if rule.inspections:
-            read = RecordRead(kind=Kind.INSPECTION.value, id=f"{payload.visit}/{payload.version}")
-            step = partial(_visited, rule, payload, Now(received, received, [read]), emitter)
-            attempt(emitter, rule.id, received, step)
+            attempt(emitter, rule.id, received, partial(_visited, rule, payload, now, emitter))
+    for heard in () if plan is None else plan.visits:
+        attempt(emitter, heard.id, received, partial(ledger.inspection, heard, payload, now, emitter))
+        state.rare.refresh()
 
 
 def _take(

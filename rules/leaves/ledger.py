@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rules.changes import Verdict
 from rules.engine import Engine
 from rules.layout import NEVER
 from rules.leaves.model import TWO, Leaf, Moment, both
 from rules.ledger.kinds import judge
-from rules.rule import ReleaseRule, RetestRule
+from rules.rule import ReleaseRule, RetestRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,6 +28,12 @@ def leaves_of(rule: LedgerRule) -> list[Leaf]:
             Leaf("after", both("a passing result behind one out of specification", "超标之后出现合格结果"), TWO),
             Leaf("investigated", both("an investigation was opened between the two, and known in time", "两次检验之间已启动调查并按时报告")),
         ]  # fmt: skip
+    if isinstance(rule, VisitRule):
+        return [
+            Leaf("known", both("the risk grade and the last full visit are known", "风险等级与上次全项检查日期已知"), frozenset({Verdict.TRUE, Verdict.UNKNOWN})),
+            Leaf("soon", both("a visit is soon due", "即将到期"), TWO),
+            Leaf("overdue", both("it is due and was not made", "已到期未检查"), TWO),
+        ]  # fmt: skip
     if isinstance(rule, ReleaseRule):
         words = (
             "a deviation that names the lot, or a result out of specification, is open at its release",
@@ -42,7 +49,7 @@ def leaves_of(rule: LedgerRule) -> list[Leaf]:
 def seen_of(rule: LedgerRule, state: FacilityState, now: int) -> Iterator[tuple[str, tuple[Seen, ...]]]:
     """Yield each subject (as text) with its leaves at a log time (ms)."""
     for subject, case in sorted(state.rare.of(rule.id).items()):
-        yield subject, judge(rule, subject, case.facts, now).seen
+        yield subject, judge(rule, subject, case.facts, now, state.planned.facility).seen
 
 
 def moments_of(rule: LedgerRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from rules.ledger import visit
 from rules.ledger.entry import GONE, name_of, text_of
 from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report, shortened
 from rules.ledger.speak import end, know, move, open_alarm
 from rules.rare.match import applies, digest_of
 from rules.rare.store import Fact
 from rules.rare.store import text_of as text_of_subject
+from rules.rule import VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +21,12 @@ if TYPE_CHECKING:
     from rules.ledger.judged import Run
     from rules.rare.speak import Now
     from rules.rare.store import Case
-    from rules.records import Event, Report
+    from rules.records import Event, Inspection, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
+
+WHOLE = text_of_subject({})
+"""The subject of what is about the facility as a whole."""
 
 
 def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
@@ -58,6 +63,13 @@ def report(rule: LedgerRule, payload: Report, fields: Mapping[str, Any], now: No
         _take(rule, subject, facts, now, emitter)
 
 
+def inspection(rule: VisitRule, payload: Inspection, now: Now, emitter: Emitter) -> None:
+    """Fold one version of a visit; one that came, or is older than one that did, changes nothing."""
+    if applies(rule, emitter.state.planned.facility, None, now.received):
+        name, text = visit.said(payload)
+        _take(rule, WHOLE, [Fact(payload.done_at, now.received, name, "", text)], now, emitter)
+
+
 def _gone(name: str, received: int) -> Fact:
     """Return that a revision of a report says nothing of a subject."""
     return Fact(received, received, name, "", text_of(GONE, revision=int(name.rpartition("/")[2])))
@@ -65,8 +77,10 @@ def _gone(name: str, received: int) -> Fact:
 
 def adopt(rule: LedgerRule, now: Now, emitter: Emitter) -> None:
     """Judge all that is kept by the numbers that are in force now."""
+    if isinstance(rule, VisitRule) and emitter.state.planned.facility.risk is not None:
+        emitter.state.rare.case(rule.id, WHOLE)  # the register alone may say that a visit is due
     for subject, case in sorted(emitter.state.rare.of(rule.id).items()):
-        if case.facts:
+        if case.facts or subject == WHOLE:
             settle(rule, subject, case, now, emitter)
 
 
@@ -97,12 +111,12 @@ def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitte
     It stands while a time lasts in which the condition held, since the earliest. Where nothing stands, a time that is over and of which
     nothing was told is raised and ended at once: what was late stays on file.
     """
-    judged = judge(rule, subject, case.facts, now.received)
+    judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility)
     lasts, standing = judged.open, case.standing
     holding = {id(entry.fact) for run in judged.runs if run.is_open for entry in run.entries}
     for fact in case.facts:
         fact.counts = id(fact) in holding
-    if standing is not None and lasts is None:
+    if standing is not None and lasts is None and not judged.unknown:
         end(rule, subject, case, judged, now, emitter)
     elif standing is not None and lasts is not None and (standing.start, standing.sev) != (lasts.start, lasts.rank):
         move(rule, subject, case, lasts, now, emitter)

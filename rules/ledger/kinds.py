@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rules.ledger import release, retest, stock
-from rules.rule import ReleaseRule, RetestRule, StockBalanceRule
+from rules.ledger import release, retest, stock, visit
+from rules.rule import ReleaseRule, RetestRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +22,8 @@ def said_by_event(rule: LedgerRule, event: Event, facility: Facility) -> Met | N
     """Return what an event says to a rule, None of one that it does not mean."""
     if isinstance(rule, StockBalanceRule):
         return stock.met(rule, event, facility)
+    if isinstance(rule, VisitRule):
+        return None
     return retest.met(rule, event) if isinstance(rule, RetestRule) else release.met(rule, event)
 
 
@@ -32,8 +34,10 @@ def said_by_report(
     return release.said(payload, fields) if isinstance(rule, ReleaseRule) else retest.said(payload, fields)
 
 
-def judge(rule: LedgerRule, subject: str, facts: list[Fact], now: int) -> Judged:
-    """Return what the facts of a subject say at `now` (log time, ms)."""
+def judge(rule: LedgerRule, subject: str, facts: list[Fact], now: int, facility: Facility) -> Judged:
+    """Return what the facts of a subject say at `now` (log time, ms), with the register in force."""
+    if isinstance(rule, VisitRule):
+        return visit.judge(rule, facts, now, facility)
     if isinstance(rule, StockBalanceRule):
         return stock.judge(rule, subject, facts, now)
     if isinstance(rule, RetestRule):

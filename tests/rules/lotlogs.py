@@ -83,6 +83,10 @@ class Drawn:
         opened = self.ago()
         closed = random.choice([None, None, min(self.now, opened + random.choice([0, MINUTE, HOUR, DAY]))])
         lot = random.choice(["L1", "L1", "L1", "L2"])
+        if self.released and random.random() < 0.4:  # one that had been closed before a release, or so it says
+            lot, at = random.choice(self.released[-2:])
+            closed = at - random.choice([-1, 0, MINUTE])
+            opened = closed - random.choice([0, HOUR, 3 * DAY])
         body = {"opened_at": format_instant(opened)} | ({} if closed is None else {"closed_at": format_instant(closed)})
         if kind == "deviation":
             body |= {

@@ -67,6 +67,6 @@ def test_random_logs_reach_what_is_asked_of_them():
         told.update((c.rule, c.change.value) for c in changes)
         late += sum(c.late for c in changes)
     assert all(told[RETEST, kind] > 20 for kind in ("raised", "amended", "cleared")), told
-    assert all(told[RELEASE, kind] > 20 for kind in ("raised", "amended", "retracted")), told
-    assert told[RELEASE, "cleared"] > 5, told
+    assert all(told[RELEASE, kind] > 20 for kind in ("raised", "amended")), told
+    assert all(told[RELEASE, kind] > 5 for kind in ("cleared", "retracted")), told
     assert late > 50
