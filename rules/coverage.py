@@ -33,6 +33,7 @@ from rules.rule import (
     CompletenessRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
     LedgerRule,
     RareRule,
     RegisterCheckRule,
@@ -156,7 +157,7 @@ def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int
         return lacking.moments_of(rule, records, bundle)
     if isinstance(rule, CompletenessRule):
         return shares.moments_of(rule, records, bundle, end)
-    if isinstance(rule, LedgerRule):
+    if isinstance(rule, LedgerRule | GradeRule):
         return ledger.moments_of(rule, records, bundle, end)
     if isinstance(rule, DeadlineRule):
         return deadlines.moments_of(rule, records, bundle, end)

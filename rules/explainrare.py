@@ -56,6 +56,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
     LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -187,7 +188,7 @@ class RareExplanation:
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
             return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
-        if isinstance(rule, DeadlineRule | ReportRule | LedgerRule):
+        if isinstance(rule, DeadlineRule | ReportRule | LedgerRule | GradeRule):
             times = _written(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
@@ -296,7 +297,7 @@ def explain_rare(
             one.kept = kept_of_excursion(rule, name, state)
         elif isinstance(rule, ReportRule):
             one.kept = kept_of_reports(rule, name, state)
-        elif isinstance(rule, LedgerRule):
+        elif isinstance(rule, LedgerRule | GradeRule):
             one.kept = kept_of_ledger(rule, name, state, at)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
@@ -304,20 +305,20 @@ def explain_rare(
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
 
 
-def _written(rule: DeadlineRule | ReportRule | LedgerRule) -> list[tuple[str, Any]]:
-    if isinstance(rule, LedgerRule):
+def _written(rule: DeadlineRule | ReportRule | LedgerRule | GradeRule) -> list[tuple[str, Any]]:
+    if isinstance(rule, LedgerRule | GradeRule):
         return numbers_of_ledger(rule)
     return numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
 
 
 def _of_reports(
-    rule: DeadlineRule | CompareRule | ReportRule | LedgerRule,
+    rule: DeadlineRule | CompareRule | ReportRule | LedgerRule | GradeRule,
     log: list[LogRecord],
     bundle: Bundle,
     state: FacilityState,
     at: int,
 ) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
-    if isinstance(rule, LedgerRule):
+    if isinstance(rule, LedgerRule | GradeRule):
         return ledger_of(rule, state, at)
     if isinstance(rule, DeadlineRule):
         return clocks_of(rule, log, state, bundle, at)
@@ -334,7 +335,7 @@ def _asked(
         if isinstance(rule, RegisterCheckRule):
             found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
         return found, leaves
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule | LedgerRule):
+    if isinstance(rule, DeadlineRule | CompareRule | ReportRule | LedgerRule | GradeRule):
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)

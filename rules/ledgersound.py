@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
-from rules.rule import ReleaseRule, RetestRule, VisitRule
+from rules.rule import GradeRule, ReleaseRule, RetestRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.rule import LedgerRule
 
 
-def ledger_faults(rule: LedgerRule) -> list[Fault]:
+def ledger_faults(rule: LedgerRule | GradeRule) -> list[Fault]:
     """Return what is wrong with a rule; pointers are into the rule."""
     told = "it looks at what the facility sends: it knows facts of the facility"
     strange = [name for name in rule.applies_to if not name.startswith("facility.")]
     faults = [Fault(f"/applies_to/{name}", "predicate", told) for name in strange]
+    if isinstance(rule, GradeRule):
+        own = rule.id.partition(".")[0]
+        if own not in rule.without:
+            faults.append(Fault("/without", rule.kind, f"its own pack {own} is one of them: it does not count itself"))
+        return faults
     if isinstance(rule, VisitRule):
         return faults + _of_notice(rule)
     if isinstance(rule, RetestRule | ReleaseRule):

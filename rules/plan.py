@@ -39,6 +39,7 @@ from rules.rule import (
     DeadlineRule,
     DifferenceRule,
     FollowUpRule,
+    GradeRule,
     LedgerRule,
     RareRule,
     RegisterCheckRule,
@@ -174,6 +175,8 @@ class Plan:
     """Type of report -> those of them that read it, by id."""
     ledgers: tuple[LedgerRule, ...] = ()
     """Rules over facts that come in any order which read reports, by id (rules/ledger)."""
+    graders: tuple[GradeRule, ...] = ()
+    """Rules that count what all others tell, by id (rules/rare/grade.py)."""
     visits: tuple[VisitRule, ...] = ()
     """Those of them that hear inspections."""
     documents: tuple[ReportRule, ...] = ()
@@ -372,6 +375,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
     plan.ledgers = tuple(rule for rule in found if isinstance(rule, LedgerRule) and rule.reports)
     plan.visits = tuple(rule for rule in found if isinstance(rule, VisitRule))
+    plan.graders = tuple(rule for rule in found if isinstance(rule, GradeRule) and holds(rule.applies_to, facts))
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(

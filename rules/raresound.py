@@ -24,6 +24,7 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     GapRule,
+    GradeRule,
     LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -92,13 +93,13 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule | CompareRule | ReportRule | LedgerRule):
+    if isinstance(rule, DeadlineRule | CompareRule | ReportRule | LedgerRule | GradeRule):
         faults += _faults_of_reports(rule)
     return faults
 
 
-def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule | LedgerRule) -> list[Fault]:
-    if isinstance(rule, LedgerRule):
+def _faults_of_reports(rule: DeadlineRule | CompareRule | ReportRule | LedgerRule | GradeRule) -> list[Fault]:
+    if isinstance(rule, LedgerRule | GradeRule):
         return ledger_faults(rule)
     if isinstance(rule, DeadlineRule):
         return clock_faults(rule)

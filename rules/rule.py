@@ -249,6 +249,8 @@ class TestDecision(Strict):
     subject: dict[str, str]
     start: Duration
     code: Identifier = "close-latched"
+    rule: RuleId | None = None
+    """Whose alarm it is about, if it is not the tested rule's. A code about grades (`grade-signed`) is about that of the facility."""
 
 
 class TestMark(Strict):
@@ -801,6 +803,28 @@ class VisitRule(RuleBase):
         return frozenset()
 
 
+class GradeRule(RuleBase):
+    """Strong alarms of a facility that ask for another risk grade (kind `grade`), of the facility as a whole (rules/rare/grade.py).
+
+    It hears the live alarms of all other rules but those of some packs. An officer who signs or refuses the step ends it, and counting
+    begins anew.
+    """
+
+    kind: Literal["grade"]
+    window: Duration = Field(ge=86_400_000, le=366 * 86_400_000)
+    """Alarms that began within so long before count."""
+    red: Whole = Field(ge=1, le=64)
+    """Raised with so many red ones ..."""
+    orange: Whole = Field(ge=1, le=64)
+    """... or with so many orange or red ones; those of one area that overlap are one."""
+    without: Annotated[list[Identifier], Field(min_length=1, max_length=16)]
+    """Packs whose alarms do not count; its own is one of them."""
+    leave_out: Annotated[
+        list[Literal["false-alarm", "equipment-fault", "marked-state", "duplicate"]], Field(max_length=4)
+    ]
+    """An alarm that an officer closes so does not count."""
+
+
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
@@ -1032,6 +1056,7 @@ RareRule = (
     | CompareRule
     | ReportRule
     | LedgerRule
+    | GradeRule
 )
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (

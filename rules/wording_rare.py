@@ -15,6 +15,7 @@ from rules.rule import (
     CompletenessRule,
     CountRule,
     FollowUpRule,
+    GradeRule,
     LedgerRule,
     RegisterCheckRule,
 )
@@ -127,12 +128,23 @@ _OF_RELEASES: dict[ChangeKind, tuple[str, str]] = {
     ),
     ChangeKind.AMENDED: ("its start moved to the earliest release that holds", "开始时间已改为仍成立的最早一次放行"),
 }
+_OF_GRADES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("no grade is registered, the condition is unknown", "未登记风险等级，状态未知"),
+    ChangeKind.KNOWN: ("a grade is registered again", "风险等级已重新登记"),
+    ChangeKind.RETRACTED: ("what was counted was taken back, it never held", "所计报警已撤回或排除，该提示不成立"),
+}
 _OF_VISITS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.STEPPED: ("the colour changed with the day", "随日期变更等级"),
     ChangeKind.CLEARED: ("visited, or no visit is due any more", "已检查，或已无需检查"),
     ChangeKind.AMENDED: ("due on another day, by the register or a visit", "登记或检查记录已改变到期日"),
 }
-_OF_LEDGERS = {"stock_balance": _OF_STOCK, "retest": _OF_RETESTS, "release": _OF_RELEASES, "visit": _OF_VISITS}
+_OF_LEDGERS = {
+    "stock_balance": _OF_STOCK,
+    "retest": _OF_RETESTS,
+    "release": _OF_RELEASES,
+    "visit": _OF_VISITS,
+    "grade": _OF_GRADES,
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -156,7 +168,7 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
     if isinstance(rule, FollowUpRule):
         by_trace = _OF_TRACES if rule.trace else {}
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)
-    if isinstance(rule, CompletenessRule | LedgerRule):
+    if isinstance(rule, CompletenessRule | LedgerRule | GradeRule):
         of_months = _OF_SHARES if getattr(rule, "check", None) == "mark-share" else _OF_RATES
         return _ENDINGS | _OF_LEDGERS.get(rule.kind, of_months)
     return _ENDINGS | _OF_OCCASIONS if isinstance(rule, CountRule) and rule.occasions is not None else _ENDINGS

@@ -9,7 +9,9 @@ from rules.engine import Engine
 from rules.layout import NEVER
 from rules.leaves.model import TWO, Leaf, Moment, both
 from rules.ledger.kinds import judge
-from rules.rule import ReleaseRule, RetestRule, VisitRule
+from rules.rare import grade
+from rules.rare.store import Case
+from rules.rule import GradeRule, ReleaseRule, RetestRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,8 +23,18 @@ if TYPE_CHECKING:
     from rules.state import FacilityState
 
 
-def leaves_of(rule: LedgerRule) -> list[Leaf]:
+def leaves_of(rule: LedgerRule | GradeRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
+    if isinstance(rule, GradeRule):
+        return [
+            Leaf(
+                "grade",
+                both("a risk grade is registered", "已登记风险等级"),
+                frozenset({Verdict.TRUE, Verdict.UNKNOWN}),
+            ),
+            Leaf("red", both(f"at least {rule.red} red", f"红色报警至少 {rule.red} 个"), TWO),
+            Leaf("orange", both(f"at least {rule.orange} orange or red", f"橙色及以上报警至少 {rule.orange} 个"), TWO),
+        ]
     if isinstance(rule, RetestRule):
         return [
             Leaf("after", both("a passing result behind one out of specification", "超标之后出现合格结果"), TWO),
@@ -46,13 +58,19 @@ def leaves_of(rule: LedgerRule) -> list[Leaf]:
     ]  # fmt: skip
 
 
-def seen_of(rule: LedgerRule, state: FacilityState, now: int) -> Iterator[tuple[str, tuple[Seen, ...]]]:
+def seen_of(rule: LedgerRule | GradeRule, state: FacilityState, now: int) -> Iterator[tuple[str, tuple[Seen, ...]]]:
     """Yield each subject (as text) with its leaves at a log time (ms)."""
+    if isinstance(rule, GradeRule):
+        yield (
+            grade.WHOLE,
+            grade.seen_of(rule, state.rare.of(rule.id).get(grade.WHOLE, Case()), state.planned.facility, now),
+        )
+        return
     for subject, case in sorted(state.rare.of(rule.id).items()):
         yield subject, judge(rule, subject, case.facts, now, state.planned.facility).seen
 
 
-def moments_of(rule: LedgerRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
+def moments_of(rule: LedgerRule | GradeRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:
     """Return what the leaves of each subject were behind each record of one facility's log, and behind each decision by the clock."""
     engine, facility = Engine(bundle), next(record.facility for record in log if record.facility)
     for record in [*log, None]:
@@ -71,6 +89,6 @@ def _due(engine: Engine, facility: str) -> int:
     return engine.state_of(facility).rare.due if facility in engine.facilities(0) else NEVER
 
 
-def _all(engine: Engine, facility: str, rule: LedgerRule, at: int) -> Iterator[Moment]:
+def _all(engine: Engine, facility: str, rule: LedgerRule | GradeRule, at: int) -> Iterator[Moment]:
     for _, seen in seen_of(rule, engine.state_of(facility), at):
         yield Moment("clock", at, seen)

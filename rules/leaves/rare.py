@@ -58,6 +58,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
     LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -89,13 +90,15 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule | LedgerRule):
+    if isinstance(rule, ResultLimitRule | CompareRule | DeadlineRule | ReportRule | LedgerRule | GradeRule):
         return _leaves_of_posts(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 
-def _leaves_of_posts(rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule | LedgerRule) -> list[Leaf]:
-    if isinstance(rule, LedgerRule):
+def _leaves_of_posts(
+    rule: ResultLimitRule | CompareRule | DeadlineRule | ReportRule | LedgerRule | GradeRule,
+) -> list[Leaf]:
+    if isinstance(rule, LedgerRule | GradeRule):
         return ledger.leaves_of(rule)
     if isinstance(rule, ResultLimitRule):
         return posted.leaves_of(rule)

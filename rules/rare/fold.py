@@ -23,6 +23,7 @@ from rules.rare import (
     count,
     follow_up,
     followed,
+    grade,
     incomplete,
     offset,
     openings,
@@ -51,6 +52,7 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
     LedgerRule,
     RegisterCheckRule,
     ReleaseRule,
@@ -184,7 +186,13 @@ def closes(payload: Decision) -> str | None:
 
 
 def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
-    """Let an officer's decision end the latched alarm that it names; any other decision has no effect here."""
+    """Let an officer's decision end the latched alarm that it names, and let rules that count alarms hear it; any other has no effect here."""
+    _end_latched(state, payload, received, emitter)
+    for rule in () if state.plan is None else state.plan.graders:
+        attempt(emitter, rule.id, received, partial(grade.decision, rule, payload, received, emitter))
+
+
+def _end_latched(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
     alarm = closes(payload)
     if alarm is None:
         return
@@ -361,6 +369,8 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             attempt(emitter, rule.id, received, step)
         elif isinstance(rule, ResultLimitRule):
             attempt(emitter, rule.id, received, partial(posted.adopt, rule, now, emitter))
+        elif isinstance(rule, GradeRule):
+            attempt(emitter, rule.id, received, partial(grade.judge, rule, now, emitter))
         elif isinstance(rule, LedgerRule):
             attempt(emitter, rule.id, received, partial(ledger.adopt, rule, now, emitter))
         elif isinstance(rule, CompletenessRule):

@@ -111,6 +111,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "report-clock.susar-fatal",
         "report-clock.susar-follow-up",
         "report-clock.susar-other",
+        "risk.step-up",
         "risk.visit-overdue",
         "vigilance.recall-over-returned",
         "vigilance.recall-totals-fall",
