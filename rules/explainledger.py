@@ -12,7 +12,7 @@ from rules.leaves.ledger import seen_of
 from rules.ledger.entry import entries_of
 from rules.ledger.kinds import judge
 from rules.rare import grade
-from rules.rule import GradeRule, RetestRule, StockBalanceRule, VisitRule
+from rules.rule import ChangeRule, GradeRule, RetestRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Seen
@@ -69,6 +69,8 @@ def numbers_of(rule: LedgerRule | GradeRule) -> list[tuple[str, Any]]:
     if isinstance(rule, VisitRule):
         months = [(f"months {grade}", rule.months[grade]) for grade in GRADES]
         return [*months, ("notice", format_duration(rule.notice.before))]
+    if isinstance(rule, ChangeRule):
+        return [("within", format_duration(rule.within))]
     return [("while_open", ", ".join(rule.while_open)), ("allowed", format_duration(rule.allowed))]
 
 

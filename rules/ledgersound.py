@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
-from rules.rule import GradeRule, ReleaseRule, RetestRule, VisitRule
+from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.rule import LedgerRule
@@ -23,6 +23,15 @@ def ledger_faults(rule: LedgerRule | GradeRule) -> list[Fault]:
         return faults
     if isinstance(rule, VisitRule):
         return faults + _of_notice(rule)
+    if isinstance(rule, ChangeRule):
+        asked_of = {"set_point": rule.set_point, "equipment": rule.equipment}
+        told = "what is configured and replaced are events of device"
+        faults += [
+            Fault(f"/{name}/stream", rule.kind, told) for name, match in asked_of.items() if match.stream != "device"
+        ]
+        if rule.set_point == rule.equipment:
+            faults.append(Fault("/equipment", rule.kind, "what configures and what replaces are told apart"))
+        return faults
     if isinstance(rule, RetestRule | ReleaseRule):
         return faults + _of_results(rule)
     asked = {"/counted": rule.counted}

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; stock_balance, retest, release of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
+clock, result_limit; stock_balance, retest, release, change, visit of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); deadline of submitted reports (rules/clocks); document and balance of what these say
 (rules/documents).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -775,6 +775,24 @@ class ReleaseRule(RuleBase):
         return frozenset(self.while_open)
 
 
+class ChangeRule(RuleBase):
+    """A set-point or a device that was changed without a filing in force before it (kind `change`), by asset; not latched (rules/ledger/filing.py)."""
+
+    kind: Literal["change"]
+    set_point: EventMatch
+    """What tells a configuration: one whose `fields` hold another `set_point` than the one before is a change."""
+    equipment: EventMatch
+    """What tells that a device was replaced; it counts of registered devices."""
+    report: Literal["change-filing"]
+    within: Duration = Field(default=366 * 86_400_000, ge=86_400_000)
+    """A filing is about changes up to so long behind the day from which it holds."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset({self.report})
+
+
 class VisitMonths(Strict):
     """Calendar months between full on-site visits, by risk grade."""
 
@@ -1038,7 +1056,7 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
-LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | VisitRule
+LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRule
 """Kinds over facts of one subject that come in any order (rules/ledger)."""
 ReportRule = DocumentRule | BalanceRule
 """Kinds over what reports say (rules/documents)."""

@@ -128,6 +128,13 @@ _OF_RELEASES: dict[ChangeKind, tuple[str, str]] = {
     ),
     ChangeKind.AMENDED: ("its start moved to the earliest release that holds", "开始时间已改为仍成立的最早一次放行"),
 }
+_OF_CHANGES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("it is filed now", "现已批准或备案"),
+    ChangeKind.AMENDED: (
+        "its start moved to the earliest change that is not filed",
+        "开始时间已改为最早一次未备案的变更",
+    ),
+}
 _OF_GRADES: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.UNKNOWN: ("no grade is registered, the condition is unknown", "未登记风险等级，状态未知"),
     ChangeKind.KNOWN: ("a grade is registered again", "风险等级已重新登记"),
@@ -144,6 +151,7 @@ _OF_LEDGERS = {
     "release": _OF_RELEASES,
     "visit": _OF_VISITS,
     "grade": _OF_GRADES,
+    "change": _OF_CHANGES,
 }
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 

@@ -33,6 +33,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"risk grade", r"风险等级"),
     (r"red alarms", r"红色报警数"),
     (r"orange and red alarms", r"橙色及以上报警数"),
+    (r"filing of the set-point of (.+)", r"\1 设定值变更的备案"),
+    (r"filing of the equipment of (.+)", r"\1 设备变更的备案"),
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),

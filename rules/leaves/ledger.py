@@ -11,7 +11,7 @@ from rules.leaves.model import TWO, Leaf, Moment, both
 from rules.ledger.kinds import judge
 from rules.rare import grade
 from rules.rare.store import Case
-from rules.rule import GradeRule, ReleaseRule, RetestRule, VisitRule
+from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,6 +46,8 @@ def leaves_of(rule: LedgerRule | GradeRule) -> list[Leaf]:
             Leaf("soon", both("a visit is soon due", "即将到期"), TWO),
             Leaf("overdue", both("it is due and was not made", "已到期未检查"), TWO),
         ]  # fmt: skip
+    if isinstance(rule, ChangeRule):
+        return [Leaf("filed", both("a change has a filing in force before it", "变更前已有生效的批准或备案"), TWO)]
     if isinstance(rule, ReleaseRule):
         words = (
             "a deviation that names the lot, or a result out of specification, is open at its release",

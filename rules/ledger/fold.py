@@ -51,7 +51,10 @@ def report(rule: LedgerRule, payload: Report, fields: Mapping[str, Any], now: No
         if found := {fact.digest: fact.received for fact in case.facts if fact.digest.startswith(begin)}:
             before[subject] = found
     others = {name: received for found in before.values() for name, received in found.items()}
-    said = {text_of_subject(subject): (at, text) for subject, at, text in said_by_report(rule, payload, fields)}
+    said = {
+        text_of_subject(subject): (at, text)
+        for subject, at, text in said_by_report(rule, payload, fields, emitter.state.planned.facility)
+    }
     name = name_of(payload.type, payload.id, payload.revision)
     if not said and not before:  # it names nothing yet, and is not forgotten: an older revision that does may come
         said[text_of_subject({"report": payload.id})] = (now.received, "")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rules.ledger import release, retest, stock, visit
-from rules.rule import ReleaseRule, RetestRule, StockBalanceRule, VisitRule
+from rules.ledger import filing, release, retest, stock, visit
+from rules.rule import ChangeRule, ReleaseRule, RetestRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,13 +24,17 @@ def said_by_event(rule: LedgerRule, event: Event, facility: Facility) -> Met | N
         return stock.met(rule, event, facility)
     if isinstance(rule, VisitRule):
         return None
+    if isinstance(rule, ChangeRule):
+        return filing.met(rule, event, facility)
     return retest.met(rule, event) if isinstance(rule, RetestRule) else release.met(rule, event)
 
 
 def said_by_report(
-    rule: LedgerRule, payload: Report, fields: Mapping[str, Any]
+    rule: LedgerRule, payload: Report, fields: Mapping[str, Any], facility: Facility
 ) -> list[tuple[dict[str, str], int, str]]:  # fmt: skip
     """Return what a report of a type that a rule reads says: subject, the instant that it is about (ms), its content as text."""
+    if isinstance(rule, ChangeRule):
+        return filing.said(payload, fields, facility)
     return release.said(payload, fields) if isinstance(rule, ReleaseRule) else retest.said(payload, fields)
 
 
@@ -42,6 +46,8 @@ def judge(rule: LedgerRule, subject: str, facts: list[Fact], now: int, facility:
         return stock.judge(rule, subject, facts, now)
     if isinstance(rule, RetestRule):
         return retest.judge(rule, subject, facts, now)
+    if isinstance(rule, ChangeRule):
+        return filing.judge(rule, subject, facts)
     return release.judge(rule, subject, facts)
 
 

@@ -35,6 +35,7 @@ ELSEWHERE = {
     "cross-check.retest-no-investigation": "wants 24 hours and reports: tests/rules/test_lots_by_hand.py",
     "risk.visit-overdue": "wants half a year: tests/rules/test_visits.py",
     "risk.step-up": "wants a risk grade: tests/rules/test_grade_by_hand.py",
+    "cross-check.change-unfiled": "wants configurations: tests/rules/test_filings.py",
     "cross-check.excursion-no-deviation": "wants three working days: tests/rules/test_excursions_by_hand.py",
     **{
         rule.id: "wants submitted reports: tests/rules/test_deadline_by_hand.py"
