@@ -210,5 +210,5 @@ def test_expected_lists_every_declared_alarm_by_time():
     alarms = expected(story())
     assert [alarm.raised[1] for alarm in alarms] == sorted(alarm.raised[1] for alarm in alarms)
     assert {alarm.rule for alarm in alarms} == {rule.id for rule in packs().rules} & {alarm.rule for alarm in alarms}
-    assert len({alarm.rule for alarm in alarms}) == 10
+    assert len({alarm.rule for alarm in alarms}) == 11
     assert str(alarms[2]) == "data-integrity.gap at BJ-HOS-0104, whole feed"
