@@ -117,6 +117,9 @@ class TestRetest:
         known = investigated(maker(), 4 * DAY, 20)
         result(result(known, 5 * DAY, "oos", said=10), 5 * DAY + 1, "pass", said=50)
         assert told(known, RETEST, until=9 * DAY) == []
+        at_once = investigated(maker(), 5 * DAY, 20)
+        result(result(at_once, 5 * DAY, "oos", said=10), 5 * DAY, "pass", said=50)
+        assert told(at_once, RETEST, until=9 * DAY) == [], "known at the instant at which both results came"
 
     def test_the_newest_revision_speaks_in_whatever_order_they_come(self) -> None:
         def log(order: tuple[int, ...]) -> HandLog:
