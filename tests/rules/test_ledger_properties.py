@@ -10,22 +10,22 @@ from hypothesis import strategies as st
 
 from rules.engine import Engine
 from tests.examples import examples
-from tests.rules import lotlogs
+from tests.rules import ledgerlogs
 from tests.rules.eventproperties import Kinds
-from tests.rules.lotlogs import BEGIN, DAY, FACILITY, MINUTE, OWN
-from tests.rules.oracle.lots import RELEASE, RETEST, Oracle
+from tests.rules.ledgerlogs import BEGIN, DAY, FACILITY, MINUTE, OWN
+from tests.rules.oracle.ledger import RELEASE, RETEST, Oracle
 from tests.rules.test_engine_properties import plain
 
 pytestmark = pytest.mark.long
 
-BUNDLE = lotlogs.bundle()
+BUNDLE = ledgerlogs.bundle()
 QUICK = settings(
     max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
 KINDS = Kinds(BUNDLE, FACILITY, OWN, BEGIN, 3 * DAY)
 
 
-@given(lotlogs.logs())
+@given(ledgerlogs.logs())
 @QUICK
 def test_engine_and_oracle_agree(log):
     engine, oracle = Engine(BUNDLE), Oracle()
@@ -42,19 +42,19 @@ def test_engine_and_oracle_agree(log):
     assert len(raised) == len(set(raised)), "two alarms have one id"
 
 
-@given(lotlogs.logs(), st.data())
+@given(ledgerlogs.logs(), st.data())
 @QUICK
 def test_a_restart_from_a_snapshot_at_any_record_changes_nothing(log, data):
     KINDS.restarted(log, data.draw(st.integers(1, len(log))))
 
 
-@given(lotlogs.logs(), st.lists(st.sampled_from([MINUTE, 7 * MINUTE, DAY]), min_size=1, max_size=5))
+@given(ledgerlogs.logs(), st.lists(st.sampled_from([MINUTE, 7 * MINUTE, DAY]), min_size=1, max_size=5))
 @QUICK
 def test_splitting_batches_and_more_ticks_change_nothing(log, distances):
     KINDS.splits_change_nothing(log, distances)
 
 
-@given(lotlogs.logs())
+@given(ledgerlogs.logs())
 @QUICK
 def test_explanations_agree_with_the_engine(log):
     KINDS.explained(log)
@@ -63,7 +63,7 @@ def test_explanations_agree_with_the_engine(log):
 def test_random_logs_reach_what_is_asked_of_them():
     told, late = Counter(), 0
     for seed in range(300):
-        changes = KINDS.run(lotlogs.log(seed), None, Engine(BUNDLE))
+        changes = KINDS.run(ledgerlogs.log(seed), None, Engine(BUNDLE))
         told.update((c.rule, c.change.value) for c in changes)
         late += sum(c.late for c in changes)
     assert all(told[RETEST, kind] > 20 for kind in ("raised", "amended", "cleared")), told

@@ -11,7 +11,7 @@ from rules.instants import format_instant
 from rules.pack import Bundle, default_bundle
 from rules.records import Decision, Event, Events, Kind, LogRecord, RegisterRecord, Report, Tick
 from rules.register import Facility
-from tests.rules.oracle.lots import RELEASE, RETEST
+from tests.rules.oracle.ledger import RELEASE, RETEST
 
 FACILITY, MINUTE, HOUR, DAY = "TEST-0001", 60_000, 3_600_000, 86_400_000
 BEGIN = 1_772_294_400_000
