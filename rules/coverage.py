@@ -17,6 +17,7 @@ from rules.leaves import (
     excursions,
     followed,
     lacking,
+    ledger,
     lots,
     openingtrace,
     paralleltrace,
@@ -34,6 +35,8 @@ from rules.rule import (
     CompletenessRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
+    LedgerRule,
     LotRule,
     ParallelRule,
     RareRule,
@@ -169,10 +172,11 @@ def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int
     """Return the moments of a rule that the engine's books tell, None of others."""
     if isinstance(rule, RegisterCheckRule) and rule.check == INCOMPLETE:
         return lacking.moments_of(rule, records, bundle)
-    if isinstance(rule, ParallelRule):
-        return paralleltrace.moments_of(rule, records, bundle, end)
-    if isinstance(rule, CompletenessRule):
-        return shares.moments_of(rule, records, bundle, end)
+    if isinstance(rule, ParallelRule | CompletenessRule):
+        trace = paralleltrace.moments_of if isinstance(rule, ParallelRule) else shares.moments_of
+        return trace(rule, records, bundle, end)  # type: ignore[arg-type]  # each of its own kind
+    if isinstance(rule, LedgerRule | GradeRule):
+        return ledger.moments_of(rule, records, bundle, end)
     if isinstance(rule, DeadlineRule):
         return deadlines.moments_of(rule, records, bundle, end)
     if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:

@@ -24,6 +24,9 @@ from rules.explainlacks import found_of, lacks_json, lacks_of
 from rules.explainlateness import kept_of as kept_of_lateness
 from rules.explainlateness import lateness_of
 from rules.explainlateness import numbers_of as numbers_of_lateness
+from rules.explainledger import kept_of as kept_of_ledger
+from rules.explainledger import ledger_of
+from rules.explainledger import numbers_of as numbers_of_ledger
 from rules.explainnumbers import numbers_of
 from rules.explainopenings import openings_of
 from rules.explainparallel import parallels_of
@@ -58,7 +61,9 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
     ParallelRule,
     RegisterCheckRule,
     RepeatDayRule,
@@ -191,8 +196,8 @@ class RareExplanation:
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
             return [{"name": "in_time", "value": str(rule.in_time), "origin": "rule", "edition": own}]
-        if isinstance(rule, DeadlineRule | LatenessRule | RevisionRule | ReportRule):
-            times = _numbers_of_reports(rule)
+        if isinstance(rule, DeadlineRule | LatenessRule | RevisionRule | ReportRule | LedgerRule | GradeRule):
+            times = _written(rule)
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, CompletenessRule):
             early = [] if rule.notice is None else [("notice", rule.notice.share)]
@@ -302,22 +307,33 @@ def explain_rare(
             one.kept = kept_of_reports(rule, name, state)
         elif isinstance(rule, LatenessRule) and name:
             one.kept = kept_of_lateness(rule, name, state, at)
+        elif isinstance(rule, LedgerRule | GradeRule):
+            one.kept = kept_of_ledger(rule, name, state, at)
         seen = leaves.get(name, {})
         one.leaves = [(leaf, seen.get(leaf.name)) for leaf in leaves_of(rule, bundle)]
         result.append(one)
     return sorted(result, key=lambda one: (one.standing_alarm is None, not one.events, list(one.subject.items())))
 
 
-def _numbers_of_reports(rule: DeadlineRule | LatenessRule | RevisionRule | ReportRule) -> list[tuple[str, Any]]:
+def _written(
+    rule: DeadlineRule | LatenessRule | RevisionRule | ReportRule | LedgerRule | GradeRule,
+) -> list[tuple[str, Any]]:
+    if isinstance(rule, LedgerRule | GradeRule):
+        return numbers_of_ledger(rule)
     if isinstance(rule, LatenessRule | RevisionRule):
         return numbers_of_lateness(rule) if isinstance(rule, LatenessRule) else [("of", ", ".join(rule.of))]
     return numbers_of_clock(rule) if isinstance(rule, DeadlineRule) else numbers_of_reports(rule)
 
 
 def _of_reports(
-    rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule, log: list[LogRecord], bundle: Bundle,
-    state: FacilityState, at: int,
-) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:  # fmt: skip
+    rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule | LedgerRule | GradeRule,
+    log: list[LogRecord],
+    bundle: Bundle,
+    state: FacilityState,
+    at: int,
+) -> tuple[dict[str, list[Told]], dict[str, dict[str, Seen]]]:
+    if isinstance(rule, LedgerRule | GradeRule):
+        return ledger_of(rule, state, at)
     if isinstance(rule, LatenessRule | RevisionRule):
         return lateness_of(rule, log, state, at) if isinstance(rule, LatenessRule) else revisions_of(rule, log, state)
     if isinstance(rule, DeadlineRule):
@@ -343,7 +359,7 @@ def _asked(
         if isinstance(rule, RegisterCheckRule):
             found, leaves = (strays_of if rule.check == UNKNOWN_TAG else told_by_devices)(rule, log, state, at)
         return found, leaves
-    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule):
+    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule | LedgerRule | GradeRule):
         return _of_reports(rule, log, bundle, state, at)
     if isinstance(rule, FollowUpRule) and (rule.excursions or rule.alarm or rule.trace or rule.before):
         return _followed(rule, log, state, read, at)

@@ -22,7 +22,7 @@ from rules.fitting import RULE_FAILED
 from rules.layout import ABSENCE, GAP, NEVER, NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence, Told
-from rules.rare import followed, results
+from rules.rare import followed, grade, results
 from rules.rare.store import subject_of
 from rules.rule import is_told
 from rules.wording import unwatched
@@ -98,6 +98,9 @@ def _read(emitter: Emitter, rule: str, now: int, told: list[tuple[Change, Occurr
             if reader.result is not None:
                 step = partial(results.hear, reader, reader.result, change, emitter)
             attempt(emitter, reader.id, now, step)
+    for grader in state.plan.graders if state.plan is not None and told else ():
+        step = partial(grade.hear, grader, [change for change, _ in told], now, emitter)
+        attempt(emitter, grader.id, now, step)
     if readers:
         state.rare.refresh()
 

@@ -39,12 +39,15 @@ from rules.rule import (
     DeadlineRule,
     DifferenceRule,
     FollowUpRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
     RareRule,
     RegisterCheckRule,
     ReportRule,
     RevisionRule,
     Rule,
+    VisitRule,
 )
 from rules.scale import scale_of
 from rules.tablerow import as_on
@@ -172,6 +175,12 @@ class Plan:
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
     reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
     """Type of report -> those of them that read it, by id."""
+    ledgers: tuple[LedgerRule, ...] = ()
+    """Rules over facts that come in any order which read reports, by id (rules/ledger)."""
+    graders: tuple[GradeRule, ...] = ()
+    """Rules that count what all others tell, by id (rules/rare/grade.py)."""
+    visits: tuple[VisitRule, ...] = ()
+    """Those of them that hear inspections."""
     documents: tuple[ReportRule, ...] = ()
     """Rules over what its reports say, by id (rules/documents)."""
     readers: dict[str, tuple[FollowUpRule, ...]] = field(default_factory=dict)
@@ -372,6 +381,9 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.deadlines = clocks_for(facility, bundle)
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
     plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
+    plan.ledgers = tuple(rule for rule in found if isinstance(rule, LedgerRule) and rule.reports)
+    plan.visits = tuple(rule for rule in found if isinstance(rule, VisitRule))
+    plan.graders = tuple(rule for rule in found if isinstance(rule, GradeRule) and holds(rule.applies_to, facts))
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]
     plan.incomplete = tuple(rule for rule in checks if rule.check == INCOMPLETE)
     plan.strays = tuple(

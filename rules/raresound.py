@@ -9,6 +9,7 @@ from rules.documentsound import report_faults
 from rules.errors import Fault
 from rules.excursions.sound import excursion_faults
 from rules.lacks import WORDS
+from rules.ledgersound import ledger_faults
 from rules.rare.store import MAX_FACTS
 from rules.rule import (
     HEARD,
@@ -23,7 +24,9 @@ from rules.rule import (
     DeadlineRule,
     FollowUpRule,
     GapRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -92,12 +95,17 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
         faults += _share_faults(rule)
-    if isinstance(rule, DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule):
+    reports = DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule | LedgerRule | GradeRule
+    if isinstance(rule, reports):
         faults += _faults_of_reports(rule)
     return faults
 
 
-def _faults_of_reports(rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule) -> list[Fault]:
+def _faults_of_reports(
+    rule: DeadlineRule | CompareRule | LatenessRule | RevisionRule | ReportRule | LedgerRule | GradeRule,
+) -> list[Fault]:
+    if isinstance(rule, LedgerRule | GradeRule):
+        return ledger_faults(rule)
     if isinstance(rule, LatenessRule | RevisionRule):
         return _lateness_faults(rule) if isinstance(rule, LatenessRule) else _revision_faults(rule)
     if isinstance(rule, DeadlineRule):

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
+clock, result_limit; stock_balance, retest, release, change, visit of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
 parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -39,7 +39,7 @@ from rules.rareparts import (
     Trace,
     Worse,
 )
-from rules.register import Day, Scope, SinceInstant, Span
+from rules.register import Day, ProductClass, Scope, SinceInstant, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
 Migration = Literal["carry", "re-evaluate", "close"]
@@ -257,6 +257,8 @@ class TestDecision(Strict):
     subject: dict[str, str]
     start: Duration
     code: Identifier = "close-latched"
+    rule: RuleId | None = None
+    """Whose alarm it is about, if it is not the tested rule's. A code about grades (`grade-signed`) is about that of the facility."""
 
 
 class TestMark(Strict):
@@ -291,13 +293,16 @@ class TestReport(Strict):
 
 
 class TestInspection(Strict):
-    """A visit of a test, received at `at`; `handed_over` is so long behind the test's beginning."""
+    """A visit of a test, received at `at`, done on site, in full, at the test's beginning unless it says otherwise (`done`, `handed_over`: so long behind it)."""
 
     __test__ = False  # not a pytest class
 
     at: Duration
     visit: Identifier = "V-1"
     version: Annotated[Whole, Field(ge=1)] = 1
+    mode: Literal["on-site", "off-site", "written"] = "on-site"
+    full: Flag = True
+    done: Duration = 0
     handed_over: Duration | None = None
     plan_date: Day | None = None
 
@@ -709,6 +714,146 @@ class ResultLimitRule(RuleBase):
     limits: ResultLimits
 
 
+class StockBalanceRule(RuleBase):
+    """A count of stock that is not what the last count and the bookings since leave (kind `stock_balance`), by place and product.
+
+    By event time, in whatever order they come (rules/ledger/stock.py): a booking that comes later decides again, and a later count that
+    agrees ends the alarm. Events name `place`, `product` and `quantity`, and add up exactly as they are written.
+    """
+
+    kind: Literal["stock_balance"]
+    product_class: ProductClass
+    """Products that the register holds with another class are none of the rule's; one that it does not hold is."""
+    counted: EventMatch
+    """What was counted; the first count of a place and product is compared with nothing."""
+    adds: Annotated[list[EventMatch], Field(min_length=1, max_length=8)]
+    """Bookings that add to the stock ..."""
+    takes: Annotated[list[EventMatch], Field(min_length=1, max_length=8)]
+    """... and that take from it."""
+    tolerance: Number = Field(default=0.0, ge=0)
+    """A count may differ by so much, in units of the product."""
+    silent: Duration = Field(default=24 * 3_600_000, ge=60_000)
+    """An alarm is unknown so long behind the newest count, event time."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads: none."""
+        return frozenset()
+
+
+class RetestRule(RuleBase):
+    """A lot that passes a test behind a failure without an investigation opened in between (kind `retest`), by lot and test.
+
+    The first passing result behind a failure decides, once time and reports have had `wait` (rules/ledger/retest.py); an investigation
+    that comes later, or was opened later, ends the alarm.
+    """
+
+    kind: Literal["retest"]
+    failed: EventMatch
+    """A result out of specification ..."""
+    passed: EventMatch
+    """... and one that passes; both name a `lot` and a `test`."""
+    report: Literal["oos-investigation"]
+    wait: Duration = Field(default=24 * 3_600_000, ge=60_000)
+    """So long behind the passing result (event time) the investigation has to be known."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset({self.report})
+
+
+class ReleaseRule(RuleBase):
+    """A lot that is released while something of it is open (kind `release`), by lot; latched: an officer's decision ends it.
+
+    Open are a `deviation` that names the lot until it says when it was closed, and a result out of specification until an
+    `oos-investigation` of its lot and test does (rules/ledger/release.py).
+    """
+
+    kind: Literal["release"]
+    released: EventMatch
+    """The release of a `lot`."""
+    failed: EventMatch
+    """A result out of specification: it names a `lot` and a `test`."""
+    while_open: Annotated[list[Literal["deviation", "oos-investigation"]], Field(min_length=2, max_length=2)]
+    """Reports that open or close."""
+    allowed: Duration = Field(default=48 * 3_600_000)
+    """What closes counts if it is received so long behind the release; what opens, always."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset(self.while_open)
+
+
+class ChangeRule(RuleBase):
+    """A set-point or a device that was changed without a filing in force before it (kind `change`), by asset; not latched (rules/ledger/filing.py)."""
+
+    kind: Literal["change"]
+    set_point: EventMatch
+    """What tells a configuration: one whose `fields` hold another `set_point` than the one before is a change."""
+    equipment: EventMatch
+    """What tells that a device was replaced; it counts of registered devices."""
+    report: Literal["change-filing"]
+    within: Duration = Field(default=366 * 86_400_000, ge=86_400_000)
+    """A filing is about changes up to so long behind the day from which it holds."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset({self.report})
+
+
+class VisitMonths(Strict):
+    """Calendar months between full on-site visits, by risk grade."""
+
+    A: Whole = Field(ge=1, le=120)
+    B: Whole = Field(ge=1, le=120)
+    C: Whole = Field(ge=1, le=120)
+    D: Whole = Field(ge=1, le=120)
+
+    def __getitem__(self, grade: Literal["A", "B", "C", "D"]) -> int:
+        """Return the months of a grade."""
+        return int(getattr(self, grade))
+
+
+class VisitRule(RuleBase):
+    """A full on-site visit that is due by the risk grade (kind `visit`), of the facility as a whole; not latched (rules/ledger/visit.py)."""
+
+    kind: Literal["visit"]
+    months: VisitMonths
+    """Behind the last one, by the grade in force; due at 24:00 local of that day."""
+    notice: Notice
+    """A milder colour so long before it is due."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads: none."""
+        return frozenset()
+
+
+class GradeRule(RuleBase):
+    """Strong alarms of a facility that ask for another risk grade (kind `grade`), of the facility as a whole (rules/rare/grade.py).
+
+    It hears the live alarms of all other rules but those of some packs. An officer who signs or refuses the step ends it, and counting
+    begins anew.
+    """
+
+    kind: Literal["grade"]
+    window: Duration = Field(ge=86_400_000, le=366 * 86_400_000)
+    """Alarms that began within so long before count."""
+    red: Whole = Field(ge=1, le=64)
+    """Raised with so many red ones ..."""
+    orange: Whole = Field(ge=1, le=64)
+    """... or with so many orange or red ones; those of one area that overlap are one."""
+    without: Annotated[list[Identifier], Field(min_length=1, max_length=16)]
+    """Packs whose alarms do not count; its own is one of them."""
+    leave_out: Annotated[
+        list[Literal["false-alarm", "equipment-fault", "marked-state", "duplicate"]], Field(max_length=4)
+    ]
+    """An alarm that an officer closes so does not count."""
+
+
 class RegisterCheckRule(RuleBase):
     """What the register says of itself (kind `register_check`), judged when it changes and when a date passes.
 
@@ -958,6 +1103,10 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
+LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRule
+"""Kinds over facts of one subject that come in any order (rules/ledger)."""
+
+
 class LotCountRule(RuleBase):
     """So many facts of one lot, whoever tells them (kind `lot_count`; rules/lots), by lot; latched.
 
@@ -1011,6 +1160,8 @@ RareRule = (
     | DeadlineRule
     | CompareRule
     | ReportRule
+    | LedgerRule
+    | GradeRule
 )
 """Kinds that plain Python folds (rules/rare)."""
 SeriesRule = (
@@ -1066,5 +1217,5 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return "case" in subject  # numbers against time; what is missing may come
     if isinstance(rule, LatenessRule):
         return "case" not in subject  # proof may come
-    latched = RepeatDayRule | ResultLimitRule | RevisionRule | ParallelRule | LotCountRule
+    latched = RepeatDayRule | ResultLimitRule | RevisionRule | ParallelRule | LotCountRule | ReleaseRule
     return looks_at_rows(rule) or isinstance(rule, latched)

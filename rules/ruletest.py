@@ -145,10 +145,11 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
         whole = test.model_copy(update={"register_": later.register_})
         extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole)), None))
     for i, closed in enumerate(test.decisions):
-        alarm = alarm_id(rule.id, FACILITY, closed.subject, begin + closed.start)
+        alarm = alarm_id(closed.rule or rule.id, FACILITY, closed.subject, begin + closed.start)
+        about = {"grade": FACILITY} if closed.code.startswith("grade-") else {"alarm": alarm}
         said = Decision.model_validate(
             {
-                "id": f"D-{i}", "version": 1, "subject": {"alarm": alarm}, "code": closed.code, "officer": "o-1",
+                "id": f"D-{i}", "version": 1, "subject": about, "code": closed.code, "officer": "o-1",
                 "revision_seen": 0, "reason_sha256": "0" * 64,
             }
         )  # fmt: skip
@@ -210,7 +211,7 @@ def _inspection_of(one: TestInspection, begin: int) -> Inspection:
     given = one.model_dump(mode="json", include={"visit", "version", "plan_date"}, exclude_none=True)
     over = {} if one.handed_over is None else {"handed_over_at": begin + one.handed_over}
     findings = {"major": 1}
-    done = {"mode": "on-site", "done_at": begin, "full": True, "findings": findings}
+    done = {"mode": one.mode, "done_at": begin + one.done, "full": one.full, "findings": findings}
     return Inspection.model_validate(given | over | done)
 
 

@@ -269,7 +269,8 @@ class FacilityState:
         plan = self.plan
         rare |= (
             dict(self.clocks.counts)
-            if plan is not None and (plan.deadlines or plan.documents or plan.amendments or plan.revisions)
+            if plan is not None
+            and (plan.deadlines or plan.documents or plan.amendments or plan.revisions or plan.ledgers)
             else {}
         )
         rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}

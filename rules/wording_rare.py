@@ -15,7 +15,9 @@ from rules.rule import (
     CompletenessRule,
     CountRule,
     FollowUpRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
     RegisterCheckRule,
 )
 
@@ -117,6 +119,48 @@ _OF_LATENESS: dict[ChangeKind, tuple[str, str]] = {
     ),
     ChangeKind.AMENDED: ("its start is the earliest time that was over", "开始时间为最早届满的时限"),
 }
+_OF_STOCK: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("it was not counted again, the condition is unknown", "未再盘点，状态未知"),
+    ChangeKind.KNOWN: ("it was counted again, and still does not agree", "已再次盘点，仍不相符"),
+    ChangeKind.CLEARED: (
+        "a newer count agrees, or a booking that came later explains it", "新的盘点相符，或后到的收发记录已说明",
+    ),
+}  # fmt: skip
+_OF_RETESTS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("an investigation was reported", "已提交调查报告"),
+}
+_OF_RELEASES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.RETRACTED: (
+        "all that was open had been closed before the release, it never held",
+        "放行前均已关闭，该报警不成立",
+    ),
+    ChangeKind.AMENDED: ("its start moved to the earliest release that holds", "开始时间已改为仍成立的最早一次放行"),
+}
+_OF_CHANGES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("it is filed now", "现已批准或备案"),
+    ChangeKind.AMENDED: (
+        "its start moved to the earliest change that is not filed",
+        "开始时间已改为最早一次未备案的变更",
+    ),
+}
+_OF_GRADES: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: ("no grade is registered, the condition is unknown", "未登记风险等级，状态未知"),
+    ChangeKind.KNOWN: ("a grade is registered again", "风险等级已重新登记"),
+    ChangeKind.RETRACTED: ("what was counted was taken back, it never held", "所计报警已撤回或排除，该提示不成立"),
+}
+_OF_VISITS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.STEPPED: ("the colour changed with the day", "随日期变更等级"),
+    ChangeKind.CLEARED: ("visited, or no visit is due any more", "已检查，或已无需检查"),
+    ChangeKind.AMENDED: ("due on another day, by the register or a visit", "登记或检查记录已改变到期日"),
+}
+_OF_LEDGERS = {
+    "stock_balance": _OF_STOCK,
+    "retest": _OF_RETESTS,
+    "release": _OF_RELEASES,
+    "visit": _OF_VISITS,
+    "grade": _OF_GRADES,
+    "change": _OF_CHANGES,
+}
 _CLOSED = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
@@ -138,8 +182,9 @@ def _endings(rule: Rule) -> dict[ChangeKind, tuple[str, str]]:
     if isinstance(rule, FollowUpRule):
         by_trace = _OF_TRACES if rule.trace else {}
         return _ENDINGS | (_OF_APPROVALS if rule.before else _OF_RESULTS if rule.result else by_trace)
-    if isinstance(rule, CompletenessRule):
-        return _ENDINGS | (_OF_SHARES if rule.check == "mark-share" else _OF_RATES)
+    if isinstance(rule, CompletenessRule | LedgerRule | GradeRule):
+        of_months = _OF_SHARES if getattr(rule, "check", None) == "mark-share" else _OF_RATES
+        return _ENDINGS | _OF_LEDGERS.get(rule.kind, of_months)
     if isinstance(rule, CountRule) and rule.occasions is not None:
         return _ENDINGS | _OF_OCCASIONS
     return _ENDINGS | _OF_LATENESS if isinstance(rule, LatenessRule) else _ENDINGS

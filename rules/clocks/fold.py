@@ -17,6 +17,7 @@ from rules.excursions import fold as excursions
 from rules.failing import attempt
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.layout import NONE
+from rules.ledger import fold as ledger
 from rules.rare import amendments, revisions
 from rules.rare.speak import Now
 from rules.rare.store import subject_of
@@ -42,7 +43,9 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     a report that was returned for a fatal error was not made (deadlines.md §0).
     """
     clocks, plan = state.clocks, state.plan
-    if plan is None or not (plan.deadlines or plan.excursions or plan.documents or plan.amendments or plan.revisions):
+    if plan is None or not (
+        plan.deadlines or plan.excursions or plan.documents or plan.amendments or plan.revisions or plan.ledgers
+    ):
         return
     clocks.counts["reports"] += 1
     model = fields_of(payload)
@@ -53,7 +56,8 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     compared = plan.excursions if payload.type == excursions.REPORT else ()
     asked = tuple(rule for rule in plan.documents if payload.type in rule.reports)
     amended = plan.amendments if payload.type == amendments.REPORT else ()
-    if not (rules or compared or asked or amended or plan.revisions):
+    ledgers = tuple(rule for rule in plan.ledgers if payload.type in rule.reports)
+    if not (rules or compared or asked or amended or ledgers or plan.revisions):
         return
     meeting = clocks.book.greet(payload)
     clocks.counts["report_dropped"] += meeting.forgot
@@ -72,6 +76,10 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     names_nothing = isinstance(model, Amendment) and not amendments.names_datum(state, model, received)
     if amended and not names_nothing:
         amendments.report(amended, payload, model, now, emitter)
+    for told in ledgers:
+        attempt(emitter, told.id, received, partial(ledger.report, told, payload, fields, now, emitter))
+    if ledgers:
+        state.rare.refresh()
     if asked:
         documents.report(asked, state, payload, model, now, emitter)
     if names_nothing:
@@ -81,11 +89,13 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:
     """Fold a visit: its findings, once handed over, start the clocks of what is to follow; a version not newer is a no-op."""
     plan = state.plan
+    now = Now(received, received, [RecordRead(kind=Kind.INSPECTION.value, id=f"{payload.visit}/{payload.version}")])
     for rule in () if plan is None else plan.deadlines:
         if rule.inspections:
-            read = RecordRead(kind=Kind.INSPECTION.value, id=f"{payload.visit}/{payload.version}")
-            step = partial(_visited, rule, payload, Now(received, received, [read]), emitter)
-            attempt(emitter, rule.id, received, step)
+            attempt(emitter, rule.id, received, partial(_visited, rule, payload, now, emitter))
+    for heard in () if plan is None else plan.visits:
+        attempt(emitter, heard.id, received, partial(ledger.inspection, heard, payload, now, emitter))
+        state.rare.refresh()
 
 
 def _take(

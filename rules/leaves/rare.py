@@ -17,6 +17,7 @@ from rules.leaves import (
     excursions,
     followed,
     lacking,
+    ledger,
     oddrows,
     offset,
     ofposts,
@@ -54,7 +55,9 @@ from rules.rule import (
     CompletenessRule,
     CountRule,
     FollowUpRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
     RegisterCheckRule,
     RepeatDayRule,
     ReportRule,
@@ -85,8 +88,8 @@ def leaves_of(rule: RareRule) -> list[Leaf]:
         return [*_match_leaves("", rule.events), *subject, *count]
     if isinstance(rule, FollowUpRule | CompletenessRule):
         return _follow_up_leaves(rule) if isinstance(rule, FollowUpRule) else shares.leaves_of(rule)
-    if isinstance(rule, PostedRule):
-        return ofposts.leaves_of(rule)
+    if isinstance(rule, PostedRule | LedgerRule | GradeRule):
+        return ofposts.leaves_of(rule) if isinstance(rule, PostedRule) else ledger.leaves_of(rule)
     return copies.leaves_of(rule) if isinstance(rule, RepeatDayRule) else _check_leaves(rule)
 
 

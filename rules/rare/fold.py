@@ -15,6 +15,7 @@ from rules.excursions.judge import fire as fire_excursion
 from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
+from rules.ledger import fold as ledger
 from rules.rare import (
     amendments,
     approval,
@@ -23,6 +24,7 @@ from rules.rare import (
     count,
     follow_up,
     followed,
+    grade,
     incomplete,
     offset,
     openings,
@@ -55,9 +57,12 @@ from rules.rule import (
     CountRule,
     DeadlineRule,
     FollowUpRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
     ParallelRule,
     RegisterCheckRule,
+    ReleaseRule,
     ResultLimitRule,
     is_latched,
     is_told,
@@ -143,7 +148,7 @@ def _complete(state: FacilityState, now: Now, emitter: Emitter) -> None:
 
 def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now, emitter: Emitter) -> None:
     assert state.plan is not None  # noqa: S101 - rules come with a plan
-    if isinstance(rule, CountRule | ParallelRule | ResultLimitRule):
+    if isinstance(rule, CountRule | ParallelRule | ResultLimitRule | LedgerRule):
         _by_itself(rule, event, batch, now, state.plan.facility, emitter)
     elif isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         sequence.meet(rule, event, batch, now, state.plan.facility, emitter)
@@ -168,18 +173,20 @@ def _event(state: FacilityState, rule: Rule, event: Event, batch: str, now: Now,
 
 
 def _by_itself(
-    rule: CountRule | ParallelRule | ResultLimitRule,
+    rule: CountRule | ParallelRule | ResultLimitRule | LedgerRule,
     event: Event,
     batch: str,
     now: Now,
     facility: Facility,
     emitter: Emitter,
 ) -> None:
-    """Fold one event of a rule that waits for no other."""
+    """Fold one event of a rule that waits for no other, or works all out anew."""
     if isinstance(rule, CountRule):
         count.meet(rule, event, batch, now, facility, emitter)
     elif isinstance(rule, ParallelRule):
         parallel.meet(rule, event, batch, now, emitter)
+    elif isinstance(rule, LedgerRule):
+        ledger.meet(rule, event, batch, now, facility, emitter)
     else:
         posted.meet(rule, event, batch, now, facility, emitter)
 
@@ -196,7 +203,13 @@ def closes(payload: Decision) -> str | None:
 
 
 def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
-    """Let an officer's decision end the latched alarm that it names; any other decision has no effect here."""
+    """Let an officer's decision end the latched alarm that it names, and let rules that count alarms hear it; any other has no effect here."""
+    _end_latched(state, payload, received, emitter)
+    for rule in () if state.plan is None else state.plan.graders:
+        attempt(emitter, rule.id, received, partial(grade.decision, rule, payload, received, emitter))
+
+
+def _end_latched(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:
     alarm = closes(payload)
     if alarm is None:
         return
@@ -218,7 +231,8 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
     kept = [
         fact
         for fact in case.facts
-        if isinstance(rule, FollowUpRule | ResultLimitRule | LatenessRule | ParallelRule) and not fact.counts
+        if isinstance(rule, FollowUpRule | ResultLimitRule | LatenessRule | ParallelRule | ReleaseRule)
+        and not fact.counts
     ]
     for fact in case.facts:
         if fact not in kept:
@@ -327,6 +341,8 @@ def _step(rule: Rule, subject: str, case: Case, due: int, emitter: Emitter) -> C
         step = partial(parallel.fire, rule, subject, case, now, emitter)
     elif isinstance(rule, LatenessRule):
         step = partial(amendments.fire, rule, subject, case, due, emitter)
+    elif isinstance(rule, LedgerRule):
+        step = partial(ledger.settle, rule, subject, case, now, emitter)
     elif isinstance(rule, CountRule):
         step = partial(shared.fire, rule, subject, case, now, emitter)
     elif isinstance(rule, ClockRule):
@@ -384,6 +400,10 @@ def adopt(state: FacilityState, received: int, why: RecordRead, emitter: Emitter
             attempt(emitter, rule.id, received, partial(posted.adopt, rule, now, emitter))
         elif isinstance(rule, LatenessRule):
             attempt(emitter, rule.id, received, partial(amendments.adopt, rule, now, emitter))
+        elif isinstance(rule, GradeRule):
+            attempt(emitter, rule.id, received, partial(grade.judge, rule, now, emitter))
+        elif isinstance(rule, LedgerRule):
+            attempt(emitter, rule.id, received, partial(ledger.adopt, rule, now, emitter))
         elif isinstance(rule, CompletenessRule):
             settle = share.check if rule.check == "mark-share" else rate.adopt
             attempt(emitter, rule.id, received, partial(settle, rule, Now(received, received, [why]), emitter))

@@ -55,7 +55,7 @@ COUNTERS = (
     "calibration_unknown", "calibration_unreadable", "calibration_older",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
     "stray_dropped", "stray_left_out",
-    "result_unknown", "parallel_unknown",
+    "result_unknown", "parallel_unknown", "ledger_unknown",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]

@@ -186,6 +186,7 @@ def test_the_story_shows_an_excursion_and_a_silence_within_two_minutes_and_names
         ("BJ-MFR-0007", "cold-chain.store-out", {"tag": "CR1.T1"}, "cleared"),
         ("BJ-HOS-0104", "data-integrity.gap", {}, "retracted"),
         ("BJ-MFR-0007", "report-clock.adr-death", {"report": "ADR-SIM-0301"}, "cleared"),
+        ("BJ-MFR-0007", "risk.step-up", {}, "stands"),
         ("BJ-MFR-0007", "cross-check.deviation-misstated", {"report": "DEV-SIM-0014"}, "stands"),
     ]
     assert soon[0].ended[0] - soon[0].raised[1] >= 15_000  # time to acknowledge it

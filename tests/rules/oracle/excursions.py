@@ -15,7 +15,10 @@ from rules.rule import (
     CompareRule,
     FollowUpRule,
     GapRule,
+    GradeRule,
     LatenessRule,
+    LedgerRule,
+    LotRule,
     ParallelRule,
     ReportRule,
     ResultLimitRule,
@@ -51,14 +54,15 @@ class World:
     newest: dict = field(default_factory=dict)
 
 
-OTHERS = ReportRule | ResultLimitRule | LatenessRule | RevisionRule | ParallelRule
+OTHERS = ReportRule | ResultLimitRule | LatenessRule | RevisionRule | ParallelRule | LedgerRule | GradeRule | LotRule
 """Rules that have an oracle of their own."""
 
 
 def plain(rules):
     """Return the rules that the plain fold (fold.py) decides: these two are held against the oracle of this file, and
-    those over what reports say, over posted results, over what is declared too late and over what is posted without effect, and over parallel measurements
-    against ones of their own (documents.py, posted.py, lateness.py, amendments.py, revisions.py, parallel.py)."""
+    those over what reports say, over posted results, over what is declared too late and over what is posted without effect, and over parallel measurements,
+    over facts that come in any order, over grades and over lots against ones of their own (documents.py, posted.py, lateness.py, amendments.py,
+    revisions.py, parallel.py, ledger.py, grade.py, lots.py)."""
     found = [rule for rule in rules if not isinstance(rule, OTHERS)]
     return [rule for rule in found if not isinstance(rule, CompareRule | FollowUpRule) or rule.excursions is None]
 

@@ -1,0 +1,145 @@
+"""Facts of ledgers in the fold: each is kept in its place, and its subject is judged anew (ADR 0069)."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from rules.ledger import visit
+from rules.ledger.entry import GONE, name_of, text_of
+from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report, shortened
+from rules.ledger.speak import end, know, move, open_alarm
+from rules.rare.match import applies, digest_of
+from rules.rare.store import Fact
+from rules.rare.store import text_of as text_of_subject
+from rules.rule import VisitRule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rules.emission import Emitter
+    from rules.ledger.judged import Run
+    from rules.rare.speak import Now
+    from rules.rare.store import Case
+    from rules.records import Event, Inspection, Report
+    from rules.register import Facility
+    from rules.rule import LedgerRule
+
+WHOLE = text_of_subject({})
+"""The subject of what is about the facility as a whole."""
+
+
+def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
+    """Fold one event; `now.at` is the event time that counts."""
+    found = said_by_event(rule, event, facility)
+    if found is None or not applies(rule, facility, None, now.at):
+        return
+    if found.subject is None:
+        emitter.state.rare.counts["ledger_unknown"] += 1
+        return
+    fact = Fact(now.at, now.received, digest_of(event), batch, found.text)
+    _take(rule, text_of_subject(found.subject), [fact], now, emitter)
+
+
+def report(rule: LedgerRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter) -> None:
+    """Fold one revision of a report: of the subjects that it names, and of those that an earlier one did."""
+    if not applies(rule, emitter.state.planned.facility, None, now.received):
+        return
+    begin = f"{payload.type} {payload.id}/"
+    before: dict[str, dict[str, int]] = {}
+    for subject, case in emitter.state.rare.of(rule.id).items():
+        if found := {fact.digest: fact.received for fact in case.facts if fact.digest.startswith(begin)}:
+            before[subject] = found
+    others = {name: received for found in before.values() for name, received in found.items()}
+    said = {
+        text_of_subject(subject): (at, text)
+        for subject, at, text in said_by_report(rule, payload, fields, emitter.state.planned.facility)
+    }
+    name = name_of(payload.type, payload.id, payload.revision)
+    if not said and not before:  # it names nothing yet, and is not forgotten: an older revision that does may come
+        said[text_of_subject({"report": payload.id})] = (now.received, "")
+    for subject in sorted({*said, *before}):
+        # Each subject that a revision ever named knows of all of them: a newer one that names it no more is the newest there too.
+        facts = [_gone(other, received) for other, received in others.items() if subject not in before]
+        at, text = said.get(subject, (now.received, ""))
+        facts.append(Fact(at, now.received, name, "", text) if text else _gone(name, now.received))
+        _take(rule, subject, facts, now, emitter)
+
+
+def inspection(rule: VisitRule, payload: Inspection, now: Now, emitter: Emitter) -> None:
+    """Fold one version of a visit; one that came, or is older than one that did, changes nothing."""
+    if applies(rule, emitter.state.planned.facility, None, now.received):
+        name, text = visit.said(payload)
+        _take(rule, WHOLE, [Fact(payload.done_at, now.received, name, "", text)], now, emitter)
+
+
+def _gone(name: str, received: int) -> Fact:
+    """Return that a revision of a report says nothing of a subject."""
+    return Fact(received, received, name, "", text_of(GONE, revision=int(name.rpartition("/")[2])))
+
+
+def adopt(rule: LedgerRule, now: Now, emitter: Emitter) -> None:
+    """Judge all that is kept by the numbers that are in force now."""
+    if isinstance(rule, VisitRule) and emitter.state.planned.facility.risk is not None:
+        emitter.state.rare.case(rule.id, WHOLE)  # the register alone may say that a visit is due
+    for subject, case in sorted(emitter.state.rare.of(rule.id).items()):
+        if case.facts or subject == WHOLE:
+            settle(rule, subject, case, now, emitter)
+
+
+def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: Emitter) -> None:
+    """Keep facts of a subject, the last of which came now, and judge it."""
+    rare, fact = emitter.state.rare, facts[-1]
+    case = rare.case(rule.id, subject)
+    if case is None:
+        return
+    if case.knows(fact.digest):
+        rare.counts["event_duplicate"] += 1
+        return
+    if is_too_old(rule, case.facts, fact.t):
+        rare.counts["event_stale"] += 1
+        return
+    cases = rare.cases[rule.id]
+    cases.keep(case, sorted([*case.facts, *facts], key=partial(order_of, rule)))
+    settle(rule, subject, case, now, emitter)
+    while cases.is_full(case):
+        rare.counts["fact_dropped"] += 1
+        case.remember(case.facts[0].digest)
+        cases.keep(case, shortened(rule, case.facts))
+
+
+def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
+    """Tell what the facts of a subject make of its alarm.
+
+    It stands while a time lasts in which the condition held, since the earliest. Where nothing stands, a time that is over and of which
+    nothing was told is raised and ended at once: what was late stays on file.
+    """
+    judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility)
+    lasts, standing = judged.open, case.standing
+    holding = {id(entry.fact) for run in judged.runs if run.is_open for entry in run.entries}
+    for fact in case.facts:
+        fact.counts = id(fact) in holding
+    if standing is not None and lasts is None and not judged.unknown:
+        end(rule, subject, case, judged, now, emitter)
+    elif standing is not None and lasts is not None and (standing.start, standing.sev) != (lasts.start, lasts.rank):
+        move(rule, subject, case, lasts, now, emitter)
+    if case.standing is None:
+        for run in [run for run in judged.runs if not run.is_open and not run.was_told]:
+            open_alarm(rule, subject, case, run, now, emitter)
+            end(rule, subject, case, judged, now, emitter)
+            _note(run, now)
+        if lasts is not None:
+            open_alarm(rule, subject, case, lasts, now, emitter)
+    for run in judged.runs:
+        if run.is_open:
+            _note(run, now)
+    if case.standing is not None and case.standing.unknown is not judged.unknown:
+        know(rule, subject, case, judged, now, emitter)
+    case.due = judged.again
+    emitter.state.rare.of(rule.id).busy = False
+
+
+def _note(run: Run, now: Now) -> None:
+    """Note that an alarm was told of a time."""
+    for entry in run.entries:
+        entry.fact.due = min(entry.fact.due, now.received)
