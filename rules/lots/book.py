@@ -207,10 +207,14 @@ class Book:
         to = told.to if isinstance(told, Moved) and told.to is not None and is_facility_id(told.to) else ""
         came = isinstance(told, Moved) and (told.to == fact.facility or told.from_ != fact.facility)
         name = f"{fact.facility} {fact.event or fact.n}"
+        if isinstance(told, Made) and told.expiry is not None:
+            named = (told.expiry, by)
+            self.expiry = named if self.expiry is None else min(self.expiry, named)
         again = self.digests.get(name)
         if again is not None:  # of two copies of one event the first number stays, whatever order they come in
             if fact.n < again.n:
                 again.n, again.record = fact.n, by
+                self._touch(fact.facility, anew=True)
             return False
         made = Move(
             fact.facility, told.type, fact.at, fact.at, _plain(Fraction(repr(told.quantity))), 1, to,
@@ -221,17 +225,18 @@ class Book:
         rows.append(made)
         if late:
             rows.sort(key=_order_of)
-            self.versions[fact.facility] = self.versions.get(fact.facility, 0) + 1
+        self._touch(fact.facility, anew=late)
         self.newest = max(self.newest, made.last)
-        for ledger in self.ledgers.values():
-            ledger.pending.add(fact.facility)
         if isinstance(told, Made):
             self.makers.add(fact.facility)
         self.digests[name] = made
-        if isinstance(told, Made) and told.expiry is not None:
-            named = (told.expiry, by)
-            self.expiry = named if self.expiry is None else min(self.expiry, named)
         return True
+
+    def _touch(self, facility: str, *, anew: bool) -> None:
+        """Let balances of a facility be gone on with, or made anew."""
+        self.versions[facility] = self.versions.get(facility, 0) + anew
+        for ledger in self.ledgers.values():
+            ledger.pending.add(facility)
 
     def _fold_together(self) -> None:
         """Fold moves together by facility, type and where they go; each facility's facts up to its highest number are done with."""
