@@ -20,6 +20,7 @@ from rules.models import is_facility_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rules.lots.cases import Order
     from rules.lots.facts import LotFact, Read
     from rules.lots.tally import Ledger, Terms
 
@@ -144,6 +145,10 @@ class Book:
     """The newest instant at which something moved, ms."""
     versions: dict[str, int] = field(default_factory=dict)
     """Facility -> how often its moves came late or were folded together."""
+    by_case: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """Case -> its reports; follows from `cases`."""
+    orders: dict[frozenset[str], Order] = field(default_factory=dict)
+    """Cases in order as far as they were asked for (rules/lots/cases.py)."""
     ledgers: dict[Terms, Ledger] = field(default_factory=dict)
     """Balances as far as they were asked for (rules/lots/tally.py)."""
     kept: int = 0
@@ -200,7 +205,17 @@ class Book:
         else:
             made = OfReport(told.revision, told.named, told.case_id, told.seriousness, NONE, told.known_at)
         of[key] = made
+        if isinstance(told, Case):
+            self._file(key, None if before is None else before.key, made.key)
         return True
+
+    def _file(self, report: tuple[str, str], before: str | None, case: str) -> None:
+        """File a report under its case."""
+        if before is not None:
+            self.by_case[before].discard(report)
+        self.by_case.setdefault(case, set()).add(report)
+        for order in self.orders.values():
+            order.pending |= {case} if before is None else {before, case}
 
     def _move(self, fact: LotFact, told: Made | Moved) -> bool:
         by = evidence_of(fact.record)
@@ -304,6 +319,7 @@ class Book:
             book.notices[facility, report] = OfReport(revision, named, key, str(grade), decided, at)
         for facility, report, revision, named, key, word, at in cases:
             book.cases[facility, report] = OfReport(revision, named, key, word, NONE, at)
+            book.by_case.setdefault(key, set()).add((facility, report))
         return book
 
 
