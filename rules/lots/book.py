@@ -20,8 +20,9 @@ from rules.models import is_facility_id
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from rules.lots.cases import Order
     from rules.lots.facts import LotFact, Read
-    from rules.lots.tally import Tally, Terms
+    from rules.lots.tally import Ledger, Terms
 
 MAX_FACTS: Final = 5_000
 """Facts of a lot that are told apart ..."""
@@ -144,7 +145,11 @@ class Book:
     """The newest instant at which something moved, ms."""
     versions: dict[str, int] = field(default_factory=dict)
     """Facility -> how often its moves came late or were folded together."""
-    tallies: dict[Terms, dict[str, Tally]] = field(default_factory=dict)
+    by_case: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
+    """Case -> its reports; follows from `cases`."""
+    orders: dict[frozenset[str], Order] = field(default_factory=dict)
+    """Cases in order as far as they were asked for (rules/lots/cases.py)."""
+    ledgers: dict[Terms, Ledger] = field(default_factory=dict)
     """Balances as far as they were asked for (rules/lots/tally.py)."""
     kept: int = 0
     """Facts that are told apart; follows from `seen`."""
@@ -200,17 +205,31 @@ class Book:
         else:
             made = OfReport(told.revision, told.named, told.case_id, told.seriousness, NONE, told.known_at)
         of[key] = made
+        if isinstance(told, Case):
+            self._file(key, None if before is None else before.key, made.key)
         return True
+
+    def _file(self, report: tuple[str, str], before: str | None, case: str) -> None:
+        """File a report under its case."""
+        if before is not None:
+            self.by_case[before].discard(report)
+        self.by_case.setdefault(case, set()).add(report)
+        for order in self.orders.values():
+            order.pending |= {case} if before is None else {before, case}
 
     def _move(self, fact: LotFact, told: Made | Moved) -> bool:
         by = evidence_of(fact.record)
         to = told.to if isinstance(told, Moved) and told.to is not None and is_facility_id(told.to) else ""
         came = isinstance(told, Moved) and (told.to == fact.facility or told.from_ != fact.facility)
         name = f"{fact.facility} {fact.event or fact.n}"
+        if isinstance(told, Made) and told.expiry is not None:
+            named = (told.expiry, by)
+            self.expiry = named if self.expiry is None else min(self.expiry, named)
         again = self.digests.get(name)
         if again is not None:  # of two copies of one event the first number stays, whatever order they come in
             if fact.n < again.n:
                 again.n, again.record = fact.n, by
+                self._touch(fact.facility, anew=True)
             return False
         made = Move(
             fact.facility, told.type, fact.at, fact.at, _plain(Fraction(repr(told.quantity))), 1, to,
@@ -221,15 +240,18 @@ class Book:
         rows.append(made)
         if late:
             rows.sort(key=_order_of)
-            self.versions[fact.facility] = self.versions.get(fact.facility, 0) + 1
+        self._touch(fact.facility, anew=late)
         self.newest = max(self.newest, made.last)
         if isinstance(told, Made):
             self.makers.add(fact.facility)
         self.digests[name] = made
-        if isinstance(told, Made) and told.expiry is not None:
-            named = (told.expiry, by)
-            self.expiry = named if self.expiry is None else min(self.expiry, named)
         return True
+
+    def _touch(self, facility: str, *, anew: bool) -> None:
+        """Let balances of a facility be gone on with, or made anew."""
+        self.versions[facility] = self.versions.get(facility, 0) + anew
+        for ledger in self.ledgers.values():
+            ledger.pending.add(facility)
 
     def _fold_together(self) -> None:
         """Fold moves together by facility, type and where they go; each facility's facts up to its highest number are done with."""
@@ -250,7 +272,7 @@ class Book:
             self.moves.setdefault(row.facility, []).append(row)
         for facility, numbers in self.seen.items():
             self.floors[facility] = max(self.floors.get(facility, 0), *numbers)
-        self.seen, self.kept, self.digests, self.tallies, self.merged = {}, 0, {}, {}, True
+        self.seen, self.kept, self.digests, self.ledgers, self.merged = {}, 0, {}, {}, True
 
     def rows(self) -> Iterator[Move]:
         """Yield all moves, by facility."""
@@ -297,6 +319,7 @@ class Book:
             book.notices[facility, report] = OfReport(revision, named, key, str(grade), decided, at)
         for facility, report, revision, named, key, word, at in cases:
             book.cases[facility, report] = OfReport(revision, named, key, word, NONE, at)
+            book.by_case.setdefault(key, set()).add((facility, report))
         return book
 
 

@@ -14,7 +14,9 @@ from rules.changes import Verdict
 from rules.clocks.due import day_is_over
 from rules.layout import NEVER, NONE
 from rules.lotparts import BehindStop, CountedMoves
-from rules.lots.tally import Sum, tallies_of, terms_of
+from rules.lots.cases import Item, cases_of
+from rules.lots.facts import Moved
+from rules.lots.tally import Sum, ledger_of, terms_of
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
@@ -27,22 +29,6 @@ if TYPE_CHECKING:
 
 LISTED: Final = 40
 """Moves, cases or facilities that the evidence of one change shows at most: so many moves are looked at, the first ones of each facility."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One thing that counts: a move, or a case; with what it was held against. Instants in ms."""
-
-    at: int
-    facility: str
-    name: str
-    """The type of a move, the id of a case."""
-    verdict: Verdict
-    against: int
-    """The instant at or behind which it counts; NEVER: none is known."""
-    records: tuple[Evidence, ...]
-    facilities: tuple[str, ...] = ()
-    """Of a case all who reported it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +58,19 @@ def concerns(rule: LotRule, fact: LotFact) -> bool:
     """Say whether a fact may change what a rule finds."""
     if isinstance(rule, LotBalanceRule):
         return fact.told.fact in {"made", "moved"}
-    if isinstance(rule.counted, CountedMoves):
-        return fact.told.fact != "case"
-    return fact.told.fact == "case"
+    if not isinstance(rule.counted, CountedMoves):
+        return fact.told.fact == "case"
+    if isinstance(fact.told, Moved):
+        return fact.told.type in rule.counted.types
+    return fact.told.fact != "case"
 
 
 def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
     """Yield what a count looks at, each with its verdict; in the order of time, facility and name."""
     if isinstance(rule.counted, CountedMoves):
-        found = _moves(rule, rule.counted, book, whole=True)
+        yield from sorted(_moves(rule, rule.counted, book, whole=True), key=lambda item: item.order)
     else:
-        found = _cases(rule, book)
-    yield from sorted(found, key=lambda item: (item.at, item.facility, item.name, item.records))
+        yield from cases_of(frozenset(rule.counted.seriousness), book)
 
 
 def _first(items: list[Item]) -> list[Spell]:
@@ -170,34 +157,15 @@ def _expiry(book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
     return NEVER if over is None else over, False, (book.expiry[1],)
 
 
-def _cases(rule: LotCountRule, book: Book) -> Iterator[Item]:
-    grave = frozenset() if isinstance(rule.counted, CountedMoves) else frozenset(rule.counted.seriousness)
-    by_case: dict[str, list[tuple[int, str, Evidence, bool]]] = {}
-    for (facility, report), one in book.cases.items():
-        if one.named:
-            told = (one.at, facility, ("report", f"{report}/{one.revision}"), one.word in grave)
-            by_case.setdefault(one.key, []).append(told)
-    for case, told_of in by_case.items():
-        counting = [told for told in told_of if told[3]]
-        at = min(told[0] for told in counting or told_of)
-        who = max(told[1] for told in counting or told_of if told[0] == at)
-        records = tuple(sorted(told[2] for told in counting or told_of))
-        verdict = Verdict.TRUE if counting else Verdict.FALSE
-        yield Item(at, who, case, verdict, NEVER, records, tuple(sorted({told[1] for told in counting or told_of})))
-
-
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
     """Yield what each facility had and gave by its newest move, by facility."""
-    slack = terms_of(rule)[2]
-    yield from sorted(
-        (tally.now(slack) for tally in tallies_of(rule, book) if tally.at != NONE), key=lambda one: one.facility
-    )
+    slack, tallies = terms_of(rule)[2], ledger_of(rule, book).tallies
+    yield from (tallies[name].now(slack) for name in sorted(tallies) if tallies[name].at != NONE)
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
     """Return the times in which the balance of some facility is off; those of several that overlap or touch are one."""
-    slack = terms_of(rule)[2]
-    single = [off for tally in tallies_of(rule, book) for off in tally.off(slack)]
+    single = [off for of in ledger_of(rule, book).off.values() for off in of]
     spells: list[Spell] = []
     joined: list[Off] = []
     for one in sorted(single, key=lambda each: (each[0], each[2])):

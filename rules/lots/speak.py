@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
 from rules.instants import format_duration, format_instant
 from rules.layout import NEVER
-from rules.lots.judge import LISTED, Item
+from rules.lots.cases import Item
+from rules.lots.judge import LISTED
 from rules.lots.tally import Sum
 from rules.models import Bilingual
 from rules.rule import LotBalanceRule

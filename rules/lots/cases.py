@@ -1,0 +1,85 @@
+"""The cases of a lot in the order in which they were known, gone on with report by report; it follows from the reports alone."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from rules.changes import Verdict
+from rules.layout import NEVER
+
+if TYPE_CHECKING:
+    from rules.lots.book import Book, Evidence
+
+KEPT: Final = 4
+"""Ways to count of which cases are kept in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that counts: a move, or a case; with what it was held against. Instants in ms."""
+
+    at: int
+    facility: str
+    name: str
+    """The type of a move, the id of a case."""
+    verdict: Verdict
+    against: int
+    """The instant at or behind which it counts; NEVER: none is known."""
+    records: tuple[Evidence, ...]
+    facilities: tuple[str, ...] = ()
+    """Of a case all who reported it."""
+
+    @property
+    def order(self) -> tuple[int, str, str, tuple[Evidence, ...]]:
+        """Return where it stands among others."""
+        return (self.at, self.facility, self.name, self.records)
+
+
+@dataclass(slots=True)
+class Order:
+    """All cases of a lot by one way to count."""
+
+    pending: set[str]
+    """Those of which a report said something since they were asked for."""
+    items: dict[str, Item] = field(default_factory=dict)
+    sorted: list[Item] = field(default_factory=list)
+
+
+def cases_of(grave: frozenset[str], book: Book) -> list[Item]:
+    """Return the cases of a lot, by the instant at which they were known; TRUE where a report says one of these seriousnesses."""
+    order = book.orders.get(grave)
+    if order is None:
+        if len(book.orders) >= KEPT:
+            book.orders.clear()
+        order = book.orders[grave] = Order(set(book.by_case))
+    for case in order.pending:
+        old, new = order.items.pop(case, None), _item(case, grave, book)
+        if old is not None:
+            del order.sorted[bisect_left(order.sorted, old.order, key=_order_of)]
+        if new is not None:
+            order.items[case] = new
+            insort(order.sorted, new, key=_order_of)
+    order.pending.clear()
+    return order.sorted
+
+
+def _order_of(item: Item) -> tuple[int, str, str, tuple[Evidence, ...]]:
+    return item.order
+
+
+def _item(case: str, grave: frozenset[str], book: Book) -> Item | None:
+    """Return a case by those of its reports that count, else by all; None: none names the lot any more."""
+    told_of = [
+        (facility, report, book.cases[facility, report]) for facility, report in sorted(book.by_case.get(case, ()))
+    ]
+    told_of = [told for told in told_of if told[2].named]
+    counting = [told for told in told_of if told[2].word in grave] or told_of
+    if not counting:
+        return None
+    at = min(one.at for _, _, one in counting)
+    who = max(facility for facility, _, one in counting if one.at == at)
+    records = tuple(sorted(("report", f"{report}/{one.revision}") for _, report, one in counting))
+    verdict = Verdict.TRUE if counting[0][2].word in grave else Verdict.FALSE
+    return Item(at, who, case, verdict, NEVER, records, tuple(sorted({facility for facility, _, _ in counting})))
