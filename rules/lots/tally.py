@@ -103,19 +103,35 @@ def terms_of(rule: LotBalanceRule) -> Terms:
     return frozenset(rule.parts), frozenset(rule.whole), Fraction(repr(rule.tolerance))
 
 
-def tallies_of(rule: LotBalanceRule, book: Book) -> Iterator[Tally]:
-    """Yield the balances of all facilities of a lot, by facility."""
+@dataclass(slots=True)
+class Ledger:
+    """The balances of all facilities of a lot, by one way to balance."""
+
+    pending: set[str]
+    """Facilities of which something moved since they were asked for."""
+    tallies: dict[str, Tally] = field(default_factory=dict)
+    off: dict[str, list[Off]] = field(default_factory=dict)
+    """Facility -> the times in which its balance is off; those of which it never is are not here."""
+
+
+def ledger_of(rule: LotBalanceRule, book: Book) -> Ledger:
+    """Return the balances of all facilities of a lot; only those of which something moved are looked at."""
     terms = terms_of(rule)
-    kept = book.tallies.get(terms)
-    if kept is None:
-        if len(book.tallies) >= KEPT:
-            book.tallies.clear()
-        kept = book.tallies[terms] = {}
-    for facility, rows in book.moves.items():
-        tally = kept.get(facility)
-        if tally is None or tally.version != book.versions.get(facility, 0) or not _go_on(tally, rows, terms):
-            tally = kept[facility] = _anew(facility, rows, terms, book.versions.get(facility, 0))
-        yield tally
+    ledger = book.ledgers.get(terms)
+    if ledger is None:
+        if len(book.ledgers) >= KEPT:
+            book.ledgers.clear()
+        ledger = book.ledgers[terms] = Ledger(set(book.moves))
+    for facility in ledger.pending:
+        rows, version = book.moves[facility], book.versions.get(facility, 0)
+        tally = ledger.tallies.get(facility)
+        if tally is None or tally.version != version or not _go_on(tally, rows, terms):
+            tally = ledger.tallies[facility] = _anew(facility, rows, terms, version)
+        ledger.off.pop(facility, None)
+        if off := list(tally.off(terms[2])):
+            ledger.off[facility] = off
+    ledger.pending.clear()
+    return ledger
 
 
 def _go_on(tally: Tally, rows: list[Move], terms: Terms) -> bool:
