@@ -12,6 +12,7 @@ from monitor.alarms.axes import announces, asks_anew
 from monitor.store.desk_tables import AlarmRow
 from rules.alarms import Alarm
 from rules.canonical import canonical_bytes
+from rules.changes import ChangeKind
 from rules.models import Severity
 
 if TYPE_CHECKING:
@@ -38,10 +39,12 @@ class _Occurrence:
     last: Change | None = None
 
     def apply(self, change: Change) -> None:
+        # Of a lot what was taken back may hold after all, by a fact that came late (ADR 0072): that is news.
+        holds_again = self.alarm.status == "retracted" and change.change is not ChangeKind.RETRACTED
         self.alarm.apply(change)
-        if asks_anew(change, self.current, acknowledged=self.acknowledged >= self.attention):
+        if holds_again or asks_anew(change, self.current, acknowledged=self.acknowledged >= self.attention):
             self.asked_ms = change.received
-        if announces(change, self.current):
+        if holds_again or announces(change, self.current):
             self.attention = change.seq
         self.current, self.last = change.severity, change
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select
 
+from monitor.alarms.axes import Attention, attention
 from monitor.alarms.operators import open_alarms
 from monitor.alarms.projection import CONFLICT, FOREIGN, GAP, apply_batch
 from monitor.store.desk_tables import AlarmRow, ChangeRow, Counter, LiveRow, OperatorAlarm, StreamRow
@@ -151,6 +152,20 @@ def test_attention_moves_with_what_asks_for_a_person_only(store):
         with store.reading() as session:
             row = session.scalars(select(AlarmRow)).one()
             assert (kind, row.revision, row.attention_revision) == (kind, seq, wanted)
+
+
+def test_an_alarm_of_a_lot_that_holds_after_all_asks_for_a_person_again(store):
+    apply(store, [change(1)])
+    with store.writing() as session:
+        session.scalars(select(AlarmRow)).one().acknowledged_revision = 1
+    apply(store, [change(2, "retracted", end=1_500_000)])
+    with store.reading() as session:
+        row = session.scalars(select(AlarmRow)).one()
+        assert (row.status, row.attention_revision) == ("retracted", 1)
+    apply(store, [change(3, "amended")])
+    with store.reading() as session:
+        row = session.scalars(select(AlarmRow)).one()
+        assert (row.status, row.attention_revision, attention(row)) == ("active", 3, Attention.UNACKNOWLEDGED)
 
 
 def test_streams_that_wait_are_counted_though_the_batch_is_of_others(store):
