@@ -19,6 +19,7 @@ from streams.broker import EmbeddedBroker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+ATTEMPTS = 3
 WAITING = 64
 """Workers that may ask while the broker starts."""
 
@@ -50,16 +51,21 @@ class BrokerKeeper:
                 with self._listener.accept() as asked:
                     if asked.recv() == "end":
                         return
-                    if answer is None:
-                        try:
-                            made = self._make(Path(self._folder.name) / "kafka").start()
-                            stack.callback(
-                                made.kill
-                            )  # nothing of its log is wanted again: a clean stop would be lost time
-                            answer = Broker(made.bootstrap, made.pid, made.cluster_id)
-                        except OffsiteError as error:
-                            answer = error.report()
+                    answer = answer or self._started(stack)
                     asked.send(answer)
+
+    def _started(self, stack: ExitStack) -> Broker | str:
+        """Start the broker, a second time where a machine that starts many things at once gave it no turn; or say why not."""
+        why = ""
+        for attempt in range(ATTEMPTS):
+            try:
+                made = self._make(Path(self._folder.name) / f"kafka-{attempt}").start()
+            except OffsiteError as error:
+                why = error.report()
+            else:
+                stack.callback(made.kill)  # nothing of its log is wanted again: a clean stop would be lost time
+                return Broker(made.bootstrap, made.pid, made.cluster_id)
+        return why
 
     def close(self) -> None:
         """Stop the broker, if anybody asked for it."""

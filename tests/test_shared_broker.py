@@ -56,6 +56,26 @@ def test_a_run_that_asked_for_none_starts_none():
     assert Made.events == []
 
 
+class Late(Made):
+    """Starts at the second try, in a folder of its own."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.folder = folder
+
+    def start(self):
+        if self.folder.name.endswith("-0"):
+            raise BrokerStartError("no answer within 60 s")
+        return super().start()
+
+
+def test_a_broker_that_got_no_turn_is_started_again():
+    keeper = BrokerKeeper(Late)
+    assert shared(keeper.address) == Broker("127.0.0.1:9", 7, "c")
+    keeper.close()
+    assert Made.events == ["start", "end"]
+
+
 def test_each_who_asks_is_told_why_there_is_none():
     keeper = BrokerKeeper(Refused)
     for _ in range(2):

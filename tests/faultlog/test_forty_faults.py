@@ -35,8 +35,8 @@ ELSEWHERE = {
     "data-integrity.mark-late": "wants a mark: tests/rules/test_lateness_by_hand.py",
     "cross-check.deviation-misstated": "wants a submitted report: tests/rules/test_excursions_by_hand.py",
     "cross-check.narcotic-balance": "wants counts of stock: tests/rules/test_stock_by_hand.py",
-    "cross-check.released-while-open": "wants lots and reports: tests/rules/test_lots_by_hand.py",
-    "cross-check.retest-no-investigation": "wants 24 hours and reports: tests/rules/test_lots_by_hand.py",
+    "cross-check.released-while-open": "wants lots and reports: tests/rules/test_ledger_by_hand.py",
+    "cross-check.retest-no-investigation": "wants 24 hours and reports: tests/rules/test_ledger_by_hand.py",
     "risk.visit-overdue": "wants half a year: tests/rules/test_visits.py",
     "risk.step-up": "wants a risk grade: tests/rules/test_grade_by_hand.py",
     "cross-check.change-unfiled": "wants configurations: tests/rules/test_filings.py",
@@ -45,6 +45,11 @@ ELSEWHERE = {
         rule.id: "wants submitted reports: tests/rules/test_deadline_by_hand.py"
         for rule in default_bundle().rules
         if rule.kind in {"deadline", "document", "balance"}
+    },
+    **{
+        rule.id: "wants lots: tests/rules/test_lots_by_hand.py"
+        for rule in default_bundle().rules
+        if rule.kind in {"lot_count", "lot_balance"}
     },
 }
 """Rules that no fault of this log concerns, and where they are tried."""
