@@ -94,7 +94,7 @@ async def run(stage: Stage, form: Form) -> Verdict:
         stage.register(firms)
         feeder = Feeder(stage.gateway, firms, stage.keys(firms), form.seed, time.monotonic())
         attacker = Attacker(stage, firms, feeder, form.seed)
-        await ending.admitted(stage)
+        await ending.admitted(stage, feeder)
         feeding = asyncio.create_task(feeder.run())
         try:
             for act in acts_of(form):

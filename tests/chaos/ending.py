@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.chaos.acts import Attacker
+    from tests.chaos.feeding import Feeder
     from tests.chaos.stage import Stage
 
 WITHIN_S = 400.0
@@ -57,8 +58,8 @@ class Verdict:
         return not any(self.wrong.values())
 
 
-async def admitted(stage: Stage) -> None:
-    """Wait until the desk has sent register and keys, so that the firms may post."""
+async def admitted(stage: Stage, feeder: Feeder) -> None:
+    """Wait until the desk has sent register and keys, and the front door has read the keys, so that the firms may post."""
     with stage.store.reading() as session:
         count = session.scalar(select(func.count()).select_from(FeedKey)) or 0
     deadline = time.monotonic() + WITHIN_S
@@ -67,6 +68,10 @@ async def admitted(stage: Stage) -> None:
             if not sum(session.scalars(select(OutboxLane.unsent).where(OutboxLane.unsent > 0))):
                 break
         assert time.monotonic() < deadline, "the outbox is not sent"
+        await asyncio.sleep(0.2)
+    # A key that the front door has not read yet is no key: a firm would be told so, and that is an answer, not a loss.
+    while not await feeder.known():
+        assert time.monotonic() < deadline, "the front door does not know the keys"
         await asyncio.sleep(0.2)
     stage.tell(f"{count} firms are registered and have keys")
 
