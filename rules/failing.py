@@ -98,7 +98,9 @@ def _read(emitter: Emitter, rule: str, now: int, told: list[tuple[Change, Occurr
             if reader.result is not None:
                 step = partial(results.hear, reader, reader.result, change, emitter)
             attempt(emitter, reader.id, now, step)
-    for grader in state.plan.graders if state.plan is not None and told else ():
+    # Where no grade is registered there is none to step: what is told meanwhile is not counted.
+    graded = state.plan is not None and told and state.plan.facility.risk is not None
+    for grader in state.planned.graders if graded else ():
         step = partial(grade.hear, grader, [change for change, _ in told], now, emitter)
         attempt(emitter, grader.id, now, step)
     if readers:

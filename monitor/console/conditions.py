@@ -36,6 +36,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"orange and red alarms", r"橙色及以上报警数"),
     (r"filing of the set-point of (.+)", r"\1 设定值变更的备案"),
     (r"filing of the equipment of (.+)", r"\1 设备变更的备案"),
+    (r"filing of the (.+) of (.+)", r"\2 的 \1 变更的备案"),
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),

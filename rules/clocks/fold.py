@@ -77,7 +77,8 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     if amended and not names_nothing:
         amendments.report(amended, payload, model, now, emitter)
     for told in ledgers:
-        attempt(emitter, told.id, received, partial(ledger.report, told, payload, fields, now, emitter))
+        step = partial(ledger.report, told, payload, fields, now, emitter, is_first=meeting.is_first)
+        attempt(emitter, told.id, received, step)
     if ledgers:
         state.rare.refresh()
     if asked:

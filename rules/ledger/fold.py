@@ -41,13 +41,24 @@ def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facilit
     _take(rule, text_of_subject(found.subject), [fact], now, emitter)
 
 
-def report(rule: LedgerRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter) -> None:
-    """Fold one revision of a report: of the subjects that it names, and of those that an earlier one did."""
+def report(
+    rule: LedgerRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter, *, is_first: bool
+) -> None:
+    """Fold one revision of a report: of the subjects that it names, and of those that an earlier one did.
+
+    Args:
+        rule: that asks.
+        payload: the report.
+        fields: of it.
+        now: when it came.
+        emitter: of the record.
+        is_first: no other revision of it came before: nobody has to look for one.
+    """
     if not applies(rule, emitter.state.planned.facility, None, now.received):
         return
     begin = f"{payload.type} {payload.id}/"
     before: dict[str, dict[str, int]] = {}
-    for subject, case in emitter.state.rare.of(rule.id).items():
+    for subject, case in () if is_first else emitter.state.rare.of(rule.id).items():
         if found := {fact.digest: fact.received for fact in case.facts if fact.digest.startswith(begin)}:
             before[subject] = found
     others = {name: received for found in before.values() for name, received in found.items()}

@@ -7,6 +7,8 @@ or refuses the step; what had been counted is done with then. What is taken back
 from __future__ import annotations
 
 import json
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rules.changes import ChangeKind, Leaf, RecordRead, Verdict
@@ -19,7 +21,7 @@ from rules.records import Kind
 from rules.rule import is_latched
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rules.changes import Change
     from rules.emission import Emitter
@@ -39,7 +41,7 @@ class Heard(NamedTuple):
     """What is kept of an alarm."""
 
     fact: Fact
-    said: dict[str, Any]
+    said: Mapping[str, Any]
 
     @property
     def counts(self) -> bool:
@@ -53,9 +55,15 @@ class Heard(NamedTuple):
         return NEVER if self.said["end"] is None else int(self.said["end"])
 
 
+@lru_cache(maxsize=16_384)
+def _said(text: str) -> Mapping[str, Any]:
+    """Return what is kept of an alarm; read again and again, since each alarm that comes is counted with all others."""
+    return MappingProxyType(json.loads(text))
+
+
 def heard_of(case: Case) -> list[Heard]:
     """Return the alarms that are kept, by start."""
-    return [Heard(fact, json.loads(fact.text)) for fact in case.facts]
+    return [Heard(fact, _said(fact.text)) for fact in case.facts]
 
 
 class Count(NamedTuple):
@@ -74,7 +82,8 @@ class Count(NamedTuple):
 
 def count(rule: GradeRule, heard: Sequence[Heard], at: int) -> Count:
     """Return what is counted at a log time (ms): alarms that began within the window before it, those of one place that overlap as one."""
-    inside = [one for one in heard if one.counts and at - rule.window <= one.fact.t <= at]
+    since = at - rule.window
+    inside = [one for one in heard if since <= one.fact.t <= at and one.counts]
     groups: list[list[Heard]] = []
     reached: dict[str, int] = {}
     for one in sorted(inside, key=lambda one: (one.said["place"], one.fact.t, one.fact.digest)):
@@ -109,7 +118,8 @@ def _note(rule: GradeRule, change: Change, emitter: Emitter) -> bool:
     """Keep what a change says of its alarm; returns whether that may matter."""
     rare = emitter.state.rare
     case = rare.of(rule.id).get(WHOLE)
-    known = None if case is None else next((one for one in heard_of(case) if one.fact.digest == change.alarm), None)
+    before = None if case is None else next((fact for fact in case.facts if fact.digest == change.alarm), None)
+    known = None if before is None else Heard(before, _said(before.text))
     if known is None and (change.severity.rank < Severity.ORANGE.rank or change.change in _ENDED):
         return False
     case = rare.case(rule.id, WHOLE)
@@ -126,7 +136,7 @@ def _note(rule: GradeRule, change: Change, emitter: Emitter) -> bool:
     fact = Fact(
         change.start, change.received if known is None else known.fact.received, change.alarm, "", json.dumps(said)
     )
-    rest = [one.fact for one in heard_of(case) if one.fact.digest != change.alarm]
+    rest = [fact for fact in case.facts if fact.digest != change.alarm]
     _keep(rule, case, [*rest, fact], change.received, emitter)
     return True
 
@@ -194,8 +204,8 @@ def decision(rule: GradeRule, payload: Decision, received: int, emitter: Emitter
     signs = payload.code in SIGNED and "grade" in payload.subject
     alarm = payload.subject.get("alarm") if payload.code in rule.leave_out else None
     facts = []
-    for fact, said in heard_of(case):
-        said |= {"done": said["done"] or signs, "gone": said["gone"] or fact.digest == alarm}
+    for fact, kept in heard_of(case):
+        said = {**kept, "done": kept["done"] or signs, "gone": kept["gone"] or fact.digest == alarm}
         facts.append(Fact(fact.t, fact.received, fact.digest, "", json.dumps(said), counts=fact.counts and not signs))
     emitter.state.rare.cases[rule.id].keep(case, facts)
     if signs and case.standing is not None:

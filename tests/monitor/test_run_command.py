@@ -42,7 +42,7 @@ def test_with_the_shipped_settings_no_two_processes_share_a_port():
     [
         ({"OFFSITE_DESK_PORT": "8710"}, 1, ["port_clash"]),
         ({"OFFSITE_DESK_PORT": "8722"}, 2, ["port_clash"]),
-        ({"OFFSITE_WORKER_PORT": "65530"}, 2, ["port_clash", "port_clash"]),
+        ({"OFFSITE_WORKER_PORT": "65530"}, 2, ["port_clash"] * 3),
         ({"OFFSITE_WORKER_INSTANCE": "x" * 63}, 2, ["too_long"]),
     ],
 )

@@ -132,7 +132,8 @@ def test_sensors_of_a_room_that_are_outside_at_once_are_one_and_one_after_the_ot
 def test_without_a_grade_nothing_is_raised() -> None:
     hand = audit(HandLog().register(0), 10, "s", red=True)
     assert told(hand) == []
-    assert told(hand.register(20, version=2, risk=RISK)) == [("raised", 20, 20)]
+    assert told(hand.register(20, version=2, risk=RISK)) == []  # counting begins with the grade
+    assert told(audit(hand, 30, "t", red=True)) == [("raised", 30, 30)]
 
 
 def test_alarms_of_the_packs_that_are_left_out_do_not_count() -> None:

@@ -105,15 +105,15 @@ def test_it_is_told_between_the_changes_of_its_neighbours_however_rows_are_batch
     assert [(c.seq, c.subject["tag"]) for c in found] == [(1, "T1"), (2, "X"), (3, "T2")]
 
 
-def test_it_is_told_behind_what_late_rows_before_it_made() -> None:
-    """The pass stops at a row that is in order behind one that is late: what waits is decided first."""
+def test_it_is_told_before_what_late_rows_of_its_instant_make() -> None:
+    """Late rows are decided when their receive time is over (ADR 0066)."""
     both = BUNDLE.only({RULE, "data-integrity.physical-range"})
     hand = HandLog().register(-1, sensor(range={"low": -40, "high": 60}))
     post(hand, 0, "X").rows(DAY, ("T1", [DAY - 10], [5.0]))
     hand.rows(DAY + 1, ("T1", [DAY - 3, DAY - 5, DAY - 2], [5.0, 99.0, 5.0]), ("X", [DAY], [5.0]))
     found = hand.changes(bundle=both)
     assert [(c.seq, c.subject["tag"], c.change.value) for c in found] == [
-        (1, "T1", "raised"), (2, "X", "raised"),
+        (1, "X", "raised"), (2, "T1", "raised"),
     ]  # fmt: skip
 
 

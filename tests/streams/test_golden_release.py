@@ -31,10 +31,10 @@ CUT = 123
 LOG = [parse_line(line) for line in (GOLDEN / "log.jsonl").read_bytes().splitlines()]
 
 HELD = {
-    "OLD-0001": "617f4a4ea4393e436d34d57fb5bf7beeca009b9cc09eb44f861a19bfe2494e9f",
-    "OLD-0002": "74eaf436fb1b019691f589cf561b54273ea49d81d35872f17e47819b3f91efe4",
+    "OLD-0001": "cb0323ed58a5c34f6e4086c9d2f8cd175370bb59fcbb0e180f5d8527b7e8fca5",
+    "OLD-0002": "93ed255b983afb84e3fad872014f309ed8e722f3bccd7c1a0a7106d3277b2bc1",
 }
-"""What semantics 7 keeps of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035); and how far back-fill leads (ADR 0062)."""
+"""What semantics 7 keeps of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035); and how far back-fill leads, and when the door was closed (ADR 0062)."""
 
 
 @pytest.fixture

@@ -35,6 +35,8 @@ class Oracle:
         return self.changes
 
     def hear(self, change):
+        if self.facility.risk is None:
+            return
         colour = COLOURS.index(change.severity.value)
         kind, one = change.change.value, self.alarms.get(change.alarm)
         if one is None and (colour < 2 or kind in ("cleared", "retracted")):
