@@ -153,6 +153,8 @@ def test_bombs_in_parallel_are_refused_while_small_posts_are_taken(own_settings,
         async with watched(gateway) as most:
             posting = asyncio.create_task(small())
             answers = await asyncio.gather(*(exchange(gateway, bomb) for bomb in bombs * 3))
+            while len(answered) <= 3 and not posting.done():  # a machine that gave the small posts no turn: bombs go on
+                answers += await asyncio.gather(*(exchange(gateway, bomb) for bomb in bombs))
             posting.cancel()
         return answers, answered, most
 
