@@ -98,7 +98,7 @@ class _Picture:
         first, end = self.wanted.from_ms // STRETCH_MS, self.wanted.to_ms
         for gone in [number for number in self.stretches if number < first]:
             del self.stretches[gone]
-        if not self.stretches:
+        if not self.tried or not self.stretches:  # half read, it would be taken for all there is
             return None
         points = tuple(
             (min(number * STRETCH_MS + STRETCH_MS // 2, end), *self.stretches[number])

@@ -190,6 +190,24 @@ def test_hours_between_two_alarms_are_not_opened(lab, files):
     assert 4 <= len(files) <= 6
 
 
+def test_what_is_half_read_for_the_first_time_is_not_shown_as_all_there_is(lab, monkeypatch):
+    row = alarm(lab)
+    write(lab, (60, 5.0), (30, 9.0), (10, 7.0))
+    seen, real = [], sparks._feed
+
+    def looked_at(*record):
+        real(*record)
+        seen.append(lab.desk.sparks.of([row]))
+
+    monkeypatch.setattr(sparks, "_feed", looked_at)
+    whole = read(lab, row)[row.id]
+    assert len(whole.points) == 3
+    assert seen == [{}, {}, {}]
+    write(lab, (5, 6.0), offset=3)
+    assert read(lab, row)[row.id].last == 6.0
+    assert [len(found[row.id].points) for found in seen[3:]] == [4]  # what is added to a whole one is shown at once
+
+
 def test_an_open_alarms_window_moves_on_and_forgets_what_is_behind(lab):
     write(lab, (100, 3.0), (1, 5.0))
     row = alarm(lab)
