@@ -89,6 +89,17 @@ _WORDS = {
     "low": "下限", "high": "上限", "values": "数值", "differences": "差分", "shipped": "发货", "sold": "销售",
     "shipped + sold": "发货与销售", "sold + shipped": "销售与发货",
 }  # fmt: skip
+_OPERATORS = {
+    "after": "晚于", "against": "对比", "at": "于", "before": "早于", "beyond": "超过", "by": "不晚于", "closes": "关闭", "covers": "涵盖",
+    "due": "到期", "explains": "可说明", "for longer than": "持续超过", "heard": "已收到", "is": "为", "is due": "到期", "missing": "缺失",
+    "needed by": "用于", "on file": "已登记", "raised": "运行出错", "registered": "已登记", "since": "始于", "told": "已告知", "until": "直至",
+    "within": "在时限内",
+}  # fmt: skip
+_SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
+_OPERANDS = {
+    "closed": "已关闭", "registered": "已登记", "off": "关", "on": "开", "grade": "等级", "register": "登记",
+}  # fmt: skip
+_MORE = re.compile(r" and (\d+) more$")
 _SIDES = (("at or above ", "≥ "), ("at or below ", "≤ "), ("above ", "> "), ("below ", "< "), (" or ", " 或 "))
 _CHINESE = tuple((re.compile(pattern), words) for pattern, words in _PATTERNS)
 
@@ -106,6 +117,27 @@ def condition(words: str, language: str) -> str:
         if found is not None:
             return _filled(chinese, [_part(part) for part in found.groups()])
     return words
+
+
+def operator(op: str, language: str) -> str:
+    """Return what two sides are compared by, in a language; what has no words is shown as written.
+
+    >>> operator(">=", "en"), operator("within", "en"), operator("within", "zh")
+    ('≥', 'within', '在时限内')
+    """
+    words = _SIGNS.get(op, op)
+    return _OPERATORS.get(words, words) if language == "zh" else words
+
+
+def operand(side: str, language: str) -> str:
+    """Return a text that was compared, in a language: names and instants stay, the engine's own words do not.
+
+    >>> operand("closed", "zh"), operand("D-1, D-2 and 3 more", "zh"), operand("T1", "zh")
+    ('已关闭', 'D-1, D-2 等另 3 项', 'T1')
+    """
+    if language != "zh":
+        return side
+    return _OPERANDS.get(side, _MORE.sub(r" 等另 \1 项", side))
 
 
 def _part(part: str) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from monitor.alarms.axes import OPEN, Attention, attention, state
 from monitor.alarms.moments import SILENCE
-from monitor.console.conditions import condition
+from monitor.console.conditions import condition, operand, operator
 from monitor.console.formats import MINUTE
 from monitor.console.texts import TEXTS, text
 from rules.changes import Verdict
@@ -150,16 +150,18 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
             break
     else:
         words = condition(words, language)
+    if isinstance(left, str):
+        left = operand(left, language)
     if isinstance(right, str):
-        right = text(_BOUNDS[right], language) if right in _BOUNDS else right
+        right = text(_BOUNDS[right], language) if right in _BOUNDS else operand(right, language)
         number, _, rest = right.partition(" x ")
         right = text("leaf.intervals", language, n=number) if rest == "interval" else right
     # A silence whose last reading is not archived has no value on its left, nor has a value that is not known; a dash there
     # would say that one is missing.
     compared = left is not None or right is not None
     return {
-        "expr": words, "left": left, "op": _SIGNS.get(found.op, found.op), "right": right, "unit": found.unit,
-        "verdict": found.verdict.value, "compared": compared,
+        "expr": words, "left": left, "op": operator(found.op, language), "right": right, "unit": found.unit,
+        "behind_left": isinstance(right, str), "verdict": found.verdict.value, "compared": compared,
     }  # fmt: skip
 
 
@@ -170,7 +172,6 @@ _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of "
            "occasions of ": "leaf.occasions", "at once: ": "leaf.at-once", "time since the newest audit heartbeat": "leaf.beat",
            "any record of the facility": "leaf.any", "rolling mean of ": "leaf.mean", "records with particles of ": "leaf.particles"}  # fmt: skip
 _BOUNDS = {"limits": "leaf.limits", "horizon": "leaf.horizon"}
-_SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 
 
 def table_rows(series: Series, chart: Chart) -> list[int]:

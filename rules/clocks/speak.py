@@ -79,7 +79,7 @@ def leaves_of(rule: DeadlineRule, clock: Clock, terms: Terms, now: Now) -> list[
     late = Verdict.UNKNOWN if terms.due is None else Verdict.TRUE if until > terms.due else Verdict.FALSE
     status = " (calendar: verify)" if terms.verify else ""
     return [
-        Leaf(expr=f"time until {rule.answer.report}", left=round(hours(until - clock.start), 6), op="within",
+        Leaf(expr=f"time until {rule.answer.report}", left=round(hours(until - clock.start), 6), op="beyond",
              right=f"{terms.time}{status}", unit="h", verdict=late),
         Leaf(expr="started", left=format_instant(clock.start), op="due",
              right=None if terms.due is None else format_instant(terms.due), verdict=late),

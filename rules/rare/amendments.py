@@ -156,7 +156,7 @@ def _bound(cases: Cases, emitter: Emitter) -> None:
 def _leaves(rule: LatenessRule, earliest: int, due: int, now: Now) -> list[Leaf]:
     taken = round(hours(now.received - earliest), 6)
     return [
-        Leaf(expr="time until amendment", left=taken, op="within", right=str(rule.within), unit="h", verdict=Verdict.TRUE),
+        Leaf(expr="time until amendment", left=taken, op="beyond", right=str(rule.within), unit="h", verdict=Verdict.TRUE),
         Leaf(expr="received", left=format_instant(now.received), op=">", right=format_instant(due), verdict=Verdict.TRUE),
     ]  # fmt: skip
 
@@ -170,7 +170,7 @@ def _prove(rule: LatenessRule, subject: str, case: Case, now: Now, emitter: Emit
     emitter.state.rare.of(rule.id).busy = False
     until = now.received if given == NONE else given
     leaf = Leaf(
-        expr="proof", left=None if given == NONE else format_instant(given), op="by", right=format_instant(due),
+        expr="proof", left=None if given == NONE else format_instant(given), op="after", right=format_instant(due),
         verdict=Verdict.TRUE if until > due else Verdict.FALSE,
     )  # fmt: skip
     case.due = due + 1 if given == NONE and now.received <= due else NEVER
@@ -194,7 +194,7 @@ def fire(rule: LatenessRule, subject: str, case: Case, due: int, emitter: Emitte
     if over >= due:  # other packs give it more time
         case.due = over + 1
         return
-    leaf = Leaf(expr=PROOF, op="by", right=format_instant(over), verdict=Verdict.TRUE)
+    leaf = Leaf(expr=PROOF, op="after", right=format_instant(over), verdict=Verdict.TRUE)
     now = Now(due - 1, due - 1)
     if case.standing is None:
         open_case(rule, subject, case, over, rule.severity.base.rank, [leaf], now, emitter)

@@ -92,7 +92,7 @@ def due_of(rule: LatenessRule, begin: int, closed: Sequence[tuple[int, int]]) ->
 def _leaves(rule: LatenessRule, one: Declaration, due: int, now: Now) -> list[Leaf]:
     taken = round(hours(now.received - one.begin), 6)
     return [
-        Leaf(expr=f"time until mark {one.name}", left=taken, op="within", right=str(rule.within), unit="h", verdict=Verdict.TRUE),
+        Leaf(expr=f"time until mark {one.name}", left=taken, op="beyond", right=str(rule.within), unit="h", verdict=Verdict.TRUE),
         Leaf(expr="received", left=format_instant(now.received), op=">", right=format_instant(due), verdict=Verdict.TRUE),
     ]  # fmt: skip
 

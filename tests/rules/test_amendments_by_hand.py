@@ -61,7 +61,7 @@ def test_the_evidence_names_the_report_and_how_long_it_took() -> None:
     assert (raised.at, raised.start, raised.late, raised.subject) == (ms(12 * DAY), ms(OVER), False, {"report": "R-1"})
     proof = raised.evidence.model_dump(mode="json", exclude_none=True)
     assert proof["leaves"][0] == {
-        "expr": "time until amendment", "left": 287.983333, "op": "within", "right": "10d", "unit": "h", "verdict": "true"
+        "expr": "time until amendment", "left": 287.983333, "op": "beyond", "right": "10d", "unit": "h", "verdict": "true"
     }  # fmt: skip
     assert proof["records"] == [{"kind": "report", "id": "R-1/1"}, {"kind": "register", "id": "1"}]
     assert "marks" not in proof or proof["marks"] == []
@@ -74,7 +74,7 @@ def test_missing_proof_is_said_as_of_the_due_instant_and_ended_by_the_proof() ->
     raised, cleared = amend(hand, 50 * DAY, revision=2, proof="WO-1").changes(bundle=ONLY)
     assert (raised.at, raised.received, raised.start) == (ms(TENTH), ms(TENTH), ms(TENTH))
     assert raised.evidence.leaves[0].model_dump(mode="json", exclude_none=True) == {
-        "expr": "proof", "op": "by", "right": "2026-04-10T16:00:00.000Z", "verdict": "true"
+        "expr": "proof", "op": "after", "right": "2026-04-10T16:00:00.000Z", "verdict": "true"
     }  # fmt: skip
     assert (cleared.alarm, cleared.end, cleared.received) == (raised.alarm, ms(50 * DAY), ms(50 * DAY))
     assert [(one.kind, one.id) for one in cleared.evidence.records] == [("report", "R-1/2"), ("register", "1")]

@@ -55,7 +55,7 @@ def test_the_evidence_names_the_mark_when_it_came_and_when_its_time_was_over() -
     assert (raised.at, raised.received, raised.start, raised.late) == (ms(2 * DAY), ms(2 * DAY), ms(DAY), False)
     proof = raised.evidence.model_dump(mode="json", exclude_none=True)
     assert proof["leaves"] == [
-        {"expr": "time until mark M-1/1", "left": 48.0, "op": "within", "right": "24h", "unit": "h", "verdict": "true"},
+        {"expr": "time until mark M-1/1", "left": 48.0, "op": "beyond", "right": "24h", "unit": "h", "verdict": "true"},
         {
             "expr": "received", "left": "2026-03-02T16:00:00.000Z", "op": ">", "right": "2026-03-01T16:00:00.000Z",
             "verdict": "true",

@@ -217,7 +217,7 @@ def test_the_evidence_names_the_visit_and_the_words_are_those_of_the_facility_as
     )
     (raised,) = [c for c in hand.changes(until=0) if c.rule == RULE]
     assert ("inspection", "V-1/1") in [(read.kind, read.id) for read in raised.evidence.records]
-    assert (raised.subject, raised.message.en) == ({}, "Full on-site visit overdue by risk grade")
+    assert (raised.subject, raised.message.en) == ({}, "Full on-site visit due by risk grade")
     assert [leaf.expr for leaf in raised.evidence.leaves] == ["last full on-site visit"]
     (one,), _ = explain(hand.records(), BUNDLE, RULE, at=ms(0))
     assert one.agrees

@@ -79,6 +79,49 @@ def test_names_and_numbers_stay_in_their_places(words, chinese):
     assert condition(words, "en") == words
 
 
+def operators() -> list[str]:
+    """Return the words that the engine's source compares by: literals of `op`, in both branches."""
+    found = set()
+    for path in SOURCE:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            values = [word.value for word in node.keywords if word.arg == "op"] if isinstance(node, ast.Call) else []
+            parts = [part for value in values for part in ast.walk(value) if isinstance(part, ast.Constant)]
+            found |= {part.value for part in parts if isinstance(part.value, str) and part.value.isascii()}
+    return sorted(word for word in found if any(sign.isalpha() for sign in word))
+
+
+@pytest.mark.parametrize("op", operators())
+def test_what_the_engine_compares_by_is_read_in_chinese(op):
+    assert leaf(Leaf(expr="X", left=1, op=op, right=2, verdict=Verdict.TRUE), "en")["op"] in {op, "∈"}
+    shown = leaf(Leaf(expr="X", left=1, op=op, right=2, verdict=Verdict.TRUE), "zh")["op"]
+    assert shown == "∈" or any("\u4e00" <= sign <= "\u9fff" for sign in shown), shown
+
+
+def test_operators_were_found():
+    assert {"within", "beyond", "for longer than", "is due"} <= set(operators())
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "chinese"),
+    [
+        ("closed", "2026-03-01T00:00:00.000Z", ("已关闭", "2026-03-01T00:00:00.000Z", True)),
+        (None, "registered", (None, "已登记", True)),
+        ("a, b and 3 more", 2.0, ("a, b 等另 3 项", 2.0, False)),
+        (30.0, "24h", (30.0, "24h", True)),
+        (3.0, "2 x interval", (3.0, "2 × 应记录间隔", True)),
+    ],
+)
+def test_the_engines_own_words_on_either_side_are_read_in_chinese_and_the_unit_stands_behind_the_number(
+    left, right, chinese
+):
+    found = Leaf(expr="X", left=left, op=">", right=right, unit="h", verdict=Verdict.TRUE)
+    shown = leaf(found, "zh")
+    english = leaf(found, "en")
+    assert (shown["left"], shown["behind_left"]) == (chinese[0], chinese[2])
+    assert "interval" in str(right) or shown["right"] == chinese[1]
+    assert english["left"] == left
+
+
 def test_every_check_of_the_register_that_events_may_tell_has_words():
     from rules.rare.points import WORDS
 
