@@ -347,17 +347,23 @@ def schedule(state: FacilityState, instance: Instance, now: int) -> None:
     last_t, last_m = state.of_series("last_t", slot), state.of_series("last_m", slot)
     if instance.kind == DIFFERENCE:
         last_t, last_m = state.of(instance, "seen_t"), state.of(instance, "seen_m")
-    if instance.kind in {LIMIT, DIFFERENCE, JUMP}:
-        limit.schedule(params, instance.params, words, instance.state, last_t, last_m)
-    elif instance.kind == CUMULATIVE:
-        cumulative.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind == SMOOTH:
-        smooth.schedule(params, instance.params, words, instance.state, last_m)
-    elif instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE, STEADINESS, ABSENCE}:
+    if instance.kind in {REPEAT_DAY, TOO_PRECISE, LAST_DIGIT, DURING, EXPOSURE, STEADINESS, ABSENCE}:
         return  # the clock decides nothing
-    elif instance.kind == MEAN_KINETIC:
-        mean_kinetic.schedule(params, instance.params, words, instance.state, last_m)
-    else:
-        frozen.schedule(params, instance.params, words, instance.state, last_m)
+    schedule_at(state, instance, last_t, last_m)
     at = instance.state + KINDS[instance.kind].state["due"].start
     words[at] = min(max(int(words[at]), now), NEVER)
+
+
+def schedule_at(state: FacilityState, instance: Instance, last_t: int, last_m: int) -> None:
+    """Set when an instance that the clock decides is due next, with a newest row of this event time and receive time (ms)."""
+    params, words, x = state.planned.params, state.words, instance.state
+    if instance.kind in {LIMIT, DIFFERENCE, JUMP}:
+        limit.schedule(params, instance.params, words, x, last_t, last_m)
+    elif instance.kind == CUMULATIVE:
+        cumulative.schedule(params, instance.params, words, x, last_m)
+    elif instance.kind == SMOOTH:
+        smooth.schedule(params, instance.params, words, x, last_m)
+    elif instance.kind == MEAN_KINETIC:
+        mean_kinetic.schedule(params, instance.params, words, x, last_m)
+    else:
+        frozen.schedule(params, instance.params, words, x, last_m)

@@ -264,7 +264,7 @@ class Emitter:
             expr=f"mark {mark.name}", left=mark.flag, op="covers", right=instance.label, verdict=Verdict.TRUE,
         )  # fmt: skip
         proof = Evidence(
-            leaves=[leaf], limits=list(instance.limits), records=self.read_of(instance.reads, NONE, records),
+            leaves=[leaf], limits=list(instance.limits), records=self.read_of(instance.reads, NONE, records, received),
             marks=self._marks(instance, occurrence, received),
         )  # fmt: skip
         text = declared(instance.label, mark)
@@ -296,7 +296,7 @@ class Emitter:
         records: list[RecordRead], *, late: bool = False, by: str | None = None, into: str | None = None,
         peak: float = _NAN, first: int = NONE,
     ) -> None:  # fmt: skip
-        read = self.read_of(instance.reads, first, records)
+        read = self.read_of(instance.reads, first, records, received)
         proof = evidence(instance, kind, value, peak, read, into)
         if marks := self._marks(instance, occurrence, received):
             proof = proof.model_copy(update={"marks": marks})
@@ -305,25 +305,27 @@ class Emitter:
             late=late, by=by,
         )  # fmt: skip
 
-    def read_of(self, slots: Words | tuple[int, ...], first: int, records: list[RecordRead]) -> list[RecordRead]:
+    def read_of(
+        self, slots: Words | tuple[int, ...], first: int, records: list[RecordRead], received: int
+    ) -> list[RecordRead]:
         """Return the records that a decision read: the first row's batch, the deciding one, the register version.
 
         What the clock decides read the newest row that was folded of the series in `slots`. A batch that is not kept any
-        more has no name; in-between ones are not named.
+        more when it is decided (`received`, ms) has no name; in-between ones are not named.
         """
         state = self.state
         decided = records
         if not records:
             newest = slots[0] if len(slots) == 1 else slots[int(state.column("recv", np.asarray(slots)).argmax())]
-            decided = self._batch(state.of_series("batch", newest))
-        found = [*self._batch(first), *decided]
+            decided = self._batch(state.of_series("batch", newest), received)
+        found = [*self._batch(first, received), *decided]
         return [
             *(read for i, read in enumerate(found) if read not in found[:i]),
             self._read(Kind.REGISTER, str(state.version)),
         ]
 
-    def _batch(self, number: int) -> list[RecordRead]:
-        name = None if number == NONE else self.state.batches.name(number)
+    def _batch(self, number: int, received: int) -> list[RecordRead]:
+        name = None if number == NONE else self.state.batches.name(number, received)
         return [] if name is None else [self._read(Kind.READINGS, name)]
 
     def _read(self, kind: Kind, name: str) -> RecordRead:

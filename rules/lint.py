@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
+from rules.clearfaults import clear_faults, row_faults
 from rules.errors import Fault
 from rules.exceptions import ended
 from rules.instants import format_instant
@@ -16,6 +17,7 @@ from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, Resu
 from rules.ruletest import samples
 from rules.salvage import touches
 from rules.soundness import rule_faults, single_faults, table_faults
+from rules.testfaults import register_faults
 from rules.vocabulary import strangers
 
 if TYPE_CHECKING:
@@ -85,10 +87,11 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     faults.extend(
         Fault("/reads", "unknown_rule", f"{other} is not in these packs") for other in rule.reads if other not in named
     )
-    faults.extend(_test_faults(rule, named))
+    faults.extend(_test_faults(rule, named, bundle))
     faults.extend(_step_faults(rule))
     if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule | JumpRule):
         faults.extend(_limit_faults(rule, bundle))
+    faults.extend(clear_faults(rule, bundle.tables))
     faults.extend(single_faults(rule, bundle.rules))
     faults.extend(alarm_faults(rule, bundle.rules))
     return faults
@@ -112,7 +115,7 @@ def _texts(pointer: str, text: Bilingual) -> list[Fault]:
     return faults
 
 
-def _test_faults(rule: Rule, named: set[str]) -> list[Fault]:
+def _test_faults(rule: Rule, named: set[str], bundle: Bundle) -> list[Fault]:
     fires = any(want.change is ChangeKind.RAISED for test in rule.tests for want in test.expect)
     quiet = any(not test.expect for test in rule.tests)
     faults = []
@@ -123,7 +126,9 @@ def _test_faults(rule: Rule, named: set[str]) -> list[Fault]:
     known = (
         {*named, *(other.id for other in default_bundle().rules)} if any(test.beside for test in rule.tests) else {""}
     )
+    table = bundle.tables.get(_source(rule))
     for i, test in enumerate(rule.tests):
+        faults += [Fault(f"/tests/{i}{f.pointer}", f.code, f.detail) for f in register_faults(rule, test, table)]
         faults += [
             Fault(f"/tests/{i}/beside/{k}", "unknown_rule", f"{name} is neither in these packs nor shipped")
             for k, name in enumerate(test.beside)
@@ -194,6 +199,7 @@ def _table_faults(item: Loaded) -> list[Fault]:
         return faults
     faults.extend(_texts("/title", table.title))
     faults.extend(table_faults(table))
+    faults.extend(row_faults(table))
     for i, row in enumerate(table.rows):
         faults.extend(Fault(f"/rows/{i}/where/{name}", "vocabulary", text) for name, text in strangers(row.where))
         quantity = row.where.get("sensor.quantity")

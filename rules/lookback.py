@@ -16,8 +16,9 @@ import numpy as np
 from rules import again, carry, horizon, layout
 from rules.exceptions import stands_in
 from rules.failing import attempt
-from rules.kinds import limit
+from rules.kinds import cumulative, mean_kinetic
 from rules.kinds.table import KINDS
+from rules.layout import CUMULATIVE, MEAN_KINETIC
 from rules.stored import ring_rows
 
 if TYPE_CHECKING:
@@ -30,6 +31,14 @@ if TYPE_CHECKING:
     from rules.occurrence import Folded
     from rules.plan import Instance, Plan
     from rules.state import FacilityState
+
+
+JUDGES = {
+    CUMULATIVE: [cumulative.TOTAL, cumulative.BELOW, cumulative.UNKNOWN_MS, cumulative.SEV_BASE],
+    MEAN_KINETIC: [mean_kinetic.ABOVE, mean_kinetic.CLEAR_AT, mean_kinetic.SEV_BASE],
+}
+"""Kind that sums rows which have left the horizon -> the numbers that only judge the sum. Where another one differs, what has left would
+have been summed in another way, and nobody can: the instance is carried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +103,7 @@ def decide(
         if (kind, *one.key) in edges
         and not stands_in(one.limits)  # nor does one that comes reach back
         and not np.array_equal(edges[kind, *one.key].params, state.planned.block(one))
+        and _is_summed_alike(kind, edges[kind, *one.key].params, state.planned.block(one))
     ]  # fmt: skip
     for instance in sorted(instances, key=lambda one: (one.rank, one.tag)):
         edge = edges[instance.kind, *instance.key]
@@ -106,16 +116,23 @@ def decide(
         carry.settle(state)
 
 
+def _is_summed_alike(kind: int, old: Words, new: Words) -> bool:
+    """Say whether new numbers only judge what was summed with the old ones, or nothing is summed."""
+    judges = JUDGES.get(kind)
+    return judges is None or np.array_equal(np.delete(old, judges), np.delete(new, judges))
+
+
 def _folded(state: FacilityState, instance: Instance, edge: Edge, received: int, room: kernels.Room) -> list[Folded]:
     """Fold the rows behind an edge; the instance's state becomes the outcome. Returns its occurrences from there on."""
     plan = state.planned
     x, size = instance.state, edge.block.size
     state.words[x : x + size] = edge.block
-    carry.forget_steps(state, instance, edge.params)
+    if instance.kind == layout.LIMIT:
+        carry.forget_steps(state, instance, edge.params)
     newest = edge.rows[edge.begin - 1] if edge.begin else None
     last_t = edge.header[layout.TAIL_T] if newest is None else newest[layout.ROW_T]
     last_m = edge.header[layout.TAIL_M] if newest is None else newest[layout.ROW_M]
-    limit.schedule(plan.params, instance.params, state.words, x, last_t, last_m)
+    carry.schedule_at(state, instance, last_t, last_m)
     folded = again.standing(state, instance)
     # A series of its own: the ring that was, which the plan in force has no place for.
     at = int(plan.series_at[instance.slot])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule
+from rules.rule import CumulativeRule, DifferenceRule, FrozenRule, JumpRule, LimitRule, MeanKineticRule
 
 if TYPE_CHECKING:
     from rules.pack import Bundle
@@ -17,8 +17,8 @@ WORDS = frozenset(
     {"version", "title", "rationale", "cites", "time_to_respond", "override", "migration", "tests", "exceptions"}
 )
 """Members that decide nothing: where only these differ a rule is not changed."""
-AGAIN = (LimitRule, JumpRule)
-"""Kinds that may be decided again: what they judge is in the rows of the horizon."""
+AGAIN = (LimitRule, JumpRule, FrozenRule, CumulativeRule, MeanKineticRule)
+"""Kinds that may be decided again: what they judge is in the rows of the horizon, or is summed the same way by the new numbers (`lookback`)."""
 REMEMBERED = 16
 _known: dict[tuple[str, str], dict[str, Migration]] = {}
 """Hashes of both bundles -> what becomes of the changed rules: each facility of a partition asks for the same."""

@@ -106,6 +106,11 @@ def facility_of(rule: Rule, test: RuleTest) -> Facility:
     Raises:
         ValidationError: the facts do not make a facility.
     """
+    return Facility.model_validate(whole_of(rule, test))
+
+
+def whole_of(rule: Rule, test: RuleTest) -> dict[str, Any]:
+    """Return the same as it is written, before anything of it is checked."""
     facts = test.register_
     sensors = [dict(s) for s in facts.get("sensors", [])] + ([dict(facts["sensor"])] if "sensor" in facts else [])
     areas = [dict(a) for a in facts.get("areas", [])] + ([dict(facts["area"])] if "area" in facts else [])
@@ -119,7 +124,7 @@ def facility_of(rule: Rule, test: RuleTest) -> Facility:
         if quantity in set(Quantity):
             sensor.setdefault("unit", UNITS[Quantity(quantity)])
     scopes = [scope.model_dump() for scope in rule.scopes if scope.field != "all"]
-    whole: dict[str, Any] = {
+    return {
         "id": FACILITY,
         "name": {"zh": "测试单位", "en": "Test facility"},
         "jurisdiction": "110000",
@@ -128,7 +133,6 @@ def facility_of(rule: Rule, test: RuleTest) -> Facility:
         "sensors": sensors,
         **facts.get("facility", {}),
     }
-    return Facility.model_validate(whole)
 
 
 def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:

@@ -448,7 +448,7 @@ def _emit(
 ) -> None:  # fmt: skip
     named = suppresses or []
     assert emitter.state.plan is not None  # noqa: S101 - a group has members
-    read = emitter.read_of(emitter.state.plan.places[group.place], NONE, records)
+    read = emitter.read_of(emitter.state.plan.places[group.place], NONE, records, received)
     verdict = Verdict.TRUE if kind in SILENT_WHILE else Verdict.FALSE
     rows = 0.0 if verdict is Verdict.TRUE else None  # how many came is not counted: one is enough
     leaf = Leaf(expr="rows received", left=rows, op="=", right=0.0, verdict=verdict)

@@ -118,6 +118,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET
     """What the firm declared of its series (rules/marks.py); not there where it never declared anything."""
+    refused: list[tuple[str, bytes]] | msgspec.UnsetType = msgspec.UNSET
+    """Ids and digests of batches with a row from the future (rules/batches.py); not there where none had one."""
     past_marks: list[PackedMark] | msgspec.UnsetType = msgspec.UNSET
     """The numbers that are known of marks which do not hold, in the order in which they came there; not there where there are none."""
     stays: list[PackedStays] | msgspec.UnsetType = msgspec.UNSET

@@ -302,6 +302,7 @@ class FacilityState:
                 left=list(self.left.items()),
                 unknown_tags=self.unknown_tags,
                 batches=self.batches.pack(),
+                refused=self.batches.pack_refused() or msgspec.UNSET,
                 repeated=self.repeated,
                 conflicting=self.conflicting,
                 occurrences=sorted(
@@ -394,7 +395,7 @@ class FacilityState:
             stored.load(self, self.plan, body)
         for name in ("version", "clock", "seq", "position", "packs", "unknown_tags", "repeated", "conflicting"):
             setattr(self, name, getattr(body, name))
-        self.batches = Batches.unpack(body.batches)
+        self.batches = Batches.unpack(body.batches, () if isinstance(body.refused, msgspec.UnsetType) else body.refused)
         for kind, rule, tag, rows in body.occurrences:
             self.occurrences[CODES[kind], rule, tag] = [Occurrence.unpack(row) for row in rows]
         self._fill({} if isinstance(body.filled, msgspec.UnsetType) else body.filled)

@@ -80,6 +80,12 @@ class CumulativeNumbers:
         return (self.low, self.high, self.interval, self.delivery, single, *own)
 
     @property
+    def summed(self) -> tuple[object, ...]:
+        """Return by what time is summed, whatever the sum is held against."""
+        single = None if self.single is None else (self.single.rule.id, self.single.key)
+        return (self.low, self.high, self.rule.window, self.rule.limits.inclusive, self.rule.marked, single)
+
+    @property
     def unknown_ms(self) -> int:
         """Return how long after an interval without a counting row an alarm becomes unknown."""
         return max(self.rule.unknown.max, 3 * self.interval)

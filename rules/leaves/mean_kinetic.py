@@ -59,6 +59,11 @@ class MeanNumbers:
         r = self.rule
         return (self.interval, self.delivery, r.above, r.clear_at, r.severity, r.marked)
 
+    @property
+    def summed(self) -> tuple[object, ...]:
+        """Return by what a month is summed, whatever the year is held against."""
+        return (self.interval, self.rule.marked)
+
 
 def numbers_of(rule: MeanKineticRule, sensor: Sensor, delivery: int, span: tuple[float, float, bool]) -> MeanNumbers:
     """Return the numbers for a sensor."""

@@ -19,10 +19,12 @@ from rules.engine import DOOR_CLOSED_MS
 from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.absence import AbsenceNumbers, AbsenceRun
+from rules.leaves.cumulative import CumulativeNumbers
 from rules.leaves.difference import PairNumbers, PairRows
 from rules.leaves.during import DuringNumbers, DuringRun, Told
 from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
+from rules.leaves.mean_kinetic import MeanNumbers
 from rules.leaves.model import Row, Standing
 from rules.leaves.rows import Rows, marked
 from rules.leaves.runs import RowNumbers, RowRun, run_of
@@ -503,8 +505,10 @@ class Tracer:
 
 
 def _differ(one: RowNumbers | None, other: RowNumbers | None) -> bool:
-    """Say whether the horizon is decided again: the numbers are others, and none of them is an exception's."""
+    """Say whether the horizon is decided again: the numbers are others, none of them is an exception's, and what has left was summed alike."""
     if one is None or other is None or any(stands_in(getattr(each, "used", ())) for each in (one, other)):
+        return False
+    if isinstance(one, CumulativeNumbers | MeanNumbers) and one.summed != getattr(other, "summed", None):
         return False
     return one.key != other.key
 

@@ -51,6 +51,23 @@ def test_a_batch_of_rows_from_the_future_stays_refused_when_it_is_sent_again() -
     }  # fmt: skip
 
 
+def test_rows_from_the_future_stay_refused_when_they_are_sent_again_days_later() -> None:
+    """Their id is not kept for its day alone: they stand in no horizon that would know them, and by then they lie ahead no more."""
+    once = HandLog().register(-1, sensor("T1"), sensor("T2"))
+    once.rows(1, ("T2", [6.5], [9]), batch="F").rows(1, ("T1", [1], [5]), batch="a")
+    again = HandLog().register(-1, sensor("T1"), sensor("T2"))
+    again.rows(1, ("T2", [6.5], [9]), batch="F").rows(1, ("T1", [1], [5]), batch="a")
+    days = 62 * 60
+    for log in (once, again):
+        log.rows(days, ("T1", [days], [5]), batch="b")
+    again.rows(days, ("T2", [6.5], [9]), batch="F")
+    ending = 2 * days
+    assert again.changes(until=ending) == once.changes(until=ending)
+    assert {k: v for k, v in counted(again).items() if k in {"rows", "future", "batch_repeated"}} == {
+        "rows": 2, "future": 1, "batch_repeated": 1,
+    }  # fmt: skip
+
+
 def test_the_same_rows_in_a_batch_of_another_name_are_rows() -> None:
     log = HandLog().register(-1, sensor()).rows(1, ("T1", [6.5, 7.5], [9, 9]), batch="F")
     log.rows(8, ("T1", [6.5, 7.5], [9, 9]), batch="G")
@@ -81,14 +98,33 @@ def test_memory_ends_with_the_day_and_with_the_number(monkeypatch: pytest.Monkey
     monkeypatch.setattr(module, "KEPT", 3)
     assert [memory.meet(batch(name), 24 * HOUR) for name in "bcd"] == [Seen.NEW] * 3
     assert memory.meet(batch("a", 6.0), 24 * HOUR) is Seen.NEW
-    assert (memory.name(memory.next - 1), memory.name(0), memory.name(memory.next)) == ("a", None, None)
+    day = 24 * HOUR
+    assert [memory.name(number, day) for number in (memory.next - 1, 0, memory.next)] == ["a", None, None]
+    assert [memory.name(memory.next - 1, now) for now in (2 * day - 1, 2 * day)] == ["a", None]
 
 
-@given(st.lists(st.tuples(st.text("abc", min_size=1, max_size=3), st.integers(0, 10**9)), max_size=30))
-def test_a_memory_is_the_same_after_a_restart(steps: list[tuple[str, int]]) -> None:
+def test_of_what_was_refused_the_newest_are_known_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "KEPT_REFUSED", 2)
+    memory, ahead = Batches(), [readings([Row("T1", 300_001, 5.0)], name) for name in "abc"]
+    assert [memory.meet(one, 0) for one in ahead] == [Seen.NEW] * 3
+    assert memory.meet(readings([Row("T1", 300_000, 5.0)], "in time"), 0) is Seen.NEW
+    years = 20_000 * HOUR
+    assert [memory.meet(one, years) for one in reversed(ahead)] == [Seen.REPEATED, Seen.REPEATED, Seen.NEW]
+    assert memory.meet(batch("c"), years) is Seen.CONFLICT
+    assert memory.digest_of("c") == digest_of(ahead[2])
+    assert memory.meet(readings([Row("T1", 300_000, 5.0)], "in time"), years) is Seen.NEW
+
+
+@given(
+    st.lists(
+        st.tuples(st.text("abc", min_size=1, max_size=3), st.integers(0, 10**9), st.sampled_from([1, 10**9])),
+        max_size=30,
+    )
+)
+def test_a_memory_is_the_same_after_a_restart(steps: list[tuple[str, int, int]]) -> None:
     memory = Batches()
-    for name, at in sorted(steps, key=lambda step: step[1]):
-        memory.meet(batch(name), at)
-    again = Batches.unpack(memory.pack())
+    for name, at, time in sorted(steps, key=lambda step: step[1]):
+        memory.meet(readings([Row("T1", time, 5.0)], name), at)
+    again = Batches.unpack(memory.pack(), memory.pack_refused())
     assert again == memory
     assert again.pack() == memory.pack()

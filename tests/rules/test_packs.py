@@ -200,8 +200,20 @@ def test_a_pack_with_many_errors_prints_them_all(tmp_path):
     pack(tmp_path, "kind: limit\n", "four")
     pack(tmp_path, "kind: magic\n", "five")
     (tmp_path / "cold-chain" / "six.yaml").write_bytes(b"\xff\xfe")
-    places = {fault.pointer.split(":")[0] for fault in lint([tmp_path])}
-    assert {Path(place).stem for place in places} == {"one", "two", "three", "four", "five", "six"}
+    pack(tmp_path, named("seven").replace("interval: 60s", "interval: 60s, unit: K", 1), "seven")
+    pack(tmp_path, named("eight").replace("deadband: 0.5", "deadband: 3.5"), "eight")
+    found = lint([tmp_path])
+    places = {fault.pointer.split(":")[0] for fault in found}
+    assert {Path(place).stem for place in places} == {"one", "two", "three", "four", "five", "six", "seven", "eight"}
+    ours = [(Path(name).stem, *at, f.code) for f in found for name, *at in [f.pointer.split(":")]]
+    assert [one for one in ours if one[0] in {"seven", "eight"}] == [
+        ("eight", "10", "25", "never_clears"),
+        ("seven", "31", "72", "wrong_unit"),
+    ]
+
+
+def named(slug: str) -> str:
+    return GOOD.replace("id: cold-chain.store-out", f"id: cold-chain.{slug}", 1)
 
 
 def test_a_rule_without_firing_and_quiet_tests_is_a_fault(tmp_path):

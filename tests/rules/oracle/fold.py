@@ -73,7 +73,7 @@ class Facility:
         self.clocks = deadline.Deadlines(self, places)
         self.proofs = []  # of each change (deciding value, whether it lies outside, farthest value), None where not told here
         self.marks = marks.Marks(self)
-        self.batches = []
+        self.batches, self.refused = [], []
         self.trips, self.trip_batches = [], []
         self.fillings, self.switches = [], []
         self.again = Counter()
@@ -253,11 +253,13 @@ class Facility:
         content = [list(batch.tags), *(column.tolist() for column in (batch.counts, batch.time, batch.quality))]
         content.append([None if math.isnan(v) else v for v in batch.value.tolist()])
         self.batches = [row for row in self.batches if row[1] > received - DAY][-1023:]
-        for name, _, what in self.batches:
+        for name, _, what in [*self.batches, *self.refused]:
             if name == batch.batch:
                 self.again["repeated" if what == content else "conflict"] += 1
                 return
         self.batches.append((batch.batch, received, content))
+        if any(t > received + 300_000 for t in batch.time.tolist()):
+            self.refused.append(self.batches[-1])
         self.rare.posted(batch, received)
         begin = 0
         for tag, count in zip(batch.tags, batch.counts, strict=True):
