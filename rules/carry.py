@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, layout, underway
+from rules import absence, layout, sums, underway
 from rules.kept import INPUTS, Kept
 from rules.kinds import (
     cumulative,
@@ -112,6 +112,7 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
             if kind == DIFFERENCE:
                 _let_pair_begin(state, instance)
                 continue
+            sums.absorb(state, instance.slot)
             _give_up_ring(state, instance.slot)
             _write(state, instance, KINDS[kind].state.blank())
             if kind == GAP:
@@ -145,11 +146,13 @@ def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: in
     if not same or inside > state.planned.number(slot, "ring_cap"):
         # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
         _give_up_ring(state, slot)
+        sums.carry(state, slot, before.plan, before.words, before.rings, old_slot, len(rows))
         return
-    rows = rows[max(0, len(rows) - state.planned.number(slot, "ring_room")) :]
+    left, rows = len(rows) - inside, rows[max(0, len(rows) - state.planned.number(slot, "ring_room")) :]
     ring = state.planned.place(slot, layout.AT_RING)
     state.rings[ring : ring + rows.size] = rows.ravel()
     state.put("ring_len", slot, len(rows))
+    sums.carry(state, slot, before.plan, before.words, before.rings, old_slot, left)
 
 
 def _give_up_ring(state: FacilityState, slot: int) -> None:

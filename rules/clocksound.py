@@ -59,29 +59,29 @@ def clock_faults(rule: DeadlineRule) -> list[Fault]:
     for name, day in (("judged", False), ("plan", True)):
         member = getattr(rule, name)
         if member is not None:
-            faults += _member_faults(f"/{name}", rule.answer.report, member, instant=not day, days=day)
+            faults += member_faults(f"/{name}", rule.answer.report, member, instant=not day, days=day)
     return faults
 
 
 def _document_faults(at: str, part: Document, *, own: bool) -> Iterator[Fault]:
     """Yield what is wrong with one document; of a yearly clock its key is checked by the engine alone (`own`)."""
-    model = _model(part.report)
+    model = model_of(part.report)
     if model is None:
         yield Fault(f"{at}/report", "unknown_value", f"no type of report; known are {', '.join(TYPES)}")
         return
-    members = _members(model)
+    members = members_of(model)
     if part.key not in members:
         yield Fault(f"{at}/key", "unknown_member", f"{part.report} has no {part.key}")
-    elif not own and not _takes(members[part.key], "x") and not _takes(members[part.key], ["x"]):
+    elif not own and not takes(members[part.key], "x") and not takes(members[part.key], ["x"]):
         yield Fault(f"{at}/key", "wrong_type", f"{part.key} names no case: it is neither a text nor a list of texts")
     if part.at is not None and part.at != "received":
-        yield from _member_faults(f"{at}/at", part.report, part.at, instant=True, days=True)
+        yield from member_faults(f"{at}/at", part.report, part.at, instant=True, days=True)
     yield from _values(f"{at}/where", part.where, model, part.report)
 
 
 def _where_faults(rule: DeadlineRule) -> Iterator[Fault]:
     of = rule.answer.report if rule.starts is None else rule.starts.report
-    model = _model(of)
+    model = model_of(of)
     if model is None:
         return
     for i, where in enumerate(rule.only):
@@ -99,23 +99,24 @@ def _where_faults(rule: DeadlineRule) -> Iterator[Fault]:
 
 
 def _values(at: str, where: Where, model: type[Fields], report: str) -> Iterator[Fault]:
-    members = _members(model)
+    members = members_of(model)
     for name, wanted in where.items():
         if name not in members:
             yield Fault(f"{at}/{name}", "unknown_member", f"{report} has no {name}")
             continue
         for value in wanted if isinstance(wanted, list) else [wanted]:
-            if not _takes(members[name], value):
+            if not takes(members[name], value):
                 known = _choices(members[name])
                 said = f"; it is one of {', '.join(map(str, known))}" if known else ""
                 yield Fault(f"{at}/{name}", "wrong_type", f"{name} of {report} is never {value!r}{said}")
 
 
-def _member_faults(at: str, report: str, name: str, *, instant: bool, days: bool) -> Iterator[Fault]:
-    model = _model(report)
+def member_faults(at: str, report: str, name: str, *, instant: bool, days: bool) -> Iterator[Fault]:
+    """Yield why a member of a report is no instant, or no day, where it has to be one of these."""
+    model = model_of(report)
     if model is None:
         return
-    member = _members(model).get(name)
+    member = members_of(model).get(name)
     if member is None:
         yield Fault(at, "unknown_member", f"{report} has no {name}")
     elif not ((instant and _is_instant(member)) or (days and _is_day(member))):
@@ -123,16 +124,18 @@ def _member_faults(at: str, report: str, name: str, *, instant: bool, days: bool
         yield Fault(at, "wrong_type", f"{name} of {report} is not {what}")
 
 
-def _model(report: str) -> type[Fields] | None:
+def model_of(report: str) -> type[Fields] | None:
+    """Return the model of a type of report, None where it is not known."""
     known = TYPES.get(report)
     return None if known is None else known.model
 
 
-def _members(model: type[Fields]) -> dict[str, FieldInfo]:
+def members_of(model: type[Fields]) -> dict[str, FieldInfo]:
+    """Return the members of a model by the names that they are posted with."""
     return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
-def _takes(member: FieldInfo, value: Any) -> bool:  # noqa: ANN401 - any JSON value
+def takes(member: FieldInfo, value: Any) -> bool:  # noqa: ANN401 - any JSON value
     """Say whether a member can have a value: tried with the member's own validation."""
     try:
         TypeAdapter(_annotated(member)).validate_python(value)
@@ -146,11 +149,11 @@ def _annotated(member: FieldInfo) -> Any:  # noqa: ANN401 - a type
 
 
 def _is_instant(member: FieldInfo) -> bool:
-    return _takes(member, INSTANT) and not _takes(member, "x") and _takes(member, "2026-01-01T00:00:00Z")
+    return takes(member, INSTANT) and not takes(member, "x") and takes(member, "2026-01-01T00:00:00Z")
 
 
 def _is_day(member: FieldInfo) -> bool:
-    return _takes(member, DAY) and not _takes(member, "2026-13-01")
+    return takes(member, DAY) and not takes(member, "2026-13-01")
 
 
 def _choices(member: FieldInfo) -> tuple[Any, ...]:

@@ -31,7 +31,6 @@ from rules.leaves.trace import Tracer, taken
 from rules.leaves.watch import leaves_of
 from rules.rule import (
     INCOMPLETE,
-    CompareRule,
     CompletenessRule,
     DeadlineRule,
     FollowUpRule,
@@ -43,6 +42,7 @@ from rules.rule import (
     RegisterCheckRule,
     RepeatDayRule,
     ResultLimitRule,
+    hears_excursions,
     looks_at_rows,
 )
 from rules.ruletest import FACILITY, around, begin_of, lots_of, records_of, until_of
@@ -179,7 +179,7 @@ def _by_books(rule: RareRule, records: list[LogRecord], bundle: Bundle, end: int
         return ledger.moments_of(rule, records, bundle, end)
     if isinstance(rule, DeadlineRule):
         return deadlines.moments_of(rule, records, bundle, end)
-    if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+    if hears_excursions(rule):
         return excursions.moments_of(rule, records, bundle, end)
     return None
 

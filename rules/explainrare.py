@@ -71,6 +71,7 @@ from rules.rule import (
     ResultLimitRule,
     RevisionRule,
     RowRule,
+    hears_excursions,
 )
 
 if TYPE_CHECKING:
@@ -190,8 +191,8 @@ class RareExplanation:
             found = [(name, time) for name, time in found if time is not None]
         own = f"{rule.id} {rule.version}"
         if isinstance(rule, CompareRule):
-            claims = {"duration": rule.duration, "peak": rule.peak}
-            times = [(name, str(claim.model_dump())) for name, claim in claims.items()]
+            claims = {"duration": rule.duration, "peak": rule.peak} | {one.of: one for one in rule.figures}
+            times = [(name, str(claim.model_dump())) for name, claim in claims.items() if claim is not None]
             times.append(("wait", format_duration(rule.wait)))
             return [{"name": name, "value": value, "origin": "rule", "edition": own} for name, value in times]
         if isinstance(rule, FollowUpRule) and rule.excursions is not None:
@@ -301,7 +302,7 @@ def explain_rare(
         if isinstance(rule, DeadlineRule):
             clock = state.clocks.of(rule.id).get(name, Clock())
             one.kept = kept_of_clock(rule, clock, state, bundle, at)
-        elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+        elif hears_excursions(rule):
             one.kept = kept_of_excursion(rule, name, state)
         elif isinstance(rule, ReportRule):
             one.kept = kept_of_reports(rule, name, state)

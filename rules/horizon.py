@@ -24,6 +24,7 @@ from rules.kinds import (
     repeat_day,
     smooth,
     steadiness,
+    summary,
     too_precise,
 )
 from rules.layout import (
@@ -49,6 +50,7 @@ from rules.layout import (
     HELD_BQ,
     HELD_T,
     HELD_V,
+    IN_RANGE,
     INSTANCES,
     INTERVAL,
     JUMP,
@@ -69,9 +71,11 @@ from rules.layout import (
     ROW_M,
     ROW_T,
     ROW_V,
+    ROW_WORDS,
     SLACK_ROWS,
     SMOOTH,
     STEADINESS,
+    SUM_DAYS,
     TAIL_M,
     TAIL_T,
     TOO_PRECISE,
@@ -229,12 +233,29 @@ def advance(
                 w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every,
                 slot, j, stands, scratch,
             )  # fmt: skip
+    if a[g + SUM_DAYS] > 0:
+        for i in range(count):
+            summary.take(
+                a, af, g, rings, values, r0 + ROW_WORDS * room, times[i], seen[i], (known[i] >> IN_RANGE) & 1 == 1
+            )
     newest = ring.at(r0, room, head, count - 1)
     w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
     w[s + GONE_T] = max(w[s + GONE_T], w[s + TAIL_T])
     head += count
     w[s + RING_HEAD] = head - room if head >= room else head
     w[s + RING_LEN] -= count
+
+
+@kernel
+def summed(
+    count: int, a: Words, af: Floats, g: int, w: Words, s: int, rings: Words, values: Floats, r0: int, block: Words, reals: Floats
+) -> None:  # fmt: skip
+    """Take the `count` oldest rows of a ring into summaries that stand apart; `reals` is the same memory as `block`, as floats."""
+    for i in range(count):
+        k = ring.at(r0, a[g + RING_ROOM], w[s + RING_HEAD], i)
+        v, q = values[k + ROW_V], rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1)
+        known = (classes(af, g, v, q) >> IN_RANGE) & 1 == 1
+        summary.take(a, af, g, block, reals, 0, rings[k + ROW_T], v, known)
 
 
 @kernel

@@ -48,6 +48,7 @@ from rules.rule import (
     RevisionRule,
     Rule,
     VisitRule,
+    hears_excursions,
 )
 from rules.scale import scale_of
 from rules.tablerow import as_on
@@ -372,8 +373,9 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     ours = [(rank, rule) for rank, rule in live if isinstance(rule, RareRule) and in_scope(rule, facility)]
     found = [rule for _, rule in ours]
     facts = facts_of_area(facility, None)
-    reading = [rule for rule in found if isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None]
-    plan.excursions = tuple(rule for rule in reading if holds(rule.applies_to, facts))
+    reading = [rule for rule in found if hears_excursions(rule)]
+    # Predicates of a rule that compares figures are asked of each series (rules/watching.py).
+    plan.excursions = tuple(rule for rule in reading if getattr(rule, "figures", ()) or holds(rule.applies_to, facts))
     for reader in plan.excursions:
         for source in sources_of(reader, bundle):
             plan.listeners[source] = (*plan.listeners.get(source, ()), reader)
@@ -460,7 +462,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
             plan.by_state[x] = placed
         plan.by_slot.append(made)
         state, tail = state + watched.blank_state.size, tail + watched.blank_tails.size
-        rings += watched.ring_room * layout.ROW_WORDS
+        rings += watched.ring_room * layout.ROW_WORDS + watched.sum_words
     active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
     _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
     plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))

@@ -21,7 +21,7 @@ from rules.calendar import LegalTimeText
 from rules.changes import ChangeKind, Stage
 from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yearly
 from rules.documentparts import Each, LeftOut, ReportType
-from rules.excursionparts import Claimed, DurationClaim, ExcursionSource, PeakClaim
+from rules.excursionparts import Claimed, ClaimedTime, DurationClaim, ExcursionSource, Figure, PeakClaim
 from rules.instants import Duration, WorkingDays
 from rules.lotparts import Behind, Counted, LotIn, LotOut
 from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Severity, Strict, Whole
@@ -1021,15 +1021,43 @@ class ParallelRule(RuleBase):
 
 
 class CompareRule(RuleBase):
-    """What a report claims of an excursion against what the sensors of its asset said (kind `compare`), by report (rules/excursions)."""
+    """What a report claims against what sensors said (kind `compare`), by report (rules/excursions).
+
+    With `duration` and `peak`, of an excursion: what a deviation says of it. With `figures`, of a time: what the summaries of the series that
+    `applies_to` means say of it (rules/sums.py); they are kept from when such a rule is in force, days 400 days long, hours 35.
+    """
 
     kind: Literal["compare"]
-    excursions: ExcursionSource
-    report: Claimed
-    duration: DurationClaim
-    peak: PeakClaim
+    excursions: ExcursionSource | None = None
+    """Which alarms are excursions; of figures only where they are counted."""
+    report: ReportType
+    duration: DurationClaim | None = None
+    peak: PeakClaim | None = None
+    figures: Annotated[list[Figure], Field(max_length=8)] = Field(default_factory=list)
+    time: ClaimedTime | None = None
+    """What time the figures are about ..."""
+    asset: Identifier | None = None
+    """... and the member that names a tag, an area or a device; without it all that `applies_to` means."""
+    known: Number = Field(default=0.95, gt=0, le=1)
+    """Unknown where less than this share of the time is known, of any of the series."""
     wait: Duration
-    """So long behind its receipt it is compared: records of the span may be late."""
+    """So long behind its receipt (with figures also: behind the end of their time) it is compared: records may be late."""
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> CompareRule:
+        parts = (self.duration, self.peak)
+        if self.figures and (any(parts) or self.time is None):
+            raise ValueError("figures stand with time, and without duration and peak")
+        if not self.figures and (not all(parts) or self.excursions is None or self.time or self.asset):
+            raise ValueError("duration, peak and excursions, or figures and time")
+        if self.figures and (self.excursions is not None) != any(one.of == "excursions" for one in self.figures):
+            raise ValueError("excursions stands here where a figure counts them")
+        return self
+
+    @property
+    def of_hours(self) -> bool:
+        """Say whether hours are kept for it: its time need not begin with a day."""
+        return self.time is not None and self.time.period is None
 
 
 class DeadlineRule(RuleBase):
@@ -1203,6 +1231,11 @@ def is_told(rule: object) -> TypeGuard[RegisterCheckRule]:
 def looks_at_rows(rule: object) -> TypeGuard[RowRule]:
     """Say whether a rule is about rows of series that are not as others are; else it is about events, the register or series."""
     return isinstance(rule, RowRule) and not (isinstance(rule, ClockRule) and rule.check in {*HEARD, SEQUENCE})
+
+
+def hears_excursions(rule: object) -> TypeGuard[FollowUpRule | CompareRule]:
+    """Say whether a rule holds reports against excursions or summaries (rules/excursions)."""
+    return isinstance(rule, CompareRule) or (isinstance(rule, FollowUpRule) and rule.excursions is not None)
 
 
 def is_latched(rule: object, subject: dict[str, str]) -> bool:

@@ -17,7 +17,7 @@ from rules.clocks.store import PackedClocks
 from rules.declared import PackedDeclared
 from rules.documents.store import PackedDocuments
 from rules.errors import OffsiteError
-from rules.excursions.book import PackedBook
+from rules.excursions.book import PackedBook, PackedClaim
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
 from rules.marks import PackedMark, PackedMarks
@@ -35,10 +35,11 @@ if TYPE_CHECKING:
 MAGIC = b"OFS2"
 ZLIB_MAGIC = b"OFS1"
 """What snapshots began with while zlib packed them; they are read still."""
-MAX_BODY_BYTES = 256 * 1024 * 1024
+MAX_BODY_BYTES = 512 * 1024 * 1024
 """What a snapshot may hold once it is unpacked.
 
-The largest facility has 5,000 sensors; a ring of 1,056 rows is 33 KiB and a sensor's instances about 5 KiB: 190 MiB.
+The largest facility has 5,000 sensors; a ring of 1,056 rows is 33 KiB and a sensor's instances about 5 KiB: 190 MiB; hours and days, where
+a rule compares reports with all of them (rules/sums.py), are 49 KiB: 240 MiB more.
 """
 LEVEL = 1
 """zstd's fastest but the negative ones: state is arrays of zeros and repeats, and a checkpoint holds up the fold.
@@ -130,6 +131,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Which time of series is missing (rules/rare/missing.py), by one way to lay slots; not there where no rule asks how much of a month was measured ..."""
     shifted: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET
     """... and by the other; not there in a snapshot of before there were slots."""
+    claims: list[tuple[str, list[PackedClaim]]] | msgspec.UnsetType = msgspec.UNSET
+    """What reports state of a time (rules/excursions/book.py), by rule; not there where no rule compares it."""
+    sums: list[tuple[str, int, bytes]] | msgspec.UnsetType = msgspec.UNSET
+    """Hours and days of series (rules/sums.py), by tag; not there where no rule compares reports with any."""
 
 
 class _Format(msgspec.Struct):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from rules import kernels, layout, stored
+from rules import kernels, layout, stored, sums
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.clocks import store as clocks
@@ -323,12 +323,14 @@ class FacilityState:
                 monitors=self.declared.pack_monitors(),
                 rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
                 excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
+                claims=excursions.pack_claims(sorted(self.excursions.items())) or msgspec.UNSET,
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
+                sums=(plan and sums.pack(plan, self.rings)) or msgspec.UNSET,
                 aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
                 keys=_keys(plan),
                 layouts={} if plan is None else stored.layouts_of(plan),
@@ -341,6 +343,8 @@ class FacilityState:
     def _load_reports(self, body: Body) -> None:
         if not isinstance(body.excursions, msgspec.UnsetType):
             self.excursions = dict(map(excursions.unpack, body.excursions))
+        if not isinstance(body.claims, msgspec.UnsetType):
+            excursions.unpack_claims(body.claims, self.excursions)
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
         self.documents = documents.unpack(body.documents)
@@ -393,6 +397,7 @@ class FacilityState:
             raise SnapshotError(f"snapshot of {self.facility}: its instances do not fit its register and packs")
         if self.plan is not None:
             stored.load(self, self.plan, body)
+            sums.put_back(self, [] if isinstance(body.sums, msgspec.UnsetType) else body.sums)
         for name in ("version", "clock", "seq", "position", "packs", "unknown_tags", "repeated", "conflicting"):
             setattr(self, name, getattr(body, name))
         self.batches = Batches.unpack(body.batches, () if isinstance(body.refused, msgspec.UnsetType) else body.refused)

@@ -21,6 +21,7 @@ from rules.changes import LimitUsed
 from rules.errors import Fault
 from rules.exceptions import NONE_IN_FORCE, ORIGIN, Allowed, delay_used, delayed, is_muted, widened
 from rules.facts import registered_facts
+from rules.kinds import summary
 from rules.kinds.table import KINDS
 from rules.layout import (
     ABSENCE,
@@ -53,10 +54,12 @@ from rules.params import (
     repeat_day_param,
     steadiness_param,
     too_precise_param,
+    zone_ms,
 )
 from rules.predicate import matches
 from rules.register import Sensor, Span
 from rules.rule import (
+    CompareRule,
     CumulativeRule,
     FrozenRule,
     GapRule,
@@ -143,6 +146,8 @@ class Watched:
     """Rules of plain Python that look at rows, with their places in the bundle's order."""
     no_room: tuple[str, ...]
     """Of each rule that the limits leave no room: what stands against what."""
+    sum_words: int = 0
+    """Room for summaries behind the ring (rules/kinds/summary.py)."""
     lacks: tuple[Lack, ...] = ()
     """What rules that look at such sensors lack in the register to judge them, by the order of rules."""
 
@@ -299,13 +304,13 @@ def _watched(sort: _Sort) -> Watched:
     room = ring.capacity(interval) + layout.SLACK_ROWS
     program = {
         "interval": interval, "delivery": sort.delivery, "range_low": low_range, "range_high": high_range,
-        "ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(uses),
+        "ring_cap": room - layout.SLACK_ROWS, "ring_room": room, "instances": len(uses), **(sums := _sums(sort)),
     }  # fmt: skip
     return Watched(
         uses, layout.PROGRAM.block(program), room,
         np.concatenate([layout.SERIES.blank(), *(spec.state.blank() for spec in specs)]),
         np.concatenate([np.zeros(0, np.int64), *(spec.state.blank() for spec in specs if spec.again)]),
-        _odd(sort), tuple(without), tuple(lacking),
+        _odd(sort), tuple(without), summary.words(sums), tuple(lacking),
     )  # fmt: skip
 
 
@@ -358,6 +363,24 @@ def _odd(sort: _Sort) -> tuple[tuple[int, RowRule], ...]:
         for rank, rule in enumerate(sort.bundle.rules)
         if looks_at_rows(rule) and rule.stage in {"live", "shadow"} and matches(rule, sort, sort.facts)
     )
+
+
+def _sums(sort: _Sort) -> dict[str, float]:
+    """Return what the program says of summaries: nothing where no rule compares reports with such sensors (kind compare)."""
+    reading = [
+        rule
+        for rule in sort.bundle.rules
+        if isinstance(rule, CompareRule) and rule.figures and rule.stage in {"live", "shadow"}
+        and not is_muted(sort.exceptions, rule.id) and matches(rule, sort, sort.facts)
+    ]  # fmt: skip
+    if not reading:
+        return {}
+    limits = sort.sensor.limits
+    low, high = (None, None) if limits is None else (limits.low, limits.high)
+    return {
+        "sum_hours": summary.HOURS if any(rule.of_hours for rule in reading) else 0, "sum_days": summary.DAYS,
+        "sum_zone": zone_ms(), "sum_low": -math.inf if low is None else low, "sum_high": math.inf if high is None else high,
+    }  # fmt: skip
 
 
 def changes_of(rule: JumpRule, unit: str) -> tuple[float, float, tuple[LimitUsed, ...]]:

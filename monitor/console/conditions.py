@@ -40,6 +40,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),
+    (r"known share of the time", r"所述时段内已知部分的比例"),
+    (r"stated max \((.+)\)", r"报告所述最大值（\1）"),
+    (r"stated min \((.+)\)", r"报告所述最小值（\1）"),
+    (r"stated mean-kinetic \((.+)\)", r"报告所述平均动力学温度（\1）"),
+    (r"stated outside \((.+)\)", r"报告所述超限时长（\1）"),
+    (r"stated excursions \((.+)\)", r"报告所述超限次数（\1）"),
     # lots
     (r"cases within (\S+)", r"\1 内的病例数"),
     (r"(.+): case (\S+) known", r"\1 获知病例 \2"),

@@ -53,7 +53,7 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
         clocks.counts["report_unread"] += 1
         return
     rules = plan.reading.get(payload.type, ())
-    compared = plan.excursions if payload.type == excursions.REPORT else ()
+    compared = excursions.readers(plan, payload.type)
     asked = tuple(rule for rule in plan.documents if payload.type in rule.reports)
     amended = plan.amendments if payload.type == amendments.REPORT else ()
     ledgers = tuple(rule for rule in plan.ledgers if payload.type in rule.reports)

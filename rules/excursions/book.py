@@ -22,6 +22,7 @@ MAX_DEVIATIONS = 2_000
 KEPT_MS = 400 * 86_400_000
 """So long behind its end an excursion is kept, and so long behind its receipt a deviation."""
 COUNTERS = ("excursion_dropped", "excursion_left_out", "deviation_dropped", "deviation_left_out")
+"""... and of claims `claim_dropped`, `claim_left_out`, where there are any."""
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 _Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -30,6 +31,9 @@ PackedExcursion: TypeAlias = tuple[
     str, str, str, str, str, _At, _At, int, float | None, float | None, bool, bool, PackedCase
 ]  # fmt: skip
 PackedDeviation: TypeAlias = tuple[str, int, str, _At, _At, float, float, str, _At, _At, PackedCase]
+PackedClaim: TypeAlias = tuple[
+    str, int, str, _At, _At, list[tuple[str, float]], _At, _At, _At, PackedCase
+]  # fmt: skip
 PackedBook: TypeAlias = tuple[
     str, _At, list[PackedExcursion], list[PackedExcursion], list[PackedDeviation], list[tuple[str, _Some]]
 ]  # fmt: skip
@@ -81,6 +85,25 @@ class Deviation(AnyCase):
     """When it was compared last, log time; NONE: not yet."""
 
 
+@dataclass(slots=True)
+class Claim(AnyCase):
+    """What a report states of a time, by its id (rules/excursions/figures.py); times in event time, ms."""
+
+    id: str = ""
+    revision: int = 0
+    asset: str = ""
+    begin: int = NONE
+    end: int = NONE
+    stated: dict[str, float] = field(default_factory=dict)
+    """By field; what it does not state is not there."""
+    received: int = NONE
+    """Of this revision, ms."""
+    first: int = NONE
+    """When this revision is compared first, log time ..."""
+    decided: int = NONE
+    """... and when it was last; NONE: not yet."""
+
+
 _Case = TypeVar("_Case", bound=AnyCase)
 
 
@@ -95,6 +118,8 @@ class Book:
     silences: dict[str, Excursion] = field(default_factory=dict)
     """Silences of single series, by alarm: of their time not all is known."""
     deviations: dict[str, Deviation] = field(default_factory=dict)
+    """By id of the report."""
+    claims: dict[str, Claim] = field(default_factory=dict)
     """By id of the report."""
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTERS, 0))
 
@@ -129,6 +154,7 @@ class Book:
         """Yield what may be due."""
         yield from self.excursions.values()
         yield from self.deviations.values()
+        yield from self.claims.values()
 
     def forget(self, now: int) -> None:
         """Let go what is too old to be compared."""
@@ -140,6 +166,7 @@ class Book:
         for name in [n for n, d in self.deviations.items() if d.received < old and _may_go(d)]:
             del self.deviations[name]
             self._assets.strike(name)
+        self.claims = {name: one for name, one in self.claims.items() if one.received >= old or not _may_go(one)}
 
     def keep_excursion(self, one: Excursion, *, silent: bool) -> bool:
         """Keep an excursion or a silence as the one that was touched last; False: there is no room for it."""
@@ -150,12 +177,17 @@ class Book:
         """Keep a deviation as the one that was touched last; False: there is no room for it."""
         return self._keep(self.deviations, self._assets, said.id, said, MAX_DEVIATIONS, "deviation", (said.asset,))
 
+    def keep_claim(self, said: Claim) -> bool:
+        """Keep a claim as the one that was touched last; False: there is no room for it."""
+        return self._keep(self.claims, Index(), said.id, said, MAX_DEVIATIONS, "claim", ())
+
     def _keep(
         self, of: dict[str, _Case], index: Index, name: str, case: _Case, most: int, what: str, names: tuple[str, ...]
     ) -> bool:
         if of.pop(name, None) is None and len(of) >= most:
             idle = next((key for key, each in of.items() if _may_go(each)), None)
-            self.counts[f"{what}_left_out" if idle is None else f"{what}_dropped"] += 1
+            counter = f"{what}_left_out" if idle is None else f"{what}_dropped"
+            self.counts[counter] = self.counts.get(counter, 0) + 1
             if idle is None:
                 return False
             del of[idle]
@@ -232,6 +264,29 @@ def unpack(packed: PackedBook) -> tuple[str, Book]:
         book.deviations[name] = said
         of_deviations.put(name, (said.asset,))
     return rule, book
+
+
+def pack_claims(books: Iterable[tuple[str, Book]]) -> list[tuple[str, list[PackedClaim]]]:
+    """Return the claims of some books for a snapshot, by rule; of rules that have any."""
+    return [
+        (rule, [
+            (c.id, c.revision, c.asset, c.begin, c.end, list(c.stated.items()), c.received, c.first, c.decided, _packed(c))
+            for c in book.claims.values()
+        ])
+        for rule, book in books if book.claims
+    ]  # fmt: skip
+
+
+def unpack_claims(packed: Iterable[tuple[str, list[PackedClaim]]], books: dict[str, Book]) -> None:
+    """Put packed claims into their books."""
+    for rule, rows in packed:
+        for name, revision, asset, begin, end, stated, received, first, decided, case in rows:
+            said = Claim(
+                id=name, revision=revision, asset=asset, begin=begin, end=end, stated=dict(stated), received=received,
+                first=first, decided=decided,
+            )  # fmt: skip
+            _put_back(said, case)
+            books[rule].claims[name] = said
 
 
 def _may_go(case: AnyCase) -> bool:

@@ -153,6 +153,7 @@ def measure(said: Deviation, rule: CompareRule, book: Book, state: FacilityState
     if any(x.start <= end and (x.end == NONE or x.end >= begin) for x in silences):
         return Measured(excursions=found)
     interval = max(sensor.interval or 0 for sensor in meant.values())
+    assert rule.peak is not None  # noqa: S101 - validated
     peak, tolerance = _farthest(said, found, meant, rule.peak)
     return Measured(union((x.start, x.end) for x in found), interval, peak, tolerance, found)
 

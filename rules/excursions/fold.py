@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rules.excursions.book import Book, Deviation
+from rules.excursions import figures
+from rules.excursions.book import Book, Claim, Deviation
 from rules.excursions.compare import named_by
 from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excursion
 from rules.failing import attempt
@@ -24,17 +25,45 @@ if TYPE_CHECKING:
     from rules.records import Report
     from rules.state import FacilityState
 
-REPORT = "deviation"
+BEHIND_MS = 1_000
+"""So long behind a revision, or another plan, figures are compared again: nothing of its instant can come any more, however batches are cut."""
 
 
 def report(
     state: FacilityState, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter
 ) -> None:  # fmt: skip
-    """Take a deviation that a firm reported, or a newer revision of it."""
-    if payload.type != REPORT or state.plan is None:
+    """Take a deviation that a firm reported, another report whose figures are compared, or a newer revision of one."""
+    for rule in () if state.plan is None else readers(state.plan, payload.type):
+        if isinstance(rule, CompareRule) and rule.figures:
+            step = partial(_claim, rule, payload, fields, now, emitter)
+        else:
+            step = partial(_take, rule, payload, fields, now, emitter)
+        attempt(emitter, rule.id, now.received, step)
+
+
+def readers(plan: Plan, report: str) -> list[FollowUpRule | CompareRule]:
+    """Return the rules that read a type of report, by id."""
+    return [rule for rule in plan.excursions if rule.report == report]
+
+
+def _claim(
+    rule: CompareRule, payload: Report, fields: Mapping[str, Any], now: Now, emitter: Emitter
+) -> None:  # fmt: skip
+    """Note what a report states of a time: it is compared by the clock, when `wait` is over; a revision behind that at once."""
+    assert rule.time is not None  # noqa: S101 - validated
+    book = book_of(emitter.state, rule.id)
+    book.forget(now.received)
+    said, stated = book.claims.get(payload.id) or Claim(id=payload.id), figures.stated(rule, fields)
+    if payload.revision <= said.revision or not (stated or said.revision):
         return
-    for rule in state.plan.excursions:
-        attempt(emitter, rule.id, now.received, partial(_take, rule, payload, fields, now, emitter))
+    said.revision, said.stated, said.received = payload.revision, stated, now.received
+    said.asset = "" if rule.asset is None else str(fields.get(rule.asset, ""))
+    said.begin, said.end = figures.time_of(rule.time, fields)
+    if not book.keep_claim(said):
+        return
+    behind = now.received + (rule.wait if said.decided == NONE else BEHIND_MS)
+    said.first = max(behind, said.end + rule.wait)
+    book.await_until(said, said.first)
 
 
 def _take(
@@ -66,7 +95,7 @@ def due_now(state: FacilityState, due: int) -> list[tuple[str, str]]:
     return sorted(
         (rule, name)
         for rule, book in state.excursions.items()
-        for of in (book.excursions, book.deviations)
+        for of in (book.excursions, book.deviations, book.claims)
         for name, case in of.items()
         if case.due == due
     )  # fmt: skip
@@ -75,7 +104,7 @@ def due_now(state: FacilityState, due: int) -> list[tuple[str, str]]:
 def is_due(state: FacilityState, rule: str, name: str, due: int) -> bool:
     """Say whether what `due_now` named is still due."""
     book = state.excursions.get(rule)
-    found = () if book is None else (book.excursions.get(name), book.deviations.get(name))
+    found = () if book is None else (book.excursions.get(name), book.deviations.get(name), book.claims.get(name))
     return any(case is not None and case.due == due for case in found)
 
 
@@ -102,6 +131,9 @@ def _adopt(rule: FollowUpRule | CompareRule, now: Now, emitter: Emitter) -> None
     for said in list(book.deviations.values()):
         if said.decided != NONE:
             judge_deviation(rule, said, now, emitter)
+    for claim in book.claims.values():
+        if claim.decided != NONE and claim.due != NEVER:
+            book.await_until(claim, min(claim.due, now.received + BEHIND_MS))
 
 
 def leave(

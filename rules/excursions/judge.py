@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from rules.calendar import due_at
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
 from rules.clocks.days import days_of
-from rules.excursions.book import Book, Deviation, Excursion
+from rules.excursions import figures
+from rules.excursions.book import Book, Claim, Deviation, Excursion
 from rules.excursions.compare import answered, beyond, is_meant, leaves_of, measure, naming
 from rules.instants import format_instant, format_local
 from rules.layout import NEVER, NONE
@@ -158,12 +159,34 @@ def judge_deviation(rule: CompareRule, said: Deviation, now: Now, emitter: Emitt
     book = book_of(state, rule.id)
     said.decided = now.received
     measured = measure(said, rule, book, state)
+    assert rule.duration is not None  # noqa: S101 - validated: only rules of figures have none
     again = measured.awaited and now.received + DAY_MS <= said.received + LOOKS_MS
     book.await_until(said, now.received + DAY_MS if again else NEVER)
     verdict, leaves = leaves_of(said, measured, rule.duration)
     now = replace(
         now, records=[*now.records, *(RecordRead(kind="alarm", id=x.alarm) for x in measured.excursions[:NAMED])]
     )
+    _state(rule, said, verdict, leaves, now, emitter)
+
+
+def judge_claim(rule: CompareRule, said: Claim, now: Now, emitter: Emitter) -> None:
+    """Say whether a report states what was measured; unknown raises nothing, and clears nothing.
+
+    It is looked at again each day, thirty days long: what comes late into an open gap is folded where it belongs (ADR 0035).
+    """
+    state = emitter.state
+    book = book_of(state, rule.id)
+    said.decided = now.received
+    again = said.begin != NONE and now.received + DAY_MS <= said.first + LOOKS_MS
+    book.await_until(said, now.received + DAY_MS if again else NEVER)
+    verdict, leaves = figures.leaves_of(rule, said, figures.measured(rule, said, book, state))
+    _state(rule, said, verdict, leaves, now, emitter)
+
+
+def _state(
+    rule: CompareRule, said: Deviation | Claim, verdict: Verdict, leaves: list[Leaf], now: Now, emitter: Emitter
+) -> None:  # fmt: skip
+    """Tell what was found of a report."""
     standing, subject = said.standing, text_of({"report": said.id})
     if standing is None and verdict is Verdict.TRUE:
         _raise(rule, subject, said, said.received, rule.severity.base, leaves, now, emitter)
@@ -182,6 +205,8 @@ def fire(rule: FollowUpRule | CompareRule, name: str, due: int, emitter: Emitter
     if isinstance(rule, FollowUpRule):
         at = due - 1
         judge_excursion(rule, book.excursions[name], Now(at, at), emitter, passed=True)
+    elif rule.figures:
+        judge_claim(rule, book.claims[name], Now(due, due), emitter)
     else:
         judge_deviation(rule, book.deviations[name], Now(due, due), emitter)
 
@@ -190,8 +215,8 @@ def all_of(book: Book) -> Iterator[tuple[str, AnyCase]]:
     """Yield the cases of a book with their subjects as text."""
     for one in book.excursions.values():
         yield one.subject, one
-    for said in book.deviations.values():
-        yield text_of({"report": said.id}), said
+    for name, case in (*book.deviations.items(), *book.claims.items()):
+        yield text_of({"report": name}), case
 
 
 def told_of(state: FacilityState, rule: str) -> list[tuple[str, Occurrence]]:
@@ -223,7 +248,7 @@ def _tell(
     occurrence, named = case.last, subject_of(subject)
     assert occurrence is not None  # noqa: S101 - it was raised before
     records = list(now.records)
-    if isinstance(case, Deviation):
+    if isinstance(case, Deviation | Claim):
         records.append(RecordRead(kind=Kind.REPORT, id=f"{case.id}/{case.revision}"))
     elif isinstance(case, Excursion):
         records.append(RecordRead(kind="alarm", id=case.alarm))
@@ -245,6 +270,9 @@ def _message(rule: FollowUpRule | CompareRule, named: dict[str, str], case: AnyC
             f"{en}: {case.asset}, {case.minutes:g} min, {case.peak:g} {case.unit}",
             f"{zh}：{case.asset}，{case.minutes:g} 分钟，{case.peak:g} {case.unit}",
         )
+    elif isinstance(case, Claim):
+        begin, end = format_local(case.begin, ZONE), format_local(case.end, ZONE)
+        en, zh = f"{en}: {case.asset or 'all'}, {begin} to {end}", f"{zh}：{case.asset or '全部测点'}，{begin} 至 {end}"
     if kind in _ENDINGS:
         en, zh = f"{en}; {_ENDINGS[kind][0]}", f"{zh}；{_ENDINGS[kind][1]}"
     return Bilingual(en=en, zh=zh)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
 from rules.engine import Engine
+from rules.excursions import figures
 from rules.excursions.compare import answered, is_meant, measure
 from rules.excursions.compare import leaves_of as compared
 from rules.layout import NEVER, NONE
@@ -22,8 +23,19 @@ if TYPE_CHECKING:
     from rules.state import FacilityState
 
 
+FIGURES = {
+    "max": ("the stated greatest value is not the measured one", "所报最大值与实测不符"),
+    "min": ("the stated least value is not the measured one", "所报最小值与实测不符"),
+    "mean-kinetic": ("the stated mean kinetic temperature is not the measured one", "所报平均动力学温度与实测不符"),
+    "outside": ("the stated time outside the limits is not the measured one", "所报超限时长与实测不符"),
+    "excursions": ("the stated number of excursions is not that of what was told", "所报超限次数与已判定的不符"),
+}
+
+
 def leaves_of(rule: FollowUpRule | CompareRule) -> list[Leaf]:
     """Return the leaves of a rule, in the order of its condition."""
+    if isinstance(rule, CompareRule) and rule.figures:
+        return [Leaf(one.of, both(*FIGURES[one.of])) for one in rule.figures]
     if isinstance(rule, CompareRule):
         return [
             Leaf("duration", both("the stated duration is not the measured one", "所报时长与实测不符")),
@@ -41,7 +53,11 @@ def seen_of(
     rule: FollowUpRule | CompareRule, book: Book, state: FacilityState
 ) -> Iterator[tuple[str, str, list[Seen]]]:  # fmt: skip
     """Yield name and subject (as text) of each case with its leaves."""
+    if isinstance(rule, CompareRule) and rule.figures:
+        yield from _of_claims(rule, book, state)
+        return
     if isinstance(rule, CompareRule):
+        assert rule.duration is not None  # noqa: S101 - validated
         for said in book.deviations.values():
             if said.decided == NONE:
                 continue
@@ -65,6 +81,18 @@ def seen_of(
             there = Verdict.FALSE if said_of is None else Verdict.TRUE
             seen.append(Seen("reported", there, None if said_of is None else said_of.id, "within", str(rule.in_time)))
         yield one.alarm, one.subject, seen
+
+
+def _of_claims(rule: CompareRule, book: Book, state: FacilityState) -> Iterator[tuple[str, str, list[Seen]]]:
+    names = [one.of for one in rule.figures]
+    for said in book.claims.values():
+        if said.decided == NONE:
+            continue
+        found = figures.comparisons(rule, said, figures.measured(rule, said, book, state))
+        seen = [
+            Seen(n, one.verdict, one.left, "against", one.right) for n, one in zip(names, found, strict=True) if one
+        ]
+        yield said.id, text_of({"report": said.id}), seen
 
 
 def moments_of(

@@ -55,7 +55,6 @@ from rules.rule import (
     TOLD,
     UNKNOWN_TAG,
     ClockRule,
-    CompareRule,
     CompletenessRule,
     CountRule,
     DeadlineRule,
@@ -67,6 +66,7 @@ from rules.rule import (
     RegisterCheckRule,
     ReleaseRule,
     ResultLimitRule,
+    hears_excursions,
     is_latched,
     is_told,
     looks_at_rows,
@@ -272,7 +272,7 @@ def is_due(state: FacilityState, rule: Rule, subject: str, due: int) -> bool:
     """Say whether a decision that `candidates` named is still due."""
     if isinstance(rule, DeadlineRule):
         return state.clocks.first == (due, rule.id, subject)
-    if _hears_excursions(rule):
+    if hears_excursions(rule):
         return excursions.is_due(state, rule.id, subject, due)
     if not subject:
         return state.rare.checked.get(rule.id) == due
@@ -302,16 +302,12 @@ def is_heard(state: FacilityState, due: int) -> bool:
     return any(book.soonest <= due for book in state.excursions.values())
 
 
-def _hears_excursions(rule: Rule) -> bool:
-    return isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None
-
-
 def decide(state: FacilityState, first: tuple[int, int, str, int, int], due: int, emitter: Emitter) -> None:
     """Take one decision by the clock."""
     rule = emitter.bundle.rules[first[0]]
     if isinstance(rule, DeadlineRule):
         attempt(emitter, rule.id, due, partial(judging.fire, rule, first[2], due, emitter))
-    elif isinstance(rule, FollowUpRule | CompareRule) and rule.excursions is not None:
+    elif hears_excursions(rule):
         attempt(emitter, rule.id, due, partial(fire_excursion, rule, first[2], due, emitter))
     elif isinstance(rule, CompletenessRule):
         state.rare.checked.pop(rule.id, None)

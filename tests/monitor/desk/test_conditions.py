@@ -19,6 +19,7 @@ SAMPLES = {
     "limit of": "low limit of T1", "time of X X X": "time of T1 above 8 °C within 24h", "numbers missing of X: XX": "numbers missing of main: 7 to 9", "number X": "number 7 of main at 1",
     "of the last X": "of the last 20 openings without a change of 0.5 within 10m", "time since the newest of X": "time since the newest of 12 readings of T9",
     "standard deviation": "standard deviation of differences of T1 in seven days over the median of the weeks before",
+    "stated X": "stated max (figures.max_temperature)",
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ def test_enough_of_them_were_found():
         ("numbers missing of main: 7 to 9 ...", "main 缺失的序号：7 to 9 ..."),
         ("device power at cold-chain.store-out of T1", "T1 发生 cold-chain.store-out 时的 device power"),
         ("stated duration", "报告所述持续时间"),
+        ("stated mean-kinetic (figures.mkt)", "报告所述平均动力学温度（figures.mkt）"),
+        ("known share of the time", "所述时段内已知部分的比例"),
         ("difference FILL / CORR", "差值 FILL / CORR"),
         ("T1", "T1"),
         ("config hash of LOGGER-1", "LOGGER-1 的配置校验值"),
