@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from rules import late
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
+from rules.decisions import closes
 from rules.failing import attempt
 from rules.instants import format_instant
 from rules.kinds import during, exposure
 from rules.layout import DURING
-from rules.rare.fold import closes
 from rules.records import Kind
 from rules.underway import instances_of
 from rules.wording import closed_by_officer

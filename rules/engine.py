@@ -165,6 +165,7 @@ class Engine:
         elif isinstance(payload, Decision):
             rare.decision(state, payload, received, emitter)
             closing.decision(state, payload, received, emitter, self._room)
+            self._keep(part, telling.of_decision(state.telling, record.facility, payload, record.received))
         elif isinstance(payload, Mark):
             self._mark(state, payload, received, emitter)
         elif isinstance(payload, Report):

@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.instants import Instant
-from rules.lots.facts import LotFact
+from rules.lots.facts import LotFact, LotNumber
 from rules.models import FacilityId, Identifier, Strict, Tag, Text, Whole
 from rules.register import Facility
 
@@ -207,11 +207,16 @@ DecisionCode = Literal[
 
 
 class Decision(Strict):
-    """What an officer decided (settled.md); `subject` holds exactly one of alarm, case, report, grade."""
+    """What an officer decided (settled.md); `subject` holds exactly one of alarm, case, report, grade.
+
+    It stands in the log of the alarm's facility, also of an alarm over a lot, which then is named beside it.
+    """
 
     id: Identifier
     version: int = Field(ge=1)
     subject: Annotated[dict[Literal["alarm", "case", "report", "grade"], Identifier], Field(min_length=1, max_length=1)]
+    lot: LotNumber | None = None
+    """The lot that the alarm is over (stream `lot:<lot>`): the first fold hands the decision on to the second (ADR 0075)."""
     code: DecisionCode
     officer: Identifier
     second: Identifier | None = None

@@ -57,14 +57,14 @@ def acknowledge(
     row = session.get(AlarmRow, alarm, with_for_update=True)
     if row is None:
         raise NoSuchAlarmError(alarm)
-    if not _had(session, row, revision):
+    if not had(session, row, revision):
         raise RevisionError(f"revision {revision}; the alarm is at {row.revision}")
     moves = revision > row.acknowledged_revision
     act = {"alarm": alarm, "action": "acknowledge", "revision": revision, "actor": actor, "note": note or None}
-    if moves or not _done(session, act):
+    if moves or not done(session, act):
         if moves:
             row.acknowledged_revision, row.acknowledged_by, row.acknowledged_ms = revision, actor, now_ms
-        elif _acts(session, alarm) >= MAX_ACTS:
+        elif acts_of(session, alarm) >= MAX_ACTS:
             raise TooManyActsError(alarm)
         session.add(ActionRow(**act, at_ms=now_ms))
         (number,) = numbers(session, "live", 1)
@@ -74,7 +74,7 @@ def acknowledge(
     return Acknowledged(revision, attention(row) is Attention.UNACKNOWLEDGED)
 
 
-def _had(session: Session, row: AlarmRow, revision: int) -> bool:
+def had(session: Session, row: AlarmRow, revision: int) -> bool:
     """Say whether a revision is a change of this alarm that has been applied; its stream's seqs belong to others too."""
     if not 1 <= revision <= row.revision:
         return False
@@ -82,9 +82,11 @@ def _had(session: Session, row: AlarmRow, revision: int) -> bool:
     return change is not None and change.alarm == row.id
 
 
-def _done(session: Session, act: dict[str, Any]) -> bool:
+def done(session: Session, act: dict[str, Any]) -> bool:
+    """Say whether somebody did the same before."""
     return session.scalars(select(ActionRow.id).filter_by(**act).limit(1)).first() is not None
 
 
-def _acts(session: Session, alarm: str) -> int:
+def acts_of(session: Session, alarm: str) -> int:
+    """Return how much people did with an alarm."""
     return session.scalar(select(func.count()).select_from(ActionRow).where(ActionRow.alarm == alarm)) or 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from monitor.alarms.axes import Attention, State, attention, state
+from monitor.alarms.decide import MAX_REASON, Code
 from rules.changes import ChangeKind, Evidence
 from rules.instants import format_instant
 from rules.models import Bilingual, Severity, Strict, Text
@@ -112,6 +113,22 @@ class AcknowledgeBody(Strict):
 
     revision: int = Field(ge=1, le=2**53, strict=True)
     note: Annotated[Text, Field(max_length=1000)] | None = None
+
+
+class DecisionBody(Strict):
+    """Why a latched alarm is closed, and the revision that was seen."""
+
+    revision: int = Field(ge=1, le=2**53, strict=True)
+    code: Code
+    reason: Annotated[Text, Field(min_length=1, max_length=MAX_REASON)]
+
+
+class DecisionAnswer(Strict):
+    """The alarm as it is now: it ends when the worker has folded the decision."""
+
+    decision: str
+    """Id of the `decision` record."""
+    alarm: AlarmView
 
 
 class AcknowledgeAnswer(Strict):

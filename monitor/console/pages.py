@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from monitor.alarms import operators, queries
+from monitor.alarms.decide import DECIDED, MAX_REASON
 from monitor.alarms.queries import BadCursorError, Filter
-from monitor.api.routes import acknowledged, read_chart
+from monitor.api.routes import acknowledged, can_decide, decided, read_chart
 from monitor.console import drawing, views
 from monitor.console.entry import to
 from monitor.console.render import language_of, local_path, page
@@ -92,11 +93,24 @@ def acknowledge_alarm(
     """Acknowledge the revision that the page showed, and go back to it."""
     check_csrf(person, csrf)
     check_acts(person)
-    if not revision.isascii() or not revision.isdigit() or len(revision) > 15:  # noqa: PLR2004 - below 2^53
-        raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision")
     printable = "".join(c if c.isprintable() else " " for c in note).strip()
-    acknowledged(desk, alarm, int(revision), person.name, printable[:1000] or None)
+    acknowledged(desk, alarm, _revision(revision), person.name, printable[:1000] or None)
     return to(local_path(next))
+
+
+@router.post("/alarms/{alarm}/decision")
+def decide_alarm(
+    desk: Parts, person: Signed, alarm: AlarmPath, csrf: Text = "", revision: Text = "", code: Text = "", reason: Text = ""
+) -> Response:  # fmt: skip
+    """Close a latched alarm as the page showed it, and go back to it."""
+    check_csrf(person, csrf)
+    check_acts(person)
+    chosen = next((one for one in DECIDED if one == code), None)
+    printable = "".join(c if c.isprintable() else " " for c in reason).strip()[:MAX_REASON]
+    if chosen is None or not printable:
+        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "no_reason")
+    decided(desk, alarm, chosen, _revision(revision), person.name, printable)
+    return to(f"/alarms/{alarm}")
 
 
 @router.get("/operators")
@@ -109,6 +123,12 @@ def operators_page(request: Request, desk: Parts, person: Signed) -> Response:
 def operators_rows(request: Request, desk: Parts, person: Signed) -> Response:
     """Give the list alone, for the live update."""
     return page(request, "_operators.html", person, **_operators(request, desk, person))
+
+
+def _revision(given: str) -> int:
+    if not given.isascii() or not given.isdigit() or len(given) > 15:  # noqa: PLR2004 - below 2^53
+        raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision")
+    return int(given)
 
 
 def frame(session: Session, desk: Desk) -> dict[str, Any]:
@@ -211,6 +231,7 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         "covered": [views.alarm(other, desk.rulebook, names, language, now) for other in others],
         "contacts": contacts,
         "acts": person.role.acts,
+        "codes": DECIDED if person.role.acts and can_decide(desk, row) else (),
         "here": f"/alarms/{alarm}",
     }
 

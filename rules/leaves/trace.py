@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.changes import ChangeKind
+from rules.decisions import closes
 from rules.declared import Declared, asked
 from rules.engine import DOOR_CLOSED_MS
 from rules.exceptions import stands_in
@@ -34,7 +35,6 @@ from rules.migration import migrations
 from rules.pack import Bundle
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.rare.fold import closes
 from rules.rare.match import digest_of_batch, time_of
 from rules.records import Decision, Events, Kind, Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule, RareRule

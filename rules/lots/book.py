@@ -7,21 +7,39 @@ each facility only facts with higher numbers are new.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from bisect import bisect_left
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-import msgspec
-
-from rules.layout import NEVER, NONE
-from rules.lots.facts import Case, Made, Moved, Notice, Stop
+from rules.layout import NONE
+from rules.lots.facts import Case, Decided, Made, Moved, Notice, Stop
+from rules.lots.rows import (
+    UNHEARD,
+    Evidence,
+    Many,
+    Move,
+    OfReport,
+    PackedCase,
+    PackedDecision,
+    PackedMove,
+    PackedNotice,
+    PackedStops,
+    Some,
+    Stops,
+    evidence_of,
+    heard_of,
+    order_of,
+    plain,
+    together,
+)
 from rules.models import is_facility_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rules.lots.cases import Order
-    from rules.lots.facts import LotFact, Read
+    from rules.lots.facts import LotFact
     from rules.lots.tally import Ledger, Terms
 
 MAX_FACTS: Final = 5_000
@@ -30,99 +48,21 @@ MAX_MERGED: Final = 20_000
 """... rows of moves that were folded together: behind it where they go is not kept any more, and then nothing of new facilities ..."""
 MAX_REPORTS: Final = 5_000
 """... and reports of cases and recalls: behind it new ones are left out and counted."""
+MAX_DECISIONS: Final = 64
+"""Officers' decisions on alarms of a lot: behind it new ones are left out and counted."""
 
-_At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
-_Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
-_Many: TypeAlias = Annotated[int, msgspec.Meta(ge=0)]
-Exact: TypeAlias = int | Fraction
-"""A quantity as it is written in decimals."""
-Evidence: TypeAlias = tuple[str, str]
-"""Kind and id of a record of the log."""
-PackedMove: TypeAlias = tuple[str, str, _At, _At, str, _Some, str, bool, _Some, str, str, str]
-PackedStops: TypeAlias = tuple[str, _At, Evidence, _At, Evidence]
-PackedNotice: TypeAlias = tuple[str, str, _Some, bool, str, _Many, _At, _At]
-PackedCase: TypeAlias = tuple[str, str, _Some, bool, str, str, _At]
 PackedBook: TypeAlias = tuple[
-    list[tuple[str, _Many, list[_Some]]], list[PackedMove], list[PackedStops], list[PackedNotice], list[PackedCase],
-    tuple[str, Evidence] | None, _Many,
+    list[tuple[str, Many, list[Some]]], list[PackedMove], list[PackedStops], list[PackedNotice], list[PackedCase],
+    tuple[str, Evidence] | None, Many, list[PackedDecision],
 ]  # fmt: skip
-
-
-@dataclass(slots=True)
-class Move:
-    """Something of a lot that a facility made, got or gave; several of them where they were folded together. Instants in ms."""
-
-    facility: str
-    type: str
-    first: int
-    last: int
-    quantity: Exact
-    count: int
-    to: str
-    """The facility that it goes to, else nothing."""
-    came: bool
-    """Of a return: it came to the facility that tells it."""
-    n: int
-    digest: str
-    """Of the event; empty where several are folded together."""
-    record: Evidence
-
-    @property
-    def order(self) -> tuple[int, str, str, str, int]:
-        """Return where it stands among others, whatever order they came in."""
-        return (self.first, self.facility, self.type, self.digest, self.n)
-
-    def pack(self) -> PackedMove:
-        """Return the members for a snapshot."""
-        return (
-            self.facility, self.type, self.first, self.last, str(self.quantity), self.count, self.to, self.came, self.n,
-            self.digest, *self.record,
-        )  # fmt: skip
-
-    @classmethod
-    def unpack(cls, row: PackedMove) -> Move:
-        """Return what packed members say.
-
-        Raises:
-            ValueError: its quantity is no number.
-        """
-        facility, kind, first, last, quantity, count, to, came, n, digest, *record = row
-        return cls(
-            facility, kind, first, last, _plain(Fraction(quantity)), count, to, came, n, digest, (record[0], record[1])
-        )  # fmt: skip
-
-
-@dataclass(slots=True)
-class Stops:
-    """When a facility knew that a lot must not move, by its own orders: the earliest that says when, and the earliest that does not. Instants in ms, NEVER: none."""
-
-    known: int = NEVER
-    by: Evidence = ("", "")
-    told: int = NEVER
-    """When one that does not say it happened: it was known by then."""
-    told_by: Evidence = ("", "")
-
-
-@dataclass(frozen=True, slots=True)
-class OfReport:
-    """What a report says of the lot, as its highest revision has it."""
-
-    revision: int
-    named: bool
-    key: str
-    """The recall, or the case."""
-    word: str
-    """The seriousness of a case, the class of a recall."""
-    decided: int
-    """Of a recall when it was decided, ms; NONE of a case."""
-    at: int
-    """When the chain was told, or the case was known, ms."""
 
 
 @dataclass(slots=True)
 class Book:
     """All that is known of one lot."""
 
+    lot: str = ""
+    """Its number: it enters the ids of its alarms."""
     floors: dict[str, int] = field(default_factory=dict)
     """Facility -> its facts up to this number were folded together: one that comes again is none ..."""
     seen: dict[str, set[int]] = field(default_factory=dict)
@@ -137,6 +77,8 @@ class Book:
     """The earliest day that is named, with the record."""
     left_out: int = 0
     """Facts for which there was no room."""
+    decisions: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
+    """(alarm, decision with version) -> its earliest receipt (ms), and the code that closes."""
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
@@ -162,17 +104,20 @@ class Book:
 
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
+        self.lot = fact.lot
         self.seen.setdefault(fact.facility, set()).add(fact.n)
         self.kept += 1
         told = fact.told
         if isinstance(told, Stop):
             changed = self._stop(fact, told)
+        elif isinstance(told, Decided):
+            changed = self._decided(fact, told)
         elif isinstance(told, Notice | Case):
             changed = self._report(fact, told)
         else:
             changed = self._move(fact, told)
         if self.kept > MAX_FACTS:
-            self._fold_together()
+            self._foldtogether()
         return changed
 
     def holders(self) -> set[str]:
@@ -190,11 +135,25 @@ class Book:
         stops.known, stops.by = min((told.known_at, by), before)
         return before != (stops.known, stops.by)
 
+    def _decided(self, fact: LotFact, told: Decided) -> bool:
+        key, made = (told.alarm, fact.record.id), (fact.received, told.code)
+        before = self.decisions.get(key)
+        if before is None and len(self.decisions) >= MAX_DECISIONS:
+            self.left_out += 1
+            return False
+        self.decisions[key] = made if before is None else min(before, made)
+        return self.decisions[key] != before
+
     def _report(self, fact: LotFact, told: Notice | Case) -> bool:
         of, key = (self.notices if isinstance(told, Notice) else self.cases), (fact.facility, told.report)
         before = of.get(key)
+        heard = heard_of(fact, told, UNHEARD if before is None else before.heard)
         if before is not None and before.revision >= told.revision:
-            return False
+            if heard == before.heard:
+                return False
+            of[key] = replace(before, heard=heard)
+            self._file(key, before.key, before.key)
+            return bool(self.decisions)
         if before is None and len(self.notices) + len(self.cases) >= MAX_REPORTS:
             self.left_out += 1
             return False
@@ -203,7 +162,7 @@ class Book:
                 told.revision, told.named, told.recall_id, str(told.class_), told.decided_at, told.notified_at
             )
         else:
-            made = OfReport(told.revision, told.named, told.case_id, told.seriousness, NONE, told.known_at)
+            made = OfReport(told.revision, told.named, told.case_id, told.seriousness, NONE, told.known_at, heard)
         of[key] = made
         if isinstance(told, Case):
             self._file(key, None if before is None else before.key, made.key)
@@ -227,19 +186,20 @@ class Book:
             self.expiry = named if self.expiry is None else min(self.expiry, named)
         again = self.digests.get(name)
         if again is not None:  # of two copies of one event the first number stays, whatever order they come in
+            sooner, again.received = fact.received < again.received, min(again.received, fact.received)
             if fact.n < again.n:
                 again.n, again.record = fact.n, by
                 self._touch(fact.facility, anew=True)
-            return False
+            return sooner and bool(self.decisions)
         made = Move(
-            fact.facility, told.type, fact.at, fact.at, _plain(Fraction(repr(told.quantity))), 1, to,
-            told.type == "returned" and came, fact.n, fact.event or "", by,
+            fact.facility, told.type, fact.at, fact.at, plain(Fraction(repr(told.quantity))), 1, to,
+            told.type == "returned" and came, fact.n, fact.event or "", fact.received, by,
         )  # fmt: skip
         rows = self.moves.setdefault(fact.facility, [])
         late = bool(rows) and rows[-1].order > made.order
         rows.append(made)
         if late:
-            rows.sort(key=_order_of)
+            rows.sort(key=order_of)
         self._touch(fact.facility, anew=late)
         self.newest = max(self.newest, made.last)
         if isinstance(told, Made):
@@ -253,20 +213,25 @@ class Book:
         for ledger in self.ledgers.values():
             ledger.pending.add(facility)
 
-    def _fold_together(self) -> None:
-        """Fold moves together by facility, type and where they go; each facility's facts up to its highest number are done with."""
-        merged: dict[tuple[str, str, str, bool], Move] = {}
+    def _foldtogether(self) -> None:
+        """Fold moves together by facility, type, where they go, and which decisions came behind them.
+
+        Each facility's facts up to its highest number are done with.
+        """
+        merged: dict[tuple[str, str, str, bool, int], Move] = {}
         facilities: set[str] = set()
+        decided = sorted(received for received, _ in self.decisions.values())
         for rows in self.moves.values():
             for row in rows:
-                key = (row.facility, row.type, row.to, row.came)
+                span = bisect_left(decided, row.received)
+                key = (row.facility, row.type, row.to, row.came, span)
                 if key not in merged and len(merged) >= MAX_MERGED:
-                    key = (row.facility, row.type, "", row.came)
+                    key = (row.facility, row.type, "", row.came, span)
                     if key not in merged and row.facility not in facilities:
                         self.left_out += row.count
                         continue
                 facilities.add(row.facility)
-                merged[key] = _together(merged.get(key), row, key[2])
+                merged[key] = together(merged.get(key), row, key[2])
         self.moves = {}
         for row in sorted(merged.values(), key=lambda row: (row.facility, row.order, row.to)):
             self.moves.setdefault(row.facility, []).append(row)
@@ -289,18 +254,21 @@ class Book:
         notices = [
             (*key, o.revision, o.named, o.key, int(o.word), o.decided, o.at) for key, o in sorted(self.notices.items())
         ]
-        cases = [(*key, o.revision, o.named, o.key, o.word, o.at) for key, o in sorted(self.cases.items())]
-        return (numbers, [row.pack() for row in self.rows()], stops, notices, cases, self.expiry, self.left_out)
+        cases = [(*key, o.revision, o.named, o.key, o.word, o.at, o.heard) for key, o in sorted(self.cases.items())]
+        decisions = [(*key, *told) for key, told in sorted(self.decisions.items())]
+        moves = [row.pack() for row in self.rows()]
+        return (numbers, moves, stops, notices, cases, self.expiry, self.left_out, decisions)
 
     @classmethod
-    def unpack(cls, packed: PackedBook) -> Book:
-        """Return what packed members say.
+    def unpack(cls, packed: PackedBook, lot: str) -> Book:
+        """Return what packed members say of a lot.
 
         Raises:
             ValueError: a quantity that is no number.
         """
-        numbers, moves, stops, notices, cases, expiry, left_out = packed
-        book = cls(expiry=expiry, left_out=left_out)
+        numbers, moves, stops, notices, cases, expiry, left_out, decisions = packed
+        book = cls(lot=lot, expiry=expiry, left_out=left_out)
+        book.decisions = {(alarm, name): (received, code) for alarm, name, received, code in decisions}
         for name, floor, seen in numbers:
             book.floors |= {name: floor} if floor else {}
             book.seen |= {name: set(seen)} if seen else {}
@@ -317,33 +285,7 @@ class Book:
             book.stops[name] = Stops(known, by, told, told_by)
         for facility, report, revision, named, key, grade, decided, at in notices:
             book.notices[facility, report] = OfReport(revision, named, key, str(grade), decided, at)
-        for facility, report, revision, named, key, word, at in cases:
-            book.cases[facility, report] = OfReport(revision, named, key, word, NONE, at)
+        for facility, report, revision, named, key, word, at, heard in cases:
+            book.cases[facility, report] = OfReport(revision, named, key, word, NONE, at, heard)
             book.by_case.setdefault(key, set()).add((facility, report))
         return book
-
-
-def _order_of(move: Move) -> tuple[int, str, str, str, int]:
-    return move.order
-
-
-def _plain(quantity: Fraction) -> Exact:
-    """Return a whole number as one: most are, and they are added faster."""
-    return quantity.numerator if quantity.denominator == 1 else quantity
-
-
-def evidence_of(read: Read) -> Evidence:
-    """Return a record as evidence names it."""
-    return (read.kind, read.id)
-
-
-def _together(sum_of: Move | None, row: Move, to: str) -> Move:
-    if sum_of is None:
-        return Move(
-            row.facility, row.type, row.first, row.last, row.quantity, row.count, to, row.came, row.n, "", row.record
-        )
-    newer = row if (row.last, row.n) > (sum_of.last, sum_of.n) else sum_of
-    return Move(
-        row.facility, row.type, min(sum_of.first, row.first), max(sum_of.last, row.last), sum_of.quantity + row.quantity,
-        sum_of.count + row.count, to, row.came, max(sum_of.n, row.n), "", newer.record,
-    )  # fmt: skip

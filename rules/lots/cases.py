@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from rules.changes import Verdict
-from rules.layout import NEVER
+from rules.layout import NEVER, NONE
+from rules.lots.rows import WORDS
 
 if TYPE_CHECKING:
-    from rules.lots.book import Book, Evidence
+    from rules.lots.book import Book
+    from rules.lots.rows import Evidence
 
 KEPT: Final = 4
 """Ways to count of which cases are kept in order."""
@@ -30,6 +32,8 @@ class Item:
     records: tuple[Evidence, ...]
     facilities: tuple[str, ...] = ()
     """Of a case all who reported it."""
+    received: int = NONE
+    """When it was received first (of a case: that it is one that counts)."""
 
     @property
     def order(self) -> tuple[int, str, str, tuple[Evidence, ...]]:
@@ -82,4 +86,7 @@ def _item(case: str, grave: frozenset[str], book: Book) -> Item | None:
     who = max(facility for facility, _, one in counting if one.at == at)
     records = tuple(sorted(("report", f"{report}/{one.revision}") for _, report, one in counting))
     verdict = Verdict.TRUE if counting[0][2].word in grave else Verdict.FALSE
-    return Item(at, who, case, verdict, NEVER, records, tuple(sorted({facility for facility, _, _ in counting})))
+    received = min(at for _, _, one in counting for word, at in zip(WORDS, one.heard, strict=True) if word in grave)
+    return Item(
+        at, who, case, verdict, NEVER, records, tuple(sorted({facility for facility, _, _ in counting})), received
+    )

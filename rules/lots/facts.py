@@ -15,6 +15,7 @@ MAX_LOT = 64
 """Characters of a lot's number: its stream is `lot:` and this, and a stream is an id."""
 MAX_PLACE = 64
 """Characters that a fact keeps of where something comes from or goes; who is a facility has fewer."""
+AlarmId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 LotNumber = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
 Ms = Annotated[Whole, Field(ge=EARLIEST_MS, le=LATEST_MS)]
 """An instant, ms since the epoch."""
@@ -85,13 +86,21 @@ class Case(_OfReport):
     product: Identifier | None = None
 
 
-Payload = Annotated[Made | Moved | Stop | Notice | Case, Field(discriminator="fact")]
+class Decided(Strict):
+    """An officer's decision with a code that closes: it ends the latched alarm of the lot that it names (ADR 0075)."""
+
+    fact: Literal["decided"] = "decided"
+    alarm: AlarmId
+    code: Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
+
+
+Payload = Annotated[Made | Moved | Stop | Notice | Case | Decided, Field(discriminator="fact")]
 
 
 class Read(Strict):
-    """The record of the log that told a fact, as evidence names it: a batch of events, or a report with its revision."""
+    """The record of the log that told a fact, as evidence names it: a batch of events, a report with its revision, a decision with its version."""
 
-    kind: Literal["events", "report"]
+    kind: Literal["events", "report", "decision"]
     id: Annotated[str, Field(min_length=1, max_length=160)]
 
 
@@ -105,7 +114,7 @@ class LotFact(Strict):
     received: Ms
     """When the record that told it was received, ms: as it stands in the log, no clock enters."""
     at: Ms
-    """When it happened (event time), ms; of a notice when the chain was told, of a case when it was known.
+    """When it happened (event time), ms; of a notice when the chain was told, of a case when it was known, of a decision its receipt.
 
     An event that is stamped more than five minutes ahead of its receipt counts as of when it was received."""
     record: Read

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from rules.changes import Stage
     from rules.lots.facts import LotFact
-    from rules.lots.judge import Spell
+    from rules.lots.spell import Spell
     from rules.pack import Bundle
 
 MAX_SPELLS = 64
@@ -93,7 +93,10 @@ class LotFold:
             return []
         part.clock = max(part.clock, fact.received)
         state.received = max(state.received, fact.received)
-        late, state.newest, state.dirty = fact.at < state.newest, max(state.newest, fact.at), True
+        state.dirty = True
+        late = fact.at < state.newest
+        if fact.told.fact != "decided":  # an officer says nothing of when something happened
+            state.newest = max(state.newest, fact.at)
         if not state.book.take(fact):
             return []
         read = RecordRead(kind=fact.record.kind, id=fact.record.id)
@@ -253,26 +256,26 @@ class _Speaker:
         """Say by what the spells of a rule differ from its alarms: those of the spells by start, then what does not hold."""
         spells, full = spells[-MAX_SPELLS:], len(spells) > MAX_SPELLS
         told = list(self.state.told.get(rule.id, ()))
-        known = {(one.start, one.facility): one for one in told}
+        known = {one.key: one for one in told}
         for spell in spells:
-            one = known.get((spell.start, spell.facility))
+            one = known.get(spell.key)
             if one is None:
                 told.append(self._raise(rule, spell))
             else:
                 self._compare(rule, spell, one)
-        found = {(spell.start, spell.facility): spell for spell in spells}
+        found = {spell.key for spell in spells}
         for one in told:
             beyond = full and one.start < spells[0].start  # not looked at any more
-            if (one.start, one.facility) not in found and not one.retracted and not beyond:
+            if one.key not in found and not one.retracted and not beyond:
                 self._retract(rule, one, spells, told)
         self.state.keep(rule.id, told)
 
     def _raise(self, rule: LotRule, spell: Spell) -> Told:
         base = rule.severity.base
-        alarm = alarm_id(rule.id, spell.facility, {"lot": self.state.lot}, spell.start)
+        alarm = alarm_id(rule.id, spell.facility, {"lot": self.state.lot}, spell.start, spell.use)
         one = Told(
             alarm, spell.start, NONE, spell.facility, base.rank, rule.version, self.packs, rule.stage,
-            facilities=spell.facilities,
+            facilities=spell.facilities, use=spell.use,
         )  # fmt: skip
         self._tell(rule, one, ChangeKind.RAISED, spell, late=self.now.late)
         if spell.end != NONE:
@@ -305,7 +308,7 @@ class _Speaker:
         )
         into = None
         if over is not None:
-            into = next(t.alarm for t in told if (t.start, t.facility) == (over.start, over.facility))
+            into = next(t.alarm for t in told if t.key == over.key)
         self._tell(rule, one, ChangeKind.RETRACTED, over, into=into)
 
     def _tell(
@@ -314,7 +317,8 @@ class _Speaker:
         read = [self.now.read]
         proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into)
         facilities = one.facilities if spell is None else spell.facilities
-        text = message_of(self.state.lot, rule.title, kind, facilities)
+        closed = spell is not None and spell.closed is not None
+        text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed)
         self._emit(rule.id, one, kind, {"lot": self.state.lot}, text, proof, late=late)
 
     def _emit(

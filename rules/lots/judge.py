@@ -1,13 +1,14 @@
 """What holds of a lot by one rule: spells of time, from all that is known of the lot; a function of that and of the rule alone.
 
-A *spell* is one occurrence: it starts at an event time, at a facility. Of a count there is one at most, from where it is reached first, and it
-does not end; of a balance each time in which it is off. Unknown makes no spell and ends none.
+A *spell* is one occurrence: it starts at an event time, at a facility. Of a count there is one, from where it is reached first, and it does
+not end but by an officer, behind whose decision counting begins anew; of a balance each time in which it is off. Unknown makes no spell and
+ends none.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
-from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from rules.changes import Verdict
@@ -16,14 +17,17 @@ from rules.layout import NEVER, NONE
 from rules.lotparts import BehindStop, CountedMoves
 from rules.lots.cases import Item, cases_of
 from rules.lots.facts import Moved
+from rules.lots.rulings import closed_and_open
+from rules.lots.spell import Spell
 from rules.lots.tally import Sum, ledger_of, terms_of
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rules.lots.book import Book, Evidence, Move
+    from rules.lots.book import Book
     from rules.lots.facts import LotFact
+    from rules.lots.rows import Evidence, Move
     from rules.lots.tally import Off
     from rules.rule import LotCountRule, LotRule
 
@@ -31,33 +35,19 @@ LISTED: Final = 40
 """Moves, cases or facilities that the evidence of one change shows at most: so many moves are looked at, the first ones of each facility."""
 
 
-@dataclass(frozen=True, slots=True)
-class Spell:
-    """One occurrence; instants in ms, `end` NONE while it lasts."""
-
-    start: int
-    end: int
-    facility: str
-    """Of the newest of the facts by which it holds at its start: by event or known time, then by id."""
-    facilities: tuple[str, ...]
-    """All whose facts make it hold, sorted."""
-    items: tuple[Item | Sum, ...]
-    """What makes it hold, in the order of time."""
-
-
 def spells_of(rule: LotRule, book: Book) -> list[Spell]:
     """Return what holds of a lot, by start."""
     if isinstance(rule, LotBalanceRule):
         return _off(rule, book)
-    if isinstance(rule.counted, CountedMoves):
-        return _first(list(_moves(rule, rule.counted, book, whole=False)))
-    return _reached(rule, list(items_of(rule, book)))
+    return closed_and_open(rule.id, book, partial(_between, rule, book))
 
 
 def concerns(rule: LotRule, fact: LotFact) -> bool:
     """Say whether a fact may change what a rule finds."""
     if isinstance(rule, LotBalanceRule):
         return fact.told.fact in {"made", "moved"}
+    if fact.told.fact == "decided":
+        return True
     if not isinstance(rule.counted, CountedMoves):
         return fact.told.fact == "case"
     if isinstance(fact.told, Moved):
@@ -73,19 +63,26 @@ def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
         yield from cases_of(frozenset(rule.counted.seriousness), book)
 
 
-def _first(items: list[Item]) -> list[Spell]:
+def _between(rule: LotCountRule, book: Book, after: int, until: int) -> Spell | None:
+    """Return the spell of what was received behind `after` and not behind `until` (ms)."""
+    if isinstance(rule.counted, CountedMoves):
+        return _first(list(_moves(rule, rule.counted, book, whole=False, after=after, until=until)))
+    return _reached(rule, [item for item in items_of(rule, book) if after < item.received <= until])
+
+
+def _first(items: list[Item]) -> Spell | None:
     """Return the spell from the first of some moves that count."""
     counted = sorted(
         (i for i in items if i.verdict is Verdict.TRUE), key=lambda i: (i.at, i.facility, i.name, i.records)
     )
     if not counted:
-        return []
+        return None
     start = counted[0].at
     who = max(item.facility for item in counted if item.at == start)
-    return [Spell(start, NONE, who, tuple(sorted({item.facility for item in counted})), tuple(counted))]
+    return Spell(start, NONE, who, tuple(sorted({item.facility for item in counted})), tuple(counted))
 
 
-def _reached(rule: LotCountRule, items: list[Item]) -> list[Spell]:
+def _reached(rule: LotCountRule, items: list[Item]) -> Spell | None:
     """Return the spell from the first instant at which so many lie within the time, both ends included."""
     counted = [item for item in items if item.verdict is Verdict.TRUE]
     low = 0
@@ -96,8 +93,8 @@ def _reached(rule: LotCountRule, items: list[Item]) -> list[Spell]:
             who = max(one.facility for one in counted if one.at == item.at)
             beside = [one for one in counted if abs(one.at - item.at) <= rule.within]
             facilities = tuple(sorted({name for one in beside for name in one.facilities or (one.facility,)}))
-            return [Spell(item.at, NONE, who, facilities, tuple(beside))]
-    return []
+            return Spell(item.at, NONE, who, facilities, tuple(beside))
+    return None
 
 
 def stop_of(behind: BehindStop, facility: str, book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
@@ -120,8 +117,13 @@ def _revision(book: Book, holder: str, recall: str) -> str:
     return found[0]
 
 
-def _moves(rule: LotCountRule, counted: CountedMoves, book: Book, *, whole: bool) -> Iterator[Item]:
-    """Yield the moves that a rule looks at; not `whole`: of each facility none before the first that counts, and not many behind it."""
+def _moves(
+    rule: LotCountRule, counted: CountedMoves, book: Book, *, whole: bool, after: int = NONE, until: int = NEVER
+) -> Iterator[Item]:
+    """Yield the moves that a rule looks at, received behind `after` and not behind `until` (ms).
+
+    Not `whole`: of each facility none before the first that counts, and not many behind it.
+    """
     holders = book.holders() if counted.back else set()
     types, by_stop = frozenset(counted.types), isinstance(rule.behind, BehindStop)
     unknown = not by_stop and book.expiry is None
@@ -135,11 +137,14 @@ def _moves(rule: LotCountRule, counted: CountedMoves, book: Book, *, whole: bool
         begin = 0 if whole or book.merged else bisect_left(rows, against[0], key=_first_of)
         left = len(rows) if whole else share
         for row in rows[begin:]:
+            if not after < row.received <= until:
+                continue
             at = row.first if row.first >= against[0] else row.last
             if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against[0]):
                 continue
             verdict = Verdict.TRUE if at >= against[0] else Verdict.UNKNOWN if unknown or against[1] else Verdict.FALSE
-            yield Item(at, facility, row.type, verdict, against[0], (row.record, *against[2]))
+            records = (row.record, *against[2])
+            yield Item(at, facility, row.type, verdict, against[0], records, received=row.received)
             left -= 1
             if not left:
                 break

@@ -16,8 +16,8 @@ from rules.rule import LotBalanceRule
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from rules.lots.book import Exact
-    from rules.lots.judge import Spell
+    from rules.lots.rows import Exact
+    from rules.lots.spell import Closed, Spell
     from rules.rule import LotRule
 
 NAMED: Final = 3
@@ -30,14 +30,19 @@ _ENDINGS: Final[dict[ChangeKind, tuple[str, str]]] = {
     ChangeKind.AMENDED: ("more is known of it", "已获知更多信息"),
 }  # fmt: skip
 
+_CLOSED: Final = ("closed by an officer's decision", "已由监管人员决定关闭")
+
 
 def proof_of(rule: LotRule, spell: Spell, read: Iterable[RecordRead], into: str | None = None) -> Evidence:
     """Return the evidence of a change: what makes the spell hold, the records that told it, the one that was being read last."""
     shown, left_out = spell.items[:LISTED], len(spell.items) - LISTED
     leaves = [*_head(rule, spell), *(leaf_of(rule, one) for one in shown)]
+    if spell.closed is not None:
+        leaves.insert(0, _decision(spell.closed))
     quiet = [name for name in spell.facilities if not any(name in _who(one) for one in shown)][:LISTED]
     leaves += [Leaf(expr=f"{name}: as well", op="", verdict=Verdict.TRUE) for name in quiet]
-    records = [RecordRead(kind=kind, id=name) for one in shown for kind, name in one.records if kind]
+    told = [record for one in shown for record in one.records] + ([spell.closed.record] if spell.closed else [])
+    records = [RecordRead(kind=kind, id=name) for kind, name in told if kind]
     once = list({(one.kind, one.id): one for one in [*records, *read]}.values())
     return Evidence(leaves=leaves, records=once, into=into, left_out={"leaves": left_out} if left_out > 0 else {})
 
@@ -48,6 +53,11 @@ def _head(rule: LotRule, spell: Spell) -> list[Leaf]:
     inside = sum(1 for one in spell.items if one.at <= spell.start)
     expr = f"cases within {format_duration(rule.within)}"
     return [Leaf(expr=expr, left=float(inside), op=">=", right=float(rule.n), verdict=Verdict.TRUE)]
+
+
+def _decision(closed: Closed) -> Leaf:
+    at = format_instant(closed.received)
+    return Leaf(expr="decision", left=closed.code, op="closes", right=at, verdict=Verdict.FALSE)
 
 
 def _who(one: Item | Sum) -> tuple[str, ...]:
@@ -74,15 +84,17 @@ def shown(total: Exact) -> float | str:
     return float(total) if total < 10**300 else f"above 10^{len(str(int(total))) - 1}"
 
 
-def message_of(lot: str, title: Bilingual, kind: ChangeKind, facilities: tuple[str, ...]) -> Bilingual:
-    """Return what a change says to a person."""
+def message_of(
+    lot: str, title: Bilingual, kind: ChangeKind, facilities: tuple[str, ...], *, closed: bool = False
+) -> Bilingual:
+    """Return what a change says to a person; `closed`: an officer's decision ended what it is of."""
     more = len(facilities) - NAMED
     named = ", ".join(facilities[:NAMED])
     en = f"Lot {lot}: {title.en}" + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
     zh = f"批号 {lot}：{title.zh}" + (
         f"（{named}{f' 等共 {len(facilities)} 家' if more > 0 else ''}）" if named else ""
     )
-    ending = _ENDINGS.get(kind)
+    ending = _CLOSED if closed and kind is ChangeKind.CLEARED else _ENDINGS.get(kind)
     return Bilingual(
         en=en if ending is None else f"{en}; {ending[0]}", zh=zh if ending is None else f"{zh}；{ending[1]}"
     )

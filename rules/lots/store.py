@@ -26,7 +26,9 @@ _HEAD: Final = 36
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 _Rank: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
-PackedTold: TypeAlias = tuple[str, _At, _At, str, _Rank, str, str, str, bool, bool, list[str]]
+PackedTold: TypeAlias = tuple[
+    str, _At, _At, str, _Rank, str, str, str, bool, bool, list[str], Annotated[int, msgspec.Meta(ge=1)]
+]
 PackedFailed: TypeAlias = tuple[str, str, _At, Annotated[int, msgspec.Meta(ge=1)], str, bool]
 
 
@@ -47,6 +49,13 @@ class Told:
     """Its rule was put aside."""
     retracted: bool = False
     facilities: tuple[str, ...] = ()
+    use: int = 1
+    """Which alarm of this start and facility it is: behind one that an officer closed comes the second."""
+
+    @property
+    def key(self) -> tuple[int, str, int]:
+        """Return what makes its id."""
+        return (self.start, self.facility, self.use)
 
     @property
     def stands(self) -> bool:
@@ -57,13 +66,13 @@ class Told:
         """Return the members for a snapshot."""
         return (
             self.alarm, self.start, self.end, self.facility, self.rank, self.version, self.packs, self.stage,
-            self.unknown, self.retracted, list(self.facilities),
+            self.unknown, self.retracted, list(self.facilities), self.use,
         )  # fmt: skip
 
     @classmethod
     def unpack(cls, row: PackedTold) -> Told:
         """Return what packed members say."""
-        return cls(*row[:7], _STAGES[row[7]], *row[8:10], tuple(row[10]))
+        return cls(*row[:7], _STAGES[row[7]], *row[8:10], tuple(row[10]), row[11])
 
 
 _STAGES: Final[dict[str, Stage]] = {"draft": "draft", "shadow": "shadow", "live": "live", "retired": "retired"}
@@ -119,7 +128,7 @@ class LotState:
         """Remember the alarms of a rule, within bounds: one that stands never goes out."""
         spare = sorted((one for one in told if not one.stands), key=lambda one: (not one.retracted, one.start))
         gone = {id(one) for one in spare[: max(0, len(told) - MAX_TOLD)]}
-        kept = sorted((one for one in told if id(one) not in gone), key=lambda one: (one.start, one.facility))
+        kept = sorted((one for one in told if id(one) not in gone), key=lambda one: (one.start, one.facility, one.use))
         if kept:
             self.told[rule] = kept
         else:
@@ -148,7 +157,9 @@ class LotState:
                 raise SnapshotError(f"a snapshot of lot {body.lot}, format {body.format}, stands under {lot}")
             told = {rule: [Told.unpack(row) for row in of] for rule, of in body.told}
             failed = {rule: Failed(*row) for rule, row in body.failed}
-            return cls(lot, body.seq, body.received, body.newest, Book.unpack(body.book), told, failed, dirty=False)
+            return cls(
+                lot, body.seq, body.received, body.newest, Book.unpack(body.book, lot), told, failed, dirty=False
+            )
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
             raise SnapshotError(f"snapshot of lot {lot} cannot be read: {error!r:.300}") from error
 

@@ -15,7 +15,8 @@ from rules.layout import NEVER, NONE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rules.lots.book import Book, Evidence, Exact, Move
+    from rules.lots.book import Book
+    from rules.lots.rows import Evidence, Exact, Move
     from rules.rule import LotBalanceRule
 
 ORIGINS: Final = frozenset({"produced", "imported", "arrived"})

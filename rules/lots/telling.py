@@ -1,4 +1,4 @@
-"""What the first fold tells of lots: facts made of trace events and of reports, and what it keeps of these for it.
+"""What the first fold tells of lots: facts made of trace events, of reports and of decisions, and what it keeps of these for it.
 
 Facts are of the log alone: neither packs nor the register nor the clock decide whether there is one. So packs that come later find them.
 """
@@ -12,8 +12,9 @@ import msgspec
 from pydantic import TypeAdapter, ValidationError
 
 from rules.batches import Batches, PackedBatches, Seen
+from rules.decisions import closes
 from rules.eventtypes.types import STREAMS
-from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, LotFact, Made, Moved, Notice, Payload, Read, Stop
+from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, Decided, LotFact, Made, Moved, Notice, Payload, Read, Stop
 from rules.rare.match import digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
 from rules.reports.recalls import RecallNotice
@@ -22,7 +23,7 @@ from rules.reports.vigilance import AdrCase
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rules.records import Event, Events, Report
+    from rules.records import Decision, Event, Events, Report
 
 MAX_REPORTS: Final = 5_000
 """Reports whose lots are remembered of a facility: a revision may name others; the one that was touched longest ago goes out first."""
@@ -177,6 +178,24 @@ def of_report(telling: Telling, facility: str, payload: Report, received: int) -
         made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
         facts += [] if made is None else [made]
     return facts
+
+
+def of_decision(telling: Telling, facility: str, payload: Decision, received: int) -> list[LotFact]:
+    """Return the fact of a decision that names a lot and closes an alarm of it; none of any other.
+
+    One that comes again is told again: the second fold knows it by its id. Arguments as of `of_events`.
+    """
+    alarm = closes(payload)
+    if payload.lot is None or alarm is None:
+        return []
+    try:
+        told = Decided(alarm=alarm, code=payload.code)
+    except ValidationError:
+        telling.count("lot_unread")
+        return []
+    read = Read(kind="decision", id=f"{payload.id}/{payload.version}")
+    made = _fact(telling, facility, received, lot=payload.lot, at=received, record=read, told=told)
+    return [] if made is None else [made]
 
 
 def _lots_of(fields: AdrCase | RecallNotice) -> Iterator[str]:

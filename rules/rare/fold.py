@@ -12,6 +12,7 @@ from rules import underway
 from rules.batches import Seen
 from rules.changes import Leaf, RecordRead, Verdict
 from rules.clocks import changing, judging
+from rules.decisions import closes
 from rules.documents import fold as documents
 from rules.excursions import fold as excursions
 from rules.excursions.judge import fire as fire_excursion
@@ -84,10 +85,6 @@ if TYPE_CHECKING:
     from rules.rule import Rule
     from rules.state import FacilityState
 
-CLOSING = frozenset(
-    {"false-alarm", "equipment-fault", "marked-state", "breach", "data-fraud", "duplicate", "close-latched"}
-)
-"""Codes of a decision that end a latched alarm (settled.md)."""
 OWN = frozenset({Kind.READINGS, Kind.EVENTS, Kind.REPORT, Kind.MARK, Kind.ANSWER})
 """Records that come from the facility itself: they say that it can be heard."""
 _ADOPT = {UNKNOWN_TAG: strays.adopt}
@@ -192,17 +189,6 @@ def _by_itself(
         ledger.meet(rule, event, batch, now, facility, emitter)
     else:
         posted.meet(rule, event, batch, now, facility, emitter)
-
-
-def closes(payload: Decision) -> str | None:
-    """Return the latched alarm that a decision ends, None: it ends none.
-
-    `data-fraud` needs a second officer (settled.md): without one it closes nothing.
-    """
-    fraud = payload.code == "data-fraud"
-    if payload.code not in CLOSING or (fraud and payload.second in {None, payload.officer}):
-        return None
-    return payload.subject.get("alarm")
 
 
 def decision(state: FacilityState, payload: Decision, received: int, emitter: Emitter) -> None:

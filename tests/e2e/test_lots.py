@@ -1,4 +1,4 @@
-"""Two firms, one lot: what a maker and a shop post becomes one alarm that names both, by way of the fold of lots."""
+"""Two firms, one lot: what a maker and a shop post becomes one alarm that names both, by way of the fold of lots; an officer closes it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def now():
 
 
 def published(settings):
-    """Return the one change of the lot as Kafka holds it, without its place."""
+    """Return the changes of the lot as Kafka holds them, without their places."""
     with open_log(settings, settings.topic(ALARMS)) as reader:
         rows = [json.loads(row.value) for place in reader.places for row in reader.raw(place)]
-    (row,) = (row for row in rows if row["stream"] == "lot:B2601")
-    row.pop("source")
-    return row
+    own = sorted((row for row in rows if row["stream"] == "lot:B2601"), key=lambda row: row["seq"])
+    for row in own:
+        row.pop("source")
+    return own
 
 
 def trace(kind, minutes_ago, **fields):
@@ -47,7 +48,9 @@ def trace(kind, minutes_ago, **fields):
     return {"stream": "trace", "type": kind, "time": at, "source": "WMS", "fields": {"lot": "B2601"} | fields}
 
 
-def test_a_lot_sold_after_its_stop_order_is_one_alarm_of_its_stream(kafka_settings, tmp_path):
+def test_a_lot_sold_after_its_stop_order_is_one_alarm_of_its_stream_until_an_officer_closes_it(
+    kafka_settings, tmp_path
+):
     url = f"sqlite:///{tmp_path}/store.db"
     store = Store(url)
     upgrade(store)
@@ -72,7 +75,8 @@ def test_a_lot_sold_after_its_stop_order_is_one_alarm_of_its_stream(kafka_settin
         httpx.Client(base_url="http://" + json.loads(desk.stdout.readline())["listening"], timeout=20) as client,
         httpx.Client(base_url="http://" + json.loads(gateway.stdout.readline())["listening"], timeout=20) as door,
     ):
-        assert client.post("/v1/session", json={"name": "li.lei", "password": PASSWORD}).status_code == 200
+        signed_in = client.post("/v1/session", json={"name": "li.lei", "password": PASSWORD})
+        assert signed_in.status_code == 200
 
         def post(firm, batch, *events):
             body = {"batch": batch, "events": list(events)}
@@ -99,14 +103,24 @@ def test_a_lot_sold_after_its_stop_order_is_one_alarm_of_its_stream(kafka_settin
         assert [(row["change"], row["seq"]) for row in history] == [("raised", 1)]
         assert history[0]["source"].startswith("lots ")
         assert client.get(f"/v1/alarms/{alarm['alarm']}/chart").json()["series"] == []  # no sensor measures a lot
+        decided = client.post(
+            f"/v1/alarms/{alarm['alarm']}/decision",
+            json={"revision": 1, "code": "breach", "reason": "taken back"},
+            headers={"X-CSRF-Token": signed_in.json()["csrf"]},
+        )
+        assert decided.status_code == 200, decided.text
+        until(lambda: client.get(f"/v1/alarms/{alarm['alarm']}").json()["alarm"]["status"] == "cleared", WAIT_S)
+        records = client.get(f"/v1/alarms/{alarm['alarm']}").json()["evidence"]["records"]
+        assert {"kind": "decision", "id": f"{decided.json()['decision']}/1"} in records
     done = subprocess.run(
         [sys.executable, "-m", "monitor", "log", "dump", "--lots"], env=env, capture_output=True, check=True
     )
-    assert sum(json.loads(line)["kind"] == "fact" for line in done.stdout.splitlines()) == 4
+    assert sum(json.loads(line)["kind"] == "fact" for line in done.stdout.splitlines()) == 5
     (dump := tmp_path / "log.jsonl").write_bytes(done.stdout)
     told = subprocess.run(
         [sys.executable, "-m", "monitor", "evaluate", "--pack", "default", "--log", str(dump)],
         env=env, capture_output=True, check=True,
     ).stdout  # fmt: skip
     evaluated = [line for line in told.splitlines() if json.loads(line)["stream"] == "lot:B2601"]
-    assert evaluated == [canonical_bytes(published(kafka_settings))]
+    assert evaluated == [canonical_bytes(row) for row in published(kafka_settings)]
+    assert [json.loads(line)["change"] for line in evaluated] == ["raised", "cleared"]

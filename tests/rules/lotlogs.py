@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from rules.instants import parse_instant
 from rules.lots.facts import LotFact
+from rules.lots.fold import LotFold
 from rules.pack import Bundle, default_bundle
 
 RULES = (
@@ -27,6 +28,9 @@ def bundle(*more) -> Bundle:
     return Bundle.of([rule for rule in whole.rules if rule.id in RULES] + list(more), ())
 
 
+SHIPPED = bundle()
+
+
 def altered(rule_id, **members):
     """Return the bundle with other numbers in one rule."""
     own = bundle()
@@ -44,7 +48,7 @@ class Teller:
         self.told[facility] = self.told.get(facility, 0) + 1
         n = self.told[facility]
         self.clock = max(self.clock + 1, BEGIN + at) if received is None else BEGIN + received
-        kind = "report" if "report" in told else "events"
+        kind = "report" if "report" in told else "decision" if told["fact"] == "decided" else "events"
         name = f"{told['report']}/{told['revision']}" if kind == "report" else f"b-{n}"
         return LotFact.model_validate(
             {
@@ -80,6 +84,10 @@ class Teller:
         }  # fmt: skip
         return self(facility, known, told, **more)
 
+    def decided(self, facility, alarm, *, code="close-latched", decision="D-1/1", at=0, **more):
+        fact = self(facility, at, {"fact": "decided", "alarm": alarm, "code": code}, record=decision, **more)
+        return fact.model_copy(update={"at": fact.received})
+
 
 TIMES = st.one_of(
     st.integers(0, 12).map(lambda hours: hours * HOUR),
@@ -88,6 +96,13 @@ TIMES = st.one_of(
 )
 EXPIRIES = st.sampled_from([None, None, "2026-03-01", "2026-03-02", "2026-03-05"])
 QUANTITIES = st.sampled_from([0, 0.1, 0.2, 0.3, 1, 2, 5, 10])
+
+
+def alarms(found):
+    """Return a strategy of ids: of alarms that some facts make, of one that nobody raised."""
+    lots = LotFold(SHIPPED)
+    told = [change.alarm for fact in found for change in lots.fold(0, fact, None)]
+    return st.sampled_from(sorted({*told, "0" * 32}))
 
 
 @st.composite
@@ -102,7 +117,7 @@ def facts(draw, most=25):
             draw(TIMES),
         )
         what = draw(
-            st.sampled_from(["made", "moved", "moved", "moved", "arrived", "stop", "notice", "case", "case", "again"])
+            st.sampled_from([*["made", "arrived", "stop", "notice", "again"], *["moved"] * 3, *["case", "decided"] * 2])
         )
         if what == "made":
             kind = draw(st.sampled_from(["produced", "imported"]))
@@ -125,12 +140,22 @@ def facts(draw, most=25):
                 found.append(
                     tell.case(firm, at, case, report=report, revision=number, named=named, seriousness=grave, lot=lot)
                 )
+        elif what == "decided":
+            code = draw(st.sampled_from(["close-latched", "breach"]))
+            name = f"D-{draw(st.integers(1, 6))}/1"
+            received = draw(st.sampled_from([None, None, tell.clock - BEGIN]))
+            found.append(tell.decided(firm, draw(alarms(found)), code=code, decision=name, received=received, lot=lot))
         elif found:
             one = draw(st.sampled_from(found))
             if one.event is not None:
                 tell.told[one.facility] += 1
                 n = tell.told[one.facility]
                 found.append(
-                    one.model_copy(update={"n": n, "record": one.record.model_copy(update={"id": f"again-{n}"})})
-                )
+                    one.model_copy(
+                        update={
+                            "n": n, "record": one.record.model_copy(update={"id": f"again-{n}"}),
+                            "received": one.received + draw(st.sampled_from([-DAY, 0, DAY])),
+                        }
+                    )
+                )  # fmt: skip
     return found or [tell.made("MAKER-1", 0, 1)]

@@ -18,6 +18,7 @@ from monitor.accounts.users import Role
 from monitor.alarms import projection, queries, rejections
 from monitor.alarms.axes import Attention, State
 from monitor.alarms.chart import Line
+from monitor.alarms.decide import DECIDED
 from monitor.alarms.queries import Filter
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
@@ -100,7 +101,8 @@ FAMILIES = {
     "due.": {state.value for state in DueState},
     "verify.": set(get_args(Doubt)),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
-    "action.": {"acknowledge"},
+    "action.": {"acknowledge"} | {f"decide-{code}" for code in DECIDED},
+    "code.": set(DECIDED),
     "monitor.": codes_of(projection)
     | codes_of(offsets)
     | codes_of(archive_alarms)

@@ -20,13 +20,71 @@ def alarms(facts, bundle):
         for rule in bundle.rules:
             if rule.kind not in ("lot_count", "lot_balance") or rule.stage not in ("live", "shadow"):
                 continue
-            spells = balance(rule, own) if rule.kind == "lot_balance" else count(rule, own)
-            told = [
-                (alarm_id(rule.id, who, {"lot": lot}, start), who, start, end, rule.severity.base.value)
-                for start, end, who in spells
-            ]
-            if told:
-                found[rule.id, lot] = told
+            if rule.kind == "lot_balance":
+                spells = [(alarm_id(rule.id, who, {"lot": lot}, start), who, start, end) for start, end, who in balance(rule, own)]  # fmt: skip
+            else:
+                spells = ruled(rule, lot, [fact for fact in facts if fact.lot == lot], own)
+            if spells:
+                found[rule.id, lot] = [(*spell, rule.severity.base.value) for spell in spells]
+    return found
+
+
+def ruled(rule, lot, all_facts, own):
+    """Return the alarms of a count: those that officers closed, in the order of their decisions, and the one that lasts."""
+    counted = counted_of(rule, all_facts, own)
+    closings = {(fact.told.alarm, fact.record.id): [] for fact in all_facts if fact.told.fact == "decided"}
+    for fact in all_facts:
+        if fact.told.fact == "decided":
+            closings[fact.told.alarm, fact.record.id].append(fact.received)
+    found, done = [], float("-inf")
+    for received, _, alarm in sorted((min(times), name, alarm) for (alarm, name), times in closings.items()):
+        named, start, who = alarm_of(rule, lot, [one for one in counted if done < one[3] <= received], found)
+        if named == alarm:
+            found.append((named, who, start, max(start, received)))
+            done = received
+    named, start, who = alarm_of(rule, lot, [one for one in counted if one[3] > done], found)
+    return found if named is None else [*found, (named, who, start, None)]
+
+
+def alarm_of(rule, lot, counted, before):
+    """Return id, start and facility of what some facts make, None three times if they make nothing."""
+    reached = counted
+    if rule.n > 1:
+        reached = [
+            one for one in counted if len({other[2] for other in counted if one[0] - rule.within <= other[0] <= one[0]}) >= rule.n
+        ]  # fmt: skip
+    if not reached:
+        return None, None, None
+    start = min(one[0] for one in reached)
+    who = max(one[1] for one in reached if one[0] == start)
+    use = 1 + sum((start, who) == (other[2], other[1]) for other in before)
+    return alarm_id(rule.id, who, {"lot": lot}, start, use), start, who
+
+
+def counted_of(rule, all_facts, own):
+    """Return (when, who, what, received) of each thing that counts; of a case all who knew of it first."""
+    facts, _ = own
+    if rule.counted.fact == "case":
+        known = {}
+        for fact in facts:
+            if fact.told.fact == "case" and fact.told.seriousness in rule.counted.seriousness:
+                known.setdefault(fact.told.case_id, []).append(fact)
+        found = []
+        for case, reports in known.items():
+            at = min(fact.told.known_at for fact in reports)
+            received = min(
+                other.received
+                for fact in reports
+                for other in all_facts
+                if other.told.fact == "case" and (other.facility, other.told.report) == (fact.facility, fact.told.report)
+                and other.told.named and other.told.seriousness in rule.counted.seriousness
+            )  # fmt: skip
+            found += [(at, fact.facility, case, received) for fact in reports if fact.told.known_at == at]
+        return found
+    found = []
+    for at, who, event in over(rule, own):
+        received = min(fact.received for fact in all_facts if (fact.facility, fact.event) == (who, event))
+        found.append((at, who, event, received))
     return found
 
 
@@ -48,14 +106,13 @@ def whole(facts):
     return [*by_event.values(), *rest, *(fact for fact in reports.values() if fact.told.named)], list(reports.values())
 
 
-def count(rule, own):
+def over(rule, own):
+    """Return (when, who, event) of each move at or behind a stop or the expiry."""
     facts, reports = own
-    if rule.counted.fact == "case":
-        return cluster(rule, facts)
     holders = {fact.facility for fact in facts if fact.told.fact == "made"}
     holders |= {fact.facility for fact in reports if fact.told.fact == "notice"}
     days = [fact.told.expiry for fact in facts if fact.told.fact == "made" and fact.told.expiry is not None]
-    over = []
+    found = []
     for fact in facts:
         told = fact.told
         if told.fact != "moved" or told.type not in rule.counted.types or told.quantity == 0:
@@ -64,10 +121,10 @@ def count(rule, own):
             continue
         if rule.behind.fact == "expiry":
             if days and fact.at >= midnight_behind(min(days)):
-                over.append((fact.at, fact.facility))
+                found.append((fact.at, fact.facility, fact.event))
         elif any(fact.at >= known for known in stops(rule, fact.facility, facts)):
-            over.append((fact.at, fact.facility))
-    return first(over)
+            found.append((fact.at, fact.facility, fact.event))
+    return found
 
 
 def stops(rule, facility, facts):
@@ -76,26 +133,6 @@ def stops(rule, facility, facts):
             yield fact.at if fact.told.known_at is None else fact.told.known_at
         elif fact.told.fact == "notice":
             yield fact.told.decided_at if fact.facility == facility else fact.told.notified_at + rule.behind.notice
-
-
-def first(over):
-    if not over:
-        return []
-    start = min(at for at, _ in over)
-    return [(start, None, max(who for at, who in over if at == start))]
-
-
-def cluster(rule, facts):
-    known = {}
-    for fact in facts:
-        if fact.told.fact == "case" and fact.told.seriousness in rule.counted.seriousness:
-            known.setdefault(fact.told.case_id, []).append((fact.told.known_at, fact.facility))
-    times = {case: min(at for at, _ in told) for case, told in known.items()}
-    reached = []
-    for case, at in times.items():
-        if sum(at - rule.within <= other <= at for other in times.values()) >= rule.n:
-            reached += [(at, who) for when, who in known[case] if when == at]
-    return first(reached)
 
 
 def balance(rule, own):
