@@ -127,7 +127,7 @@ class Gateway:
             None if entry.tags is None else frozenset(entry.tags),
             self.refusals.told(facility, visit.key_hash),
         )
-        return _document(feed.model_dump_json().encode())
+        return answer_document(feed.model_dump_json().encode())
 
     async def register(self, request: Request, visit: Visit) -> Response:
         """Show a firm its own registered facts: `GET /v1/register`.
@@ -160,7 +160,7 @@ class Gateway:
         """Answer what is the same for every firm: any valid key may ask, whatever else it is for."""
         self.know(request, visit)
         self.count(visit, self.queries)
-        return _document(listing.encode())
+        return answer_document(listing.encode())
 
     async def healthy(self, _request: Request) -> Response:
         """Say that the process lives."""
@@ -201,9 +201,10 @@ def facility_of(entry: KeyEntry, named: str | None) -> str:
 
 def answer_json(status: HTTPStatus, value: object) -> Response:
     """Return a JSON answer that nobody may keep or take for anything else."""
-    return _document(msgspec.json.encode(value), status)
+    return answer_document(msgspec.json.encode(value), status)
 
 
-def _document(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def answer_document(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a document that was written before, with the same headers."""
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return Response(body, status.value, headers, "application/json")
