@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from monitor.alarms import operators, queries, rejections
-from monitor.api import problems, proofs, routes, stream
+from monitor.api import problems, proofs, register, routes, stream
 from monitor.console import deadline_pages, entry, pages, proof_pages, render
 from monitor.console.files import Files
 from monitor.desk.face import watched
@@ -58,6 +58,7 @@ def create_desk(desk: Desk) -> FastAPI:
     app.include_router(routes.router)
     app.include_router(stream.router)
     app.include_router(proofs.router)
+    app.include_router(register.router)
     app.include_router(entry.router)
     app.include_router(pages.router)
     app.include_router(deadline_pages.router)

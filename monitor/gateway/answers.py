@@ -231,6 +231,8 @@ class RegisterAnswer(Strict):
     """The log was read from this receive time on."""
     as_of: Instant | None
     facility: Facility
+    at: Instant | None = None
+    """`facility` holds what is in force at this instant; left out: all facts, with their `from`."""
 
 
 class ReportTypeShown(Strict):

@@ -27,6 +27,7 @@ from monitor.proofs.content import MEDIA
 from monitor.proofs.shelf import ProofName, ProofReceipt
 from rules.eventtypes.posts import EventsPost
 from rules.eventtypes.posts import example_of as events_example
+from rules.instants import Instant
 from rules.markpost import MarkPost
 from rules.models import FacilityId, Identifier
 from rules.posts import ReadingsPost
@@ -149,9 +150,7 @@ def document() -> dict[str, Any]:
             "/v1/proofs": {"post": _proof(), "get": _query("proofs", "The facility's proofs (证明材料)", "ProofList")},
             "/v1/proofs/{sha256}": {"get": _given()},
             "/v1/feed": {"get": _query("feed", "What arrived of a facility (接收情况)", "Feed")},
-            "/v1/register": {
-                "get": _query("register", "The facility's registered facts (登记信息)", "RegisterAnswer", 404)
-            },
+            "/v1/register": {"get": _registered()},
             "/v1/report-types": {"get": _listing("report_types", "Every type of report (报告类型)", "ReportTypes")},
             "/v1/event-types": {"get": _listing("event_types", "Every type of event (事件类型)", "EventTypes")},
             "/healthz": {"get": _plain("healthz", "Whether the process lives", JSON, 200)},
@@ -266,6 +265,14 @@ def _query(name: str, summary: str, model: str, *more: int) -> dict[str, Any]:
         "parameters": [_facility()],
         "responses": {"200": _answer(summary, model), **_refused(401, 403, *more, 429, 503)},
     }
+
+
+def _registered() -> dict[str, Any]:
+    query = _query("register", "The facility's registered facts (登记信息)", "RegisterAnswer", 404, 422)
+    version = _parameter("version", "query", {"type": "integer", "minimum": 0}, "Only of this version: else 404.")
+    at = _parameter("at", "query", _schema(Instant), "Facts in force at this instant; else all, with their `from`.")
+    query["parameters"] += [version, at]
+    return query
 
 
 def _plain(name: str, summary: str, media: str, *statuses: int) -> dict[str, Any]:

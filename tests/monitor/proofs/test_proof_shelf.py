@@ -179,6 +179,13 @@ def test_a_crash_at_any_step_leaves_a_proof_whole_or_not_there_and_sending_it_ag
     assert len(shelf.every(FACILITY)) == 2
 
 
+def test_content_whose_receipt_a_crash_cost_is_in_nobodys_way(shelf):
+    put(shelf, b"x" * 60)
+    (shelf.folder / FACILITY / hashlib.sha256(b"y" * 40).hexdigest()).write_bytes(b"y" * 40)
+    assert put(shelf, b"y" * 40)[1]
+    assert shelf.use(FACILITY) == Use(2, 100)
+
+
 def test_content_that_was_damaged_on_the_disk_is_made_whole_by_sending_it_again(shelf):
     receipt, _ = put(shelf, b"a proof")
     path = shelf.folder / FACILITY / receipt.sha256
