@@ -20,7 +20,7 @@ RUN /opt/offsite/venv/bin/python -c "from rules import kernels; kernels.warm()" 
 FROM python:3.11.13-slim-bookworm
 RUN groupadd --gid 10001 offsite \
  && useradd --uid 10001 --gid offsite --no-create-home --home-dir /tmp --shell /usr/sbin/nologin offsite \
- && install -d -o offsite -g offsite -m 0750 /var/lib/offsite/archive /var/lib/offsite/worker
+ && install -d -o offsite -g offsite -m 0750 /var/lib/offsite/archive /var/lib/offsite/worker /var/lib/offsite/proofs
 COPY --from=build /opt/offsite /opt/offsite
 COPY deploy/entry.sh deploy/probe.py /opt/offsite/
 ENV PATH=/opt/offsite/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 NUMBA_CPU_NAME=generic

@@ -128,6 +128,22 @@ class GatewayEnvironment(Environment):
     """Processes that read bodies above 64 KiB, apart from everybody's small posts; started when the first one comes."""
 
 
+class ProofsEnvironment(Environment):
+    """OFFSITE_PROOFS_*: the folder of proofs, which the gateway writes and desk and backups read."""
+
+    model_config = SettingsConfigDict(env_prefix="OFFSITE_PROOFS_", extra="ignore")
+
+    folder: Path = Path("var/proofs")
+    max_bytes: int = Field(default=16 * 1024 * 1024, ge=1024, le=1024 * 1024 * 1024)
+    """Of one proof."""
+    facility_bytes: int = Field(default=2 * 1024 * 1024 * 1024, ge=1024)
+    """Quota of one facility ..."""
+    facility_files: int = Field(default=5_000, ge=1, le=100_000)
+    """... and at most so many proofs of it."""
+    keep_free_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
+    """Stays free on the disk: below it proofs are told 503."""
+
+
 class StoreEnvironment(Environment):
     """OFFSITE_STORE_*: the SQL store of register, desk and archive index."""
 
@@ -189,6 +205,7 @@ def slips(names: Iterable[str]) -> list[str]:
     """Return a line for each OFFSITE_* variable that nothing reads, with the known one that it is nearest to."""
     models = (
         KafkaEnvironment, WorkerEnvironment, GatewayEnvironment, StoreEnvironment, DeskEnvironment, ArchiverEnvironment,
+        ProofsEnvironment,
     )  # fmt: skip
     known = ELSEWHERE.union(
         f"{model.model_config['env_prefix']}{name.upper()}" for model in models for name in model.model_fields

@@ -47,6 +47,8 @@ class FaultCode(StrEnum):
     IN_THE_FUTURE = "in_the_future"
     IMPOSSIBLE_TIME = "impossible_time"
     NOT_TOGETHER = "not_together"
+    WRONG_CONTENT = "wrong_content"
+    WRONG_DIGEST = "wrong_digest"
 
 
 Grounds = Literal["malformed", "too_large", "contract"]

@@ -2,48 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from rules import registerdays
 from rules.errors import Fault
-from rules.instants import Duration, Instant, start_of_day
+from rules.instants import Duration
 from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Strict, Tag, Text
+from rules.regimes import Regime, regime_faults
 
-ZONE = "Asia/Shanghai"
-"""The jurisdiction's zone: a bare date in the register begins at its midnight (settled.md)."""
+ZONE = registerdays.ZONE
+Day = registerdays.Day
+SinceInstant = registerdays.SinceInstant
 MAX_SENSORS = 5_000
 MAX_AREAS = 2_000
 _EMAIL = r"^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,190}$"
 """RFC 5322's `atext` and dots before the @, a host name behind it."""
-
-
-def _date_text(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML gave
-    return value.isoformat() if isinstance(value, date) else value
-
-
-def _instant_or_date(value: Any) -> Any:  # noqa: ANN401 - whatever the YAML gave
-    if isinstance(value, date) and not hasattr(value, "hour"):
-        return start_of_day(value, ZONE)
-    if isinstance(value, str) and len(value) == len("2026-01-01"):
-        return start_of_day(date.fromisoformat(value), ZONE)
-    return value
-
-
-def _real_day(text: str) -> str:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        raise ValueError("no such day in the calendar") from None
-    return text
-
-
-Day = Annotated[
-    str, BeforeValidator(_date_text), Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}$"), AfterValidator(_real_day)
-]
-SinceInstant = Annotated[Instant, BeforeValidator(_instant_or_date)]
 
 
 class AreaKind(StrEnum):
@@ -320,6 +296,8 @@ class Facility(Strict):
     sensors: list[Sensor] = Field(default_factory=list, max_length=MAX_SENSORS)
     devices: list[Device] = Field(default_factory=list, max_length=MAX_SENSORS)
     trials: list[Trial] = Field(default_factory=list, max_length=1_000)
+    regimes: Annotated[list[Regime], Field(max_length=1_000)] | None = None
+    """Special regimes (rules/regimes.py); none is not written, so that what has none stays as it was."""
 
     @model_validator(mode="after")
     def _consistent(self) -> Facility:
@@ -338,7 +316,7 @@ _NAMES = (
     ("cascades", "dirtier"),
     ("devices", "area"),
 )
-_NAMING = {*_KEYS, "cascades"}
+_NAMING = {*_KEYS, "cascades", "regimes"}
 
 
 def cross_faults(facility: Any) -> list[Fault]:  # noqa: ANN401 - whatever a file holds
@@ -364,6 +342,7 @@ def cross_faults(facility: Any) -> list[Fault]:  # noqa: ANN401 - whatever a fil
                 faults.append(Fault(f"/{part}/{i}/{key}", "stands_twice", f"{name[0]} stands twice"))
             seen.add(name)
     areas = {str(entry.get("id")) for _, entry in rows["areas"]}
+    faults += regime_faults(rows["regimes"], areas, {str(entry.get("id")) for _, entry in rows["products"]})
     return faults + [
         Fault(f"/{part}/{i}/{key}", "unknown_area", f"area {entry[key]} is not registered")
         for part, key in _NAMES

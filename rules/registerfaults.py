@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from rules.errors import Fault
+from rules.regimes import backward
 from rules.register import area_faults, cross_faults, sensor_faults
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ def _contradictory(facility: Any) -> Iterator[Fault]:  # noqa: ANN401 - whatever
     for at, licence in _entries(facility, "licences"):
         if _before(licence.get("to"), licence.get("from")):
             yield Fault(f"{at}/to", "ends_before", "the licence ends before it begins")
+    for at, regime in _entries(facility, "regimes"):
+        for first, second in backward(regime):
+            if _before(regime[second], regime[first]):
+                yield Fault(f"{at}/{second}", "ends_before", f"{second} lies before {first}")
     for at, sensor in _entries(facility, "sensors"):
         area, calibration = sensor.get("area"), sensor.get("calibration")
         if isinstance(area, str) and area == sensor.get("against"):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 FACILITY_PREFIX = "f:"
-Endpoint = Literal["readings", "reports", "marks", "events", "feed", "register"]
+Endpoint = Literal["readings", "reports", "marks", "events", "feed", "register", "proofs"]
 RETRY_S = 1.0
 MAX_FACTS = 400_000
 

@@ -1,4 +1,4 @@
-"""Make a backup: the store first, then the archive's files that this copy of the store names, then Kafka's part.
+"""Make a backup: the store first, then the archive's files that this copy of the store names, the proofs, then Kafka's part.
 
 The archive's files never change and have their hash in their name: what an earlier backup in the same folder copied is not
 copied again. A file that the archiver replaced meanwhile is looked up again in a new copy of the store. The manifest comes last;
@@ -33,6 +33,7 @@ from monitor.backup.manifest import (
     write_manifest,
 )
 from monitor.backup.storecopy import copy_store
+from monitor.proofs.shelf import kept_files
 from rules.errors import BadInputError, Fault
 from rules.faults import unreadable
 from rules.records import SEMANTICS
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 MARK = ".offsite-backup"
 """Says that a folder holds backups, and is locked by the one that is being made."""
 ARCHIVE = "archive"
+PROOFS = "proofs"
 ROUNDS = 5
 TOLD_EVERY = 1_000
 
@@ -67,7 +69,7 @@ class Made:
 
     manifest: Manifest
     copied: int = 0
-    """Files of the archive copied now; the others were here."""
+    """Files of archive and proofs copied now; the others were here."""
     removed: int = 0
 
 
@@ -84,6 +86,7 @@ def make_backup(
     archive: Path,
     kafka: KafkaSettings | None,
     *,
+    proofs: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Made:
     """Make a backup in `folder`, which may hold an earlier one; everybody may go on working meanwhile.
@@ -92,6 +95,7 @@ def make_backup(
         folder: of mode 0700, its files 0600: password and key hashes are in there.
         store: of register, desk and archive's index.
         archive: the archive's folder.
+        proofs: the folder of what firms uploaded; None leaves it out.
         kafka: where Kafka is; None leaves out what Kafka alone holds, which the manifest says.
         tell: hears how far it is.
 
@@ -105,6 +109,8 @@ def make_backup(
     with _claimed(folder):
         tell("the store")
         store_file, revision, found = _store_and_archive(folder, stamp, store, archive, tell)
+        tell("the proofs")
+        proven = _copy_proofs(folder, proofs) if proofs is not None else _Archived()
         cluster, topics, saver = None, {}, Saver(folder, f"kafka-{stamp}", "")
         if kafka is not None:
             tell("Kafka's topics")
@@ -113,17 +119,17 @@ def make_backup(
             topics = {names[name]: value for name, value in shape["topics"].items() if name in names}
             saver = Saver(folder, f"kafka-{stamp}", cluster)
             saver.save(kafka, archived_offsets(folder / store_file.path))
-        named = [store_file, *found.files, *saver.files]
+        named = [store_file, *found.files, *proven.files, *saver.files]
         files, count, size = write_list(folder, f"files-{stamp}.jsonl", named)
         manifest = Manifest(
             id=stamp, made=now, release=version("offsite-monitor"), semantics=SEMANTICS, snapshots=FORMAT,
             dialect="sqlite" if store.dialect == "sqlite" else "postgresql", revision=revision, store=store_file.path,
             cluster=cluster, partitions=0 if kafka is None else kafka.partitions, topics=topics, places=saver.places,
-            parts=saver.parts, damaged=found.damaged, files=files, count=count, bytes=size,
+            parts=saver.parts, damaged=[*found.damaged, *proven.damaged], files=files, count=count, bytes=size,
         )  # fmt: skip
         write_manifest(folder, manifest)
         removed = _forget(folder, {file.path for file in named} | {files.path})
-    return Made(manifest, found.copied, removed)
+    return Made(manifest, found.copied + proven.copied, removed)
 
 
 def archived_offsets(copy: Path) -> dict[tuple[str, int], int]:
@@ -188,6 +194,32 @@ def _copy_archive(
                 continue
             found.copied += 1
         found.files.append(File(path=f"{ARCHIVE}/{chunk.path}", size=chunk.size, sha256=chunk.sha256))
+    return found
+
+
+def _copy_proofs(folder: Path, proofs: Path) -> _Archived:
+    """Copy what firms uploaded: content never changes and is copied once, receipts are small and are copied each time."""
+    found = _Archived()
+    for path, sha256 in kept_files(proofs):
+        relative = safe_path(path)
+        target = folder / PROOFS / relative
+        private_folder(target.parent)
+        size = (proofs / relative).stat().st_size if (proofs / relative).is_file() else -1
+        if sha256 is not None and target.is_file() and target.stat().st_size == size:
+            found.files.append(File(path=f"{PROOFS}/{path}", size=size, sha256=sha256))
+            continue
+        try:
+            written = copy_file(proofs / relative, target)
+        except FileNotFoundError:
+            found.damaged.append(f"{PROOFS}/{path}")
+            continue
+        sync_folder(target.parent)
+        if sha256 is not None and written[1] != sha256:
+            target.unlink()
+            found.damaged.append(f"{PROOFS}/{path}")
+            continue
+        found.copied += 1
+        found.files.append(File(path=f"{PROOFS}/{path}", size=written[0], sha256=written[1]))
     return found
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from monitor.archive.chunkfile import write_files
 from monitor.backup.check import check_backup
-from monitor.backup.make import ARCHIVE
+from monitor.backup.make import ARCHIVE, PROOFS
 from monitor.backup.manifest import BackupError, digest_of, safe_path
 from monitor.backup.storecopy import NotEmptyError, ensure_vacant, load_copy
+from monitor.proofs.shelf import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,6 +30,8 @@ class Restored:
 
     manifest: Manifest
     copied: int = 0
+    proofs: int = 0
+    """Files of proofs written; those that were there are not counted."""
     kept: Path | None = None
     """Where the SQLite file went that stood in the store's place."""
 
@@ -38,6 +41,7 @@ def restore_backup(
     store: Store | None,
     archive: Path | None,
     *,
+    proofs: Path | None = None,
     replace: bool = False,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Restored:
@@ -47,6 +51,7 @@ def restore_backup(
         folder: of the backup.
         store: where to; None leaves the store out.
         archive: where to; None leaves the archive out.
+        proofs: where to; None leaves out what firms uploaded. What is there already stays: content is named by its hash.
         replace: the places may hold something: the store is replaced, files of the archive are added.
         tell: hears how far it is.
 
@@ -68,6 +73,9 @@ def restore_backup(
     if archive is not None:
         tell("the archive")
         done.copied = _restore_archive(folder, archive, checked.files)
+    if proofs is not None:
+        tell("the proofs")
+        done.proofs = _restore_proofs(folder, proofs, checked.files)
     if store is not None:
         tell("the store")
         done.kept = load_copy(folder / safe_path(checked.manifest.store), store, replace=replace)
@@ -87,6 +95,23 @@ def _restore_archive(folder: Path, archive: Path, files: dict[str, File]) -> int
             there = False
         if not there:
             write_files(archive, [(relative, _read(folder / safe_path(path)))])
+            copied += 1
+    return copied
+
+
+def _restore_proofs(folder: Path, proofs: Path, files: dict[str, File]) -> int:
+    """Write content before its receipt, as the gateway does; with the backup's list the order is that of making."""
+    copied = 0
+    for path, file in files.items():
+        if PurePosixPath(path).parts[0] != PROOFS:
+            continue
+        target = proofs / safe_path(PurePosixPath(path).relative_to(PROOFS).as_posix())
+        try:
+            there = digest_of(target) == (file.size, file.sha256)
+        except OSError:
+            there = False
+        if not there:
+            put_back(folder / safe_path(path), target)
             copied += 1
     return copied
 

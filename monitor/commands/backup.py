@@ -11,7 +11,7 @@ import typer
 
 from monitor.backup.check import check_backup
 from monitor.backup.make import make_backup
-from monitor.settings import ArchiverEnvironment, kafka_settings, open_store
+from monitor.settings import ArchiverEnvironment, ProofsEnvironment, kafka_settings, open_store
 from rules.instants import format_instant
 
 app = typer.Typer(add_completion=False, help="Back up store, archive and what Kafka alone holds; verify a backup.")
@@ -36,11 +36,16 @@ def command(
     if to is not None:
         with open_store() as store:
             made = make_backup(
-                to, store, ArchiverEnvironment().folder, None if without_kafka else kafka_settings(), tell=_tell
+                to,
+                store,
+                ArchiverEnvironment().folder,
+                None if without_kafka else kafka_settings(),
+                proofs=ProofsEnvironment().folder,
+                tell=_tell,
             )
         manifest, faults = (
             made.manifest,
-            [f"{path}: damaged in the archive: not saved" for path in made.manifest.damaged],
+            [f"{path}: damaged where it lies: not saved" for path in made.manifest.damaged],
         )
         extra: list[str] = []
     else:

@@ -26,7 +26,7 @@ from monitor.desk.threads import Threads, notify_job, outbox_job
 from monitor.notify.alertmanager import Alertmanager
 from monitor.packs.shelf import Shelf, packs_job
 from monitor.serving import announce, bound, is_loopback, serve, server
-from monitor.settings import ArchiverEnvironment, DeskEnvironment, kafka_settings, open_store
+from monitor.settings import ArchiverEnvironment, DeskEnvironment, ProofsEnvironment, kafka_settings, open_store
 from monitor.store.relay import Relay
 from rules.errors import BadInputError, Fault, PartMissingError
 from rules.pack import default_bundle
@@ -78,8 +78,10 @@ def command(
     def ready() -> list[str]:
         return [*([] if threads.failed is None else [threads.failed]), *readiness.reasons()]
 
-    archive = ArchiverEnvironment().folder
-    desk = Desk(settings, store, rulebook, hub, figures, archive, clock_ms, ready, watch=follower.watch, pace=pace)
+    archive, proofs = ArchiverEnvironment().folder, ProofsEnvironment().folder
+    desk = Desk(
+        settings, store, rulebook, hub, figures, archive, clock_ms, ready, proofs, watch=follower.watch, pace=pace
+    )
     rejected = RejectionFollower(store, kafka, clock_ms=clock_ms, figures=figures, book=desk.rejections)
     clocks = ClockFollower(store, kafka, clock_ms=clock_ms, figures=figures, pace=pace)
     serving = server(create_desk(desk))

@@ -9,30 +9,31 @@ from typing import Annotated
 import typer
 
 from monitor.backup.restore import restore_backup
-from monitor.settings import ArchiverEnvironment, StoreEnvironment, kafka_settings, open_store
+from monitor.settings import ArchiverEnvironment, ProofsEnvironment, StoreEnvironment, kafka_settings, open_store
 from monitor.store.session import Store
 from rules.instants import format_instant
 
 app = typer.Typer(add_completion=False, help="Put a backup back.")
-PARTS = ("store", "archive", "kafka")
+PARTS = ("store", "archive", "proofs", "kafka")
+USUAL = PARTS[:3]
 
 
 @app.command()
 def command(
     source: Annotated[Path, typer.Option("--from", help="The folder of the backup.")],
     only: Annotated[
-        list[str] | None, typer.Option("--only", help=f"Of {', '.join(PARTS)}; the first two if not given.")
+        list[str] | None, typer.Option("--only", help=f"Of {', '.join(PARTS)}; the first three if not given.")
     ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="The places may hold something; an SQLite file is kept beside.")
     ] = False,
 ) -> None:
-    """Check the backup whole, then restore archive and store into the places that the settings name.
+    """Check the backup whole, then restore archive, proofs and store into the places that the settings name.
 
     Stop desk and archiver first. `--only kafka` lays what was not archived yet into a new, empty Kafka, at the offsets it had;
     docs/runbooks says what comes before and after.
     """
-    wanted = set(only or PARTS[:2])
+    wanted = set(only or USUAL)
     if unknown := wanted - set(PARTS):
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: one of {', '.join(PARTS)}", param_hint="--only")
     if "kafka" in wanted:
@@ -46,13 +47,15 @@ def command(
             source,
             store if "store" in wanted else None,
             ArchiverEnvironment().folder if "archive" in wanted else None,
+            proofs=ProofsEnvironment().folder if "proofs" in wanted else None,
             replace=replace,
             tell=_tell,
         )
     manifest = done.manifest
     sys.stdout.write(
-        f"restored {' and '.join(sorted(wanted))} of backup {manifest.id}, made {format_instant(manifest.made)}\n"
-        f"by release {manifest.release} (engine semantics {manifest.semantics}); {done.copied} files of the archive written\n"
+        f"restored {', '.join(sorted(wanted))} of backup {manifest.id}, made {format_instant(manifest.made)}\n"
+        f"by release {manifest.release} (engine semantics {manifest.semantics}); {done.copied} files of the archive "
+        f"and {done.proofs} of proofs written\n"
     )
     if done.kept is not None:
         sys.stdout.write(f"what stood in the store's place is now {done.kept}\n")

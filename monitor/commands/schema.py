@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 from pydantic import TypeAdapter
 
-from monitor.gateway.answers import Checked, EventTypes, Feed, Problem, Receipt, RegisterAnswer, ReportTypes
+from monitor.gateway.answers import (
+    Checked,
+    EventTypes,
+    Feed,
+    Problem,
+    ProofList,
+    Receipt,
+    RegisterAnswer,
+    ReportTypes,
+)
+from monitor.proofs.shelf import ProofReceipt
 from rules.calendar import Calendar
 from rules.changes import Change
 from rules.eventtypes.posts import EventsPost
@@ -46,6 +56,8 @@ SCHEMAS: dict[str, Any] = {
     "register-answer": RegisterAnswer,
     "report-types": ReportTypes,
     "event-types": EventTypes,
+    "proof-receipt": ProofReceipt,
+    "proof-list": ProofList,
     **{f"log-{kind.value}": model for kind, model in MODELS.items()},
 }
 

@@ -197,6 +197,8 @@ class Stage:
             "OFFSITE_STORE_URL": self._store_url,
             "OFFSITE_ARCHIVER_FOLDER": str(self.folder / "archive"),
             "OFFSITE_ARCHIVER_FLUSH_S": "2",
+            "OFFSITE_PROOFS_FOLDER": str(self.folder / "proofs"),
+            "OFFSITE_PROOFS_KEEP_FREE_BYTES": "0",
             "OFFSITE_ARCHIVER_PORT": str(self._ports["archiver"]),
             "OFFSITE_WORKER_PORT": str(self._ports["worker"]),
             "OFFSITE_WORKER_FOLDER": str(self.folder / "worker"),

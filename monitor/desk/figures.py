@@ -39,6 +39,7 @@ class Figures:
             ["channel", "outcome"],
             registry=self.registry,
         )
+        self.proofs = Counter("offsite_desk_proofs", "Proofs given to people", registry=self.registry)
         self.sign_ins = Counter("offsite_desk_sign_ins", "Sign-ins, by outcome", ["outcome"], registry=self.registry)
 
         self.deadlines = Gauge(

@@ -58,7 +58,9 @@ class Guard:
             if refused:
                 return
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *self._headers]
+                own = list(message.get("headers", ()))
+                named = {name.lower() for name, _ in own}  # a download has a stricter policy of its own
+                message["headers"] = [*own, *(header for header in self._headers if header[0] not in named)]
             await send(message)
 
         with contextlib.suppress(TooLargeError):

@@ -6,6 +6,7 @@ import contextlib
 from collections import Counter
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from pathlib import Path
 from secrets import compare_digest
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,7 +23,6 @@ from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from monitor.alarms.rulebook import Rulebook
     from monitor.desk.figures import Figures
@@ -56,6 +56,8 @@ class Desk:
     clock_ms: Callable[[], int]
     ready: Callable[[], list[str]]
     """Why the desk is not ready, empty if it is."""
+    proofs: Path = Path("var/proofs")
+    """The folder of proofs."""
     watch: Watch | None = None
     """Whether the rows are as new as the topic; none where nothing is followed."""
     brake: Brake = field(default_factory=Brake)

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from monitor.proofs.shelf import ProofReceipt, Sha256
 from rules.faults import FaultCode
 from rules.instants import Instant
 from rules.models import Bilingual, FacilityId, Identifier, Severity, Strict, Tag
@@ -230,6 +231,8 @@ class RegisterAnswer(Strict):
     """The log was read from this receive time on."""
     as_of: Instant | None
     facility: Facility
+    at: Instant | None = None
+    """`facility` holds what is in force at this instant; left out: all facts, with their `from`."""
 
 
 class ReportTypeShown(Strict):
@@ -267,3 +270,25 @@ class EventTypes(Strict):
     """Every type of event that is taken."""
 
     types: list[EventTypeShown]
+
+
+class ProofChecked(Strict):
+    """200 to `?check=true`: the proof would be taken; nothing was kept."""
+
+    sha256: Sha256
+    checked: Literal[True]
+    known: bool
+    """Whether this facility has sent it before."""
+
+
+class ProofList(Strict):
+    """What a facility has uploaded, newest first, and how much room it has."""
+
+    facility: FacilityId
+    files: Count
+    bytes: Annotated[int, Field(ge=0, json_schema_extra={"x-unit": "By"})]
+    max_files: Count
+    max_bytes: Annotated[int, Field(ge=0, json_schema_extra={"x-unit": "By"})]
+    proofs: list[ProofReceipt]
+    left_out: Count
+    """Older ones that the list does not hold; they are kept."""

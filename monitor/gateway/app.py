@@ -29,10 +29,12 @@ from monitor.gateway.listing import event_types, report_types
 from monitor.gateway.openapi import document
 from monitor.gateway.posts import POSTS
 from monitor.gateway.problems import RefusedError
+from monitor.gateway.proofs import Proofs
 from monitor.gateway.quota import Quota
 from monitor.gateway.refusals import RefusalBook
 from monitor.gateway.samples import Samples
 from monitor.gateway.taking import take
+from monitor.settings import ProofsEnvironment
 from streams.access import AccessTable
 from streams.admin import ensure_ready
 
@@ -55,7 +57,11 @@ STOP_S = 0.8
 
 
 def create_gateway(
-    settings: GatewayEnvironment, kafka: KafkaSettings, on_failure: Callable[[], None] = lambda: None
+    settings: GatewayEnvironment,
+    kafka: KafkaSettings,
+    on_failure: Callable[[], None] = lambda: None,
+    *,
+    proofs: ProofsEnvironment | None = None,
 ) -> Starlette:
     """Build the application; its lifespan connects, follows the access topic, ticks, and closes in order.
 
@@ -64,8 +70,10 @@ def create_gateway(
         kafka: how to reach Kafka.
         on_failure: told when one of its standing tasks ends by a fault of ours: without ticks, or with keys that are no longer
             followed, it must not go on. Then `Gateway.fallen` says which.
+        proofs: where uploads are kept, and how much; those of the environment if not given.
     """
     gateway = _parts(settings, kafka)
+    kept = Proofs(gateway, settings.name, proofs or ProofsEnvironment())
 
     async def describe(_request: Request) -> Response:
         return Response(_described(), media_type="application/json")
@@ -88,8 +96,10 @@ def create_gateway(
 
         for task in running:
             task.add_done_callback(ended)
+        await kept.begin()
         yield
         gateway.lane.close()
+        kept.close()
         closing = asyncio.create_task(gateway.door.stop())
         for task in running:
             task.cancel()
@@ -101,6 +111,9 @@ def create_gateway(
             Route(f"/v1/{name}", _answered(gateway, name, partial(take, gateway, name)), methods=["POST"])
             for name in POSTS
         ),
+        Route("/v1/proofs", _answered(gateway, "proofs", kept.take), methods=["POST"]),
+        Route("/v1/proofs", _answered(gateway, "proofs", kept.listed), methods=["GET"]),
+        Route("/v1/proofs/{sha256}", _answered(gateway, "proofs", kept.give)),
         Route("/v1/feed", _answered(gateway, "feed", gateway.feed)),
         Route("/v1/register", _answered(gateway, "register", gateway.register)),
         *(
@@ -188,7 +201,9 @@ def _answered(gateway: Gateway, name: str, endpoint: Endpoint) -> Callable[[Requ
         except Exception:  # one answer per request: a fault of our own is said to be one
             log.exception("%s: a fault of the front door", visit.endpoint)
             response = RefusedError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal").response()
-        if response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and visit.entry is not None:
+        # A full disk keeps proofs out and no post: ticks do not ask for it.
+        ours = response.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR and visit.endpoint != "proofs"
+        if ours and visit.entry is not None:
             gateway.door.turned_away()
         with contextlib.suppress(KeyError):
             gateway.figures.posts.labels(str(response.status_code)).inc()

@@ -106,7 +106,7 @@ async def read_body(
     parts: list[bytes] = []
     size = raw = 0
     due = asyncio.get_running_loop().time() + GRACE_S
-    while (chunk := await _next(chunks, due + raw / LEAST_BYTES_S)) is not None:
+    while (chunk := await next_chunk(chunks, due + raw / LEAST_BYTES_S)) is not None:
         raw += len(chunk)
         try:
             if maker is _Plain:
@@ -138,12 +138,12 @@ def declared_bytes(length: str | None) -> int:
     return int(length[:DIGITS]) if length is not None and known else 0
 
 
-def too_large(how: str = "") -> RefusedError:
+def too_large(how: str = "", most: int = MAX_BODY_BYTES) -> RefusedError:
     """Return the refusal of a body above the cap."""
-    return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"at most {MAX_BODY_BYTES} bytes{how}")
+    return RefusedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_large", f"at most {most} bytes{how}")
 
 
-async def _next(chunks: AsyncIterator[bytes], due: float) -> bytes | None:
+async def next_chunk(chunks: AsyncIterator[bytes], due: float) -> bytes | None:
     """Return the next chunk, None behind the last.
 
     Raises:

@@ -9,13 +9,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 if TYPE_CHECKING:
     from monitor.gateway.follower import Follower
 
-STATUSES = ("200", "202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503")
+STATUSES = ("200", "201", "202", "400", "401", "403", "404", "408", "413", "415", "422", "429", "500", "503")
 FOLLOWED = ("facilities", "series", "findings", "register_bytes", "refused_facilities", "foreign", "conflicts")
 CLOSED_FOR = (
     "full", "peer", "slow_headers", "large_headers", "malformed", "ahead", "idle", "unread_body", "unread_answer", "crowd",
 )  # fmt: skip
 """Why a connection is closed by this end (connections.py)."""
 SAMPLES = ("sent", "unsampled", "failed")
+PROOFS = ("stored", "again", "refused", "failed", "given")
+"""What became of a proof: kept, kept before, refused, not kept by a fault of ours; or it was fetched."""
 
 
 class Figures:
@@ -57,6 +59,17 @@ class Figures:
             "offsite_gateway_samples_total", "Refusals sampled into the rejected topic, or only counted.", ["outcome"],
             registry=self.registry,
         )  # fmt: skip
+        self.proofs = Counter(
+            "offsite_gateway_proofs_total",
+            "Proofs uploaded and fetched, by outcome.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.proof_bytes = Counter(
+            "offsite_gateway_proof_bytes_total", "Bytes of proofs that are kept, each once.", registry=self.registry
+        )
+        for outcome in PROOFS:
+            self.proofs.labels(outcome)
         for reason in CLOSED_FOR:
             self.closed.labels(reason)
         for outcome in SAMPLES:

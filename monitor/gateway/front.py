@@ -13,8 +13,11 @@ from starlette.responses import Response
 from monitor.gateway.feed import feed_of
 from monitor.gateway.ledger import Registered
 from monitor.gateway.problems import RefusedError
+from monitor.gateway.registering import asked_of
 from monitor.gateway.texts import CLOSED
+from rules.inforce import facts_at
 from rules.instants import format_instant
+from rules.register import Facility
 from streams.access import hash_key
 
 if TYPE_CHECKING:
@@ -127,15 +130,17 @@ class Gateway:
             None if entry.tags is None else frozenset(entry.tags),
             self.refusals.told(facility, visit.key_hash),
         )
-        return _document(feed.model_dump_json().encode())
+        return answer_document(feed.model_dump_json().encode())
 
     async def register(self, request: Request, visit: Visit) -> Response:
-        """Show a firm its own registered facts: `GET /v1/register`.
+        """Show a firm its own registered facts: `GET /v1/register`, with `at` those in force at that instant.
 
         Raises:
-            RefusedError: 404 where the facility stands neither in the access topic nor in what was read of the log.
+            RefusedError: 404 where the facility stands neither in the access topic nor in what was read of the log, or with
+                another version than asked for; 422 for parameters that are none.
         """
         _, facility = self.admit(request, visit, "register", self.queries)
+        asked = asked_of(request.query_params)
         registered = self.follower.ledger.find(facility).registered
         begin, end = self.follower.log.begin, self.follower.log.end
         since = None if begin is None else format_instant(begin)
@@ -147,20 +152,30 @@ class Gateway:
             raise RefusedError(
                 HTTPStatus.NOT_FOUND, "not_read", f"the log was read from {since or 'no known instant'} on"
             )
+        if asked.version not in {None, registered.version}:
+            known_here = f"version {registered.version} is the one that is known here"
+            raise RefusedError(HTTPStatus.NOT_FOUND, "no_such_version", known_here)
+        facts = registered.facility
+        if asked.at is not None:
+            facts = facts_at(Facility.model_validate_json(facts), asked.at).model_dump_json(
+                by_alias=True, exclude_none=True
+            ).encode()  # fmt: skip
         head = {
             "version": registered.version,
             "received": None if registered.received is None else format_instant(registered.received),
             "since": since,
             "as_of": None if end is None else format_instant(end),
-            "facility": msgspec.Raw(registered.facility),
+            "facility": msgspec.Raw(facts),
         }
+        if asked.at is not None:
+            head["at"] = format_instant(asked.at)
         return answer_json(HTTPStatus.OK, head)
 
     async def listed(self, listing: str, request: Request, visit: Visit) -> Response:
         """Answer what is the same for every firm: any valid key may ask, whatever else it is for."""
         self.know(request, visit)
         self.count(visit, self.queries)
-        return _document(listing.encode())
+        return answer_document(listing.encode())
 
     async def healthy(self, _request: Request) -> Response:
         """Say that the process lives."""
@@ -201,9 +216,10 @@ def facility_of(entry: KeyEntry, named: str | None) -> str:
 
 def answer_json(status: HTTPStatus, value: object) -> Response:
     """Return a JSON answer that nobody may keep or take for anything else."""
-    return _document(msgspec.json.encode(value), status)
+    return answer_document(msgspec.json.encode(value), status)
 
 
-def _document(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def answer_document(body: bytes, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """Return a document that was written before, with the same headers."""
     headers = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return Response(body, status.value, headers, "application/json")

@@ -10,11 +10,24 @@ from typing import Any
 from pydantic import TypeAdapter
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
-from monitor.gateway.answers import Checked, EventTypes, Feed, Problem, Receipt, RegisterAnswer, ReportTypes
+from monitor.gateway.answers import (
+    Checked,
+    EventTypes,
+    Feed,
+    Problem,
+    ProofChecked,
+    ProofList,
+    Receipt,
+    RegisterAnswer,
+    ReportTypes,
+)
 from monitor.gateway.bodies import MAX_BODY_BYTES
 from monitor.gateway.posts import JSON, SENML
+from monitor.proofs.content import MEDIA
+from monitor.proofs.shelf import ProofName, ProofReceipt
 from rules.eventtypes.posts import EventsPost
 from rules.eventtypes.posts import example_of as events_example
+from rules.instants import Instant
 from rules.markpost import MarkPost
 from rules.models import FacilityId, Identifier
 from rules.posts import ReadingsPost
@@ -24,7 +37,21 @@ from rules.reports.posts import example_of as report_example
 PROBLEM = "application/problem+json"
 MODELS: tuple[tuple[type, JsonSchemaMode], ...] = (
     *((model, "validation") for model in (ReadingsPost, ReportPost, MarkPost, EventsPost)),
-    *((model, "serialization") for model in (Receipt, Checked, Problem, Feed, RegisterAnswer, ReportTypes, EventTypes)),
+    *(
+        (model, "serialization")
+        for model in (
+            Receipt,
+            Checked,
+            Problem,
+            Feed,
+            RegisterAnswer,
+            ReportTypes,
+            EventTypes,
+            ProofReceipt,
+            ProofChecked,
+            ProofList,
+        )
+    ),
 )
 
 EXAMPLES: dict[str, dict[str, Any]] = {
@@ -62,6 +89,16 @@ EXAMPLES: dict[str, dict[str, Any]] = {
         "unknown_tags": ["CR1.T2"],
     },
     "Checked": {"id": "0192f0c2-7a11", "checked": True, "unknown_tags": []},
+    "ProofReceipt": {
+        "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+        "facility": "BJ-MFR-0007",
+        "size": 48213,
+        "type": "application/pdf",
+        "name": "work order 5513.pdf",
+        "received": "2026-03-02T01:05:00.000Z",
+        "key": "feed",
+        "gateway": "gw-1",
+    },
     "Problem": {
         "type": "urn:offsite:problem:contract",
         "title": "The post breaks the contract",
@@ -79,7 +116,7 @@ _REFUSALS = {
     400: "Malformed: not JSON, not UTF-8, broken compression.",
     401: "No valid key. Only counted.",
     403: "The key is not for this endpoint, facility or tag; or a facility must be named.",
-    404: "No register record of the facility lies within what the gateway has read of the log.",
+    404: "There is no such thing of this facility (of the register: none lies within what the gateway has read of the log).",
     413: "More than one post may hold.",
     415: "Another content type or encoding.",
     422: "The post breaks the contract; all faults at once.",
@@ -110,10 +147,10 @@ def document() -> dict[str, Any]:
         "security": [{"feed_key": []}],
         "paths": {
             **{f"/v1/{name}": {"post": post} for name, post in _posts().items()},
+            "/v1/proofs": {"post": _proof(), "get": _query("proofs", "The facility's proofs (证明材料)", "ProofList")},
+            "/v1/proofs/{sha256}": {"get": _given()},
             "/v1/feed": {"get": _query("feed", "What arrived of a facility (接收情况)", "Feed")},
-            "/v1/register": {
-                "get": _query("register", "The facility's registered facts (登记信息)", "RegisterAnswer", 404)
-            },
+            "/v1/register": {"get": _registered()},
             "/v1/report-types": {"get": _listing("report_types", "Every type of report (报告类型)", "ReportTypes")},
             "/v1/event-types": {"get": _listing("event_types", "Every type of event (事件类型)", "EventTypes")},
             "/healthz": {"get": _plain("healthz", "Whether the process lives", JSON, 200)},
@@ -167,6 +204,52 @@ def _post(name: str, summary: str, most: str, model: str, *more: dict[str, Any])
     }
 
 
+def _proof() -> dict[str, Any]:
+    name = _parameter("name", "query", _schema(ProofName), "What the sender calls it; shown, nothing else.")
+    check = _parameter(
+        "check", "query", {"enum": ["true", "false"], "default": "false"}, "`true`: look at it, keep nothing."
+    )
+    digest = _parameter("Content-Digest", "header", {"type": "string"}, "RFC 9530, sha-256: what came must have it.")
+    return {
+        "operationId": "proof",
+        "summary": "Upload a proof (上传证明材料)",
+        "description": (
+            "The content is the body, of one of the types, at most OFFSITE_PROOFS_MAX_BYTES (16 MiB unless set otherwise), "
+            "without a Content-Encoding. Its SHA-256 is its id: it goes into `proof` of a mark or an amendment, and sending "
+            "it again gives the same receipt. 正文即文件内容；其 SHA-256 即编号，可填入标记或补正的 proof 字段；重复上传得到同一回执。"
+        ),
+        "parameters": [_facility(), check, name, digest],
+        "requestBody": {"required": True, "content": {media: {"schema": {"type": "string"}} for media in MEDIA}},
+        "responses": {
+            "200": {
+                "description": "It was kept before: the receipt of then. Or the answer to `check=true`.",
+                "content": {JSON: {"schema": {"anyOf": [_ref("ProofReceipt"), _ref("ProofChecked")]}}},
+            },
+            "201": _answer("It is kept.", "ProofReceipt"),
+            **_refused(401, 403, 408, 413, 415, 422, 429, 503),
+        },
+    }
+
+
+def _given() -> dict[str, Any]:
+    sha256 = {
+        "name": "sha256",
+        "in": "path",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^[0-9a-f]{64}$"},
+    }
+    content = {media: {"schema": {"type": "string"}} for media in MEDIA}
+    return {
+        "operationId": "proof_content",
+        "summary": "Download a proof that this facility uploaded (下载本单位的证明材料)",
+        "parameters": [sha256, _facility()],
+        "responses": {
+            "200": {"description": "Its content, as a download.", "content": content},
+            **_refused(401, 403, 404, 429, 503),
+        },
+    }
+
+
 def _listing(name: str, summary: str, model: str) -> dict[str, Any]:
     return {
         "operationId": name,
@@ -182,6 +265,14 @@ def _query(name: str, summary: str, model: str, *more: int) -> dict[str, Any]:
         "parameters": [_facility()],
         "responses": {"200": _answer(summary, model), **_refused(401, 403, *more, 429, 503)},
     }
+
+
+def _registered() -> dict[str, Any]:
+    query = _query("register", "The facility's registered facts (登记信息)", "RegisterAnswer", 404, 422)
+    version = _parameter("version", "query", {"type": "integer", "minimum": 0}, "Only of this version: else 404.")
+    at = _parameter("at", "query", _schema(Instant), "Facts in force at this instant; else all, with their `from`.")
+    query["parameters"] += [version, at]
+    return query
 
 
 def _plain(name: str, summary: str, media: str, *statuses: int) -> dict[str, Any]:

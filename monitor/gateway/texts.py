@@ -41,6 +41,14 @@ TITLES: dict[str, Bilingual] = {
         en="Not read yet: no register record of this facility lies within what this gateway has read of the log",
         zh="尚未读到：本网关已读取的日志范围内没有该单位的登记记录",
     ),
+    "no_such_version": Bilingual(
+        en="This version of the register is not known here: the front door knows the newest one",
+        zh="此处没有该登记版本：前门仅知最新版本",
+    ),
+    "no_such_proof": Bilingual(en="This facility has uploaded no such proof", zh="该单位未上传过此证明材料"),
+    "proof_quota": Bilingual(
+        en="The facility's room for proofs is used up: nothing was kept", zh="该单位的证明材料存储额度已用完：未保存"
+    ),
     "not_found": Bilingual(en="There is no such address here", zh="没有此地址"),
     "method": Bilingual(en="This address does not take that method", zh="此地址不支持该方法"),
     "internal": Bilingual(

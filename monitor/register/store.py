@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import delete, func, select
 
+from monitor.register.compare import FactChange, compare
 from monitor.store.counters import hold
 from monitor.store.outbox import access_entry, add, log_entry
 from monitor.store.tables import ContactRow, FacilityVersion
 from rules.canonical import canonical_bytes
+from rules.errors import BadInputError, Fault
 from rules.jsondiff import walk
 from rules.records import RegisterRecord
 from rules.register import Contact, Facility, FacilityEntry, RegisterFile
@@ -42,6 +44,8 @@ class Difference:
     version: int
     """Newest version in the store before; 0 if there is none."""
     changes: tuple[tuple[str, Any, Any], ...] = ()
+    facts: tuple[FactChange, ...] = field(default=(), compare=False)
+    """The same by names of entries instead of places."""
 
 
 def document(facility: Facility) -> dict[str, Any]:
@@ -58,11 +62,13 @@ def differences(session: Session, register: RegisterFile) -> list[Difference]:
         if row is None:
             found.append(Difference(entry.id, "new", 0))
             continue
-        changes = tuple(walk(json.loads(row.data), document(entry)))
+        before, after = json.loads(row.data), document(entry)
+        changes = tuple(walk(before, after))
         kind: Kind = "changed" if changes else "same"
         if not changes and contacts.get(entry.id, []) != entry.contacts:
             kind = "contacts"
-        found.append(Difference(entry.id, kind, row.version, changes))
+        facts = tuple(compare(before, after)) if changes else ()
+        found.append(Difference(entry.id, kind, row.version, changes, facts))
     return found + [Difference(name, "absent", row.version) for name, row in sorted(stored.items())]
 
 
@@ -119,6 +125,27 @@ def newest(session: Session, facility: str | None = None) -> dict[str, FacilityV
         )
     )
     return {row.facility: row for row in rows}
+
+
+def versions(session: Session, facility: str) -> list[FacilityVersion]:
+    """Return every version of a facility, newest first."""
+    wanted = select(FacilityVersion).where(FacilityVersion.facility == facility)
+    return list(session.scalars(wanted.order_by(FacilityVersion.version.desc())))
+
+
+def version_of(session: Session, facility: str, version: int | None) -> FacilityVersion:
+    """Return one version of a facility; None is the newest.
+
+    Raises:
+        BadInputError: there is none, with those that there are.
+    """
+    rows = versions(session, facility)
+    found = next((row for row in rows if version in {None, row.version}), None)
+    if found is None:
+        there = f"versions 1 to {rows[0].version} are stored" if rows else "the facility is not registered"
+        wanted = f"{facility}" if version is None else f"version {version} of {facility}"
+        raise BadInputError("register", [Fault("/version", "unknown_version", f"no {wanted}: {there}")])
+    return found
 
 
 def _store(session: Session, entry: FacilityEntry, version: int, actor: str, now_ms: int) -> list[Entry]:

@@ -11,6 +11,7 @@ import yaml
 
 from monitor.gateway.bodies import MAX_BODY_BYTES
 from monitor.serving import server
+from monitor.settings import ProofsEnvironment
 from streams.settings import DEFAULT_PARTITIONS
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES, TOPICS
 from streams.worker_settings import WorkerSettings
@@ -175,6 +176,9 @@ def test_the_proxy_passes_to_services_that_listen_there_and_keeps_figures_inside
     for block in public:
         assert re.search(r"location ~ \^/\(?[a-z|]*metrics\)?\$ \{\s+return 404;", block), block[:80]
     assert int(re.search(r"client_max_body_size (\d+)m", blocks[1])[1]) * 1024 * 1024 > MAX_BODY_BYTES
+    sizes = [int(size) * 1024 * 1024 for size in re.findall(r"client_max_body_size (\d+)m", blocks[1])]
+    assert sizes[1] > ProofsEnvironment.model_fields["max_bytes"].default
+    assert "location = /v1/proofs" in blocks[1]
 
 
 def test_the_proxy_says_who_the_client_is_and_takes_nobodys_word_for_it():

@@ -58,7 +58,7 @@ BROKEN = {
         "OFFSITE_WORKER_PORT=871%i", "NUMBA_CACHE_DIR=%C/offsite-worker-%i")),
     "a folder that it may not write": (checks.instances, less("desk", "Service", "CacheDirectory")),
     "a user of its own that keeps nothing": (checks.users, put("archiver", "Service", "DynamicUser", "yes")),
-    "root": (checks.users, less("gateway", "Service", "DynamicUser")),
+    "root": (checks.users, less("worker", "Service", "DynamicUser")),
     "the archive elsewhere": (checks.users, put("archiver", "Service", "StateDirectory", "archive")),
     "files that can be written": (checks.hardening, put("desk", "Service", "ProtectSystem", "full")),
     "a way around it": (checks.hardening, put("desk", "Service", "ReadWritePaths", "/etc")),
@@ -94,9 +94,13 @@ def test_the_settings_of_all_processes_hold_no_slip(monkeypatch):
     assert len(checks.variables(UNITS)) == len(UNITS)
 
 
-def test_the_owner_of_the_archive_is_declared():
+def test_the_owners_of_archive_and_proofs_are_declared_and_one_reads_both():
     rows = [r for r in (FOLDER / "offsite.sysusers").read_text(encoding="utf-8").splitlines() if not r.startswith("#")]
-    assert [row.split()[:3] for row in rows] == [["u", "offsite", "-"]]
+    assert [row.split()[:3] for row in rows] == [
+        ["u", "offsite", "-"], ["u", "offsite-gateway", "-"], ["m", "offsite", "offsite-gateway"],
+    ]  # fmt: skip
+    assert UNITS["desk"]["Service"]["SupplementaryGroups"] == ["offsite-gateway"]
+    assert UNITS["gateway"]["Service"]["StateDirectoryMode"] == ["0750"]
 
 
 def test_a_line_is_read_as_systemd_reads_it():

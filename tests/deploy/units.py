@@ -23,7 +23,10 @@ RUNS = {"lots": ["worker", "--lots"]}
 """What a unit runs that is not the command of its name."""
 OUTAGE_S = 12
 """How long a start without Kafka, or without the database, takes at least, with the imports before it."""
-KEEPS = {"archiver": {"StateDirectory": ["offsite/archive"], "User": ["offsite"]}, "desk": {"User": ["offsite"]}}
+KEEPS = {
+    "archiver": {"StateDirectory": ["offsite/archive"], "User": ["offsite"]}, "desk": {"User": ["offsite"]},
+    "gateway": {"StateDirectory": ["offsite-proofs"], "User": ["offsite-gateway"]},
+}  # fmt: skip
 SPECIFIERS = {"%H": "host-a", "%d": "/run/credentials/unit", "%C": "/var/cache", "%S": "/var/lib"}
 HARDENING = {
     "NoNewPrivileges": ["yes"], "ProtectSystem": ["strict"], "ProtectHome": ["yes"], "PrivateTmp": ["yes"],

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import json
+import tempfile
 
 import httpx
 
 from monitor.gateway.app import create_gateway
 from monitor.gateway.door import Receipt
-from monitor.settings import GatewayEnvironment
+from monitor.settings import GatewayEnvironment, ProofsEnvironment
 from streams.access import new_key
 from streams.codec import decode
 from streams.settings import KafkaSettings
 
 KEY, HASH = new_key()
 FACILITY = "BJ-MFR-0007"
-ENDPOINTS = ["readings", "reports", "marks", "events", "feed", "register"]
+ENDPOINTS = ["readings", "reports", "marks", "events", "feed", "register", "proofs"]
 GOOD = {"batch": "b-1", "series": [{"tag": "CR1.T1", "time": [1767225600000, 1767225660000], "value": [4.8, 4.9]}]}
 
 
@@ -47,9 +48,10 @@ def put(table, key_hash=HASH, **members):
     table.apply(key_hash.encode(), json.dumps(entry).encode())
 
 
-def open_gateway(kafka=None, **settings):
-    """Return an application whose door is a shelf and whose keys are known."""
-    app = create_gateway(GatewayEnvironment(**settings), kafka or KafkaSettings(partitions=2))
+def open_gateway(kafka=None, proofs=None, **settings):
+    """Return an application whose door is a shelf and whose keys are known; proofs go into a folder of its own."""
+    kept = ProofsEnvironment(**({"folder": tempfile.mkdtemp(prefix="proofs-"), "keep_free_bytes": 0} | (proofs or {})))
+    app = create_gateway(GatewayEnvironment(**settings), kafka or KafkaSettings(partitions=2), proofs=kept)
     parts = app.state.gateway
     parts.door = Shelf()
     parts.access.ready.set()

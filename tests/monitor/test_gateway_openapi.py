@@ -22,6 +22,7 @@ from monitor.gateway import answers
 from monitor.gateway.figures import STATUSES
 from monitor.gateway.openapi import EXAMPLES, MODELS, SENML_EXAMPLE, document
 from monitor.gateway.texts import CLOSED, NOTES, TITLES
+from monitor.proofs.content import MEDIA
 from rules.senml import read_senml
 from tests.monitor.gateway_parts import GOOD, KEY, client_of, open_gateway
 
@@ -106,7 +107,18 @@ async def test_what_is_answered_is_of_the_schema_named(described):
             check(422, "Problem", await client.post(f"/v1/{path}", json={}))
         check(200, "ReportTypes", await client.get("/v1/report-types"))
         check(200, "EventTypes", await client.get("/v1/event-types"))
+        text = {"Content-Type": "text/plain"}
+        check(200, "ProofChecked", await client.post("/v1/proofs?check=true", content=b"a proof", headers=text))
+        check(201, "ProofReceipt", await client.post("/v1/proofs", content=b"a proof", headers=text))
+        check(200, "ProofReceipt", await client.post("/v1/proofs", content=b"a proof", headers=text))
+        check(422, "Problem", await client.post("/v1/proofs", content=b"", headers=text))
+        check(200, "ProofList", await client.get("/v1/proofs"))
     assert {model.__name__ for model, _ in MODELS} >= {answers.Feed.__name__, answers.RegisterAnswer.__name__}
+
+
+@schemathesis.serializer(*MEDIA)
+def as_it_is(_context, value):
+    return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 
 
 fuzzed = open_gateway(posts_per_minute=1_000_000, queries_per_minute=1_000_000)

@@ -352,6 +352,7 @@ def test_no_path_leads_out_of_a_backup(path):
 def test_the_commands_say_what_they_did(office, store_url, to, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("OFFSITE_STORE_URL", store_url)
     monkeypatch.setenv("OFFSITE_ARCHIVER_FOLDER", str(office.folder))
+    monkeypatch.setenv("OFFSITE_PROOFS_FOLDER", str(tmp_path / "proofs"))
 
     def call(*arguments):
         with pytest.raises(SystemExit) as end:
@@ -366,7 +367,7 @@ def test_the_commands_say_what_they_did(office, store_url, to, tmp_path, monkeyp
     monkeypatch.setenv("OFFSITE_ARCHIVER_FOLDER", str(tmp_path / "restored" / "archive"))
     code, out = call("restore", "--from", to)
     assert code == 0
-    assert "restored archive and store" in out
+    assert "restored archive, proofs, store" in out
     assert call("restore", "--from", to)[0] == 4
     assert call("restore", "--from", to, "--only", "nonsense")[0] == 2
     assert call("archive", "verify")[0] == 0

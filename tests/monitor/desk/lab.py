@@ -41,7 +41,7 @@ class DeskLab:
         self.store, self.clock, self.reasons = store, Clock(), []
         self.desk = Desk(
             DeskEnvironment(**settings), store, RULEBOOK, Hub(store), Figures(), archive, self.clock,
-            lambda: self.reasons,
+            lambda: self.reasons, archive.parent / "proofs",
         )  # fmt: skip
         self.app = create_desk(self.desk)
 
