@@ -42,6 +42,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "restore": ("monitor.commands.restore", "Put a backup back."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "deadlines": ("monitor.commands.deadlines", "List which reports are due, soon due or late."),
+    "figures": (
+        "monitor.commands.figures",
+        "Add up figures over all facilities.",
+    ),
     "rules": ("monitor.commands.rules", "Lint and test rule packs."),
     "packs": ("monitor.commands.packs", "Publish rule packs to the log, show what is in force."),
     "desk": ("monitor.commands.desk", "Run the desk: console, API, notifications, outbox."),

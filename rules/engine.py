@@ -163,6 +163,8 @@ class Engine:
             rare.events(state, payload, received, emitter)
             self._keep(part, telling.of_events(state.telling, record.facility, payload, record.received))
         elif isinstance(payload, Decision):
+            state.figures.hear(emitter.changes, emitter.bundle)  # what time raised is there to be decided
+            state.figures.decide(payload)
             rare.decision(state, payload, received, emitter)
             closing.decision(state, payload, received, emitter, self._room)
             self._keep(part, telling.of_decision(state.telling, record.facility, payload, record.received))
@@ -171,8 +173,10 @@ class Engine:
         elif isinstance(payload, Report):
             clocks.report(state, payload, received, emitter)
             self._keep(part, telling.of_report(state.telling, record.facility, payload, record.received))
+            state.figures.report(payload, record.received)
         elif isinstance(payload, Inspection):
             clocks.inspection(state, payload, received, emitter)
+            state.figures.inspection(payload)
         overlap.rest(state, emitter)
         places.refresh_due(state)
         self._tell(emitter)
@@ -430,6 +434,8 @@ class Engine:
         return changes
 
     def _tell(self, emitter: Emitter) -> None:
+        if emitter.changes:
+            emitter.state.figures.hear(emitter.changes, emitter.bundle)
         if self._on_failure is not None:
             for rule, error in emitter.failures:
                 self._on_failure(emitter.state.facility, rule, error)
@@ -648,6 +654,7 @@ class Engine:
         if payload.version <= state.version:
             return
         state.version = payload.version
+        state.figures.register(None if state.plan is None else state.plan.facility, payload.facility, received)
         self._adopt(state, payload.facility, part.bundle, received, emitter)
 
     def _recompile(self, state: FacilityState, bundle: Bundle, received: int, emitter: Emitter) -> None:

@@ -18,6 +18,7 @@ from rules.declared import PackedDeclared
 from rules.documents.store import PackedDocuments
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook, PackedClaim
+from rules.figures.book import PackedFigures
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
 from rules.marks import PackedMark, PackedMarks
@@ -106,6 +107,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     lots: PackedTelling | msgspec.UnsetType = msgspec.UNSET
     """What is told of lots (rules/lots/telling.py); not there where nothing ever named one."""
+    figures: PackedFigures | msgspec.UnsetType = msgspec.UNSET
+    """Samples, visits and grades (rules/figures/book.py); not there where none was ever told."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET
     """The earliest and the newest row of each series whose horizon waits for `clock` to be over, by tag; not there where none does. Before
     semantics 7 late rows were put into their places as they came, and waited there."""

@@ -20,6 +20,7 @@ from rules.declared import Declared
 from rules.documents import store as documents
 from rules.documents.store import Documents
 from rules.excursions import book as excursions
+from rules.figures.book import FigureBook
 from rules.groups import Group, Groups
 from rules.held import Held
 from rules.horizon import STANDS_BITS
@@ -94,6 +95,8 @@ class FacilityState:
     """What submitted reports say, as far as rules read it (rules/documents)."""
     telling: Telling = field(default_factory=Telling)
     """What is told of lots, for the second fold (rules/lots)."""
+    figures: FigureBook = field(default_factory=FigureBook)
+    """What figures over all facilities are made of (rules/figures)."""
     marks: Marks = field(default_factory=Marks)
     """What the firm declared of its series (rules/marks.py)."""
     stands: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
@@ -327,6 +330,7 @@ class FacilityState:
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
+                figures=msgspec.UNSET if self.figures.is_nothing else self.figures.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
                 stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
@@ -350,6 +354,8 @@ class FacilityState:
         self.documents = documents.unpack(body.documents)
         if not isinstance(body.lots, msgspec.UnsetType):
             self.telling = Telling.unpack(body.lots)
+        if not isinstance(body.figures, msgspec.UnsetType):
+            self.figures = FigureBook.unpack(body.figures)
 
     def _closed(self) -> Iterator[Occurrence]:
         """Yield the silences that ended and still count, by rule and tag."""

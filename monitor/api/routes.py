@@ -36,6 +36,8 @@ from monitor.deadlines import queries as deadlines
 from monitor.deadlines.views import Counts, DeadlinePage, DeadlineView, members
 from monitor.desk import signing
 from monitor.desk.parts import COOKIE, Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
+from monitor.figures import queries as figures
+from monitor.figures.views import FiguresAnswer  # noqa: TC001 - FastAPI reads it
 from monitor.store.restored import NotRebuiltError
 from monitor.store.session import StoreDownError
 from rules.changes import Evidence
@@ -190,6 +192,14 @@ def get_deadlines(desk: Parts, person: Signed, wanted: Annotated[deadlines.Filte
         at=format_instant(now), as_of=None if standing.as_of_ms is None else format_instant(standing.as_of_ms),
         left_out=standing.left_out, aside=standing.aside, quarantined=standing.held, unread=standing.unread,
     )  # fmt: skip
+
+
+@router.get("/figures", summary="Figures over all facilities: samples that pass, visits, risk grades")
+def get_figures(desk: Parts, person: Signed, wanted: Annotated[figures.Filter, Query()]) -> FiguresAnswer:
+    """Return the figures of the running periods and those before, each held against its target; what nobody knows is null."""
+    del person
+    with desk.store.reading() as session:
+        return figures.answer(session, desk.shelf, wanted, desk.clock_ms())
 
 
 @router.get("/operator-alarms", summary="What is wrong with the monitor itself")

@@ -10,6 +10,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.deadlines.snapshots import FORM
+from monitor.figures import keeping as figures
 from monitor.store.desk_tables import DeadlineFacility, DeadlinePartition, DeadlineRow
 from monitor.store.tables import ConsumerOffset
 from rules.canonical import canonical_bytes
@@ -63,6 +64,8 @@ def keep(session: Session, partition: int, listed: Listed) -> None:
     if listed.fault is None:
         row.left_out, row.aside = listed.left_out, json.dumps(listed.aside)
         _replace(session, listed.facility, listed.rows)
+    if listed.figures is not None:
+        figures.keep(session, listed.figures)
 
 
 def hold(session: Session, facility: str, *, held: bool) -> None:
@@ -77,6 +80,7 @@ def forget(session: Session, facilities: Collection[str]) -> None:
         part = names[start : start + AT_ONCE]
         session.execute(delete(DeadlineRow).where(DeadlineRow.facility.in_(part)))
         session.execute(delete(DeadlineFacility).where(DeadlineFacility.facility.in_(part)))
+        figures.forget(session, part)
 
 
 def of_partition(session: Session, partition: int) -> set[str]:

@@ -1,4 +1,4 @@
-"""Read the clocks that run out of facilities' snapshots: no fold, no plan, and no arrays; a millisecond each, most of it to unpack."""
+"""Read the clocks that run, and what figures are made of, out of facilities' snapshots: no fold, no plan, and no arrays; a millisecond each, most of it to unpack."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from rules.clocks.listing import asked, rows
 from rules.clocks.peek import peek
 from rules.errors import BadInputError
 from rules.faults import printable
+from rules.figures.facts import facts
 from rules.pack import Bundle, default_bundle
 from rules.register import Facility
 from rules.snapshot import SnapshotError
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from rules.calendar import WorkingDays
     from rules.clocks.listing import Running
     from rules.clocks.peek import Peek
+    from rules.figures.facts import FacilityFacts
     from rules.records import PacksRecord
     from rules.rule import DeadlineRule
 
 log = logging.getLogger(__name__)
-FORM = 1
+FORM = 2
 """Whoever changes what rows hold, or what is listed of the same snapshot, raises it: rows of another form are made anew."""
 MOST = 1_000
 """Clocks of one facility that are kept, those that are due first; the others are counted."""
@@ -63,6 +65,8 @@ class Listed:
     """Rules of kind `deadline` that raised here."""
     fault: str | None = None
     """Why it cannot be read."""
+    figures: FacilityFacts | None = None
+    """What figures over all facilities need of it; None where it could not be read."""
 
 
 class Reader:
@@ -108,13 +112,13 @@ class Reader:
         if seen.facility != facility:
             raise SnapshotError(f"a snapshot of {seen.facility} stands under the key {facility}")
         clocks, closed = seen.clocks()
-        muted = seen.muted()
+        muted, told = seen.muted(), facts(facility, seen.register, seen.figures())
         if seen.register is None or not (clocks or muted):
-            return Listed(facility, digest)
+            return Listed(facility, digest, figures=told)
         rules, days = self._context(seen.register, seen.packs)
         found = rows(facility, clocks, rules, days, closed)
         aside = [rule.id for rule in rules if rule.id in muted]
-        return Listed(facility, digest, found[:MOST], max(0, len(found) - MOST), aside)
+        return Listed(facility, digest, found[:MOST], max(0, len(found) - MOST), aside, figures=told)
 
     def _context(self, register: str, packs: str) -> Context:
         key = (hashlib.blake2b(register.encode(), digest_size=16).digest(), packs)

@@ -16,12 +16,13 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from monitor.alarms import operators, queries, rejections
 from monitor.api import problems, proofs, register, routes, stream
-from monitor.console import deadline_pages, entry, pages, proof_pages, render
+from monitor.console import deadline_pages, entry, figure_pages, pages, proof_pages, render
 from monitor.console.files import Files
 from monitor.desk.face import watched
 from monitor.desk.guard import HEADERS, Guard
 from monitor.desk.pace import Counted
 from monitor.desk.parts import Desk, RefusedError
+from monitor.figures import queries as figures
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def create_desk(desk: Desk) -> FastAPI:
     app.include_router(pages.router)
     app.include_router(deadline_pages.router)
     app.include_router(proof_pages.router)
+    app.include_router(figure_pages.router)
     app.mount("/static", Files(), name="static")
     _health(app, desk)
     _errors(app)
@@ -91,6 +93,8 @@ def _refresh(desk: Desk) -> None:
     with desk.store.reading() as session:
         counts = queries.open_counts(session)
         desk.figures.operator_alarms.set(operators.count_open(session))
+        found, _ = figures.read(session, desk.shelf, desk.clock_ms())
+    desk.figures.of_all.show(found)
     for severity in ("red", "orange", "yellow", "blue"):
         for seen, attention in ((False, "unacknowledged"), (True, "acknowledged")):
             desk.figures.alarms.labels(severity, attention).set(counts.get((severity, seen), 0))

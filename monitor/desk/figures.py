@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from monitor.figures.gauges import FigureGauges
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -45,6 +47,7 @@ class Figures:
         self.deadlines = Gauge(
             "offsite_desk_deadlines", "Legal clocks that run, as of the newest snapshots", registry=self.registry
         )
+        self.of_all = FigureGauges(self.registry)
         self.operator_alarms = Gauge(
             "offsite_desk_operator_alarms",
             "Open operators' alarms: something is wrong with the monitor",

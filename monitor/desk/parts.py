@@ -19,6 +19,7 @@ from monitor.alarms.moments import MomentBook
 from monitor.alarms.rejections import Rejections
 from monitor.alarms.sparks import Sparks
 from monitor.desk.pace import Pace
+from monitor.figures.keeping import Shelf
 from monitor.store.session import StoreDownError
 
 if TYPE_CHECKING:
@@ -69,6 +70,8 @@ class Desk:
     """What the follower asks before it takes the interpreter."""
     moments: MomentBook = field(default_factory=MomentBook)
     """When the readings were that evidence speaks of."""
+    shelf: Shelf = field(default_factory=Shelf)
+    """What was read of each facility for figures over all."""
     sparks: Sparks = field(init=False)
     """The small pictures of the queue's rows."""
 

@@ -209,6 +209,18 @@ class DeadlinePartition(Base):
     as_of_ms: Mapped[Ms]
 
 
+class FigureRow(Base):
+    """What figures over all facilities need of one, as its newest snapshot has it."""
+
+    __tablename__ = "figure_facility"
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    digest: Mapped[Short]
+    """Of the body: what is known of it is not read again."""
+    body: Mapped[Document]
+    """`rules.figures.facts.FacilityFacts`."""
+
+
 class AssignmentRow(Base):
     """A person who is responsible for a facility."""
 

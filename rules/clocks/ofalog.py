@@ -67,6 +67,37 @@ def due_of_log(
         BadInputError: a `packs` or `state` record that does not hold what it promises, with its place.
         ContractError: packs of another engine semantics.
     """
+    found = folded_until(
+        records, bundle, at=at, register=register, facility=facility, ignore_pack_records=ignore_pack_records,
+        surveyed=surveyed,
+    )  # fmt: skip
+    due = Due(found.at)
+    for partition in found.partitions:
+        due.take(found.engine, partition, found.engine.facilities(partition))
+    return due
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """A log that was folded up to an instant; the clocks of its partitions were not moved there."""
+
+    engine: Engine
+    partitions: list[int]
+    at: int
+    """The instant asked about, ms; where nobody named one, where the log ends."""
+
+
+def folded_until(
+    records: Iterable[LogRecord],
+    bundle: Bundle,
+    *,
+    at: int | None,
+    register: Iterable[Facility],
+    facility: str | None,
+    ignore_pack_records: bool,
+    surveyed: Survey | None,
+) -> Folded:
+    """Return the fold of a log up to an instant; arguments and errors as of `due_of_log`."""
     engine = Engine(bundle, ignore_pack_records=ignore_pack_records)
     facts = [entry for entry in register if facility in {None, entry.id}]
     for record in registered(facts, surveyed or Survey()):
@@ -78,7 +109,4 @@ def due_of_log(
         if (at is None or record.received <= at) and (facility is None or record.facility in {"", facility}):
             partitions.add(record.partition)
             fold_one(engine, record)
-    due = Due(newest if at is None else at)
-    for partition in sorted(partitions):
-        due.take(engine, partition, engine.facilities(partition))
-    return due
+    return Folded(engine, sorted(partitions), newest if at is None else at)

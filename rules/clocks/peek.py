@@ -1,4 +1,4 @@
-"""What runs, out of a facility's snapshot alone: its arrays are passed over, so that it takes a millisecond, most of it to unpack."""
+"""What runs, and what figures are made of, out of a facility's snapshot alone: its arrays are passed over, so that it takes a millisecond, most of it to unpack."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import msgspec
 from rules.aside import PackedAside
 from rules.clocks.listing import running
 from rules.clocks.store import PackedClocks, unpack
+from rules.figures.book import FigureBook, PackedFigures
 from rules.layout import NONE
 from rules.migrate import FORMAT, OLDEST
 from rules.snapshot import SnapshotError, unpacked
@@ -31,16 +32,18 @@ class _Some(msgspec.Struct):
     register: str | None = None
     aside: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
     clocks: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    figures: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
 
 
 _SOME = msgspec.msgpack.Decoder(_Some)
 _CLOCKS = msgspec.msgpack.Decoder(PackedClocks)
+_FIGURES = msgspec.msgpack.Decoder(PackedFigures)
 _ASIDE = msgspec.msgpack.Decoder(list[tuple[str, PackedAside]])
 
 
 @dataclass(frozen=True, slots=True)
 class Peek:
-    """The clocks of a snapshot, not read yet."""
+    """The clocks of a snapshot and what it keeps for figures, not read yet."""
 
     facility: str
     packs: str
@@ -50,6 +53,18 @@ class Peek:
     """Two that are equal list the same."""
     _clocks: bytes
     _aside: bytes
+    _figures: bytes
+
+    def figures(self) -> FigureBook:
+        """Return what is kept for figures over all facilities.
+
+        Raises:
+            SnapshotError: it cannot be read.
+        """
+        try:
+            return FigureBook.unpack(_FIGURES.decode(self._figures)) if self._figures else FigureBook()
+        except (msgspec.MsgspecError, ValueError) as error:
+            raise SnapshotError(f"figures of {self.facility} cannot be read: {str(error)[:300]}") from error
 
     def clocks(self) -> tuple[list[tuple[str, str, Clock]], list[tuple[int, int]]]:
         """Return rule, subject and clock of all that run, by rule, and the times in which the front door was closed.
@@ -97,8 +112,9 @@ def peek(snapshot: bytes) -> Peek:
     known = some.format == FORMAT
     clocks = bytes(some.clocks) if known and not isinstance(some.clocks, msgspec.UnsetType) else b""
     aside = bytes(some.aside) if known and not isinstance(some.aside, msgspec.UnsetType) else b""
+    figures = bytes(some.figures) if known and not isinstance(some.figures, msgspec.UnsetType) else b""
     digest = hashlib.blake2b(digest_size=16)
-    for part in (some.packs.encode(), (some.register or "").encode(), clocks, aside):
+    for part in (some.packs.encode(), (some.register or "").encode(), clocks, aside, figures):
         digest.update(len(part).to_bytes(8))
         digest.update(part)
-    return Peek(some.facility, some.packs, some.register, digest.digest(), clocks, aside)
+    return Peek(some.facility, some.packs, some.register, digest.digest(), clocks, aside, figures)

@@ -7,15 +7,16 @@ import re
 import pytest
 
 from monitor.console.citations import ZH, cited
+from rules.figures.targets import B_SHARE, SAMPLING
 from rules.pack import default_bundle
 from tests.monitor.alarms.changes import change
 from tests.monitor.desk.html import parse
 from tests.monitor.desk.lab import NOW, DeskLab
 
 HAN = re.compile(r"[\u4e00-\u9fff]")
-WORDS = sorted(
-    {words for rule in default_bundle().rules for cite in rule.cites for words in (cite.instrument, cite.of) if words}
-)
+CITES = [cite for rule in (*default_bundle().rules, SAMPLING, *B_SHARE) for cite in rule.cites]
+"""Of rules, and of what figures over all facilities are held against."""
+WORDS = sorted({words for cite in CITES for words in (cite.instrument, cite.of) if words})
 
 
 @pytest.mark.parametrize("words", WORDS)

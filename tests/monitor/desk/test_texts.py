@@ -28,6 +28,10 @@ from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.clocks.listing import Doubt, DueState
 from rules.exceptions import ORIGIN
+from rules.figures.facts import LINES
+from rules.figures.periods import SHOWN
+from rules.figures.targets import B_SHARE
+from rules.figures.visits import STATES
 from rules.models import Severity
 from rules.pack import default_bundle
 from rules.records import QUALITY_NAMES
@@ -98,6 +102,10 @@ FAMILIES = {
     "verdict.": {verdict.value for verdict in Verdict},
     "change.": {kind.value for kind in ChangeKind},
     "quality.": set(QUALITY_NAMES),
+    "figures.by.": set(SHOWN),
+    "figures.ahead.": {target.name for target in B_SHARE},
+    "step.": {"proposed", *STATES},
+    "line.": {*LINES, "unknown"},
     "due.": {state.value for state in DueState},
     "verify.": set(get_args(Doubt)),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
@@ -116,11 +124,12 @@ FAMILIES = {
     - SHOWN_ELSEWHERE
     - API_ONLY,
 }
-PARTIAL = {"filter.", "alarm.", "deadlines."}
+PARTIAL = {"filter.", "alarm.", "deadlines.", "figures."}
 """Families that also hold single keys: a part put together in a template, the rest asked for by name."""
 ALSO = {
     "filter.": {"status", "severity", "attention", "suppressed", "stage", "cause"},
     "deadlines.": {"left_out", "aside", "held", "unread"},
+    "figures.": {"held", "unread", "dropped"},
     "alarm.": {*get_args(Line.model_fields["name"].annotation), "on_delay", "volume", "sample"},
 }
 
@@ -215,7 +224,7 @@ def test_each_text_says_something_in_each_language_and_fills_the_same_places(key
 
 
 @pytest.mark.parametrize(
-    "family", ["state.", "severity.", "change.", "quality.", "verdict.", "cite.", "role.", "untold.", "monitor.", "fault.", "stage."]
+    "family", ["state.", "severity.", "change.", "quality.", "verdict.", "cite.", "role.", "untold.", "monitor.", "fault.", "stage.", "step.", "line."]
 )  # fmt: skip
 def test_words_of_one_family_are_told_apart(family):
     for language in (0, 1):

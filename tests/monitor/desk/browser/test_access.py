@@ -16,6 +16,8 @@ PAGES = (
     "/alarms/{CR1.T1}",
     "/alarms/{REF2}",
     "/deadlines",
+    "/figures",
+    "/figures?by=year&year=2025",
     "/operators",
     "/password",
     "/nowhere",

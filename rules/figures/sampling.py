@@ -1,0 +1,115 @@
+"""Pass rates of samples by product line and period.
+
+A sample counts once, in the period in which it was drawn: whoever reports it again, and whatever re-tests follow. The newest re-test's
+verdict stands for it. A re-test of a sample that nobody reported stands for that sample, with its own day of drawing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING, NamedTuple
+
+from rules.figures.facts import LINES, Line
+from rules.figures.periods import SHOWN, Kind, Period, periods
+from rules.figures.targets import SAMPLING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rules.figures.book import Sample
+    from rules.figures.facts import FacilityFacts
+
+
+class Counted(NamedTuple):
+    """One sample with all that was reported of it."""
+
+    drawn: int
+    """Event time, ms."""
+    line: Line | None
+    """None: neither the product nor the facility says it."""
+    passed: bool
+    retested: bool
+
+
+class Rate(NamedTuple):
+    """What became of the samples of one line that were drawn in a period."""
+
+    period: Period
+    line: Line | None
+    samples: int
+    passed: int
+    unretested: int
+    """Failed, and nobody has reported a re-test."""
+    running: bool
+    """The period is not over."""
+
+    @property
+    def percent(self) -> float | None:
+        """Return the rate, rounded down to two decimals: what is shown as 99.00 has reached it. None without samples."""
+        return None if self.samples == 0 else self.passed * 10_000 // self.samples / 100
+
+    @property
+    def missed(self) -> bool | None:
+        """Say whether it is below its target; None without samples."""
+        return SAMPLING.missed(self.passed, self.samples)
+
+
+def counted(all_facts: Iterable[FacilityFacts]) -> list[Counted]:
+    """Return every sample once, whoever reported it."""
+    by_name = {one.facility: one for one in all_facts}
+    newest: dict[tuple[str, str], Sample] = {}
+    reports = [(sample, name) for name, one in by_name.items() for sample in one.samples]
+    for sample, _ in sorted(reports, key=lambda one: (one[0].received, one[1], one[0].report)):
+        newest[sample.sampled, sample.sample] = sample
+    groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    for key, sample in newest.items():
+        groups[_root(key, newest)].append(sample)
+    return [_counted(root, group, newest, by_name) for root, group in groups.items()]
+
+
+def _root(key: tuple[str, str], newest: dict[tuple[str, str], Sample]) -> tuple[str, str]:
+    """Return the sample that one re-tests in the end; of samples that re-test each other the first by name."""
+    seen = [key]
+    while (sample := newest.get(seen[-1])) is not None and sample.retest_of is not None:
+        before = (sample.sampled, sample.retest_of)
+        if before in seen:
+            return min(seen[seen.index(before) :])
+        seen.append(before)
+    return seen[-1]
+
+
+def _counted(
+    root: tuple[str, str], group: Sequence[Sample], newest: dict[tuple[str, str], Sample],
+    by_name: dict[str, FacilityFacts],
+) -> Counted:  # fmt: skip
+    first = newest.get(root) or min(group, key=lambda one: (one.drawn, one.sample))
+    again = [one for one in group if one is not newest.get(root)]
+    last = max(again, key=lambda one: (one.received, one.sample), default=first)
+    where = by_name.get(first.sampled)
+    return Counted(first.drawn, None if where is None else where.line_of(first.product), last.passed, bool(again))
+
+
+def rates(all_facts: Iterable[FacilityFacts], at: int) -> list[Rate]:
+    """Return the rates of all shown periods at an instant (ms): by kind of period, newest first, lines in their order.
+
+    A line of which no shown period has a sample is left out; of the others a period without samples has no rate.
+    """
+    found = counted(all_facts)
+    return [rate for kind in SHOWN for rate in _of_kind(found, kind, at)]
+
+
+def _of_kind(found: Sequence[Counted], kind: Kind, at: int) -> list[Rate]:
+    shown = periods(at, kind)
+    inside = [one for one in found if shown[-1].begin <= one.drawn < shown[0].end]
+    lines: list[Line | None] = [line for line in (*LINES, None) if any(one.line == line for one in inside)]
+    by_place: dict[tuple[int, Line | None], list[Counted]] = defaultdict(list)
+    for one in inside:
+        place = next(i for i, period in enumerate(shown) if one.drawn >= period.begin)
+        by_place[place, one.line].append(one)
+    return [
+        Rate(
+            period, line, len(some := by_place[i, line]), sum(one.passed for one in some),
+            sum(not (one.passed or one.retested) for one in some), period.end > at,
+        )
+        for i, period in enumerate(shown) for line in lines
+    ]  # fmt: skip
