@@ -13,7 +13,7 @@ from monitor.desk.parts import Parts, RefusedError, Signed
 from monitor.register.compare import FactChange, compare
 from monitor.register.store import version_of, versions
 from rules.errors import BadInputError
-from rules.inforce import facts_at
+from rules.facts_at import facts_at
 from rules.instants import Instant
 from rules.models import FacilityId, Strict
 from rules.register import Facility

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from monitor.register.files import read_register
 from rules.errors import BadInputError
-from rules.inforce import facts_at
+from rules.facts_at import facts_at
 from rules.instants import parse_instant
 from rules.regimes import TITLES
 from rules.register import Facility
