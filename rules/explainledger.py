@@ -12,7 +12,7 @@ from rules.leaves.ledger import seen_of
 from rules.ledger.entry import entries_of
 from rules.ledger.kinds import judge
 from rules.rare import grade
-from rules.rule import ChangeRule, GradeRule, RetestRule, StockBalanceRule, VisitRule
+from rules.rule import ChangeRule, GradeRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Seen
@@ -64,8 +64,9 @@ def numbers_of(rule: LedgerRule | GradeRule) -> list[tuple[str, Any]]:
         ]
     if isinstance(rule, StockBalanceRule):
         return [("tolerance", rule.tolerance), ("silent", format_duration(rule.silent))]
-    if isinstance(rule, RetestRule):
-        return [("wait", format_duration(rule.wait))]
+    if isinstance(rule, RetestRule | RunsRule):
+        anew = [("anew", rule.anew)] if isinstance(rule, RunsRule) else []
+        return [("wait", format_duration(rule.wait)), *anew]
     if isinstance(rule, VisitRule):
         months = [(f"months {grade}", rule.months[grade]) for grade in GRADES]
         return [*months, ("notice", format_duration(rule.notice.before))]
@@ -78,7 +79,9 @@ def _told(entry: Entry) -> Told:
     stream, _, rest = entry.fact.digest.partition(" ")
     named = rest if "revision" in entry.said else entry.fact.batch
     said = {
-        name: value for name, value in entry.said.items() if name not in {"since", "revision"} and value is not None
+        name: value
+        for name, value in entry.said.items()
+        if name not in {"since", "revision", "open", "missing"} and value is not None
     }
     source = (
         {"stream": "report", "type": stream} if "revision" in entry.said else {"stream": "event", "type": entry.what}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
-from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, VisitRule
+from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, RunsRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.rule import LedgerRule
@@ -31,6 +31,10 @@ def ledger_faults(rule: LedgerRule | GradeRule) -> list[Fault]:
         ]
         if rule.set_point == rule.equipment:
             faults.append(Fault("/equipment", rule.kind, "what configures and what replaces are told apart"))
+        return faults
+    if isinstance(rule, RunsRule):
+        if (rule.run.stream, rule.run.type) != ("lab", "run"):
+            faults.append(Fault("/run", rule.kind, "what is told of runs are events lab run"))
         return faults
     if isinstance(rule, RetestRule | ReleaseRule):
         return faults + _of_results(rule)

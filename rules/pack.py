@@ -228,8 +228,9 @@ def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
                 faults.append(Fault(item.document.where("/id"), "duplicate_id", told))
             calendars[item.calendar.id] = item.calendar
         if item.table is not None:
-            if item.table.id in tables:
-                faults.append(Fault(item.document.where("/id"), "duplicate_id", f"table {item.table.id} stands twice"))
+            if item.table.id in tables and item.table.override is None:
+                told = f"table {item.table.id} stands twice; a jurisdiction that changes it says so with override: {{reason: …}}"
+                faults.append(Fault(item.document.where("/id"), "duplicate_id", told))
             tables[item.table.id] = item.table
         if item.rule is not None:
             if item.rule.id in rules and item.rule.override is None:

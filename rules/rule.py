@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; stock_balance, retest, release, change, visit of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
+clock, result_limit; stock_balance, retest, release, change, visit, runs of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
 parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -763,6 +763,26 @@ class RetestRule(RuleBase):
         return frozenset({self.report})
 
 
+class RunsRule(RuleBase):
+    """Runs of an instrument that were started and not told of again, and numbers that nobody told of (kind `runs`), by instrument.
+
+    A run is reported, or aborted with a reason, in time; numbers rise by one (rules/ledger/runs.py). What is told later ends the alarm.
+    """
+
+    kind: Literal["runs"]
+    run: EventMatch
+    """What is told of a run: it names an `instrument`, a `number` and a `state`, and a `reason` where it was aborted for one."""
+    wait: Duration = Field(default=48 * 3_600_000, ge=60_000)
+    """So long behind its start (event time) a run has to be closed; a number, behind the first start above it."""
+    anew: Whole = Field(default=10, ge=2, le=1_000_000)
+    """A start with number 0 or 1, at least so far below the highest, begins a new count."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads: none."""
+        return frozenset()
+
+
 class ReleaseRule(RuleBase):
     """A lot that is released while something of it is open (kind `release`), by lot; latched: an officer's decision ends it.
 
@@ -1131,7 +1151,7 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
-LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRule
+LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRule | RunsRule
 """Kinds over facts of one subject that come in any order (rules/ledger)."""
 
 

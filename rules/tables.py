@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from rules.models import Bilingual, Flag, Number, Strict, Whole
 from rules.predicate import holds
 from rules.register import Span
-from rules.rule import Citation, Predicate
+from rules.rule import Citation, Override, Predicate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,6 +72,8 @@ class Table(Strict):
     title: Bilingual
     cites: Annotated[list[Citation], Field(min_length=1)]
     rows: Annotated[list[TableRow], Field(min_length=1, max_length=1_000)]
+    override: Override | None = None
+    """Why this file replaces the table of the same id of an earlier pack."""
 
     def lookup(self, facts: Mapping[str, FactValue]) -> TableRow | None:
         """Return the row for `facts`, or None where the table says nothing (unknown)."""

@@ -153,9 +153,17 @@ _OF_VISITS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("visited, or no visit is due any more", "已检查，或已无需检查"),
     ChangeKind.AMENDED: ("due on another day, by the register or a visit", "登记或检查记录已改变到期日"),
 }
+_OF_RUNS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.CLEARED: ("every run and number is accounted for", "各次运行及序号均已有交代"),
+    ChangeKind.AMENDED: (
+        "its start moved to the earliest run or number that is not accounted for",
+        "开始时间已改为最早一次尚无交代的运行或序号",
+    ),
+}
 _OF_LEDGERS = {
     "stock_balance": _OF_STOCK,
     "retest": _OF_RETESTS,
+    "runs": _OF_RUNS,
     "release": _OF_RELEASES,
     "visit": _OF_VISITS,
     "grade": _OF_GRADES,

@@ -11,7 +11,7 @@ from rules.leaves.model import TWO, Leaf, Moment, both
 from rules.ledger.kinds import judge
 from rules.rare import grade
 from rules.rare.store import Case
-from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, VisitRule
+from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, RunsRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,8 +46,12 @@ def leaves_of(rule: LedgerRule | GradeRule) -> list[Leaf]:
             Leaf("soon", both("a visit is soon due", "即将到期"), TWO),
             Leaf("overdue", both("it is due and was not made", "已到期未检查"), TWO),
         ]  # fmt: skip
-    if isinstance(rule, ChangeRule):
-        return [Leaf("filed", both("a change has a filing in force before it", "变更前已有生效的批准或备案"), TWO)]
+    if isinstance(rule, ChangeRule | RunsRule):
+        return (
+            _of_runs()
+            if isinstance(rule, RunsRule)
+            else [Leaf("filed", both("a change has a filing in force before it", "变更前已有生效的批准或备案"), TWO)]
+        )
     if isinstance(rule, ReleaseRule):
         words = (
             "a deviation that names the lot, or a result out of specification, is open at its release",
@@ -58,6 +62,11 @@ def leaves_of(rule: LedgerRule | GradeRule) -> list[Leaf]:
         Leaf("differs", both("the count is not what the last count and the bookings since leave", "盘点数与上次盘点及其后收发记录不符")),
         Leaf("recent", both("the newest count is not too old", "最近一次盘点未过期"), TWO),
     ]  # fmt: skip
+
+
+def _of_runs() -> list[Leaf]:
+    closed = both("each run is reported, or aborted with a reason, in time", "每次运行均已按时报告，或说明理由后中止")
+    return [Leaf("closed", closed, TWO), Leaf("complete", both("no number of a run is missing", "运行序号无缺失"), TWO)]
 
 
 def seen_of(rule: LedgerRule | GradeRule, state: FacilityState, now: int) -> Iterator[tuple[str, tuple[Seen, ...]]]:

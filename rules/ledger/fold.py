@@ -116,7 +116,7 @@ def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: 
     while cases.is_full(case):
         rare.counts["fact_dropped"] += 1
         case.remember(case.facts[0].digest)
-        cases.keep(case, shortened(rule, case.facts))
+        cases.keep(case, shortened(rule, case.facts, emitter.state.planned.facility))
 
 
 def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:

@@ -37,6 +37,7 @@ ELSEWHERE = {
     "cross-check.narcotic-balance": "wants counts of stock: tests/rules/test_stock_by_hand.py",
     "cross-check.released-while-open": "wants lots and reports: tests/rules/test_ledger_by_hand.py",
     "cross-check.retest-no-investigation": "wants 24 hours and reports: tests/rules/test_ledger_by_hand.py",
+    "data-integrity.discarded-runs": "wants 48 hours: tests/rules/test_discarded_runs.py",
     "risk.visit-overdue": "wants half a year: tests/rules/test_visits.py",
     "risk.step-up": "wants a risk grade: tests/rules/test_grade_by_hand.py",
     "cross-check.change-unfiled": "wants configurations: tests/rules/test_filings.py",

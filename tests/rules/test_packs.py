@@ -69,6 +69,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "data-integrity.audit-silent",
         "data-integrity.clock-offset",
         "data-integrity.day-copy",
+        "data-integrity.discarded-runs",
         "data-integrity.effective-rate",
         "data-integrity.event-time",
         "data-integrity.frozen",
