@@ -1,19 +1,21 @@
 """What legal clocks cost: 100,000 that run over 100 facilities, and 20,000 at one; memory, snapshots, ticks, a thousand due at once.
 
-`python -m bench.clocks` prints JSON (about three minutes), `--quick` a small setting. The shipped packs are in force; CPU time. A clock
+`python -m bench.clocks` prints JSON (about eight minutes), `--quick` a small setting, `--only open` one part. The shipped packs are in force; CPU time. A clock
 that runs is a death whose investigation is awaited; its report is a case of four rules, three of which it answers itself.
 """
 
 from __future__ import annotations
 
 import gc
+import os
 import statistics
 import sys
 import time
 import tracemalloc
+from multiprocessing import get_context
 from typing import TYPE_CHECKING, Any, Final
 
-from bench.figures import emit, spread
+from bench.figures import emit, resident_mb, spread, spreads
 from rules.engine import Engine
 from rules.pack import default_bundle
 from rules.records import Kind, LogRecord, RegisterRecord, Report, Tick
@@ -22,7 +24,9 @@ from rules.reports.types import TYPES
 from rules.snapshot import unpacked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+    from rules.pack import Bundle
 
 BEGIN: Final = 1_772_294_400_000
 DAY: Final = 86_400_000
@@ -82,9 +86,9 @@ MIXED: Final = frozenset(TYPES) - {
 class Log:
     """Folds records one behind the other, each with the next offset."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], bundle: Bundle | None = None) -> None:
         """Begin with the register of each facility."""
-        self.engine, self.offset, self.names = Engine(default_bundle()), 0, names
+        self.engine, self.offset, self.names = Engine(bundle or default_bundle()), 0, names
         for name in names:
             self.fold(BEGIN, Kind.REGISTER, name, RegisterRecord(version=1, facility=facility(name)))
 
@@ -219,19 +223,57 @@ def submitted(many: int) -> dict[str, Any]:
     return {"types": len(MIXED), "reports": many, "reports_per_cpu_s": spread(windows, 0)}
 
 
+def open_once(many: int, facilities: int) -> dict[str, float]:
+    """Return what so many clocks that run take of a process that holds nothing else: its memory, a tick, a tick of a gateway.
+
+    The rule of the awaited report alone is in force, so that nothing else is kept of a report.
+    """
+    log = Log([f"F-{number:04d}" for number in range(facilities)], default_bundle().only({AWAITED}))
+    log.fold(BEGIN, Kind.REPORT, log.names[0], death(many, BEGIN))  # what is made once is made
+    gc.collect()
+    before = resident_mb(os.getpid())
+    idle = [log.tick(BEGIN + i)[0] for i in range(TICKS)]
+    for number, (name, report) in enumerate(deaths(many, log.names)):
+        log.fold(BEGIN + TICKS + number, Kind.REPORT, name, report)
+    gc.collect()
+    grown = resident_mb(os.getpid()) - before
+    full = [log.tick(BEGIN + DAY + i)[0] for i in range(TICKS)]
+    begun = time.process_time()
+    for i in range(TICKS):
+        log.fold(BEGIN + DAY + TICKS + i, Kind.TICK, "", Tick(by="bench", role="gateway", now=BEGIN))
+    return {
+        "rss_mb": grown,
+        "bytes_per_running_clock": grown * 1024 * 1024 / many,
+        "tick_us_without": statistics.median(idle) * 1e6,
+        "tick_us": statistics.median(full) * 1e6,
+        "gateway_tick_us": (time.process_time() - begun) / TICKS * 1e6,
+    }
+
+
+def opened(many: int, facilities: int) -> dict[str, Any]:
+    """Return the same of several processes, one behind the other; ticks with clocks over ticks without are of one process."""
+    runs = []
+    for _ in range(ROUNDS):
+        with get_context("spawn").Pool(1) as one:
+            runs.append(one.apply(open_once, (many, facilities)))
+    ratio = spread([run["tick_us"] / run["tick_us_without"] for run in runs])
+    return {"running": many, "facilities": facilities, **spreads(runs, 1), "tick_over_tick_without": ratio}
+
+
 def main() -> None:
     """Print the figures."""
     quick = "--quick" in sys.argv
-    emit(
-        "clocks",
-        {
-            "clocks_shipped": sum(rule.kind == "deadline" and rule.stage == "live" for rule in default_bundle().rules),
-            "submitted": submitted(500 if quick else 10_000),
-            "memory": memory(500 if quick else 10_000),
-            "at_one": filled(200 if quick else 20_000, 1),
-            "over_many": filled(500 if quick else 100_000, 5 if quick else 100),
-        },
-    )
+    only = sys.argv[sys.argv.index("--only") + 1] if "--only" in sys.argv else None
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "submitted": lambda: submitted(500 if quick else 10_000),
+        "open": lambda: opened(500 if quick else 100_000, 5 if quick else 100),
+        "memory": lambda: memory(500 if quick else 10_000),
+        "at_one": lambda: filled(200 if quick else 20_000, 1),
+        "over_many": lambda: filled(500 if quick else 100_000, 5 if quick else 100),
+    }
+    shipped = sum(rule.kind == "deadline" and rule.stage == "live" for rule in default_bundle().rules)
+    found = {name: part() for name, part in parts.items() if only in {None, name}}
+    emit("clocks", {"clocks_shipped": shipped, **found})
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ from sqlalchemy import delete, select
 
 from monitor.store.desk_tables import FigureRow
 from rules.figures.facts import FacilityFacts
+from rules.figures.sampling import counted
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from sqlalchemy.orm import Session
+
+    from rules.figures.sampling import Counted
 
 AT_ONCE = 200
 """Bodies that are read with one statement."""
@@ -43,6 +46,7 @@ class Shelf:
         """Begin with nothing."""
         self._lock = threading.Lock()
         self._known: dict[str, tuple[str, FacilityFacts]] = {}
+        self._counted: tuple[list[FacilityFacts], list[Counted]] = ([], [])
 
     def all(self, session: Session) -> list[FacilityFacts]:
         """Return what is known of all facilities, by id."""
@@ -58,3 +62,13 @@ class Shelf:
         with self._lock:
             self._known = now
         return [now[name][1] for name, _ in found if name in now]
+
+    def counted(self, all_facts: list[FacilityFacts]) -> list[Counted]:
+        """Return every sample once; that takes longer than all the rest, and is not done again for facts that are the same objects."""
+        with self._lock:
+            known, found = self._counted
+        if len(known) != len(all_facts) or any(one is not other for one, other in zip(known, all_facts, strict=True)):
+            found = counted(all_facts)
+            with self._lock:
+                self._counted = (all_facts, found)
+        return found

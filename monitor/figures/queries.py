@@ -25,7 +25,8 @@ class Filter(Strict):
 
 def read(session: Session, shelf: Shelf, at: int) -> tuple[Figures, Standing]:
     """Return the figures at an instant (ms), and how new the rows are."""
-    return figures(shelf.all(session), at), deadlines.standing(session)
+    found = shelf.all(session)
+    return figures(found, at, shelf.counted(found)), deadlines.standing(session)
 
 
 def answer(session: Session, shelf: Shelf, wanted: Filter, at: int) -> FiguresAnswer:

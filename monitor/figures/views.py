@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from rules.figures import targets, visits
 from rules.figures.facts import Line
 from rules.figures.periods import Kind
-from rules.figures.sampling import rates
+from rules.figures.sampling import counted, rates_of
 from rules.instants import format_instant
 from rules.models import Severity, Strict
 from rules.rule import Citation
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rules.figures.facts import FacilityFacts
-    from rules.figures.sampling import Rate
+    from rules.figures.sampling import Counted, Rate
     from rules.figures.visits import Judged, Share, Year
 
 Grade = Literal["A", "B", "C", "D"]
@@ -139,14 +139,14 @@ class FiguresAnswer(Figures):
     """Facilities whose newest snapshot cannot be read: they count as of an older one."""
 
 
-def figures(all_facts: Sequence[FacilityFacts], at: int) -> Figures:
-    """Return the figures at an instant, ms."""
+def figures(all_facts: Sequence[FacilityFacts], at: int, samples: Sequence[Counted] | None = None) -> Figures:
+    """Return the figures at an instant, ms; `samples`: those of the facts, where they were counted before."""
     counts = visits.by_grade(all_facts)
     return Figures(
         at=format_instant(at),
         facilities=len(all_facts),
         grades=GradesView(none=counts.pop(""), **counts),
-        sampling=[_sampling(rate) for rate in rates(all_facts, at)],
+        sampling=[_sampling(rate) for rate in rates_of(counted(all_facts) if samples is None else samples, at)],
         years=[_year(year) for year in visits.years(all_facts, at)],
         targets=[_target(one) for one in (targets.SAMPLING, *targets.B_SHARE)],
         dropped=sum(one.dropped for one in all_facts),

@@ -6,6 +6,7 @@ verdict stands for it. A re-test of a sample that nobody reported stands for tha
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -94,18 +95,23 @@ def rates(all_facts: Iterable[FacilityFacts], at: int) -> list[Rate]:
 
     A line of which no shown period has a sample is left out; of the others a period without samples has no rate.
     """
-    found = counted(all_facts)
+    return rates_of(counted(all_facts), at)
+
+
+def rates_of(found: Sequence[Counted], at: int) -> list[Rate]:
+    """Return the same of samples that were counted before."""
     return [rate for kind in SHOWN for rate in _of_kind(found, kind, at)]
 
 
 def _of_kind(found: Sequence[Counted], kind: Kind, at: int) -> list[Rate]:
     shown = periods(at, kind)
-    inside = [one for one in found if shown[-1].begin <= one.drawn < shown[0].end]
-    lines: list[Line | None] = [line for line in (*LINES, None) if any(one.line == line for one in inside)]
+    begins = [period.begin for period in reversed(shown)]
     by_place: dict[tuple[int, Line | None], list[Counted]] = defaultdict(list)
-    for one in inside:
-        place = next(i for i, period in enumerate(shown) if one.drawn >= period.begin)
-        by_place[place, one.line].append(one)
+    for one in found:
+        if begins[0] <= one.drawn < shown[0].end:
+            by_place[len(begins) - bisect_right(begins, one.drawn), one.line].append(one)
+    named = {line for _, line in by_place}
+    lines: list[Line | None] = [line for line in (*LINES, None) if line in named]
     return [
         Rate(
             period, line, len(some := by_place[i, line]), sum(one.passed for one in some),

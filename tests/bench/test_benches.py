@@ -64,6 +64,16 @@ def test_six_hours_of_state_and_a_kill(tmp_path):
     assert told["live"]["alarms_raised"] > 0
 
 
+def test_reports_at_the_door_and_in_the_fold(tmp_path):
+    told = run(tmp_path, "reports")
+    for what in ("reports", "readings"):
+        assert told["door"][what]["posts_per_s"]["least"] > 0
+        assert told["door"][what]["cpu_us_per_post"]["least"] > 0
+    worker = {name: figure["median"] for name, figure in told["worker"].items()}
+    assert worker["both_us"] >= max(worker["decode_us"], worker["fold_us"])
+    assert told["line"]["worker_reports_per_cpu_s"] > 0
+
+
 def test_soak(tmp_path):
     told = run(tmp_path, "soak")
     assert told["faults"] == []

@@ -45,6 +45,13 @@ def test_it_counts_memory_and_reports():
     assert bench.submitted(24)["reports_per_cpu_s"]["least"] > 0
 
 
+def test_clocks_that_are_open_take_memory_and_nothing_of_a_tick_but_a_look():
+    found = bench.open_once(300, 3)
+    assert found["rss_mb"] >= 0  # pages of the process: few clocks fit into what is there
+    assert 0 < found["tick_us"] < 10_000
+    assert found["gateway_tick_us"] > 0
+
+
 def test_it_prints_json(monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["clocks", "--quick"])
     monkeypatch.setattr(bench, "ROUNDS", 1)

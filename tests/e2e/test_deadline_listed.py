@@ -1,4 +1,4 @@
-"""A report in the log becomes a row of the desk's list by way of a worker's snapshot, and vanishes once it is answered."""
+"""A report in the log becomes a row of the desk's list by way of a worker's snapshot, and vanishes once it is answered; a sample is a figure."""
 
 from __future__ import annotations
 
@@ -109,3 +109,24 @@ def test_from_a_report_to_the_list_and_off_it(kafka_settings, tmp_path):
         )  # fmt: skip
         until(lambda: [row["subject"]["report"] for row in listed()["items"]] == ["C-DUE"], WAIT_S)
         until(lambda: client.get(f"/v1/alarms/{alarm}").json()["alarm"]["status"] == "cleared", WAIT_S)
+
+        # What the same snapshots say for figures over all facilities.
+        report(
+            kafka_settings, "sampling-result", "R-10",
+            {"sample_id": "S-1", "facility_sampled": FIRM, "product": "P-1", "lot": "L-1", "drawn_at": now() - HOUR,
+             "tests": [{"name": "assay", "verdict": "fail"}], "verdict": "fail"},
+        )  # fmt: skip
+
+        def years():
+            found = client.get("/v1/figures", params={"period": "year"}).json()
+            return found["facilities"] == 1 and [
+                (one["samples"], one["passed"], one["missed"]) for one in found["sampling"][:1]
+            ]
+
+        assert until(years, WAIT_S) == [(1, 0, True)]
+        assert client.get("/figures").status_code == 200
+        added = subprocess.run(
+            [sys.executable, "-m", "monitor", "figures", "--json"], env=env, capture_output=True, check=True
+        )
+        (year, *_) = [one for one in json.loads(added.stdout)["sampling"] if one["kind"] == "year"]
+        assert (year["samples"], year["passed"], year["unretested"]) == (1, 0, 1)

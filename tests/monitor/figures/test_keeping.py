@@ -6,11 +6,13 @@ from sqlalchemy import event, select
 
 from monitor.deadlines import keeping as deadlines
 from monitor.deadlines.snapshots import FORM, Listed, Reader
+from monitor.figures import keeping
 from monitor.figures.keeping import Shelf
 from monitor.store.desk_tables import FigureRow
 from rules.figures.facts import FacilityFacts, facts_of
+from rules.figures.sampling import counted
 from rules.pack import default_bundle
-from tests.monitor.figures.counties import facility, keep
+from tests.monitor.figures.counties import at, facility, keep, sample
 from tests.rules.duelogs import DAY, HOUR
 from tests.rules.figurelogs import LAB, MAKER, FigureLog, risk
 
@@ -106,3 +108,21 @@ def test_rows_of_another_form_are_made_anew(store):
         deadlines.keep(session, 0, Listed(MAKER, "1:old", figures=facility(MAKER)))
         assert deadlines.prepare(session) == 1
     assert rows(store) == {}
+
+
+def test_samples_are_counted_again_only_where_facts_changed(store, monkeypatch):
+    asked = []
+    monkeypatch.setattr(keeping, "counted", lambda facts: asked.append(len(facts)) or counted(facts))
+    lab = facility("BJ-LAB-0001", samples=[sample(1, at("2026-03-01T00:00:00"))])
+    keep(store, lab, facility(MAKER))
+    shelf = Shelf()
+    with store.reading() as session:
+        assert [len(shelf.counted(shelf.all(session))) for _ in range(3)] == [1, 1, 1]
+    assert asked == [2]
+    keep(store, lab.model_copy(update={"samples": []}))
+    with store.reading() as session:
+        assert shelf.counted(shelf.all(session)) == []
+    keep(store, facility("BJ-NEW-0001"))
+    with store.reading() as session:
+        shelf.counted(shelf.all(session))
+    assert asked == [2, 2, 3]
