@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from rules import sums
+from rules import carry, sums
 from rules.engine import Engine
 from rules.excursionparts import ClaimedTime
 from rules.excursions import book
@@ -21,7 +21,7 @@ from rules.excursions.sound import excursion_faults, source_faults
 from rules.instants import parse_instant
 from rules.kinds import summary
 from rules.pack import Bundle, load_bundle
-from rules.rule import CompareRule
+from rules.rule import CompareRule, OpenWhen
 from rules.ruletest import run_tests
 from rules.snapshot import SnapshotError, open_snapshot, sealed
 from tests.rules.byhand import FACILITY, HOUR, MINUTE, HandLog, ms, sensor, since
@@ -172,6 +172,32 @@ def test_another_quantity_or_a_sensor_that_left_begins_anew() -> None:
     assert short(summed(hand).hours) == [(60, 3, 2, 0, 5, 5)]
 
 
+def with_rule(name: str, **changed: Any) -> Bundle:
+    return Bundle.of([rule.model_copy(update=changed) if rule.id == name else rule for rule in BUNDLE.rules], ())
+
+
+def test_a_rule_that_begins_anew_ends_the_horizon_and_loses_no_row() -> None:
+    anew = {"version": "2.0.0", "migration": "close", "when": OpenWhen(consecutive=3)}
+    hand = dense(register(HandLog()), 0, [5.0] * 100).packs(100, with_rule(STORE, **anew))
+    found = summed(dense(hand, 100, [5.0] * 5))
+    assert short(found.days) == [(0, 105, 104, 0, 5, 5)]
+
+
+def test_a_rule_that_raised_and_comes_back_loses_no_row() -> None:
+    state = folded(dense(register(HandLog()), 0, [5.0] * 300)).state_of(FACILITY)
+    before = sums.of(state, 0)
+    carry.begin_again(state, {STORE}, ms(300))
+    assert state.of_series("ring_len", 0) == 0
+    assert sums.of(state, 0) == before
+
+
+def test_values_of_another_quantity_are_no_part_of_it() -> None:
+    both = with_rule(MONTH, applies_to={"sensor.quantity": ["temperature", "humidity"]})
+    hand = dense(register(HandLog()), 0, [5.0] * 100)
+    hand = dense(register(hand, 101, 2, quantity="humidity", unit="%RH"), 102, [50.0] * 3)
+    assert short(summed(hand, both).days) == [(0, 3, 2, 2, 50, 50)]
+
+
 def test_summaries_begin_with_the_rule_and_end_with_it() -> None:
     """What left the horizon before stays unknown; what stands in it is taken as it leaves."""
     without = BUNDLE.only({STORE})
@@ -252,6 +278,12 @@ def test_it_waits_for_the_end_of_its_time() -> None:
     hand = dense(register(HandLog()), 0, [5.0] * 190)
     span_report(hand, 190, 60, 120, peak=30.0)
     assert told(hand, 40 * DAY) == [("raised", 190 + DAY)]
+
+
+def test_a_time_that_is_not_over_is_compared_behind_its_end() -> None:
+    hand = span_report(dense(register(HandLog()), 0, [5.0] * 90), 90, 60, 180, peak=30.0)
+    dense(hand, 90, [5.0] * 100)
+    assert told(hand, 40 * DAY) == [("raised", 180 + DAY)]
 
 
 def test_a_revision_to_a_time_that_is_not_known_is_unknown_and_another_is_known() -> None:
