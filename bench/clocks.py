@@ -78,7 +78,7 @@ def mixed(number: int) -> Report:
 
 MIXED: Final = frozenset(TYPES) - {
     "adr-group", "quality-review", "deviation", "oos-investigation", "change-filing", "amendment", "sampling-result",
-    "significant-change",
+    "significant-change", "adr-group-investigation", "psur", "device-group-case", "recall-plan",
 }  # fmt: skip
 """Types that a shipped clock reads."""
 

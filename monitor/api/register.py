@@ -13,10 +13,10 @@ from monitor.desk.parts import Parts, RefusedError, Signed
 from monitor.register.compare import FactChange, compare
 from monitor.register.store import version_of, versions
 from rules.errors import BadInputError
-from rules.facts_at import facts_at
 from rules.instants import Instant
 from rules.models import FacilityId, Strict
 from rules.register import Facility
+from rules.validity import facts_at
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session

@@ -15,9 +15,9 @@ from monitor.gateway.ledger import Registered
 from monitor.gateway.problems import RefusedError
 from monitor.gateway.registering import asked_of
 from monitor.gateway.texts import CLOSED
-from rules.facts_at import facts_at
 from rules.instants import format_instant
 from rules.register import Facility
+from rules.validity import facts_at
 from streams.access import hash_key
 
 if TYPE_CHECKING:

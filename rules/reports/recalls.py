@@ -9,7 +9,7 @@ from pydantic import Field
 from rules.instants import Instant
 from rules.models import Identifier, Whole
 from rules.register import Day
-from rules.reports.parts import MAX_LOTS, Fields, LotShipped, LotTotals, meant
+from rules.reports.parts import MAX_LOTS, Fields, LotShipped, LotTotals, Words, meant
 
 
 class RecallNotice(Fields):
@@ -30,10 +30,23 @@ class RecallNotice(Fields):
     )
 
 
+class RecallPlan(Fields):
+    """The plan of a recall with the assessment behind it (drugs 2007: 1, 3, 7 days by class; devices: 5 days, since 2017 5 working days)."""
+
+    ORDER: ClassVar = (("decided_at", "sent"),)
+
+    recall_id: Identifier = meant("The recall", "召回编号", example="RC-7")
+    line: Literal["drug", "device", "cosmetics"] = meant("Product line", "产品类别")
+    class_: Annotated[Whole, Field(ge=1, le=3)] = meant("Class, 1 the gravest", "召回级别", alias="class")
+    decided_at: Instant = meant("When the recall was decided", "作出召回决定的时间")
+    assessment: Words = meant("Investigation and assessment of the defect", "调查评估报告")
+    plan: Words = meant("What is recalled, from whom, how, by when", "召回计划")
+
+
 class Totals(Fields):
     """Running totals, as of a day."""
 
-    ORDER: ClassVar = (("as_of", "sent"),)
+    ORDER: ClassVar[tuple[tuple[str, str], ...]] = (("as_of", "sent"),)
 
     recall_id: Identifier = meant("The recall", "召回编号", example="RC-7")
     seq: Annotated[Whole, Field(ge=1)] = meant("Number of the report in this recall", "进展报告序号")
@@ -48,4 +61,8 @@ class RecallProgress(Totals):
 
 
 class RecallFinal(Totals):
-    """What a recall came to."""
+    """What a recall came to (drugs 2022: within 10 working days of its end, to be verified)."""
+
+    ORDER: ClassVar[tuple[tuple[str, str], ...]] = (("as_of", "sent"), ("ended_at", "sent"))
+
+    ended_at: Instant | None = meant("When the recall ended", "召回完成时间", optional=True)

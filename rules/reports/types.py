@@ -54,10 +54,24 @@ TYPES: Mapping[str, ReportType] = MappingProxyType({
         vigilance.AdrGroup, "Group event of adverse drug reactions", "药品群体不良事件报告", HOLDER, DISTRIBUTOR, HOSPITAL,
         example={"event_id": "G-3", "known_at": _KNOWN, "cases": ["C-118", "C-119"], "lots": ["B2601"]},
     ),
+    "adr-group-investigation": _type(
+        vigilance.AdrGroupInvestigation, "Investigation of a group event", "药品群体不良事件调查报告", HOLDER,
+        example={"event_id": "G-3", "known_at": _KNOWN, "conclusion": "Three patients, one drip set.", "lots": ["B2601"]},
+    ),
+    "psur": _type(
+        vigilance.Psur, "Periodic safety update report", "药品定期安全性更新报告", HOLDER,
+        example={"psur_id": "P-12-2026", "product": "P-12", "data_lock": "2026-01-31", "period_from": "2025-02-01", "cases": 17,
+                 "deaths": 1, "conclusion": "The benefit outweighs the risk."},
+    ),
     "device-event": _type(
         vigilance.DeviceEvent, "Adverse event of a device", "医疗器械不良事件报告", REGISTRANT, USER,
         example={"event_id": "D-9", "class": "serious", "known_at": _KNOWN, "channel": "online", "udi": "06901234567892",
                  "lot": "LD-14"},
+    ),
+    "device-group-case": _type(
+        vigilance.DeviceGroupCase, "One case of a group event of a device", "医疗器械群体不良事件病例报告", REGISTRANT,
+        example={"event_id": "D-9", "case_id": "D-9-3", "known_at": _KNOWN, "udi": "06901234567892", "lot": "LD-14",
+                 "outcome": "recovered"},
     ),
     "cosmetic-reaction": _type(
         vigilance.CosmeticReaction, "Adverse reaction to a cosmetic", "化妆品不良反应报告", REGISTRANT, DISTRIBUTOR, HOSPITAL,
@@ -80,6 +94,11 @@ TYPES: Mapping[str, ReportType] = MappingProxyType({
         recalls.RecallNotice, "Recall: decision and notice", "召回通知", HOLDER, REGISTRANT,
         example={"recall_id": "RC-7", "line": "drug", "class": 1, "decided_at": "2026-03-01T09:00:00+08:00",
                  "notified_at": "2026-03-01T15:00:00+08:00", "lots": [{"lot": "B2601", "shipped": 1200}]},
+    ),
+    "recall-plan": _type(
+        recalls.RecallPlan, "Recall: plan and assessment", "召回计划和调查评估报告", HOLDER, REGISTRANT,
+        example={"recall_id": "RC-7", "line": "device", "class": 2, "decided_at": "2026-03-01T09:00:00+08:00",
+                 "assessment": "A seal leaks below 5 Cel.", "plan": "All of lot LD-14, from 12 hospitals, within a week."},
     ),
     "recall-progress": _type(
         recalls.RecallProgress, "Recall: progress", "召回进展报告", HOLDER, REGISTRANT,

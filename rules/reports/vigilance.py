@@ -48,6 +48,31 @@ class AdrGroup(Fields):
     lots: Lots = meant("Lots; may be empty", "涉及批号")
 
 
+class AdrGroupInvestigation(Fields):
+    """What the holder found about a group event (Order 81 of 2011, art. 27-29: within 7 days, to be verified)."""
+
+    ORDER: ClassVar = (("known_at", "sent"),)
+
+    event_id: Identifier = meant("The event", "群体事件编号", example="G-3")
+    known_at: Instant = meant("When the holder came to know of the event", "获知时间")
+    conclusion: Words = meant("What was found", "调查结论")
+    lots: Lots = meant("Lots that were looked at; may be empty", "涉及批号")
+
+
+class Psur(Fields):
+    """A periodic safety update: yearly until the first re-registration, then every five years, 60 days behind the data lock."""
+
+    ORDER: ClassVar = (("period_from", "data_lock"), ("data_lock", "sent"))
+
+    psur_id: Identifier = meant("The report: one for each product and data lock", "报告编号", example="P-12-2026")
+    product: Identifier = meant("The product's id", "药品", example="P-12")
+    data_lock: Day = meant("The last day whose data are in it", "数据锁定日", example="2026-01-31")
+    period_from: Day = meant("The first day whose data are in it", "数据起始日", example="2025-02-01")
+    cases: Count = meant("Cases of adverse reactions in the period", "期间不良反应病例数", example=17)
+    deaths: Count | None = meant("Deaths among them", "其中死亡病例数", example=1, optional=True)
+    conclusion: Words | None = meant("What the benefit and the risk come to", "获益风险评估结论", optional=True)
+
+
 class DeviceEvent(Fields):
     """An adverse event of a device; of a group event a telephone report comes first."""
 
@@ -59,6 +84,19 @@ class DeviceEvent(Fields):
     channel: Literal["phone", "online"] = meant("How it was reported", "报告途径")
     udi: Identifier = meant("The device's identification", "器械唯一标识")
     lot: Identifier = meant("Its lot", "批号")
+
+
+class DeviceGroupCase(Fields):
+    """One case of a group event of a device: each within 24 hours of being known (2018); the event itself is a `device-event`."""
+
+    ORDER: ClassVar = (("known_at", "sent"),)
+
+    event_id: Identifier = meant("The group event", "群体事件编号", example="D-9")
+    case_id: Identifier = meant("The case, the same in every report of it", "病例编号", example="D-9-3")
+    known_at: Instant = meant("When the registrant came to know of the case", "获知时间")
+    udi: Identifier = meant("The device's identification", "器械唯一标识")
+    lot: Identifier = meant("Its lot", "批号")
+    outcome: Name | None = meant("How it ended", "转归", example="recovered", optional=True)
 
 
 class CosmeticReaction(Fields):

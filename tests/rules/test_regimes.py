@@ -9,10 +9,10 @@ from pydantic import ValidationError
 
 from monitor.register.files import read_register
 from rules.errors import BadInputError
-from rules.facts_at import facts_at
 from rules.instants import parse_instant
 from rules.regimes import TITLES
 from rules.register import Facility
+from rules.validity import facts_at
 
 BASE = {
     "id": "BJ-1", "name": {"zh": "测试", "en": "Test"}, "jurisdiction": "110115",

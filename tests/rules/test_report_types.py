@@ -21,11 +21,12 @@ SCHEMAS = {name: jsonschema.Draft202012Validator(post.model_json_schema()) for n
 OPTIONAL = {
     "adr-case": {"lots"}, "adr-death-investigation": set(), "adr-group": set(), "device-event": set(), "cosmetic-reaction": {"lot"},
     "cosmetic-self-check": set(), "susar": {"lot"}, "dsur": set(), "recall-notice": {"filed_at"}, "recall-progress": set(),
-    "recall-final": set(), "annual-report": set(), "quality-review": set(), "deviation": {"closed_at"},
+    "recall-final": {"ended_at"}, "annual-report": set(), "quality-review": set(), "deviation": {"closed_at"},
     "oos-investigation": {"closed_at", "conclusion"}, "change-filing": {"approved_at"}, "rectification": {"plan_date"},
     "amendment": {"proof_at", "proof"}, "sampling-result": {"retest_of"}, "significant-change": set(),
+    "adr-group-investigation": set(), "psur": {"deaths", "conclusion"}, "device-group-case": {"outcome"}, "recall-plan": set(),
 }  # fmt: skip
-"""The catalogue's `?`, part 2, §11."""
+"""The catalogue's `?`, part 2, §11; the last row are those that a clock of deadlines.md asks for, and the end of a recall is one of its."""
 OTHERS = (True, 7, -1, 1.5, "", " ", "x\x00y", [], {}, [[]], "\u202e", "2026-13-01", "2026-03-01T00:00:00")
 
 
@@ -195,6 +196,12 @@ EARLY = {"decided_at": T, "notified_at": T}
         ("amendment", {"made_at": AT}, {"made_at": NOW + 1}, "made_at"),
         ("amendment", {"proof_at": AT}, {"proof_at": NOW + 1}, "proof_at"),
         ("sampling-result", {"drawn_at": AT}, {"drawn_at": NOW + 1}, "drawn_at"),
+        ("adr-group-investigation", {"known_at": AT}, {"known_at": NOW + 1}, "known_at"),
+        ("psur", {"period_from": "2026-01-31"}, {"period_from": "2026-02-01"}, "period_from"),
+        ("psur", {"data_lock": "2026-03-05"}, {"data_lock": "2026-03-06"}, "data_lock"),
+        ("device-group-case", {"known_at": AT}, {"known_at": NOW + 1}, "known_at"),
+        ("recall-plan", {"decided_at": AT}, {"decided_at": NOW + 1}, "decided_at"),
+        ("recall-final", {"ended_at": AT}, {"ended_at": NOW + 1}, "ended_at"),
     ],
 )  # fmt: skip
 def test_what_cannot_have_happened_in_that_order(name, before, behind, pointer):
