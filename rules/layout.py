@@ -66,12 +66,13 @@ PLACE = Fields("state tail ring program")
 """Where the parts of a series stand in the facility's arrays."""
 AT_STATE, AT_TAIL, AT_RING, AT_PROGRAM = PLACE.starts
 
-PROGRAM = Fields("interval delivery ring_cap ring_room range_low:real=-inf range_high:real=inf instances")
-"""What watches a series; behind it stand `instances` times the members of CALL."""
-INTERVAL, DELIVERY, RING_CAP, RING_ROOM, RANGE_LOW, RANGE_HIGH, INSTANCES = PROGRAM.starts
-CALL = Fields("kind params state tail")
-"""One instance of a program: its kind, its parameters, and its blocks, counted from the series' own."""
-CALL_KIND, CALL_PARAMS, CALL_STATE, CALL_TAIL = CALL.starts
+PROGRAM = Fields("interval delivery ring_cap ring_room range_low:real=-inf range_high:real=inf instances changed")
+"""What watches a series; behind it stand `instances` times the members of CALL. `changed`: rows before it are judged by numbers that were in
+force before (rules/formerly.py), 0 where none are."""
+INTERVAL, DELIVERY, RING_CAP, RING_ROOM, RANGE_LOW, RANGE_HIGH, INSTANCES, CHANGED = PROGRAM.starts
+CALL = Fields("kind params state tail past")
+"""One instance of a program: its kind, its parameters, its blocks, counted from the series' own, and its numbers of before, 0 without."""
+CALL_KIND, CALL_PARAMS, CALL_STATE, CALL_TAIL, CALL_PAST = CALL.starts
 CALLS, CALL_WORDS = PROGRAM.words, CALL.words
 
 ROW_FOLDED, ROW_CONFLICT, ROW_STALE, ROW_LATE = 1, 2, 3, 4
