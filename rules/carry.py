@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, layout, sums, underway
+from rules import absence, formerly, layout, sums, underway
 from rules.kept import INPUTS, Kept
 from rules.kinds import (
     cumulative,
@@ -49,6 +49,7 @@ from rules.stored import ring_rows
 
 if TYPE_CHECKING:
     from rules.layout import Words
+    from rules.pack import Bundle
     from rules.plan import Instance, Plan
     from rules.state import FacilityState
 
@@ -70,8 +71,16 @@ class _Before:
         return int(self.words[self.plan.series_at[slot] + layout.SERIES[name].start])
 
 
-def adopt(state: FacilityState, plan: Plan, received: int) -> None:
-    """Take a new plan; what stays registered keeps its state, by rule and tag."""
+def adopt(state: FacilityState, plan: Plan, received: int, bundle: Bundle | None = None, begins: int = NONE) -> None:
+    """Take a new plan; what stays registered keeps its state, by rule and tag.
+
+    Args:
+        state: of the facility.
+        plan: the new one.
+        received: the clock, ms.
+        bundle: the packs, where they are still the same: numbers that are others then judge only rows of their own time.
+        begins: the first instant whose rows the new plan judges then, ms.
+    """
     before = None if state.plan is None else _Before(state.plan, state.words, state.tails, state.rings, state.kept)
     areas = {} if before is None else {sensor.tag: sensor.area for sensor in before.plan.sensors}
     state.marks.move(areas, plan.facility, received)
@@ -81,7 +90,7 @@ def adopt(state: FacilityState, plan: Plan, received: int) -> None:
         state.put("recv", slot, since)
         state.put("last_m", slot, since)
         if before is not None and tag in before.plan.slots:
-            _carry_series(state, slot, before, before.plan.slots[tag], same=before.plan.watch(tag) == plan.watch(tag))
+            _carry_series(state, slot, before, before.plan.slots[tag], bundle, begins)
         elif tag in state.left:
             newest = state.left.pop(tag)
             for name in ("last_t", "gone_t", "tail_t"):
@@ -127,13 +136,20 @@ def begin_again(state: FacilityState, rules: set[str], received: int) -> None:
 def settle(state: FacilityState) -> None:
     """Note what follows from instances that were changed: tails where a horizon has ended, and what is due."""
     underway.inscribe(state)
+    formerly.fit(state)
     _settle(state)
     state.refresh_all()
     state.refresh_due()
     state.dirty = True
 
 
-def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: int, *, same: bool) -> None:
+def _carry_series(
+    state: FacilityState, slot: int, before: _Before, old_slot: int, bundle: Bundle | None, begins: int
+) -> None:  # fmt: skip
+    tag = state.planned.sensors[slot].tag
+    same, other = before.plan.watch(tag) == state.planned.watch(tag), None
+    if not same and bundle is not None:
+        other = formerly.changed(before.plan, state.planned, tag, bundle)
     for name in CARRIED:
         state.put(name, slot, before.of_series(name, old_slot))
     rows = ring_rows(before.plan, before.words, before.rings, old_slot)
@@ -143,11 +159,14 @@ def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: in
     if inside < len(rows):
         # What has left by the old numbers does not come back by new ones.
         state.put("gone_t", slot, max(gone, int(times[len(rows) - inside - 1])))
-    if not same or inside > state.planned.number(slot, "ring_cap"):
+    goes_on = same or (other is not None and formerly.has_room(state, [one for _, one in other]))
+    if not goes_on or inside > state.planned.number(slot, "ring_cap"):
         # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
         _give_up_ring(state, slot)
         sums.carry(state, slot, before.plan, before.words, before.rings, old_slot, len(rows))
         return
+    for last, one in other or ():
+        formerly.keep(state, last, one, before.plan.block(last), begins, state.planned.at)
     left, rows = len(rows) - inside, rows[max(0, len(rows) - state.planned.number(slot, "ring_room")) :]
     ring = state.planned.place(slot, layout.AT_RING)
     state.rings[ring : ring + rows.size] = rows.ravel()
@@ -157,6 +176,7 @@ def _carry_series(state: FacilityState, slot: int, before: _Before, old_slot: in
 
 def _give_up_ring(state: FacilityState, slot: int) -> None:
     """Let the horizon of a series end: rows that are not newer than its newest are stale from here on."""
+    formerly.drop(state, slot)
     state.put("ring_len", slot, 0)
     state.put("ring_head", slot, 0)
     for name, of in (("gone_t", "last_t"), ("tail_t", "last_t"), ("tail_m", "last_m")):
@@ -164,9 +184,9 @@ def _give_up_ring(state: FacilityState, slot: int) -> None:
 
 
 def _settle(state: FacilityState) -> None:
-    """Where a series has no ring, or gave it up, start its tails from its heads."""
+    """Where a series has no ring, or gave it up, start its tails from its heads: but for one that may still be judged by numbers of before."""
     for slot, instances in enumerate(state.planned.by_slot):
-        if state.of_series("ring_len", slot) == 0:
+        if state.of_series("ring_len", slot) == 0 and not formerly.are_kept(state, slot):
             for one in instances:
                 if one.tail != NONE:
                     size = KINDS[one.kind].state.words

@@ -10,6 +10,7 @@ import numpy as np
 
 from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
+from rules.formerly import as_of
 from rules.layout import CLEARED, GAP, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
@@ -175,21 +176,23 @@ class Emitter:
     ) -> None:  # fmt: skip
         """Book and emit one difference that a late row made, or (not `late`) a partner's row that came in a later record."""
         new, occurrence = difference.new, difference.old
+        then = (
+            instance if new is None else as_of(self.state, instance, new.opened if new.closed == NONE else new.closed)
+        )
         value, peak, first = (_NAN, _NAN, NONE) if new is None else (new.value, new.peak, new.first)
         if occurrence is None:
             assert new is not None  # noqa: S101 - a raise has its new occurrence
             occurrence = self.open(kind, instance, new.start, new.top if new.end != NONE else new.sev, new.opened)
+            begun = as_of(self.state, instance, new.opened)
             self._of_instance(
-                instance, occurrence, ChangeKind.RAISED, at, received, value, records, late=late, peak=peak, first=first
+                begun, occurrence, ChangeKind.RAISED, at, received, value, records, late=late, peak=peak, first=first
             )
             occurrence.sev, occurrence.top, occurrence.unknown = new.sev, new.top, new.unknown
             if new.unknown:
                 self._of_instance(instance, occurrence, ChangeKind.UNKNOWN, at, received, value, records, peak=peak)
             if new.end != NONE:
                 occurrence.end, occurrence.closed = new.end, new.closed
-                self._of_instance(
-                    instance, occurrence, ChangeKind.CLEARED, at, received, new.closing, records, peak=peak
-                )
+                self._of_instance(then, occurrence, ChangeKind.CLEARED, at, received, new.closing, records, peak=peak)
             return
         if new is None:
             occurrence.retracted, occurrence.unknown = True, False
@@ -198,7 +201,7 @@ class Emitter:
         if new is not None and difference.kind is ChangeKind.CLEARED:
             value = new.closing
         self._of_instance(
-            instance, occurrence, difference.kind, at, received, value, records,
+            then, occurrence, difference.kind, at, received, value, records,
             into=difference.into, peak=peak, first=first,
         )  # fmt: skip
 

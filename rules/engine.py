@@ -471,7 +471,7 @@ class Engine:
             state.dirty, instant = True, max(instant, due)
             plan = state.plan
             if plan is not None and plan.until == due:
-                self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter)
+                self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter, since=plan.until)
             else:
                 self._decide(state, emitter)
             places.refresh_due(state)
@@ -675,8 +675,13 @@ class Engine:
             paired.decide(state, pair, emitter, self._room)
         odd_rows.decide_waiting(state, emitter)
 
-    def _adopt(self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter) -> None:
-        """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force."""
+    def _adopt(
+        self, state: FacilityState, facility: Facility, bundle: Bundle, received: int, emitter: Emitter, *, since: int = NONE
+    ) -> None:  # fmt: skip
+        """Compile anew; what is no longer watched ends with the record that says so, or when a fact comes into force.
+
+        `since`: the first instant whose rows the new plan judges (event time, ms); without it the one behind that of the record.
+        """
         self._decide_waiting(state, emitter)
         plan = compile_plan(facility, bundle, received)
         old = state.plan
@@ -706,7 +711,7 @@ class Engine:
             resume(emitter, received, why, stay={rule.id for rule in bundle.rules})
         edges = lookback.take(state, [rule for rule, what in changed.items() if what == "re-evaluate"], self._room)
         emitter.bundle = bundle
-        carry.adopt(state, plan, received)
+        carry.adopt(state, plan, received, None if packs else bundle, received + 1 if since == NONE else since)
         carry.begin_again(state, closed, received)
         remarking.keep_away(state, range(len(plan.sensors)), received)
         lookback.decide(state, edges, received, why, emitter, self._room)

@@ -36,6 +36,7 @@ from rules.layout import (
     AT_TAIL,
     CALL_KIND,
     CALL_PARAMS,
+    CALL_PAST,
     CALL_STATE,
     CALL_TAIL,
     CALL_WORDS,
@@ -59,6 +60,7 @@ from rules.layout import (
     MARKED,
     MARKED_LATER,
     MEAN_KINETIC,
+    NEVER,
     NONE,
     QUALITY_BITS,
     REACH,
@@ -154,13 +156,18 @@ def _pass(
 
     Returns transitions written: as `replay`, but without a look at rows of which the instance has nothing to say.
     """
+    if _had_others(a, g, call, w, s):
+        return replay(
+            kind, a, af, g, p, blocks, floats, x, rings, values, r0, a[g + RING_ROOM], w[s + RING_HEAD], 0, count,
+            w[s + TAIL_T], w[s + TAIL_M], slot, call, stands, out, 0,
+        )  # fmt: skip
     if stands.shape[0] > 0:
         known = _own(stands, slot, call, times, known)
         for i in range(count):
             every &= known[i]
-    if kind == LIMIT and limit.idle(a, af, p, blocks, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]]):
-        return 0
-    if kind == DURING and during.idle(a, af, p, blocks, x, lowest[a[p + during.ROWS]], highest[a[p + during.ROWS]]):
+    if (kind == LIMIT and limit.idle(a, af, p, blocks, x, lowest[a[p + limit.ROWS]], highest[a[p + limit.ROWS]])) or (
+        kind == DURING and during.idle(a, af, p, blocks, x, lowest[a[p + during.ROWS]], highest[a[p + during.ROWS]])
+    ):
         return 0
     room, head = a[g + RING_ROOM], w[s + RING_HEAD]
     if kind == JUMP:
@@ -333,10 +340,102 @@ def decide_quiet(
             w, s, rings, values, r0, times, batches, seen, known, lowest, highest, every,
             slot, j, stands, out,
         )  # fmt: skip
-        if n == 0 and clock > last_m:
-            n = catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, 0)
+        if n == 0:
+            n = to_clock(kind, a, a[c + CALL_PAST], p, w, f, x, last_t, last_m, clock, out, 0)
         if n == 0:
             asked[j] = 0
+
+
+@kernel
+def ended(a: Words, h: int, at: int) -> int:
+    """Return how many of the numbers that an instance had before are no longer in force at an instant.
+
+    At `h` stands how many they are, and for each the instant at which it ended, the one before which what follows makes nothing due,
+    and where its parameters stand (rules/formerly.py).
+    """
+    k = 0
+    while k < a[h] and a[h + 1 + 3 * k] <= at:
+        k += 1
+    return k
+
+
+@kernel
+def _had_others(a: Words, g: int, call: int, w: Words, s: int) -> bool:
+    """Say whether an instance had other numbers when the newest row behind which the tails stand came."""
+    h = a[g + CALLS + CALL_WORDS * call + CALL_PAST]
+    return h > 0 and ended(a, h, min(w[s + TAIL_T], w[s + TAIL_M])) < a[h]
+
+
+@kernel
+def _turn(
+    kind: int, a: Words, h: int, p: int, k: int, to: int, w: Words, f: Floats, x: int, last_t: int, last_m: int,
+    out: Array, n: int,
+) -> int:  # fmt: skip
+    """Let an instance go on from its k-th numbers to later ones, as the clock did: what was due before, then what stays."""
+    while k < to:
+        until = a[h + 1 + 3 * k]
+        old, new = a[h + 3 + 3 * k], a[h + 6 + 3 * k] if k + 1 < a[h] else p
+        if until - 1 > last_m and (k == 0 or until > a[h - 2 + 3 * k]):
+            n = catch_up(kind, a, old, w, f, x, last_t, last_m, until - 1, out, n)
+        _adopt(kind, a, old, new, w, f, x, last_t, last_m, a[h + 2 + 3 * k])
+        k += 1
+    return n
+
+
+@kernel
+def _differ(a: Words, old: int, new: int, first: int, last: int) -> bool:
+    """Say whether any of some parameters is another one."""
+    i = first
+    while i <= last and a[old + i] == a[new + i]:
+        i += 1
+    return i <= last
+
+
+@kernel
+def _adopt(
+    kind: int, a: Words, old: int, new: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, floor: int
+) -> None:  # fmt: skip
+    """Let an instance have other numbers, as rules/carry.py does; what they make due is never due before `floor`."""
+    if kind == EXPOSURE and _differ(a, old, new, exposure.LOW, exposure.ROWS):
+        exposure.forget(w, x)
+    elif kind == TOO_PRECISE and _differ(a, old, new, too_precise.SCALE, too_precise.NUMBER):
+        too_precise.forget(w, x)
+    elif kind == LAST_DIGIT and _differ(a, old, new, last_digit.RESOLUTION, last_digit.LOOK):
+        last_digit.forget(w, x)
+    elif kind == STEADINESS and _differ(a, old, new, steadiness.FACTS, steadiness.FACTS):
+        steadiness.forget(w, f, x)
+    elif kind == SMOOTH and (
+        a[old + smooth.RECORDS] != a[new + smooth.RECORDS] or a[old + smooth.ONE] != a[new + smooth.ONE]
+    ):
+        smooth.empty(w, f, x)
+    if kind in (LIMIT, JUMP):
+        limit.schedule(a, new, w, x, last_t, last_m)
+        w[x + limit.DUE] = min(max(w[x + limit.DUE], floor), NEVER)
+    elif kind == CUMULATIVE:
+        cumulative.schedule(a, new, w, x, last_m)
+        w[x + cumulative.DUE] = min(max(w[x + cumulative.DUE], floor), NEVER)
+    elif kind == MEAN_KINETIC:
+        mean_kinetic.schedule(a, new, w, x, last_m)
+        w[x + mean_kinetic.DUE] = min(max(w[x + mean_kinetic.DUE], floor), NEVER)
+    elif kind == SMOOTH:
+        smooth.schedule(a, new, w, x, last_m)
+        w[x + smooth.DUE] = min(max(w[x + smooth.DUE], floor), NEVER)
+    elif kind == FROZEN:
+        frozen.schedule(a, new, w, x, last_m)
+        w[x + frozen.DUE] = min(max(w[x + frozen.DUE], floor), NEVER)
+
+
+@kernel
+def to_clock(
+    kind: int, a: Words, h: int, p: int, w: Words, f: Floats, x: int, last_t: int, last_m: int, clock: int, out: Array, n: int
+) -> int:  # fmt: skip
+    """Take what an instance decides behind its newest row: it has the numbers of now then, and what is due by the clock is decided."""
+    if h > 0:
+        k = ended(a, h, min(last_t, last_m))
+        if k < a[h]:
+            last_m = min(last_m, a[h + 1 + 3 * k] - 1)
+            n = _turn(kind, a, h, p, k, a[h], w, f, x, last_t, last_m, out, n)
+    return catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, n) if clock > last_m else n
 
 
 @kernel
@@ -345,11 +444,26 @@ def replay(
     rings: Words, values: Floats, r0: int, room: int, head: int, begin: int, stop: int, last_t: int, last_m: int,
     slot: int, call: int, stands: Words, out: Array, n: int,
 ) -> int:  # fmt: skip
-    """Fold one instance over rows [begin, stop) of a ring, and what the clock decided between them."""
+    """Fold one instance over rows [begin, stop) of a ring, and what the clock decided between them.
+
+    Where it had other numbers before (`ended`), each row is judged by those in force at its event time, or at its receive time if that is
+    earlier; one that came when they had ended counts as received just before.
+    """
+    h, newest = a[g + CALLS + CALL_WORDS * call + CALL_PAST], p
+    many = a[h] if h > 0 else 0
+    had = ended(a, h, min(last_t, last_m)) if many > 0 else 0
+    if had < many:
+        p, last_m = a[h + 3 + 3 * had], min(last_m, a[h + 1 + 3 * had] - 1)
     for i in range(begin, stop):
         k = ring.at(r0, room, head, i)
         t, m, v = rings[k + ROW_T], rings[k + ROW_M], values[k + ROW_V]
         b, q = rings[k + ROW_BQ] >> QUALITY_BITS, rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1)
+        if had < many:
+            behind = ended(a, h, min(t, m))
+            n = _turn(kind, a, h, newest, had, behind, w, f, x, last_t, last_m, out, n)
+            had = behind
+            p = a[h + 3 + 3 * had] if had < many else newest
+            m = min(m, a[h + 1 + 3 * had] - 1) if had < many else m
         if m > last_m:
             n = catch_up(kind, a, p, w, f, x, last_t, last_m, m, out, n)
         known = classes(af, g, v, q)
@@ -581,7 +695,18 @@ def refold(
     if length > begin:
         k = ring.at(r0, room, head, length - 1)
         last_t, last_m = rings[k + ROW_T], rings[k + ROW_M]
-    return catch_up(kind, a, p, w, f, x, last_t, last_m, clock, out, n) if clock > last_m else n
+    return to_clock(kind, a, a[c + CALL_PAST], p, w, f, x, last_t, last_m, clock, out, n)
+
+
+@kernel
+def passes(a: Words, g: int, w: Words, s: int, rings: Words, r0: int, waiting: int) -> bool:
+    """Say whether a row that waits to be decided would leave the horizon by the newest row of the ring; if so, that is taken out again."""
+    room, head, length = a[g + RING_ROOM], w[s + RING_HEAD], w[s + RING_LEN]
+    left = ring.left(rings, r0, room, head, length, a[g + RING_CAP], REACH * a[g + INTERVAL])
+    if left == 0 or rings[ring.at(r0, room, head, left - 1) + ROW_T] < waiting:
+        return False
+    w[s + RING_LEN] -= 1
+    return True
 
 
 @kernel

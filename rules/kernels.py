@@ -19,6 +19,7 @@ from rules.held import Held, find, hold
 from rules.holes import HOLE_WORDS, cover
 from rules.horizon import (
     EARLIEST,
+    NEWEST,
     admit,
     advance,
     decide_quiet,
@@ -27,6 +28,7 @@ from rules.horizon import (
     gone,
     is_stale,
     leave,
+    passes,
     reached,
     refold,
     rewind,
@@ -60,9 +62,11 @@ from rules.layout import (
     BATCH,
     CALL_KIND,
     CALL_PARAMS,
+    CALL_PAST,
     CALL_STATE,
     CALL_WORDS,
     CALLS,
+    CHANGED,
     CLASSES,
     CONFLICT,
     CUMULATIVE,
@@ -199,7 +203,8 @@ def fold_rows(
         room = a[g + RING_ROOM]
         last = w[s + LAST_T]
         longest = 0
-        late = first_decide = False
+        changed = a[g + CHANGED]
+        late = first_decide = before = False
         closed = w[s + EXT] > 0
         count = 0
         every = (1 << CLASSES) - 1
@@ -234,7 +239,8 @@ def fold_rows(
                     continue
                 late = True
                 break
-            if waiting[slot, EARLIEST] != NONE:
+            earlier = t < changed or received < changed
+            if waiting[slot, EARLIEST] != NONE and not (earlier and waiting[slot, NEWEST] == last):
                 first_decide = True
                 break
             q = int(quality[row])
@@ -243,9 +249,16 @@ def fold_rows(
                          rings, values, r0, slot, stands, scratch)  # fmt: skip
             ring.write(rings, values, ring.at(r0, room, w[s + RING_HEAD], w[s + RING_LEN]), t, received, batch, v, q)
             w[s + RING_LEN] += 1
+            if earlier and waiting[slot, EARLIEST] != NONE and passes(a, g, w, s, rings, r0, waiting[slot, EARLIEST]):
+                first_decide = True
+                break
             if holds[slot, 1] > 0 and shuts_out(a, g, w, s, rings, r0, holds[slot, 0]):
                 first_decide = True
                 break
+            if earlier:  # judged by numbers of before, once the instant is over (rules/late.py)
+                before = True
+                waiting[slot, EARLIEST] = t if waiting[slot, EARLIEST] == NONE else waiting[slot, EARLIEST]
+                waiting[slot, NEWEST] = t
             if last != NONE:
                 longest = max(longest, t - last)
             w[s + LAST_T] = t
@@ -281,6 +294,8 @@ def fold_rows(
             for j in range(calls):
                 c = g + CALLS + CALL_WORDS * j
                 p, x = a[c + CALL_PARAMS], s + a[c + CALL_STATE]
+                if before and a[c + CALL_PAST] > 0:
+                    continue
                 if a[c + CALL_KIND] == GAP:
                     if not closed and gap.idle(a, p, w, x, max(longest, times[0] - w[x + gap.LO])):
                         w[x + gap.LO] = last
@@ -406,16 +421,16 @@ def fold_rows(
             t, v = time[row], value[row]
             i = find(held, table, slot, t)
             if i >= 0:
-                before = held_values[i, HELD_V]
-                if before == v or (math.isnan(before) and math.isnan(v)):
+                told = held_values[i, HELD_V]
+                if told == v or (math.isnan(told) and math.isnan(v)):
                     w[s + DUPLICATE] += 1
                 else:
                     w[s + CONFLICT] += 1
                     folded[row] = ROW_CONFLICT
                     if first.shape[0] > 0:
-                        was = classes(af, g, before, held[i, HELD_BQ] & ((1 << QUALITY_BITS) - 1))
+                        was = classes(af, g, told, held[i, HELD_BQ] & ((1 << QUALITY_BITS) - 1))
                         both = was & classes(af, g, v, int(quality[row]))
-                        first[row] = before if (both >> MARKED) & 1 == 1 else math.nan
+                        first[row] = told if (both >> MARKED) & 1 == 1 else math.nan
                 row += 1
                 continue
             if holds[slot, 1] == MAX_HELD:

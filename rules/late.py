@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, again, horizon, kernels, layout, silence
+from rules import absence, again, formerly, horizon, kernels, layout, silence
 from rules.changes import ChangeKind
 from rules.excursions import judge as excursions
 from rules.excursions.compare import beyond
@@ -205,5 +205,9 @@ def _again(
         return again.compared(state, instance, folded, state.tail_of(instance))
     pairs: list[tuple[Occurrence, Folded]] = []
     found = again.compared(state, instance, folded, state.tail_of(instance), pairs)
-    stay += [_Stays(instance, old.alarm, new.peak) for old, new in pairs if not math.isnan(new.peak)]
+    stay += [
+        _Stays(formerly.as_of(state, instance, old.opened), old.alarm, new.peak)
+        for old, new in pairs
+        if not math.isnan(new.peak)
+    ]
     return found

@@ -68,16 +68,17 @@ AT_STATE, AT_TAIL, AT_RING, AT_PROGRAM = PLACE.starts
 
 PROGRAM = Fields(
     "interval delivery ring_cap ring_room range_low:real=-inf range_high:real=inf "
-    "sum_hours sum_days sum_zone sum_low:real=-inf sum_high:real=inf instances"
+    "sum_hours sum_days sum_zone sum_low:real=-inf sum_high:real=inf instances changed"
 )
 """What watches a series; behind it stand `instances` times the members of CALL. `sum_hours`, `sum_days`: so many summaries are kept of it
-(rules/kinds/summary.py), 0: none; `sum_zone`: what the jurisdiction's clock is ahead of UTC, ms; outside `sum_low` to `sum_high` its values are outside."""
+(rules/kinds/summary.py), 0: none; `sum_zone`: what the jurisdiction's clock is ahead of UTC, ms; outside `sum_low` to `sum_high` its values are outside.
+`changed`: rows before it are judged by numbers that were in force before (rules/formerly.py), 0 where none are."""
 (
-    INTERVAL, DELIVERY, RING_CAP, RING_ROOM, RANGE_LOW, RANGE_HIGH, SUM_HOURS, SUM_DAYS, SUM_ZONE, SUM_LOW, SUM_HIGH, INSTANCES,
+    INTERVAL, DELIVERY, RING_CAP, RING_ROOM, RANGE_LOW, RANGE_HIGH, SUM_HOURS, SUM_DAYS, SUM_ZONE, SUM_LOW, SUM_HIGH, INSTANCES, CHANGED,
 ) = PROGRAM.starts  # fmt: skip
-CALL = Fields("kind params state tail")
-"""One instance of a program: its kind, its parameters, and its blocks, counted from the series' own."""
-CALL_KIND, CALL_PARAMS, CALL_STATE, CALL_TAIL = CALL.starts
+CALL = Fields("kind params state tail past")
+"""One instance of a program: its kind, its parameters, its blocks, counted from the series' own, and its numbers of before, 0 without."""
+CALL_KIND, CALL_PARAMS, CALL_STATE, CALL_TAIL, CALL_PAST = CALL.starts
 CALLS, CALL_WORDS = PROGRAM.words, CALL.words
 
 ROW_FOLDED, ROW_CONFLICT, ROW_STALE, ROW_LATE = 1, 2, 3, 4

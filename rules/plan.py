@@ -146,7 +146,11 @@ class Plan:
     series_at: Words = field(default_factory=lambda: np.zeros(0, np.int64))
     """Where the header of each series stands in the state."""
     params: Words = field(default_factory=lambda: np.zeros(0, np.int64))
-    """Parameters and programs, each once: sensors that are alike share them."""
+    """Parameters and programs, each once: sensors that are alike share them. Behind them stand numbers of before (rules/formerly.py)."""
+    programs: Words = field(default_factory=lambda: np.zeros(0, np.int64))
+    """Where the program of each series stands that follows from register and packs alone."""
+    others: int = 0
+    """How many words of the parameters, the last ones, are numbers of before and the programs that say where these stand."""
     blank_state: Words = field(default_factory=lambda: np.zeros(0, np.int64))
     blank_tails: Words = field(default_factory=lambda: np.zeros(0, np.int64))
     ring_words: int = 0
@@ -360,7 +364,7 @@ def _sorted(watched: Watched, pool: _Pool) -> _Sorted:
     for use in watched.uses:
         spec = KINDS[use.kind]
         at = pool.place(use.params, use.key)
-        calls += [use.kind, at, inside, behind]
+        calls += [use.kind, at, inside, behind, 0]
         uses.append((use, at, inside, behind if spec.again else NONE))
         inside += spec.state.words
         behind += spec.state.words if spec.again else 0
@@ -467,7 +471,9 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
     plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))
     plan.where, plan.ring_words = np.array(where, np.int64), rings
-    plan.series_at = plan.where[layout.AT_STATE :: layout.PLACE.words].copy()
+    plan.series_at, plan.programs = (
+        plan.where[at :: layout.PLACE.words].copy() for at in (layout.AT_STATE, layout.AT_PROGRAM)
+    )
     plan.params, plan.blank_state, plan.blank_tails = _joined(pool.chunks), _joined(blocks), _joined(tails)
     plan.no_room = len(contradictions(registered))
     plan.gap_slots = np.array([one.slot for one in plan.gaps], np.int64)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from rules import kernels, layout, stored, sums
+from rules import formerly, kernels, layout, stored, sums
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.clocks import store as clocks
@@ -113,6 +113,8 @@ class FacilityState:
     """The same memory as `words`, as floats; so with the next two."""
     tail_floats: Floats = field(default_factory=_no_floats)
     ring_floats: Floats = field(default_factory=_no_floats)
+    past: formerly.Past = field(default_factory=dict)
+    """Numbers that were in force before, by kind and key of their instance (rules/formerly.py)."""
     kept: list[Kept] = field(default_factory=list)
     """What each pair keeps of its inputs."""
     due: Words = field(default_factory=_nothing)
@@ -318,6 +320,7 @@ class FacilityState:
                 held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
                 filled=self._filled() or msgspec.UNSET,
                 doors=sorted(self.doors.items()) or msgspec.UNSET,
+                past=formerly.pack(self) or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -427,6 +430,7 @@ class FacilityState:
             self.marks.stays = unpacked(body.stays, () if self.plan is None else self.plan.slots)
         if self.plan is not None:
             self._load_waiting(self.plan, body)
+            formerly.load(self, [] if isinstance(body.past, msgspec.UnsetType) else body.past)
             self.refresh_all()
         self.unsettled = set() if isinstance(body.unsettled, msgspec.UnsetType) else set(body.unsettled)
         self.refresh_due()

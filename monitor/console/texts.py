@@ -57,6 +57,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     # refusals
     "refused.title": ("无法完成", "Not done"),
     "refused.wrong_credentials": ("账号或密码不正确。", "Account or password is wrong."),
+    "refused.no_such_version": ("没有该版本或该时刻的登记。", "There is no register of this version or instant."),
     "refused.too_many_tries": ("尝试次数过多，请稍后再试。", "Too many tries: wait a little, then try again."),
     "refused.csrf": ("页面已过期，请刷新后重试。", "This page is too old: load it again, then repeat."),
     "refused.foreign_origin": ("请求来自其他网站，已拒绝。", "The request came from another site and was refused."),

@@ -93,6 +93,7 @@ def close(words: Words, x: int, done_t: int) -> None:
     words[x + DONE_T] = done_t
 
 
+@kernel
 def forget(words: Words, x: int) -> None:
     """Let the sum begin anew: another limit counts now. What stands, stands."""
     words[x + SUM] = 0

@@ -132,16 +132,16 @@ def a_clock_that_jumps() -> Scenario:
 
 
 def limits_change_while_late() -> Scenario:
-    """The limits are narrowed; records from before that come afterwards are not decided by the new ones."""
+    """The limits are narrowed; records from before that come afterwards are decided by those of their time: two above 8 raise it, 6 ends it."""
     log = _room()
     _shape(log, 133, [131, 132, 133], [6.0, 6.0, 6.0])
     log.register(134, sensor(limits={"low": 2, "high": 5.5}), version=2)
     _shape(log, 135, [135], [6.0])
-    _shape(log, 135.5, [132.5], [9.0])
+    _shape(log, 135.5, [132.2, 132.4, 133.2, 133.4], [9.0, 9.0, 5.0, 6.0])
     for minute in range(136, 140):
         _shape(log, minute, [minute], [6.0 if minute == 136 else 5.0])
     return Scenario(
-        "limits-change-while-late", "what is older than a change of limits is not decided by them", log, 142
+        "limits-change-while-late", "what is older than a change of limits is decided by those of before", log, 142
     )
 
 

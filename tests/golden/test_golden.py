@@ -94,7 +94,8 @@ STORIES: dict[str, list[tuple[str, str, str, float | None, float | None]]] = {
     "limits-change-while-late": [
         ("raised", "gap", "blue", 131.0, None),
         ("retracted", "gap", "blue", 131.0, 131.0),
-        ("raised", "late-evidence", "blue", 132.5, None),
+        ("raised", "store-out", "orange", 132.2, None),
+        ("cleared", "store-out", "orange", 132.2, 133.0),
         ("raised", "store-out", "orange", 135.0, None),
         ("cleared", "store-out", "orange", 135.0, 137.0),
         ("raised", "gap", "blue", 140.0, None),

@@ -27,13 +27,14 @@ from rules.records import (
     Report,
     Tick,
 )
-from rules.rule import CumulativeRule, DeadlineRule, DifferenceRule, JumpRule, LimitRule, MeanKineticRule
+from rules.rule import CumulativeRule, DeadlineRule, DifferenceRule, GapRule, JumpRule, LimitRule, MeanKineticRule
 from rules.watching import bounds_of
 from tests.rules.oracle import (
     absence,
     deadline,
     difference,
     exceptions,
+    formerly,
     marks,
     migration,
     overlap,
@@ -63,6 +64,7 @@ class Facility:
         self.said_at = -1  # when the front door opened last, and silences were taken back
         self.now = -1  # the instant whose exceptions are in force
         self.version = -1
+        self.whole = None  # the register with what is not in force yet
         self.versions = []  # of the register, with when they came
         self.series = {}
         self.watches = []
@@ -96,9 +98,16 @@ class Facility:
         """Decide everything due up to `to`, in order; exceptions begin and end before what is due at the same instant."""
         if to <= self.clock:
             return
-        while (border := exceptions.next_border(self, to)) is not None:
+        while borders := [
+            b for b in (exceptions.next_border(self, to), formerly.next_border(self, to)) if b is not None
+        ]:
+            border = min(borders)
+            of_register = formerly.next_border(self, border) is not None
             self.decide_until(border, ahead_of=border)
-            migration.adopt(self, self.bundle, border, border - 1)
+            if not of_register:
+                migration.adopt(self, self.bundle, border, border - 1)
+            else:
+                formerly.adopt(self, formerly.begun(self.whole, border), border, border)
             self.clock = border - 1
             self.decide_until(border)
         self.decide_until(to)
@@ -218,10 +227,15 @@ class Facility:
         places = self.places
         if self.rare is None:
             self.rare = rare.Rare(self, self.bundle, places)
+        elif all(isinstance(rule, LimitRule | GapRule) for rule in self.bundle.rules):
+            self.version, self.whole = record.version, record.facility
+            formerly.adopt(self, formerly.begun(self.whole, received), received, received + 1)
+            return
         elif not all(isinstance(rule, (*rare.RARE, DeadlineRule)) for rule in self.bundle.rules):
             raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version, self.now = record.version, received
-        facility = self.registered = record.facility
+        self.whole = record.facility
+        facility = self.registered = formerly.begun(record.facility, received)
         self.versions.append((received, facility))
         ranges = {}
         kept = {sensor.tag for sensor in facility.sensors}
@@ -279,8 +293,9 @@ class Facility:
         if stood is not None and (series.how.get(t) == "set" or set_now):
             stood = (stood[0], 5)
         standing = series.admit(t, v, received)
+        earlier = formerly.is_earlier(self, tag, t, received)
         if (standing == "late" and len(series.held) == MOST) or (
-            standing == "order" and series.order_decides(t, received, v, q)
+            standing == "order" and series.order_decides(t, received, v, q, earlier=earlier)
         ):
             self.decide_late([tag], received)
             standing = series.admit(t, v, received)
@@ -293,6 +308,7 @@ class Facility:
         told = self.silences.row(tag, t, received, standing, series) if standing in ("order", "late") else []
         if standing == "order":
             self.put(series, t, received, v, q, how)
+            series.waits += [t] if earlier else []
         if standing in ("order", "late"):
             absence.arm(self, received, tag=tag)
         if standing == "order":
@@ -306,7 +322,7 @@ class Facility:
         parts = [(place, level, i, act) for i, (place, level, act) in enumerate(told)]
         parts += odd
         for watch in self.watches:
-            if watch.tag == tag and standing == "order":
+            if watch.tag == tag and standing == "order" and not (earlier and getattr(watch, "past", ())):
                 events = watch.now(series, received)
                 new = events[len(watch.events) :]
                 parts += [(watch.place, 2, 100 + k, lambda w=watch, e=e: self.publish(w, e)) for k, e in enumerate(new)]

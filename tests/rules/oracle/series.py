@@ -98,10 +98,18 @@ class Series:
         like.rows, like.floor, like.reach, like.cap, like.held = list(self.rows), self.floor, self.reach, self.cap, []
         return like
 
-    def order_decides(self, t, received, v, q):
-        """Say whether what waits is to be decided before a row in order: also if that row would make one stale."""
-        if self.waits or self.moved or not self.held:
-            return bool(self.waits or self.moved)
+    def order_decides(self, t, received, v, q, *, earlier=False):
+        """Say whether what waits is to be decided before a row in order: also if that row would make one stale.
+
+        One that is judged by numbers of before waits itself, as long as none before it would leave the horizon.
+        """
+        if earlier and not self.moved:
+            if self.first_decide(t, received, v, q):
+                return True
+        elif self.waits or self.moved:
+            return True
+        if not self.held:
+            return False
         like = self.like()
         like.insert(t, received, v, q)
         return any(like.admit(at, value, received) == "stale" for at, value, _, _ in self.held)
