@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
 from rules.lots.facts import Case, Decided, Made, Moved, Notice, Stop
+from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
     Evidence,
@@ -89,6 +90,8 @@ class Book:
     """Facility -> how often its moves came late or were folded together."""
     by_case: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Case -> its reports; follows from `cases`."""
+    recalled: Recalls | None = None
+    """The earliest notices; None: not asked for since one was revised. Follows from `notices`."""
     orders: dict[frozenset[str], Order] = field(default_factory=dict)
     """Cases in order as far as they were asked for (rules/lots/cases.py)."""
     ledgers: dict[Terms, Ledger] = field(default_factory=dict)
@@ -121,8 +124,14 @@ class Book:
         return changed
 
     def holders(self) -> set[str]:
-        """Return who made or imported the lot, or recalled it."""
-        return self.makers | {facility for facility, _ in self.notices}
+        """Return who made or imported the lot, or recalls it; not whose notice was corrected and names it no more."""
+        return self.makers | self.recalls().decided.keys()
+
+    def recalls(self) -> Recalls:
+        """Return what the notices that name the lot say; they are read once, and again where one says something else."""
+        if self.recalled is None:
+            self.recalled = recalls_of(self.notices)
+        return self.recalled
 
     def _stop(self, fact: LotFact, told: Stop) -> bool:
         stops = self.stops.setdefault(fact.facility, Stops())
@@ -166,6 +175,10 @@ class Book:
         of[key] = made
         if isinstance(told, Case):
             self._file(key, None if before is None else before.key, made.key)
+        elif before is not None:
+            self.recalled = None
+        elif self.recalled is not None:
+            self.recalled.take(key, made)
         return True
 
     def _file(self, report: tuple[str, str], before: str | None, case: str) -> None:

@@ -15,7 +15,7 @@ from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source
 from rules.errors import ContractError
 from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
-from rules.lots.judge import concerns, spells_of
+from rules.lots.judge import MAX_SPELLS, concerns, spells_of
 from rules.lots.speak import message_of, proof_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from rules.lots.spell import Spell
     from rules.pack import Bundle
 
-MAX_SPELLS = 64
-"""Occurrences of one rule that are told of a lot: the newest."""
 STREAM = "lot:"
 _COLOURS = tuple(Severity)
 

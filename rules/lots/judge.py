@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import partial
+from heapq import merge
 from typing import TYPE_CHECKING, Final
 
 from rules.changes import Verdict
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rules.lots.tally import Off
     from rules.rule import LotCountRule, LotRule
 
+MAX_SPELLS: Final = 64
+"""Occurrences of one rule that are told of a lot, the newest; one more is found, which says that there are others."""
 LISTED: Final = 40
 """Moves, cases or facilities that the evidence of one change shows at most: so many moves are looked at, the first ones of each facility."""
 
@@ -104,17 +107,10 @@ def stop_of(behind: BehindStop, facility: str, book: Book) -> tuple[int, bool, t
     if own is not None:
         known, by = min((own.known, own.by), (own.told, own.told_by))
         may_before = own.told != NEVER
-    for (holder, _), notice in sorted(book.notices.items()):
-        if notice.named:
-            at = notice.decided if holder == facility else notice.at + behind.notice
-            if at < known:
-                known, by = at, ("report", _revision(book, holder, notice.key))
+    told = book.recalls().of(facility, behind.notice)
+    if told is not None and told[0] < known:
+        known, by = told
     return known, may_before, (by,) if by[0] else ()
-
-
-def _revision(book: Book, holder: str, recall: str) -> str:
-    found = [f"{report}/{one.revision}" for (name, report), one in sorted(book.notices.items()) if name == holder and one.key == recall and one.named]  # fmt: skip
-    return found[0]
 
 
 def _moves(
@@ -169,19 +165,33 @@ def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
-    """Return the times in which the balance of some facility is off; those of several that overlap or touch are one."""
-    single = [off for of in ledger_of(rule, book).off.values() for off in of]
+    """Return the newest times in which the balance of some facility is off, by start; those of several that overlap or touch are one.
+
+    They are found from the end, and older ones not looked at: a firm may be off and on as often as it has moves.
+    """
     spells: list[Spell] = []
     joined: list[Off] = []
-    for one in sorted(single, key=lambda each: (each[0], each[2])):
-        if joined and one[0] > max(each[1] for each in joined):
+    start = NEVER
+    newest = (reversed(off) for off in ledger_of(rule, book).off.values())
+    for one in merge(*newest, key=_end_of, reverse=True):
+        if joined and one[1] < start:
             spells.append(_spell(joined))
-            joined = []
+            if len(spells) > MAX_SPELLS:
+                return spells[::-1]
+            joined, start = [], NEVER
         joined.append(one)
-    return [*spells, _spell(joined)] if joined else spells
+        start = min(start, one[0])
+    if joined:
+        spells.append(_spell(joined))
+    return spells[::-1]
+
+
+def _end_of(one: Off) -> int:
+    return one[1]
 
 
 def _spell(joined: list[Off]) -> Spell:
+    joined = sorted(joined, key=lambda one: (one[0], one[2]))
     start, end = joined[0][0], max(one[1] for one in joined)
     who = max(facility for begin, _, facility, _ in joined if begin == start)
     return Spell(

@@ -39,7 +39,8 @@ def proof_of(rule: LotRule, spell: Spell, read: Iterable[RecordRead], into: str 
     leaves = [*_head(rule, spell), *(leaf_of(rule, one) for one in shown)]
     if spell.closed is not None:
         leaves.insert(0, _decision(spell.closed))
-    quiet = [name for name in spell.facilities if not any(name in _who(one) for one in shown)][:LISTED]
+    heard = {name for one in shown for name in _who(one)}
+    quiet = [name for name in spell.facilities if name not in heard][:LISTED]
     leaves += [Leaf(expr=f"{name}: as well", op="", verdict=Verdict.TRUE) for name in quiet]
     told = [record for one in shown for record in one.records] + ([spell.closed.record] if spell.closed else [])
     records = [RecordRead(kind=kind, id=name) for kind, name in told if kind]

@@ -108,9 +108,9 @@ def whole(facts):
 
 def over(rule, own):
     """Return (when, who, event) of each move at or behind a stop or the expiry."""
-    facts, reports = own
+    facts, _ = own
     holders = {fact.facility for fact in facts if fact.told.fact == "made"}
-    holders |= {fact.facility for fact in reports if fact.told.fact == "notice"}
+    holders |= {fact.facility for fact in facts if fact.told.fact == "notice"}
     days = [fact.told.expiry for fact in facts if fact.told.fact == "made" and fact.told.expiry is not None]
     found = []
     for fact in facts:
