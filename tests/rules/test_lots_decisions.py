@@ -77,6 +77,12 @@ def test_what_had_come_is_done_with_to_the_instant_and_what_comes_behind_is_anot
     assert ends(run([*facts, with_it, behind])) == [("SHOP-1", 2 * HOUR, DAY), ("SHOP-1", 4 * HOUR, None)]
 
 
+def test_an_alarm_of_an_event_that_is_stamped_ahead_does_not_end_before_it_begins(tell):
+    facts = sold_behind_a_stop(tell, received=2 * HOUR - 60_000)
+    facts.append(tell.decided("SHOP-1", stopped(), received=2 * HOUR - 30_000))
+    assert ends(run(facts)) == [("SHOP-1", 2 * HOUR, 2 * HOUR)]
+
+
 def test_what_comes_behind_with_the_same_start_has_an_id_of_its_own_and_is_closed_by_it(tell):
     facts = [*sold_behind_a_stop(tell), tell.decided("SHOP-1", stopped(), received=DAY)]
     facts.append(tell.moved("SHOP-1", 2 * HOUR, 1, received=2 * DAY))
