@@ -106,8 +106,12 @@ class LotWorkerFold:
         return sorted(map(lot_key, self._folds.dirty(partition)))
 
     def clean(self, partition: int, facility: str) -> None:
-        """Say that a snapshot holds all of the lot."""
-        self._folds.clean(partition, self._name(partition, facility))
+        """Say that a snapshot holds all of the lot; one that was let go of has no name here any more."""
+        name = self._name(partition, facility)
+        self._folds.clean(partition, name)
+        if not self._folds.holds(partition, name):
+            del self._names[partition][facility]
+            self._behind.get(partition, {}).pop(name, None)
 
     def snapshot(self, partition: int, facility: str) -> bytes:
         """Return name and position of the lot in a line, and behind it its whole state.
@@ -132,6 +136,8 @@ class LotWorkerFold:
         if not found or lot_key(name) != facility:
             raise SnapshotError(f"a snapshot of lot {name!r:.80} stands under the key {facility}")
         self._folds.restore(partition, name, body)
+        if not self._folds.holds(partition, name):
+            return
         self._names.setdefault(partition, {})[facility] = name
         self._behind.setdefault(partition, {})[name] = position
 
@@ -144,6 +150,10 @@ class LotWorkerFold:
         """As `Fold.restore_partition`; the state of lots goes on whatever the semantics of the first fold."""
         self._next[partition] = state.next_offset
         self._folds.restore_partition(partition, LotPartition(packs=state.packs, clock=state.clock))
+
+    def kept(self, partition: int) -> tuple[int, int]:
+        """Return how many lots a partition holds, and how many were let go of since the process began."""
+        return self._folds.kept(partition)
 
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""

@@ -64,6 +64,8 @@ class Book:
 
     lot: str = ""
     """Its number: it enters the ids of its alarms."""
+    gaps: frozenset[str] = frozenset()
+    """Facilities that told facts of lots that were let go of before this one was named: it may have been one of them."""
     floors: dict[str, int] = field(default_factory=dict)
     """Facility -> its facts up to this number were folded together: one that comes again is none ..."""
     seen: dict[str, set[int]] = field(default_factory=dict)
@@ -103,7 +105,11 @@ class Book:
 
     def knows(self, fact: LotFact) -> bool:
         """Say whether a fact came before."""
-        return fact.n <= self.floors.get(fact.facility, 0) or fact.n in self.seen.get(fact.facility, ())
+        return self.has(fact.facility, fact.n)
+
+    def has(self, facility: str, n: int) -> bool:
+        """Say whether a facility's fact of a number came before."""
+        return n <= self.floors.get(facility, 0) or n in self.seen.get(facility, ())
 
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
@@ -192,7 +198,7 @@ class Book:
     def _move(self, fact: LotFact, told: Made | Moved) -> bool:
         by = evidence_of(fact.record)
         to = told.to if isinstance(told, Moved) and told.to is not None and is_facility_id(told.to) else ""
-        came = isinstance(told, Moved) and (told.to == fact.facility or told.from_ != fact.facility)
+        came = isinstance(told, Moved) and (to == fact.facility if to else told.from_ != fact.facility)
         name = f"{fact.facility} {fact.event or fact.n}"
         if isinstance(told, Made) and told.expiry is not None:
             named = (told.expiry, by)
@@ -215,7 +221,7 @@ class Book:
             rows.sort(key=order_of)
         self._touch(fact.facility, anew=late)
         self.newest = max(self.newest, made.last)
-        if isinstance(told, Made):
+        if isinstance(told, Made) and made.quantity > 0:
             self.makers.add(fact.facility)
         self.digests[name] = made
         return True
@@ -290,7 +296,7 @@ class Book:
             book.moves.setdefault(move.facility, []).append(move)
             book.newest = max(book.newest, move.last)
             book.merged = book.merged or move.count > 1
-            if move.type in {"produced", "imported"}:
+            if move.type in {"produced", "imported"} and move.quantity > 0:
                 book.makers.add(move.facility)
             if move.n > book.floors.get(move.facility, 0):
                 book.digests[f"{move.facility} {move.digest or move.n}"] = move

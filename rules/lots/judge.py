@@ -138,7 +138,18 @@ def _moves(
             at = row.first if row.first >= against[0] else row.last
             if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against[0]):
                 continue
-            verdict = Verdict.TRUE if at >= against[0] else Verdict.UNKNOWN if unknown or against[1] else Verdict.FALSE
+            maybe = counted.back and row.to in book.gaps  # what is known of it no more may say that it made the lot
+            if maybe and not whole:
+                continue
+            verdict = (
+                Verdict.UNKNOWN
+                if maybe
+                else Verdict.TRUE
+                if at >= against[0]
+                else Verdict.UNKNOWN
+                if unknown or against[1]
+                else Verdict.FALSE
+            )
             records = (row.record, *against[2])
             yield Item(at, facility, row.type, verdict, against[0], records, received=row.received)
             left -= 1

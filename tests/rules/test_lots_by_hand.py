@@ -328,7 +328,7 @@ def test_without_room_where_things_go_is_forgotten_first_and_then_firms_are_coun
 def test_reports_of_one_lot_are_bounded(lots, tell, monkeypatch):
     monkeypatch.setattr(books, "MAX_REPORTS", 2)
     run(lots, [tell.case("HOSP-1", i * HOUR, f"C-{i}") for i in range(4)])
-    assert lots.counters(0) == {"lots": 1, "lot_moves": 0, "lot_left_out": 2}
+    assert lots.counters(0) == {"lots": 1, "lot_moves": 0, "lot_left_out": 2, "lots_dropped": 0}
     run(lots, [tell.case("HOSP-1", HOUR, "C-1", revision=2, seriousness="death")])
     assert lots.state_of(0, "L-1").book.cases["HOSP-1", "R-C-1"].word == "death"
 
