@@ -54,7 +54,7 @@ MAX_DECISIONS: Final = 64
 
 PackedBook: TypeAlias = tuple[
     list[tuple[str, Many, list[Some]]], list[PackedMove], list[PackedStops], list[PackedNotice], list[PackedCase],
-    tuple[str, Evidence] | None, Many, list[PackedDecision],
+    tuple[str, str, Evidence] | None, Many, list[PackedDecision],
 ]  # fmt: skip
 
 
@@ -76,8 +76,8 @@ class Book:
     notices: dict[tuple[str, str], OfReport] = field(default_factory=dict)
     """(facility, report) -> what it says."""
     cases: dict[tuple[str, str], OfReport] = field(default_factory=dict)
-    expiry: tuple[str, Evidence] | None = None
-    """The earliest day that is named, with the record."""
+    expiry: tuple[str, str, Evidence] | None = None
+    """The earliest day that is named, with who names it, and the record."""
     left_out: int = 0
     """Facts for which there was no room."""
     decisions: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
@@ -143,12 +143,13 @@ class Book:
         stops = self.stops.setdefault(fact.facility, Stops())
         by = evidence_of(fact.record)
         if told.known_at is None:
-            before = (stops.told, stops.told_by)
-            stops.told, stops.told_by = min((fact.at, by), before)
-            return before != (stops.told, stops.told_by)
-        before = (stops.known, stops.by)
-        stops.known, stops.by = min((told.known_at, by), before)
-        return before != (stops.known, stops.by)
+            before = (stops.told, stops.told_by, stops.recalled)
+            stops.told, stops.told_by = min((fact.at, by), before[:2])
+            stops.recalled = stops.recalled or told.basis != "order"
+            return before != (stops.told, stops.told_by, stops.recalled)
+        known = (stops.known, stops.by)
+        stops.known, stops.by = min((told.known_at, by), known)
+        return known != (stops.known, stops.by)
 
     def _decided(self, fact: LotFact, told: Decided) -> bool:
         key, made = (told.alarm, fact.record.id), (fact.received, told.code)
@@ -201,7 +202,7 @@ class Book:
         came = isinstance(told, Moved) and (to == fact.facility if to else told.from_ != fact.facility)
         name = f"{fact.facility} {fact.event or fact.n}"
         if isinstance(told, Made) and told.expiry is not None:
-            named = (told.expiry, by)
+            named = (told.expiry, fact.facility, by)
             self.expiry = named if self.expiry is None else min(self.expiry, named)
         again = self.digests.get(name)
         if again is not None:  # of two copies of one event the first number stays, whatever order they come in
@@ -269,7 +270,7 @@ class Book:
             (name, self.floors.get(name, 0), sorted(self.seen.get(name, ())))
             for name in sorted({*self.floors, *self.seen})
         ]
-        stops = [(name, s.known, s.by, s.told, s.told_by) for name, s in sorted(self.stops.items())]
+        stops = [(name, s.known, s.by, s.told, s.told_by, s.recalled) for name, s in sorted(self.stops.items())]
         notices = [
             (*key, o.revision, o.named, o.key, int(o.word), o.decided, o.at) for key, o in sorted(self.notices.items())
         ]
@@ -300,8 +301,8 @@ class Book:
                 book.makers.add(move.facility)
             if move.n > book.floors.get(move.facility, 0):
                 book.digests[f"{move.facility} {move.digest or move.n}"] = move
-        for name, known, by, told, told_by in stops:
-            book.stops[name] = Stops(known, by, told, told_by)
+        for name, known, by, told, told_by, recalled in stops:
+            book.stops[name] = Stops(known, by, told, told_by, recalled)
         for facility, report, revision, named, key, grade, decided, at in notices:
             book.notices[facility, report] = OfReport(revision, named, key, str(grade), decided, at)
         for facility, report, revision, named, key, word, at, heard in cases:

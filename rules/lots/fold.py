@@ -19,7 +19,7 @@ from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
 from rules.lots.bounds import Quiet
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
-from rules.lots.speak import message_of, proof_of
+from rules.lots.speak import message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
@@ -352,8 +352,9 @@ class _Speaker:
     def _tell(
         self, rule: LotRule, one: Told, kind: ChangeKind, spell: Spell | None, *, late: bool = False, into: str | None = None
     ) -> None:  # fmt: skip
-        read = [self.now.read]
-        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into)
+        now = self.now
+        read = [read_of(now.read.kind, now.read.id, now.facility, one.facility)]
+        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into, facility=one.facility)
         facilities = one.facilities if spell is None else spell.facilities
         closed = spell is not None and spell.closed is not None
         text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed)

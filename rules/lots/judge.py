@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from functools import partial
 from heapq import merge
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rules.changes import Verdict
 from rules.clocks.due import day_is_over
@@ -100,17 +100,33 @@ def _reached(rule: LotCountRule, items: list[Item]) -> Spell | None:
     return None
 
 
-def stop_of(behind: BehindStop, facility: str, book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
-    """Return from when a facility knew of a stop (ms, NEVER: it did not), whether it may have known before, and the record that says so."""
-    known, may_before, by = NEVER, False, ("", "")
+class Bound(NamedTuple):
+    """The instant at or behind which a move counts."""
+
+    at: int
+    """ms, NEVER: none is known."""
+    may_before: bool = False
+    """It may have been known before."""
+    by: str = ""
+    """Whose word it is."""
+    records: tuple[Evidence, ...] = ()
+
+
+def stop_of(behind: BehindStop, facility: str, book: Book) -> Bound:
+    """Return from when a facility knew of a stop, by whose word.
+
+    An order of a recall that does not say since when counts from the holder's notice (default-rules-2.md, "unk").
+    """
+    known, may_before, by, who, notice = NEVER, False, ("", ""), facility, behind.notice
     own = book.stops.get(facility)
     if own is not None:
         known, by = min((own.known, own.by), (own.told, own.told_by))
         may_before = own.told != NEVER
-    told = book.recalls().of(facility, behind.notice)
+        notice = 0 if own.recalled else notice
+    told = book.recalls().of(facility, notice)
     if told is not None and told[0] < known:
-        known, by = told
-    return known, may_before, (by,) if by[0] else ()
+        known, who, by = told
+    return Bound(known, may_before, who, (by,)) if by[0] else Bound(NEVER, may_before)
 
 
 def _moves(
@@ -124,19 +140,19 @@ def _moves(
     types, by_stop = frozenset(counted.types), isinstance(rule.behind, BehindStop)
     unknown = not by_stop and book.expiry is None
     against = _expiry(book)
-    if not whole and not (book.stops or book.notices if by_stop else against[0] <= book.newest):
+    if not whole and not (book.stops or book.notices if by_stop else against.at <= book.newest):
         return
     share = max(1, LISTED // max(1, len(book.moves)))
     for facility, rows in book.moves.items():
         if isinstance(rule.behind, BehindStop):
             against = stop_of(rule.behind, facility, book)
-        begin = 0 if whole or book.merged else bisect_left(rows, against[0], key=_first_of)
+        begin = 0 if whole or book.merged else bisect_left(rows, against.at, key=_first_of)
         left = len(rows) if whole else share
         for row in rows[begin:]:
             if not after < row.received <= until:
                 continue
-            at = row.first if row.first >= against[0] else row.last
-            if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against[0]):
+            at = row.first if row.first >= against.at else row.last
+            if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against.at):
                 continue
             maybe = counted.back and row.to in book.gaps  # what is known of it no more may say that it made the lot
             if maybe and not whole:
@@ -145,13 +161,13 @@ def _moves(
                 Verdict.UNKNOWN
                 if maybe
                 else Verdict.TRUE
-                if at >= against[0]
+                if at >= against.at
                 else Verdict.UNKNOWN
-                if unknown or against[1]
+                if unknown or against.may_before
                 else Verdict.FALSE
             )
-            records = (row.record, *against[2])
-            yield Item(at, facility, row.type, verdict, against[0], records, received=row.received)
+            records, tellers = (row.record, *against.records), (facility, *(against.by for _ in against.records))
+            yield Item(at, facility, row.type, verdict, against.at, records, tellers, received=row.received)
             left -= 1
             if not left:
                 break
@@ -161,12 +177,13 @@ def _first_of(row: Move) -> int:
     return row.first
 
 
-def _expiry(book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
-    """Return the end of the lot's last day (ms, NEVER: none is known), and the record that says so."""
+def _expiry(book: Book) -> Bound:
+    """Return the end of the lot's last day, and who names that."""
     if book.expiry is None:
-        return NEVER, False, ()
-    over = day_is_over(book.expiry[0])
-    return NEVER if over is None else over, False, (book.expiry[1],)
+        return Bound(NEVER)
+    day, who, record = book.expiry
+    over = day_is_over(day)
+    return Bound(NEVER if over is None else over, by=who, records=(record,))
 
 
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:

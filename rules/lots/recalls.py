@@ -34,8 +34,8 @@ class Recalls:
             earliest.setdefault(one[1], one)
         self.told = sorted(earliest.values())[:2]
 
-    def of(self, facility: str, notice: int) -> tuple[int, Evidence] | None:
-        """Return from when a facility knows of a stop by these, and the record; None: of none.
+    def of(self, facility: str, notice: int) -> tuple[int, str, Evidence] | None:
+        """Return from when a facility knows of a stop by these, whose notice says so, and the record; None: of none.
 
         Args:
             facility: by its own decision, if it gave notice; by any other holder's word to the chain ...
@@ -47,8 +47,8 @@ class Recalls:
         known += [] if other is None else [(other[0] + notice, *other[1:])]
         if not known:
             return None
-        at, _, _, record = min(known)
-        return at, record
+        at, holder, _, record = min(known)
+        return at, holder, record
 
 
 def recalls_of(notices: dict[tuple[str, str], OfReport]) -> Recalls:

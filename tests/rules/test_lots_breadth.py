@@ -122,13 +122,17 @@ def test_of_notices_a_firms_own_decision_and_the_earliest_word_of_another_decide
         ("C-1", "N-1"): notice(1, 2, named=False),
     }
     found = recalls_of(notices)
-    assert found.of("A-1", 10) == (40, ("report", "N-2/3"))
-    assert found.of("A-1", -30) == (35, ("report", "N-1/1"))  # the word of B-1; its own does not count against itself
-    assert found.of("B-1", 10) == (70, ("report", "N-1/1"))
-    assert found.of("C-1", 10) == found.of("SHOP-1", 10) == (70, ("report", "N-1/1"))
+    assert found.of("A-1", 10) == (40, "A-1", ("report", "N-2/3"))
+    assert found.of("A-1", -30) == (
+        35,
+        "B-1",
+        ("report", "N-1/1"),
+    )  # the word of B-1; its own does not count against itself
+    assert found.of("B-1", 10) == (70, "A-1", ("report", "N-1/1"))
+    assert found.of("C-1", 10) == found.of("SHOP-1", 10) == (70, "A-1", ("report", "N-1/1"))
     assert sorted(found.decided) == ["A-1", "B-1"]
     assert recalls_of({}).of("A-1", 10) is None
-    assert recalls_of({("A-1", "N-1"): notice(5, 6)}).of("A-1", 10) == (5, ("report", "N-1/1"))
+    assert recalls_of({("A-1", "N-1"): notice(5, 6)}).of("A-1", 10) == (5, "A-1", ("report", "N-1/1"))
 
 
 def test_whatever_order_notices_come_in_the_same_decide():

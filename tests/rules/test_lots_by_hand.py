@@ -68,7 +68,7 @@ def test_a_change_of_a_lot_names_stream_number_firm_and_record(lots, tell):
     ]
     (leaf,) = change.evidence.leaves
     assert (leaf.expr, leaf.left, leaf.op, leaf.right) == (
-        "SHOP-1: sold against the stop",
+        "SHOP-1: sold against the stop by SHOP-1",
         "2026-02-28T18:00:00.000Z",
         ">=",
         "2026-02-28T17:00:00.000Z",
@@ -224,10 +224,10 @@ def test_a_rule_that_raises_says_so_of_the_lot_and_is_tried_again_by_other_packs
 def test_a_step_that_fails_half_way_is_taken_back_whole(lots, tell, monkeypatch):
     real = folding.proof_of
 
-    def broken(rule, spell, *more):
+    def broken(rule, spell, *more, **named):
         if spell.end != NONE:
             raise ValueError(rule.id)
-        return real(rule, spell, *more)
+        return real(rule, spell, *more, **named)
 
     monkeypatch.setattr(folding, "proof_of", broken)
     (raised,) = run(lots, [tell.made("MAKER-1", HOUR, 1), tell.moved("MAKER-1", 2 * HOUR, 2)])

@@ -130,11 +130,15 @@ def over(rule, own):
 
 
 def stops(rule, facility, facts):
+    unsaid = [
+        fact for fact in facts if fact.told.fact == "stop" and fact.facility == facility and fact.told.known_at is None
+    ]
+    notice = 0 if any(fact.told.basis != "order" for fact in unsaid) else rule.behind.notice
     for fact in facts:
         if fact.told.fact == "stop" and fact.facility == facility:
             yield fact.at if fact.told.known_at is None else fact.told.known_at
         elif fact.told.fact == "notice":
-            yield fact.told.decided_at if fact.facility == facility else fact.told.notified_at + rule.behind.notice
+            yield fact.told.decided_at if fact.facility == facility else fact.told.notified_at + notice
 
 
 def balance(rule, own):
