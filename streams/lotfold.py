@@ -40,6 +40,8 @@ class LotWorkerFold:
         self._next: dict[int, int] = {}
         self._behind: dict[int, dict[str, int]] = {}
         """Partition -> name of a restored lot -> the first record that its snapshot does not hold."""
+        self._went: dict[int, dict[str, int]] = {}
+        """The same of lots that were let go of: forgotten where the newest of these records is reached."""
         self.bundle = bundle
 
     @property
@@ -80,9 +82,9 @@ class LotWorkerFold:
         self._next[partition] = max(self._next.get(partition, 0), record.offset + 1)
         behind = self._behind.setdefault(partition, {})
         if isinstance(payload, LotFact):
-            self._names.setdefault(partition, {})[record.facility] = payload.lot
-            if record.offset < behind.get(payload.lot, 0):
+            if record.offset < behind.get(payload.lot, self._end_of(partition, payload.lot, record.offset)):
                 return []
+            self._names.setdefault(partition, {})[record.facility] = payload.lot
             return self._folds.fold(partition, payload, (partition, record.offset))
         if isinstance(payload, PacksRecord):
             if payload.semantics != SEMANTICS:
@@ -137,6 +139,7 @@ class LotWorkerFold:
             raise SnapshotError(f"a snapshot of lot {name!r:.80} stands under the key {facility}")
         self._folds.restore(partition, name, body)
         if not self._folds.holds(partition, name):
+            self._went.setdefault(partition, {})[name] = position
             return
         self._names.setdefault(partition, {})[facility] = name
         self._behind.setdefault(partition, {})[name] = position
@@ -158,12 +161,19 @@ class LotWorkerFold:
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""
         self._folds.drop(partition)
-        for held in (self._names, self._next, self._behind):
+        for held in (self._names, self._next, self._behind, self._went):
             held.pop(partition, None)
 
     def take_facts(self, _: int) -> list[LotFact]:
         """Return nothing: lots say nothing of lots."""
         return []
+
+    def _end_of(self, partition: int, lot: str, offset: int) -> int:
+        """Return the first record that the row of a lot that went does not hold, 0: it did not go."""
+        went = self._went.get(partition)
+        if went and offset >= max(went.values()):
+            went.clear()
+        return 0 if not went else went.get(lot, 0)
 
     def _name(self, partition: int, key: str) -> str:
         return self._names[partition][key]

@@ -53,6 +53,8 @@ class _Partition:
     clock: int = NONE
     lots: dict[str, LotState] = field(default_factory=dict)
     quiet: Quiet = field(default_factory=Quiet)
+    next: int = 0
+    """The offset behind the facts that were folded, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +90,11 @@ class LotFold:
             source: partition and offset at which it stands, for `source` of the changes.
         """
         part = self._partition(partition)
+        part.next = part.next if source is None else max(part.next, source[1] + 1)
         state = part.lots.get(fact.lot)
         if state is None:
-            state = part.lots[fact.lot] = LotState(fact.lot)
-            part.quiet.begins(state, fact.facility)
+            offset = None if source is None else source[1]
+            state = part.lots[fact.lot] = part.quiet.begin(fact.lot, fact.facility, offset)
             part.quiet.let_go(part.lots, state)
         if state.book.knows(fact):
             return []
@@ -169,12 +172,12 @@ class LotFold:
     def dirty(self, partition: int) -> list[str]:
         """Return the lots that changed, or were let go of, since `clean` was called for them, sorted."""
         part = self._partition(partition)
-        return sorted([*part.quiet.gone, *(lot for lot, state in part.lots.items() if state.dirty)])
+        return sorted([*part.quiet.going, *(lot for lot, state in part.lots.items() if state.dirty)])
 
     def clean(self, partition: int, lot: str) -> None:
         """Say that a snapshot holds all of a lot; of one that was let go of nothing is kept then."""
         part = self._partitions[partition]
-        if part.quiet.gone.pop(lot, None) is None:
+        if not part.quiet.written(lot, part.next):
             part.lots[lot].dirty = False
 
     def holds(self, partition: int, lot: str) -> bool:
@@ -206,7 +209,7 @@ class LotFold:
     def snapshot(self, partition: int, lot: str) -> bytes:
         """Return the whole state of a lot; restoring it gives the same bytes again."""
         part = self._partitions[partition]
-        return (part.quiet.gone.get(lot) or part.lots[lot]).snapshot()
+        return (part.quiet.row(lot, part.next) or part.lots[lot]).snapshot()
 
     def restore(self, partition: int, lot: str, snapshot: bytes) -> None:
         """Put a lot back as its snapshot says; one that was let go of is none, and who had told facts of it is known.

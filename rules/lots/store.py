@@ -110,6 +110,7 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     first: str = ""
     gaps: list[str] = msgspec.field(default_factory=list)
     went: bool = False
+    since: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -134,9 +135,12 @@ class LotState:
     went: bool = False
     """It was let go of (rules/lots/bounds.py)."""
 
-    def left_over(self, gaps: frozenset[str]) -> LotState:
+    since: int = 0
+    """The offset at which it was named first; of one that went, from which on lots that are named may be it."""
+
+    def left_over(self, gaps: frozenset[str], since: int) -> LotState:
         """Return what stays of a lot that is let go of: who told facts of it, or of lots before it."""
-        return LotState(self.lot, first=self.first, went=True, book=Book(self.lot, gaps=gaps))
+        return LotState(self.lot, first=self.first, went=True, since=since, book=Book(self.lot, gaps=gaps))
 
     def is_muted(self, rule: str) -> bool:
         """Say whether a rule is put aside here because it raised."""
@@ -174,7 +178,7 @@ class LotState:
         forgotten = [(rule, list(ids)) for rule, ids in sorted(self.forgotten.items()) if ids]
         body = Body(
             FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
-            sorted(self.book.gaps), self.went,
+            sorted(self.book.gaps), self.went, self.since,
         )  # fmt: skip
         packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
         return MAGIC + hashlib.sha256(packed).digest() + packed
@@ -197,7 +201,7 @@ class LotState:
             book.gaps = frozenset(body.gaps)
             return cls(
                 lot, body.seq, body.received, body.newest, book, told, failed, forgotten, dirty=False, first=body.first,
-                went=body.went,
+                went=body.went, since=body.since,
             )  # fmt: skip
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
             raise SnapshotError(f"snapshot of lot {lot} cannot be read: {error!r:.300}") from error
