@@ -161,7 +161,8 @@ class Engine:
             self._register(state, part, payload, received, emitter)
         elif isinstance(payload, Events):
             rare.events(state, payload, received, emitter)
-            self._keep(part, telling.of_events(state.telling, record.facility, payload, record.received))
+            own = None if state.plan is None else state.plan.facility
+            self._keep(part, telling.of_events(state.telling, record.facility, payload, record.received, own))
         elif isinstance(payload, Decision):
             state.figures.hear(emitter.changes, emitter.bundle)  # what time raised is there to be decided
             state.figures.decide(payload)

@@ -33,7 +33,8 @@ class BehindStop(Strict):
     """Behind the instant from which the facility knows that the lot must not move.
 
     That is the earliest of its own stop orders (`known_at`; one that does not say it: when it happened), of its own decision where it
-    is the holder who gave notice, and of any other holder's notice and `notice` behind that.
+    is the holder who gave notice, and of any other holder's notice and `notice` behind that; `notice` is nothing where an own order, that is
+    not one of an authority, does not say since when it is known.
     """
 
     fact: Literal["stop"]

@@ -40,6 +40,8 @@ class LotWorkerFold:
         self._next: dict[int, int] = {}
         self._behind: dict[int, dict[str, int]] = {}
         """Partition -> name of a restored lot -> the first record that its snapshot does not hold."""
+        self._went: dict[int, dict[str, int]] = {}
+        """The same of lots that were let go of: forgotten where the newest of these records is reached."""
         self.bundle = bundle
 
     @property
@@ -80,9 +82,9 @@ class LotWorkerFold:
         self._next[partition] = max(self._next.get(partition, 0), record.offset + 1)
         behind = self._behind.setdefault(partition, {})
         if isinstance(payload, LotFact):
-            self._names.setdefault(partition, {})[record.facility] = payload.lot
-            if record.offset < behind.get(payload.lot, 0):
+            if record.offset < behind.get(payload.lot, self._end_of(partition, payload.lot, record.offset)):
                 return []
+            self._names.setdefault(partition, {})[record.facility] = payload.lot
             return self._folds.fold(partition, payload, (partition, record.offset))
         if isinstance(payload, PacksRecord):
             if payload.semantics != SEMANTICS:
@@ -106,8 +108,12 @@ class LotWorkerFold:
         return sorted(map(lot_key, self._folds.dirty(partition)))
 
     def clean(self, partition: int, facility: str) -> None:
-        """Say that a snapshot holds all of the lot."""
-        self._folds.clean(partition, self._name(partition, facility))
+        """Say that a snapshot holds all of the lot; one that was let go of has no name here any more."""
+        name = self._name(partition, facility)
+        self._folds.clean(partition, name)
+        if not self._folds.holds(partition, name):
+            del self._names[partition][facility]
+            self._behind.get(partition, {}).pop(name, None)
 
     def snapshot(self, partition: int, facility: str) -> bytes:
         """Return name and position of the lot in a line, and behind it its whole state.
@@ -132,6 +138,9 @@ class LotWorkerFold:
         if not found or lot_key(name) != facility:
             raise SnapshotError(f"a snapshot of lot {name!r:.80} stands under the key {facility}")
         self._folds.restore(partition, name, body)
+        if not self._folds.holds(partition, name):
+            self._went.setdefault(partition, {})[name] = position
+            return
         self._names.setdefault(partition, {})[facility] = name
         self._behind.setdefault(partition, {})[name] = position
 
@@ -145,15 +154,26 @@ class LotWorkerFold:
         self._next[partition] = state.next_offset
         self._folds.restore_partition(partition, LotPartition(packs=state.packs, clock=state.clock))
 
+    def kept(self, partition: int) -> tuple[int, int]:
+        """Return how many lots a partition holds, and how many were let go of since the process began."""
+        return self._folds.kept(partition)
+
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""
         self._folds.drop(partition)
-        for held in (self._names, self._next, self._behind):
+        for held in (self._names, self._next, self._behind, self._went):
             held.pop(partition, None)
 
     def take_facts(self, _: int) -> list[LotFact]:
         """Return nothing: lots say nothing of lots."""
         return []
+
+    def _end_of(self, partition: int, lot: str, offset: int) -> int:
+        """Return the first record that the row of a lot that went does not hold, 0: it did not go."""
+        went = self._went.get(partition)
+        if went and offset >= max(went.values()):
+            went.clear()
+        return 0 if not went else went.get(lot, 0)
 
     def _name(self, partition: int, key: str) -> str:
         return self._names[partition][key]

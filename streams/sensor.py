@@ -78,6 +78,12 @@ class Sensor:
         self.held = Gauge(
             "offsite_worker_held_partitions", "Partitions that wait because the broker's clock jumped.", registry=r
         )
+        self.lots = Gauge("offsite_worker_lots", "Lots of which something is known.", registry=r)
+        self.lots_dropped = Gauge(
+            "offsite_worker_lots_dropped",
+            "Lots of which nothing was told, let go of since the worker began: firms name too many.",
+            registry=r,
+        )
         self.facts = Counter("offsite_worker_facts", "Facts of lots, and packs, handed on.", registry=r)
         self.ticks = Counter("offsite_worker_ticks", "Ticks appended to the log.", ["outcome"], registry=r)
         for kind in (*Kind, *LotKind):

@@ -18,6 +18,7 @@ from rules.instants import format_instant
 from streams.app import create_app
 from streams.faust_seams import highwaters, member_ids, what_died
 from streams.halt import halt as end_process
+from streams.lotfold import LotWorkerFold
 from streams.names import claim, twin
 from streams.probes import Probes
 from streams.sensor import Sensor
@@ -244,6 +245,11 @@ def _refresh(sensor: Sensor, custody: Custody, watchdog: Watchdog) -> None:
     sensor.pending.set(custody.pending)
     sensor.held.set(len(custody.guard.holds))
     sensor.quarantined.set(sum(len(tenure.ward.quarantined) for tenure in list(custody.tenures.values())))
+    kept = [
+        tenure.fold.kept(p) for p, tenure in list(custody.tenures.items()) if isinstance(tenure.fold, LotWorkerFold)
+    ]
+    sensor.lots.set(sum(lots for lots, _ in kept))
+    sensor.lots_dropped.set(sum(dropped for _, dropped in kept))
     sensor.lag_records.set(lag)
     oldest = min((t.last_received for t in custody.tenures.values() if t.last_received), default=now)
     sensor.lag_seconds.set(max(0, now - oldest) / 1_000 if lag else 0)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
 from rules.lots.facts import Case, Decided, Made, Moved, Notice, Stop
+from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
     Evidence,
@@ -53,7 +54,7 @@ MAX_DECISIONS: Final = 64
 
 PackedBook: TypeAlias = tuple[
     list[tuple[str, Many, list[Some]]], list[PackedMove], list[PackedStops], list[PackedNotice], list[PackedCase],
-    tuple[str, Evidence] | None, Many, list[PackedDecision],
+    tuple[str, str, Evidence] | None, Many, list[PackedDecision],
 ]  # fmt: skip
 
 
@@ -63,6 +64,8 @@ class Book:
 
     lot: str = ""
     """Its number: it enters the ids of its alarms."""
+    gaps: frozenset[str] = frozenset()
+    """Facilities that told facts of lots that were let go of before this one was named: it may have been one of them."""
     floors: dict[str, int] = field(default_factory=dict)
     """Facility -> its facts up to this number were folded together: one that comes again is none ..."""
     seen: dict[str, set[int]] = field(default_factory=dict)
@@ -73,8 +76,8 @@ class Book:
     notices: dict[tuple[str, str], OfReport] = field(default_factory=dict)
     """(facility, report) -> what it says."""
     cases: dict[tuple[str, str], OfReport] = field(default_factory=dict)
-    expiry: tuple[str, Evidence] | None = None
-    """The earliest day that is named, with the record."""
+    expiry: tuple[str, str, Evidence] | None = None
+    """The earliest day that is named, with who names it, and the record."""
     left_out: int = 0
     """Facts for which there was no room."""
     decisions: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
@@ -89,6 +92,8 @@ class Book:
     """Facility -> how often its moves came late or were folded together."""
     by_case: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Case -> its reports; follows from `cases`."""
+    recalled: Recalls | None = None
+    """The earliest notices; None: not asked for since one was revised. Follows from `notices`."""
     orders: dict[frozenset[str], Order] = field(default_factory=dict)
     """Cases in order as far as they were asked for (rules/lots/cases.py)."""
     ledgers: dict[Terms, Ledger] = field(default_factory=dict)
@@ -100,7 +105,11 @@ class Book:
 
     def knows(self, fact: LotFact) -> bool:
         """Say whether a fact came before."""
-        return fact.n <= self.floors.get(fact.facility, 0) or fact.n in self.seen.get(fact.facility, ())
+        return self.has(fact.facility, fact.n)
+
+    def has(self, facility: str, n: int) -> bool:
+        """Say whether a facility's fact of a number came before."""
+        return n <= self.floors.get(facility, 0) or n in self.seen.get(facility, ())
 
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
@@ -121,19 +130,26 @@ class Book:
         return changed
 
     def holders(self) -> set[str]:
-        """Return who made or imported the lot, or recalled it."""
-        return self.makers | {facility for facility, _ in self.notices}
+        """Return who made or imported the lot, or recalls it; not whose notice was corrected and names it no more."""
+        return self.makers | self.recalls().decided.keys()
+
+    def recalls(self) -> Recalls:
+        """Return what the notices that name the lot say; they are read once, and again where one says something else."""
+        if self.recalled is None:
+            self.recalled = recalls_of(self.notices)
+        return self.recalled
 
     def _stop(self, fact: LotFact, told: Stop) -> bool:
         stops = self.stops.setdefault(fact.facility, Stops())
         by = evidence_of(fact.record)
         if told.known_at is None:
-            before = (stops.told, stops.told_by)
-            stops.told, stops.told_by = min((fact.at, by), before)
-            return before != (stops.told, stops.told_by)
-        before = (stops.known, stops.by)
-        stops.known, stops.by = min((told.known_at, by), before)
-        return before != (stops.known, stops.by)
+            before = (stops.told, stops.told_by, stops.recalled)
+            stops.told, stops.told_by = min((fact.at, by), before[:2])
+            stops.recalled = stops.recalled or told.basis != "order"
+            return before != (stops.told, stops.told_by, stops.recalled)
+        known = (stops.known, stops.by)
+        stops.known, stops.by = min((told.known_at, by), known)
+        return known != (stops.known, stops.by)
 
     def _decided(self, fact: LotFact, told: Decided) -> bool:
         key, made = (told.alarm, fact.record.id), (fact.received, told.code)
@@ -166,6 +182,10 @@ class Book:
         of[key] = made
         if isinstance(told, Case):
             self._file(key, None if before is None else before.key, made.key)
+        elif before is not None:
+            self.recalled = None
+        elif self.recalled is not None:
+            self.recalled.take(key, made)
         return True
 
     def _file(self, report: tuple[str, str], before: str | None, case: str) -> None:
@@ -179,10 +199,10 @@ class Book:
     def _move(self, fact: LotFact, told: Made | Moved) -> bool:
         by = evidence_of(fact.record)
         to = told.to if isinstance(told, Moved) and told.to is not None and is_facility_id(told.to) else ""
-        came = isinstance(told, Moved) and (told.to == fact.facility or told.from_ != fact.facility)
+        came = isinstance(told, Moved) and (to == fact.facility if to else told.from_ != fact.facility)
         name = f"{fact.facility} {fact.event or fact.n}"
         if isinstance(told, Made) and told.expiry is not None:
-            named = (told.expiry, by)
+            named = (told.expiry, fact.facility, by)
             self.expiry = named if self.expiry is None else min(self.expiry, named)
         again = self.digests.get(name)
         if again is not None:  # of two copies of one event the first number stays, whatever order they come in
@@ -202,7 +222,7 @@ class Book:
             rows.sort(key=order_of)
         self._touch(fact.facility, anew=late)
         self.newest = max(self.newest, made.last)
-        if isinstance(told, Made):
+        if isinstance(told, Made) and made.quantity > 0:
             self.makers.add(fact.facility)
         self.digests[name] = made
         return True
@@ -250,7 +270,7 @@ class Book:
             (name, self.floors.get(name, 0), sorted(self.seen.get(name, ())))
             for name in sorted({*self.floors, *self.seen})
         ]
-        stops = [(name, s.known, s.by, s.told, s.told_by) for name, s in sorted(self.stops.items())]
+        stops = [(name, s.known, s.by, s.told, s.told_by, s.recalled) for name, s in sorted(self.stops.items())]
         notices = [
             (*key, o.revision, o.named, o.key, int(o.word), o.decided, o.at) for key, o in sorted(self.notices.items())
         ]
@@ -277,12 +297,12 @@ class Book:
             book.moves.setdefault(move.facility, []).append(move)
             book.newest = max(book.newest, move.last)
             book.merged = book.merged or move.count > 1
-            if move.type in {"produced", "imported"}:
+            if move.type in {"produced", "imported"} and move.quantity > 0:
                 book.makers.add(move.facility)
             if move.n > book.floors.get(move.facility, 0):
                 book.digests[f"{move.facility} {move.digest or move.n}"] = move
-        for name, known, by, told, told_by in stops:
-            book.stops[name] = Stops(known, by, told, told_by)
+        for name, known, by, told, told_by, recalled in stops:
+            book.stops[name] = Stops(known, by, told, told_by, recalled)
         for facility, report, revision, named, key, grade, decided, at in notices:
             book.notices[facility, report] = OfReport(revision, named, key, str(grade), decided, at)
         for facility, report, revision, named, key, word, at, heard in cases:

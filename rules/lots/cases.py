@@ -30,6 +30,8 @@ class Item:
     against: int
     """The instant at or behind which it counts; NEVER: none is known."""
     records: tuple[Evidence, ...]
+    tellers: tuple[str, ...]
+    """Of each record the facility that sent it."""
     facilities: tuple[str, ...] = ()
     """Of a case all who reported it."""
     received: int = NONE
@@ -84,9 +86,10 @@ def _item(case: str, grave: frozenset[str], book: Book) -> Item | None:
         return None
     at = min(one.at for _, _, one in counting)
     who = max(facility for facility, _, one in counting if one.at == at)
-    records = tuple(sorted(("report", f"{report}/{one.revision}") for _, report, one in counting))
+    told = sorted((("report", f"{report}/{one.revision}"), facility) for facility, report, one in counting)
     verdict = Verdict.TRUE if counting[0][2].word in grave else Verdict.FALSE
     received = min(at for _, _, one in counting for word, at in zip(WORDS, one.heard, strict=True) if word in grave)
     return Item(
-        at, who, case, verdict, NEVER, records, tuple(sorted({facility for facility, _, _ in counting})), received
-    )
+        at, who, case, verdict, NEVER, tuple(record for record, _ in told), tuple(teller for _, teller in told),
+        tuple(sorted({facility for facility, _, _ in counting})), received,
+    )  # fmt: skip

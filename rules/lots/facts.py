@@ -120,6 +120,8 @@ class LotFact(Strict):
     record: Read
     event: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None
     """Digest of all that an event says: one that is posted again in another batch is the same event."""
+    until: Annotated[Whole, Field(ge=1)] | None = None
+    """Of several facts that one record tells of a lot: the number of the last one. The lot is judged behind that, once; None: it is alone."""
     told: Payload
 
     def to_json(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ What stands of a lot at the end is a function of the set of its facts and the pa
 taken, the spells are found anew and held against what was told; the differences go out. An alarm is one start at one facility, which make its
 id: where late facts move either, the alarm is `retracted` (`into`: the other one) and the other `raised`; one that was retracted and holds
 after all is `amended`. So whatever order facts come in, the alarms that are not retracted are the same in the end.
+
+More than 400 lines: what is decided of a lot and what is said of that are one, and a rule that raises takes both back.
 """
 
 from __future__ import annotations
@@ -15,8 +17,9 @@ from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source
 from rules.errors import ContractError
 from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
-from rules.lots.judge import concerns, spells_of
-from rules.lots.speak import message_of, proof_of
+from rules.lots.bounds import Quiet
+from rules.lots.judge import MAX_SPELLS, concerns, spells_of
+from rules.lots.speak import message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
@@ -31,8 +34,6 @@ if TYPE_CHECKING:
     from rules.lots.spell import Spell
     from rules.pack import Bundle
 
-MAX_SPELLS = 64
-"""Occurrences of one rule that are told of a lot: the newest."""
 STREAM = "lot:"
 _COLOURS = tuple(Severity)
 
@@ -51,6 +52,9 @@ class _Partition:
     bundle: Bundle
     clock: int = NONE
     lots: dict[str, LotState] = field(default_factory=dict)
+    quiet: Quiet = field(default_factory=Quiet)
+    next: int = 0
+    """The offset behind the facts that were folded, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +90,12 @@ class LotFold:
             source: partition and offset at which it stands, for `source` of the changes.
         """
         part = self._partition(partition)
+        part.next = part.next if source is None else max(part.next, source[1] + 1)
         state = part.lots.get(fact.lot)
         if state is None:
-            state = part.lots[fact.lot] = LotState(fact.lot)
+            offset = None if source is None else source[1]
+            state = part.lots[fact.lot] = part.quiet.begin(fact.lot, fact.facility, offset)
+            part.quiet.let_go(part.lots, state)
         if state.book.knows(fact):
             return []
         part.clock = max(part.clock, fact.received)
@@ -97,14 +104,21 @@ class LotFold:
         late = fact.at < state.newest
         if fact.told.fact != "decided":  # an officer says nothing of when something happened
             state.newest = max(state.newest, fact.at)
-        if not state.book.take(fact):
+        new = state.book.take(fact)
+        if fact.until is not None:
+            if not state.book.has(fact.facility, fact.until):
+                return []
+        elif not new:
             return []
         read = RecordRead(kind=fact.record.kind, id=fact.record.id)
         place = None if source is None else Source(partition=source[0], offset=source[1])
         speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
+        quiet = not state.seq
         for rule in self._rules_of(part.bundle):
-            if concerns(rule, fact):
+            if fact.until is not None or concerns(rule, fact):
                 self._attempt(speaker, rule)
+        if quiet and state.seq:
+            part.quiet.speaks(state)
         return speaker.changes
 
     def adopt(
@@ -133,6 +147,7 @@ class LotFold:
             before = state.received
             at = state.received = max(before, received)
             speaker = _Speaker(state, bundle.sha256, _Now(at, read, "", late=False, source=None))
+            quiet = not state.seq
             speaker.resume()
             speaker.leave({rule.id for rule in rules})
             for rule in rules:
@@ -141,6 +156,8 @@ class LotFold:
                 state.dirty = True
             else:
                 state.received = before
+            if quiet and state.seq:
+                part.quiet.speaks(state)
             changes += speaker.changes
         return changes
 
@@ -153,12 +170,19 @@ class LotFold:
         return sorted(self._partition(partition).lots)
 
     def dirty(self, partition: int) -> list[str]:
-        """Return the lots that changed since `clean` was called for them, sorted."""
-        return sorted(lot for lot, state in self._partition(partition).lots.items() if state.dirty)
+        """Return the lots that changed, or were let go of, since `clean` was called for them, sorted."""
+        part = self._partition(partition)
+        return sorted([*part.quiet.going, *(lot for lot, state in part.lots.items() if state.dirty)])
 
     def clean(self, partition: int, lot: str) -> None:
-        """Say that a snapshot holds all of a lot."""
-        self._partitions[partition].lots[lot].dirty = False
+        """Say that a snapshot holds all of a lot; of one that was let go of nothing is kept then."""
+        part = self._partitions[partition]
+        if not part.quiet.written(lot, part.next):
+            part.lots[lot].dirty = False
+
+    def holds(self, partition: int, lot: str) -> bool:
+        """Say whether anything is known of a lot."""
+        return lot in self._partition(partition).lots
 
     def state_of(self, partition: int, lot: str) -> LotState:
         """Return the books of a lot, to read.
@@ -168,24 +192,37 @@ class LotFold:
         """
         return self._partition(partition).lots[lot]
 
+    def kept(self, partition: int) -> tuple[int, int]:
+        """Return how many lots a partition holds, and how many were let go of since the process began."""
+        part = self._partitions.get(partition)
+        return (0, 0) if part is None else (len(part.lots), part.quiet.dropped)
+
     def counters(self, partition: int) -> dict[str, int]:
-        """Return how many lots and moves a partition holds, and how many facts found no room."""
-        states = self._partition(partition).lots.values()
+        """Return how many lots and moves a partition holds, how many facts found no room, how many lots were let go of since the process began."""
+        part = self._partition(partition)
+        states = part.lots.values()
         books = [state.book for state in states]
         moves = sum(len(rows) for book in books for rows in book.moves.values())
-        return {"lots": len(books), "lot_moves": moves, "lot_left_out": sum(book.left_out for book in books)}
+        left_out = sum(book.left_out for book in books)
+        return {"lots": len(books), "lot_moves": moves, "lot_left_out": left_out, "lots_dropped": part.quiet.dropped}
 
     def snapshot(self, partition: int, lot: str) -> bytes:
         """Return the whole state of a lot; restoring it gives the same bytes again."""
-        return self._partitions[partition].lots[lot].snapshot()
+        part = self._partitions[partition]
+        return (part.quiet.row(lot, part.next) or part.lots[lot]).snapshot()
 
     def restore(self, partition: int, lot: str, snapshot: bytes) -> None:
-        """Put a lot back as its snapshot says.
+        """Put a lot back as its snapshot says; one that was let go of is none, and who had told facts of it is known.
 
         Raises:
             SnapshotError: it is broken, of another format, or of another lot.
         """
-        self._partition(partition).lots[lot] = LotState.restored(lot, snapshot)
+        part, state = self._partition(partition), LotState.restored(lot, snapshot)
+        before = part.lots.pop(lot, None)
+        if before is not None and not before.seq:
+            part.quiet.speaks(before)
+        if part.quiet.restored(state):
+            part.lots[lot] = state
 
     def partition_state(self, partition: int) -> LotPartition:
         """Return what the marker of a checkpoint carries."""
@@ -277,6 +314,10 @@ class _Speaker:
             alarm, spell.start, NONE, spell.facility, base.rank, rule.version, self.packs, rule.stage,
             facilities=spell.facilities, use=spell.use,
         )  # fmt: skip
+        if self.state.recall(rule.id, alarm):
+            one.end = spell.end
+            self._tell(rule, one, ChangeKind.AMENDED, spell)
+            return one
         self._tell(rule, one, ChangeKind.RAISED, spell, late=self.now.late)
         if spell.end != NONE:
             one.end = spell.end
@@ -314,8 +355,9 @@ class _Speaker:
     def _tell(
         self, rule: LotRule, one: Told, kind: ChangeKind, spell: Spell | None, *, late: bool = False, into: str | None = None
     ) -> None:  # fmt: skip
-        read = [self.now.read]
-        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into)
+        now = self.now
+        read = [read_of(now.read.kind, now.read.id, now.facility, one.facility)]
+        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into, facility=one.facility)
         facilities = one.facilities if spell is None else spell.facilities
         closed = spell is not None and spell.closed is not None
         text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed)

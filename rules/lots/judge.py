@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from heapq import merge
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rules.changes import Verdict
 from rules.clocks.due import day_is_over
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from rules.lots.tally import Off
     from rules.rule import LotCountRule, LotRule
 
+MAX_SPELLS: Final = 64
+"""Occurrences of one rule that are told of a lot, the newest; one more is found, which says that there are others."""
 LISTED: Final = 40
 """Moves, cases or facilities that the evidence of one change shows at most: so many moves are looked at, the first ones of each facility."""
 
@@ -97,24 +100,33 @@ def _reached(rule: LotCountRule, items: list[Item]) -> Spell | None:
     return None
 
 
-def stop_of(behind: BehindStop, facility: str, book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
-    """Return from when a facility knew of a stop (ms, NEVER: it did not), whether it may have known before, and the record that says so."""
-    known, may_before, by = NEVER, False, ("", "")
+class Bound(NamedTuple):
+    """The instant at or behind which a move counts."""
+
+    at: int
+    """ms, NEVER: none is known."""
+    may_before: bool = False
+    """It may have been known before."""
+    by: str = ""
+    """Whose word it is."""
+    records: tuple[Evidence, ...] = ()
+
+
+def stop_of(behind: BehindStop, facility: str, book: Book) -> Bound:
+    """Return from when a facility knew of a stop, by whose word.
+
+    An order of a recall that does not say since when counts from the holder's notice (default-rules-2.md, "unk").
+    """
+    known, may_before, by, who, notice = NEVER, False, ("", ""), facility, behind.notice
     own = book.stops.get(facility)
     if own is not None:
         known, by = min((own.known, own.by), (own.told, own.told_by))
         may_before = own.told != NEVER
-    for (holder, _), notice in sorted(book.notices.items()):
-        if notice.named:
-            at = notice.decided if holder == facility else notice.at + behind.notice
-            if at < known:
-                known, by = at, ("report", _revision(book, holder, notice.key))
-    return known, may_before, (by,) if by[0] else ()
-
-
-def _revision(book: Book, holder: str, recall: str) -> str:
-    found = [f"{report}/{one.revision}" for (name, report), one in sorted(book.notices.items()) if name == holder and one.key == recall and one.named]  # fmt: skip
-    return found[0]
+        notice = 0 if own.recalled else notice
+    told = book.recalls().of(facility, notice)
+    if told is not None and told[0] < known:
+        known, who, by = told
+    return Bound(known, may_before, who, (by,)) if by[0] else Bound(NEVER, may_before)
 
 
 def _moves(
@@ -128,23 +140,34 @@ def _moves(
     types, by_stop = frozenset(counted.types), isinstance(rule.behind, BehindStop)
     unknown = not by_stop and book.expiry is None
     against = _expiry(book)
-    if not whole and not (book.stops or book.notices if by_stop else against[0] <= book.newest):
+    if not whole and not (book.stops or book.notices if by_stop else against.at <= book.newest):
         return
     share = max(1, LISTED // max(1, len(book.moves)))
     for facility, rows in book.moves.items():
         if isinstance(rule.behind, BehindStop):
             against = stop_of(rule.behind, facility, book)
-        begin = 0 if whole or book.merged else bisect_left(rows, against[0], key=_first_of)
+        begin = 0 if whole or book.merged else bisect_left(rows, against.at, key=_first_of)
         left = len(rows) if whole else share
         for row in rows[begin:]:
             if not after < row.received <= until:
                 continue
-            at = row.first if row.first >= against[0] else row.last
-            if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against[0]):
+            at = row.first if row.first >= against.at else row.last
+            if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against.at):
                 continue
-            verdict = Verdict.TRUE if at >= against[0] else Verdict.UNKNOWN if unknown or against[1] else Verdict.FALSE
-            records = (row.record, *against[2])
-            yield Item(at, facility, row.type, verdict, against[0], records, received=row.received)
+            maybe = counted.back and row.to in book.gaps  # what is known of it no more may say that it made the lot
+            if maybe and not whole:
+                continue
+            verdict = (
+                Verdict.UNKNOWN
+                if maybe
+                else Verdict.TRUE
+                if at >= against.at
+                else Verdict.UNKNOWN
+                if unknown or against.may_before
+                else Verdict.FALSE
+            )
+            records, tellers = (row.record, *against.records), (facility, *(against.by for _ in against.records))
+            yield Item(at, facility, row.type, verdict, against.at, records, tellers, received=row.received)
             left -= 1
             if not left:
                 break
@@ -154,12 +177,13 @@ def _first_of(row: Move) -> int:
     return row.first
 
 
-def _expiry(book: Book) -> tuple[int, bool, tuple[Evidence, ...]]:
-    """Return the end of the lot's last day (ms, NEVER: none is known), and the record that says so."""
+def _expiry(book: Book) -> Bound:
+    """Return the end of the lot's last day, and who names that."""
     if book.expiry is None:
-        return NEVER, False, ()
-    over = day_is_over(book.expiry[0])
-    return NEVER if over is None else over, False, (book.expiry[1],)
+        return Bound(NEVER)
+    day, who, record = book.expiry
+    over = day_is_over(day)
+    return Bound(NEVER if over is None else over, by=who, records=(record,))
 
 
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
@@ -169,19 +193,33 @@ def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
-    """Return the times in which the balance of some facility is off; those of several that overlap or touch are one."""
-    single = [off for of in ledger_of(rule, book).off.values() for off in of]
+    """Return the newest times in which the balance of some facility is off, by start; those of several that overlap or touch are one.
+
+    They are found from the end, and older ones not looked at: a firm may be off and on as often as it has moves.
+    """
     spells: list[Spell] = []
     joined: list[Off] = []
-    for one in sorted(single, key=lambda each: (each[0], each[2])):
-        if joined and one[0] > max(each[1] for each in joined):
+    start = NEVER
+    newest = (reversed(off) for off in ledger_of(rule, book).off.values())
+    for one in merge(*newest, key=_end_of, reverse=True):
+        if joined and one[1] < start:
             spells.append(_spell(joined))
-            joined = []
+            if len(spells) > MAX_SPELLS:
+                return spells[::-1]
+            joined, start = [], NEVER
         joined.append(one)
-    return [*spells, _spell(joined)] if joined else spells
+        start = min(start, one[0])
+    if joined:
+        spells.append(_spell(joined))
+    return spells[::-1]
+
+
+def _end_of(one: Off) -> int:
+    return one[1]
 
 
 def _spell(joined: list[Off]) -> Spell:
+    joined = sorted(joined, key=lambda one: (one[0], one[2]))
     start, end = joined[0][0], max(one[1] for one in joined)
     who = max(facility for begin, _, facility, _ in joined if begin == start)
     return Spell(

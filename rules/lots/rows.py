@@ -25,7 +25,7 @@ Exact: TypeAlias = int | Fraction
 Evidence: TypeAlias = tuple[str, str]
 """Kind and id of a record of the log."""
 PackedMove: TypeAlias = tuple[str, str, At, At, str, Some, str, bool, Some, str, At, str, str]
-PackedStops: TypeAlias = tuple[str, At, Evidence, At, Evidence]
+PackedStops: TypeAlias = tuple[str, At, Evidence, At, Evidence, bool]
 PackedNotice: TypeAlias = tuple[str, str, Some, bool, str, Many, At, At]
 PackedCase: TypeAlias = tuple[str, str, Some, bool, str, str, At, tuple[At, At, At]]
 PackedDecision: TypeAlias = tuple[str, str, At, str]
@@ -87,6 +87,8 @@ class Stops:
     told: int = NEVER
     """When one that does not say it happened: it was known by then."""
     told_by: Evidence = ("", "")
+    recalled: bool = False
+    """One that does not say when is of a recall, or does not say of what: then the holder's notice was known when it was given."""
 
 
 @dataclass(frozen=True, slots=True)

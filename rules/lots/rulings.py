@@ -49,4 +49,4 @@ def closed_and_open(rule: str, book: Book, spell_of: SpellOf) -> list[Spell]:
     last = spell_of(done, NEVER)
     if last is not None:
         spells.append(replace(last, use=uses[last.start, last.facility] + 1))
-    return spells
+    return sorted(spells, key=lambda one: one.start)

@@ -33,16 +33,33 @@ _ENDINGS: Final[dict[ChangeKind, tuple[str, str]]] = {
 _CLOSED: Final = ("closed by an officer's decision", "已由监管人员决定关闭")
 
 
-def proof_of(rule: LotRule, spell: Spell, read: Iterable[RecordRead], into: str | None = None) -> Evidence:
-    """Return the evidence of a change: what makes the spell hold, the records that told it, the one that was being read last."""
+def read_of(kind: str, name: str, teller: str, facility: str) -> RecordRead:
+    """Return a record as the evidence of a facility's alarm names it: one that another facility sent with that in front.
+
+    Ids of batches and reports are each facility's own. A decision is no facility's, and neither are packs.
+    """
+    own = teller in {"", facility} or kind == "decision"
+    return RecordRead(kind=kind, id=name if own else f"{teller} {name}")
+
+
+def _tellers(one: Item | Sum) -> tuple[str, ...]:
+    return one.tellers if isinstance(one, Item) else tuple(one.facility for _ in one.records)
+
+
+def proof_of(
+    rule: LotRule, spell: Spell, read: Iterable[RecordRead], into: str | None = None, *, facility: str
+) -> Evidence:
+    """Return the evidence of a change of a facility's alarm: what makes the spell hold, the records that told it, the one that was being read last."""
     shown, left_out = spell.items[:LISTED], len(spell.items) - LISTED
     leaves = [*_head(rule, spell), *(leaf_of(rule, one) for one in shown)]
     if spell.closed is not None:
         leaves.insert(0, _decision(spell.closed))
-    quiet = [name for name in spell.facilities if not any(name in _who(one) for one in shown)][:LISTED]
+    heard = {name for one in shown for name in _who(one)}
+    quiet = [name for name in spell.facilities if name not in heard][:LISTED]
     leaves += [Leaf(expr=f"{name}: as well", op="", verdict=Verdict.TRUE) for name in quiet]
-    told = [record for one in shown for record in one.records] + ([spell.closed.record] if spell.closed else [])
-    records = [RecordRead(kind=kind, id=name) for kind, name in told if kind]
+    told = [(*record, teller) for one in shown for record, teller in zip(one.records, _tellers(one), strict=True)]
+    told += [(*spell.closed.record, "")] if spell.closed else []
+    records = [read_of(kind, name, teller, facility) for kind, name, teller in told if kind]
     once = list({(one.kind, one.id): one for one in [*records, *read]}.values())
     return Evidence(leaves=leaves, records=once, into=into, left_out={"leaves": left_out} if left_out > 0 else {})
 
@@ -74,8 +91,9 @@ def leaf_of(rule: LotRule, one: Item | Sum) -> Leaf:
     if rule.behind is None:
         return Leaf(expr=f"{who}: case {one.name} known", left=format_instant(one.at), op="", verdict=one.verdict)
     bound = None if one.against == NEVER else format_instant(one.against)
-    stop = rule.behind.fact == "stop"
-    expr = f"{who}: {one.name} against the stop" if stop else f"{who}: {one.name} against the expiry"
+    what = "stop" if rule.behind.fact == "stop" else "expiry"
+    named = f" by {one.tellers[1]}" if len(one.tellers) > 1 else ""
+    expr = f"{who}: {one.name} against the {what}{named}"
     return Leaf(expr=expr, left=format_instant(one.at), op=">=", right=bound, verdict=one.verdict)
 
 

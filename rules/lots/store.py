@@ -22,6 +22,10 @@ MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 """What a snapshot may hold once it is unpacked: 25,000 rows of moves and 5,000 reports come to less than 8 MiB."""
 MAX_TOLD: Final = 128
 """Alarms of one rule that are remembered of a lot: retracted ones go out first, then those that ended, oldest first."""
+MAX_FORGOTTEN: Final = 5_000
+"""Alarms of one rule of which only the id is remembered behind that: should one hold again, it is amended and not raised a second time."""
+_ID: Final = 16
+"""Digits of an id that are remembered."""
 _HEAD: Final = 36
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -102,9 +106,14 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     book: PackedBook
     told: list[tuple[str, list[PackedTold]]]
     failed: list[tuple[str, PackedFailed]]
+    forgotten: list[tuple[str, list[str]]] = msgspec.field(default_factory=list)
+    first: str = ""
+    gaps: list[str] = msgspec.field(default_factory=list)
+    went: bool = False
+    since: Annotated[int, msgspec.Meta(ge=0)] = 0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class LotState:
     """Everything that the second fold knows of one lot."""
 
@@ -118,7 +127,20 @@ class LotState:
     told: dict[str, list[Told]] = field(default_factory=dict)
     """Rule -> its alarms, by start."""
     failed: dict[str, Failed] = field(default_factory=dict)
+    forgotten: dict[str, dict[str, None]] = field(default_factory=dict)
+    """Rule -> its alarms of which only the id is remembered, in the order in which they went out."""
     dirty: bool = True
+    first: str = ""
+    """The facility that named it first."""
+    went: bool = False
+    """It was let go of (rules/lots/bounds.py)."""
+
+    since: int = 0
+    """The offset at which it was named first; of one that went, from which on lots that are named may be it."""
+
+    def left_over(self, gaps: frozenset[str], since: int) -> LotState:
+        """Return what stays of a lot that is let go of: who told facts of it, or of lots before it."""
+        return LotState(self.lot, first=self.first, went=True, since=since, book=Book(self.lot, gaps=gaps))
 
     def is_muted(self, rule: str) -> bool:
         """Say whether a rule is put aside here because it raised."""
@@ -128,11 +150,24 @@ class LotState:
         """Remember the alarms of a rule, within bounds: one that stands never goes out."""
         spare = sorted((one for one in told if not one.stands), key=lambda one: (not one.retracted, one.start))
         gone = {id(one) for one in spare[: max(0, len(told) - MAX_TOLD)]}
+        if gone:
+            ids = self.forgotten.setdefault(rule, {})
+            ids |= dict.fromkeys(one.alarm[:_ID] for one in told if id(one) in gone)
+            for old in list(ids)[: max(0, len(ids) - MAX_FORGOTTEN)]:
+                del ids[old]
         kept = sorted((one for one in told if id(one) not in gone), key=lambda one: (one.start, one.facility, one.use))
         if kept:
             self.told[rule] = kept
         else:
             self.told.pop(rule, None)
+
+    def recall(self, rule: str, alarm: str) -> bool:
+        """Say whether an alarm was told and went out since; from now on it is remembered whole."""
+        ids = self.forgotten.get(rule, {})
+        if alarm[:_ID] not in ids:
+            return False
+        del ids[alarm[:_ID]]
+        return True
 
     def snapshot(self) -> bytes:
         """Return the whole state. Equal states give equal bytes."""
@@ -140,7 +175,11 @@ class LotState:
         failed = [
             (rule, (f.alarm, f.facility, f.start, f.use, f.packs, f.muted)) for rule, f in sorted(self.failed.items())
         ]
-        body = Body(FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed)
+        forgotten = [(rule, list(ids)) for rule, ids in sorted(self.forgotten.items()) if ids]
+        body = Body(
+            FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
+            sorted(self.book.gaps), self.went, self.since,
+        )  # fmt: skip
         packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
         return MAGIC + hashlib.sha256(packed).digest() + packed
 
@@ -157,9 +196,13 @@ class LotState:
                 raise SnapshotError(f"a snapshot of lot {body.lot}, format {body.format}, stands under {lot}")
             told = {rule: [Told.unpack(row) for row in of] for rule, of in body.told}
             failed = {rule: Failed(*row) for rule, row in body.failed}
+            forgotten = {rule: dict.fromkeys(ids) for rule, ids in body.forgotten}
+            book = Book.unpack(body.book, lot)
+            book.gaps = frozenset(body.gaps)
             return cls(
-                lot, body.seq, body.received, body.newest, Book.unpack(body.book, lot), told, failed, dirty=False
-            )
+                lot, body.seq, body.received, body.newest, book, told, failed, forgotten, dirty=False, first=body.first,
+                went=body.went, since=body.since,
+            )  # fmt: skip
         except (msgspec.MsgspecError, ValueError, KeyError, TypeError, zstandard.ZstdError) as error:
             raise SnapshotError(f"snapshot of lot {lot} cannot be read: {error!r:.300}") from error
 

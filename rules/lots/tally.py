@@ -129,6 +129,8 @@ def ledger_of(rule: LotBalanceRule, book: Book) -> Ledger:
         if tally is None or tally.version != version or not _go_on(tally, rows, terms):
             tally = ledger.tallies[facility] = _anew(facility, rows, terms, version)
         ledger.off.pop(facility, None)
+        if facility in book.gaps:
+            tally.known = False
         if off := list(tally.off(terms[2])):
             ledger.off[facility] = off
     ledger.pending.clear()

@@ -1,10 +1,13 @@
 """What the first fold tells of lots: facts made of trace events, of reports and of decisions, and what it keeps of these for it.
 
-Facts are of the log alone: neither packs nor the register nor the clock decide whether there is one. So packs that come later find them.
+Facts are of the log alone: neither packs nor the register nor the clock decide whether there is one. So packs that come later find them. Of
+the register a return asks whether it came from an area of the firm, or goes to one.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
 
@@ -14,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from rules.batches import Batches, PackedBatches, Seen
 from rules.decisions import closes
 from rules.eventtypes.types import STREAMS
+from rules.facts import area_in_force
 from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, Decided, LotFact, Made, Moved, Notice, Payload, Read, Stop
 from rules.rare.match import digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rules.records import Decision, Event, Events, Report
+    from rules.register import Facility
 
 MAX_REPORTS: Final = 5_000
 """Reports whose lots are remembered of a facility: a revision may name others; the one that was touched longest ago goes out first."""
@@ -86,14 +91,19 @@ class Telling:
         self.counts[what] = self.counts.get(what, 0) + 1
 
 
-def of_events(telling: Telling, facility: str, payload: Events, received: int) -> list[LotFact]:
+def of_events(
+    telling: Telling, facility: str, payload: Events, received: int, register: Facility | None = None
+) -> list[LotFact]:
     """Return the facts of a batch of events, in its order.
+
+    Of events that are equal each counts: the second one has a digest of its own, so a copy of the batch under another id tells nothing new.
 
     Args:
         telling: of the facility; it is gone on with.
         facility: who sent it.
         payload: the batch.
         received: of its record as it stands in the log, ms.
+        register: what is registered of the facility: it decides no fact, only which places of a return are its own.
     """
     named = [event for event in payload.events if event.stream == "trace" and event.type in TYPES]
     if not named:
@@ -104,16 +114,31 @@ def of_events(telling: Telling, facility: str, payload: Events, received: int) -
         return []
     read = Read(kind="events", id=payload.batch)
     facts: list[LotFact] = []
+    equal: Counter[str] = Counter()
     for event in named:
-        found = _of_event(event)
+        found = _of_event(event, facility, register, received)
         if found is None:
             telling.count("lot_unread")
             continue
         lot, told = found
-        at = time_of(event, received)
-        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event), told=told)
+        at, digest = time_of(event, received), digest_of(event)
+        equal[digest] += 1
+        name = digest if equal[digest] == 1 else _digest_of_a_further_one(digest, equal[digest])
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=name, told=told)
         facts += [] if made is None else [made]
-    return facts
+    return _until(facts)
+
+
+def _digest_of_a_further_one(digest: str, number: int) -> str:
+    """Return the digest of an event that stands in its batch before."""
+    return hashlib.sha256(f"{digest} {number}".encode()).hexdigest()[:16]
+
+
+def _until(facts: list[LotFact]) -> list[LotFact]:
+    """Let the facts of one record on one lot say which of them is the last: the lot is judged behind that."""
+    last = {fact.lot: fact.n for fact in facts}
+    many = Counter(fact.lot for fact in facts)
+    return [fact.model_copy(update={"until": last[fact.lot]}) if many[fact.lot] > 1 else fact for fact in facts]
 
 
 def _fact(telling: Telling, facility: str, received: int, **members: Any) -> LotFact | None:  # noqa: ANN401 - of the model
@@ -127,8 +152,11 @@ def _fact(telling: Telling, facility: str, received: int, **members: Any) -> Lot
     return fact
 
 
-def _of_event(event: Event) -> tuple[str, Payload] | None:
-    """Return the lot of an event and what it tells, None where it does not fit its model or the lot's number is too long."""
+def _of_event(event: Event, facility: str, register: Facility | None, received: int) -> tuple[str, Payload] | None:
+    """Return the lot of an event and what it tells, None where it does not fit its model or the lot's number is too long.
+
+    Where a return comes from or goes to, an area of the facility is the facility: by its form it could be another one.
+    """
     try:
         fields = STREAMS["trace"][event.type].model.model_validate(event.fields)
     except ValidationError:
@@ -144,6 +172,8 @@ def _of_event(event: Event) -> tuple[str, Payload] | None:
     kept: dict[str, Any] = {name: value for name, value in said.items() if name in members}
     for name in {"from", "to"} & kept.keys():
         kept[name] = kept[name][:MAX_PLACE]
+        if event.type == "returned" and register is not None and area_in_force(register, kept[name], received):
+            kept[name] = facility
     return lot, _PAYLOAD.validate_python(kept | {"fact": kind, "type": event.type})
 
 

@@ -221,7 +221,7 @@ STORES = [
     ),
     cold_room(
         "the limits become narrower", Span("T1", 500, 800, 7.0), later=[(702, [Sensor("T1", "A1", 5.0, facts={"limits": {"low": 2, "high": 6}})])],
-        expected=[Expected(OUT, "T1", "orange", 700, 800)],
+        expected=[Expected(OUT, "T1", "orange", 705, 800)],
     ),
     cold_room(
         "a sensor is taken out of the register while it is warm", Span("T1", 600, 1_800, 9.0), later=[(702, [])],

@@ -42,7 +42,10 @@ def test_an_alarm_and_why_in_both_languages(log, capsys):
     assert code == 0
     assert "批号 / lot L-1" in text
     assert "=> 自 2026-03-03T16:00:00.000Z 起报警，SHOP-1 / alarm since 2026-03-03T16:00:00.000Z, SHOP-1" in text
-    assert "真 / true SHOP-1: sold against the stop  [2026-03-03T16:00:00.000Z >= 2026-03-01T17:00:00.000Z]" in text
+    assert (
+        "真 / true SHOP-1: sold against the stop by MAKER-1  [2026-03-03T16:00:00.000Z >= 2026-03-01T17:00:00.000Z]"
+        in text
+    )
     assert "lot L-2" in ask(log, capsys, "--lang", "en")[1]
     assert "=> normal" in ask(log, capsys, "--lang", "en", "--subject", "L-2")[1]
 

@@ -66,9 +66,9 @@ class Teller:
         told = {"fact": "moved", "type": kind, "quantity": float(quantity), "to": to, "from": from_ or facility}
         return self(facility, at, told, **more)
 
-    def stop(self, facility, at, known=None, **more):
+    def stop(self, facility, at, known=None, *, basis="order", **more):
         known = None if known is None else BEGIN + known
-        return self(facility, at, {"fact": "stop", "basis": "order", "known_at": known}, **more)
+        return self(facility, at, {"fact": "stop", "basis": basis, "known_at": known}, **more)
 
     def notice(self, facility, decided, notified, *, report="N-1", revision=1, named=True, **more):
         told = {
@@ -127,7 +127,8 @@ def facts(draw, most=25):
             to, from_ = draw(st.sampled_from(["a patient", *FIRMS])), draw(st.sampled_from(["somebody", firm]))
             found.append(tell.moved(firm, at, draw(QUANTITIES), kind=kind, to=to, from_=from_, lot=lot))
         elif what == "stop":
-            found.append(tell.stop(firm, at, draw(st.none() | TIMES), lot=lot))
+            basis = draw(st.sampled_from(["order", "recall", None]))
+            found.append(tell.stop(firm, at, draw(st.none() | TIMES), basis=basis, lot=lot))
         elif what in {"notice", "case"}:
             report = f"{what[0].upper()}-{draw(st.integers(1, 4))}"
             number = revisions[firm, report] = revisions.get((firm, report), 0) + 1

@@ -68,7 +68,7 @@ def test_a_change_of_a_lot_names_stream_number_firm_and_record(lots, tell):
     ]
     (leaf,) = change.evidence.leaves
     assert (leaf.expr, leaf.left, leaf.op, leaf.right) == (
-        "SHOP-1: sold against the stop",
+        "SHOP-1: sold against the stop by SHOP-1",
         "2026-02-28T18:00:00.000Z",
         ">=",
         "2026-02-28T17:00:00.000Z",
@@ -224,10 +224,10 @@ def test_a_rule_that_raises_says_so_of_the_lot_and_is_tried_again_by_other_packs
 def test_a_step_that_fails_half_way_is_taken_back_whole(lots, tell, monkeypatch):
     real = folding.proof_of
 
-    def broken(rule, spell, *more):
+    def broken(rule, spell, *more, **named):
         if spell.end != NONE:
             raise ValueError(rule.id)
-        return real(rule, spell, *more)
+        return real(rule, spell, *more, **named)
 
     monkeypatch.setattr(folding, "proof_of", broken)
     (raised,) = run(lots, [tell.made("MAKER-1", HOUR, 1), tell.moved("MAKER-1", 2 * HOUR, 2)])
@@ -328,7 +328,7 @@ def test_without_room_where_things_go_is_forgotten_first_and_then_firms_are_coun
 def test_reports_of_one_lot_are_bounded(lots, tell, monkeypatch):
     monkeypatch.setattr(books, "MAX_REPORTS", 2)
     run(lots, [tell.case("HOSP-1", i * HOUR, f"C-{i}") for i in range(4)])
-    assert lots.counters(0) == {"lots": 1, "lot_moves": 0, "lot_left_out": 2}
+    assert lots.counters(0) == {"lots": 1, "lot_moves": 0, "lot_left_out": 2, "lots_dropped": 0}
     run(lots, [tell.case("HOSP-1", HOUR, "C-1", revision=2, seriousness="death")])
     assert lots.state_of(0, "L-1").book.cases["HOSP-1", "R-C-1"].word == "death"
 

@@ -25,7 +25,9 @@ def alarms(facts, bundle):
             else:
                 spells = ruled(rule, lot, [fact for fact in facts if fact.lot == lot], own)
             if spells:
-                found[rule.id, lot] = [(*spell, rule.severity.base.value) for spell in spells]
+                found[rule.id, lot] = [
+                    (*spell, rule.severity.base.value) for spell in sorted(spells, key=lambda one: one[2])
+                ]
     return found
 
 
@@ -108,9 +110,9 @@ def whole(facts):
 
 def over(rule, own):
     """Return (when, who, event) of each move at or behind a stop or the expiry."""
-    facts, reports = own
-    holders = {fact.facility for fact in facts if fact.told.fact == "made"}
-    holders |= {fact.facility for fact in reports if fact.told.fact == "notice"}
+    facts, _ = own
+    holders = {fact.facility for fact in facts if fact.told.fact == "made" and fact.told.quantity > 0}
+    holders |= {fact.facility for fact in facts if fact.told.fact == "notice"}
     days = [fact.told.expiry for fact in facts if fact.told.fact == "made" and fact.told.expiry is not None]
     found = []
     for fact in facts:
@@ -128,11 +130,15 @@ def over(rule, own):
 
 
 def stops(rule, facility, facts):
+    unsaid = [
+        fact for fact in facts if fact.told.fact == "stop" and fact.facility == facility and fact.told.known_at is None
+    ]
+    notice = 0 if any(fact.told.basis != "order" for fact in unsaid) else rule.behind.notice
     for fact in facts:
         if fact.told.fact == "stop" and fact.facility == facility:
             yield fact.at if fact.told.known_at is None else fact.told.known_at
         elif fact.told.fact == "notice":
-            yield fact.told.decided_at if fact.facility == facility else fact.told.notified_at + rule.behind.notice
+            yield fact.told.decided_at if fact.facility == facility else fact.told.notified_at + notice
 
 
 def balance(rule, own):
@@ -161,7 +167,8 @@ def is_off(rule, facility, at, facts):
         if told.type in rule.parts:
             gave += Fraction(str(told.quantity))
         elif told.type == "returned":
-            came = told.to == facility or told.from_ != facility
+            named = told.to is not None and FACILITY.fullmatch(told.to)
+            came = told.to == facility if named else told.from_ != facility
             had += Fraction(str(told.quantity)) if came and "returned" in rule.whole else 0
         elif told.type in rule.whole:
             had += Fraction(str(told.quantity))
