@@ -38,6 +38,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"filing of the equipment of (.+)", r"\1 设备变更的备案"),
     (r"filing of the (.+) of (.+)", r"\2 的 \1 变更的备案"),
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
+    (r"opening of (.+) in (.+)", r"\2 处 \1 的上次盘点数"),
+    (r"booked in of (.+) in (.+), (\d+) times", r"\2 处 \1 的入库合计（\3 笔）"),
+    (r"booked out of (.+) in (.+), (\d+) times", r"\2 处 \1 的出库合计（\3 笔）"),
+    (r"failed (.+) of (.+)", r"\2 的 \1 不合格结果"),
+    (r"set-point of (.+)", r"\1 的设定值"),
+    (r"equipment of (.+)", r"\1 的设备编号"),
+    (r"(major|moderate|minor) filing (.+)", r"\1变更备案 \2"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),
     # lots
@@ -87,6 +94,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _WORDS = {
     "low": "下限", "high": "上限", "values": "数值", "differences": "差分", "shipped": "发货", "sold": "销售",
+    "major": "重大", "moderate": "中等", "minor": "微小",
     "shipped + sold": "发货与销售", "sold + shipped": "销售与发货",
 }  # fmt: skip
 _SIDES = (("at or above ", "≥ "), ("at or below ", "≤ "), ("above ", "> "), ("below ", "< "), (" or ", " 或 "))

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 from rules.batches import Batches, PackedBatches, Seen
 from rules.eventtypes.types import STREAMS
 from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, LotFact, Made, Moved, Notice, Payload, Read, Stop
-from rules.rare.match import digest_of, digest_of_batch, time_of
+from rules.rare.match import copies_of, digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
 from rules.reports.recalls import RecallNotice
 from rules.reports.vigilance import AdrCase
@@ -103,14 +103,14 @@ def of_events(telling: Telling, facility: str, payload: Events, received: int) -
         return []
     read = Read(kind="events", id=payload.batch)
     facts: list[LotFact] = []
-    for event in named:
+    for event, copy in zip(named, copies_of(named), strict=True):
         found = _of_event(event)
         if found is None:
             telling.count("lot_unread")
             continue
         lot, told = found
         at = time_of(event, received)
-        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event), told=told)
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event, copy), told=told)
         facts += [] if made is None else [made]
     return facts
 
