@@ -164,16 +164,20 @@ def _records(wrong: Sequence[_Count]) -> tuple[RecordRead, ...]:
 def _leaves(named: dict[str, str], one: _Count, *, brief: bool = False) -> tuple[Leaf, ...]:
     said = Verdict.UNKNOWN if one.expected is None else verdict(one.wrong)
     expected = None if one.expected is None else shown(one.expected)
-    stock = f"{named['product']} in {named['place']}"
-    first = Leaf(expr=f"stock of {stock}", left=shown(one.counted), op="!=", right=expected, verdict=said)
+    product, place = named["product"], named["place"]
+    first = Leaf(expr=f"stock of {product} in {place}", left=shown(one.counted), op="!=", right=expected, verdict=said)
     if one.opening is None or one.opening.said["quantity"] is None or brief:
         return (first,)
     opened = format_instant(one.opening.said.get("counted", one.opening.at))
     left = shown(Fraction(one.opening.said["quantity"]))
-    leaves = [first, Leaf(expr=f"opening of {stock}", left=left, op="at", right=opened, verdict=Verdict.TRUE)]
+    leaves = [
+        first,
+        Leaf(expr=f"opening of {product} in {place}", left=left, op="at", right=opened, verdict=Verdict.TRUE),
+    ]
     for what, word in ((ADDS, "in"), (TAKES, "out")):
         booked = [Fraction(it.said["quantity"]) for it in one.booked if it.what == what]
-        expr, total = f"booked {word} of {stock}, {len(booked)} times", shown(sum(booked, Fraction()))
+        expr = f"booked {word} of {product} in {place}, {len(booked)} times"
+        total = shown(sum(booked, Fraction()))
         leaves.append(Leaf(expr=expr, left=total, op="since", right=opened, verdict=Verdict.TRUE))
     return tuple(leaves)
 
