@@ -11,6 +11,7 @@ from rules.instants import format_duration
 from rules.leaves.ledger import seen_of
 from rules.ledger.entry import entries_of
 from rules.ledger.kinds import judge
+from rules.ledger.room import waits
 from rules.rare import grade
 from rules.rule import ChangeRule, GradeRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
 
@@ -50,6 +51,8 @@ def kept_of(rule: LedgerRule | GradeRule, subject: str, state: FacilityState, at
         return Kept(may=holds, must=holds)
     judged = None if case is None else judge(rule, subject, case.facts, at, state.planned.facility)
     stands = judged is not None and judged.open is not None
+    if case is not None and waits(case):  # nothing is decided before the instant is over
+        return Kept(may=True, must=False)
     return Kept(may=stands or (judged is not None and judged.unknown), must=stands)
 
 

@@ -40,6 +40,13 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"run (.+) of (.+)", r"\2 第 \1 次运行的交代时间"),
     (r"runs (.+) to (.+) of (.+)", r"\3 第 \1 至 \2 次运行中已有交代的序号数"),
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),
+    (r"opening of (.+) in (.+)", r"\2 处 \1 的上次盘点数"),
+    (r"booked in of (.+) in (.+), (\d+) times", r"\2 处 \1 的入库合计（\3 笔）"),
+    (r"booked out of (.+) in (.+), (\d+) times", r"\2 处 \1 的出库合计（\3 笔）"),
+    (r"failed (.+) of (.+)", r"\2 的 \1 不合格结果"),
+    (r"set-point of (.+)", r"\1 的设定值"),
+    (r"equipment of (.+)", r"\1 的设备编号"),
+    (r"(major|moderate|minor) filing (.+)", r"\1变更备案 \2"),
     (r"stated duration", r"报告所述持续时间"),
     (r"stated peak", r"报告所述峰值"),
     (r"known share of the time", r"所述时段内已知部分的比例"),
@@ -51,6 +58,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     # lots
     (r"cases within (\S+)", r"\1 内的病例数"),
     (r"(.+): case (\S+) known", r"\1 获知病例 \2"),
+    (r"(.+): (\S+) against the stop by (.+)", r"\1 的\2，对比 \3 告知的停用时间"),
+    (r"(.+): (\S+) against the expiry by (.+)", r"\1 的\2，对比 \3 告知的有效期"),
     (r"(.+): (\S+) against the stop", r"\1 的\2，对比停用时间"),
     (r"(.+): (\S+) against the expiry", r"\1 的\2，对比有效期"),
     (r"(.+): as well", r"\1 亦涉及"),
@@ -95,11 +104,12 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
 )
 _WORDS = {
     "low": "下限", "high": "上限", "values": "数值", "differences": "差分", "shipped": "发货", "sold": "销售",
+    "major": "重大", "moderate": "中等", "minor": "微小",
     "shipped + sold": "发货与销售", "sold + shipped": "销售与发货",
 }  # fmt: skip
 _OPERATORS = {
     "after": "晚于", "against": "对比", "at": "于", "before": "早于", "beyond": "超过", "by": "不晚于", "closes": "关闭", "covers": "涵盖",
-    "due": "到期", "explains": "可说明", "for longer than": "持续超过", "heard": "已收到", "is": "为", "is due": "到期", "missing": "缺失",
+    "due": "到期", "explains": "可说明", "for longer than": "持续超过", "heard": "已收到", "in force": "生效于", "is": "为", "is due": "到期", "missing": "缺失",
     "needed by": "用于", "on file": "已登记", "raised": "运行出错", "registered": "已登记", "since": "始于", "told": "已告知", "until": "直至",
     "within": "在时限内",
 }  # fmt: skip

@@ -88,6 +88,8 @@ def moments_of(rule: LedgerRule | GradeRule, log: Sequence[LogRecord], bundle: B
         to = end if record is None else record.received
         while (due := _due(engine, facility)) <= to:
             engine.advance(0, due)
+            if _due(engine, facility) == due:  # what came at this instant is decided when it is over
+                engine.advance(0, min(due + 1, to))
             yield from _all(engine, facility, rule, due)
             if _due(engine, facility) == due:  # its instant is not over yet
                 break

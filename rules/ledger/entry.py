@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rules.changes import RecordRead
 from rules.layout import NEVER
+from rules.records import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from rules.rare.store import Fact
 
+NAMED = 4
+"""Records that evidence names of each end of a longer list."""
+VISIT = "visit"
+"""How the name of a visit's version begins; of a report its type does."""
 GONE = "gone"
 """A revision of a report that says nothing of this subject any more."""
 
@@ -21,13 +29,15 @@ class Met(NamedTuple):
 
     subject: dict[str, str] | None
     text: str
+    product: str | None = None
+    """Of a booking that names no place: which stock is not known any more, wherever it is kept."""
 
 
 class Entry(NamedTuple):
     """A fact with what it says."""
 
     fact: Fact
-    said: dict[str, Any]
+    said: Mapping[str, Any]
 
     @property
     def what(self) -> str:
@@ -54,9 +64,15 @@ def text_of(what: str, **said: object) -> str:
     return json.dumps({"what": what} | said, ensure_ascii=False, sort_keys=True)
 
 
-def entries_of(facts: list[Fact]) -> list[Entry]:
+@lru_cache(maxsize=16_384)
+def _said(text: str) -> Mapping[str, Any]:
+    """Return what a fact says; read again and again, since each fact that comes is judged with all others of its subject."""
+    return MappingProxyType(json.loads(text))
+
+
+def entries_of(facts: Sequence[Fact]) -> list[Entry]:
     """Return facts with what they say, by event time."""
-    return [Entry(fact, json.loads(fact.text)) for fact in facts if fact.text]
+    return [Entry(fact, _said(fact.text)) for fact in facts if fact.text]
 
 
 def name_of(kind: str, report: str, revision: int) -> str:
@@ -67,6 +83,21 @@ def name_of(kind: str, report: str, revision: int) -> str:
 def report_of(entry: Entry) -> str | None:
     """Return which report a fact is a revision of, None of an event."""
     return entry.fact.digest.rpartition("/")[0] or None if "revision" in entry.said else None
+
+
+def read_of(entry: Entry) -> RecordRead:
+    """Return the record that told a fact: a report or a visit with its number, or the batch of an event."""
+    kind, _, name = entry.fact.digest.partition(" ")
+    if "revision" in entry.said:
+        return RecordRead(kind=Kind.INSPECTION if kind == VISIT else Kind.REPORT, id=name)
+    return RecordRead(kind=Kind.EVENTS, id=entry.fact.batch)
+
+
+def reads_of(entries: Sequence[Entry]) -> tuple[RecordRead, ...]:
+    """Return the records that told facts, each once: of many the first and the last ones."""
+    told = entries if len(entries) <= 2 * NAMED else [*entries[:NAMED], *entries[-NAMED:]]
+    reads = [read_of(one) for one in told]
+    return tuple(read for i, read in enumerate(reads) if read not in reads[:i])
 
 
 def newest(entries: Sequence[Entry], until: int = NEVER) -> list[Entry]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from bisect import insort
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rules.ledger import visit
-from rules.ledger.entry import GONE, name_of, text_of
-from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report, shortened
+from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
+from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report
+from rules.ledger.room import note, place, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
 from rules.rare.match import applies, digest_of
+from rules.rare.speak import Now
 from rules.rare.store import Fact
 from rules.rare.store import text_of as text_of_subject
 from rules.rule import VisitRule
@@ -19,14 +24,17 @@ if TYPE_CHECKING:
 
     from rules.emission import Emitter
     from rules.ledger.judged import Run
-    from rules.rare.speak import Now
-    from rules.rare.store import Case
+    from rules.rare.store import Case, Cases
     from rules.records import Event, Inspection, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
 
 WHOLE = text_of_subject({})
 """The subject of what is about the facility as a whole."""
+WAITING = 1_024
+"""Facts of a subject that wait until the instant at which they came is over; where there are more they are judged at once."""
+PLACES = 64
+"""Places of a product whose stock is unknown behind a booking that names none."""
 
 
 def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
@@ -34,11 +42,19 @@ def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facilit
     found = said_by_event(rule, event, facility)
     if found is None or not applies(rule, facility, None, now.at):
         return
-    if found.subject is None:
-        emitter.state.rare.counts["ledger_unknown"] += 1
+    fact = Fact(now.at, now.received, digest_of(event, now.copy), batch, found.text)
+    if found.subject is not None:
+        _take(rule, text_of_subject(found.subject), [fact], now, emitter)
         return
-    fact = Fact(now.at, now.received, digest_of(event), batch, found.text)
-    _take(rule, text_of_subject(found.subject), [fact], now, emitter)
+    emitter.state.rare.counts["ledger_unknown"] += 1
+    for subject in () if found.product is None else _places_of(found.product, emitter.state.rare.of(rule.id)):
+        _take(rule, subject, [replace(fact)], now, emitter)
+
+
+def _places_of(product: str, cases: Cases) -> list[str]:
+    """Return the subjects of a product, the first ones by name: what moved there, and nobody says where, is not known of any."""
+    end = f'"product": {json.dumps(product, ensure_ascii=False)}}}'
+    return sorted(subject for subject in cases if subject.endswith(end))[:PLACES]
 
 
 def report(
@@ -90,40 +106,54 @@ def _gone(name: str, received: int) -> Fact:
 
 
 def adopt(rule: LedgerRule, now: Now, emitter: Emitter) -> None:
-    """Judge all that is kept by the numbers that are in force now."""
-    if isinstance(rule, VisitRule) and emitter.state.planned.facility.risk is not None:
-        emitter.state.rare.case(rule.id, WHOLE)  # the register alone may say that a visit is due
-    for subject, case in sorted(emitter.state.rare.of(rule.id).items()):
-        if case.facts or subject == WHOLE:
+    """Judge all that is kept by the numbers that are in force now; what waits until its instant is over goes on to."""
+    rare = emitter.state.rare
+    if (
+        isinstance(rule, VisitRule)
+        and emitter.state.planned.facility.risk is not None
+        and WHOLE not in rare.of(rule.id)
+    ):
+        place(rare, rule, WHOLE, [])  # the register alone may say that a visit is due
+    for subject, case in sorted(rare.of(rule.id).items()):
+        if (case.facts or subject == WHOLE) and not waits(case):
             settle(rule, subject, case, now, emitter)
 
 
 def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: Emitter) -> None:
-    """Keep facts of a subject, the last of which came now, and judge it."""
+    """Keep facts of a subject, the last of which came now; it is judged when the instant is over, by all that came at it."""
     rare, fact = emitter.state.rare, facts[-1]
-    case = rare.case(rule.id, subject)
-    if case is None:
-        return
-    if case.knows(fact.digest):
+    known = rare.of(rule.id).get(subject)
+    if known is not None and known.knows(fact.digest):
         rare.counts["event_duplicate"] += 1
         return
-    if is_too_old(rule, case.facts, fact.t):
+    if known is not None and is_too_old(rule, known.facts, fact.t):
         rare.counts["event_stale"] += 1
         return
-    cases = rare.cases[rule.id]
-    cases.keep(case, sorted([*case.facts, *facts], key=partial(order_of, rule)))
-    settle(rule, subject, case, now, emitter)
-    while cases.is_full(case):
-        rare.counts["fact_dropped"] += 1
-        case.remember(case.facts[0].digest)
-        cases.keep(case, shortened(rule, case.facts, emitter.state.planned.facility))
+    case = place(rare, rule, subject, facts)
+    if case is None:
+        return
+    kept = list(case.facts)
+    for one in facts:
+        insort(kept, one, key=partial(order_of, rule))
+    rare.cases[rule.id].keep(case, kept)
+    case.due = now.received
+    if len(kept) > WAITING:
+        settle(rule, subject, case, now, emitter)
+
+
+def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
+    """Judge a subject by the clock: because of what came at the instant that is over now, or because its time has come."""
+    note(rule, subject, case, emitter.state.rare, touched=True)
+    came = [entry for entry in entries_of(case.facts) if entry.fact.received == now.received]
+    at = max((now.received if "revision" in one.said else one.at for one in came), default=now.at)
+    settle(rule, subject, case, Now(at, now.received, list(reads_of(came))), emitter)
 
 
 def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
-    """Tell what the facts of a subject make of its alarm.
+    """Tell what the facts of a subject make of its alarm, and keep within bounds.
 
-    It stands while a time lasts in which the condition held, since the earliest. Where nothing stands, a time that is over and of which
-    nothing was told is raised and ended at once: what was late stays on file.
+    It stands while a time lasts in which the condition held, since the earliest; `amended` too where more came that holds. Where nothing
+    stands, a time that is over and of which nothing was told is raised and ended at once: what was late stays on file.
     """
     judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility)
     lasts, standing = judged.open, case.standing
@@ -132,8 +162,10 @@ def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitte
         fact.counts = id(fact) in holding
     if standing is not None and lasts is None and not judged.unknown:
         end(rule, subject, case, judged, now, emitter)
-    elif standing is not None and lasts is not None and (standing.start, standing.sev) != (lasts.start, lasts.rank):
-        move(rule, subject, case, lasts, now, emitter)
+    elif standing is not None and lasts is not None:
+        more = [run for run in judged.runs if run.is_open and any(not entry.told for entry in run.entries)]
+        if more or (standing.start, standing.sev) != (lasts.start, lasts.rank):
+            move(rule, subject, case, lasts, more[-1] if more else lasts, now, emitter)
     if case.standing is None:
         for run in [run for run in judged.runs if not run.is_open and not run.was_told]:
             open_alarm(rule, subject, case, run, now, emitter)
@@ -148,6 +180,8 @@ def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitte
         know(rule, subject, case, judged, now, emitter)
     case.due = judged.again
     emitter.state.rare.of(rule.id).busy = False
+    note(rule, subject, case, emitter.state.rare)
+    trim(rule, subject, emitter.state.rare, emitter.state.planned.facility)
 
 
 def _note(run: Run, now: Now) -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rules.ledger import filing, release, retest, runs, stock, visit
+from rules.ledger.entry import entries_of
 from rules.rule import ChangeRule, ReleaseRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rules.ledger.entry import Met
     from rules.ledger.judged import Judged
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rules.records import Event, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
+
+NOTHING, ANSWERS, OPEN = range(3)
+"""What the facts of a subject hold; which goes out for another one follows from it (`rules.ledger.room`)."""
 
 
 def said_by_event(rule: LedgerRule, event: Event, facility: Facility) -> Met | None:
@@ -69,11 +73,40 @@ def is_too_old(rule: LedgerRule, facts: list[Fact], t: int) -> bool:
     return isinstance(rule, StockBalanceRule) and stock.is_too_old(facts, t)
 
 
-def shortened(rule: LedgerRule, facts: list[Fact], facility: Facility) -> list[Fact]:
-    """Return facts with one less, the oldest: of what it said stays what can."""
+def holds(rule: LedgerRule, facts: Sequence[Fact]) -> int:
+    """Return what a subject's facts hold: NOTHING, ANSWERS of facts that may come, or what may still make an alarm (OPEN)."""
+    said = {entry.what for entry in entries_of(facts)}
     if isinstance(rule, StockBalanceRule):
-        return stock.joined(rule, facts)
+        return OPEN if stock.is_counted(facts) else NOTHING
+    if isinstance(rule, RetestRule):
+        return OPEN if retest.FAILED in said else ANSWERS if said - {retest.PASSED} else NOTHING
+    if isinstance(rule, ReleaseRule):
+        return OPEN if release.is_open(facts) else ANSWERS if said - {release.RELEASED} else NOTHING
+    if isinstance(rule, ChangeRule):
+        return OPEN if filing.SET_POINT in said else ANSWERS if said else NOTHING
+    return OPEN
+
+
+def shortened(rule: LedgerRule, facts: list[Fact], most: int, facility: Facility) -> list[Fact]:
+    """Return facts with at most so many: of what the others said stays what can.
+
+    Of stock and of runs the two oldest become one, again and again. Of all others the oldest go of those that hold least, last those because of
+    which an alarm stands.
+    """
+    if isinstance(rule, StockBalanceRule):
+        while len(facts) > most:
+            facts = stock.joined(rule, facts)
+        return facts
     if isinstance(rule, RunsRule):
-        return runs.shortened(rule, facts, facility.delivery)
-    gone = next((i for i, fact in enumerate(facts) if not fact.counts), 0)
-    return [*facts[:gone], *facts[gone + 1 :]]
+        while len(facts) > most:
+            facts = runs.shortened(rule, facts, facility.delivery)
+        return facts
+    base = next((f for f in reversed(entries_of(facts)) if f.what == filing.SET_POINT), None)
+    weights = []
+    for fact in facts:
+        older = (
+            base is not None and fact is not base.fact and any(e.what == filing.SET_POINT for e in entries_of([fact]))
+        )
+        weights.append(OPEN + 1 if fact.counts else NOTHING if older else holds(rule, [fact]))
+    out = set(sorted(range(len(facts)), key=lambda i: (weights[i], i))[: max(0, len(facts) - most)])
+    return [fact for i, fact in enumerate(facts) if i not in out]

@@ -6,17 +6,17 @@ the release: a report that comes later and says it had been closed before takes 
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
-from rules.changes import Leaf, RecordRead, Verdict
+from rules.changes import Leaf, Verdict
 from rules.instants import format_instant
-from rules.layout import HORIZON_MS
+from rules.layout import HORIZON_MS, NEVER, NONE
 from rules.leaves.model import Seen, verdict
-from rules.ledger.entry import Entry, Met, entries_of, newest, text_of
+from rules.ledger.entry import GONE, Entry, Met, entries_of, newest, read_of, reads_of, text_of
 from rules.ledger.judged import Judged, Run
 from rules.rare.match import is_meant, text_of_field
 from rules.rare.store import subject_of
-from rules.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,56 +50,99 @@ def said(payload: Report, fields: Mapping[str, Any]) -> list[tuple[dict[str, str
     return [({"lot": fields["lot"]}, fields["opened_at"], text)]
 
 
-def open_at(rule: ReleaseRule, released: Entry, entries: Sequence[Entry]) -> list[Entry]:
-    """Return the deviations and failed results of a lot that were open at its release."""
-    at = released.at
-    cut = max(released.fact.received, at + rule.allowed)
-    told = newest(entries, cut)
-    found = [
-        one
-        for one in told
-        if one.what == DEVIATION and one.at <= at and (one.said["closed"] is None or one.said["closed"] > at)
-    ]
-    closing = [
-        one for one in told if one.what == INVESTIGATION and one.fact.received <= cut and one.said["closed"] is not None
-    ]
-    for failed in (one for one in entries if one.what == FAILED and one.at <= at):
-        of_test = [one.said["closed"] for one in closing if one.said["test"] == failed.said["test"]]
-        if not any(failed.at <= closed <= at for closed in of_test):
-            found.append(failed)
-    return sorted(found, key=lambda one: (one.at, one.fact.digest))
+class _Book:
+    """What is kept of a lot, sorted once for all its releases."""
+
+    def __init__(self, rule: ReleaseRule, entries: Sequence[Entry]) -> None:
+        self._rule = rule
+        self._reports = [one for one in entries if one.what in {DEVIATION, INVESTIGATION, GONE}]
+        self._failed: dict[str, list[Entry]] = {}
+        for one in entries:
+            if one.what == FAILED:
+                self._failed.setdefault(one.said["test"], []).append(one)
+        self._last = max((one.fact.received for one in self._reports), default=NONE)
+        self._told: tuple[int, list[Entry]] | None = None
+
+    def open_at(self, released: Entry) -> list[Entry]:
+        """Return the deviations and failed results that were open at a release."""
+        at = released.at
+        cut = max(released.fact.received, at + self._rule.allowed)
+        told = self._newest(cut)
+        found = [
+            one
+            for one in told
+            if one.what == DEVIATION and one.at <= at and (one.said["closed"] is None or one.said["closed"] > at)
+        ]
+        closed: dict[str, int] = {}
+        for one in told:
+            if one.what == INVESTIGATION and one.fact.received <= cut and (one.said["closed"] or NEVER) <= at:
+                test = one.said["test"]
+                closed[test] = max(one.said["closed"], closed.get(test, NONE))
+        for test, failed in self._failed.items():
+            # The last one that was closed by then closes all results up to it.
+            begin = bisect_right(failed, closed.get(test, NONE), key=_at)
+            found += failed[begin : bisect_right(failed, at, key=_at)]
+        return sorted(found, key=lambda one: (one.at, one.fact.digest))
+
+    def _newest(self, cut: int) -> list[Entry]:
+        """Return the revisions that count for what was received up to `cut` (ms); behind the last of all, the same for every release."""
+        cut = min(cut, self._last)
+        if self._told is None or self._told[0] != cut:
+            self._told = (cut, newest(self._reports, cut))
+        return self._told[1]
+
+
+def _at(entry: Entry) -> int:
+    return entry.at
+
+
+def is_open(facts: Sequence[Fact]) -> bool:
+    """Say whether a lot has a deviation, or a result out of specification, that nothing closed yet: by the newest revisions."""
+    entries = entries_of(facts)
+    told = newest(entries)
+    if any(one.what == DEVIATION and one.said["closed"] is None for one in told):
+        return True
+    closings = [one for one in told if one.what == INVESTIGATION and one.said["closed"] is not None]
+    last: dict[str, int] = {}
+    for one in closings:
+        last[one.said["test"]] = max(one.said["closed"], last.get(one.said["test"], NONE))
+    return any(one.what == FAILED and one.at > last.get(one.said["test"], NONE) for one in entries)
 
 
 def judge(rule: ReleaseRule, subject: str, facts: list[Fact]) -> Judged:
     """Return what the releases of a lot met; time alone changes nothing."""
     entries, lot = entries_of(facts), subject_of(subject).get("lot", "")
-    runs: list[Run] = []
-    leaves: tuple[Leaf, ...] = ()
-    seen: tuple[Seen, ...] = ()
-    for released in (one for one in entries if one.what == RELEASED):
-        found = open_at(rule, released, entries)
-        leaves = (_leaf(lot, released, found),)
-        seen = (Seen("open", verdict(bool(found)), leaves[0].left, "open at", leaves[0].right),)
+    book = _Book(rule, entries)
+    met = [(released, book.open_at(released)) for released in entries if released.what == RELEASED]
+    runs = []
+    for released, found in met:
         if found:
-            records = tuple(_read(one) for one in found)
-            timely = released.at + HORIZON_MS
-            runs.append(Run(released.at, (released,), True, leaves, timely, rule.severity.base.rank, records))  # noqa: FBT003
-    return Judged(tuple(runs), leaves, seen=seen)
+            timely, rank, leaf = released.at + HORIZON_MS, rule.severity.base.rank, _leaf(lot, released, found)
+            runs.append(
+                Run(
+                    released.at,
+                    (released,),
+                    is_open=True,
+                    leaves=(leaf,),
+                    timely=timely,
+                    rank=rank,
+                    records=reads_of(found),
+                )
+            )
+    if not met:
+        return Judged()
+    released, found = met[-1]
+    leaf = _leaf(lot, released, found)
+    return Judged(tuple(runs), (leaf,), seen=(Seen("open", verdict(bool(found)), leaf.left, "open at", leaf.right),))
 
 
 def _leaf(lot: str, released: Entry, found: Sequence[Entry]) -> Leaf:
-    names = [_name(one) for one in found]
-    shown = ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")  # noqa: PLR2004
+    names = [_name(one) for one in found[:8]]
+    shown = ", ".join(names) + (f" and {len(found) - 8} more" if len(found) > 8 else "")  # noqa: PLR2004
     return Leaf(
         expr=f"open of lot {lot}", left=shown or None, op="at", right=format_instant(released.at), verdict=verdict(bool(found)),
     )  # fmt: skip
 
 
 def _name(one: Entry) -> str:
-    return one.said["test"] if one.what == FAILED else _read(one).id
-
-
-def _read(one: Entry) -> RecordRead:
-    if one.what == FAILED:
-        return RecordRead(kind=Kind.EVENTS, id=one.fact.batch)
-    return RecordRead(kind=Kind.REPORT, id=one.fact.digest.partition(" ")[2])
+    return one.said["test"] if one.what == FAILED else read_of(one).id

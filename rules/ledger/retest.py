@@ -12,11 +12,10 @@ from rules.changes import Leaf, RecordRead, Verdict
 from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.leaves.model import Seen
-from rules.ledger.entry import Entry, Met, entries_of, newest, report_of, text_of
+from rules.ledger.entry import Entry, Met, entries_of, newest, read_of, reads_of, report_of, text_of
 from rules.ledger.judged import Judged, Run
 from rules.rare.match import is_meant, text_of_field
 from rules.rare.store import subject_of
-from rules.records import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -86,14 +85,15 @@ def judge(rule: RetestRule, subject: str, facts: list[Fact], now: int) -> Judged
     again, seen = NEVER, [Seen("after", Verdict.FALSE, None, "behind", "a failure")] if entries else []
     leaves: tuple[Leaf, ...] = ()
     records: tuple[RecordRead, ...] = ()
+    revisions = _revisions(entries)
     for one in retests_of(entries):
         decided = one.first.at + rule.wait
         between = [it for it in told if one.failed.at <= it.at <= one.first.at]
-        known = min((_known(it, one, entries) for it in between), default=NEVER)
+        known = min((_known(it, one, revisions) for it in between), default=NEVER)
         timely = known < decided or known <= one.whole
         later = [it for it in told if it.at >= one.failed.at]
-        records = tuple(_read(it) for it in later)
-        leaves = (_leaf(named, one, later),)
+        records = (*reads_of(later), read_of(one.failed), read_of(one.first))
+        leaves = (_leaf(named, one, later), _failure(named, one))
         waits = not timely and now < decided
         verdict = Verdict.TRUE if timely else Verdict.UNKNOWN if waits else Verdict.FALSE
         seen = [
@@ -108,10 +108,18 @@ def judge(rule: RetestRule, subject: str, facts: list[Fact], now: int) -> Judged
     return Judged(tuple(runs), leaves, records, again=again, seen=tuple(seen))
 
 
-def _known(newest_one: Entry, one: _Retest, entries: Sequence[Entry]) -> int:
+def _revisions(entries: Sequence[Entry]) -> dict[str, list[Entry]]:
+    """Return the revisions of each report that name this lot and test."""
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if entry.what == INVESTIGATION:
+            found.setdefault(report_of(entry) or "", []).append(entry)
+    return found
+
+
+def _known(newest_one: Entry, one: _Retest, revisions: Mapping[str, Sequence[Entry]]) -> int:
     """Return when the firm first said that an investigation was opened between the two results, log time, ms."""
-    name = report_of(newest_one)
-    said_so = [it for it in entries if report_of(it) == name and it.what == INVESTIGATION]
+    said_so = revisions[report_of(newest_one) or ""]
     return min(it.fact.received for it in said_so if one.failed.at <= it.at <= one.first.at)
 
 
@@ -123,5 +131,8 @@ def _leaf(named: dict[str, str], one: _Retest, later: Sequence[Entry]) -> Leaf:
     )  # fmt: skip
 
 
-def _read(one: Entry) -> RecordRead:
-    return RecordRead(kind=Kind.REPORT, id=one.fact.digest.partition(" ")[2])
+def _failure(named: dict[str, str], one: _Retest) -> Leaf:
+    return Leaf(
+        expr=f"failed {named['case']} of {named['lot']}", left=one.failed.said["sample"], op="at", right=format_instant(one.failed.at),
+        verdict=Verdict.TRUE,
+    )  # fmt: skip

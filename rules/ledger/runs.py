@@ -209,7 +209,7 @@ def shortened(rule: RunsRule, facts: list[Fact], delivery: int) -> list[Fact]:
             rest = [entry for entry in entries if entry is not one.closing]
             if one.entry.what == BASE:
                 left = [row for row in one.entry.said["open"] if row != [one.number, one.at, one.due]]
-                text = text_of(**one.entry.said | {"open": left})
+                text = text_of(**(dict(one.entry.said) | {"open": left}))
             else:
                 text = text_of(STARTED, number=one.number, closed=one.closed)
             return [replace(entry.fact, text=text) if entry is one.entry else entry.fact for entry in rest]

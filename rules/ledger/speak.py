@@ -35,13 +35,23 @@ def end(rule: LedgerRule, subject: str, case: Case, judged: Judged, now: Now, em
         close(rule, subject, case, list(judged.leaves), _with(now, judged), emitter)
 
 
-def move(rule: LedgerRule, subject: str, case: Case, run: Run, now: Now, emitter: Emitter) -> None:
-    """Tell that an alarm begins at another time, or has another colour from now on."""
+def move(rule: LedgerRule, subject: str, case: Case, run: Run, why: Run, now: Now, emitter: Emitter) -> None:
+    """Tell that an alarm begins at another time, has another colour, or stands because of more from now on.
+
+    Args:
+        rule: that judges.
+        subject: as text.
+        case: of it.
+        run: the time because of which it stands.
+        why: the time that is told: the same, or the newest of which something was not told yet.
+        now: of the decision.
+        emitter: of the record.
+    """
     standing = case.standing
     assert standing is not None  # noqa: S101 - asked before
-    kind = ChangeKind.STEPPED if standing.start == run.start else ChangeKind.AMENDED
+    kind = ChangeKind.STEPPED if standing.start == run.start and standing.sev != run.rank else ChangeKind.AMENDED
     standing.start, standing.sev, standing.top = run.start, run.rank, max(standing.top, run.rank)
-    tell(rule, subject, case, standing, kind, list(run.leaves), _with(now, run), emitter)
+    tell(rule, subject, case, standing, kind, list(why.leaves), _with(now, why), emitter)
 
 
 def know(rule: LedgerRule, subject: str, case: Case, judged: Judged, now: Now, emitter: Emitter) -> None:

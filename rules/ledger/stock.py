@@ -10,10 +10,11 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple
 
-from rules.changes import Leaf, Verdict
+from rules.changes import Leaf, RecordRead, Verdict
+from rules.instants import format_instant
 from rules.layout import HORIZON_MS, NEVER, NONE
 from rules.leaves.model import Seen, verdict
-from rules.ledger.entry import Entry, Met, entries_of, text_of
+from rules.ledger.entry import Entry, Met, entries_of, read_of, reads_of, text_of
 from rules.ledger.judged import Judged, Run, shown
 from rules.rare.match import is_meant, text_of_field
 from rules.rare.store import subject_of
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from rules.register import Facility
     from rules.rule import StockBalanceRule
 
-COUNT, ADDS, TAKES, BASE = "count", "adds", "takes", "base"
+COUNT, ADDS, TAKES, BASE, SOMEWHERE = "count", "adds", "takes", "base", "somewhere"
+"""SOMEWHERE: a booking of the product that names no place; what there is here is not known until the next count."""
 
 
 def met(rule: StockBalanceRule, event: Event, facility: Facility) -> Met | None:
@@ -39,14 +41,32 @@ def met(rule: StockBalanceRule, event: Event, facility: Facility) -> Met | None:
     what = next((what for what, match in asked if is_meant(event, match) is Verdict.TRUE), None)
     if what is None:
         return None
-    product, place = text_of_field(event, "product"), text_of_field(event, "place")
-    quantity = number_of(event.fields.get("quantity"))
+    product, quantity = text_of_field(event, "product"), number_of(event.fields.get("quantity"))
     registered = next((one for one in facility.products if one.id == product), None)
     if registered is not None and registered.class_ != rule.product_class:
         return None
-    if product is None or place is None or quantity is None:
+    what, place = _booked(event, what, facility)
+    if product is None or quantity is None:
         return Met(None, "")
+    if place is None:
+        return Met(None, "" if what == COUNT else text_of(SOMEWHERE), None if what == COUNT else product)
     return Met({"place": place, "product": product}, text_of(what, quantity=str(quantity)))
+
+
+def _booked(event: Event, what: str, facility: Facility) -> tuple[str, str | None]:
+    """Return whether an event adds or takes, and where: `place`, else where it says that it came to or went from, but for the facility itself.
+
+    What comes back to the place adds, and what leaves it takes, whatever the word for it is.
+    """
+    place, begin, end = (text_of_field(event, name) for name in ("place", "from", "to"))
+    if what == COUNT:
+        return what, place
+    if place is None:
+        named = end if what == ADDS else begin
+        place = None if named == facility.id else named
+    if place is not None and begin != end and place in {begin, end}:
+        what = ADDS if place == end else TAKES
+    return what, place
 
 
 class _Count(NamedTuple):
@@ -55,8 +75,12 @@ class _Count(NamedTuple):
     entry: Entry
     counted: Fraction
     expected: Fraction | None
-    """None: there is no count before it."""
+    """None: there is no count before it, or what came or went since is not known."""
     wrong: bool
+    opening: Entry | None
+    """The count before ..."""
+    booked: tuple[Entry, ...]
+    """... and the bookings since."""
 
 
 def counts_of(rule: StockBalanceRule, entries: Sequence[Entry]) -> list[_Count]:
@@ -64,15 +88,21 @@ def counts_of(rule: StockBalanceRule, entries: Sequence[Entry]) -> list[_Count]:
     found: list[_Count] = []
     balance: Fraction | None = None
     tolerance = Fraction(repr(rule.tolerance))
+    opening: Entry | None = None
+    booked: list[Entry] = []
     for entry in entries:
-        quantity = Fraction(entry.said["quantity"])
+        if entry.what == SOMEWHERE:
+            balance = None
+            continue
+        quantity = None if entry.said["quantity"] is None else Fraction(entry.said["quantity"])
         if entry.what in {COUNT, BASE}:
-            if entry.what == COUNT:
+            if entry.what == COUNT and quantity is not None:
                 wrong = balance is not None and abs(balance - quantity) > tolerance
-                found.append(_Count(entry, quantity, balance, wrong))
-            balance = quantity
-        elif balance is not None:
-            balance += quantity if entry.what == ADDS else -quantity
+                found.append(_Count(entry, quantity, balance, wrong, opening, tuple(booked)))
+            balance, opening, booked = quantity, entry, []
+        elif opening is not None and quantity is not None:
+            booked.append(entry)
+            balance = None if balance is None else balance + (quantity if entry.what == ADDS else -quantity)
     return found
 
 
@@ -84,44 +114,72 @@ def judge(rule: StockBalanceRule, subject: str, facts: list[Fact], now: int) -> 
     since = NONE if base is None else base.said["since"]
     runs: list[Run] = []
     wrong: list[_Count] = []
-    begun = since
+    begun, held = since, base if since != NONE else None
     named = subject_of(subject)
     for i, one in enumerate(counts):
         if one.wrong:
             begun = one.entry.at if begun == NONE else begun
             wrong.append(one)
-        ends = begun != NONE and (not one.wrong or i == len(counts) - 1)
-        if ends:
-            held = [base] if base is not None and begun == since else []
-            runs.append(_run(rule, named, begun, [*held, *wrong], is_open=one.wrong))
-        if not one.wrong:
-            begun, wrong = NONE, []
-    if not counts and since != NONE and base is not None:
-        runs.append(_run(rule, named, since, [base], is_open=True))
+        agrees = _agrees(i, counts, base)
+        if begun != NONE and (agrees or i == len(counts) - 1):
+            runs.append(_run(rule, named, begun, held, wrong, is_open=not agrees))
+        if agrees:
+            begun, wrong, held = NONE, [], None
+    if not counts and since != NONE:
+        runs.append(_run(rule, named, since, held, [], is_open=True))
     last = counts[-1].entry.at if counts else NONE if base is None else base.said["counted"]
     lasts, over = bool(runs) and runs[-1].is_open, last + rule.silent
+    blind = not counts[-1].wrong if counts else base is not None and base.said["blind"]
     return Judged(
         tuple(runs),
-        tuple(_leaf(named, one) for one in counts[-1:]),
+        _leaves(named, counts[-1], brief=True) if counts else (),
         again=over if lasts and now < over else NEVER,
-        unknown=lasts and now >= over,
+        unknown=lasts and (now >= over or blind),
         seen=() if last == NONE else _seen(counts[-1] if counts else None, rule, now - last),
     )
 
 
+def _agrees(i: int, counts: Sequence[_Count], base: Entry | None) -> bool:
+    """Say whether a count ends what was wrong before it: one of which it is not known what there should have been does not."""
+    one = counts[i]
+    return not one.wrong and (one.expected is not None or (i == 0 and base is None))
+
+
 def _run(
-    rule: StockBalanceRule, named: dict[str, str], start: int, wrong: list[Entry | _Count], *, is_open: bool
+    rule: StockBalanceRule, named: dict[str, str], start: int, held: Entry | None, wrong: list[_Count], *, is_open: bool
 ) -> Run:  # fmt: skip
-    entries = tuple(one.entry if isinstance(one, _Count) else one for one in wrong)
-    leaves = tuple(_leaf(named, one) for one in wrong[-1:] if isinstance(one, _Count))
-    return Run(start, entries, is_open, leaves, start + HORIZON_MS, rule.severity.base.rank)
+    entries = (*(() if held is None else (held,)), *(one.entry for one in wrong))
+    leaves = _leaves(named, wrong[-1]) if wrong else ()
+    return Run(start, entries, is_open, leaves, start + HORIZON_MS, rule.severity.base.rank, _records(wrong))
 
 
-def _leaf(named: dict[str, str], one: _Count) -> Leaf:
+def _records(wrong: Sequence[_Count]) -> tuple[RecordRead, ...]:
+    """Return the records of the newest count that differs: of the opening, of the first and last bookings, and its own."""
+    if not wrong:
+        return ()
+    one = wrong[-1]
+    return (*(() if one.opening is None else (read_of(one.opening),)), *reads_of(one.booked), read_of(one.entry))
+
+
+def _leaves(named: dict[str, str], one: _Count, *, brief: bool = False) -> tuple[Leaf, ...]:
     said = Verdict.UNKNOWN if one.expected is None else verdict(one.wrong)
     expected = None if one.expected is None else shown(one.expected)
-    name = f"stock of {named['product']} in {named['place']}"
-    return Leaf(expr=name, left=shown(one.counted), op="!=", right=expected, verdict=said)
+    product, place = named["product"], named["place"]
+    first = Leaf(expr=f"stock of {product} in {place}", left=shown(one.counted), op="!=", right=expected, verdict=said)
+    if one.opening is None or one.opening.said["quantity"] is None or brief:
+        return (first,)
+    opened = format_instant(one.opening.said.get("counted", one.opening.at))
+    left = shown(Fraction(one.opening.said["quantity"]))
+    leaves = [
+        first,
+        Leaf(expr=f"opening of {product} in {place}", left=left, op="at", right=opened, verdict=Verdict.TRUE),
+    ]
+    for what, word in ((ADDS, "in"), (TAKES, "out")):
+        booked = [Fraction(it.said["quantity"]) for it in one.booked if it.what == what]
+        expr = f"booked {word} of {product} in {place}, {len(booked)} times"
+        total = shown(sum(booked, Fraction()))
+        leaves.append(Leaf(expr=expr, left=total, op="since", right=opened, verdict=Verdict.TRUE))
+    return tuple(leaves)
 
 
 def _seen(one: _Count | None, rule: StockBalanceRule, age: int) -> tuple[Seen, ...]:
@@ -143,16 +201,18 @@ def joined(rule: StockBalanceRule, facts: list[Fact]) -> list[Fact]:
     if first.what not in {COUNT, BASE}:
         return facts[1:]
     since = first.said.get("since", NONE)
-    left, counted = Fraction(first.said["quantity"]), first.said.get("counted", first.at)
-    quantity = Fraction(second.said["quantity"])
+    left, counted, blind = first.said["quantity"], first.said.get("counted", first.at), first.said.get("blind", False)
     if second.what == COUNT:
-        wrong = counts_of(rule, [first, second])[-1].wrong
-        since = NONE if not wrong else second.at if since == NONE else since
-        left, counted = quantity, second.at
+        one = counts_of(rule, [first, second])[-1]
+        since = second.at if one.wrong and since == NONE else since if one.wrong or one.expected is None else NONE
+        left, counted, blind = second.said["quantity"], second.at, one.expected is None
+    elif second.what == SOMEWHERE or left is None:
+        left = None
     else:
-        left += quantity if second.what == ADDS else -quantity
+        quantity = Fraction(second.said["quantity"])
+        left = str(Fraction(left) + (quantity if second.what == ADDS else -quantity))
     told = NEVER if since == NONE else second.fact.due if second.told else first.fact.due
-    text = text_of(BASE, quantity=str(left), since=since, counted=counted)
+    text = text_of(BASE, quantity=left, since=since, counted=counted, blind=blind)
     return [replace(second.fact, text=text, due=told, counts=since != NONE), *facts[2:]]
 
 
@@ -163,4 +223,9 @@ def is_too_old(facts: list[Fact], t: int) -> bool:
 
 def is_booking(fact: Fact) -> bool:
     """Say whether a fact is no count: of one instant it stands behind the count."""
-    return all(entry.what in {ADDS, TAKES} for entry in entries_of([fact]))
+    return all(entry.what in {ADDS, TAKES, SOMEWHERE} for entry in entries_of([fact]))
+
+
+def is_counted(facts: Sequence[Fact]) -> bool:
+    """Say whether there is a count: bookings alone say nothing."""
+    return any(entry.what in {COUNT, BASE} for entry in entries_of(facts))

@@ -14,7 +14,7 @@ from rules.changes import Leaf, RecordRead, Verdict
 from rules.instants import LATEST_MS, format_instant
 from rules.layout import NEVER
 from rules.leaves.model import Seen, verdict
-from rules.ledger.entry import Entry, entries_of, text_of
+from rules.ledger.entry import VISIT, Entry, entries_of, text_of
 from rules.ledger.judged import Judged, Run
 from rules.records import Kind
 
@@ -32,7 +32,7 @@ LAST_YEAR = 2097
 def said(payload: Inspection) -> tuple[str, str]:
     """Return what tells a version of a visit from others, and what it says."""
     counts = payload.mode == "on-site" and payload.full
-    return f"visit {payload.visit}/{payload.version}", text_of(VISITED, revision=payload.version, counts=counts)
+    return f"{VISIT} {payload.visit}/{payload.version}", text_of(VISITED, revision=payload.version, counts=counts)
 
 
 def last_of(facts: list[Fact], facility: Facility) -> tuple[date | None, Entry | None]:

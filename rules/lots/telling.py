@@ -6,7 +6,6 @@ the register a return asks whether it came from an area of the firm, or goes to 
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias
@@ -19,7 +18,7 @@ from rules.decisions import closes
 from rules.eventtypes.types import STREAMS
 from rules.facts import area_in_force
 from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, Decided, LotFact, Made, Moved, Notice, Payload, Read, Stop
-from rules.rare.match import digest_of, digest_of_batch, time_of
+from rules.rare.match import copies_of, digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
 from rules.reports.recalls import RecallNotice
 from rules.reports.vigilance import AdrCase
@@ -114,24 +113,16 @@ def of_events(
         return []
     read = Read(kind="events", id=payload.batch)
     facts: list[LotFact] = []
-    equal: Counter[str] = Counter()
-    for event in named:
+    for event, copy in zip(named, copies_of(named), strict=True):
         found = _of_event(event, facility, register, received)
         if found is None:
             telling.count("lot_unread")
             continue
         lot, told = found
-        at, digest = time_of(event, received), digest_of(event)
-        equal[digest] += 1
-        name = digest if equal[digest] == 1 else _digest_of_a_further_one(digest, equal[digest])
-        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=name, told=told)
+        at = time_of(event, received)
+        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event, copy), told=told)
         facts += [] if made is None else [made]
     return _until(facts)
-
-
-def _digest_of_a_further_one(digest: str, number: int) -> str:
-    """Return the digest of an event that stands in its batch before."""
-    return hashlib.sha256(f"{digest} {number}".encode()).hexdigest()[:16]
 
 
 def _until(facts: list[LotFact]) -> list[LotFact]:

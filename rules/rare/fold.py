@@ -20,6 +20,7 @@ from rules.failing import attempt, heed
 from rules.instants import format_instant
 from rules.layout import NEVER
 from rules.ledger import fold as ledger
+from rules.ledger import room
 from rules.rare import (
     amendments,
     approval,
@@ -45,7 +46,7 @@ from rules.rare import (
     strays,
     told,
 )
-from rules.rare.match import FUTURE_MS, digest_of_batch, time_of
+from rules.rare.match import FUTURE_MS, copies_of, digest_of_batch, time_of
 from rules.rare.speak import Now, abandon, close
 from rules.rare.store import subject_of
 from rules.records import Kind
@@ -114,17 +115,16 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
         return
     records = [RecordRead(kind=Kind.EVENTS, id=payload.batch)]
     asks = next((rule.id for rule in state.plan.rare if is_told(rule)), None)
-    for event in payload.events:
+    for event, copy in zip(payload.events, copies_of(payload.events), strict=True):
         if asks is not None and (event.stream, event.type) == calibrations.TELLS:
             heed(emitter, asks, partial(_count, state, event, received))
         rare.counts["events"] += 1
         rare.counts["event_future"] += event.time > received + FUTURE_MS
         if state.plan.asked:
             underway.meet(state, event, time_of(event, received))
+        now = Now(time_of(event, received), received, records, copy=copy)
         for rule in state.plan.rare:
-            step = partial(
-                _event, state, rule, event, payload.batch, Now(time_of(event, received), received, records), emitter
-            )
+            step = partial(_event, state, rule, event, payload.batch, now, emitter)
             if is_told(rule) and state.is_muted(rule.id):  # what is told is a fact, also where nobody judges it
                 heed(emitter, rule.id, partial(calibrations.keep, rule, event, payload.batch, received, state))
             attempt(emitter, rule.id, received, step)
@@ -227,6 +227,8 @@ def _close(rule: Rule, subject: str, case: Case, code: str, now: Now, emitter: E
         if fact not in kept:
             case.remember(fact.digest)
     emitter.state.rare.cases[rule.id].keep(case, kept)
+    if isinstance(rule, LedgerRule):
+        room.note(rule, subject, case, emitter.state.rare)
     if isinstance(rule, ClockRule) and rule.check == SEQUENCE:
         sequence.forget_front(rule, subject, emitter.state.rare)
 
@@ -327,7 +329,7 @@ def _step(rule: Rule, subject: str, case: Case, due: int, emitter: Emitter) -> C
     elif isinstance(rule, LatenessRule):
         step = partial(amendments.fire, rule, subject, case, due, emitter)
     elif isinstance(rule, LedgerRule):
-        step = partial(ledger.settle, rule, subject, case, now, emitter)
+        step = partial(ledger.fire, rule, subject, case, now, emitter)
     elif isinstance(rule, CountRule):
         step = partial(shared.fire, rule, subject, case, now, emitter)
     elif isinstance(rule, ClockRule):

@@ -83,7 +83,8 @@ class Count(NamedTuple):
 def count(rule: GradeRule, heard: Sequence[Heard], at: int) -> Count:
     """Return what is counted at a log time (ms): alarms that began within the window before it, those of one place that overlap as one."""
     since = at - rule.window
-    inside = [one for one in heard if since <= one.fact.t <= at and one.counts]
+    # A source's clock may run ahead: what had been heard had begun.
+    inside = [one for one in heard if since <= one.fact.t and min(one.fact.t, one.fact.received) <= at and one.counts]
     groups: list[list[Heard]] = []
     reached: dict[str, int] = {}
     for one in sorted(inside, key=lambda one: (one.said["place"], one.fact.t, one.fact.digest)):

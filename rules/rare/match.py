@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
@@ -12,6 +13,8 @@ from rules.models import is_identifier
 from rules.predicate import holds
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rules.rareparts import EventMatch
     from rules.records import Event, Events
     from rules.register import Facility
@@ -77,9 +80,29 @@ def applies(rule: Rule, facility: Facility, area: str | None, at_ms: int) -> boo
     return holds(rule.applies_to, facts_of_area(facility, entry))
 
 
-def digest_of(event: Event) -> str:
-    """Return the digest of all that an event says: one that is posted again in another batch is the same event."""
-    return hashlib.blake2b(_bytes_of(event.model_dump(mode="json")), digest_size=8).hexdigest()
+def digest_of(event: Event, copy: int = 1) -> str:
+    """Return the digest of all that an event says: one that is posted again in another batch is the same event.
+
+    Args:
+        event: that is told from others.
+        copy: which of the equal events of its batch it is, from 1 on (`copies_of`): what stands in one batch twice came twice.
+    """
+    told = _bytes_of(event.model_dump(mode="json"))
+    return hashlib.blake2b(told if copy == 1 else told + b"#%d" % copy, digest_size=8).hexdigest()
+
+
+def copies_of(events: Sequence[Event]) -> list[int]:
+    """Return of each event of a batch which of those it is that are equal to it in all members, from 1 on."""
+    alike: dict[tuple[str, str, int, str], list[int]] = {}
+    for i, event in enumerate(events):
+        alike.setdefault((event.stream, event.type, event.time, event.source), []).append(i)
+    copies = [1] * len(events)
+    for places in alike.values():
+        met: Counter[str] = Counter()
+        for i in places if len(places) > 1 else ():
+            met[digest := digest_of(events[i])] += 1
+            copies[i] = met[digest]
+    return copies
 
 
 def digest_of_batch(payload: Events) -> bytes:

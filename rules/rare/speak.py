@@ -47,6 +47,8 @@ class Now:
     records: list[RecordRead] = field(default_factory=list)
     limits: list[LimitUsed] = field(default_factory=list)
     """What was compared with, where that is a limit."""
+    copy: int = 1
+    """Of an event: which of the equal ones of its batch it is."""
 
 
 def settle(

@@ -16,6 +16,7 @@ from rules.rare.waiting import Areas, Texts, Waiting
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rules.ledger.room import Tiers
     from rules.rare.feeds import Feed
     from rules.rare.missing import Ways
     from rules.rare.openings import Openings
@@ -181,8 +182,8 @@ class Cases(dict[str, Case]):
         self.busy = False
         """None of them may go out, as far as is known: no case was touched since one was looked for. Follows from them."""
         self.waiting = Waiting()
-        self._texts: Texts | None = None
-        """Only where somebody asks."""
+        self._texts: Texts | None = None  # where somebody asked
+        self.tiers: Tiers | None = None  # where somebody asked: which of them may go out (rules/ledger/room.py)
 
     def __setitem__(self, subject: str, case: Case) -> None:
         """Put a case under its subject."""

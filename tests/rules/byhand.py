@@ -137,6 +137,10 @@ class HandLog:
         until_ms = None if until is None else ms(until)
         return evaluate(read_lines(self.lines), bundle, until_ms=until_ms, **options)
 
+    def changes_behind(self, *, bundle: Bundle = BUNDLE) -> list[Change]:
+        """Return the changes when the instant of the last record is over: what came at it is decided then."""
+        return evaluate(read_lines(self.lines), bundle, until_ms=self.records()[-1].received + 1)
+
 
 def place(subject: dict[str, str]) -> str:
     """Return a subject as a word: a tag, `@area`, or `*` for the whole facility."""

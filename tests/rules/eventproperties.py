@@ -80,7 +80,7 @@ def sent_once(log):
 
 
 def event_by_event(log, distances, begin):
-    """Return the log with a batch for every event and other ticks, that far apart, twenty at most between two records."""
+    """Return the log with a batch for every event (what is equal came twice, and stays together) and other ticks, that far apart, twenty at most between two records."""
     other, at = [], begin
     for i, record in enumerate(r for r in log if not isinstance(r.payload, Tick)):
         step = max(distances[i % len(distances)], (record.received - at) // 20)
@@ -88,7 +88,15 @@ def event_by_event(log, distances, begin):
             at += step
             other.append(LogRecord(0, 0, at, Kind.TICK, "", Tick(by="t", role="worker", now=at)))
         at = max(at, record.received)
-        parts = record.payload.events if isinstance(record.payload, Events) else []
-        batches = [Events(batch=f"{record.payload.batch}-{k}", events=[event]) for k, event in enumerate(parts)]
+        parts = apart(record.payload.events) if isinstance(record.payload, Events) else []
+        batches = [Events(batch=f"{record.payload.batch}-{k}", events=events) for k, events in enumerate(parts)]
         other += [replace(record, payload=payload) for payload in batches or [record.payload]]
     return [replace(record, offset=i) for i, record in enumerate(other)]
+
+
+def apart(events):
+    """Return events one by one, those that are equal to each other together."""
+    parts = {}
+    for event in events:
+        parts.setdefault(event.model_dump_json(), []).append(event)
+    return list(parts.values())

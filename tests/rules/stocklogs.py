@@ -62,6 +62,15 @@ class Drawn:
         elif word != "sold" and random.random() < 0.85:
             self.there[key] = round(there + (quantity if word == "arrived" else -quantity), 6)
         fields = {"place": key[0], "product": key[1], "quantity": max(quantity, 0)}
+        if (
+            word not in ("stock-count", "used") and random.random() < 0.2
+        ):  # where it came from or went to, with the place or without
+            fields |= {
+                "from": random.choice(["S1", "S2", "W", FACILITY]),
+                "to": random.choice(["S1", "S2", "W", FACILITY]),
+            }
+            if random.random() < 0.4:
+                del fields["place"]
         if random.random() < 0.06:
             fields[random.choice(list(fields))] = random.choice([None, "", -1, True, "many", 5, [1]])
         ago = random.choice([0, 0, 0, MINUTE, HOUR, 5 * HOUR, 2 * DAY, -MINUTE, -HOUR]) if self.late else 0
@@ -74,6 +83,8 @@ class Drawn:
         found = [self.event() for _ in range(self.random.randint(1, 5))]
         if self.said and self.random.random() < 0.15:
             found.append(self.random.choice(self.said))  # it comes again in another batch
+        if self.late and self.random.random() < 0.1:
+            found.append(self.random.choice(found))  # it stands there twice: it came twice
         self.said += found
         self.add(Kind.EVENTS, Events(batch=f"e{len(self.log)}", events=found))
 

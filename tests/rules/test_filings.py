@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
+from monitor.console.conditions import condition
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
@@ -77,7 +78,7 @@ class Drawn:
             "time": self.now - random.choice([0, 0, MINUTE, HOUR, 2 * DAY, -HOUR]),
         }
         if random.random() < 0.6:
-            value = random.choice([5, 5, 6, 6.5, "low"])
+            value = random.choice([5, 5.0, 6, 6.5, "low"])
             inside = {"set_point": value} if random.random() < 0.9 else {"other": 1}
             point = {"point": "T1"} if random.random() < 0.6 else {}
             body |= {"type": "config", "fields": {"hash": "h", "fields": inside} | point}
@@ -181,7 +182,7 @@ def config(hand: HandLog, at: float, value: object, **more: Any) -> HandLog:
 
 
 def told(hand: HandLog) -> list[tuple[Any, ...]]:
-    found = [c for c in hand.changes() if c.rule == RULE]
+    found = [c for c in hand.changes_behind() if c.rule == RULE]
     return [(c.change.value, c.subject["asset"], since(c.start), since(c.received)) for c in found]
 
 
@@ -214,8 +215,50 @@ def test_explained() -> None:
     (one,), _ = explain(hand.records(), BUNDLE, RULE, at=ms(30))
     assert one.agrees
     assert all("T1" in "\n".join(rare_lines(one, lang)) for lang in ("en", "zh"))
-    (raised,) = [c for c in hand.changes() if c.rule == RULE]
-    assert [leaf.expr for leaf in raised.evidence.leaves] == ["filing of the set-point of T1"]
+    (raised,) = [c for c in hand.changes_behind() if c.rule == RULE]
+    assert [(leaf.expr, leaf.left, leaf.right) for leaf in raised.evidence.leaves] == [
+        ("filing of the set-point of T1", None, format_instant(ms(20))), ("set-point of T1", 6.0, 5.0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("first", "second"), [(5, 5.0), (5.0, 5), ({"low": 2.0}, {"low": 2}), ([1.0], [1])])
+def test_one_number_is_one_set_point_however_it_is_written(first: object, second: object) -> None:
+    assert told(config(config(HandLog().register(0), 10, first), 20, second)) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, True), (5, "5"), (5, 5.0000001), (2**53 + 1, float(2**53))])
+def test_what_is_another_value_is_another_set_point(first: object, second: object) -> None:
+    assert told(config(config(HandLog().register(0), 10, first), 20, second)) == [("raised", "T1", 20, 20)]
+
+
+def filed(hand: HandLog, at: float, new: float, *, name: str = "C-1") -> HandLog:
+    said = {"filing_id": "F", "class": "moderate", "subject": "set-point", "asset": "T1", "old": 5, "new": new,
+            "filed_at": format_instant(ms(at)), "in_force_from": "2026-02-01"}  # fmt: skip
+    return hand.line(at, "report", {"type": "change-filing", "id": name, "revision": 1, "sent": ms(at), "fields": said})
+
+
+def test_a_set_point_that_is_put_back_ends_it_and_is_no_change_itself() -> None:
+    hand = config(config(config(HandLog().register(0), 10, 5), 20, 6), 30, 5)
+    assert told(hand) == [("raised", "T1", 20, 20), ("cleared", "T1", 20, 30)]
+    assert told(config(hand, 40, 6))[2:] == [("raised", "T1", 40, 40)], "changed again, it is one again"
+    assert told(filed(hand, 50, 6))[3:] == [("cleared", "T1", 40, 50)]
+
+
+def test_it_is_put_back_to_what_was_approved_last_and_to_nothing_else() -> None:
+    hand = filed(config(HandLog().register(0), 10, 5), 15, 6)
+    for at, value in ((20, 6), (30, 7), (40, 8)):
+        config(hand, at, value)
+    assert told(hand) == [("raised", "T1", 30, 30), ("amended", "T1", 30, 40)]
+    assert told(config(hand, 50, 5))[2:] == [("amended", "T1", 30, 50)], "that was before the filing"
+    assert told(config(hand, 60, 6))[3:] == [("cleared", "T1", 30, 60)]
+
+
+def test_the_evidence_says_when_a_filing_was_approved_and_from_when_on_it_holds() -> None:
+    hand = filed(config(config(HandLog().register(0), 10, 5), 20, 6), 30, 6)
+    last = [c for c in hand.changes_behind() if c.rule == RULE][-1]
+    leaf = last.evidence.leaves[-1]
+    assert (leaf.expr, leaf.left, leaf.op) == ("moderate filing C-1/1", format_instant(ms(30)), "in force")
+    assert condition(leaf.expr, "zh") == "中等变更备案 C-1/1"
 
 
 def test_as_it_ships() -> None:

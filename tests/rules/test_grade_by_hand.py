@@ -66,6 +66,11 @@ def test_the_same_alarm_counts_once_however_often_it_comes() -> None:
     assert told(hand) == []
 
 
+@pytest.mark.parametrize("ahead", [1 / 60_000, 2, 4.9])
+def test_a_red_alarm_of_a_source_whose_clock_runs_ahead_counts(ahead: float) -> None:
+    assert told(audit(firm(), 10, "s", red=True, said=10 + ahead)) == [("raised", 10, 10)]
+
+
 def test_the_window_is_thirty_days_before_the_third_to_the_millisecond() -> None:
     third = 10 + 30 * DAY
     hand = audit(audit(firm(), 10, "a"), 20, "b")

@@ -70,7 +70,7 @@ def deviated(
 
 
 def told(hand: HandLog, rule: str, *, until: float | None = None) -> list[tuple[Any, ...]]:
-    found = [c for c in hand.changes(until=until) if c.rule == rule]
+    found = [c for c in (hand.changes_behind() if until is None else hand.changes(until=until)) if c.rule == rule]
     return [(c.change.value, " ".join(c.subject.values()), since(c.start), since(c.received)) for c in found]
 
 
@@ -101,9 +101,11 @@ class TestRetest:
         hand = maker()
         for at, verdict in ((10, "oos"), (20, "pass"), (30, "oos"), (40, "pass")):
             result(hand, at, verdict)
-        assert told(hand, RETEST, until=2 * DAY) == [("raised", "assay L-1", 20, 20 + DAY)]
+        assert told(hand, RETEST, until=2 * DAY) == [
+            ("raised", "assay L-1", 20, 20 + DAY), ("amended", "assay L-1", 20, 40 + DAY),
+        ]  # fmt: skip
         investigated(hand, 2 * DAY, 35)
-        assert told(hand, RETEST)[1:] == [("cleared", "assay L-1", 20, 2 * DAY)]
+        assert told(hand, RETEST)[2:] == [("cleared", "assay L-1", 20, 2 * DAY)]
 
     def test_a_passing_result_that_comes_late_moves_the_start(self) -> None:
         hand = result(result(maker(), 10, "oos"), 100, "pass")
@@ -112,7 +114,7 @@ class TestRetest:
 
     def test_both_results_days_late_are_decided_as_they_come_and_a_report_before_them_is_in_time(self) -> None:
         hand = result(result(maker(), 5 * DAY, "oos", said=10), 5 * DAY + 1, "pass", said=50)
-        found = [c for c in hand.changes() if c.rule == RETEST]
+        found = [c for c in hand.changes_behind() if c.rule == RETEST]
         assert [(c.change.value, c.late) for c in found] == [("raised", True)]
         known = investigated(maker(), 4 * DAY, 20)
         result(result(known, 5 * DAY, "oos", said=10), 5 * DAY + 1, "pass", said=50)
@@ -149,7 +151,11 @@ class TestRetest:
     def test_the_evidence_names_the_report_that_came_too_late(self) -> None:
         hand = investigated(result(result(maker(), 10, "oos"), 50, "pass"), 60, 55)
         raised, cleared = (c for c in hand.changes(until=2 * DAY) if c.rule == RETEST)
-        assert [leaf.expr for leaf in raised.evidence.leaves] == ["investigation of assay of L-1"]
+        assert [(leaf.expr, leaf.left, leaf.right) for leaf in raised.evidence.leaves] == [
+            ("investigation of assay of L-1", format_instant(ms(55)), format_instant(ms(50))),
+            ("failed assay of L-1", "S-1", format_instant(ms(10))),
+        ]
+        assert {("events", "e1"), ("events", "e2")} <= {(read.kind, read.id) for read in raised.evidence.records}
         assert ("report", "I-1/1") in [(read.kind, read.id) for read in cleared.evidence.records]
         assert cleared.message.en.endswith("an investigation was reported")
 
@@ -157,7 +163,7 @@ class TestRetest:
 class TestRelease:
     def test_a_deviation_that_comes_later_and_had_been_opened_before_raises_it_late(self) -> None:
         hand = deviated(released(maker(), 100), 3 * DAY, 50)
-        (raised,) = [c for c in hand.changes() if c.rule == RELEASE]
+        (raised,) = [c for c in hand.changes_behind() if c.rule == RELEASE]
         assert (raised.change.value, since(raised.start), raised.late) == ("raised", 100, True)
         assert [(read.kind, read.id) for read in raised.evidence.records if read.kind == "report"] == [
             ("report", "D-1/1")
@@ -180,6 +186,12 @@ class TestRelease:
         assert told(hand, RELEASE) == [("raised", "L-1", 200, 200), ("amended", "L-1", 100, 210)]
         investigated(hand, 300, 60, 150)
         assert told(hand, RELEASE)[2:] == [("amended", "L-1", 100, 210), ("amended", "L-1", 200, 300)][2:]
+
+    def test_a_further_release_of_the_lot_amends_what_stands(self) -> None:
+        hand = released(released(deviated(maker(), 60, 50), 100), 200)
+        assert told(hand, RELEASE) == [("raised", "L-1", 100, 100), ("amended", "L-1", 100, 200)]
+        last = [c for c in hand.changes_behind() if c.rule == RELEASE][-1]
+        assert last.evidence.leaves[0].right == format_instant(ms(200)), "the new one is the evidence"
 
     def test_an_investigation_closes_what_lies_before_its_end_and_not_what_fails_behind_it(self) -> None:
         hand = investigated(result(result(maker(), 10, "oos"), 60, "oos"), 70, 20, 50)

@@ -7,9 +7,11 @@ from unittest.mock import patch
 
 import pytest
 
+from monitor.console.conditions import condition
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
+from rules.instants import format_instant
 from rules.lint import lint
 from rules.pack import SHIPPED, Bundle
 from rules.rare import store
@@ -43,7 +45,11 @@ def counted(hand: HandLog, at: float, quantity: object, **more: Any) -> HandLog:
 
 
 def told(hand: HandLog, *, until: float | None = None, bundle: Bundle = BUNDLE) -> list[tuple[Any, ...]]:
-    found = [c for c in hand.changes(until=until, bundle=bundle) if c.rule == RULE]
+    found = [
+        c
+        for c in (hand.changes_behind(bundle=bundle) if until is None else hand.changes(until=until, bundle=bundle))
+        if c.rule == RULE
+    ]
     return [(c.change.value, since(c.start), since(c.at), since(c.received)) for c in found]
 
 
@@ -69,10 +75,17 @@ def test_sums_are_exact(quantities: tuple[float, float], last: float, *, wanted:
 
 def test_the_evidence_names_what_was_counted_and_what_should_have_been() -> None:
     hand = counted(book(counted(ward(), 10, 10), 20, "used", 2), 30, 7)
-    (raised,) = [c for c in hand.changes() if c.rule == RULE]
-    (leaf,) = raised.evidence.leaves
-    assert (leaf.expr, leaf.left, leaf.op, leaf.right) == ("stock of P-40 in NS-1", 7.0, "!=", 8.0)
-    assert [(read.kind, read.id) for read in raised.evidence.records] == [("events", "e3"), ("register", "1")]
+    (raised,) = [c for c in hand.changes_behind() if c.rule == RULE]
+    assert [(leaf.expr, leaf.left, leaf.op, leaf.right) for leaf in raised.evidence.leaves] == [
+        ("stock of P-40 in NS-1", 7.0, "!=", 8.0),
+        ("opening of P-40 in NS-1", 10.0, "at", format_instant(ms(10))),
+        ("booked in of P-40 in NS-1, 0 times", 0.0, "since", format_instant(ms(10))),
+        ("booked out of P-40 in NS-1, 1 times", 2.0, "since", format_instant(ms(10))),
+    ]
+    assert [(read.kind, read.id) for read in raised.evidence.records] == [
+        ("events", "e3"), ("events", "e1"), ("events", "e2"), ("register", "1"),
+    ]  # fmt: skip
+    assert all(condition(leaf.expr, "zh") != leaf.expr for leaf in raised.evidence.leaves)
     assert raised.message.en == "NS-1 P-40: Narcotic stock does not balance"
     assert raised.subject == {"place": "NS-1", "product": "P-40"}
 
@@ -81,7 +94,82 @@ def test_counts_that_differ_one_after_the_other_are_one_alarm_and_one_between_th
     hand = ward()
     for at, quantity in ((10, 10), (20, 9), (30, 8), (40, 8), (50, 7)):
         counted(hand, at, quantity)
-    assert told(hand) == [("raised", 20, 20, 20), ("cleared", 20, 40, 40), ("raised", 50, 50, 50)]
+    assert told(hand) == [
+        ("raised", 20, 20, 20), ("amended", 20, 30, 30), ("cleared", 20, 40, 40), ("raised", 50, 50, 50),
+    ]  # fmt: skip
+
+
+def test_what_comes_at_one_instant_is_judged_once_in_whatever_order_and_batches() -> None:
+    """A count that stands before the booking which explains it was raised and cleared in one record."""
+    used, count = ("used", 4, 15), ("stock-count", 96, 19)
+    for events, batches in (((used, count), 1), ((count, used), 1), ((count, used), 2)):
+        hand = counted(ward(), 10, 100)
+        lines = [[(word, quantity, said)] for word, quantity, said in events] if batches > 1 else [list(events)]
+        for i, line in enumerate(lines):
+            body = [
+                {
+                    "stream": "trace", "type": word, "time": ms(said), "source": "HIS",
+                    "fields": {"place": "NS-1", "product": "P-40", "quantity": quantity},
+                }
+                for word, quantity, said in line
+            ]  # fmt: skip
+            hand.line(20, "events", {"batch": f"x{i}", "events": body})
+        assert told(hand) == []
+        (one,), _ = explain(hand.records(), BUNDLE, RULE, at=ms(20))
+        assert one.agrees
+
+
+def test_equal_bookings_of_one_batch_are_two_and_a_batch_that_repeats_them_is_none() -> None:
+    hand = counted(ward(), 10, 100)
+    event = {"stream": "trace", "type": "used", "time": ms(20), "source": "HIS"}
+    event["fields"] = {"place": "NS-1", "product": "P-40", "quantity": 1}
+    for batch in ("x1", "x2"):
+        hand.line(25, "events", {"batch": batch, "events": [event, event]})
+    assert told(counted(hand, 30, 98)) == []
+    assert counts(hand)["event_duplicate"] == 2
+
+
+MOVED = {"lot": "L"}
+
+
+@pytest.mark.parametrize(
+    ("word", "fields", "last"),
+    [
+        ("arrived", {"place": None, "from": "W", "to": "NS-1"}, 105),
+        ("returned", {"place": None, "from": "NS-1", "to": "W"}, 95),
+        ("returned", {"from": "WARD", "to": "NS-1"}, 105),
+        ("returned", {"from": "NS-1", "to": "W"}, 95),
+        ("arrived", {"from": "NS-1", "to": "W"}, 95),
+        ("arrived", {"from": "NS-1", "to": "NS-1"}, 105),
+        ("returned", {}, 95),
+    ],
+)  # fmt: skip
+def test_where_it_came_to_says_whether_it_adds(word: str, fields: dict[str, Any], last: int) -> None:
+    for quantity, wanted in ((last, []), (last + 1, ["raised"])):
+        hand = book(counted(ward(), 10, 100), 20, word, 5, **MOVED, **fields)
+        assert [one[0] for one in told(counted(hand, 30, quantity))] == wanted
+
+
+@pytest.mark.parametrize("to", [None, FACILITY, ""])
+def test_behind_a_booking_of_which_nobody_says_where_the_next_count_is_compared_with_nothing(to: str | None) -> None:
+    hand = counted(counted(ward(), 10, 100), 11, 50, place="NS-2")
+    book(hand, 20, "arrived", 5, place=None, to=to)
+    counted(counted(hand, 30, 105), 31, 50, place="NS-2")
+    assert told(hand) == []
+    assert counts(hand)["ledger_unknown"] == 1
+    assert told(counted(hand, 40, 104)) == [("raised", 40, 40, 40)]
+    with patch.object(store, "MAX_FACTS", 1):
+        assert told(hand) == [("raised", 40, 40, 40)]
+
+
+def test_such_a_booking_ends_no_alarm() -> None:
+    hand = counted(counted(ward(), 10, 100), 20, 90)
+    book(hand, 30, "arrived", 5, place=None)
+    assert told(counted(hand, 40, 80)) == [("raised", 20, 20, 20), ("unknown", 20, 40, 40)]
+    for most in (1, store.MAX_FACTS):
+        with patch.object(store, "MAX_FACTS", most):
+            assert told(counted(hand, 50, 80))[2:] == [("cleared", 20, 50, 50)]
+            hand.lines.pop()
 
 
 def test_a_late_count_moves_the_start_and_a_late_booking_splits_it_off() -> None:
@@ -147,7 +235,7 @@ def test_unknown_24_hours_behind_the_newest_count_to_the_millisecond() -> None:
 
 def test_a_count_that_comes_days_late_is_raised_late_and_unknown_at_once() -> None:
     hand = counted(counted(ward(), 3 * DAY, 10, said=10), 3 * DAY, 3, said=20)
-    found = [c for c in hand.changes() if c.rule == RULE]
+    found = [c for c in hand.changes_behind() if c.rule == RULE]
     assert [(c.change.value, c.late) for c in found] == [("raised", True), ("unknown", False)]
 
 

@@ -58,6 +58,7 @@ class Oracle:
 
     def __init__(self):
         self.visits, self.risk, self.standing, self.used, self.changes, self.clock = {}, None, None, Counter(), [], 0
+        self.waits = False
 
     def run(self, log, until):
         for record in log:
@@ -68,9 +69,9 @@ class Oracle:
                 one = record.payload
                 if one.version > self.visits.get(one.visit, (0,))[0]:
                     self.visits[one.visit] = (one.version, one.mode == "on-site" and one.full, one.done_at)
-            else:
-                continue
-            self.settle(record.received)
+                self.waits = True  # it is judged when its instant is over
+            if isinstance(record.payload, RegisterRecord) and not self.waits:
+                self.settle(record.received)
         self.move(until)
         return self.changes
 
@@ -81,6 +82,9 @@ class Oracle:
         return due_by_hand(max(days), self.risk.grade) if self.risk is not None and days else None
 
     def move(self, to):
+        if self.waits and to > self.clock:
+            self.waits = False
+            self.settle(self.clock)
         due = self.due()
         for at in () if due is None else (due - 30 * DAY, due):
             if self.clock < at <= to:

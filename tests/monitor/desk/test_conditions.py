@@ -17,9 +17,9 @@ BARE = {"X", "X X", "XX: X", "X: X = X", "X of X"}
 """The name of a sensor, a condition on a report's own members (code in any language), and words looked up elsewhere."""
 SAMPLES = {
     "limit of": "low limit of T1", "time of X X X": "time of T1 above 8 °C within 24h", "numbers missing of X: XX": "numbers missing of main: 7 to 9", "number X": "number 7 of main at 1",
-    "of the last X": "of the last 20 openings without a change of 0.5 within 10m", "time since the newest of X": "time since the newest of 12 readings of T9",
+    "booked X of": "booked in of P-40 in NS-1, 3 times", "of the last X": "of the last 20 openings without a change of 0.5 within 10m", "time since the newest of X": "time since the newest of 12 readings of T9",
     "standard deviation": "standard deviation of differences of T1 in seven days over the median of the weeks before",
-    "stated X": "stated max (figures.max_temperature)",
+    "against the XX": "S-1: sold against the stop by M-1", "stated X": "stated max (figures.max_temperature)",
 }  # fmt: skip
 
 

@@ -42,7 +42,7 @@ class Oracle:
             [],
             0,
         )
-        self.clock = 0
+        self.clock, self.pending = 0, {}
 
     def run(self, log, until):
         for record in log:
@@ -52,13 +52,16 @@ class Oracle:
                 self.facility = payload.facility
             elif isinstance(payload, Events) and payload.batch not in self.batches:
                 self.batches.add(payload.batch)
-                for event in payload.events:
-                    self.event(event, record.received)
+                for i, event in enumerate(payload.events):
+                    self.event(event, record.received, 1 + payload.events[:i].count(event))
         self.move(until)
         return self.changes
 
     def move(self, to):
-        """Every instant at which something is due, in order, then the subject as text."""
+        """What came, once its instant is over; then every instant at which something is due, in order, and the subject as text."""
+        if to > self.clock:
+            for name in sorted(self.pending):
+                self.settle(name, self.pending.pop(name), self.clock)
         while True:
             dues = [
                 (due, name)
@@ -73,7 +76,7 @@ class Oracle:
                 self.settle(name, self.clock, self.clock)
         self.clock = max(self.clock, to)
 
-    def event(self, event, received):
+    def event(self, event, received, copy):
         fields = event.fields
         if (event.stream, event.type) != ("lab", "run"):
             return
@@ -82,14 +85,14 @@ class Oracle:
         if name is None or not good or state not in ("started", "reported", "aborted"):
             self.unknown += 1
             return
-        if event in self.seen:
+        if (event, copy) in self.seen:
             return
-        self.seen.append(event)
+        self.seen.append((event, copy))
         closes = state == "reported" or (state == "aborted" and text(fields.get("reason")) is not None)
         at = event.time if event.time <= received + 300_000 else received
         one = self.instruments.setdefault(name, Instrument())
         one.facts.append((at, state != "started", number, closes, received, len(self.seen)))
-        self.settle(name, at, received)
+        self.pending[name] = max(at, self.pending.get(name, at))
 
     def counts(self, one):
         """Return [(start, ...)] of each count: a list of lists of starts, and what else was told in its time."""
@@ -142,7 +145,7 @@ class Oracle:
         if one.standing and not lasts:
             one.standing[3] = max(now, one.standing[2])
             self.say("cleared", name, at, now)
-        elif one.standing and one.standing[2] != lasts[0][0]:
+        elif one.standing and (one.standing[2] != lasts[0][0] or {place for _, place in lasts} - one.told):
             one.standing[2] = lasts[0][0]
             self.say("amended", name, at, now)
         if one.standing is None:

@@ -33,21 +33,30 @@ class Oracle:
 
     def __init__(self):
         self.facility, self.assets, self.numbers, self.changes = None, {}, set(), []
+        self.clock, self.pending = 0, {}
 
     def run(self, log):
         for record in log:
             payload, now = record.payload, record.received
+            self.move(now)
             if isinstance(payload, RegisterRecord):
                 self.facility = payload.facility
             elif isinstance(payload, Events):
-                for event in payload.events:
-                    self.event(event, now)
+                for i, event in enumerate(payload.events):
+                    self.event(event, now, digest_of(event, 1 + payload.events[:i].count(event)))
             elif isinstance(payload, Report) and (payload.id, payload.revision) not in self.numbers:
                 self.numbers.add((payload.id, payload.revision))
                 self.report(payload, now)
+        self.move(self.clock + 1)
         return self.changes
 
-    def event(self, event, received):
+    def move(self, to):
+        """What came at an instant is judged when it is over."""
+        for name in sorted(self.pending) if to > self.clock else ():
+            self.settle(name, self.pending.pop(name), self.clock)
+        self.clock = to
+
+    def event(self, event, received, digest):
         t = min(event.time, received) if event.time > received + 300_000 else event.time
         fields = event.fields
         if event.type == "config" and isinstance(fields.get("fields"), dict) and "set_point" in fields["fields"]:
@@ -59,9 +68,9 @@ class Oracle:
         else:
             return
         one = self.assets.setdefault(name, Asset())
-        if digest_of(event) not in {digest for _, digest, *_ in one.changes}:
-            one.changes.append((t, digest_of(event), sort, value))
-            self.settle(name, t, received)
+        if digest not in {other for _, other, *_ in one.changes}:
+            one.changes.append((t, digest, sort, value))
+            self.pending[name] = max(t, self.pending.get(name, t))
 
     def report(self, payload, received):
         said = payload.fields
@@ -89,18 +98,19 @@ class Oracle:
                 filing if name in named and isinstance(name, str) else None,
                 received,
             )
-        for name in sorted(name for name in before | named if isinstance(name, str)):
-            self.settle(name, received, received)
+        for name in (name for name in before | named if isinstance(name, str)):
+            self.pending[name] = max(received, self.pending.get(name, received))
 
     def settle(self, name, at, received):
-        one, base, runs = self.assets[name], {}, []
+        one, points, approved, runs = self.assets[name], [], [], []
         newest = {}
         for (report, revision), (filing, _) in one.filings.items():
             if revision > newest.get(report, (0,))[0]:
                 newest[report] = (revision, filing)
         for t, digest, sort, value in sorted(one.changes, key=lambda change: change[:2]):
-            changed = sort == "equipment" or (sort in base and base[sort] != value)
-            base[sort] = value
+            known = sort == "set-point" and bool(points)
+            changed = sort == "equipment" or (known and points[-1] != value)
+            back = known and changed and value == approved[-1]
             about = [
                 f for _, f in newest.values()
                 if f and f["subject"] == sort and t <= f["from"] + 366 * DAY and (f["class"] != "major" or f["approved"])
@@ -110,12 +120,17 @@ class Oracle:
                 f["class"] == "minor" or (f["from"] <= t and f["approved" if f["class"] == "major" else "filed"] <= t)
                 for f in about
             )
-            if changed and not timely:
-                runs.append((t, digest, not about))
+            if back:
+                runs = [(at, of, lasts and kind != sort, kind) for at, of, lasts, kind in runs]
+            elif changed and not timely:
+                runs.append((t, digest, not about, sort))
+            if sort == "set-point":
+                approved += [value] if not points or (changed and timely and not back) else []
+                points.append(value)
         lasts = next((run for run in runs if run[2]), None)
         if one.standing and lasts is None:
             self.clear(name, at, received)
-        elif one.standing and one.standing[2] != lasts[0]:
+        elif one.standing and (one.standing[2] != lasts[0] or any(run[2] and run[1] not in one.told for run in runs)):
             one.standing[2] = lasts[0]
             self.say("amended", name, at, received)
         if not one.standing:

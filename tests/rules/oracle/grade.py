@@ -44,7 +44,7 @@ class Oracle:
         if one is None:
             tag = change.subject.get("tag")
             area = next((s.area for s in self.facility.sensors if s.tag == tag), None)
-            one = self.alarms[change.alarm] = {"top": 0, "area": area, "out": False}
+            one = self.alarms[change.alarm] = {"top": 0, "area": area, "out": False, "heard": change.received}
         one["top"] = colour if kind == "amended" else max(one["top"], colour)
         one["start"], one["end"] = change.start, change.end
         if change.rule in LATCHED and change.end is None:
@@ -67,7 +67,7 @@ class Oracle:
 
     def enough(self, at):
         inside = [
-            one for one in self.alarms.values() if one["top"] >= 2 and not one["out"] and at - 30 * DAY <= one["start"] <= at
+            one for one in self.alarms.values() if one["top"] >= 2 and not one["out"] and at - 30 * DAY <= one["start"] and min(one["start"], one["heard"]) <= at
         ]  # fmt: skip
         groups = []
         for one in inside:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from rules.changes import alarm_id
 from rules.instants import parse_instant
+from rules.rare.match import digest_of
 from rules.records import Decision, Events, RegisterRecord, Report
 
 RETEST, RELEASE = "cross-check.retest-no-investigation", "cross-check.released-while-open"
@@ -24,6 +25,8 @@ class Story:
 
     told: set = field(default_factory=set)
     done: set = field(default_factory=set)
+    counted: set = field(default_factory=set)
+    """What held when it was judged last."""
     alarms: list = field(default_factory=list)
     """[id, first start, start, end, retracted]."""
 
@@ -39,6 +42,7 @@ class Oracle:
         self.facility, self.batches, self.numbers, self.seen = None, set(), set(), []
         self.results, self.releases, self.reports = [], [], []
         self.stories, self.changes, self.unknown, self.asked = {}, [], 0, {}
+        self.clock, self.pending = 0, {}
 
     def run(self, log, until):
         for record in log:
@@ -48,8 +52,8 @@ class Oracle:
                 self.facility = payload.facility
             elif isinstance(payload, Events) and payload.batch not in self.batches:
                 self.batches.add(payload.batch)
-                for event in payload.events:
-                    self.event(event, now)
+                for i, event in enumerate(payload.events):
+                    self.event(event, now, digest_of(event, 1 + payload.events[:i].count(event)))
             elif isinstance(payload, Report) and (payload.type, payload.id, payload.revision) not in self.numbers:
                 if payload.revision > 1 and payload.reason is None:
                     continue
@@ -60,20 +64,23 @@ class Oracle:
         self.move(until)
         return self.changes
 
-    def event(self, event, received):
+    def wait(self, rule, key, at):
+        self.pending[rule, *key] = max(at, self.pending.get((rule, *key), at))
+
+    def event(self, event, received, digest):
         fields, t = event.fields, event.time if event.time <= received + 300_000 else received
         lot, test, verdict = text(fields.get("lot")), text(fields.get("test")), text(fields.get("verdict"))
         kind = (event.stream, event.type)
         if kind == ("trace", "released"):
             if lot is None:
                 self.unknown += 1
-            elif event not in self.seen:
-                self.seen.append(event)
+            elif digest not in self.seen:
+                self.seen.append(digest)
                 self.releases.append((t, len(self.seen), received, lot))
-                self.settle(RELEASE, (lot,), t, received)
+                self.wait(RELEASE, (lot,), t)
         if kind != ("lab", "result") or lot is None:
             return
-        new = event not in self.seen
+        new = digest not in self.seen
         for rule in (RELEASE, RETEST):
             meant = ("oos",) if rule == RELEASE else ("oos", "pass")
             if verdict is not None and verdict not in meant:
@@ -82,10 +89,10 @@ class Oracle:
                 self.unknown += 1
                 continue
             if new:
-                if event not in self.seen:
-                    self.seen.append(event)
+                if digest not in self.seen:
+                    self.seen.append(digest)
                     self.results.append((t, len(self.seen), received, lot, test, verdict))
-                self.settle(rule, (lot,) if rule == RELEASE else (lot, test), t, received)
+                self.wait(rule, (lot,) if rule == RELEASE else (lot, test), t)
 
     def report(self, payload, received):
         if payload.type not in ("deviation", "oos-investigation"):
@@ -108,11 +115,11 @@ class Oracle:
         self.reports.append(
             (payload.type, payload.id, payload.revision, received, opened, closed, lots, said.get("test"))
         )
-        for lot in sorted({*before, *lots}):
-            self.settle(RELEASE, (lot,), received, received)
+        for lot in {*before, *lots}:
+            self.wait(RELEASE, (lot,), received)
         if payload.type == "oos-investigation":
-            for key in sorted({*tests, (said["lot"], said["test"])}, key=lambda one: (one[1], one[0])):
-                self.settle(RETEST, key, received, received)
+            for key in {*tests, (said["lot"], said["test"])}:
+                self.wait(RETEST, key, received)
 
     def newest(self, kind, until):
         """Of each report the highest number that had come, else the first that came."""
@@ -186,10 +193,15 @@ class Oracle:
         return self.stories.setdefault((rule, key), Story())
 
     def move(self, to):
-        while self.asked and min(self.asked.values()) <= to:
-            subject = {(rule, lot, test): f'"{test}" "{lot}"' for rule, lot, test in self.asked}
-            at, _, (rule, *key) = min((at, subject[key], key) for key, at in self.asked.items())
-            self.settle(rule, tuple(key), at, at)
+        while True:
+            dues = [(at, key) for key, at in self.asked.items() if key not in self.pending]
+            dues += [(self.clock, key) for key in self.pending if to > self.clock]
+            dues = sorted((at, key[0], key[:0:-1], key) for at, key in dues)
+            if not dues or dues[0][0] > to:
+                break
+            at, _, _, (rule, *key) = dues[0]
+            self.settle(rule, tuple(key), self.pending.pop((rule, *key), at), at)
+        self.clock = to
 
     def settle(self, rule, key, at, received):
         self.asked.pop((rule, *key), None)
@@ -197,7 +209,7 @@ class Oracle:
         lasts = next((run for run in runs if run[2]), None)
         if one.standing and lasts is None:
             self.end(rule, key, at, received)
-        elif one.standing and one.standing[2] != lasts[0]:
+        elif one.standing and (one.standing[2] != lasts[0] or any(run[2] and run[1] - one.told for run in runs)):
             one.standing[2] = lasts[0]
             self.say("amended", rule, key, at, received)
         if one.standing is None:
@@ -208,8 +220,8 @@ class Oracle:
                     one.told |= run[1]
             if lasts:
                 self.rise(rule, key, lasts, at, received)
-        for run in runs:
-            one.told |= run[1] if run[2] else set()
+        one.counted = {fact for run in runs if run[2] for fact in run[1]}
+        one.told |= one.counted
 
     def rise(self, rule, key, run, at, received):
         one, start = self.story(rule, key), run[0]
@@ -231,7 +243,7 @@ class Oracle:
     def close(self, name, at):
         for (rule, key), one in self.stories.items():
             if rule == RELEASE and one.standing and one.standing[0] == name:
-                one.done |= {fact for _, facts, _ in self.released(*key) for fact in facts}
+                one.done |= one.counted
                 one.standing[3] = max(at, one.standing[2])
                 self.say("cleared", rule, key, at, at)
                 return

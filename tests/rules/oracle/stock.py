@@ -19,7 +19,7 @@ class Subject:
     counts: list = field(default_factory=list)
     """(t, digest, quantity)."""
     bookings: list = field(default_factory=list)
-    """(t, signed quantity)."""
+    """(t, signed quantity, None of one that names no place)."""
     known: set = field(default_factory=set)
     told: set = field(default_factory=set)
     """Digests of counts that an alarm was told of."""
@@ -31,20 +31,23 @@ class Subject:
         return self.alarms[-1] if self.alarms and self.alarms[-1][3] is None else None
 
     def runs(self):
-        """Counts in a row that differ: (start, digests, whether none that agrees came behind them)."""
-        found, now = [], []
+        """Counts in a row that differ: (start, digests, whether none that agrees came behind them); and whether nothing can be said of the newest."""
+        found, now, blind = [], [], False
         counts = sorted(self.counts)
         for i, (t, digest, quantity) in enumerate(counts):
             if i == 0:
                 continue
             before, _, opening = counts[i - 1]
-            moved = sum(q for at, q in self.bookings if before <= at < t)
-            if opening + moved != quantity:
+            moved = [q for at, q in self.bookings if before <= at < t]
+            blind = None in moved
+            if blind:
+                continue
+            if opening + sum(moved) != quantity:
                 now.append((t, digest))
             elif now:
                 found.append((now[0][0], {d for _, d in now}, False))
                 now = []
-        return [*found, (now[0][0], {d for _, d in now}, True)] if now else found
+        return [*found, (now[0][0], {d for _, d in now}, True)] if now else found, blind
 
     @property
     def due(self):
@@ -57,7 +60,7 @@ class Oracle:
     """The rule over one log of one facility."""
 
     def __init__(self):
-        self.facility, self.subjects, self.batches, self.clock = None, {}, set(), 0
+        self.facility, self.subjects, self.batches, self.clock, self.pending = None, {}, set(), 0, {}
         self.changes, self.unknown = [], 0
 
     def run(self, log, until):
@@ -68,48 +71,66 @@ class Oracle:
                 self.facility = payload.facility
             elif isinstance(payload, Events) and payload.batch not in self.batches:
                 self.batches.add(payload.batch)
-                for event in payload.events:
-                    self.event(event, record.received)
+                for i, event in enumerate(payload.events):
+                    self.event(event, record.received, 1 + payload.events[:i].count(event))
         self.move(until)
         return self.changes
 
     def move(self, to):
         while True:
-            dues = sorted((one.due, key) for key, one in self.subjects.items() if one.due is not None)
-            if not dues or dues[0][0] > to:
+            dues = [
+                (one.due, key) for key, one in self.subjects.items() if one.due is not None and key not in self.pending
+            ]
+            dues += [(self.clock, key) for key in self.pending if to > self.clock]
+            if not dues or min(dues)[0] > to:
                 break
-            due, key = dues[0]
-            self.settle(key, due, due)
+            due, key = min(dues)
+            self.settle(key, self.pending.pop(key, due), due)
         self.clock = to
 
-    def event(self, event, received):
+    def event(self, event, received, copy):
         if event.stream != "trace" or event.type not in ("stock-count", *SIGNS):
             return
-        product, place, quantity = (event.fields.get(name) for name in ("product", "place", "quantity"))
+        names = ("product", "place", "quantity", "from", "to")
+        product, place, quantity, begin, end = (event.fields.get(name) for name in names)
         if any(one.id == product and one.class_ != "narcotic" for one in self.facility.products):
             return
         number = not isinstance(quantity, bool) and isinstance(quantity, (int, float)) and 0 <= quantity < 1e300
-        if not (isinstance(product, str) and product and isinstance(place, str) and place and number):
-            self.unknown += 1
-            return
+        place, product, begin, end = (
+            one if isinstance(one, str) and one else None for one in (place, product, begin, end)
+        )
+        counts, sign = event.type == "stock-count", SIGNS.get(event.type)
+        if place is None and not counts:
+            other = end if sign > 0 else begin
+            place = None if other == self.facility.id else other
+        if not counts and place is not None and begin != end:
+            sign = 1 if place == end else -1 if place == begin else sign
         t = event.time if event.time <= received + 300_000 else received
-        one, digest = self.subjects.setdefault((place, product), Subject()), digest_of(event)
-        if digest in one.known:
-            return
-        one.known.add(digest)
-        if event.type == "stock-count":
-            one.counts.append((t, digest, Decimal(str(quantity))))
+        digest = digest_of(event, copy)
+        if not (product and place and number):
+            self.unknown += 1
+            places = [key for key in self.subjects if key[1] == product] if number and product and not counts else []
+            for key in places:
+                self.take(key, digest, t, (t, None))
+        elif counts:
+            self.take((place, product), digest, t, (t, digest, Decimal(str(quantity))))
         else:
-            one.bookings.append((t, SIGNS[event.type] * Decimal(str(quantity))))
-        self.settle((place, product), t, received)
+            self.take((place, product), digest, t, (t, sign * Decimal(str(quantity))))
+
+    def take(self, key, digest, t, fact):
+        one = self.subjects.setdefault(key, Subject())
+        if digest not in one.known:
+            one.known.add(digest)
+            (one.counts if len(fact) > 2 else one.bookings).append(fact)
+            self.pending[key] = max(t, self.pending.get(key, t))
 
     def settle(self, key, at, received):
         one = self.subjects[key]
-        runs = one.runs()
+        runs, blind = one.runs()
         lasts = runs[-1] if runs and runs[-1][2] else None
         if one.standing and lasts is None:
             self.clear(key, at, received)
-        elif one.standing and one.standing[2] != lasts[0]:
+        elif one.standing and (one.standing[2] != lasts[0] or lasts[1] - one.told):
             one.standing[2] = lasts[0]
             self.say("amended", key, at, received)
         if one.standing is None:
@@ -118,7 +139,7 @@ class Oracle:
                     self.rise(key, run, at, received)
                     if not run[2]:
                         self.clear(key, at, received)
-        unknown = lasts is not None and received >= max(t for t, _, _ in one.counts) + 24 * HOUR
+        unknown = lasts is not None and (blind or received >= max(t for t, _, _ in one.counts) + 24 * HOUR)
         if lasts:
             one.told |= lasts[1]
         if one.standing and one.standing[4] != unknown:
