@@ -28,6 +28,10 @@ MAX_REASON: Final = 1000
 LOT: Final = "lot:"
 
 
+class AsksAnewError(ValueError):
+    """What was seen of an alarm is not what it says now."""
+
+
 class NotLatchedError(ValueError):
     """The alarm ends by itself, or has ended: there is nothing to close."""
 
@@ -52,6 +56,7 @@ def decide(
     Raises:
         NoSuchAlarmError: no such alarm.
         RevisionError: the alarm has no such revision.
+        AsksAnewError: a revision behind that one asks for a person again.
         NotLatchedError: no decision ends it, or it has ended.
         TooManyActsError: there are more acts on it than anybody reads.
         BadInputError, NotRebuiltError: as `outbox.add`.
@@ -69,6 +74,8 @@ def decide(
         return name
     if row.end_ms is not None or row.status == "retracted" or not latched(row):
         raise NotLatchedError(alarm)
+    if revision < row.attention_revision:  # it asks anew since: what was not seen is not closed
+        raise AsksAnewError(f"revision {revision}; the alarm is at {row.revision}")
     if acts_of(session, alarm) >= MAX_ACTS:
         raise TooManyActsError(alarm)
     if revision > row.acknowledged_revision:

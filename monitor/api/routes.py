@@ -13,7 +13,7 @@ from monitor.accounts import assignments
 from monitor.alarms import operators, queries
 from monitor.alarms.acknowledge import Acknowledged, NoSuchAlarmError, RevisionError, TooManyActsError, acknowledge
 from monitor.alarms.chart import Chart, chart_of
-from monitor.alarms.decide import Code, NotLatchedError, decide
+from monitor.alarms.decide import AsksAnewError, Code, NotLatchedError, decide
 from monitor.alarms.queries import BadCursorError, Filter
 from monitor.api.models import (
     AcknowledgeAnswer,
@@ -214,7 +214,7 @@ def acknowledged(desk: Desk, alarm: str, revision: int, actor: str, note: str | 
     """Acknowledge in a transaction of its own and wake the live stream.
 
     Raises:
-        RefusedError: 404 no such alarm, 409 a revision that is not there, or more acts than one alarm keeps.
+        RefusedError: 404 no such alarm, 409 a revision that is not there or behind which it asks anew, or more acts than one alarm keeps.
     """
     try:
         with desk.store.writing() as session:
@@ -246,6 +246,8 @@ def decided(desk: Desk, alarm: str, code: Code, revision: int, actor: str, reaso
         raise RefusedError(HTTPStatus.NOT_FOUND, "no_such_alarm") from error
     except RevisionError as error:
         raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision", str(error)) from error
+    except AsksAnewError as error:
+        raise RefusedError(HTTPStatus.CONFLICT, "asks_anew", str(error)) from error
     except NotLatchedError as error:
         raise RefusedError(HTTPStatus.CONFLICT, "not_latched") from error
     except TooManyActsError as error:

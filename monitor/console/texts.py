@@ -67,6 +67,10 @@ TEXTS: dict[str, tuple[str, str]] = {
     "refused.no_such_proof": ("该单位没有这份证明材料。", "This facility has no such proof."),
     "refused.no_such_alarm": ("没有这条报警。", "There is no such alarm."),
     "refused.no_such_revision": ("该修订号不存在。", "The alarm has no such revision."),
+    "refused.asks_anew": (
+        "报警在您查看之后已有变化，请查看最新情况后再决定。",
+        "The alarm has changed since you looked and asks anew: look at it again, then decide.",
+    ),
     "refused.too_many_acts": (
         "该报警已确认，且处理记录已满，没有保存。",
         "The alarm is acknowledged already and holds no more acts; nothing was saved.",

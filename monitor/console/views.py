@@ -161,7 +161,7 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
     compared = left is not None or right is not None
     return {
         "expr": words, "left": left, "op": operator(found.op, language), "right": right, "unit": found.unit,
-        "behind_left": isinstance(right, str), "verdict": found.verdict.value, "compared": compared,
+        "behind_left": isinstance(right, str) and isinstance(left, float | int), "verdict": found.verdict.value, "compared": compared,
     }  # fmt: skip
 
 

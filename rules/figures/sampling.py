@@ -15,7 +15,7 @@ from rules.figures.periods import SHOWN, Kind, Period, periods
 from rules.figures.targets import SAMPLING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rules.figures.book import Sample
     from rules.figures.facts import FacilityFacts
@@ -56,27 +56,39 @@ class Rate(NamedTuple):
 
 
 def counted(all_facts: Iterable[FacilityFacts]) -> list[Counted]:
-    """Return every sample once, whoever reported it."""
+    """Return every sample once, whichever laboratory reported it; what a facility says of its own samples does not count."""
     by_name = {one.facility: one for one in all_facts}
     newest: dict[tuple[str, str], Sample] = {}
-    reports = [(sample, name) for name, one in by_name.items() for sample in one.samples]
+    reports = [(sample, name) for name, one in by_name.items() for sample in one.samples if name != sample.sampled]
     for sample, _ in sorted(reports, key=lambda one: (one[0].received, one[1], one[0].report)):
         newest[sample.sampled, sample.sample] = sample
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
+    roots = roots_of(newest)
     for key, sample in newest.items():
-        groups[_root(key, newest)].append(sample)
+        groups[roots[key]].append(sample)
     return [_counted(root, group, newest, by_name) for root, group in groups.items()]
 
 
-def _root(key: tuple[str, str], newest: dict[tuple[str, str], Sample]) -> tuple[str, str]:
-    """Return the sample that one re-tests in the end; of samples that re-test each other the first by name."""
-    seen = [key]
-    while (sample := newest.get(seen[-1])) is not None and sample.retest_of is not None:
-        before = (sample.sampled, sample.retest_of)
-        if before in seen:
-            return min(seen[seen.index(before) :])
-        seen.append(before)
-    return seen[-1]
+def roots_of(newest: Mapping[tuple[str, str], Sample]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Return of each sample the one that it re-tests in the end; of samples that re-test each other the first by name."""
+    roots: dict[tuple[str, str], tuple[str, str]] = {}
+    for start in newest:
+        path: dict[tuple[str, str], None] = {}
+        key = start
+        while key not in roots and key not in path:
+            path[key] = None
+            sample = newest.get(key)
+            if sample is None or sample.retest_of is None:
+                roots[key] = key
+            else:
+                key = (sample.sampled, sample.retest_of)
+        if key in roots:
+            found = roots[key]
+        else:  # a circle: from where it closes
+            names = list(path)
+            found = min(names[names.index(key) :])
+        roots.update(dict.fromkeys(path, found))
+    return roots
 
 
 def _counted(
@@ -85,7 +97,7 @@ def _counted(
 ) -> Counted:  # fmt: skip
     first = newest.get(root) or min(group, key=lambda one: (one.drawn, one.sample))
     again = [one for one in group if one is not newest.get(root)]
-    last = max(again, key=lambda one: (one.received, one.sample), default=first)
+    last = max(again, key=lambda one: (one.drawn, one.received, one.sample), default=first)
     where = by_name.get(first.sampled)
     return Counted(first.drawn, None if where is None else where.line_of(first.product), last.passed, bool(again))
 

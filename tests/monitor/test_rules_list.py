@@ -52,7 +52,13 @@ def test_each_rule_stands_there_with_texts_clocks_and_citations(rule) -> None:
             "verify": "VERIFY: the text is still to be read",
             "own": "our own choice",
         }
-        line = next(line for line in text.splitlines() if cite.instrument in line and (cite.of or "") in line)
+        line = next(
+            line
+            for line in text.splitlines()
+            if cite.instrument in line
+            and (cite.of or "") in line
+            and (cite.edition is None or f"版本 {cite.edition} " in line)
+        )
         assert said[cite.status] in line
     assert rule.severity.base in text
     assert "Time to respond" in text

@@ -69,7 +69,7 @@ def test_a_difference_writes_a_number_in_one_way(home, capsys):
     assert call(capsys, "register", "import", limited(7))[0] == 0
     code, told, _ = call(capsys, "register", "diff", limited(8))
     assert code == 1
-    assert "/sensors/0/limits/high: 7 -> 8\n" in told
+    assert "/sensors/T1/limits/high: 7 -> 8\n" in told
 
 
 def test_a_file_with_faults_changes_nothing_and_names_them_all(home, capsys):

@@ -146,9 +146,16 @@ def test_behind_ten_days_it_is_only_the_other_rule() -> None:
 
 
 def test_rows_that_a_register_made_too_old_are_late_evidence_too() -> None:
-    """Another registered limit ends the horizon of the series: what comes behind its newest row is not judged again."""
+    """Another registered interval ends the horizon of the series (other limits do not): what comes behind its newest row is not judged again."""
+    assert (
+        told(
+            log().register(4, sensor(limits={"low": 2, "high": 7}), version=2).rows(5, ("T1", [1.5], [5])).changes(),
+            LATE,
+        )
+        == []
+    )
     hand = log(limits={"low": 2, "high": 8})
-    hand.register(4, sensor(limits={"low": 2, "high": 7}), version=2).rows(5, ("T1", [1.5], [5]))
+    hand.register(4, sensor(interval="30s", limits={"low": 2, "high": 7}), version=2).rows(5, ("T1", [1.5], [5]))
     assert [row[:3] for row in told(hand.changes(), LATE)] == [("raised", "T1", 1.5)]
 
 

@@ -273,7 +273,7 @@ FOREIGN = {
 """Members that a test tells of a type that has none, to show that they say nothing there."""
 
 
-BROKEN = {("new", "{'high': '12'}"), ("device_time", "'soon'")}
+BROKEN = {("new", "{'high': '12'}"), ("device_time", "'soon'"), ("number", "'seven'")}
 """Values that a test tells to show that they cannot be read."""
 
 

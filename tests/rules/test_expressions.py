@@ -233,7 +233,17 @@ def test_every_member_of_every_report_has_a_type(name):
     assert mixed == ({"old", "new"} if name == "change-filing" else set())
     for member, one in shape_of(TYPES[name].model).members.items():
         assert (one.shape.kind == "instant") == (member.endswith("_at") or member in {"from", "to"}), member
-        days = {"onset", "day0", "anniversary", "as_of", "plan_date", "in_force_from", "effective_from"}
+        days = {
+            "onset",
+            "day0",
+            "anniversary",
+            "as_of",
+            "plan_date",
+            "in_force_from",
+            "effective_from",
+            "data_lock",
+            "period_from",
+        }
         assert (one.shape.kind == "day") == (member in days), member
         assert one.optional == (member not in TYPES[name].model.model_json_schema()["required"]), member
 

@@ -13,7 +13,7 @@ from rules.figures import book, targets, visits
 from rules.figures.book import FigureBook, Sample
 from rules.figures.facts import facts_of
 from rules.figures.periods import period_of, periods
-from rules.figures.sampling import Rate, counted, rates
+from rules.figures.sampling import Rate, counted, rates, roots_of
 from rules.instants import parse_instant
 from rules.pack import default_bundle
 from rules.snapshot import SnapshotError, open_snapshot, sealed
@@ -121,6 +121,38 @@ class TestRetests:
         told = maker(log()).sample(HOUR, "S-1", passed=False).sample(2 * HOUR, "S-2", passed=False, retest_of="S-1")
         told.sample(3 * HOUR, "S-3", retest_of="S-2", facility=SHOP)
         assert month(told, BEGIN + DAY) == (1, 1, 0)
+
+    def test_an_older_re_test_that_is_corrected_later_does_not_stand_for_the_newest(self):
+        told = (
+            maker(log())
+            .sample(HOUR, "S-1", passed=False)
+            .sample(3 * HOUR, "S-2", passed=False, retest_of="S-1", id="R")
+        )
+        told.sample(5 * HOUR, "S-3", retest_of="S-2")
+        told.sample(
+            7 * HOUR, "S-2", passed=False, retest_of="S-1", drawn=2 * HOUR, id="R", revision=2, reason="mistyped"
+        )
+        assert month(told, BEGIN + DAY) == (1, 1, 0)
+
+    def test_a_chain_of_ten_thousand_re_tests_is_followed_once(self):
+        class Asked(dict):
+            many = 0
+
+            def get(self, key):
+                self.many += 1
+                return super().get(key)
+
+        chain = Asked({
+            (MAKER, f"S-{n}"): Sample(f"R-{n}", 1, n, f"S-{n}", MAKER, "P", n, True, f"S-{n - 1}" if n else None)
+            for n in range(10_000)
+        })  # fmt: skip
+        assert set(roots_of(chain).values()) == {(MAKER, "S-0")}
+        assert chain.many == 10_000
+
+    def test_who_is_sampled_does_not_report_the_verdict(self):
+        told = maker(log()).sample(HOUR, "S-1", passed=False).sample(2 * HOUR, "S-1", facility=MAKER)
+        told.sample(3 * HOUR, "S-2", retest_of="S-1", facility=MAKER)
+        assert month(told, BEGIN + DAY) == (1, 0, 1)
 
     def test_re_tests_of_a_sample_that_nobody_reported_stand_for_it(self):
         told = maker(log()).sample(HOUR, "S-2", retest_of="S-1").sample(2 * HOUR, "S-3", passed=False, retest_of="S-1")

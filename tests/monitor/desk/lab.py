@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
+from pathlib import Path
 
 from fastapi.testclient import TestClient
 
@@ -41,7 +42,7 @@ class DeskLab:
         self.store, self.clock, self.reasons = store, Clock(), []
         self.desk = Desk(
             DeskEnvironment(**settings), store, RULEBOOK, Hub(store), Figures(), archive, self.clock,
-            lambda: self.reasons, archive.parent / "proofs",
+            lambda: self.reasons, Path("proofs") if archive is None else archive.parent / "proofs",
         )  # fmt: skip
         self.app = create_desk(self.desk)
 

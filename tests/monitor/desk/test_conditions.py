@@ -107,8 +107,8 @@ def test_operators_were_found():
 @pytest.mark.parametrize(
     ("left", "right", "chinese"),
     [
-        ("closed", "2026-03-01T00:00:00.000Z", ("已关闭", "2026-03-01T00:00:00.000Z", True)),
-        (None, "registered", (None, "已登记", True)),
+        ("closed", "2026-03-01T00:00:00.000Z", ("已关闭", "2026-03-01T00:00:00.000Z", False)),
+        (None, "registered", (None, "已登记", False)),
         ("a, b and 3 more", 2.0, ("a, b 等另 3 项", 2.0, False)),
         (30.0, "24h", (30.0, "24h", True)),
         (3.0, "2 x interval", (3.0, "2 × 应记录间隔", True)),

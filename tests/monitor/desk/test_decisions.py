@@ -90,6 +90,17 @@ def test_the_same_decision_sent_again_is_one_also_when_the_alarm_has_ended(lab):
     assert len(sent(lab)) == 1
 
 
+def test_an_alarm_that_asks_anew_since_is_not_closed_by_who_saw_it_before(lab):
+    lab.apply(one := told().model_copy(update={"severity": Severity.ORANGE}))
+    lab.apply(told(2, "stepped"))
+    with lab.signed_in() as client:
+        answer = decide(client, one.alarm)
+        assert (answer.status_code, answer.json()["code"]) == (409, "asks_anew")
+        assert sent(lab) == []
+        assert decide(client, one.alarm, revision=2).status_code == 200
+    assert len(sent(lab)) == 1
+
+
 def test_what_ends_by_itself_or_was_taken_back_is_not_closed(lab):
     own = change(1, start=START)
     balance = told(rule="cross-check.sold-over-produced")

@@ -43,6 +43,8 @@ def samples(records):
     """Return every sample once: when it was drawn, its line, its verdict, whether it was re-tested."""
     last = {}
     for (sender, name), (_, received, fields) in reports(records).items():
+        if sender == fields["facility_sampled"]:
+            continue
         key = (fields["facility_sampled"], fields["sample_id"])
         if key not in last or (received, sender, name) > last[key][0]:
             last[key] = ((received, sender, name), fields)
@@ -61,7 +63,9 @@ def samples(records):
         groups.setdefault(root(key), []).append(key)
     facts, found = registered(records), []
     for first, keys in groups.items():
-        again = sorted((key for key in keys if key != first), key=lambda key: (last[key][0][0], key[1]))
+        again = sorted(
+            (key for key in keys if key != first), key=lambda key: (last[key][1]["drawn_at"], last[key][0][0], key[1])
+        )
         begun = first if first in last else min(keys, key=lambda key: (last[key][1]["drawn_at"], key[1]))
         told = last[begun][1]
         verdict = last[again[-1] if again else begun][1]["verdict"]

@@ -225,17 +225,19 @@ class Facility:
         if record.version <= self.version:
             return
         places = self.places
+        of_series = all(isinstance(rule, LimitRule | GapRule) for rule in self.bundle.rules)
         if self.rare is None:
             self.rare = rare.Rare(self, self.bundle, places)
-        elif all(isinstance(rule, LimitRule | GapRule) for rule in self.bundle.rules):
+        elif of_series:
             self.version, self.whole = record.version, record.facility
             formerly.adopt(self, formerly.begun(self.whole, received), received, received + 1)
             return
         elif not all(isinstance(rule, (*rare.RARE, DeadlineRule)) for rule in self.bundle.rules):
             raise AssertionError("the oracle takes one register a facility, but for packs of rules over rare records")
         self.version, self.now = record.version, received
-        self.whole = record.facility
-        facility = self.registered = formerly.begun(record.facility, received)
+        # Rules over rare records ask for the facts of each event's time themselves.
+        self.whole = record.facility if of_series else None
+        facility = self.registered = formerly.begun(record.facility, received) if of_series else record.facility
         self.versions.append((received, facility))
         ranges = {}
         kept = {sensor.tag for sensor in facility.sensors}
