@@ -115,6 +115,8 @@ def adopt(rule: LedgerRule, now: Now, emitter: Emitter) -> None:
     ):
         place(rare, rule, WHOLE, [])  # the register alone may say that a visit is due
     for subject, case in sorted(rare.of(rule.id).items()):
+        if rare.of(rule.id).get(subject) is not case:
+            continue  # another one that was judged before it pushed it out
         if (case.facts or subject == WHOLE) and not waits(case):
             settle(rule, subject, case, now, emitter)
 

@@ -90,7 +90,7 @@ def holds(rule: LedgerRule, facts: Sequence[Fact]) -> int:
 def shortened(rule: LedgerRule, facts: list[Fact], most: int, facility: Facility) -> list[Fact]:
     """Return facts with at most so many: of what the others said stays what can.
 
-    Of stock and of runs the two oldest become one, again and again. Of all others the oldest go of those that hold least, last those because of
+    Of stock and of runs the oldest become one. Of all others the oldest go of those that hold least, last those because of
     which an alarm stands.
     """
     if isinstance(rule, StockBalanceRule):
@@ -98,9 +98,7 @@ def shortened(rule: LedgerRule, facts: list[Fact], most: int, facility: Facility
             facts = stock.joined(rule, facts)
         return facts
     if isinstance(rule, RunsRule):
-        while len(facts) > most:
-            facts = runs.shortened(rule, facts, facility.delivery)
-        return facts
+        return runs.shortened(rule, facts, most, facility.delivery)
     base = next((f for f in reversed(entries_of(facts)) if f.what == filing.SET_POINT), None)
     weights = []
     for fact in facts:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 MAX_ANSWERS = 2_000
 """Subjects of a rule that hold only what answers others, or is closed; of those that hold nothing `store.MAX_CASES`."""
 MAX_OPEN = 10_000
-"""Subjects that hold what may still make an alarm: none of them goes, and one more is left out."""
+"""Subjects that hold what may still make an alarm, and others that stand beyond their bounds: none goes, and one more is left out."""
 MAX_ALL = 30_000
 """Facts that all subjects of a rule keep together: beyond it the fullest give up their oldest."""
 SPARE = 16
@@ -78,7 +78,7 @@ def place(rare: Rare, rule: LedgerRule, subject: str, facts: Sequence[Fact]) -> 
     tiers = tiers_of(rule, cases)
     before = tiers.tier(subject)
     tier = OPEN if before not in {None, NOTHING} or holds(rule, facts) != NOTHING else NOTHING
-    is_full = before != tier and before in {None, NOTHING} and len(tiers.of(tier)) >= _most(tier)
+    is_full = before != tier and before in {None, NOTHING} and len(tiers.of(tier)) + _over(tiers, tier) >= _most(tier)
     if is_full and (tier == OPEN or not _let_go(rare, cases, tiers, tier)):
         rare.counts["event_left_out"] += 1
         return None
@@ -89,14 +89,14 @@ def place(rare: Rare, rule: LedgerRule, subject: str, facts: Sequence[Fact]) -> 
 
 
 def note(rule: LedgerRule, subject: str, case: Case, rare: Rare, *, touched: bool = False) -> None:
-    """Take notice of what a case holds now; one that is judged by the clock is touched by that."""
+    """Take notice of what a case holds now; one that is judged by the clock is touched by that. It stays: another one goes for it."""
     cases = rare.cases[rule.id]
     tiers, tier = tiers_of(rule, cases), tier_of(rule, case)
     if tiers.tier(subject) == tier and not touched:
         return
     cases[subject] = cases.pop(subject)
     tiers.put(subject, tier)
-    while tier != OPEN and len(tiers.of(tier)) > _most(tier) and _let_go(rare, cases, tiers, tier):
+    while tier != OPEN and len(tiers.of(tier)) > _most(tier) and _let_go(rare, cases, tiers, tier, subject):
         pass
 
 
@@ -109,7 +109,7 @@ def trim(rule: LedgerRule, subject: str, rare: Rare, facility: Facility) -> None
     full = {name: len(case.facts) for name, case in cases.items() if len(case.facts) > 1 and not waits(case)}
     level = _level(list(full.values()), cases.held - MAX_ALL + MAX_ALL // SPARE)
     for name, kept in full.items():
-        if kept > level:
+        if kept > level and name in cases:  # one that gave up facts may have pushed it out
             _shorten(rare, rule, name, level, facility)
 
 
@@ -124,9 +124,14 @@ def _most(tier: int) -> int:
     return {NOTHING: store.MAX_CASES, ANSWERS: MAX_ANSWERS, OPEN: MAX_OPEN}[tier]
 
 
-def _let_go(rare: Rare, cases: Cases, tiers: Tiers, tier: int) -> bool:
-    """Let the subject of a tier that was untouched longest go, none of an alarm that stands; False: there is none."""
-    idle = next((name for name in tiers.of(tier) if cases[name].standing is None), None)
+def _over(tiers: Tiers, tier: int) -> int:
+    """Return how many subjects of the other tiers are kept beyond their bounds because alarms stand: they count as open."""
+    return sum(max(0, len(tiers.of(one)) - _most(one)) for one in (NOTHING, ANSWERS)) if tier == OPEN else 0
+
+
+def _let_go(rare: Rare, cases: Cases, tiers: Tiers, tier: int, but: str = "") -> bool:
+    """Let the subject of a tier that was untouched longest go, none of an alarm that stands, nor `but`; False: there is none."""
+    idle = next((name for name in tiers.of(tier) if name != but and cases[name].standing is None), None)
     if idle is None:
         return False
     cases.keep(cases[idle], [])

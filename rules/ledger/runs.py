@@ -7,6 +7,8 @@ its number. A number is missing from the first start above it on, until somebody
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -20,6 +22,8 @@ from rules.rare.match import is_meant, text_of_field
 from rules.rare.store import subject_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from rules.rare.store import Fact
     from rules.records import Event
     from rules.rule import RunsRule
@@ -89,8 +93,34 @@ class Story:
 
     runs: list[Started] = field(default_factory=list)
     gaps: list[Gap] = field(default_factory=list)
-    highest: list[int] = field(default_factory=list)
-    """The highest number of the count behind each start of `runs` that is kept as a fact, by event time."""
+
+
+class _Numbers:
+    """Numbers of which somebody tells, some of them more than once."""
+
+    def __init__(self, numbers: Iterable[int] = ()) -> None:
+        self._times = Counter(numbers)
+        self._sorted = sorted(self._times)
+
+    def among(self, low: int, high: int) -> int:
+        """Return of how many numbers from `low` to `high` somebody tells."""
+        return bisect_right(self._sorted, high) - bisect_left(self._sorted, low)
+
+    def drop(self, number: int) -> None:
+        """Let one who tells of a number go."""
+        self._times[number] -= 1
+        if not self._times[number]:
+            del self._sorted[bisect_left(self._sorted, number)]
+
+
+def _is_anew(rule: RunsRule, highest: int | None, number: int) -> bool:
+    """Say whether a start with a number begins a new count behind the highest of the one before."""
+    return highest is not None and number in FIRST and highest - number >= rule.anew
+
+
+def _due(rule: RunsRule, one: Entry, delivery: int) -> int:
+    """Return the log time (ms) by which a start has to be closed, and known to be."""
+    return max(one.at + rule.wait, one.fact.received + delivery)
 
 
 def story_of(rule: RunsRule, entries: list[Entry], delivery: int) -> Story:
@@ -104,44 +134,42 @@ def story_of(rule: RunsRule, entries: list[Entry], delivery: int) -> Story:
     found, base = Story(), entries[0] if entries and entries[0].what == BASE else None
     highest: int | None = None
     spans: list[tuple[int, int, int, int, Entry, int]] = []
-    count = 0
-    told: list[tuple[int, int]] = []
+    told: list[list[int]] = [[]]  # of each count
+    opened: dict[int, list[int]] = {}  # number -> which runs of it are open
     if base is not None:
         highest = base.said["highest"]
         found.runs = [Started(number, at, due, base) for number, at, due in base.said["open"]]
         spans = [(low, high, at, due, base, 0) for low, high, at, due in base.said["missing"]]
-    for one in entries[base is not None :]:
-        number = one.said["number"]
-        if one.what == STARTED:
-            due = max(one.at + rule.wait, one.fact.received + delivery)
-            if highest is not None and number in FIRST and highest - number >= rule.anew:
-                highest, count = number, count + 1
+        for place, one in enumerate(found.runs):
+            opened.setdefault(one.number, []).append(place)
+    for entry in entries[base is not None :]:
+        number = entry.said["number"]
+        if entry.what == STARTED:
+            due = _due(rule, entry, delivery)
+            if _is_anew(rule, highest, number):
+                highest = number
+                told.append([])
             elif highest is not None and number > highest + 1:
-                spans.append((highest + 1, number - 1, one.at, due, one, count))
+                spans.append((highest + 1, number - 1, entry.at, due, entry, len(told) - 1))
             highest = number if highest is None else max(highest, number)
-            found.highest.append(highest)
-            found.runs.append(Started(number, one.at, due, one, one.said.get("closed")))
-            told.append((count, number))
-        elif one.what == CLOSED and (i := _open(found.runs, number, one.at)) is not None:
-            found.runs[i] = found.runs[i]._replace(closed=one.at, closing=one)
+            found.runs.append(Started(number, entry.at, due, entry, entry.said.get("closed")))
+            if found.runs[-1].closed is None:
+                opened.setdefault(number, []).append(len(found.runs) - 1)
+            told[-1].append(number)
+        elif entry.what == CLOSED and (i := _open(found.runs, opened.get(number, []), entry.at)) is not None:
+            found.runs[i] = found.runs[i]._replace(closed=entry.at, closing=entry)
+            opened[number].remove(i)
         else:
-            told.append((count, number))
+            told[-1].append(number)
+    known = [_Numbers(numbers) for numbers in told]
     for low, high, at, due, entry, of in spans:
-        known = {number for other, number in told if other == of and low <= number <= high}
-        found.gaps.append(Gap(low, high, at, due, entry, high - low + 1 - len(known)))
+        found.gaps.append(Gap(low, high, at, due, entry, high - low + 1 - known[of].among(low, high)))
     return found
 
 
-def _open(runs: list[Started], number: int, at: int) -> int | None:
-    """Return which run a fact of an event time (ms) closes: the newest of its number that is open."""
-    return next(
-        (
-            i
-            for i in reversed(range(len(runs)))
-            if (runs[i].number, runs[i].closed) == (number, None) and runs[i].at <= at
-        ),
-        None,
-    )
+def _open(runs: list[Started], opened: list[int], at: int) -> int | None:
+    """Return which run a fact of an event time (ms) closes: the newest one of those of its number that are open."""
+    return next((i for i in reversed(opened) if runs[i].at <= at), None)
 
 
 def judge(rule: RunsRule, subject: str, facts: list[Fact], now: int, delivery: int) -> Judged:
@@ -197,46 +225,94 @@ def _leaf_of_gap(named: str, one: Gap) -> Leaf:
     )
 
 
-def shortened(rule: RunsRule, facts: list[Fact], delivery: int) -> list[Fact]:
-    """Return facts with one less: a start takes in what closed it; where none can, the oldest go into one that says what is still open.
+def shortened(rule: RunsRule, facts: list[Fact], most: int, delivery: int) -> list[Fact]:
+    """Return at most so many facts: starts take in what closed them, the first ones first; then the oldest become one that says what is open.
 
     So nothing that was told changes. What comes later with an event time up to that one's is too old for it.
     """
     entries = entries_of(facts)
-    story = story_of(rule, entries, delivery)
-    for one in story.runs:
-        if one.closing is not None:
-            rest = [entry for entry in entries if entry is not one.closing]
-            if one.entry.what == BASE:
-                left = [row for row in one.entry.said["open"] if row != [one.number, one.at, one.due]]
-                text = text_of(**(dict(one.entry.said) | {"open": left}))
-            else:
-                text = text_of(STARTED, number=one.number, closed=one.closed)
-            return [replace(entry.fact, text=text) if entry is one.entry else entry.fact for entry in rest]
-    return [_base(story, entries[:2]), *(entry.fact for entry in entries[2:])]
+    closed = [one for one in story_of(rule, entries, delivery).runs if one.closing is not None]
+    closed = closed[: max(0, len(entries) - most)]
+    texts: dict[int, str] = {}
+    for one in closed:
+        if one.entry.what != BASE:
+            texts[id(one.entry)] = text_of(STARTED, number=one.number, closed=one.closed)
+    if rows := [[one.number, one.at, one.due] for one in closed if one.entry.what == BASE]:
+        said = dict(entries[0].said) | {"open": list(entries[0].said["open"])}
+        for row in rows:
+            said["open"].remove(row)  # one of those that are equal
+        texts[id(entries[0])] = text_of(**said)
+    away = {id(one.closing) for one in closed}
+    kept = [
+        replace(entry.fact, text=texts[id(entry)]) if id(entry) in texts else entry.fact
+        for entry in entries
+        if id(entry) not in away
+    ]
+    return kept if len(kept) <= most else _joined(rule, entries_of(kept), len(kept) - most + 1, delivery)
 
 
-def _base(story: Story, left: list[Entry]) -> Fact:
-    """Return the oldest entries as one: the highest number that they reached, the open runs and the gaps among them."""
-    starts = [one for one in left if one.what == STARTED]
-    before = left[0].said["highest"] if left[0].what == BASE else None
-    highest = story.highest[len(starts) - 1] if starts else before
-    away = {id(one) for one in left}
-    runs = [[one.number, one.at, one.due] for one in story.runs if id(one.entry) in away and one.closed is None]
-    numbers = sorted({one.said["number"] for one in left if one.what != BASE})
-    gaps: list[list[int]] = []
-    for one in story.gaps:
-        if id(one.entry) not in away or not one.missing:
-            continue
-        low = one.low
-        for number in [*(it for it in numbers if one.low <= it <= one.high), one.high + 1]:
-            if low < number:
-                gaps.append([low, number - 1, one.at, one.due])
-            low = number + 1
+def _joined(rule: RunsRule, entries: list[Entry], many: int, delivery: int) -> list[Fact]:
+    """Return facts with so many of the oldest as one, none of which closes a run that is kept.
+
+    It says the highest number that they reached, and the open runs and the gaps among them. As if one of them joined it after the other:
+    from each on, a gap of which all numbers are told of then by what has not joined yet is none any more.
+    """
+    base, left = entries[0] if entries[0].what == BASE else None, entries[:many]
+    highest: int | None = None if base is None else base.said["highest"]
+    runs: list[list[int]] = [] if base is None else list(base.said["open"])
+    gaps: list[list[int]] = [] if base is None else list(base.said["missing"])
+    first = int(base is not None)
+    later = _of_count(rule, entries, first, highest)
+    for i, one in enumerate(left[first:], first):
+        number, is_anew = one.said["number"], False
+        if one.what == STARTED:
+            due, is_anew = _due(rule, one, delivery), _is_anew(rule, highest, one.said["number"])
+            if not is_anew and highest is not None and number > highest + 1:
+                gaps.append([highest + 1, number - 1, one.at, due])
+            highest = number if is_anew or highest is None else max(highest, number)
+            if one.said.get("closed") is None:
+                runs.append([number, one.at, due])
+        if is_anew:
+            later = _of_count(rule, entries, i, highest)
+        gaps = [
+            piece
+            for gap in gaps
+            if is_anew or later.among(gap[0], gap[1]) <= gap[1] - gap[0]
+            for piece in _without(gap, number)
+        ][-REMEMBERED:]
+        later.drop(number)
     told = min((one.fact.due for one in left), default=NEVER)
-    text = text_of(BASE, highest=highest, open=runs[-REMEMBERED:], missing=gaps[-REMEMBERED:])
+    text = text_of(BASE, highest=highest, open=runs[-REMEMBERED:], missing=gaps)
     holds = any(one.fact.counts for one in left)
-    return replace(left[-1].fact, text=text, due=told, counts=holds)
+    return [
+        replace(left[-1].fact, text=text, due=told, counts=holds),
+        *(entry.fact for entry in entries[many:]),
+    ]
+
+
+def _of_count(rule: RunsRule, entries: list[Entry], first: int, highest: int | None) -> _Numbers:
+    """Return the numbers of the entries from one on until another count begins."""
+    numbers = []
+    for i, one in enumerate(entries[first:]):
+        number = one.said["number"]
+        if one.what == STARTED:
+            if i and _is_anew(rule, highest, number):
+                break
+            highest = number if highest is None else max(highest, number)
+        numbers.append(number)
+    return _Numbers(numbers)
+
+
+def _without(gap: list[int], number: int) -> list[list[int]]:
+    """Return what is left of a gap when somebody tells of a number.
+
+    >>> _without([3, 9, 0, 0], 4), _without([3, 3, 0, 0], 3)
+    ([[3, 3, 0, 0], [5, 9, 0, 0]], [])
+    """
+    low, high, *rest = gap
+    if not low <= number <= high:
+        return [gap]
+    return [[begin, end, *rest] for begin, end in ((low, number - 1), (number + 1, high)) if begin <= end]
 
 
 def order_of(fact: Fact) -> tuple[bool, str]:
