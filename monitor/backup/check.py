@@ -56,7 +56,7 @@ def check_backup(folder: Path, tell: Callable[[int], None] = lambda _: None) -> 
         faults.append(Fault(manifest.store, "not_listed", "the list of files does not name the store's copy"))
     elif manifest.store not in bad:
         faults += _store_faults(folder, checked)
-    faults += [Fault(path, "damaged", "it was missing or damaged in the archive already") for path in manifest.damaged]
+    faults += [Fault(path, "damaged", "it was missing or damaged where it lay already") for path in manifest.damaged]
     for part in manifest.parts:
         if part.file not in bad:
             try:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import sqlite3
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING, ClassVar
@@ -25,6 +25,7 @@ from monitor.backup.manifest import (
     File,
     Manifest,
     copy_file,
+    copy_wanted,
     digest_of,
     private_folder,
     safe_path,
@@ -33,7 +34,7 @@ from monitor.backup.manifest import (
     write_manifest,
 )
 from monitor.backup.storecopy import copy_store
-from monitor.proofs.shelf import kept_files
+from monitor.proofs.shelf import Bounds, Shelf, kept_files
 from rules.errors import BadInputError, Fault
 from rules.faults import unreadable
 from rules.records import SEMANTICS
@@ -61,6 +62,16 @@ class FolderError(BadInputError):
 
     code: ClassVar[str] = "backup_folder"
     action: ClassVar[str] = "Name a folder that is empty, new, or holds a backup already; nothing was touched."
+
+
+class NoProofsError(BackupError):
+    """The backup holds proofs, and where they should lie there is none."""
+
+    code: ClassVar[str] = "backup_proofs"
+    action: ClassVar[str] = (
+        "Mount or name the folder of proofs (OFFSITE_PROOFS_FOLDER); if they are gone: docs/runbooks/lose-the-proofs.md. "
+        "Who has deleted them all on purpose names a new folder for the backup. The backup before stands."
+    )
 
 
 @dataclass(slots=True)
@@ -95,18 +106,20 @@ def make_backup(
         folder: of mode 0700, its files 0600: password and key hashes are in there.
         store: of register, desk and archive's index.
         archive: the archive's folder.
-        proofs: the folder of what firms uploaded; None leaves it out.
+        proofs: the folder of what firms uploaded; None leaves it out. It need not be there where no proof was ever taken.
         kafka: where Kafka is; None leaves out what Kafka alone holds, which the manifest says.
         tell: hears how far it is.
 
     Raises:
         FolderError: the folder holds something else, or another backup is being made in it.
         StoreDownError, SchemaError, BrokerDownError, TopicsError: a part does not answer, or is not as it should be.
+        NoProofsError: this backup holds proofs and `proofs` none: it would lose the only ones.
         BackupError: something cannot be copied whole; the backup before stands.
     """
     now = time.time_ns() // 1_000_000
     stamp = time.strftime("%Y%m%dT%H%M%S", time.gmtime(now // 1000)) + f"{now % 1000:03d}Z"
     with _claimed(folder):
+        _look_for_proofs(folder, proofs)
         tell("the store")
         store_file, revision, found = _store_and_archive(folder, stamp, store, archive, tell)
         tell("the proofs")
@@ -197,9 +210,20 @@ def _copy_archive(
     return found
 
 
+def _look_for_proofs(folder: Path, proofs: Path | None) -> None:
+    """Refuse to take a folder that is not mounted, or another, for one from which all proofs were deleted."""
+    saved = next(kept_files(folder / PROOFS), None)
+    if saved is not None and (proofs is None or next(kept_files(proofs), None) is None):
+        raise NoProofsError(f"{folder} holds proofs, and there is none in {proofs or 'no folder'}")
+
+
 def _copy_proofs(folder: Path, proofs: Path) -> _Archived:
-    """Copy what firms uploaded: content never changes and is copied once, receipts are small and are copied each time."""
-    found = _Archived()
+    """Copy what firms uploaded: content never changes and is copied once, receipts are small and are copied each time.
+
+    What is lost or cut where it lies is named as damaged; a good copy of before stays and is listed.
+    """
+    _look_for_proofs(folder, proofs)
+    found, live, saved = _Archived(), Shelf(proofs, Bounds(0, 0, 0)), Shelf(folder / PROOFS, Bounds(0, 0, 0))
     for path, sha256 in kept_files(proofs):
         relative = safe_path(path)
         target = folder / PROOFS / relative
@@ -208,19 +232,31 @@ def _copy_proofs(folder: Path, proofs: Path) -> _Archived:
         if sha256 is not None and target.is_file() and target.stat().st_size == size:
             found.files.append(File(path=f"{PROOFS}/{path}", size=size, sha256=sha256))
             continue
-        try:
-            written = copy_file(proofs / relative, target)
-        except FileNotFoundError:
+        named = sha256 or relative.stem
+        written = None
+        if sha256 is not None or live.find(relative.parent.name, named) is not None:
+            with suppress(FileNotFoundError):
+                written = copy_wanted(proofs / relative, target, sha256)
+        if written is not None:
+            sync_folder(target.parent)
+            found.copied += 1
+        else:
             found.damaged.append(f"{PROOFS}/{path}")
-            continue
-        sync_folder(target.parent)
-        if sha256 is not None and written[1] != sha256:
-            target.unlink()
-            found.damaged.append(f"{PROOFS}/{path}")
-            continue
-        found.copied += 1
-        found.files.append(File(path=f"{PROOFS}/{path}", size=written[0], sha256=written[1]))
+            written = _good_copy(saved, target, sha256)
+        if written is not None:
+            found.files.append(File(path=f"{PROOFS}/{path}", size=written[0], sha256=written[1]))
     return found
+
+
+def _good_copy(saved: Shelf, target: Path, sha256: str | None) -> tuple[int, str] | None:
+    """Return size and SHA-256 of what an earlier backup saved of a proof or, without `sha256`, of a receipt; None if it is no good."""
+    if sha256 is None and saved.find(target.parent.name, target.stem) is None:
+        return None
+    try:
+        written = digest_of(target)
+    except FileNotFoundError:
+        return None
+    return written if sha256 in {None, written[1]} else None
 
 
 @contextmanager

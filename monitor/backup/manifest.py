@@ -94,7 +94,8 @@ class Manifest(Strict):
     places: Annotated[list[Place], Field(max_length=100_000)]
     parts: Annotated[list[Part], Field(max_length=1_000_000)]
     damaged: Annotated[list[str], Field(max_length=10_000)]
-    """Files of the archive that were missing or damaged when it was made: they are not in here."""
+    """Files of the archive, and proofs, that were missing or damaged when it was made: not in here, but for proofs that a
+    backup before had saved whole."""
     files: File
     """The list of all other files."""
     count: Count
@@ -210,6 +211,13 @@ def write_whole(path: Path, data: bytes) -> None:
 
 def copy_file(source: Path, target: Path) -> tuple[int, str]:
     """Copy a file with mode 0600, synced; returns size and SHA-256 of what was read."""
+    copied = copy_wanted(source, target, None)
+    assert copied is not None  # noqa: S101 - whatever is read is wanted
+    return copied
+
+
+def copy_wanted(source: Path, target: Path, sha256: str | None) -> tuple[int, str] | None:
+    """Copy a file as `copy_file` does; where what was read is not `sha256`, nothing is written over `target`: None."""
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     digest, size = hashlib.sha256(), 0
@@ -219,6 +227,9 @@ def copy_file(source: Path, target: Path) -> tuple[int, str]:
             size += len(block)
             sink.write(block)
         _sync(sink)
+    if sha256 not in {None, digest.hexdigest()}:
+        part.unlink()
+        return None
     part.replace(target)
     return size, digest.hexdigest()
 

@@ -34,18 +34,22 @@ def command(
     if (to is None) == (verify is None):
         raise typer.BadParameter("say either --to FOLDER or --verify FOLDER")
     if to is not None:
+        proofs = ProofsEnvironment().folder
+        if not proofs.is_dir():
+            # Nobody may have uploaded anything yet, or the folder is another: said also where nobody sits before it.
+            sys.stderr.write(f"offsite: no proofs are saved: {proofs} is not there (OFFSITE_PROOFS_FOLDER)\n")
         with open_store() as store:
             made = make_backup(
                 to,
                 store,
                 ArchiverEnvironment().folder,
                 None if without_kafka else kafka_settings(),
-                proofs=ProofsEnvironment().folder,
+                proofs=proofs,
                 tell=_tell,
             )
         manifest, faults = (
             made.manifest,
-            [f"{path}: damaged where it lies: not saved" for path in made.manifest.damaged],
+            [f"{path}: damaged where it lies: {_kept(to / path)}" for path in made.manifest.damaged],
         )
         extra: list[str] = []
     else:
@@ -67,6 +71,10 @@ def command(
             f"backup {manifest.id}: {manifest.count} files, {manifest.bytes} bytes, {kafka}, {len(faults)} faults\n"
         )
     raise typer.Exit(1 if faults else 0)
+
+
+def _kept(saved: Path) -> str:
+    return "the copy of before is kept" if saved.is_file() else "not saved"
 
 
 def _tell(text: str) -> None:

@@ -221,17 +221,19 @@ class Proofs:
             incoming.write(piece)
             look.feed(piece)
 
-        while (chunk := await next_chunk(chunks, due + size / LEAST_BYTES_S)) is not None:
-            size += len(chunk)
-            if size > self._most:
-                self._gateway.bytes.charge(visit.key_hash, size)
-                raise too_large(most=self._most)
-            gathered += chunk
-            if len(gathered) >= PIECE_BYTES:
-                place.hold(len(gathered))
-                piece, gathered = bytes(gathered), bytearray()
-                await self._aside(write, piece)
-        self._gateway.bytes.charge(visit.key_hash, size)
+        try:
+            while (chunk := await next_chunk(chunks, due + size / LEAST_BYTES_S)) is not None:
+                size += len(chunk)
+                if size > self._most:
+                    raise too_large(most=self._most)
+                gathered += chunk
+                if len(gathered) >= PIECE_BYTES:
+                    place.hold(len(gathered))
+                    piece, gathered = bytes(gathered), bytearray()
+                    await self._aside(write, piece)
+        finally:
+            # What was broken off, came too slowly or found the disk full has cost as much as what is kept.
+            self._gateway.bytes.charge(visit.key_hash, size)
         self._gateway.figures.bytes.inc(size)
         await self._aside(write, bytes(gathered))
 

@@ -93,8 +93,8 @@ class Use:
 class Incoming:
     """An upload under way: a file outside of every facility's folder, deleted unless it is kept."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, keep_free: int = 0) -> None:
+        self.path, self._keep_free = path, keep_free
         self._sink = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")
         self._digest = hashlib.sha256()
         self.size = 0
@@ -115,8 +115,10 @@ class Incoming:
         """Append to it.
 
         Raises:
+            DiskFullError: with it less would be free than is to stay free; others write meanwhile, so each piece looks again.
             OSError: the disk does not take it.
         """
+        _look_for_disk(self.path.parent, self._keep_free, len(piece))
         self._sink.write(piece)
         self._digest.update(piece)
         self.size += len(piece)
@@ -156,17 +158,21 @@ class Shelf:
         """
         place = self._place(owner)
         _make_folder(place)
-        if shutil.disk_usage(place).free < self._bounds.keep_free:
-            raise DiskFullError(f"less than {self._bounds.keep_free} bytes are free")
-        return Incoming(place / secrets.token_hex(16))
+        _look_for_disk(place, self._bounds.keep_free)
+        return Incoming(place / secrets.token_hex(16), self._bounds.keep_free)
 
-    def look_for_room(self, facility: str, size: int) -> None:
+    def look_for_room(self, facility: str, size: int, instead: str = "") -> None:
         """Say early that `size` bytes more would be too many; `keep` decides.
+
+        Args:
+            facility: whose quota it is.
+            size: in bytes, of what comes.
+            instead: the name of content that it would replace, which does not count.
 
         Raises:
             NoRoomError: they would be.
         """
-        used = self.use(facility)
+        used = self.use(facility, instead)
         if used.files + 1 > self._bounds.files or used.bytes + size > self._bounds.bytes:
             raise NoRoomError(
                 f"{used.files} of {self._bounds.files} files and {used.bytes} of {self._bounds.bytes} bytes are kept"
@@ -191,8 +197,8 @@ class Shelf:
             if known is not None and _digest_of(target) == receipt.sha256:
                 return known, False
             if known is None:
-                target.unlink(missing_ok=True)  # a crash came between the content and its receipt
-                self.look_for_room(receipt.facility, receipt.size)
+                # Content without a receipt (a crash came between the two, or the receipt was damaged) is replaced, never deleted.
+                self.look_for_room(receipt.facility, receipt.size, receipt.sha256)
             incoming.path.replace(target)
             _sync_folder(home)
             if known is not None:  # the content had been damaged: it is whole again, of the day of its receipt
@@ -201,10 +207,12 @@ class Shelf:
             _sync_folder(home)
         return receipt, True
 
-    def use(self, facility: str) -> Use:
-        """Return what a facility keeps."""
+    def use(self, facility: str, besides: str = "") -> Use:
+        """Return what a facility keeps, without the content named `besides`."""
         files = total = 0
         for path in self._contents(facility):
+            if path.name == besides:
+                continue
             with contextlib.suppress(FileNotFoundError):
                 total += path.stat().st_size
                 files += 1
@@ -288,6 +296,11 @@ def put_back(source: Path, target: Path) -> None:
         os.fsync(sink.fileno())
     part.replace(target)
     _sync_folder(target.parent)
+
+
+def _look_for_disk(place: Path, keep_free: int, more: int = 0) -> None:
+    if shutil.disk_usage(place).free - more < keep_free:
+        raise DiskFullError(f"less than {keep_free} bytes would be free")
 
 
 @contextlib.contextmanager

@@ -103,6 +103,12 @@ def test_the_owners_of_archive_and_proofs_are_declared_and_one_reads_both():
     assert UNITS["gateway"]["Service"]["StateDirectoryMode"] == ["0750"]
 
 
+@pytest.mark.parametrize("key", ["OFFSITE_ARCHIVER_FOLDER", "OFFSITE_PROOFS_FOLDER"])
+def test_backups_look_where_the_units_keep_their_files(key):
+    named = {own[key] for own in map(checks.environment, UNITS.values()) if key in own}
+    assert named == {checks.variables_of_file().get(key)}
+
+
 def test_a_line_is_read_as_systemd_reads_it():
     assert parse("# x\n[A]\nk=1\nk=a=b\n\n; y\n[B]\nl=\n") == {"A": {"k": ["1", "a=b"]}, "B": {"l": [""]}}
 

@@ -6,12 +6,14 @@ import asyncio
 import hashlib
 import tracemalloc
 from base64 import b64encode
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
 from monitor.gateway.openapi import document
 from monitor.gateway.proofs import HELD_BYTES, LISTED
+from monitor.proofs.shelf import DiskFullError
 from streams.access import hash_key
 from tests.monitor.gateway_parts import FACILITY, GOOD, HASH, client_of, open_gateway, put
 from tests.monitor.proofs.samples import CSV, JPEG, PDF, PNG, SAMPLES
@@ -305,6 +307,47 @@ async def test_a_slow_upload_is_ended(client, monkeypatch, tmp_path):
 
     answer = await client.post("/v1/proofs", content=body(), headers={"Content-Type": "text/plain"})
     assert answer.status_code == 408
+    assert kept(tmp_path) == []
+
+
+@pytest.mark.parametrize("how", ["hangs up", "too slow", "disk full", "disk broken"])
+async def test_what_is_broken_off_costs_its_bytes(tmp_path, monkeypatch, how):
+    app = open_gateway(proofs={"folder": tmp_path})
+    charged = []
+    monkeypatch.setattr(app.state.gateway.bytes, "charge", lambda key, amount: charged.append((key, amount)))
+    monkeypatch.setattr("monitor.gateway.proofs.GRACE_S", 1 if how == "too slow" else 30)
+    monkeypatch.setattr("monitor.gateway.proofs.LEAST_BYTES_S", 1 << 40)
+    begun = asyncio.Event()
+    if how.startswith("disk"):
+        error = DiskFullError("less") if how == "disk full" else OSError(5, "Input/output error")
+        monkeypatch.setattr("monitor.proofs.shelf.Incoming.write", lambda *_: (_ for _ in ()).throw(error))
+
+    async def body():
+        for _ in range(4):
+            yield b"a" * 65536
+        begun.set()
+        await asyncio.sleep(30)
+
+    async with client_of(app) as client:
+        headers = {"Content-Type": "text/plain"}
+        sending = asyncio.create_task(client.post("/v1/proofs", content=body(), headers=headers))
+        if how == "hangs up":
+            await begun.wait()
+            sending.cancel()
+        await asyncio.wait([sending])
+        if how != "hangs up":
+            assert sending.result().status_code == (408 if how == "too slow" else 503)
+    assert charged == [(HASH, 4 * 65536)]
+    assert kept(tmp_path) == []
+
+
+async def test_a_disk_that_fills_while_an_upload_comes_is_told_503(tmp_path, monkeypatch):
+    app = open_gateway(proofs={"folder": tmp_path, "keep_free_bytes": 0})
+    free = iter([1 << 40, 1 << 40, -1])
+    monkeypatch.setattr("monitor.proofs.shelf.shutil.disk_usage", lambda _: SimpleNamespace(free=next(free)))
+    async with client_of(app) as client:
+        answer = await send(client, b"a" * (1024 * 1024), "text/plain")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_stored")
     assert kept(tmp_path) == []
 
 

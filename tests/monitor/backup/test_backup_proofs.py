@@ -7,7 +7,7 @@ import stat
 import pytest
 
 from monitor.backup.check import check_backup
-from monitor.backup.make import make_backup
+from monitor.backup.make import NoProofsError, make_backup
 from monitor.backup.restore import restore_backup
 from monitor.cli import main
 from monitor.proofs.shelf import Bounds, ProofReceipt, Shelf
@@ -93,6 +93,114 @@ def test_a_proof_that_is_damaged_is_named_and_the_others_are_saved(office, to, s
     assert (to / "proofs" / FACILITY / good.sha256).is_file()
 
 
+def overwrite(path, content):
+    path.chmod(0o600)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("of", "what"),
+    [
+        ("content", "lost"), ("content", "cut"), ("content", "longer"), ("content", "another of its size"),
+        ("receipt", "cut"), ("receipt", "longer"), ("receipt", "another of its size"),
+    ],
+)  # fmt: skip
+def test_a_good_copy_stays_when_the_proof_is_lost_or_cut_where_it_lies(office, to, shelf, of, what):
+    bad, good = keep(shelf, b"a proof"), keep(shelf, b"b")
+    made(office, to, shelf)
+    name = f"{FACILITY}/{bad.sha256}" + (".json" if of == "receipt" else "")
+    live, saved = shelf.folder / name, to / "proofs" / name
+    whole = saved.read_bytes()
+    if what == "lost":
+        live.unlink()
+    else:
+        overwrite(live, {"cut": whole[:3], "longer": whole + b"x"}.get(what, b"X" * len(whole)))
+    for _ in range(2):
+        manifest = made(office, to, shelf).manifest
+        assert saved.read_bytes() == whole
+        unseen = of == "content" and what == "another of its size"
+        assert manifest.damaged == ([] if unseen else [f"proofs/{name}"])
+        assert {fault.code for fault in check_backup(to).faults} <= {"damaged"}
+        assert check_backup(to).extra == []
+        assert f"proofs/{name}" in check_backup(to).files
+    assert (to / "proofs" / FACILITY / good.sha256).is_file()
+
+
+def test_what_was_lost_comes_back_out_of_the_backup_of_after(office, to, shelf):
+    receipt = keep(shelf, b"a proof")
+    made(office, to, shelf)
+    (shelf.folder / FACILITY / receipt.sha256).unlink()
+    made(office, to, shelf)
+    assert restore_backup(to, None, None, proofs=shelf.folder).proofs == 1
+    assert shelf.content(receipt).read_bytes() == b"a proof"
+    assert made(office, to, shelf).manifest.damaged == []
+
+
+def test_a_bad_copy_is_replaced_by_the_good_proof_and_by_nothing_bad(office, to, shelf):
+    receipt = keep(shelf, b"a proof")
+    made(office, to, shelf)
+    saved = to / "proofs" / FACILITY / receipt.sha256
+    saved.write_bytes(b"a")
+    assert made(office, to, shelf).manifest.damaged == []
+    assert saved.read_bytes() == b"a proof"
+    saved.write_bytes(b"a")
+    overwrite(shelf.folder / FACILITY / receipt.sha256, b"xyz")
+    assert made(office, to, shelf).manifest.damaged == [f"proofs/{FACILITY}/{receipt.sha256}"]
+    assert not saved.exists(), "neither is the proof"
+
+
+@pytest.mark.parametrize("there", ["none", "empty", "another", "left out"])
+def test_a_folder_of_proofs_that_is_not_mounted_is_refused_and_costs_no_copy(office, to, shelf, tmp_path, there):
+    kept = [keep(shelf, b"a"), keep(shelf, b"b", "SH-WHS-0001")]
+    before = made(office, to, shelf).manifest
+    wrong = tmp_path / "wrong"
+    if there in {"empty", "another"}:
+        wrong.mkdir()
+    if there == "another":
+        (wrong / "2026").mkdir()
+    with pytest.raises(NoProofsError, match="holds proofs, and there is none"):
+        make_backup(to, office.store, office.folder, None, proofs=None if there == "left out" else wrong)
+    checked = check_backup(to)
+    assert (checked.manifest, checked.faults, checked.extra) == (before, [], [])
+    for receipt in kept:
+        assert (to / "proofs" / receipt.facility / receipt.sha256).is_file()
+    assert "lose-the-proofs" in NoProofsError.action
+
+
+def test_a_folder_that_is_unmounted_while_the_archive_is_copied_is_refused_too(office, to, shelf):
+    keep(shelf, b"a")
+    before = made(office, to, shelf).manifest
+
+    def tell(text):
+        if text == "the proofs":
+            shelf.folder.rename(shelf.folder.with_name("away"))
+
+    with pytest.raises(NoProofsError):
+        make_backup(to, office.store, office.folder, None, proofs=shelf.folder, tell=tell)
+    assert check_backup(to).manifest == before
+
+
+def test_one_proof_that_was_deleted_by_hand_is_forgotten_while_others_are_there(office, to, shelf):
+    gone, stays = keep(shelf, b"a"), keep(shelf, b"b")
+    made(office, to, shelf)
+    for name in (gone.sha256, f"{gone.sha256}.json"):
+        (shelf.folder / FACILITY / name).unlink()
+    assert made(office, to, shelf).manifest.damaged == []
+    assert [path for path in sorted((to / "proofs" / FACILITY).iterdir()) if gone.sha256 in path.name] == []
+    assert (to / "proofs" / FACILITY / stays.sha256).is_file()
+
+
+def test_where_no_proof_was_ever_taken_a_missing_folder_is_told_and_no_fault(office, to, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OFFSITE_STORE_URL", f"sqlite:///{tmp_path}/store.db")
+    monkeypatch.setenv("OFFSITE_ARCHIVER_FOLDER", str(office.folder))
+    monkeypatch.setenv("OFFSITE_PROOFS_FOLDER", str(tmp_path / "none"))
+    with pytest.raises(SystemExit) as end:
+        main(["backup", "--to", str(to), "--without-kafka"])
+    assert not end.value.code
+    assert f"no proofs are saved: {tmp_path}/none is not there" in capsys.readouterr().err
+    assert check_backup(to).faults == []
+
+
 def test_a_backup_that_is_damaged_later_is_found_out_and_not_restored(office, to, shelf, tmp_path):
     receipt = keep(shelf, b"a")
     made(office, to, shelf)
@@ -120,6 +228,12 @@ def test_the_commands_save_and_restore_them(office, to, shelf, tmp_path, monkeyp
         return end.value.code or 0, capsys.readouterr().out
 
     assert call(shelf.folder, "backup", "--to", to, "--without-kafka")[0] == 0
+    assert call(tmp_path / "none", "backup", "--to", to, "--without-kafka")[0] != 0
+    path = shelf.folder / FACILITY / receipt.sha256
+    path.rename(tmp_path / "lost")
+    code, out = call(shelf.folder, "backup", "--to", to, "--without-kafka")
+    assert (code, "damaged where it lies: the copy of before is kept" in out) == (1, True)
+    (tmp_path / "lost").rename(path)
     code, out = call(tmp_path / "again", "restore", "--from", to, "--only", "proofs")
     assert code == 0
     assert "restored proofs of backup" in out

@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import pytest
 
@@ -215,6 +216,49 @@ def test_below_what_is_to_stay_free_nothing_is_begun(tmp_path):
     with pytest.raises(DiskFullError):
         shelf.open("gw-1")
     assert DiskFullError.retriable
+
+
+def test_uploads_at_once_leave_free_what_is_to_stay_free(tmp_path, monkeypatch):
+    folder = tmp_path / "proofs"
+    disk = 1000
+
+    def usage(_):
+        used = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        return SimpleNamespace(free=disk - used)
+
+    monkeypatch.setattr(module.shutil, "disk_usage", usage)
+    shelf = Shelf(folder, Bounds(bytes=10_000, files=100, keep_free=500))
+    with contextlib.ExitStack() as under_way:
+        several = [under_way.enter_context(shelf.open(f"gw-{number % 2}")) for number in range(8)]
+        refused = 0
+        for _ in range(4):
+            for incoming in several:
+                try:
+                    incoming.write(b"x" * 50)
+                    incoming._sink.flush()
+                except DiskFullError:
+                    refused += 1
+        assert refused == 8 * 4 - 500 // 50
+        assert usage(folder).free == 500, "to the byte"
+        assert sum(incoming.size for incoming in several) == 500, "what was refused is not of it"
+    assert usage(folder).free == disk
+
+
+@pytest.mark.parametrize("receipt_is", ["lost", "damaged"])
+def test_content_is_not_deleted_for_an_upload_that_has_no_room(shelf, receipt_is):
+    receipt, _ = put(shelf, b"y" * 60)
+    home = shelf.folder / FACILITY
+    written = home / f"{receipt.sha256}.json"
+    written.chmod(0o600)
+    written.write_bytes(b"{")
+    if receipt_is == "lost":
+        written.unlink()
+    smaller = Shelf(shelf.folder, Bounds(bytes=50, files=3, keep_free=0))
+    with pytest.raises(NoRoomError):
+        put(smaller, b"y" * 60)
+    assert (home / receipt.sha256).read_bytes() == b"y" * 60
+    assert put(shelf, b"y" * 60)[1], "with room it has a receipt again, and counts once"
+    assert shelf.use(FACILITY) == Use(1, 60)
 
 
 def test_what_is_to_be_saved_is_what_has_a_receipt_content_first(shelf):
