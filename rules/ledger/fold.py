@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from bisect import insort
+from bisect import bisect_left, insort
 from dataclasses import replace
 from functools import partial
+from itertools import islice, takewhile
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from rules.ledger import visit
 from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
 from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report
-from rules.ledger.room import note, place, trim, waits
+from rules.ledger.room import note, place, tiers_of, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
 from rules.rare.match import applies, digest_of
 from rules.rare.speak import Now
@@ -33,8 +34,8 @@ WHOLE = text_of_subject({})
 """The subject of what is about the facility as a whole."""
 WAITING = 1_024
 """Facts of a subject that wait until the instant at which they came is over; where there are more they are judged at once."""
-PLACES = 64
-"""Places of a product whose stock is unknown behind a booking that names none."""
+PLACES = 8
+"""Places of a product whose stock is unknown behind a booking that names none: the first ones by name."""
 
 
 def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
@@ -47,14 +48,26 @@ def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facilit
         _take(rule, text_of_subject(found.subject), [fact], now, emitter)
         return
     emitter.state.rare.counts["ledger_unknown"] += 1
-    for subject in () if found.product is None else _places_of(found.product, emitter.state.rare.of(rule.id)):
-        _take(rule, subject, [replace(fact)], now, emitter)
+    if found.product is None:
+        return
+    cases = emitter.state.rare.of(rule.id)
+    for subject in tiers_of(rule, cases).of_product(found.product, PLACES):
+        # What moved, and nobody says where, is not known of any of them.
+        if subject in cases and not _is_said(cases, cases[subject], fact):
+            _take(rule, subject, [replace(fact)], now, emitter)
 
 
-def _places_of(product: str, cases: Cases) -> list[str]:
-    """Return the subjects of a product, the first ones by name: what moved there, and nobody says where, is not known of any."""
-    end = f'"product": {json.dumps(product, ensure_ascii=False)}}}'
-    return sorted(subject for subject in cases if subject.endswith(end))[:PLACES]
+def _is_said(cases: Cases, case: Case, fact: Fact) -> bool:
+    """Say whether a case keeps a fact that says the same at the same event and receive time; of two stays the first one by digest."""
+    first = bisect_left(case.facts, fact.t, key=attrgetter("t"))
+    behind = takewhile(lambda one: one.t == fact.t, islice(case.facts, first, None))
+    same = next((one for one in behind if (one.received, one.text) == (fact.received, fact.text)), None)
+    if same is None or same.digest == fact.digest or case.knows(fact.digest):
+        return False
+    if same.digest > fact.digest:
+        cases.keep(case, [one for one in case.facts if one is not same])
+        return False
+    return True
 
 
 def report(

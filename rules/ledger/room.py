@@ -6,12 +6,13 @@ nothing that was said before.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from rules.layout import NEVER
 from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, holds, shortened
 from rules.rare import store
-from rules.rare.store import Case, Cases
+from rules.rare.store import Case, Cases, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,20 +38,35 @@ class Tiers:
         """Begin with what is kept."""
         self._of: tuple[dict[str, None], ...] = ({}, {}, {})
         self._tier: dict[str, int] = {}
+        self._of_product: dict[str, list[str]] = {}
         for subject, case in cases.items():
             self.put(subject, tier_of(rule, case))
 
     def put(self, subject: str, tier: int) -> None:
         """Let a subject be the one of a tier that was touched last."""
-        self.drop(subject)
+        before = self._tier.get(subject)
+        if before is not None:
+            del self._of[before][subject]
+        elif product := subject_of(subject).get("product"):
+            insort(self._of_product.setdefault(product, []), subject)
         self._tier[subject] = tier
         self._of[tier][subject] = None
 
     def drop(self, subject: str) -> None:
         """Forget a subject."""
         before = self._tier.pop(subject, None)
-        if before is not None:
-            del self._of[before][subject]
+        if before is None:
+            return
+        del self._of[before][subject]
+        if product := subject_of(subject).get("product"):
+            kept = self._of_product[product]
+            del kept[bisect_left(kept, subject)]
+            if not kept:
+                del self._of_product[product]
+
+    def of_product(self, product: str, most: int) -> list[str]:
+        """Return at most so many subjects of a product, the first ones by name."""
+        return self._of_product.get(product, [])[:most]
 
     def of(self, tier: int) -> dict[str, None]:
         """Return the subjects of a tier, the one untouched longest first."""
