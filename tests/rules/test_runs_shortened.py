@@ -110,5 +110,5 @@ def test_a_thousand_facts_are_shortened_at_once(step: int, *, closes: bool) -> N
     with patch.object(runs, "story_of", wraps=runs.story_of) as story:
         begun = process_time()
         kept = runs.shortened(RULES, facts, 256, MINUTE)
-        assert process_time() - begun < 2.0, "it was 6 to 15 s"
+        assert process_time() - begun < 4.0, "it was 6 to 15 s"
     assert (len(kept), story.call_count) == (256, 1)
