@@ -31,6 +31,11 @@ def institution(number, grade="B", **more):
     return facility(f"BJ-TRI-{number:04d}", grade, scopes=[("clinical-trials", "drug")], **more)
 
 
+def laboratory(*samples, **more):
+    """Return a laboratory that reported samples: what the sampled say of themselves does not count."""
+    return facility("BJ-LAB-0002", samples=list(samples), **more)
+
+
 def sample(number, drawn, *, passed=True, product="P-1", retest_of=None):
     """Return the report of a sample, received two days behind its drawing."""
     return Sample(f"R-{number}", 1, drawn + 2 * DAY, f"S-{number}", MAKER, product, drawn, passed, retest_of)

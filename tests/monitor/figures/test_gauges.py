@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from monitor.figures.gauges import FigureGauges
 from monitor.figures.views import figures
 from rules.figures.book import Step
-from tests.monitor.figures.counties import DAY, MAKER, at, facility, institution, sample
+from tests.monitor.figures.counties import DAY, MAKER, at, facility, institution, laboratory, sample
 
 NOW = at("2026-11-15T10:00:00")
 
@@ -39,7 +39,9 @@ def test_nobody_knows_anything(shown):
 
 
 def test_rates_of_the_running_periods_and_those_before(shown):
-    found = shown(maker(samples=[sample(1, NOW - DAY), sample(2, NOW - DAY, passed=False), sample(3, NOW - 20 * DAY)]))
+    found = shown(
+        maker(), laboratory(sample(1, NOW - DAY), sample(2, NOW - DAY, passed=False), sample(3, NOW - 20 * DAY))
+    )
     assert found["sampling_pass_ratio", "drug", "month", "running"] == 0.5
     assert found["sampling_pass_ratio", "drug", "month", "before"] == 1.0
     assert found["samples", "drug", "quarter", "running"] == 3
@@ -49,8 +51,8 @@ def test_rates_of_the_running_periods_and_those_before(shown):
 
 
 def test_what_is_no_more_known_has_no_series_any_more(shown):
-    assert ("samples", "drug", "month", "running") in shown(maker(samples=[sample(1, NOW - DAY)]))
-    assert ("samples", "drug", "month", "running") not in shown(maker())
+    assert ("samples", "drug", "month", "running") in shown(maker(), laboratory(sample(1, NOW - DAY)))
+    assert ("samples", "drug", "month", "running") not in shown(maker(), laboratory())
 
 
 def test_shares_grades_and_steps(shown):
@@ -73,6 +75,6 @@ def test_the_last_day_that_was_judged_stands_until_the_next(shown):
 def test_series_are_bounded_whatever_is_reported(shown):
     lines = {f"P-{n}": line for n, line in enumerate(("drug", "device", "cosmetics"))}
     many = [sample(n, NOW - n * DAY, product=f"P-{n % 4}") for n in range(500)]
-    found = shown(facility(MAKER, "A", lines=lines, scopes=[], samples=many))
+    found = shown(facility(MAKER, "A", lines=lines, scopes=[]), laboratory(*many))
     for name in ("sampling_pass_ratio", "samples"):
         assert sum(key[0] == name for key in found) == 4 * 3 * 2

@@ -10,7 +10,7 @@ from tests.monitor.desk.browser.test_access import faults, overflow
 from tests.monitor.desk.browser.test_long_texts import LEAVES, OUTSIDE
 from tests.monitor.desk.browser.visit import visiting
 from tests.monitor.desk.lab import NOW
-from tests.monitor.figures.counties import DAY, MAKER, facility, keep, province, sample
+from tests.monitor.figures.counties import DAY, MAKER, facility, keep, laboratory, province, sample
 
 MONTHS = "#sampling tbody tr"
 
@@ -32,12 +32,11 @@ async def test_it_is_reached_by_the_navigation_and_turned_over(desk, visit, lang
 
 
 async def test_it_follows_without_a_reload(desk, visit_en):
-    keep(desk.store, facility(MAKER, "C", lines={"P-1": "drug"}, samples=[sample(1, NOW)]))
+    keep(desk.store, facility(MAKER, "C", lines={"P-1": "drug"}), laboratory(sample(1, NOW)))
     await visit_en.go("/figures")
     assert await visit_en.page.locator(".missed").count() == 0
     await visit_en.remember()
-    failed = [sample(1, NOW), sample(2, NOW - DAY, passed=False)]
-    keep(desk.store, facility(MAKER, "C", lines={"P-1": "drug"}, samples=failed))
+    keep(desk.store, laboratory(sample(1, NOW), sample(2, NOW - DAY, passed=False)))
     desk.apply(change(1, start=NOW - 60_000))  # any step of the live stream refreshes it
     await visit_en.until("() => document.querySelector('.missed')?.innerText.includes('50.00 %')")
     assert await visit_en.still_here()
@@ -49,7 +48,7 @@ async def test_it_breaks_no_rule_and_stays_in_the_window(desk, chromium, languag
     province(desk.store, NOW)
     lines = {"P-1": "drug", "P-2": "device", "P-3": "cosmetics"}
     some = [sample(n, NOW - DAY, product=f"P-{n}", passed=False) for n in range(1, 5)]
-    keep(desk.store, facility(MAKER, "C", lines=lines, scopes=[], samples=some, dropped=123_456))
+    keep(desk.store, facility(MAKER, "C", lines=lines, scopes=[]), laboratory(*some, dropped=123_456))
     size = {"width": viewport[0], "height": viewport[1]}
     async with visiting(desk, chromium, language, viewport=size) as visit:
         await visit.sign_in()
