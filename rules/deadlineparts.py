@@ -12,8 +12,8 @@ from rules.models import Flag, Identifier, Number, Severity, Strict, Whole
 from rules.register import Day
 
 FieldValue: TypeAlias = str | Flag | Whole
-Where: TypeAlias = Annotated[dict[Identifier, FieldValue | list[FieldValue]], Field(max_length=8)]
-"""Members of a report's fields, and the value (or the values, one of which) they have."""
+Where: TypeAlias = Annotated[dict[Identifier, FieldValue | list[FieldValue | None]], Field(max_length=8)]
+"""Members of a report's fields, and the value (or the values, one of which) they have; `null` among values: the report does not say it."""
 RECEIPT = "received"
 """In place of a field: when the document was received."""
 

@@ -254,6 +254,8 @@ ZH: dict[str, str] = {
     "Compared a day behind its receipt, for records may be late (own)": "收到一日后再比对，因数据可能迟到（自定）",
     "Cosmetics as devices (own)": "化妆品参照医疗器械（自定）",
     "Days counted as calendar days to 24:00 of the last one, day 0 is the day of knowledge (own reading)": "按日历日计至末日 24:00，获知当日为第 0 日（自行解读）",
+    "Days counted as calendar days to 24:00 of the last one, day 0 is the day of the decision (own reading)": "按日历日计至末日 24:00，决定当日为第 0 日（自行解读）",
+    "Days counted as calendar days to 24:00 of the last one, day 0 is the day of the data lock (own reading)": "按日历日计至末日 24:00，数据锁定当日为第 0 日（自行解读）",
     "Devices and cosmetics as drugs (own)": "医疗器械、化妆品参照药品（自定）",
     "Eight days behind the seven, due on day 15 (own reading)": "七日之后再八日，第 15 日到期（自行解读）",
     "Measures for device recall (医疗器械召回管理办法)": "医疗器械召回管理办法",

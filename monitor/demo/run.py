@@ -82,7 +82,7 @@ def _greet(stage: Stage, people: People, seconds: float) -> None:
     say(f"  account  {people.supervisor}")
     say(f"  one-time password  {people.supervisor_password}")
     say("")
-    say("five simulated firms begin to post; Ctrl-C ends everything")
+    say("five simulated firms and a laboratory begin to post; Ctrl-C ends everything")
 
 
 def _on_duty(stage: Stage, officer: Officer, began: float, stop: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""Five simulated facilities that post through the real gateway, for the demo, trials of rules and load.
+"""Five simulated firms and a laboratory that post through the real gateway, for the demo, trials of rules and load.
 
 Lives here: signals, faults and their script, the feed of a facility, the pusher, the rehearsal (the same posts folded
 without Kafka), the demo's register and story.

@@ -42,9 +42,9 @@ class Terms:
 
 
 def matches(where: Where, fields: Mapping[str, Any]) -> bool:
-    """Say whether members of a report have the wanted values."""
+    """Say whether members of a report have the wanted values; None among them: the report does not say it."""
     return all(
-        name in fields and any(_same(fields[name], one) for one in (wanted if isinstance(wanted, list) else [wanted]))
+        any(_same(fields.get(name), one) for one in (wanted if isinstance(wanted, list) else [wanted]))
         for name, wanted in where.items()
     )
 

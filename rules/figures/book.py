@@ -31,6 +31,8 @@ examines a few thousand a year (own)."""
 MAX_VISITS: Final = 1_000
 MAX_GRADES: Final = 100
 MAX_STEPS: Final = 500
+MAX_PRODUCTS: Final = 1_000
+"""Products that are kept of those that left the register."""
 DROPPED: Final = "dropped"
 SIGNED: Final = {"grade-signed": "signed", "grade-refused": "refused"}
 """What a decision about a grade makes of a step (settled.md)."""
@@ -83,11 +85,13 @@ class Step(NamedTuple):
     """... and its version."""
 
 
+_Samples: TypeAlias = list[tuple[str, _Number, _Number, str, str, str, int, bool, str | None]]
+_Steps: TypeAlias = list[tuple[str, int, str, str, _Number]]
 PackedFigures: TypeAlias = tuple[
-    list[tuple[str, _Number, _Number, str, str, str, int, bool, str | None]], list[tuple[str, _Number, int, bool]],
-    list[tuple[int, str]], list[tuple[str, int, str, str, _Number]], list[tuple[str, _Number]],
+    _Samples, list[tuple[str, _Number, int, bool]], list[tuple[int, str]], _Steps, list[tuple[str, _Number]],
+    list[str], list[tuple[int, list[tuple[str, str]]]], list[tuple[str, str]],
 ]  # fmt: skip
-"""In a snapshot: samples, visits, grades, steps, counters; samples in the order in which they were touched."""
+"""In a snapshot: samples, visits, grades, steps, counters, days, scopes, products; samples in the order in which they were touched."""
 
 
 @dataclass(slots=True)
@@ -103,11 +107,18 @@ class FigureBook:
     """By alarm, oldest first."""
     counts: dict[str, int] = field(default_factory=dict)
     """`unread`, `stale` and `dropped` reports of samples."""
+    days: list[str] = field(default_factory=list)
+    """Days of visits that the register named before the one that it names now, oldest first."""
+    scopes: list[tuple[int, list[tuple[str, str]]]] = field(default_factory=list)
+    """Since when it is supervised in which fields and lines, log time in ms; empty until they change. The first since 0."""
+    products: dict[str, str] = field(default_factory=dict)
+    """Class of products that left the register, by id."""
 
     @property
     def is_nothing(self) -> bool:
         """Say whether nothing was ever kept: a snapshot then has no such member."""
-        return not (self.samples or self.visits or self.grades or self.steps or self.counts)
+        kept = (self.samples, self.visits, self.grades, self.steps, self.counts, self.days, self.scopes, self.products)
+        return not any(kept)
 
     def pack(self) -> PackedFigures:
         """Return the members for a snapshot."""
@@ -117,15 +128,18 @@ class FigureBook:
             list(self.grades),
             list(self.steps.values()),
             sorted(self.counts.items()),
+            list(self.days),
+            list(self.scopes),
+            list(self.products.items()),
         )
 
     @classmethod
     def unpack(cls, packed: PackedFigures) -> FigureBook:
         """Return what packed members say."""
-        samples, visits, grades, steps, counts = packed
+        samples, visits, grades, steps, counts, days, scopes, products = packed
         return cls(
             {row[0]: Sample(*row) for row in samples}, {row[0]: Visit(*row) for row in visits}, list(grades),
-            {row[0]: Step(*row) for row in steps}, dict(counts),
+            {row[0]: Step(*row) for row in steps}, dict(counts), list(days), list(scopes), dict(products),
         )  # fmt: skip
 
     def count(self, what: str) -> None:
@@ -171,7 +185,10 @@ class FigureBook:
             self.visits.pop(next(iter(self.visits)))
 
     def register(self, before: Facility | None, now: Facility, received: int) -> None:
-        """Keep from when on a grade is registered.
+        """Keep from when on a grade is registered, and what a newer register no longer says: days of visits, scopes, products.
+
+        So a year that is over does not change when the register names a later visit, or a firm leaves a field. A day before the one that
+        was named corrects it: later ones were none.
 
         Args:
             before: the facility as it was registered until now, None: it was not.
@@ -183,6 +200,26 @@ class FigureBook:
         grade = "" if now.risk is None else now.risk.grade
         if grade != (self.grades[-1][1] if self.grades else ""):
             self.grades = [*self.grades, (received, grade)][-MAX_GRADES:]
+        if before is not None:
+            self._leave(before, now, received)
+
+    def _leave(self, before: Facility, now: Facility, received: int) -> None:
+        told = None if before.risk is None else before.risk.last_visit
+        newest = None if now.risk is None else now.risk.last_visit
+        if told is not None and told != newest:
+            self.days = [*self.days, str(told)][-MAX_VISITS:]
+        if newest is not None:
+            self.days = [day for day in self.days if day < str(newest)]
+        was, scopes = ([(scope.field, scope.line) for scope in one.scopes] for one in (before, now))
+        if was != scopes:
+            self.scopes = [*(self.scopes or [(0, was)]), (received, scopes)][-MAX_GRADES:]
+        left = {one.id: str(one.class_) for one in before.products} | {one.id: "" for one in now.products}
+        for name, of in left.items():
+            self.products.pop(name, None)
+            if of:
+                self.products[name] = of
+        for name in list(self.products)[:-MAX_PRODUCTS]:
+            del self.products[name]
 
     def hear(self, changes: Iterable[Change], bundle: Bundle) -> None:
         """Keep which steps of the grade rules ask for, and which of them did not hold; what was heard before changes nothing.

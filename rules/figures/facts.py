@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+from pydantic import Field
 
 from rules.figures.book import DROPPED, FigureBook, Sample, Step
 from rules.models import Strict
@@ -55,14 +56,18 @@ class FacilityFacts(Strict):
     grades: list[tuple[int, str]]
     """Since when which one is registered, log time; empty words: none."""
     last_visit: str | None
-    """The day that the register names."""
+    """The day that the register names ..."""
+    days: list[str] = Field(default_factory=list)
+    """... and those that it named before."""
     visits: list[int]
     """When it was visited on site and in full, event time, oldest first."""
     steps: list[Step]
     scopes: list[tuple[str, str]]
-    """Pairs of field and line."""
+    """Pairs of field and line, as registered now."""
+    scoped: list[tuple[int, list[tuple[str, str]]]] = Field(default_factory=list)
+    """Since when which, log time; empty: they never changed."""
     lines: dict[str, Line]
-    """Of its registered products, by id."""
+    """Of its registered products, and of those that were, by id."""
     samples: list[Sample]
     """That it reports, drawn anywhere."""
     dropped: int
@@ -75,13 +80,18 @@ class FacilityFacts(Strict):
         found = [grade for since, grade in self.grades if since <= instant]
         return (found[-1] or None) if found else None
 
-    def is_in(self, field: str, line: str) -> bool:
-        """Say whether it is supervised in a field and line; `all` matches any."""
-        return any(of in {"all", field} and to in {"all", line} for of, to in self.scopes)
+    def scopes_at(self, instant: int) -> list[tuple[str, str]]:
+        """Return the fields and lines that were registered at a log time, ms; what is older than all that is kept is the oldest."""
+        found = [scopes for since, scopes in self.scoped if since <= instant]
+        return found[-1] if found else self.scoped[0][1] if self.scoped else self.scopes
 
-    def line_of(self, product: str) -> Line | None:
-        """Return the line of a product: as registered, else that of all its scopes; None: it cannot be said."""
-        scoped: set[str] = {line for _, line in self.scopes}
+    def is_in(self, field: str, line: str, instant: int) -> bool:
+        """Say whether it is supervised in a field and line at a log time, ms; `all` matches any."""
+        return any(of in {"all", field} and to in {"all", line} for of, to in self.scopes_at(instant))
+
+    def line_of(self, product: str, instant: int) -> Line | None:
+        """Return the line of a product: as registered, else that of all its scopes at a log time (ms); None: it cannot be said."""
+        scoped: set[str] = {line for _, line in self.scopes_at(instant)}
         only = next((line for line in LINES if scoped == {line}), None)
         return self.lines.get(product, only)
 
@@ -110,6 +120,7 @@ def facts_of(state: FacilityState) -> FacilityFacts:
 
 def _facts(name: str, register: Registered | None, book: FigureBook) -> FacilityFacts:
     risk = None if register is None else register.risk
+    registered = {} if register is None else {one.id: one.of for one in register.products}
     return FacilityFacts(
         facility=name,
         registered=register is not None,
@@ -118,8 +129,10 @@ def _facts(name: str, register: Registered | None, book: FigureBook) -> Facility
         last_visit=None if risk is None else risk.last_visit,
         visits=sorted(visit.done for visit in book.visits.values() if visit.counts),
         steps=list(book.steps.values()),
+        days=book.days,
         scopes=[] if register is None else [(scope.field, scope.line) for scope in register.scopes],
-        lines={} if register is None else {one.id: _OF_CLASS.get(one.of, "drug") for one in register.products},
+        scoped=book.scopes,
+        lines={name: _OF_CLASS.get(of, "drug") for name, of in (book.products | registered).items()},
         samples=list(book.samples.values()),
         dropped=book.counts.get(DROPPED, 0),
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import defaultdict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rules.figures.facts import LINES, Line
 from rules.figures.periods import SHOWN, Kind, Period, periods
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     from rules.figures.book import Sample
     from rules.figures.facts import FacilityFacts
+
+
+LABORATORY: Final = "laboratory"
+"""The field in which a laboratory is registered (own; contracts.md leaves names of fields to the register)."""
 
 
 class Counted(NamedTuple):
@@ -56,11 +60,15 @@ class Rate(NamedTuple):
 
 
 def counted(all_facts: Iterable[FacilityFacts]) -> list[Counted]:
-    """Return every sample once, whichever laboratory reported it; what a facility says of its own samples does not count."""
+    """Return every sample once, whichever laboratory reported it; what a facility says of its own samples does not count.
+
+    What a registered laboratory (scope of field `laboratory`) reports stands against what others say of the same sample, however late.
+    """
     by_name = {one.facility: one for one in all_facts}
     newest: dict[tuple[str, str], Sample] = {}
     reports = [(sample, name) for name, one in by_name.items() for sample in one.samples if name != sample.sampled]
-    for sample, _ in sorted(reports, key=lambda one: (one[0].received, one[1], one[0].report)):
+    known = {name for name, one in by_name.items() if any(field == LABORATORY for field, _ in one.scopes)}
+    for sample, _ in sorted(reports, key=lambda one: (one[1] in known, one[0].received, one[1], one[0].report)):
         newest[sample.sampled, sample.sample] = sample
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     roots = roots_of(newest)
@@ -99,7 +107,9 @@ def _counted(
     again = [one for one in group if one is not newest.get(root)]
     last = max(again, key=lambda one: (one.drawn, one.received, one.sample), default=first)
     where = by_name.get(first.sampled)
-    return Counted(first.drawn, None if where is None else where.line_of(first.product), last.passed, bool(again))
+    return Counted(
+        first.drawn, None if where is None else where.line_of(first.product, first.received), last.passed, bool(again)
+    )
 
 
 def rates(all_facts: Iterable[FacilityFacts], at: int) -> list[Rate]:

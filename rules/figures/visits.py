@@ -65,18 +65,18 @@ class Year(NamedTuple):
 
 def years(all_facts: Sequence[FacilityFacts], at: int) -> list[Year]:
     """Return the year that runs at an instant (ms) and those before it, newest first."""
-    trials = [one for one in all_facts if one.is_in(*B_FIELD)]
     found = []
     for back in range(SHOWN["year"]):
         period = period_of(at, "year", back)
         until = min(at + 1, period.end)
+        trials = [one for one in all_facts if one.is_in(*B_FIELD, until - 1)]
         found.append(
             Year(
                 period,
                 period.end > at,
                 shares(all_facts, period.begin, until),
                 shares(trials, period.begin, until),
-                _judged(trials, period, at),
+                _judged(all_facts, period, at),
                 _steps(all_facts, period, until),
             )
         )
@@ -95,19 +95,20 @@ def shares(some: Iterable[FacilityFacts], begin: int, until: int) -> dict[str, S
 
 
 def is_visited(one: FacilityFacts, begin: int, until: int) -> bool:
-    """Say whether a facility was visited from `begin` on and before `until`, by inspections of the log or by its register."""
+    """Say whether a facility was visited from `begin` on and before `until`, by inspections of the log or by any of its registers."""
     if any(begin <= done < until for done in one.visits):
         return True
-    told = None if one.last_visit is None else start_of_day(date.fromisoformat(one.last_visit), ZONE)
-    return told is not None and begin <= told < until
+    days = one.days if one.last_visit is None else [*one.days, one.last_visit]
+    return any(begin <= start_of_day(date.fromisoformat(day), ZONE) < until for day in days)
 
 
-def _judged(trials: Sequence[FacilityFacts], period: Period, at: int) -> list[Judged]:
+def _judged(all_facts: Sequence[FacilityFacts], period: Period, at: int) -> list[Judged]:
     found = []
     for target in B_SHARE:
         month, day = target.month_day or (12, 31)
         over = end_of_day(date(day_of(period.begin).year, month, day))
         if over <= at:
+            trials = [one for one in all_facts if one.is_in(*B_FIELD, over - 1)]
             found.append(Judged(target, over, shares(trials, period.begin, over)[B_GRADE]))
     return found
 

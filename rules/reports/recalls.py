@@ -65,4 +65,5 @@ class RecallFinal(Totals):
 
     ORDER: ClassVar[tuple[tuple[str, str], ...]] = (("as_of", "sent"), ("ended_at", "sent"))
 
+    line: Literal["drug", "device", "cosmetics"] | None = meant("Product line", "产品类别", optional=True)
     ended_at: Instant | None = meant("When the recall ended", "召回完成时间", optional=True)

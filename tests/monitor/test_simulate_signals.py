@@ -194,9 +194,9 @@ def test_unusual_limits_move_and_flatten_the_signal(limits):
     assert values.max() <= limits.get("high", 1e9)
 
 
-def test_the_register_is_five_firms_marked_as_simulated_with_contacts():
+def test_the_register_is_six_facilities_marked_as_simulated_with_contacts():
     entries = read_register(REGISTER).facilities
-    assert len(entries) == 5
+    assert len(entries) == 6
     for entry in entries:
         assert entry.name.zh.endswith("（模拟）")
         assert entry.name.en.endswith("(simulated)")

@@ -87,7 +87,7 @@ def facts_in(engine: Engine, partition: int = 0) -> list[FacilityFacts]:
 def drawn(random: Random, length: int = 40) -> FigureLog:
     """Return a log of a laboratory, a maker and a shop: samples in revisions, re-tests, visits in versions, grades, decisions."""
     log, at = FigureLog(LAB, risk=None), 0
-    for name in (MAKER, SHOP):
+    for name in (MAKER, SHOP, LAB):
         _register(log, random, at, name)
     for _ in range(length):
         at += random.choice([0, HOUR, DAY, 20 * DAY])
@@ -97,9 +97,13 @@ def drawn(random: Random, length: int = 40) -> FigureLog:
 
 def _register(log: FigureLog, random: Random, at: int, name: str) -> None:
     grade = random.choice([None, "A", "B", "C"])
-    last = random.choice([None, "2026-02-01", "2025-12-31"])
+    last = random.choice([None, "2026-02-01", "2025-12-31", "2026-05-05"])
+    scopes = [{"field": random.choice(["laboratory", "retail"]), "line": random.choice(["drug", "device", "all"])}]
     log.name, before = name, log.name
-    log.register(at, products=PRODUCTS, risk=None if grade is None else risk(grade, last))
+    log.register(
+        at, products=random.choice([PRODUCTS, PRODUCTS[:2], PRODUCTS[1:]]), scopes=scopes,
+        risk=None if grade is None else risk(grade, last),
+    )  # fmt: skip
     log.name = before
 
 
@@ -123,6 +127,6 @@ def _step(log: FigureLog, random: Random, at: int) -> None:
         )  # fmt: skip
         log.name = before
     elif chosen == 8:
-        _register(log, random, at, name)
+        _register(log, random, at, random.choice([name, LAB]))
     else:
         log.tick(at)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
+from rules.clocks.due import matches
 from rules.clocksound import clock_faults
 from rules.pack import default_bundle
 from rules.rule import DeadlineRule, Rule
@@ -42,6 +43,7 @@ def test_the_shipped_clocks_have_no_fault(name: str) -> None:
         ("adr-death", {"answer": {"report": "adr-case", "key": "case_id", "at": "outcome"}}, [("/answer/at", "wrong_type")]),
         ("adr-death", {"only": [{"seriousness": "deadly"}]}, [("/only/0/seriousness", "wrong_type")]),
         ("adr-death", {"only": [{"severity": "death"}]}, [("/only/0/severity", "unknown_member")]),
+        ("adr-death", {"only": [{"seriousness": ["death", None]}]}, [("/only/0/seriousness", "wrong_type")]),  # each report says it
         ("adr-death", {"only": [{"is_new": 1}]}, [("/only/0/is_new", "wrong_type")]),
         ("adr-death", {"reminder": {"share": 0.8}}, [("/reminder", "deadline")]),
         ("adr-death", {"applies_to": {"sensor.quantity": "temperature"}}, [("/applies_to/sensor.quantity", "predicate")]),
@@ -86,3 +88,15 @@ def test_a_list_names_several_cases_and_a_value_of_a_list_of_values_is_checked_o
     assert told(changed("cosmetic-self-check", only=[{"class": ["serious", "grave"]}])) == [
         ("/only/0/class", "wrong_type")
     ]
+
+
+@pytest.mark.parametrize(
+    ("where", "fields", "fits"),
+    [
+        ({"line": ["drug", None]}, {}, True), ({"line": ["drug", None]}, {"line": "drug"}, True), ({"line": "drug"}, {}, False),
+        ({"line": ["drug", None]}, {"line": "device"}, False), ({"line": ["drug", None]}, {"line": None}, True),
+        ({"line": [None]}, {"line": "drug"}, False), ({"class": [1, None]}, {"class": True}, False), ({}, {}, True),
+    ],
+)  # fmt: skip
+def test_null_among_values_stands_for_what_a_report_does_not_say(where: Any, fields: Any, fits: bool) -> None:
+    assert matches(where, fields) is fits

@@ -388,14 +388,15 @@ class TestState:
     def test_a_snapshot_that_cannot_be_read_is_a_fault(self):
         engine = FigureLog(MAKER, risk=risk("B")).engine(STEP_UP)
         body, _ = open_snapshot(engine.snapshot(0, MAKER))
-        for bad in ("none", [[], [], [], []], [[["R"]], [], [], [], []]):
+        for bad in ("none", [[], [], [], []], [[["R"]], [], [], [], [], [], [], []]):
             with pytest.raises(SnapshotError):
                 peek(sealed(msgspec.structs.replace(body, figures=bad))).figures()
 
     def test_what_is_packed_comes_back(self):
         kept = FigureBook(
-            {"R": Sample("R", 2, 3, "S", MAKER, "P", 1, True, None)}, {}, [(0, "A"), (5, "")], {}, {"stale": 1}
-        )
+            {"R": Sample("R", 2, 3, "S", MAKER, "P", 1, True, None)}, {}, [(0, "A"), (5, "")], {}, {"stale": 1},
+            ["2025-11-02"], [(0, [("retail", "drug")]), (7, [])], {"P-1": "device"},
+        )  # fmt: skip
         assert FigureBook.unpack(kept.pack()) == kept
 
     def test_visits_and_grades_are_bounded(self, monkeypatch):

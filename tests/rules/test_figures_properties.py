@@ -87,10 +87,12 @@ def test_records_that_come_again_and_more_ticks_change_nothing(random):
             )
     again = [_at(one, i) for i, one in enumerate(more)]
     kept = [
-        (one.facility, {s.report: s for s in one.samples}, one.visits, one.grades) for one in facts_in(folded(records))
+        (one.facility, {s.report: s for s in one.samples}, one.visits, one.grades, one.days, one.scoped)
+        for one in facts_in(folded(records))
     ]
     told = [
-        (one.facility, {s.report: s for s in one.samples}, one.visits, one.grades) for one in facts_in(folded(again))
+        (one.facility, {s.report: s for s in one.samples}, one.visits, one.grades, one.days, one.scoped)
+        for one in facts_in(folded(again))
     ]
     assert told == kept
     at = records[-1].received + 30 * DAY

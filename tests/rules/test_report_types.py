@@ -21,7 +21,7 @@ SCHEMAS = {name: jsonschema.Draft202012Validator(post.model_json_schema()) for n
 OPTIONAL = {
     "adr-case": {"lots"}, "adr-death-investigation": set(), "adr-group": set(), "device-event": set(), "cosmetic-reaction": {"lot"},
     "cosmetic-self-check": set(), "susar": {"lot"}, "dsur": set(), "recall-notice": {"filed_at"}, "recall-progress": set(),
-    "recall-final": {"ended_at"}, "annual-report": set(), "quality-review": set(), "deviation": {"closed_at"},
+    "recall-final": {"ended_at", "line"}, "annual-report": set(), "quality-review": set(), "deviation": {"closed_at"},
     "oos-investigation": {"closed_at", "conclusion"}, "change-filing": {"approved_at"}, "rectification": {"plan_date"},
     "amendment": {"proof_at", "proof"}, "sampling-result": {"retest_of"}, "significant-change": set(),
     "adr-group-investigation": set(), "psur": {"deaths", "conclusion"}, "device-group-case": {"outcome"}, "recall-plan": set(),

@@ -125,12 +125,11 @@ class Time:
 
 
 def fits(where, fields):
-    """Whether members of a report are as wanted; true is not 1."""
+    """Whether members of a report are as wanted; true is not 1, None is what it does not say."""
     for name, wanted in where.items():
         choice = wanted if isinstance(wanted, list) else [wanted]
-        if name not in fields or (type(fields[name]) is bool, fields[name]) not in [
-            (type(w) is bool, w) for w in choice
-        ]:
+        found = fields.get(name)
+        if (type(found) is bool, found) not in [(type(w) is bool, w) for w in choice]:
             return False
     return True
 

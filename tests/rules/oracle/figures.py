@@ -26,6 +26,33 @@ def registered(records, until=None):
     return {name: one.facility for name, one in found.items()}
 
 
+def history(records, name):
+    """Return receipt and register of all versions of a facility that came into force, oldest first."""
+    found, highest = [], 0
+    for record in records:
+        if isinstance(record.payload, RegisterRecord) and record.facility == name and record.payload.version > highest:
+            highest = record.payload.version
+            found.append((record.received, record.payload.facility))
+    return found
+
+
+def scopes(records, name, instant):
+    """Return fields and lines that were registered at an instant; before the first of them, those of the first."""
+    told = history(records, name)
+    now = [facts for since, facts in told if since <= instant][-1:] or [facts for _, facts in told][:1]
+    return {(scope.field, scope.line) for facts in now for scope in facts.scopes}
+
+
+def days(records, name):
+    """Return the days of visits that any register names; one before the last corrects it."""
+    found = []
+    for _, facts in history(records, name):
+        day = None if facts.risk is None else facts.risk.last_visit
+        if day is not None:
+            found = [one for one in found if one < str(day)] + [str(day)]
+    return found
+
+
 def reports(records):
     """Return sender and report id -> fields of the newest revision and when it came."""
     found = {}
@@ -46,8 +73,9 @@ def samples(records):
         if sender == fields["facility_sampled"]:
             continue
         key = (fields["facility_sampled"], fields["sample_id"])
-        if key not in last or (received, sender, name) > last[key][0]:
-            last[key] = ((received, sender, name), fields)
+        known = any(field == "laboratory" for field, _ in scopes(records, sender, records[-1].received))
+        if key not in last or (known, received, sender, name) > last[key][0]:
+            last[key] = ((known, received, sender, name), fields)
 
     def root(key):
         path = [key]
@@ -61,17 +89,17 @@ def samples(records):
     groups = {}
     for key in last:
         groups.setdefault(root(key), []).append(key)
-    facts, found = registered(records), []
+    found = []
     for first, keys in groups.items():
         again = sorted(
-            (key for key in keys if key != first), key=lambda key: (last[key][1]["drawn_at"], last[key][0][0], key[1])
+            (key for key in keys if key != first), key=lambda key: (last[key][1]["drawn_at"], last[key][0][1], key[1])
         )
         begun = first if first in last else min(keys, key=lambda key: (last[key][1]["drawn_at"], key[1]))
         told = last[begun][1]
         verdict = last[again[-1] if again else begun][1]["verdict"]
-        where = facts.get(told["facility_sampled"])
-        classes = {} if where is None else {one.id: one.class_ for one in where.products}
-        lines = set() if where is None else {scope.line for scope in where.scopes}
+        where = told["facility_sampled"]
+        classes = {one.id: one.class_ for _, facts in history(records, where) for one in facts.products}
+        lines = {line for _, line in scopes(records, where, last[begun][0][1])}
         only = lines.pop() if len(lines) == 1 else None
         line = OF_CLASS[classes[told["product"]]] if told["product"] in classes else only if only != "all" else None
         found.append((local(told["drawn_at"]), line, verdict == "pass", bool(again)))
@@ -99,12 +127,10 @@ def share(records, year, grade, until):
         for said in mine:
             if said.visit not in newest or said.version > newest[said.visit].version:
                 newest[said.visit] = said
-        days = [local(one.done_at) for one in newest.values() if one.mode == "on-site" and one.full]
-        told = registered(records)[name].risk
-        if told is not None and told.last_visit is not None:
-            days.append(datetime.fromisoformat(str(told.last_visit)).replace(tzinfo=ZONE))
+        seen = [local(one.done_at) for one in newest.values() if one.mode == "on-site" and one.full]
+        seen += [datetime.fromisoformat(day).replace(tzinfo=ZONE) for day in days(records, name)]
         whole += 1
-        part += any(day.year == year and day < local(until) for day in days)
+        part += any(day.year == year and day < local(until) for day in seen)
     return whole, part
 
 
