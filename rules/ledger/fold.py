@@ -9,9 +9,9 @@ from itertools import islice, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from rules.ledger import visit
+from rules.ledger import annual, visit
 from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
-from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report
+from rules.ledger.kinds import is_known, is_too_old, judge, order_of, said_by_event, said_by_report
 from rules.ledger.room import note, place, tiers_of, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
 from rules.rare.match import applies, digest_of
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from rules.records import Event, Inspection, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
+    from rules.state import FacilityState
 
 WHOLE = text_of_subject({})
 """The subject of what is about the facility as a whole."""
@@ -40,7 +41,7 @@ PLACES = 8
 
 def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
     """Fold one event; `now.at` is the event time that counts."""
-    found = said_by_event(rule, event, facility)
+    found = said_by_event(rule, event, now, facility)
     if found is None or not applies(rule, facility, None, now.at):
         return
     fact = Fact(now.at, now.received, digest_of(event, now.copy), batch, found.text)
@@ -93,7 +94,7 @@ def report(
     others = {name: received for found in before.values() for name, received in found.items()}
     said = {
         text_of_subject(subject): (at, text)
-        for subject, at, text in said_by_report(rule, payload, fields, emitter.state.planned.facility)
+        for subject, at, text in said_by_report(rule, payload, fields, now.received, emitter.state.planned.facility)
     }
     name = name_of(payload.type, payload.id, payload.revision)
     if not said and not before:  # it names nothing yet, and is not forgotten: an older revision that does may come
@@ -111,6 +112,12 @@ def inspection(rule: VisitRule, payload: Inspection, now: Now, emitter: Emitter)
     if applies(rule, emitter.state.planned.facility, None, now.received):
         name, text = visit.said(payload)
         _take(rule, WHOLE, [Fact(payload.done_at, now.received, name, "", text)], now, emitter)
+
+
+def alive(state: FacilityState, received: int) -> None:
+    """Note that a record of the facility came (log time, ms), before it is folded: rules over years ask whether it was heard."""
+    for rule in () if state.plan is None else state.plan.years:
+        annual.alive(rule, state.rare, received)
 
 
 def _gone(name: str, received: int) -> Fact:
@@ -138,7 +145,7 @@ def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: 
     """Keep facts of a subject, the last of which came now; it is judged when the instant is over, by all that came at it."""
     rare, fact = emitter.state.rare, facts[-1]
     known = rare.of(rule.id).get(subject)
-    if known is not None and known.knows(fact.digest):
+    if known is not None and (known.knows(fact.digest) or is_known(rule, known.facts, fact.digest)):
         rare.counts["event_duplicate"] += 1
         return
     if known is not None and is_too_old(rule, known.facts, fact.t):
@@ -170,7 +177,7 @@ def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitte
     It stands while a time lasts in which the condition held, since the earliest; `amended` too where more came that holds. Where nothing
     stands, a time that is over and of which nothing was told is raised and ended at once: what was late stays on file.
     """
-    judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility)
+    judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility, emitter.state.rare)
     lasts, standing = judged.open, case.standing
     holding = {id(entry.fact) for run in judged.runs if run.is_open for entry in run.entries}
     for fact in case.facts:

@@ -10,7 +10,7 @@ from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from rules.layout import NEVER
-from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, holds, shortened
+from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, holds, is_heavy, shortened
 from rules.rare import store
 from rules.rare.store import Case, Cases, subject_of
 
@@ -160,7 +160,8 @@ def _let_go(rare: Rare, cases: Cases, tiers: Tiers, tier: int, but: str = "") ->
 def _shorten(rare: Rare, rule: LedgerRule, subject: str, most: int, facility: Facility) -> None:
     cases = rare.cases[rule.id]
     case = cases[subject]
-    kept = case.facts if len(case.facts) <= most else shortened(rule, case.facts, most, facility)
+    is_small = len(case.facts) <= most and not is_heavy(rule)
+    kept = case.facts if is_small else shortened(rule, case.facts, most, facility)
     if kept is case.facts:
         return
     rare.counts["fact_dropped"] += len(case.facts) - len(kept)
