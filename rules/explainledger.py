@@ -10,7 +10,7 @@ from rules.explainparts import Told
 from rules.instants import format_duration
 from rules.leaves.ledger import seen_of
 from rules.ledger.entry import entries_of
-from rules.ledger.kinds import judge
+from rules.ledger.kinds import beside, judge
 from rules.ledger.room import waits
 from rules.rare import grade
 from rules.rule import AnnualRule, ChangeRule, GradeRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from rules.rule import LedgerRule
     from rules.state import FacilityState
 
-LISTS = frozenset({"since", "revision", "open", "missing", "products", "known", "lots", "whole", "wrong"})
+LISTS = frozenset({"since", "revision", "open", "missing", "products", "known", "lots", "whole", "wrong", "until"})
 """What a fact says and an explanation does not: it would be long, or is ours."""
 GRADES: tuple[Literal["A", "B", "C", "D"], ...] = ("A", "B", "C", "D")
 
@@ -35,8 +35,10 @@ def ledger_of(
         return {
             subject: [_heard(one) for one in grade.heard_of(case)] for subject, case in state.rare.of(rule.id).items()
         }, leaves
+    cases = state.rare.of(rule.id)
     found = {
-        subject: [_told(entry) for entry in entries_of(case.facts)] for subject, case in state.rare.of(rule.id).items()
+        subject: [_told(entry) for entry in entries_of([*case.facts, *beside(rule, subject, cases)])]
+        for subject, case in cases.items()
     }
     return found, leaves
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import replace
 from functools import partial
 from itertools import islice, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from rules.ledger import annual, visit
+from rules.ledger import annual, stock, visit
 from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
-from rules.ledger.kinds import is_known, is_too_old, judge, order_of, said_by_event, said_by_report
+from rules.ledger.kinds import beside, is_known, is_too_old, judge, order_of, said_by_event, said_by_report
 from rules.ledger.room import note, place, tiers_of, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
 from rules.rare.match import applies, digest_of
@@ -35,8 +34,6 @@ WHOLE = text_of_subject({})
 """The subject of what is about the facility as a whole."""
 WAITING = 1_024
 """Facts of a subject that wait until the instant at which they came is over; where there are more they are judged at once."""
-PLACES = 8
-"""Places of a product whose stock is unknown behind a booking that names none: the first ones by name."""
 
 
 def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
@@ -49,13 +46,22 @@ def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facilit
         _take(rule, text_of_subject(found.subject), [fact], now, emitter)
         return
     emitter.state.rare.counts["ledger_unknown"] += 1
-    if found.product is None:
+    if found.product is not None:
+        _mark(rule, found.product, fact, now, emitter)
+
+
+def _mark(rule: LedgerRule, product: str, fact: Fact, now: Now, emitter: Emitter) -> None:
+    """Keep a booking that names no place; the places of its product that were counted behind it are judged when the instant is over."""
+    subject, rare = stock.unplaced_subject(product), emitter.state.rare
+    known = rare.of(rule.id).get(subject)
+    if known is not None and _is_said(rare.of(rule.id), known, fact):
         return
-    cases = emitter.state.rare.of(rule.id)
-    for subject in tiers_of(rule, cases).of_product(found.product, PLACES):
-        # What moved, and nobody says where, is not known of any of them.
-        if subject in cases and not _is_said(cases, cases[subject], fact):
-            _take(rule, subject, [replace(fact)], now, emitter)
+    _take(rule, subject, [fact], now, emitter)
+    cases = rare.of(rule.id)
+    for place_of in tiers_of(rule, cases).of_product(product):
+        case = cases[place_of]
+        if case.due != now.received and stock.is_counted_behind(case.facts, fact.t):
+            case.due = now.received
 
 
 def _is_said(cases: Cases, case: Case, fact: Fact) -> bool:
@@ -166,7 +172,8 @@ def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: 
 def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
     """Judge a subject by the clock: because of what came at the instant that is over now, or because its time has come."""
     note(rule, subject, case, emitter.state.rare, touched=True)
-    came = [entry for entry in entries_of(case.facts) if entry.fact.received == now.received]
+    facts = [*case.facts, *beside(rule, subject, emitter.state.rare.of(rule.id))]
+    came = entries_of([fact for fact in facts if fact.received == now.received])
     at = max((now.received if "revision" in one.said else one.at for one in came), default=now.at)
     settle(rule, subject, case, Now(at, now.received, list(reads_of(came))), emitter)
 

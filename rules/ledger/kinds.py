@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rules.ledger.entry import Met
     from rules.ledger.judged import Judged
     from rules.rare.speak import Now
-    from rules.rare.store import Fact, Rare
+    from rules.rare.store import Cases, Fact, Rare
     from rules.records import Event, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
@@ -62,7 +62,7 @@ def judge(rule: LedgerRule, subject: str, facts: list[Fact], now: int, facility:
     if isinstance(rule, VisitRule):
         return visit.judge(rule, facts, now, facility)
     if isinstance(rule, StockBalanceRule):
-        return stock.judge(rule, subject, facts, now)
+        return stock.judge(rule, subject, facts, now, stock.unplaced(subject, rare.of(rule.id)))
     if isinstance(rule, RunsRule):
         return runs.judge(rule, subject, facts, now, facility.delivery)
     if isinstance(rule, AnnualRule):
@@ -107,7 +107,7 @@ def holds(rule: LedgerRule, facts: Sequence[Fact]) -> int:
     """Return what a subject's facts hold: NOTHING, ANSWERS of facts that may come, or what may still make an alarm (OPEN)."""
     said = {entry.what for entry in entries_of(facts)}
     if isinstance(rule, StockBalanceRule):
-        return OPEN if stock.is_counted(facts) else NOTHING
+        return OPEN if stock.is_counted(facts) else ANSWERS if stock.SOMEWHERE in said else NOTHING
     if isinstance(rule, RetestRule):
         return OPEN if retest.FAILED in said else ANSWERS if said - {retest.PASSED} else NOTHING
     if isinstance(rule, ReleaseRule):
@@ -119,15 +119,25 @@ def holds(rule: LedgerRule, facts: Sequence[Fact]) -> int:
     return OPEN
 
 
-def shortened(rule: LedgerRule, facts: list[Fact], most: int, facility: Facility) -> list[Fact]:
-    """Return facts with at most so many: of what the others said stays what can.
+def beside(rule: LedgerRule, subject: str, cases: Cases) -> list[Fact]:
+    """Return facts of another subject that speak of this one too: the bookings of a product that name no place."""
+    return stock.unplaced(subject, cases) if isinstance(rule, StockBalanceRule) else []
+
+
+def shortened(
+    rule: LedgerRule, facts: list[Fact], most: int, facility: Facility, others: Sequence[Fact]
+) -> list[Fact]:  # fmt: skip
+    """Return facts with at most so many: of what they all said stays what can. `others` speak of the subject too (`beside`).
 
     Of stock and of runs the oldest become one; of a year half of the room is made free at once. Of all others the oldest go of those that
     hold least, last those because of which an alarm stands.
     """
     if isinstance(rule, StockBalanceRule):
+        if any(one.what == stock.SOMEWHERE for one in entries_of(facts[:1])):
+            return stock.merged(facts, most)
+        marks = stock.Marks(others)
         while len(facts) > most:
-            facts = stock.joined(rule, facts)
+            facts = stock.joined(rule, facts, marks)
         return facts
     if isinstance(rule, RunsRule):
         return runs.shortened(rule, facts, most, facility.delivery)
