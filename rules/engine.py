@@ -40,6 +40,7 @@ from rules.errors import ContractError
 from rules.exceptions import is_muted
 from rules.failing import attempt, resume
 from rules.layout import ABSENCE, GAP, NONE
+from rules.ledger import fold as ledger
 from rules.lots import telling
 from rules.migration import migrations
 from rules.models import Strict
@@ -155,6 +156,7 @@ class Engine:
         if record.kind in rare.OWN:
             beats.alive(state, received, emitter)
             sequence.alive(state, received)
+            ledger.alive(state, received)
         if isinstance(payload, Readings):
             self._readings(state, payload, received, emitter)
         elif isinstance(payload, RegisterRecord):

@@ -10,10 +10,10 @@ from rules.explainparts import Told
 from rules.instants import format_duration
 from rules.leaves.ledger import seen_of
 from rules.ledger.entry import entries_of
-from rules.ledger.kinds import judge
+from rules.ledger.kinds import beside, judge
 from rules.ledger.room import waits
 from rules.rare import grade
-from rules.rule import ChangeRule, GradeRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
+from rules.rule import AnnualRule, ChangeRule, GradeRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.leaves.model import Seen
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from rules.rule import LedgerRule
     from rules.state import FacilityState
 
+LISTS = frozenset({"since", "revision", "open", "missing", "products", "known", "lots", "whole", "wrong", "until"})
+"""What a fact says and an explanation does not: it would be long, or is ours."""
 GRADES: tuple[Literal["A", "B", "C", "D"], ...] = ("A", "B", "C", "D")
 
 
@@ -33,8 +35,10 @@ def ledger_of(
         return {
             subject: [_heard(one) for one in grade.heard_of(case)] for subject, case in state.rare.of(rule.id).items()
         }, leaves
+    cases = state.rare.of(rule.id)
     found = {
-        subject: [_told(entry) for entry in entries_of(case.facts)] for subject, case in state.rare.of(rule.id).items()
+        subject: [_told(entry) for entry in entries_of([*case.facts, *beside(rule, subject, cases)])]
+        for subject, case in cases.items()
     }
     return found, leaves
 
@@ -49,7 +53,7 @@ def kept_of(rule: LedgerRule | GradeRule, subject: str, state: FacilityState, at
             and grade.count(rule, grade.heard_of(case), case.standing.start).reaches(rule)
         )
         return Kept(may=holds, must=holds)
-    judged = None if case is None else judge(rule, subject, case.facts, at, state.planned.facility)
+    judged = None if case is None else judge(rule, subject, case.facts, at, state.planned.facility, state.rare)
     stands = judged is not None and judged.open is not None
     if case is not None and waits(case):  # nothing is decided before the instant is over
         return Kept(may=True, must=False)
@@ -73,19 +77,21 @@ def numbers_of(rule: LedgerRule | GradeRule) -> list[tuple[str, Any]]:
     if isinstance(rule, VisitRule):
         months = [(f"months {grade}", rule.months[grade]) for grade in GRADES]
         return [*months, ("notice", format_duration(rule.notice.before))]
+    if isinstance(rule, AnnualRule | ChangeRule):
+        return _numbers_of_told(rule)
+    return [("while_open", ", ".join(rule.while_open)), ("allowed", format_duration(rule.allowed))]
+
+
+def _numbers_of_told(rule: AnnualRule | ChangeRule) -> list[tuple[str, Any]]:
     if isinstance(rule, ChangeRule):
         return [("within", format_duration(rule.within))]
-    return [("while_open", ", ".join(rule.while_open)), ("allowed", format_duration(rule.allowed))]
+    return [("percent", rule.percent), ("batches", rule.batches)]
 
 
 def _told(entry: Entry) -> Told:
     stream, _, rest = entry.fact.digest.partition(" ")
     named = rest if "revision" in entry.said else entry.fact.batch
-    said = {
-        name: value
-        for name, value in entry.said.items()
-        if name not in {"since", "revision", "open", "missing"} and value is not None
-    }
+    said = {name: value for name, value in entry.said.items() if name not in LISTS and value is not None}
     source = (
         {"stream": "report", "type": stream} if "revision" in entry.said else {"stream": "event", "type": entry.what}
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
-from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, RunsRule, VisitRule
+from rules.rule import AnnualRule, ChangeRule, GradeRule, ReleaseRule, RetestRule, RunsRule, VisitRule
 
 if TYPE_CHECKING:
     from rules.rule import LedgerRule
@@ -32,10 +32,8 @@ def ledger_faults(rule: LedgerRule | GradeRule) -> list[Fault]:
         if rule.set_point == rule.equipment:
             faults.append(Fault("/equipment", rule.kind, "what configures and what replaces are told apart"))
         return faults
-    if isinstance(rule, RunsRule):
-        if (rule.run.stream, rule.run.type) != ("lab", "run"):
-            faults.append(Fault("/run", rule.kind, "what is told of runs are events lab run"))
-        return faults
+    if isinstance(rule, AnnualRule | RunsRule):
+        return faults + _of_told(rule)
     if isinstance(rule, RetestRule | ReleaseRule):
         return faults + _of_results(rule)
     asked = {"/counted": rule.counted}
@@ -48,6 +46,15 @@ def ledger_faults(rule: LedgerRule | GradeRule) -> list[Fault]:
             faults.append(Fault(f"{pointer}/type", "balance", f"{match.type} stands here twice: it counts once"))
         met.append((match.stream, match.type))
     return faults
+
+
+def _of_told(rule: AnnualRule | RunsRule) -> list[Fault]:
+    if isinstance(rule, RunsRule):
+        name, match, wanted, words = "run", rule.run, ("lab", "run"), "what is told of runs are events lab run"
+    else:
+        name, match, wanted = "made", rule.made, ("trace", "produced")
+        words = "what was produced are events trace produced"
+    return [] if (match.stream, match.type) == wanted else [Fault(f"/{name}", rule.kind, words)]
 
 
 def _of_results(rule: RetestRule | ReleaseRule) -> list[Fault]:

@@ -33,6 +33,7 @@ from rules.rule import (
     INCOMPLETE,
     SEQUENCE,
     UNKNOWN_TAG,
+    AnnualRule,
     ClockRule,
     CompareRule,
     CompletenessRule,
@@ -184,6 +185,8 @@ class Plan:
     """Rules over facts that come in any order which read reports, by id (rules/ledger)."""
     graders: tuple[GradeRule, ...] = ()
     """Rules that count what all others tell, by id (rules/rare/grade.py)."""
+    years: tuple[AnnualRule, ...] = ()
+    """Those of them that ask of every record whether the facility is heard (rules/ledger/annual.py)."""
     visits: tuple[VisitRule, ...] = ()
     """Those of them that hear inspections."""
     documents: tuple[ReportRule, ...] = ()
@@ -388,6 +391,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
     plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
     plan.ledgers = tuple(rule for rule in found if isinstance(rule, LedgerRule) and rule.reports)
+    plan.years = tuple(rule for rule in found if isinstance(rule, AnnualRule))
     plan.visits = tuple(rule for rule in found if isinstance(rule, VisitRule))
     plan.graders = tuple(rule for rule in found if isinstance(rule, GradeRule) and holds(rule.applies_to, facts))
     checks = [rule for rule in found if isinstance(rule, RegisterCheckRule)]

@@ -1,7 +1,7 @@
 """A rule file as a model: common fields, and one class per kind in a union discriminated by `kind` (engine.md).
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
-clock, result_limit; stock_balance, retest, release, change, visit, runs of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
+clock, result_limit; stock_balance, retest, release, change, visit, runs, annual of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
 parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
@@ -783,6 +783,28 @@ class RunsRule(RuleBase):
         return frozenset()
 
 
+class AnnualRule(RuleBase):
+    """Batches or volume of a product in the annual report that are not what was told to be produced (kind `annual`), by year; not latched.
+
+    Judged when the local year is over, by the newest report, with each fact that comes later (rules/ledger/annual.py). Unknown of a year
+    in which the facility was not heard throughout: first before 2 January, and then with no silence above a quarter of the year.
+    """
+
+    kind: Literal["annual"]
+    made: EventMatch
+    """What was produced: it names a `product`, a `lot` and a `quantity`."""
+    report: Literal["annual-report"]
+    percent: Number = Field(default=2.0, ge=0, le=100)
+    """A figure may differ by so many hundredths of what was told ..."""
+    batches: Whole = Field(default=1, ge=1, le=1_000)
+    """... and a number of batches is told of if it differs by at least so many."""
+
+    @property
+    def reports(self) -> frozenset[str]:
+        """Return the types of report that it reads."""
+        return frozenset({self.report})
+
+
 class ReleaseRule(RuleBase):
     """A lot that is released while something of it is open (kind `release`), by lot; latched: an officer's decision ends it.
 
@@ -1151,7 +1173,7 @@ class BalanceRule(_OfReports):
     """The parts may come to so much more, in the unit of the members."""
 
 
-LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRule | RunsRule
+LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRule | RunsRule | AnnualRule
 """Kinds over facts of one subject that come in any order (rules/ledger)."""
 
 

@@ -160,7 +160,20 @@ _OF_RUNS: dict[ChangeKind, tuple[str, str]] = {
         "开始时间已改为最早一次尚无交代的运行或序号",
     ),
 }
+_OF_YEARS: dict[ChangeKind, tuple[str, str]] = {
+    ChangeKind.UNKNOWN: (
+        "something was produced that names no product, lot or quantity, the condition is unknown",
+        "有生产记录未注明产品、批号或数量，状态未知",
+    ),
+    ChangeKind.KNOWN: ("what was produced is known again", "生产记录已恢复可知"),
+    ChangeKind.CLEARED: ("the report agrees with what was told to be produced", "年度报告与上报的生产记录已相符"),
+    ChangeKind.AMENDED: (
+        "a corrected report does not agree either, or its start moved to the earliest one that does not",
+        "更正后的报告仍不相符，或开始时间已改为最早一次不相符的报告",
+    ),
+}
 _OF_LEDGERS = {
+    "annual": _OF_YEARS,
     "stock_balance": _OF_STOCK,
     "retest": _OF_RETESTS,
     "runs": _OF_RUNS,

@@ -37,6 +37,8 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"filing of the set-point of (.+)", r"\1 设定值变更的备案"),
     (r"filing of the equipment of (.+)", r"\1 设备变更的备案"),
     (r"filing of the (.+) of (.+)", r"\2 的 \1 变更的备案"),
+    (r"batches of (.+) in (\d+)", r"\2 年 \1 的生产批次数"),
+    (r"volume of (.+) in (\d+)", r"\2 年 \1 的产量"),
     (r"run (.+) of (.+)", r"\2 第 \1 次运行的交代时间"),
     (r"runs (.+) to (.+) of (.+)", r"\3 第 \1 至 \2 次运行中已有交代的序号数"),
     (r"stock of (.+) in (.+)", r"\2 处 \1 的库存"),

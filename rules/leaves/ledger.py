@@ -11,7 +11,7 @@ from rules.leaves.model import TWO, Leaf, Moment, both
 from rules.ledger.kinds import judge
 from rules.rare import grade
 from rules.rare.store import Case
-from rules.rule import ChangeRule, GradeRule, ReleaseRule, RetestRule, RunsRule, VisitRule
+from rules.rule import AnnualRule, ChangeRule, GradeRule, ReleaseRule, RetestRule, RunsRule, VisitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -46,12 +46,8 @@ def leaves_of(rule: LedgerRule | GradeRule) -> list[Leaf]:
             Leaf("soon", both("a visit is soon due", "即将到期"), TWO),
             Leaf("overdue", both("it is due and was not made", "已到期未检查"), TWO),
         ]  # fmt: skip
-    if isinstance(rule, ChangeRule | RunsRule):
-        return (
-            _of_runs()
-            if isinstance(rule, RunsRule)
-            else [Leaf("filed", both("a change has a filing in force before it", "变更前已有生效的批准或备案"), TWO)]
-        )
+    if isinstance(rule, ChangeRule | RunsRule | AnnualRule):
+        return _of_told(rule)
     if isinstance(rule, ReleaseRule):
         words = (
             "a deviation that names the lot, or a result out of specification, is open at its release",
@@ -64,9 +60,27 @@ def leaves_of(rule: LedgerRule | GradeRule) -> list[Leaf]:
     ]  # fmt: skip
 
 
+def _of_told(rule: ChangeRule | RunsRule | AnnualRule) -> list[Leaf]:
+    if isinstance(rule, ChangeRule):
+        return [Leaf("filed", both("a change has a filing in force before it", "变更前已有生效的批准或备案"), TWO)]
+    return _of_runs() if isinstance(rule, RunsRule) else _of_years(rule)
+
+
 def _of_runs() -> list[Leaf]:
     closed = both("each run is reported, or aborted with a reason, in time", "每次运行均已按时报告，或说明理由后中止")
     return [Leaf("closed", closed, TWO), Leaf("complete", both("no number of a run is missing", "运行序号无缺失"), TWO)]
+
+
+def _of_years(rule: AnnualRule) -> list[Leaf]:
+    known, more = frozenset({Verdict.TRUE, Verdict.UNKNOWN}), f"{rule.percent:g}"
+    return [
+        Leaf("connected", both("the facility was heard all year", "该单位全年保持数据接入"), known),
+        Leaf("named", both("all that was produced names its product, lot and quantity", "生产记录均注明产品、批号与数量"), known),
+        Leaf("differs", both(
+            f"batches (by {rule.batches} or more) or volume in the report are more than {more} % off what was told to be produced",
+            f"年度报告中的批次数（相差不少于 {rule.batches} 批）或产量与上报的生产记录相差超过 {more} %",
+        )),
+    ]  # fmt: skip
 
 
 def seen_of(rule: LedgerRule | GradeRule, state: FacilityState, now: int) -> Iterator[tuple[str, tuple[Seen, ...]]]:
@@ -78,7 +92,7 @@ def seen_of(rule: LedgerRule | GradeRule, state: FacilityState, now: int) -> Ite
         )
         return
     for subject, case in sorted(state.rare.of(rule.id).items()):
-        yield subject, judge(rule, subject, case.facts, now, state.planned.facility).seen
+        yield subject, judge(rule, subject, case.facts, now, state.planned.facility, state.rare).seen
 
 
 def moments_of(rule: LedgerRule | GradeRule, log: Sequence[LogRecord], bundle: Bundle, end: int) -> Iterator[Moment]:

@@ -64,15 +64,25 @@ def text_of(what: str, **said: object) -> str:
     return json.dumps({"what": what} | said, ensure_ascii=False, sort_keys=True)
 
 
-@lru_cache(maxsize=16_384)
-def _said(text: str) -> Mapping[str, Any]:
-    """Return what a fact says; read again and again, since each fact that comes is judged with all others of its subject."""
+def _read(text: str) -> Mapping[str, Any]:
     return MappingProxyType(json.loads(text))
+
+
+_said = lru_cache(maxsize=16_384)(_read)
+"""What a fact says; read again and again, since each fact that comes is judged with all others of its subject."""
+_said_long = lru_cache(maxsize=32)(_read)
+"""What a long one says: of a year's sums, which may be some 100 KB, only a few are held twice."""
+LONG = 4_096
+"""Characters of a text that is long."""
 
 
 def entries_of(facts: Sequence[Fact]) -> list[Entry]:
     """Return facts with what they say, by event time."""
-    return [Entry(fact, _said(fact.text)) for fact in facts if fact.text]
+    return [
+        Entry(fact, _said(fact.text) if len(fact.text) <= LONG else _said_long(fact.text))
+        for fact in facts
+        if fact.text
+    ]
 
 
 def name_of(kind: str, report: str, revision: int) -> str:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import replace
 from functools import partial
 from itertools import islice, takewhile
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from rules.ledger import visit
+from rules.ledger import annual, stock, visit
 from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
-from rules.ledger.kinds import is_too_old, judge, order_of, said_by_event, said_by_report
+from rules.ledger.kinds import beside, is_known, is_too_old, judge, order_of, said_by_event, said_by_report
 from rules.ledger.room import note, place, tiers_of, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
 from rules.rare.match import applies, digest_of
@@ -29,18 +28,17 @@ if TYPE_CHECKING:
     from rules.records import Event, Inspection, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
+    from rules.state import FacilityState
 
 WHOLE = text_of_subject({})
 """The subject of what is about the facility as a whole."""
 WAITING = 1_024
 """Facts of a subject that wait until the instant at which they came is over; where there are more they are judged at once."""
-PLACES = 8
-"""Places of a product whose stock is unknown behind a booking that names none: the first ones by name."""
 
 
 def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facility, emitter: Emitter) -> None:
     """Fold one event; `now.at` is the event time that counts."""
-    found = said_by_event(rule, event, facility)
+    found = said_by_event(rule, event, now, facility)
     if found is None or not applies(rule, facility, None, now.at):
         return
     fact = Fact(now.at, now.received, digest_of(event, now.copy), batch, found.text)
@@ -48,13 +46,22 @@ def meet(rule: LedgerRule, event: Event, batch: str, now: Now, facility: Facilit
         _take(rule, text_of_subject(found.subject), [fact], now, emitter)
         return
     emitter.state.rare.counts["ledger_unknown"] += 1
-    if found.product is None:
+    if found.product is not None:
+        _mark(rule, found.product, fact, now, emitter)
+
+
+def _mark(rule: LedgerRule, product: str, fact: Fact, now: Now, emitter: Emitter) -> None:
+    """Keep a booking that names no place; the places of its product that were counted behind it are judged when the instant is over."""
+    subject, rare = stock.unplaced_subject(product), emitter.state.rare
+    known = rare.of(rule.id).get(subject)
+    if known is not None and _is_said(rare.of(rule.id), known, fact):
         return
-    cases = emitter.state.rare.of(rule.id)
-    for subject in tiers_of(rule, cases).of_product(found.product, PLACES):
-        # What moved, and nobody says where, is not known of any of them.
-        if subject in cases and not _is_said(cases, cases[subject], fact):
-            _take(rule, subject, [replace(fact)], now, emitter)
+    _take(rule, subject, [fact], now, emitter)
+    cases = rare.of(rule.id)
+    for place_of in tiers_of(rule, cases).of_product(product):
+        case = cases[place_of]
+        if case.due != now.received and stock.is_counted_behind(case.facts, fact.t):
+            case.due = now.received
 
 
 def _is_said(cases: Cases, case: Case, fact: Fact) -> bool:
@@ -93,7 +100,7 @@ def report(
     others = {name: received for found in before.values() for name, received in found.items()}
     said = {
         text_of_subject(subject): (at, text)
-        for subject, at, text in said_by_report(rule, payload, fields, emitter.state.planned.facility)
+        for subject, at, text in said_by_report(rule, payload, fields, now.received, emitter.state.planned.facility)
     }
     name = name_of(payload.type, payload.id, payload.revision)
     if not said and not before:  # it names nothing yet, and is not forgotten: an older revision that does may come
@@ -111,6 +118,12 @@ def inspection(rule: VisitRule, payload: Inspection, now: Now, emitter: Emitter)
     if applies(rule, emitter.state.planned.facility, None, now.received):
         name, text = visit.said(payload)
         _take(rule, WHOLE, [Fact(payload.done_at, now.received, name, "", text)], now, emitter)
+
+
+def alive(state: FacilityState, received: int) -> None:
+    """Note that a record of the facility came (log time, ms), before it is folded: rules over years ask whether it was heard."""
+    for rule in () if state.plan is None else state.plan.years:
+        annual.alive(rule, state.rare, received)
 
 
 def _gone(name: str, received: int) -> Fact:
@@ -138,7 +151,7 @@ def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: 
     """Keep facts of a subject, the last of which came now; it is judged when the instant is over, by all that came at it."""
     rare, fact = emitter.state.rare, facts[-1]
     known = rare.of(rule.id).get(subject)
-    if known is not None and known.knows(fact.digest):
+    if known is not None and (known.knows(fact.digest) or is_known(rule, known.facts, fact.digest)):
         rare.counts["event_duplicate"] += 1
         return
     if known is not None and is_too_old(rule, known.facts, fact.t):
@@ -159,7 +172,8 @@ def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: 
 def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
     """Judge a subject by the clock: because of what came at the instant that is over now, or because its time has come."""
     note(rule, subject, case, emitter.state.rare, touched=True)
-    came = [entry for entry in entries_of(case.facts) if entry.fact.received == now.received]
+    facts = [*case.facts, *beside(rule, subject, emitter.state.rare.of(rule.id))]
+    came = entries_of([fact for fact in facts if fact.received == now.received])
     at = max((now.received if "revision" in one.said else one.at for one in came), default=now.at)
     settle(rule, subject, case, Now(at, now.received, list(reads_of(came))), emitter)
 
@@ -170,7 +184,7 @@ def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitte
     It stands while a time lasts in which the condition held, since the earliest; `amended` too where more came that holds. Where nothing
     stands, a time that is over and of which nothing was told is raised and ended at once: what was late stays on file.
     """
-    judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility)
+    judged = judge(rule, subject, case.facts, now.received, emitter.state.planned.facility, emitter.state.rare)
     lasts, standing = judged.open, case.standing
     holding = {id(entry.fact) for run in judged.runs if run.is_open for entry in run.entries}
     for fact in case.facts:

@@ -10,7 +10,8 @@ from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from rules.layout import NEVER
-from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, holds, shortened
+from rules.ledger import stock
+from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, beside, holds, is_heavy, shortened
 from rules.rare import store
 from rules.rare.store import Case, Cases, subject_of
 
@@ -47,7 +48,7 @@ class Tiers:
         before = self._tier.get(subject)
         if before is not None:
             del self._of[before][subject]
-        elif product := subject_of(subject).get("product"):
+        elif product := _product_of(subject):
             insort(self._of_product.setdefault(product, []), subject)
         self._tier[subject] = tier
         self._of[tier][subject] = None
@@ -58,15 +59,15 @@ class Tiers:
         if before is None:
             return
         del self._of[before][subject]
-        if product := subject_of(subject).get("product"):
+        if product := _product_of(subject):
             kept = self._of_product[product]
             del kept[bisect_left(kept, subject)]
             if not kept:
                 del self._of_product[product]
 
-    def of_product(self, product: str, most: int) -> list[str]:
-        """Return at most so many subjects of a product, the first ones by name."""
-        return self._of_product.get(product, [])[:most]
+    def of_product(self, product: str) -> Sequence[str]:
+        """Return the subjects of a product and a place, by name."""
+        return self._of_product.get(product, ())
 
     def of(self, tier: int) -> dict[str, None]:
         """Return the subjects of a tier, the one untouched longest first."""
@@ -77,9 +78,20 @@ class Tiers:
         return self._tier.get(subject)
 
 
+def _product_of(subject: str) -> str | None:
+    named = subject_of(subject)
+    return named["product"] if named.keys() == {"place", "product"} else None
+
+
 def waits(case: Case) -> bool:
     """Say whether what came of a subject is still to be judged, when the instant at which it came is over."""
-    return case.due != NEVER and case.due <= max((fact.received for fact in case.facts), default=case.due - 1)
+    if case.due == NEVER:
+        return False
+    before = case.due - 1
+    return before < max((fact.received for fact in case.facts), default=before) or (
+        case.of is not None
+        and before < max((one.received for one in stock.unplaced(case.subject, case.of)), default=before)
+    )
 
 
 def tier_of(rule: LedgerRule, case: Case) -> int:
@@ -119,7 +131,7 @@ def note(rule: LedgerRule, subject: str, case: Case, rare: Rare, *, touched: boo
 def trim(rule: LedgerRule, subject: str, rare: Rare, facility: Facility) -> None:
     """Let a case that was judged, and where all have too many the fullest, give up facts; those that still wait keep theirs."""
     cases = rare.cases[rule.id]
-    _shorten(rare, rule, subject, store.MAX_FACTS, facility)
+    _shorten(rare, rule, subject, stock.MARKS if stock.is_unplaced(subject) else store.MAX_FACTS, facility)
     if cases.held <= MAX_ALL:
         return
     full = {name: len(case.facts) for name, case in cases.items() if len(case.facts) > 1 and not waits(case)}
@@ -160,7 +172,8 @@ def _let_go(rare: Rare, cases: Cases, tiers: Tiers, tier: int, but: str = "") ->
 def _shorten(rare: Rare, rule: LedgerRule, subject: str, most: int, facility: Facility) -> None:
     cases = rare.cases[rule.id]
     case = cases[subject]
-    kept = case.facts if len(case.facts) <= most else shortened(rule, case.facts, most, facility)
+    is_small = len(case.facts) <= most and not is_heavy(rule)
+    kept = case.facts if is_small else shortened(rule, case.facts, most, facility, beside(rule, subject, cases))
     if kept is case.facts:
         return
     rare.counts["fact_dropped"] += len(case.facts) - len(kept)

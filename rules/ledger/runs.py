@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rules.changes import Leaf, Verdict
 from rules.instants import format_instant
@@ -22,13 +22,15 @@ from rules.rare.match import is_meant, text_of_field
 from rules.rare.store import subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from rules.rare.store import Fact
     from rules.records import Event
     from rules.rule import RunsRule
 
 STARTED, CLOSED, TOLD, BASE = "started", "closed", "told", "base"
+OVER = -1
+"""The count of gaps of a count that was over when they left: nobody can tell of their numbers any more."""
 LARGEST = 2**53
 """Numbers of runs lie below it."""
 FIRST = (0, 1)
@@ -36,7 +38,7 @@ FIRST = (0, 1)
 SHOWN = 8
 """Runs and gaps that the evidence names."""
 REMEMBERED = 16
-"""Open runs, and gaps, that are remembered of what has left."""
+"""Open runs, gaps, and stretches of numbers told of ahead of all starts, that are remembered of what has left."""
 
 
 def met(rule: RunsRule, event: Event) -> Met | None:
@@ -135,11 +137,14 @@ def story_of(rule: RunsRule, entries: list[Entry], delivery: int) -> Story:
     highest: int | None = None
     spans: list[tuple[int, int, int, int, Entry, int]] = []
     told: list[list[int]] = [[]]  # of each count
+    ahead: list[list[int]] = []
     opened: dict[int, list[int]] = {}  # number -> which runs of it are open
     if base is not None:
         highest = base.said["highest"]
         found.runs = [Started(number, at, due, base) for number, at, due in base.said["open"]]
-        spans = [(low, high, at, due, base, 0) for low, high, at, due in base.said["missing"]]
+        spans = [(low, high, at, due, base, OVER) for low, high, at, due in base.said.get("past", ())]
+        spans += [(low, high, at, due, base, 0) for low, high, at, due in base.said["missing"]]
+        ahead = base.said.get("ahead", [])
         for place, one in enumerate(found.runs):
             opened.setdefault(one.number, []).append(place)
     for entry in entries[base is not None :]:
@@ -150,7 +155,9 @@ def story_of(rule: RunsRule, entries: list[Entry], delivery: int) -> Story:
                 highest = number
                 told.append([])
             elif highest is not None and number > highest + 1:
-                spans.append((highest + 1, number - 1, entry.at, due, entry, len(told) - 1))
+                of, known_before = len(told) - 1, ahead if len(told) == 1 else []
+                pieces = _but([highest + 1, number - 1], known_before)
+                spans += [(low, high, entry.at, due, entry, of) for low, high in pieces]
             highest = number if highest is None else max(highest, number)
             found.runs.append(Started(number, entry.at, due, entry, entry.said.get("closed")))
             if found.runs[-1].closed is None:
@@ -163,7 +170,8 @@ def story_of(rule: RunsRule, entries: list[Entry], delivery: int) -> Story:
             told[-1].append(number)
     known = [_Numbers(numbers) for numbers in told]
     for low, high, at, due, entry, of in spans:
-        found.gaps.append(Gap(low, high, at, due, entry, high - low + 1 - known[of].among(low, high)))
+        told_of = 0 if of == OVER else known[of].among(low, high)
+        found.gaps.append(Gap(low, high, at, due, entry, high - low + 1 - told_of))
     return found
 
 
@@ -254,35 +262,40 @@ def shortened(rule: RunsRule, facts: list[Fact], most: int, delivery: int) -> li
 def _joined(rule: RunsRule, entries: list[Entry], many: int, delivery: int) -> list[Fact]:
     """Return facts with so many of the oldest as one, none of which closes a run that is kept.
 
-    It says the highest number that they reached, and the open runs and the gaps among them. As if one of them joined it after the other:
-    from each on, a gap of which all numbers are told of then by what has not joined yet is none any more.
+    It says the highest number that they reached, the open runs and the gaps among them, those of counts that are over apart, and the
+    numbers above the highest that somebody told of. As if one of them joined it after the other: from each on, a gap of which all numbers
+    are told of then by what has not joined yet is none any more.
     """
     base, left = entries[0] if entries[0].what == BASE else None, entries[:many]
-    highest: int | None = None if base is None else base.said["highest"]
-    runs: list[list[int]] = [] if base is None else list(base.said["open"])
-    gaps: list[list[int]] = [] if base is None else list(base.said["missing"])
+    said: Mapping[str, Any] = {} if base is None else base.said
+    highest: int | None = said.get("highest")
+    runs, gaps, past, ahead = (list(said.get(name, ())) for name in ("open", "missing", "past", "ahead"))
     first = int(base is not None)
     later = _of_count(rule, entries, first, highest)
     for i, one in enumerate(left[first:], first):
-        number, is_anew = one.said["number"], False
+        number = one.said["number"]
         if one.what == STARTED:
-            due, is_anew = _due(rule, one, delivery), _is_anew(rule, highest, one.said["number"])
-            if not is_anew and highest is not None and number > highest + 1:
-                gaps.append([highest + 1, number - 1, one.at, due])
+            due = _due(rule, one, delivery)
+            if is_anew := _is_anew(rule, highest, number):
+                past, gaps, ahead = [*past, *gaps], [], []
+                later = _of_count(rule, entries, i, number)
+            elif highest is not None and number > highest + 1:
+                gaps += [[*piece, one.at, due] for piece in _but([highest + 1, number - 1], ahead)]
             highest = number if is_anew or highest is None else max(highest, number)
+            ahead = [[max(low, highest + 1), high] for low, high in ahead if high > highest]
             if one.said.get("closed") is None:
                 runs.append([number, one.at, due])
-        if is_anew:
-            later = _of_count(rule, entries, i, highest)
+        elif highest is None or number > highest:
+            ahead = _with(ahead, number)
         gaps = [
-            piece
-            for gap in gaps
-            if is_anew or later.among(gap[0], gap[1]) <= gap[1] - gap[0]
-            for piece in _without(gap, number)
-        ][-REMEMBERED:]
+            piece for gap in gaps if later.among(gap[0], gap[1]) <= gap[1] - gap[0] for piece in _without(gap, number)
+        ]
+        over = max(0, len(past) + len(gaps) - REMEMBERED)
+        past, gaps = past[over:], gaps[max(0, over - len(past)) :]
         later.drop(number)
     told = min((one.fact.due for one in left), default=NEVER)
-    text = text_of(BASE, highest=highest, open=runs[-REMEMBERED:], missing=gaps)
+    more = {name: rows for name, rows in (("past", past), ("ahead", ahead)) if rows}
+    text = text_of(BASE, highest=highest, open=runs[-REMEMBERED:], missing=gaps, **more)
     holds = any(one.fact.counts for one in left)
     return [
         replace(left[-1].fact, text=text, due=told, counts=holds),
@@ -313,6 +326,39 @@ def _without(gap: list[int], number: int) -> list[list[int]]:
     if not low <= number <= high:
         return [gap]
     return [[begin, end, *rest] for begin, end in ((low, number - 1), (number + 1, high)) if begin <= end]
+
+
+def _but(gap: list[int], known: list[list[int]]) -> list[list[int]]:
+    """Return what is left of a gap when somebody told of stretches of numbers before, lowest first.
+
+    >>> _but([3, 9], [[1, 3], [5, 6], [9, 12]]), _but([3, 4], [[2, 5]])
+    ([[4, 4], [7, 8]], [])
+    """
+    low, end = gap
+    found = []
+    for begin, last in known:
+        if low < begin <= end:
+            found.append([low, begin - 1])
+        low = max(low, last + 1) if begin <= end else low
+    return [*found, [low, end]] if low <= end else found
+
+
+def _with(known: list[list[int]], number: int) -> list[list[int]]:
+    """Return stretches of numbers with one more; of too many the closest are taken as one: rather none is missing.
+
+    >>> _with([[3, 4], [6, 9]], 5), _with([[3, 4]], 3), _with([[3, 4]], 9)
+    ([[3, 9]], [[3, 4]], [[3, 4], [9, 9]])
+    """
+    found: list[list[int]] = []
+    for low, high in sorted([*known, [number, number]]):
+        if found and low <= found[-1][1] + 1:
+            found[-1] = [found[-1][0], max(high, found[-1][1])]
+        else:
+            found.append([low, high])
+    if len(found) > REMEMBERED:
+        i = min(range(1, len(found)), key=lambda i: (found[i][0] - found[i - 1][1], i))
+        found[i - 1 : i + 1] = [[found[i - 1][0], found[i][1]]]
+    return found
 
 
 def order_of(fact: Fact) -> tuple[bool, str]:

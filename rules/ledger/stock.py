@@ -1,13 +1,16 @@
 """Kind `stock_balance`: at each count, what the last count and the bookings since leave, against what was counted.
 
 Bookings and counts stand by event time, in whatever order they come; a booking lies before a count if its event time does. A count
-that differs holds until a later one agrees with the bookings since it. Sums are exact, in decimals.
+that differs holds until a later one agrees with the bookings since it. Sums are exact, in decimals. Bookings that name no place are kept
+by product, and what there is in each of its places is not known behind them until the next count.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from fractions import Fraction
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from rules.changes import Leaf, RecordRead, Verdict
@@ -18,18 +21,21 @@ from rules.ledger.entry import Entry, Met, entries_of, read_of, reads_of, text_o
 from rules.ledger.judged import Judged, Run, shown
 from rules.rare.match import is_meant, text_of_field
 from rules.rare.store import subject_of
+from rules.rare.store import text_of as text_of_subject
 from rules.rare.units import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rules.rare.store import Fact
+    from rules.rare.store import Cases, Fact
     from rules.records import Event
     from rules.register import Facility
     from rules.rule import StockBalanceRule
 
 COUNT, ADDS, TAKES, BASE, SOMEWHERE = "count", "adds", "takes", "base", "somewhere"
-"""SOMEWHERE: a booking of the product that names no place; what there is here is not known until the next count."""
+"""SOMEWHERE: a booking of the product that names no place."""
+MARKS = 256
+"""Such bookings that are kept of a product; of more the closest become spans, in which nothing is known."""
 
 
 def met(rule: StockBalanceRule, event: Event, facility: Facility) -> Met | None:
@@ -69,6 +75,73 @@ def _booked(event: Event, what: str, facility: Facility) -> tuple[str, str | Non
     return what, place
 
 
+def unplaced_subject(product: str) -> str:
+    """Return under which subject, as text, the bookings of a product that name no place are kept.
+
+    >>> unplaced_subject("P-1")
+    '{"product": "P-1"}'
+    """
+    return text_of_subject({"product": product})
+
+
+def is_unplaced(subject: str) -> bool:
+    """Say whether a subject is the one of such bookings: it has no place, and no alarm."""
+    return subject_of(subject).keys() == {"product"}
+
+
+def unplaced(subject: str, cases: Cases) -> list[Fact]:
+    """Return the bookings without a place that speak of a subject: those of the product of a place."""
+    named = subject_of(subject)
+    case = cases.get(unplaced_subject(named["product"])) if named.keys() == {"place", "product"} else None
+    return [] if case is None else case.facts
+
+
+def is_counted_behind(facts: Sequence[Fact], t: int) -> bool:
+    """Say whether there is a count behind an event time (ms): what comes with that may change what was said of it."""
+    for fact in reversed(facts):
+        if fact.t <= t:
+            return False
+        if not is_booking(fact):
+            return True
+    return False
+
+
+class Marks:
+    """When something was booked of which it is not known where."""
+
+    def __init__(self, facts: Sequence[Fact]) -> None:
+        """Begin with bookings, or what they became, by event time."""
+        self._begins, self._reach = [fact.t for fact in facts], []
+        reach = NONE
+        for entry in entries_of(facts):
+            reach = max(reach, entry.said.get("until", entry.at))
+            self._reach.append(reach)
+
+    def are_in(self, begin: int, end: int) -> bool:
+        """Say whether there is one from an event time (ms) on until before another."""
+        before = bisect_left(self._begins, end)
+        return before > 0 and self._reach[before - 1] >= begin
+
+
+def merged(facts: list[Fact], most: int) -> list[Fact]:
+    """Return at most so many bookings without a place: those that lie closest become spans, as if there were some all the time."""
+    entries = entries_of(facts)
+    gaps = [(after.at - one.said.get("until", one.at), i) for i, (one, after) in enumerate(pairwise(entries), 1)]
+    joins = {i for _, i in sorted(gaps)[: max(0, len(facts) - most)]}
+    found: list[Fact] = []
+    until = NONE
+    for i, one in enumerate(entries):
+        ends = one.said.get("until", one.at)
+        if i not in joins:
+            found.append(one.fact)
+            until = ends
+            continue
+        until = max(until, ends)
+        received = max(found[-1].received, one.fact.received)
+        found[-1] = replace(found[-1], received=received, text=text_of(SOMEWHERE, until=until))
+    return found
+
+
 class _Count(NamedTuple):
     """A count with what it should have been."""
 
@@ -83,7 +156,7 @@ class _Count(NamedTuple):
     """... and the bookings since."""
 
 
-def counts_of(rule: StockBalanceRule, entries: Sequence[Entry]) -> list[_Count]:
+def counts_of(rule: StockBalanceRule, entries: Sequence[Entry], marks: Marks) -> list[_Count]:
     """Return the counts of a place and product, each against what came and went since the one before, by event time."""
     found: list[_Count] = []
     balance: Fraction | None = None
@@ -91,11 +164,10 @@ def counts_of(rule: StockBalanceRule, entries: Sequence[Entry]) -> list[_Count]:
     opening: Entry | None = None
     booked: list[Entry] = []
     for entry in entries:
-        if entry.what == SOMEWHERE:
-            balance = None
-            continue
         quantity = None if entry.said["quantity"] is None else Fraction(entry.said["quantity"])
         if entry.what in {COUNT, BASE}:
+            if opening is not None and marks.are_in(_counted(opening), entry.at):
+                balance = None
             if entry.what == COUNT and quantity is not None:
                 wrong = balance is not None and abs(balance - quantity) > tolerance
                 found.append(_Count(entry, quantity, balance, wrong, opening, tuple(booked)))
@@ -106,10 +178,25 @@ def counts_of(rule: StockBalanceRule, entries: Sequence[Entry]) -> list[_Count]:
     return found
 
 
-def judge(rule: StockBalanceRule, subject: str, facts: list[Fact], now: int) -> Judged:
-    """Return what the counts of a place and product say at `now` (log time, ms)."""
+def _counted(opening: Entry) -> int:
+    """Return when the last count was of what opens, event time, ms."""
+    return int(opening.said.get("counted", opening.at))
+
+
+def judge(rule: StockBalanceRule, subject: str, facts: list[Fact], now: int, somewhere: Sequence[Fact]) -> Judged:
+    """Return what the counts of a place and product say at `now` (log time, ms).
+
+    Args:
+        rule: that asks.
+        subject: as text.
+        facts: of it.
+        now: log time, ms.
+        somewhere: the bookings of the product that name no place.
+    """
+    if is_unplaced(subject):
+        return Judged()
     entries = entries_of(facts)
-    counts = counts_of(rule, entries)
+    counts = counts_of(rule, entries, Marks(somewhere))
     base = entries[0] if entries and entries[0].what == BASE else None
     since = NONE if base is None else base.said["since"]
     runs: list[Run] = []
@@ -168,7 +255,7 @@ def _leaves(named: dict[str, str], one: _Count, *, brief: bool = False) -> tuple
     first = Leaf(expr=f"stock of {product} in {place}", left=shown(one.counted), op="!=", right=expected, verdict=said)
     if one.opening is None or one.opening.said["quantity"] is None or brief:
         return (first,)
-    opened = format_instant(one.opening.said.get("counted", one.opening.at))
+    opened = format_instant(_counted(one.opening))
     left = shown(Fraction(one.opening.said["quantity"]))
     leaves = [
         first,
@@ -191,7 +278,7 @@ def _seen(one: _Count | None, rule: StockBalanceRule, age: int) -> tuple[Seen, .
     return (Seen("differs", said, shown(one.counted), "!=", expected), recent)
 
 
-def joined(rule: StockBalanceRule, facts: list[Fact]) -> list[Fact]:
+def joined(rule: StockBalanceRule, facts: list[Fact], marks: Marks) -> list[Fact]:
     """Return facts with the two oldest as one: what there was behind them, whether the last count had differed, and since when.
 
     So nothing that was told changes; only what comes later with an event time up to its is too old for it. A booking before any count
@@ -203,12 +290,12 @@ def joined(rule: StockBalanceRule, facts: list[Fact]) -> list[Fact]:
     since = first.said.get("since", NONE)
     left, counted, blind = first.said["quantity"], first.said.get("counted", first.at), first.said.get("blind", False)
     if second.what == COUNT:
-        one = counts_of(rule, [first, second])[-1]
+        one = counts_of(rule, [first, second], marks)[-1]
         since = second.at if one.wrong and since == NONE else since if one.wrong or one.expected is None else NONE
         left, counted, blind = second.said["quantity"], second.at, one.expected is None
-    elif second.what == SOMEWHERE or left is None:
+    elif left is not None and marks.are_in(counted, second.at + 1):
         left = None
-    else:
+    elif left is not None:
         quantity = Fraction(second.said["quantity"])
         left = str(Fraction(left) + (quantity if second.what == ADDS else -quantity))
     told = NEVER if since == NONE else second.fact.due if second.told else first.fact.due
@@ -223,7 +310,7 @@ def is_too_old(facts: list[Fact], t: int) -> bool:
 
 def is_booking(fact: Fact) -> bool:
     """Say whether a fact is no count: of one instant it stands behind the count."""
-    return all(entry.what in {ADDS, TAKES, SOMEWHERE} for entry in entries_of([fact]))
+    return all(entry.what not in {COUNT, BASE} for entry in entries_of([fact]))
 
 
 def is_counted(facts: Sequence[Fact]) -> bool:

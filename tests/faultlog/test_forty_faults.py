@@ -40,6 +40,7 @@ ELSEWHERE = {
     "data-integrity.discarded-runs": "wants 48 hours: tests/rules/test_discarded_runs.py",
     "risk.visit-overdue": "wants half a year: tests/rules/test_visits.py",
     "risk.step-up": "wants a risk grade: tests/rules/test_grade_by_hand.py",
+    "cross-check.annual-volume": "wants a whole year: tests/rules/test_annual_volume.py",
     "cross-check.change-unfiled": "wants configurations: tests/rules/test_filings.py",
     "cross-check.excursion-no-deviation": "wants three working days: tests/rules/test_excursions_by_hand.py",
     **{

@@ -26,9 +26,13 @@ def firm() -> HandLog:
     return HandLog().register(0, scopes=BOTH)
 
 
-def post(hand: HandLog, at: float, stream: str, word: str, said: Sequence[dict[str, Any]]) -> HandLog:
+def post(
+    hand: HandLog, at: float, stream: str, word: str, said: Sequence[dict[str, Any]], about: float | None = None
+) -> HandLog:  # fmt: skip
+    """Append a batch of events; `about`: of an earlier time."""
+    begin = ms(at if about is None else about)
     events = [
-        {"stream": stream, "type": word, "time": ms(at) + i % 1000, "source": "S", "fields": fields}
+        {"stream": stream, "type": word, "time": begin + i % 1000, "source": "S", "fields": fields}
         for i, fields in enumerate(said)
     ]
     return hand.line(at, "events", {"batch": f"e{len(hand.lines)}", "events": events})

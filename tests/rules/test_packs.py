@@ -54,6 +54,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cold-chain.store-out",
         "cold-chain.warm-10h",
         "cold-chain.warm-cumulative",
+        "cross-check.annual-volume",
         "cross-check.change-unfiled",
         "cross-check.copied-report",
         "cross-check.deviation-misstated",

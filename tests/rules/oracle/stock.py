@@ -19,7 +19,7 @@ class Subject:
     counts: list = field(default_factory=list)
     """(t, digest, quantity)."""
     bookings: list = field(default_factory=list)
-    """(t, signed quantity, None of one that names no place)."""
+    """(t, signed quantity)."""
     known: set = field(default_factory=set)
     told: set = field(default_factory=set)
     """Digests of counts that an alarm was told of."""
@@ -30,7 +30,7 @@ class Subject:
     def standing(self):
         return self.alarms[-1] if self.alarms and self.alarms[-1][3] is None else None
 
-    def runs(self):
+    def runs(self, marks):
         """Counts in a row that differ: (start, digests, whether none that agrees came behind them); and whether nothing can be said of the newest."""
         found, now, blind = [], [], False
         counts = sorted(self.counts)
@@ -39,7 +39,7 @@ class Subject:
                 continue
             before, _, opening = counts[i - 1]
             moved = [q for at, q in self.bookings if before <= at < t]
-            blind = None in moved
+            blind = any(before <= at < t for at, _ in marks)
             if blind:
                 continue
             if opening + sum(moved) != quantity:
@@ -62,6 +62,8 @@ class Oracle:
     def __init__(self):
         self.facility, self.subjects, self.batches, self.clock, self.pending = None, {}, set(), 0, {}
         self.changes, self.unknown = [], 0
+        self.marks, self.somewhere = {}, set()
+        """Product -> (t, receipt) of bookings that name no place."""
 
     def run(self, log, until):
         for record in log:
@@ -109,9 +111,12 @@ class Oracle:
         digest = digest_of(event, copy)
         if not (product and place and number):
             self.unknown += 1
-            places = [key for key in self.subjects if key[1] == product] if number and product and not counts else []
-            for key in places:
-                self.take(key, digest, t, (t, None))
+            if number and product and not counts and digest not in self.somewhere:
+                self.somewhere.add(digest)
+                self.marks.setdefault(product, []).append((t, received))
+                for key in self.subjects:
+                    if key[1] == product:
+                        self.pending.setdefault(key, t)
         elif counts:
             self.take((place, product), digest, t, (t, digest, Decimal(str(quantity))))
         else:
@@ -125,8 +130,9 @@ class Oracle:
             self.pending[key] = max(t, self.pending.get(key, t))
 
     def settle(self, key, at, received):
-        one = self.subjects[key]
-        runs, blind = one.runs()
+        one, marks = self.subjects[key], self.marks.get(key[1], [])
+        at = max([at, *(t for t, came in marks if came == received)])
+        runs, blind = one.runs(marks)
         lasts = runs[-1] if runs and runs[-1][2] else None
         if one.standing and lasts is None:
             self.clear(key, at, received)
