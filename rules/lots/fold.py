@@ -126,7 +126,7 @@ class LotFold:
     ) -> list[Change]:
         """Let packs come into force for a partition (at `received`, ms): every lot is decided again by all that is known of it.
 
-        What no rule watches any more is cleared; rules that were put aside are tried again. The same packs change nothing.
+        So is one that was let go of and whose state row is not written yet: if there is something to say of it, it stays. What no rule watches any more is cleared; rules that were put aside are tried again. The same packs change nothing.
 
         Args:
             partition: of the lots' topic.
@@ -142,8 +142,9 @@ class LotFold:
         rules = self._rules_of(bundle)
         read = RecordRead(kind=Kind.PACKS, id=bundle.sha256)
         changes: list[Change] = []
-        for lot in sorted(lot for lot in part.lots if not but(lot)):
-            state = part.lots[lot]
+        for lot in sorted(lot for lot in [*part.lots, *part.quiet.going] if not but(lot)):
+            going = lot not in part.lots  # all is known of it until its row is written
+            state = part.quiet.going[lot] if going else part.lots[lot]
             before = state.received
             at = state.received = max(before, received)
             speaker = _Speaker(state, bundle.sha256, _Now(at, read, "", late=False, source=None))
@@ -156,7 +157,9 @@ class LotFold:
                 state.dirty = True
             else:
                 state.received = before
-            if quiet and state.seq:
+            if going and state.seq:
+                part.lots[lot] = part.quiet.stays(lot)
+            elif quiet and state.seq:
                 part.quiet.speaks(state)
             changes += speaker.changes
         return changes
