@@ -20,7 +20,7 @@ from rules.lots.cases import Item, cases_of
 from rules.lots.facts import Moved
 from rules.lots.rulings import closed_and_open
 from rules.lots.spell import Spell
-from rules.lots.tally import Sum, ledger_of, terms_of
+from rules.lots.tally import Sum, ledger_of
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
@@ -188,8 +188,8 @@ def _expiry(book: Book) -> Bound:
 
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
     """Yield what each facility had and gave by its newest move, by facility."""
-    slack, tallies = terms_of(rule)[2], ledger_of(rule, book).tallies
-    yield from (tallies[name].now(slack) for name in sorted(tallies) if tallies[name].at != NONE)
+    tallies = ledger_of(rule, book).tallies
+    yield from (tallies[name].now() for name in sorted(tallies) if tallies[name].ats)
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
@@ -200,7 +200,7 @@ def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
     spells: list[Spell] = []
     joined: list[Off] = []
     start = NEVER
-    newest = (reversed(off) for off in ledger_of(rule, book).off.values())
+    newest = (tally.off() for tally in ledger_of(rule, book).off.values())
     for one in merge(*newest, key=_end_of, reverse=True):
         if joined and one[1] < start:
             spells.append(_spell(joined))
@@ -227,5 +227,5 @@ def _spell(joined: list[Off]) -> Spell:
         NONE if end == NEVER else end,
         who,
         tuple(sorted({one[2] for one in joined})),
-        tuple(one[3] for one in joined),
+        tuple(one[3].begun(one[0]) for one in joined),
     )
