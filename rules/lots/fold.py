@@ -23,7 +23,7 @@ from rules.lots.speak import message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
-from rules.rule import LotRule
+from rules.rule import LotBalanceRule, LotRule
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -347,12 +347,11 @@ class _Speaker:
 
     def _retract(self, rule: LotRule, one: Told, spells: list[Spell], told: list[Told]) -> None:
         one.retracted, one.unknown = True, False
-        over = next(
-            (s for s in spells if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end), None
-        )
-        into = None
-        if over is not None:
-            into = next(t.alarm for t in told if t.key == over.key)
+        beside = [s for s in spells if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end]
+        if not isinstance(rule, LotBalanceRule):  # clusters last side by side: the nearest is what became of it
+            beside.sort(key=lambda s: (abs(s.start - one.start), s.start))
+        over = next(iter(beside), None)
+        into = None if over is None else next(t.alarm for t in told if t.key == over.key)
         self._tell(rule, one, ChangeKind.RETRACTED, over, into=into)
 
     def _tell(
