@@ -19,7 +19,7 @@ from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
 from rules.lots.bounds import Quiet
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
-from rules.lots.speak import message_of, proof_of, read_of
+from rules.lots.speak import LISTED_FACILITIES, message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
@@ -359,8 +359,10 @@ class _Speaker:
     ) -> None:  # fmt: skip
         now = self.now
         read = [read_of(now.read.kind, now.read.id, now.facility, one.facility)]
-        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into, facility=one.facility)
         facilities = one.facilities if spell is None else spell.facilities
+        proof = Evidence(records=read, facilities=list(facilities[:LISTED_FACILITIES]))
+        if spell is not None:
+            proof = proof_of(rule, spell, read, into, facility=one.facility)
         closed = spell is not None and spell.closed is not None
         text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed)
         self._emit(rule.id, one, kind, {"lot": self.state.lot}, text, proof, late=late)
