@@ -74,6 +74,8 @@ class Evidence(Strict):
     peak: float | None = None
     recurrence: int | None = None
     left_out: dict[str, int] = Field(default_factory=dict)
+    facilities: list[FacilityId] | None = None
+    """Of an alarm of a lot: all whose facts make it hold, sorted; None: it is of one facility, or this change does not say."""
 
 
 class Source(Strict):

@@ -6,10 +6,10 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from monitor.alarms.axes import announces, asks_anew
-from monitor.store.desk_tables import AlarmRow
+from monitor.store.desk_tables import AlarmRow, NamedRow
 from rules.alarms import Alarm
 from rules.canonical import canonical_bytes
 from rules.changes import ChangeKind
@@ -64,6 +64,23 @@ def fold(session: Session, changes: Sequence[Change]) -> None:
         session.execute(insert(AlarmRow), new)
     if old:
         session.execute(update(AlarmRow), old)
+    _name(session, changes)
+
+
+def _name(session: Session, changes: Sequence[Change]) -> None:
+    """Keep which other facilities each alarm names, as the newest change that says so has it."""
+    named = {change.alarm: change for change in changes if change.evidence.facilities is not None}
+    ids = sorted(named)
+    for start in range(0, len(ids), VARIABLES):
+        session.execute(delete(NamedRow).where(NamedRow.alarm.in_(ids[start : start + VARIABLES])))
+    rows = [
+        {"facility": facility, "alarm": alarm}
+        for alarm, change in named.items()
+        for facility in dict.fromkeys(change.evidence.facilities or ())
+        if facility != change.facility
+    ]
+    if rows:
+        session.execute(insert(NamedRow), rows)
 
 
 def _load(session: Session, ids: list[str]) -> dict[str, _Occurrence]:

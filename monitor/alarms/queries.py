@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, and_, case, func, or_, select
+from sqlalchemy import ColumnElement, and_, case, func, or_, select, union_all
+from sqlalchemy.orm import aliased
 
 from monitor.alarms.axes import OPEN, Attention, attention
-from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, LiveRow
+from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, LiveRow, NamedRow
 from monitor.store.tables import FacilityVersion
 from rules.models import FacilityId, Severity, Strict
 from rules.rule import RuleId
@@ -42,6 +43,9 @@ class Filter(Strict):
     severity: Severity | None = None
     """This colour and worse."""
     facility: FacilityId | None = None
+    """Its own alarms, and by `named` those of lots that name it."""
+    named: Literal["any", "no", "only"] = "any"
+    """Beside `facility`: alarms of other facilities that name it, `only` these, or `no` such."""
     rule: RuleId | None = None
     cause: Literal["silence"] | None = None
     """`silence`: alarms of the rules that watch for missing data."""
@@ -276,7 +280,7 @@ def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]
     if wanted.severity is not None:
         found.append(AlarmRow.severity_rank >= wanted.severity.rank)
     if wanted.facility is not None:
-        found.append(AlarmRow.facility == wanted.facility)
+        found.append(_of_facility(wanted.facility, wanted.named))
     if wanted.rule is not None:
         found.append(AlarmRow.rule == wanted.rule)
     if wanted.cause is not None:
@@ -292,6 +296,17 @@ def _conditions(wanted: Filter, rulebook: Rulebook) -> list[ColumnElement[bool]]
         covered_by = AlarmRow.suppressed_by
         found.append(covered_by.is_(None) if wanted.suppressed == "no" else covered_by.is_not(None))
     return found
+
+
+def _of_facility(facility: str, named: str) -> ColumnElement[bool]:
+    """Return the condition that an alarm is a facility's own, or names it: each way by its index."""
+    own, naming = AlarmRow.facility == facility, select(NamedRow.alarm).where(NamedRow.facility == facility)
+    if named == "no":
+        return own
+    if named == "only":
+        return AlarmRow.id.in_(naming)
+    other = aliased(AlarmRow)
+    return AlarmRow.id.in_(union_all(select(other.id).where(other.facility == facility), naming))
 
 
 def _cursor_of(row: AlarmRow, rulebook: Rulebook) -> str:

@@ -101,7 +101,10 @@ class AlarmDetail(Strict):
 
 
 class AlarmPage(Strict):
-    """A page of alarms, worst first; `next` goes into `after` of the next request."""
+    """A page of alarms, worst first; `next` goes into `after` of the next request.
+
+    Of a facility that was asked for also alarms of other ones that name it: `facility` of an item says whose it is.
+    """
 
     items: list[AlarmView]
     next: str | None

@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 router = APIRouter(include_in_schema=False, dependencies=[Depends(check_origin)])
 Text = Annotated[str, Form(max_length=2000)]
 AlarmPath = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+NAMED = 40
+"""Other facilities that the page of an alarm names; the rest is counted."""
 CHART_WORDS = ("alarm.low", "alarm.high", "alarm.time", "alarm.value")
 
 
@@ -212,7 +214,9 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         row = queries.one(session, alarm)
         if row is None:
             raise RefusedError(HTTPStatus.NOT_FOUND, "no_such_alarm")
-        names = queries.names(session, {row.facility})
+        evidence = Evidence.model_validate_json(row.evidence)
+        beside = [one for one in evidence.facilities or () if one != row.facility]
+        names = queries.names(session, {row.facility, *beside[:NAMED]})
         covers = queries.covered(session, [alarm]).get(alarm, 0)
         others = queries.covered_rows(session, alarm)
         history = queries.history(session, alarm)
@@ -220,10 +224,11 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         contacts = list(
             session.scalars(select(ContactRow).where(ContactRow.facility == row.facility).order_by(ContactRow.position))
         )
-    evidence = Evidence.model_validate_json(row.evidence)
     return row, shared | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
         "evidence": evidence,
+        "named": [{"id": one, "name": names.get(one, {}).get(language, one)} for one in beside[:NAMED]],
+        "named_left_out": max(0, len(beside) - NAMED) + evidence.left_out.pop("facilities", 0),
         "changes": history,
         "history": [views.change(change, language) for change in history],
         "history_left_out": row.changes - len(history),

@@ -95,6 +95,16 @@ class AlarmRow(Base):
     evidence: Mapped[Document]
 
 
+class NamedRow(Base):
+    """A facility that an alarm of another one names: its facts are among those that make it hold."""
+
+    __tablename__ = "alarm_named"
+    __table_args__ = (Index("ix_alarm_named_alarm", "alarm"),)
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    alarm: Mapped[AlarmKey] = mapped_column(primary_key=True)
+
+
 class ActionRow(Base):
     """What a person did with an alarm, and the revision seen."""
 

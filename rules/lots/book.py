@@ -7,7 +7,7 @@ each facility only facts with higher numbers are new.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, insort
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
@@ -85,11 +85,9 @@ class Book:
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
-    """Who made or imported it; follows from `moves`, as do the next three."""
+    """Who made or imported it; follows from `moves`, as does the next."""
     newest: int = NONE
     """The newest instant at which something moved, ms."""
-    versions: dict[str, int] = field(default_factory=dict)
-    """Facility -> how often its moves came late or were folded together."""
     by_case: dict[str, set[tuple[str, str]]] = field(default_factory=dict)
     """Case -> its reports; follows from `cases`."""
     recalled: Recalls | None = None
@@ -209,29 +207,28 @@ class Book:
             sooner, again.received = fact.received < again.received, min(again.received, fact.received)
             if fact.n < again.n:
                 again.n, again.record = fact.n, by
-                self._touch(fact.facility, anew=True)
+                self._touch(fact.facility, None)
             return sooner and bool(self.decisions)
         made = Move(
             fact.facility, told.type, fact.at, fact.at, plain(Fraction(repr(told.quantity))), 1, to,
             told.type == "returned" and came, fact.n, fact.event or "", fact.received, by,
         )  # fmt: skip
         rows = self.moves.setdefault(fact.facility, [])
-        late = bool(rows) and rows[-1].order > made.order
-        rows.append(made)
-        if late:
-            rows.sort(key=order_of)
-        self._touch(fact.facility, anew=late)
+        if rows and rows[-1].order > made.order:
+            insort(rows, made, key=order_of)
+        else:
+            rows.append(made)
+        self._touch(fact.facility, made)
         self.newest = max(self.newest, made.last)
         if isinstance(told, Made) and made.quantity > 0:
             self.makers.add(fact.facility)
         self.digests[name] = made
         return True
 
-    def _touch(self, facility: str, *, anew: bool) -> None:
-        """Let balances of a facility be gone on with, or made anew."""
-        self.versions[facility] = self.versions.get(facility, 0) + anew
+    def _touch(self, facility: str, row: Move | None) -> None:
+        """Let balances of a facility be gone on with by a move, or made anew."""
         for ledger in self.ledgers.values():
-            ledger.pending.add(facility)
+            ledger.moved(facility, row)
 
     def _foldtogether(self) -> None:
         """Fold moves together by facility, type, where they go, and which decisions came behind them.

@@ -57,6 +57,10 @@ class Quiet:
         self._newest = max(self.gaps.values(), default=0)
         self._whole = self._whole if facilities <= self._whole else self._whole | facilities
 
+    def stays(self, lot: str) -> LotState:
+        """Return a lot that was about to go and of which something was told now: it is kept for ever."""
+        return self.going.pop(lot)
+
     def speaks(self, state: LotState) -> None:
         """Take note that a lot is quiet no more: it is kept for ever."""
         self.by_first[state.first] -= 1

@@ -19,11 +19,11 @@ from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
 from rules.lots.bounds import Quiet
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
-from rules.lots.speak import message_of, proof_of, read_of
+from rules.lots.speak import LISTED_FACILITIES, message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
-from rules.rule import LotRule
+from rules.rule import LotBalanceRule, LotRule
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class LotFold:
     ) -> list[Change]:
         """Let packs come into force for a partition (at `received`, ms): every lot is decided again by all that is known of it.
 
-        What no rule watches any more is cleared; rules that were put aside are tried again. The same packs change nothing.
+        So is one that was let go of and whose state row is not written yet: if there is something to say of it, it stays. What no rule watches any more is cleared; rules that were put aside are tried again. The same packs change nothing.
 
         Args:
             partition: of the lots' topic.
@@ -142,8 +142,9 @@ class LotFold:
         rules = self._rules_of(bundle)
         read = RecordRead(kind=Kind.PACKS, id=bundle.sha256)
         changes: list[Change] = []
-        for lot in sorted(lot for lot in part.lots if not but(lot)):
-            state = part.lots[lot]
+        for lot in sorted(lot for lot in [*part.lots, *part.quiet.going] if not but(lot)):
+            going = lot not in part.lots  # all is known of it until its row is written
+            state = part.quiet.going[lot] if going else part.lots[lot]
             before = state.received
             at = state.received = max(before, received)
             speaker = _Speaker(state, bundle.sha256, _Now(at, read, "", late=False, source=None))
@@ -156,7 +157,9 @@ class LotFold:
                 state.dirty = True
             else:
                 state.received = before
-            if quiet and state.seq:
+            if going and state.seq:
+                part.lots[lot] = part.quiet.stays(lot)
+            elif quiet and state.seq:
                 part.quiet.speaks(state)
             changes += speaker.changes
         return changes
@@ -344,12 +347,11 @@ class _Speaker:
 
     def _retract(self, rule: LotRule, one: Told, spells: list[Spell], told: list[Told]) -> None:
         one.retracted, one.unknown = True, False
-        over = next(
-            (s for s in spells if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end), None
-        )
-        into = None
-        if over is not None:
-            into = next(t.alarm for t in told if t.key == over.key)
+        beside = [s for s in spells if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end]
+        if not isinstance(rule, LotBalanceRule):  # clusters last side by side: the nearest is what became of it
+            beside.sort(key=lambda s: (abs(s.start - one.start), s.start))
+        over = next(iter(beside), None)
+        into = None if over is None else next(t.alarm for t in told if t.key == over.key)
         self._tell(rule, one, ChangeKind.RETRACTED, over, into=into)
 
     def _tell(
@@ -357,8 +359,10 @@ class _Speaker:
     ) -> None:  # fmt: skip
         now = self.now
         read = [read_of(now.read.kind, now.read.id, now.facility, one.facility)]
-        proof = Evidence(records=read) if spell is None else proof_of(rule, spell, read, into, facility=one.facility)
         facilities = one.facilities if spell is None else spell.facilities
+        proof = Evidence(records=read, facilities=list(facilities[:LISTED_FACILITIES]))
+        if spell is not None:
+            proof = proof_of(rule, spell, read, into, facility=one.facility)
         closed = spell is not None and spell.closed is not None
         text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed)
         self._emit(rule.id, one, kind, {"lot": self.state.lot}, text, proof, late=late)

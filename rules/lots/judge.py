@@ -1,8 +1,8 @@
 """What holds of a lot by one rule: spells of time, from all that is known of the lot; a function of that and of the rule alone.
 
-A *spell* is one occurrence: it starts at an event time, at a facility. Of a count there is one, from where it is reached first, and it does
-not end but by an officer, behind whose decision counting begins anew; of a balance each time in which it is off. Unknown makes no spell and
-ends none.
+A *spell* is one occurrence: it starts at an event time, at a facility. Of moves that count there is one, from the first of them; of cases each
+cluster; neither ends but by an officer, behind whose decision counting begins anew; of a balance each time in which it is off. Unknown makes
+no spell and ends none.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from rules.layout import NEVER, NONE
 from rules.lotparts import BehindStop, CountedMoves
 from rules.lots.cases import Item, cases_of
 from rules.lots.facts import Moved
-from rules.lots.rulings import closed_and_open
+from rules.lots.rulings import Done, closed_and_open
 from rules.lots.spell import Spell
-from rules.lots.tally import Sum, ledger_of, terms_of
+from rules.lots.tally import Sum, ledger_of
 from rules.rule import LotBalanceRule
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def spells_of(rule: LotRule, book: Book) -> list[Spell]:
     """Return what holds of a lot, by start."""
     if isinstance(rule, LotBalanceRule):
         return _off(rule, book)
-    return closed_and_open(rule.id, book, partial(_between, rule, book))
+    return closed_and_open(rule.id, book, partial(_spells, rule, book))
 
 
 def concerns(rule: LotRule, fact: LotFact) -> bool:
@@ -66,11 +66,14 @@ def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
         yield from cases_of(frozenset(rule.counted.seriousness), book)
 
 
-def _between(rule: LotCountRule, book: Book, after: int, until: int) -> Spell | None:
-    """Return the spell of what was received behind `after` and not behind `until` (ms)."""
+def _spells(rule: LotCountRule, book: Book, done: Done, until: int) -> list[Spell]:
+    """Return the spells of what was received by `until` (ms) and is not done with, by start."""
     if isinstance(rule.counted, CountedMoves):
-        return _first(list(_moves(rule, rule.counted, book, whole=False, after=after, until=until)))
-    return _reached(rule, [item for item in items_of(rule, book) if after < item.received <= until])
+        found = _first(list(_moves(rule, rule.counted, book, whole=False, after=done.received, until=until)))
+        return [] if found is None else [found]
+    return _clusters(
+        rule, [item for item in items_of(rule, book) if item.received <= until and item.name not in done.names]
+    )
 
 
 def _first(items: list[Item]) -> Spell | None:
@@ -85,19 +88,27 @@ def _first(items: list[Item]) -> Spell | None:
     return Spell(start, NONE, who, tuple(sorted({item.facility for item in counted})), tuple(counted))
 
 
-def _reached(rule: LotCountRule, items: list[Item]) -> Spell | None:
-    """Return the spell from the first instant at which so many lie within the time, both ends included."""
+def _clusters(rule: LotCountRule, items: list[Item]) -> list[Spell]:
+    """Return a spell for each cluster of cases: so many within the time, both ends included, and all such that share one with them."""
     counted = [item for item in items if item.verdict is Verdict.TRUE]
+    clusters: list[tuple[int, int, int]] = []
     low = 0
     for high, item in enumerate(counted):
         while item.at - counted[low].at > rule.within:
             low += 1
-        if high - low + 1 >= rule.n:
-            who = max(one.facility for one in counted if one.at == item.at)
-            beside = [one for one in counted if abs(one.at - item.at) <= rule.within]
-            facilities = tuple(sorted({name for one in beside for name in one.facilities or (one.facility,)}))
-            return Spell(item.at, NONE, who, facilities, tuple(beside))
-    return None
+        if high - low + 1 < rule.n:
+            continue
+        if clusters and low <= clusters[-1][2]:
+            clusters[-1] = (*clusters[-1][:2], high)
+        else:
+            clusters.append((low, high, high))
+    return [_cluster(counted[first : last + 1], counted[reached].at) for first, reached, last in clusters]
+
+
+def _cluster(cases: list[Item], start: int) -> Spell:
+    who = max(one.facility for one in cases if one.at == start)
+    facilities = tuple(sorted({name for one in cases for name in one.facilities or (one.facility,)}))
+    return Spell(start, NONE, who, facilities, tuple(cases))
 
 
 class Bound(NamedTuple):
@@ -188,8 +199,8 @@ def _expiry(book: Book) -> Bound:
 
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
     """Yield what each facility had and gave by its newest move, by facility."""
-    slack, tallies = terms_of(rule)[2], ledger_of(rule, book).tallies
-    yield from (tallies[name].now(slack) for name in sorted(tallies) if tallies[name].at != NONE)
+    tallies = ledger_of(rule, book).tallies
+    yield from (tallies[name].now() for name in sorted(tallies) if tallies[name].ats)
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
@@ -200,7 +211,7 @@ def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:
     spells: list[Spell] = []
     joined: list[Off] = []
     start = NEVER
-    newest = (reversed(off) for off in ledger_of(rule, book).off.values())
+    newest = (tally.off() for tally in ledger_of(rule, book).off.values())
     for one in merge(*newest, key=_end_of, reverse=True):
         if joined and one[1] < start:
             spells.append(_spell(joined))
@@ -227,5 +238,5 @@ def _spell(joined: list[Off]) -> Spell:
         NONE if end == NEVER else end,
         who,
         tuple(sorted({one[2] for one in joined})),
-        tuple(one[3] for one in joined),
+        tuple(one[3].begun(one[0]) for one in joined),
     )

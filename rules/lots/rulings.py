@@ -1,17 +1,18 @@
-"""What an officer's decision does to what a rule finds of a lot: the alarm that it names ends, and what had come by then is done with (ADR 0075).
+"""What an officer's decision does to what a rule finds of a lot: the alarm that it names ends, and what that was of is done with (ADR 0075, 0081).
 
-A decision counts where the alarm that it names is what the facts received up to it make, behind those that an earlier one is done
+A decision counts where the alarm that it names is one of those that the facts received up to it make, without what an earlier one is done
 with. So what holds stays a function of the set of facts, decisions among them, whatever order they come in.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from rules.changes import alarm_id
 from rules.layout import NEVER, NONE
+from rules.lots.cases import Item
 from rules.lots.spell import Closed
 
 if TYPE_CHECKING:
@@ -20,33 +21,41 @@ if TYPE_CHECKING:
     from rules.lots.book import Book
     from rules.lots.spell import Spell
 
-    SpellOf = Callable[[int, int], Spell | None]
+    SpellsOf = Callable[["Done", int], list[Spell]]
 
 
-def closed_and_open(rule: str, book: Book, spell_of: SpellOf) -> list[Spell]:
-    """Return the spells that decisions ended, and behind them the one that lasts, if there is one.
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What decisions are done with."""
+
+    received: int = NONE
+    """Of moves: all that were received up to here, ms."""
+    names: frozenset[str] = frozenset()
+    """Of cases: those of the clusters that were closed."""
+
+
+def closed_and_open(rule: str, book: Book, spells_of: SpellsOf) -> list[Spell]:
+    """Return the spells that decisions ended, and those that last, by start.
 
     Args:
         rule: its id.
         book: of the lot.
-        spell_of: returns the spell that is made by what was received behind one instant, and not behind another (ms).
+        spells_of: returns the spells that are made by what was received up to an instant (ms) and is not done with.
     """
     spells: list[Spell] = []
     uses: Counter[tuple[int, str]] = Counter()
-    done = NONE
+    done = Done()
     decided = sorted((received, name, alarm, code) for (alarm, name), (received, code) in book.decisions.items())
     for received, name, alarm, code in decided:
-        spell = spell_of(done, received)
-        if spell is None:
-            continue
-        use = uses[spell.start, spell.facility] + 1
-        if alarm_id(rule, spell.facility, {"lot": book.lot}, spell.start, use) != alarm:
-            continue
-        uses[spell.start, spell.facility] = use
-        end = max(received, spell.start)
-        spells.append(replace(spell, end=end, use=use, closed=Closed(received, code, ("decision", name))))
-        done = received
-    last = spell_of(done, NEVER)
-    if last is not None:
-        spells.append(replace(last, use=uses[last.start, last.facility] + 1))
+        for spell in spells_of(done, received):
+            use = uses[spell.start, spell.facility] + 1
+            if alarm_id(rule, spell.facility, {"lot": book.lot}, spell.start, use) != alarm:
+                continue
+            uses[spell.start, spell.facility] = use
+            end = max(received, spell.start)
+            spells.append(replace(spell, end=end, use=use, closed=Closed(received, code, ("decision", name))))
+            done = Done(received, done.names | {one.name for one in spell.items if isinstance(one, Item)})
+            break
+    lasting = spells_of(done, NEVER)
+    spells += [replace(one, use=uses[one.start, one.facility] + 1) for one in lasting]
     return sorted(spells, key=lambda one: one.start)

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rules.lots.spell import Closed, Spell
     from rules.rule import LotRule
 
+LISTED_FACILITIES: Final = 500
+"""Facilities that the evidence of a change lists at most: 17 KiB of 64."""
 NAMED: Final = 3
 """Facilities that a message names."""
 _ENDINGS: Final[dict[ChangeKind, tuple[str, str]]] = {
@@ -54,6 +56,7 @@ def proof_of(
     leaves = [*_head(rule, spell), *(leaf_of(rule, one) for one in shown)]
     if spell.closed is not None:
         leaves.insert(0, _decision(spell.closed))
+    named, more = spell.facilities[:LISTED_FACILITIES], len(spell.facilities) - LISTED_FACILITIES
     heard = {name for one in shown for name in _who(one)}
     quiet = [name for name in spell.facilities if name not in heard][:LISTED]
     leaves += [Leaf(expr=f"{name}: as well", op="", verdict=Verdict.TRUE) for name in quiet]
@@ -61,7 +64,8 @@ def proof_of(
     told += [(*spell.closed.record, "")] if spell.closed else []
     records = [read_of(kind, name, teller, facility) for kind, name, teller in told if kind]
     once = list({(one.kind, one.id): one for one in [*records, *read]}.values())
-    return Evidence(leaves=leaves, records=once, into=into, left_out={"leaves": left_out} if left_out > 0 else {})
+    cut = {name: n for name, n in (("leaves", left_out), ("facilities", more)) if n > 0}
+    return Evidence(leaves=leaves, records=once, into=into, left_out=cut, facilities=list(named))
 
 
 def _head(rule: LotRule, spell: Spell) -> list[Leaf]:

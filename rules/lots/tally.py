@@ -1,16 +1,21 @@
-"""What a facility had and gave of a lot, gone on with move by move: a move that is the newest costs no look at those before it.
+"""What a facility had and gave of a lot: exact sums by instant, gone on with move by move, also by one that comes late.
 
-It follows from the moves alone, is in no snapshot, and is made anew where a move comes late or moves were folded together.
+It follows from the moves alone, is in no snapshot, and is made anew where moves were folded together. What moves at an instant shifts the sums
+from there on; in which times the balance is off is looked for from there on again.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
+from operator import gt
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.changes import Verdict
 from rules.layout import NEVER, NONE
+from rules.lots.rows import order_of, plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +30,8 @@ KEPT: Final = 4
 """Ways to balance of which tallies are kept."""
 Terms: TypeAlias = tuple[frozenset[str], frozenset[str], "Exact"]
 """Types that leave, types that come, and how much more may leave."""
-Off: TypeAlias = "tuple[int, int, str, Sum]"
-"""Begin and end (ms, NEVER: it lasts) of a time in which the balance of a facility is off, and how it was then."""
+Off: TypeAlias = "tuple[int, int, str, Tally]"
+"""Begin and end (ms, NEVER: it lasts) of a time in which the balance of a facility is off, and the tally that says how it was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,76 +48,125 @@ class Sum:
 
 @dataclass(slots=True)
 class Tally:
-    """The balance of one facility up to its newest move."""
+    """The balance of one facility at each instant at which something moved."""
 
     facility: str
-    version: int
-    """Of its moves (`Book.versions`)."""
-    taken: int = 0
-    """So many of them are in it."""
+    terms: Terms
+    rows: list[Move]
+    """Its moves, in their order: those of the book."""
     known: bool = False
-    at: int = NONE
-    """Of the newest instant at which something moved (ms); what stands below is of before it ..."""
-    closed: list[Off] = field(default_factory=list)
-    begun: Sum | None = None
-    """... and these of it."""
-    gave: Exact = 0
-    had: Exact = 0
-    records: list[Evidence] = field(default_factory=list)
+    """It is told what the facility had."""
+    spans: tuple[Move, ...] = ()
+    """Those of its moves that were folded together over a time."""
+    ats: list[int] = field(default_factory=list)
+    """Instants at which something moved, ms ..."""
+    gave: list[Exact] = field(default_factory=list)
+    """... and what had left ..."""
+    had: list[Exact] = field(default_factory=list)
+    """... and what had come by each of them."""
+    turns: list[int] = field(default_factory=list)
+    """Instants at which the balance begins to be off, and is off no more, in turn."""
+    sums: dict[int, Sum] = field(default_factory=dict)
+    """The sums at instants at which it begins to be off, as far as they were asked for."""
 
-    def now(self, slack: Exact) -> Sum:
+    def now(self) -> Sum:
         """Return the balance at the newest instant."""
-        verdict = Verdict.TRUE if self.gave > self.had + slack else Verdict.FALSE
-        verdict = verdict if self.known else Verdict.UNKNOWN
-        return Sum(self.at, self.facility, self.gave, self.had, verdict, tuple(self.records))
+        off = self.gave[-1] > self.had[-1] + self.terms[2]
+        verdict = Verdict.TRUE if off else Verdict.FALSE
+        return self._sum(len(self.ats) - 1, verdict if self.known else Verdict.UNKNOWN)
 
-    def take(self, at: int, out: bool, quantity: Exact, record: Evidence, slack: Exact) -> None:  # noqa: FBT001 - a value
-        """Take what moved at an instant that is not before the newest one."""
-        if at > self.at:
-            self._settle(slack)
-            self.at, self.records = at, []
-        if out:
-            self.gave += quantity
-        else:
-            self.had += quantity
-        self.records.append(record)
+    def begun(self, at: int) -> Sum:
+        """Return the balance at an instant at which it begins to be off."""
+        found = self.sums.get(at)
+        if found is None:
+            found = self.sums[at] = self._sum(bisect_left(self.ats, at), Verdict.TRUE)
+        return found
 
-    def _settle(self, slack: Exact) -> None:
-        """Nothing more moves at the newest instant."""
-        off = self.gave > self.had + slack
-        if off and self.begun is None:
-            self.begun = Sum(self.at, self.facility, self.gave, self.had, Verdict.TRUE, tuple(self.records))
-        elif not off and self.begun is not None:
-            self.closed.append((self.begun.at, self.at, self.facility, self.begun))
-            self.begun = None
+    def _sum(self, i: int, verdict: Verdict) -> Sum:
+        at = self.ats[i]
+        steps = [step for row in self._rows_at(at) for step in steps_of(row, self.terms)]
+        records = tuple(record for when, _, _, record in steps if when == at)
+        return Sum(at, self.facility, self.gave[i], self.had[i], verdict, records)
 
-    def off(self, slack: Exact) -> Iterator[Off]:
-        """Yield the times in which it is off, none where it is not known what the facility had."""
+    def _rows_at(self, at: int) -> list[Move]:
+        found = [] if not self.spans else [row for row in self.spans if at in {row.first, row.last}]
+        i = bisect_left(self.rows, at, key=_first_of)
+        while i < len(self.rows) and self.rows[i].first == at:
+            found += [self.rows[i]] if self.rows[i].last == at else []
+            i += 1
+        return sorted(found, key=order_of) if self.spans else found
+
+    def take(self, row: Move) -> int:
+        """Take a further move; returns from which instant on sums are others, NEVER: they stay."""
+        self.known = self.known or row.type in self.terms[1] & ORIGINS
+        changed = NEVER
+        for at, out, quantity, _ in steps_of(row, self.terms):
+            changed = at
+            i = len(self.ats)
+            if self.ats and at <= self.ats[-1]:
+                i = bisect_left(self.ats, at)
+            if i == len(self.ats) or self.ats[i] != at:
+                self.ats.insert(i, at)
+                self.gave.insert(i, self.gave[i - 1] if i else 0)
+                self.had.insert(i, self.had[i - 1] if i else 0)
+            sums = self.gave if out else self.had
+            sums[i:] = [total + quantity for total in sums[i:]]
+        return changed
+
+    def turn(self, since: int) -> None:
+        """Look again for the times in which it is off, from an instant on (ms)."""
+        i, before = bisect_left(self.ats, since), bisect_left(self.turns, since)
+        for begin in self.turns[before:]:
+            self.sums.pop(begin, None)
+        del self.turns[before:]
+        may = self.had[i:]
+        if self.terms[2]:
+            may = [total + self.terms[2] for total in may]
+        off, flags, at = before % 2 == 1, list(map(gt, self.gave[i:], may)), 0
+        with suppress(ValueError):  # the balance turns no more
+            while True:
+                at = flags.index(not off, at)
+                self.turns.append(self.ats[i + at])
+                off = not off
+
+    def off(self) -> Iterator[Off]:
+        """Yield the times in which it is off, the newest first; none where it is not known what the facility had."""
         if not self.known:
             return
-        yield from self.closed
-        off = self.gave > self.had + slack
-        if off:
-            begun = self.now(slack) if self.begun is None else self.begun
-            yield (begun.at, NEVER, self.facility, begun)
-        elif self.begun is not None:
-            yield (self.begun.at, self.at, self.facility, self.begun)
+        end = NEVER
+        for i in range(len(self.turns) - 1, -1, -1):
+            if i % 2:
+                end = self.turns[i]
+            else:
+                yield (self.turns[i], end, self.facility, self)
+
+
+def _first_of(row: Move) -> int:
+    return row.first
 
 
 def terms_of(rule: LotBalanceRule) -> Terms:
     """Return what a rule holds against what."""
-    return frozenset(rule.parts), frozenset(rule.whole), Fraction(repr(rule.tolerance))
+    return frozenset(rule.parts), frozenset(rule.whole), plain(Fraction(repr(rule.tolerance)))
 
 
 @dataclass(slots=True)
 class Ledger:
     """The balances of all facilities of a lot, by one way to balance."""
 
-    pending: set[str]
-    """Facilities of which something moved since they were asked for."""
+    pending: dict[str, list[Move] | None]
+    """Facilities of which something moved since they were asked for: what did, None: their tally is made anew."""
     tallies: dict[str, Tally] = field(default_factory=dict)
-    off: dict[str, list[Off]] = field(default_factory=dict)
-    """Facility -> the times in which its balance is off; those of which it never is are not here."""
+    off: dict[str, Tally] = field(default_factory=dict)
+    """Those whose balance is off at some time, by facility."""
+
+    def moved(self, facility: str, row: Move | None) -> None:
+        """Take note that something of a facility moved; None: its rows are others."""
+        since = self.pending.setdefault(facility, [])
+        if row is None:
+            self.pending[facility] = None
+        elif since is not None:
+            since.append(row)
 
 
 def ledger_of(rule: LotBalanceRule, book: Book) -> Ledger:
@@ -122,37 +176,30 @@ def ledger_of(rule: LotBalanceRule, book: Book) -> Ledger:
     if ledger is None:
         if len(book.ledgers) >= KEPT:
             book.ledgers.clear()
-        ledger = book.ledgers[terms] = Ledger(set(book.moves))
-    for facility in ledger.pending:
-        rows, version = book.moves[facility], book.versions.get(facility, 0)
+        ledger = book.ledgers[terms] = Ledger(dict.fromkeys(book.moves))
+    for facility, since in ledger.pending.items():
         tally = ledger.tallies.get(facility)
-        if tally is None or tally.version != version or not _go_on(tally, rows, terms):
-            tally = ledger.tallies[facility] = _anew(facility, rows, terms, version)
-        ledger.off.pop(facility, None)
+        if tally is None or since is None:
+            tally = ledger.tallies[facility] = _anew(facility, book.moves[facility], terms)
+        else:
+            changed = min(map(tally.take, since))
+            if changed != NEVER:
+                tally.turn(changed)
         if facility in book.gaps:
             tally.known = False
-        if off := list(tally.off(terms[2])):
-            ledger.off[facility] = off
+        ledger.off.pop(facility, None)
+        if tally.known and tally.turns:
+            ledger.off[facility] = tally
     ledger.pending.clear()
     return ledger
 
 
-def _go_on(tally: Tally, rows: list[Move], terms: Terms) -> bool:
-    """Take the moves that have come since; False: one of them is not newer."""
-    for row in rows[tally.taken :]:
-        for at, out, quantity, record in steps_of(row, terms):
-            if at < tally.at:
-                return False
-            tally.take(at, out, quantity, record, terms[2])
-        tally.known = tally.known or row.type in terms[1] & ORIGINS
-        tally.taken += 1
-    return True
-
-
-def _anew(facility: str, rows: list[Move], terms: Terms, version: int) -> Tally:
-    tally = Tally(facility, version, len(rows), any(row.type in terms[1] & ORIGINS for row in rows))
-    for at, out, quantity, record in sorted((s for row in rows for s in steps_of(row, terms)), key=lambda s: s[0]):
-        tally.take(at, out, quantity, record, terms[2])
+def _anew(facility: str, rows: list[Move], terms: Terms) -> Tally:
+    tally = Tally(facility, terms, rows, spans=tuple(row for row in rows if row.first != row.last))
+    for row in rows:
+        tally.take(row)
+    if tally.ats:
+        tally.turn(NONE)
     return tally
 
 

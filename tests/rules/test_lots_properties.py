@@ -42,7 +42,7 @@ def standing(changes):
         if alarm.status != "retracted" and alarm.rule != "register.rule-failed":
             told = (alarm.alarm, alarm.facility, alarm.start, alarm.end, alarm.current.value)
             found.setdefault((alarm.rule, alarm.subject["lot"]), []).append(told)
-    return {key: sorted(told, key=lambda one: one[2]) for key, told in found.items()}
+    return {key: sorted(told, key=lambda one: (one[2], one[0])) for key, told in found.items()}
 
 
 def sound(changes):

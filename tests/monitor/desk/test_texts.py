@@ -94,6 +94,7 @@ FAMILIES = {
     "attention.": literals(Filter.model_fields["attention"]),
     "suppressed.": literals(Filter.model_fields["suppressed"]),
     "stage.": set(get_args(Stage)) | literals(Filter.model_fields["stage"]),
+    "named.": literals(Filter.model_fields["named"]),
     "cause.": literals(Filter.model_fields["cause"]),
     "role.": {role.value for role in Role},
     "untold.": set(queries.UNSEEN) | {"operators", "title"},
@@ -127,7 +128,7 @@ FAMILIES = {
 PARTIAL = {"filter.", "alarm.", "deadlines.", "figures."}
 """Families that also hold single keys: a part put together in a template, the rest asked for by name."""
 ALSO = {
-    "filter.": {"status", "severity", "attention", "suppressed", "stage", "cause"},
+    "filter.": {"status", "severity", "attention", "suppressed", "stage", "cause", "named"},
     "deadlines.": {"left_out", "aside", "held", "unread"},
     "figures.": {"held", "unread", "dropped"},
     "alarm.": {*get_args(Line.model_fields["name"].annotation), "on_delay", "volume", "sample"},

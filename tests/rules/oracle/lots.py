@@ -26,41 +26,54 @@ def alarms(facts, bundle):
                 spells = ruled(rule, lot, [fact for fact in facts if fact.lot == lot], own)
             if spells:
                 found[rule.id, lot] = [
-                    (*spell, rule.severity.base.value) for spell in sorted(spells, key=lambda one: one[2])
+                    (*spell, rule.severity.base.value) for spell in sorted(spells, key=lambda one: (one[2], one[0]))
                 ]
     return found
 
 
 def ruled(rule, lot, all_facts, own):
-    """Return the alarms of a count: those that officers closed, in the order of their decisions, and the one that lasts."""
+    """Return the alarms of a count: those that officers closed, in the order of their decisions, and those that last."""
     counted = counted_of(rule, all_facts, own)
     closings = {(fact.told.alarm, fact.record.id): [] for fact in all_facts if fact.told.fact == "decided"}
     for fact in all_facts:
         if fact.told.fact == "decided":
             closings[fact.told.alarm, fact.record.id].append(fact.received)
-    found, done = [], float("-inf")
+    found, done, until = [], set(), float("-inf")
     for received, _, alarm in sorted((min(times), name, alarm) for (alarm, name), times in closings.items()):
-        named, start, who = alarm_of(rule, lot, [one for one in counted if done < one[3] <= received], found)
-        if named == alarm:
-            found.append((named, who, start, max(start, received)))
-            done = received
-    named, start, who = alarm_of(rule, lot, [one for one in counted if one[3] > done], found)
-    return found if named is None else [*found, (named, who, start, None)]
+        for named, start, who, what in alarms_of(rule, lot, left(rule, counted, done, until, received), found):
+            if named == alarm:
+                found.append((named, who, start, max(start, received)))
+                done, until = done | what, received
+                break
+    last = alarms_of(rule, lot, left(rule, counted, done, until, float("inf")), found)
+    return found + [(named, who, start, None) for named, start, who, _ in last]
 
 
-def alarm_of(rule, lot, counted, before):
-    """Return id, start and facility of what some facts make, None three times if they make nothing."""
-    reached = counted
-    if rule.n > 1:
-        reached = [
-            one for one in counted if len({other[2] for other in counted if one[0] - rule.within <= other[0] <= one[0]}) >= rule.n
-        ]  # fmt: skip
-    if not reached:
-        return None, None, None
-    start = min(one[0] for one in reached)
-    who = max(one[1] for one in reached if one[0] == start)
-    use = 1 + sum((start, who) == (other[2], other[1]) for other in before)
-    return alarm_id(rule.id, who, {"lot": lot}, start, use), start, who
+def left(rule, counted, done, until, received):
+    """Return what counts and no decision is done with: of cases those that it named, of moves all that had come."""
+    counted = [one for one in counted if one[3] <= received]
+    return [one for one in counted if (one[2] not in done if rule.counted.fact == "case" else one[3] > until)]
+
+
+def alarms_of(rule, lot, counted, before):
+    """Return id, start, facility and what counts of each alarm that some facts make, by start."""
+    windows = []
+    if rule.counted.fact == "case":
+        for at in {one[0] for one in counted}:
+            inside = {one[2] for one in counted if at - rule.within <= one[0] <= at}
+            if len(inside) >= rule.n:
+                windows.append((at, inside))
+    elif counted:
+        windows.append((min(one[0] for one in counted), {one[2] for one in counted}))
+    while pair := next(((a, b) for a in windows for b in windows if a is not b and a[1] & b[1]), None):
+        windows = [one for one in windows if one is not pair[0] and one is not pair[1]]
+        windows.append((min(pair[0][0], pair[1][0]), pair[0][1] | pair[1][1]))
+    found = []
+    for start, what in sorted(windows, key=lambda one: one[0]):
+        who = max(one[1] for one in counted if one[0] == start)
+        use = 1 + sum((start, who) == (other[2], other[1]) for other in before)
+        found.append((alarm_id(rule.id, who, {"lot": lot}, start, use), start, who, what))
+    return found
 
 
 def counted_of(rule, all_facts, own):
