@@ -281,9 +281,14 @@ def kept_files(folder: Path) -> Iterator[tuple[str, str | None]]:
             yield f"{home.name}/{name}", None
 
 
-def put_back(source: Path, target: Path) -> None:
-    """Copy a file of a backup into the folder, whole or not at all, with the mode that it had here."""
+def put_back(source: Path, folder: Path, relative: Path) -> None:
+    """Copy a file of a backup into the folder, whole or not at all, with the mode that it had here; root gives it to the folder's owner."""
+    target = folder / relative
+    _make_folder(folder)
+    owner = folder.stat()
     _make_folder(target.parent)
+    if os.geteuid() == 0:
+        os.chown(target.parent, owner.st_uid, owner.st_gid)
     part = target.with_name(f".{target.name}.part")
     part.unlink(missing_ok=True)
     with (
@@ -292,6 +297,8 @@ def put_back(source: Path, target: Path) -> None:
     ):
         shutil.copyfileobj(saved, sink, READ_BYTES)
         sink.flush()
+        if os.geteuid() == 0:
+            os.fchown(sink.fileno(), owner.st_uid, owner.st_gid)
         os.fchmod(sink.fileno(), FILE_MODE)
         os.fsync(sink.fileno())
     part.replace(target)
