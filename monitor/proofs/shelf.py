@@ -281,21 +281,41 @@ def kept_files(folder: Path) -> Iterator[tuple[str, str | None]]:
             yield f"{home.name}/{name}", None
 
 
-def put_back(source: Path, target: Path) -> None:
-    """Copy a file of a backup into the folder, whole or not at all, with the mode that it had here."""
-    _make_folder(target.parent)
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    with (
-        source.open("rb") as saved,
-        os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink,
-    ):
-        shutil.copyfileobj(saved, sink, READ_BYTES)
-        sink.flush()
-        os.fchmod(sink.fileno(), FILE_MODE)
-        os.fsync(sink.fileno())
-    part.replace(target)
-    _sync_folder(target.parent)
+def put_back(source: Path, folder: Path, relative: Path) -> None:
+    """Copy a file of a backup into the folder, whole or not at all, with the mode that it had here; root gives it to the folder's owner.
+
+    Root writes where the gateway may: so below the folder no link is followed.
+
+    Raises:
+        OSError: the disk does not take it, or a link lies in the way.
+    """
+    _make_folder(folder)
+    owner = folder.stat()
+    root = os.geteuid() == 0
+    home = folder / relative.parent
+    with contextlib.suppress(FileExistsError):
+        home.mkdir(mode=FOLDER_MODE)
+        _sync_folder(folder)
+    place = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(place, FOLDER_MODE)  # whatever the process's umask
+        if root:
+            os.fchown(place, owner.st_uid, owner.st_gid)
+        part = f".{relative.name}.part"
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=place)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+        with source.open("rb") as saved, os.fdopen(os.open(part, flags, 0o600, dir_fd=place), "wb") as sink:
+            shutil.copyfileobj(saved, sink, READ_BYTES)
+            sink.flush()
+            if root:
+                os.fchown(sink.fileno(), owner.st_uid, owner.st_gid)
+            os.fchmod(sink.fileno(), FILE_MODE)
+            os.fsync(sink.fileno())
+        os.replace(part, relative.name, src_dir_fd=place, dst_dir_fd=place)
+        os.fsync(place)
+    finally:
+        os.close(place)
 
 
 def _look_for_disk(place: Path, keep_free: int, more: int = 0) -> None:
