@@ -11,10 +11,13 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from monitor.alarms import operators, queries
-from monitor.alarms.decide import DECIDED, MAX_REASON
+from monitor.alarms import acts, operators, queries
+from monitor.alarms.acknowledge import MAX_NOTE
+from monitor.alarms.decide import DECIDED
 from monitor.alarms.queries import BadCursorError, Filter
-from monitor.api.routes import acknowledged, can_decide, decided, read_chart
+from monitor.alarms.second import FINDING
+from monitor.api.decisions import can_decide
+from monitor.api.routes import acknowledged, read_chart
 from monitor.console import drawing, views
 from monitor.console.entry import to
 from monitor.console.render import language_of, local_path, page
@@ -22,6 +25,7 @@ from monitor.console.texts import TEXTS, text
 from monitor.desk.face import face_of
 from monitor.desk.parts import Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
 from monitor.store.tables import ContactRow
+from monitor.words import one_line
 from rules.changes import Evidence
 
 if TYPE_CHECKING:
@@ -93,24 +97,8 @@ def acknowledge_alarm(
     """Acknowledge the revision that the page showed, and go back to it."""
     check_csrf(person, csrf)
     check_acts(person)
-    printable = "".join(c if c.isprintable() else " " for c in note).strip()
-    acknowledged(desk, alarm, _revision(revision), person.name, printable[:1000] or None)
+    acknowledged(desk, alarm, revision_of(revision), person.name, one_line(note, MAX_NOTE) or None)
     return to(local_path(next))
-
-
-@router.post("/alarms/{alarm}/decision")
-def decide_alarm(
-    desk: Parts, person: Signed, alarm: AlarmPath, csrf: Text = "", revision: Text = "", code: Text = "", reason: Text = ""
-) -> Response:  # fmt: skip
-    """Close a latched alarm as the page showed it, and go back to it."""
-    check_csrf(person, csrf)
-    check_acts(person)
-    chosen = next((one for one in DECIDED if one == code), None)
-    printable = "".join(c if c.isprintable() else " " for c in reason).strip()[:MAX_REASON]
-    if chosen is None or not printable:
-        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "no_reason")
-    decided(desk, alarm, chosen, _revision(revision), person.name, printable)
-    return to(f"/alarms/{alarm}")
 
 
 @router.get("/operators")
@@ -125,7 +113,12 @@ def operators_rows(request: Request, desk: Parts, person: Signed) -> Response:
     return page(request, "_operators.html", person, **_operators(request, desk, person))
 
 
-def _revision(given: str) -> int:
+def revision_of(given: str) -> int:
+    """Return the revision that a form names.
+
+    Raises:
+        RefusedError: 409, it is none.
+    """
     if not given.isascii() or not given.isdigit() or len(given) > 15:  # noqa: PLR2004 - below 2^53
         raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision")
     return int(given)
@@ -146,6 +139,7 @@ def frame(session: Session, desk: Desk) -> dict[str, Any]:
         "old": old,
         "fresh": fresh,
         "mark": face.mark,
+        "waits": acts.count_waiting(session),
     }
 
 
@@ -176,11 +170,12 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         others = 0 if found.total else queries.count(session, everything, desk.rulebook)
         names = queries.names(session, {row.facility for row in found.rows})
         covers = queries.covered(session, [row.id for row in found.rows])
+        proposed = acts.waiting_on(session, [row.id for row in found.rows])
         counts, returned = queries.open_counts(session), queries.returned_counts(session)
     sparks = desk.sparks.of(found.rows)
     rows = [
         views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0))
-        | {"spark": drawing.picture(row, sparks.get(row.id), language)}
+        | {"spark": drawing.picture(row, sparks.get(row.id), language), "proposed": row.id in proposed}
         for row in found.rows
     ]
     query = urlencode(given)
@@ -217,10 +212,12 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         others = queries.covered_rows(session, alarm)
         history = queries.history(session, alarm)
         done = queries.actions(session, alarm)
+        proposal, decision = acts.waiting(session, row), acts.under_way(session, row, now)
         contacts = list(
             session.scalars(select(ContactRow).where(ContactRow.facility == row.facility).order_by(ContactRow.position))
         )
     evidence = Evidence.model_validate_json(row.evidence)
+    decides = person.role.acts and can_decide(desk, row)
     return row, shared | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
         "evidence": evidence,
@@ -231,7 +228,11 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         "covered": [views.alarm(other, desk.rulebook, names, language, now) for other in others],
         "contacts": contacts,
         "acts": person.role.acts,
-        "codes": DECIDED if person.role.acts and can_decide(desk, row) else (),
+        "codes": (*DECIDED, FINDING) if decides and proposal is None and decision is None else (),
+        "proposal": proposal,
+        "decision": decision,
+        "finding": None if decision is None else decision.action.removeprefix(acts.DECIDE),
+        "answers": decides and proposal is not None,
         "here": f"/alarms/{alarm}",
     }
 
