@@ -126,6 +126,21 @@ class UnderWayView(Strict):
     at: str
 
 
+class NamedProof(Strict):
+    """A proof that a mark or an amendment names by its SHA-256, and whether it was ever uploaded."""
+
+    facility: str
+    kind: Literal["mark", "report"]
+    record: str
+    revision: int
+    """The record that names it."""
+    received: str
+    """Log time of that record."""
+    sha256: str
+    state: Literal["received", "missing", "deleted"]
+    """`missing`: the facility has uploaded no such content. `deleted`: it had, and the time it is kept was over."""
+
+
 class AlarmDetail(Strict):
     """One alarm with its evidence and history."""
 
@@ -137,6 +152,8 @@ class AlarmDetail(Strict):
     """What waits for a second officer."""
     decision: UnderWayView | None = None
     """What was decided and the worker has not folded yet."""
+    proofs: list[NamedProof] | None = None
+    """What the marks and amendments of the evidence name; null for who does not see proofs, and where they cannot be read."""
 
 
 class AlarmPage(Strict):

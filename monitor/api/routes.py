@@ -31,6 +31,7 @@ from monitor.api.models import (
     under_way_view,
 )
 from monitor.api.problems import PROBLEMS
+from monitor.api.proofs import of_alarm
 from monitor.deadlines import queries as deadlines
 from monitor.deadlines.views import Counts, DeadlinePage, DeadlineView, members
 from monitor.desk import signing
@@ -99,7 +100,9 @@ def get_alarms(desk: Parts, person: Signed, wanted: Annotated[Filter, Query()]) 
 @router.get("/alarms/{alarm}", summary="One alarm with evidence and history")
 def get_alarm(desk: Parts, person: Signed, alarm: AlarmPath) -> AlarmDetail:
     """Return an alarm with everything that explains it."""
-    del person
+    with desk.store.reading() as session:
+        row = _row(queries.one(session, alarm))
+    proofs = of_alarm(desk, person.role, row)
     with desk.store.reading() as session:
         row = _row(queries.one(session, alarm))
         names = queries.names(session, {row.facility})
@@ -110,6 +113,7 @@ def get_alarm(desk: Parts, person: Signed, alarm: AlarmPath) -> AlarmDetail:
             actions=[action_view(action) for action in queries.actions(session, alarm)],
             proposal=None if (own := waiting(session, row)) is None else proposal_view(own),
             decision=None if (gone := under_way(session, row, desk.clock_ms())) is None else under_way_view(gone),
+            proofs=proofs,
         )
 
 

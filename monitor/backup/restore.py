@@ -11,7 +11,7 @@ from monitor.backup.check import check_backup
 from monitor.backup.make import ARCHIVE, PROOFS
 from monitor.backup.manifest import BackupError, digest_of, safe_path
 from monitor.backup.storecopy import NotEmptyError, ensure_vacant, load_copy
-from monitor.proofs.shelf import put_back
+from monitor.proofs.upkeep import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable

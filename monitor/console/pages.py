@@ -17,6 +17,7 @@ from monitor.alarms.decide import DECIDED
 from monitor.alarms.queries import BadCursorError, Filter
 from monitor.alarms.second import FINDING
 from monitor.api.decisions import can_decide
+from monitor.api.proofs import of_alarm
 from monitor.api.routes import acknowledged, read_chart
 from monitor.console import drawing, views
 from monitor.console.entry import to
@@ -72,7 +73,7 @@ def alarm_page(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) 
     words = {key.partition(".")[2]: text(key, language) for key in CHART_WORDS}
     return page(
         request, "alarm.html", person, chart=chart, words=json.dumps(words, ensure_ascii=False),
-        rule=desk.rulebook.rule(row.rule, row.packs), table_rows=views.table_rows, beyond=views.beyond, **context | told,
+        rule=desk.rulebook.rule(row.rule, row.packs), proofs=of_alarm(desk, person.role, row), table_rows=views.table_rows, beyond=views.beyond, **context | told,
     )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from monitor.alarms.decide import DECIDED
 from monitor.alarms.queries import Filter
 from monitor.alarms.second import FINDING
 from monitor.api.decisions import REFUSED
+from monitor.api.models import NamedProof
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
@@ -114,6 +115,8 @@ FAMILIES = {
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
     "action.": {"acknowledge", PROPOSED, *ANSWERS} | {f"decide-{code}" for code in DECIDED},
     "code.": {*DECIDED, FINDING},
+    "proofs.kind.": literals(NamedProof.model_fields["kind"]),
+    "proofs.state.": literals(NamedProof.model_fields["state"]) - {"received"},
     "monitor.": codes_of(projection)
     | codes_of(offsets)
     | codes_of(archive_alarms)
