@@ -40,6 +40,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "archive": ("monitor.commands.archive", "Check and list the archive."),
     "backup": ("monitor.commands.backup", "Back up store, archive and Kafka's part; verify a backup."),
     "restore": ("monitor.commands.restore", "Put a backup back."),
+    "proofs": ("monitor.commands.proofs", "Delete proofs whose time is over."),
     "evaluate": ("monitor.commands.evaluate", "Fold a dumped log through the rules and print the changes."),
     "deadlines": ("monitor.commands.deadlines", "List which reports are due, soon due or late."),
     "figures": (

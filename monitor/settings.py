@@ -142,6 +142,8 @@ class ProofsEnvironment(Environment):
     """... and at most so many proofs of it."""
     keep_free_bytes: int = Field(default=1024 * 1024 * 1024, ge=0)
     """Stays free on the disk: below it proofs are told 503."""
+    keep_days: int | None = Field(default=None, ge=1, le=36_500)
+    """How long `offsite proofs prune` keeps one; none: for ever. How long the law asks for is not known here, and what is gone is gone."""
 
 
 class StoreEnvironment(Environment):

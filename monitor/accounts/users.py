@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 
 from monitor.accounts.passwords import hashed, matches, one_time, weaknesses
 from monitor.store.desk_tables import SessionRow, UserRow
+from monitor.words import is_name
 from rules.errors import BadInputError, Fault
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 NAME = re.compile(r"[a-z][a-z0-9._-]{1,31}")
 LANGUAGES = ("zh", "en")
+DISPLAY_CHARACTERS = 100
 
 
 class Role(StrEnum):
@@ -52,7 +54,7 @@ def add(session: Session, name: str, *, display: str, role: str, language: str, 
         faults.append(Fault("/role", "enum", f"one of {', '.join(Role)}"))
     if language not in LANGUAGES:
         faults.append(Fault("/language", "enum", f"one of {', '.join(LANGUAGES)}"))
-    if not 1 <= len(display) <= 100 or not display.isprintable():  # noqa: PLR2004 - the column's width
+    if not is_name(display, DISPLAY_CHARACTERS):
         faults.append(Fault("/display", "text", "1 to 100 printable characters"))
     if faults:
         raise BadInputError("user", faults)

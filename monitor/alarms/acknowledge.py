@@ -13,6 +13,7 @@ from sqlalchemy import func, select
 from monitor.alarms.axes import Attention, attention
 from monitor.store.counters import numbers
 from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, LiveRow
+from monitor.words import says_something
 
 if TYPE_CHECKING:
     from sqlalchemy.orm import Session
@@ -47,7 +48,8 @@ def acknowledge(
 ) -> Acknowledged:
     """Record that `actor` has seen the alarm at `revision`.
 
-    Who was first to acknowledge the newest revision stays its acknowledger; everybody else's act is kept beside it.
+    Who was first to acknowledge the newest revision stays its acknowledger; everybody else's act is kept beside it. A blank
+    note is none.
 
     Raises:
         NoSuchAlarmError: no such alarm.
@@ -60,7 +62,8 @@ def acknowledge(
     if not had(session, row, revision):
         raise RevisionError(f"revision {revision}; the alarm is at {row.revision}")
     moves = revision > row.acknowledged_revision
-    act = {"alarm": alarm, "action": "acknowledge", "revision": revision, "actor": actor, "note": note or None}
+    note = note if note and says_something(note) else None
+    act = {"alarm": alarm, "action": "acknowledge", "revision": revision, "actor": actor, "note": note}
     if moves or not done(session, act):
         if moves:
             row.acknowledged_revision, row.acknowledged_by, row.acknowledged_ms = revision, actor, now_ms

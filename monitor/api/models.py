@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
+from monitor.alarms.acts import DECIDE
 from monitor.alarms.axes import Attention, State, attention, state
 from monitor.alarms.decide import MAX_REASON, Code
+from monitor.words import says_something
 from rules.changes import ChangeKind, Evidence
 from rules.instants import format_instant
 from rules.models import Bilingual, Severity, Strict, Text
@@ -18,6 +20,17 @@ if TYPE_CHECKING:
     from monitor.store.desk_tables import ActionRow, AlarmRow, ChangeRow, OperatorAlarm
 
 AlarmId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+
+
+def _said(text: str) -> str:
+    if not says_something(text):
+        raise ValueError("blank: words are needed")
+    return text
+
+
+Reason = Annotated[Text, Field(min_length=1, max_length=MAX_REASON), AfterValidator(_said)]
+"""Why an officer did something: spaces and what cannot be seen are no reason."""
+Revision = Annotated[int, Field(ge=1, le=2**53, strict=True)]
 
 
 class Acknowledgement(Strict):
@@ -91,6 +104,43 @@ class ActionView(Strict):
     note: str | None
 
 
+class ProposalView(Strict):
+    """What an officer proposes that takes a second one: it waits until another confirms or refuses it."""
+
+    proposal: int
+    """Its number: an answer names it."""
+    code: Literal["data-fraud"] = "data-fraud"
+    officer: str
+    revision: int
+    """What the officer saw of the alarm."""
+    at: str
+    reason: str
+
+
+class UnderWayView(Strict):
+    """A decision that has not ended the alarm yet."""
+
+    code: str
+    officer: str
+    """Where it took two, the second."""
+    at: str
+
+
+class NamedProof(Strict):
+    """A proof that a mark or an amendment names by its SHA-256, and whether it was ever uploaded."""
+
+    facility: str
+    kind: Literal["mark", "report"]
+    record: str
+    revision: int
+    """The record that names it."""
+    received: str
+    """Log time of that record."""
+    sha256: str
+    state: Literal["received", "missing", "deleted"]
+    """`missing`: the facility has uploaded no such content. `deleted`: it had, and the time it is kept was over."""
+
+
 class AlarmDetail(Strict):
     """One alarm with its evidence and history."""
 
@@ -98,6 +148,12 @@ class AlarmDetail(Strict):
     evidence: Evidence
     history: list[ChangeView]
     actions: list[ActionView]
+    proposal: ProposalView | None = None
+    """What waits for a second officer."""
+    decision: UnderWayView | None = None
+    """What was decided and the worker has not folded yet."""
+    proofs: list[NamedProof] | None = None
+    """What the marks and amendments of the evidence name; null for who does not see proofs, and where they cannot be read."""
 
 
 class AlarmPage(Strict):
@@ -114,16 +170,63 @@ class AlarmPage(Strict):
 class AcknowledgeBody(Strict):
     """The revision that was seen, and a note."""
 
-    revision: int = Field(ge=1, le=2**53, strict=True)
+    revision: Revision
     note: Annotated[Text, Field(max_length=1000)] | None = None
+    """One that is blank is none."""
 
 
 class DecisionBody(Strict):
     """Why a latched alarm is closed, and the revision that was seen."""
 
-    revision: int = Field(ge=1, le=2**53, strict=True)
+    revision: Revision
     code: Code
-    reason: Annotated[Text, Field(min_length=1, max_length=MAX_REASON)]
+    reason: Reason
+
+
+class ProposalBody(Strict):
+    """What an officer proposes to a second one, and the revision that was seen."""
+
+    revision: Revision
+    code: Literal["data-fraud"]
+    reason: Reason
+
+
+class ProposalAnswerBody(Strict):
+    """The second officer's answer; who proposed may only take it back (`refuse`)."""
+
+    revision: Revision
+    answer: Literal["confirm", "refuse"]
+    reason: Reason
+
+
+class ProposalMade(Strict):
+    """The proposal that waits, and the alarm: nothing is decided."""
+
+    proposal: ProposalView
+    alarm: AlarmView
+
+
+class ProposalAnswered(Strict):
+    """The alarm as it is now: it ends when the worker has folded the decision, if there is one."""
+
+    decision: str | None
+    """Id of the `decision` record; null where the proposal was refused or taken back."""
+    alarm: AlarmView
+
+
+class WaitingView(Strict):
+    """A proposal that waits, and its alarm."""
+
+    proposal: ProposalView
+    alarm: AlarmView
+
+
+class WaitingList(Strict):
+    """Proposals that wait for a second officer, oldest first."""
+
+    items: list[WaitingView]
+    left_out: int
+    """Newer ones that the list does not hold."""
 
 
 class DecisionAnswer(Strict):
@@ -229,6 +332,18 @@ def action_view(row: ActionRow) -> ActionView:
     return ActionView(
         action=row.action, revision=row.revision, actor=row.actor, at=format_instant(row.at_ms), note=row.note
     )
+
+
+def proposal_view(row: ActionRow) -> ProposalView:
+    """Return the view of a proposal."""
+    return ProposalView(
+        proposal=row.id, officer=row.actor, revision=row.revision, at=format_instant(row.at_ms), reason=row.note or ""
+    )
+
+
+def under_way_view(row: ActionRow) -> UnderWayView:
+    """Return the view of a decision that is under way."""
+    return UnderWayView(code=row.action.removeprefix(DECIDE), officer=row.actor, at=format_instant(row.at_ms))
 
 
 def operator_view(row: OperatorAlarm) -> OperatorView:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
@@ -12,8 +11,8 @@ from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from monitor.accounts import assignments
 from monitor.alarms import operators, queries
 from monitor.alarms.acknowledge import Acknowledged, NoSuchAlarmError, RevisionError, TooManyActsError, acknowledge
+from monitor.alarms.acts import under_way, waiting
 from monitor.alarms.chart import Chart, chart_of
-from monitor.alarms.decide import AsksAnewError, Code, NotLatchedError, decide
 from monitor.alarms.queries import BadCursorError, Filter
 from monitor.api.models import (
     AcknowledgeAnswer,
@@ -21,8 +20,6 @@ from monitor.api.models import (
     AlarmDetail,
     AlarmPage,
     AlarmView,
-    DecisionAnswer,
-    DecisionBody,
     OperatorView,
     SignedIn,
     SignInBody,
@@ -30,20 +27,21 @@ from monitor.api.models import (
     alarm_view,
     change_view,
     operator_view,
+    proposal_view,
+    under_way_view,
 )
 from monitor.api.problems import PROBLEMS
+from monitor.api.proofs import of_alarm
 from monitor.deadlines import queries as deadlines
 from monitor.deadlines.views import Counts, DeadlinePage, DeadlineView, members
 from monitor.desk import signing
 from monitor.desk.parts import COOKIE, Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
 from monitor.figures import queries as figures
 from monitor.figures.views import FiguresAnswer  # noqa: TC001 - FastAPI reads it
-from monitor.store.restored import NotRebuiltError
 from monitor.store.session import StoreDownError
 from rules.changes import Evidence
 from rules.errors import OffsiteError
 from rules.instants import format_instant
-from rules.rule import is_latched
 
 if TYPE_CHECKING:
     from monitor.store.desk_tables import AlarmRow
@@ -102,7 +100,9 @@ def get_alarms(desk: Parts, person: Signed, wanted: Annotated[Filter, Query()]) 
 @router.get("/alarms/{alarm}", summary="One alarm with evidence and history")
 def get_alarm(desk: Parts, person: Signed, alarm: AlarmPath) -> AlarmDetail:
     """Return an alarm with everything that explains it."""
-    del person
+    with desk.store.reading() as session:
+        row = _row(queries.one(session, alarm))
+    proofs = of_alarm(desk, person.role, row)
     with desk.store.reading() as session:
         row = _row(queries.one(session, alarm))
         names = queries.names(session, {row.facility})
@@ -111,6 +111,9 @@ def get_alarm(desk: Parts, person: Signed, alarm: AlarmPath) -> AlarmDetail:
             evidence=Evidence.model_validate_json(row.evidence),
             history=[change_view(change) for change in queries.history(session, alarm)],
             actions=[action_view(action) for action in queries.actions(session, alarm)],
+            proposal=None if (own := waiting(session, row)) is None else proposal_view(own),
+            decision=None if (gone := under_way(session, row, desk.clock_ms())) is None else under_way_view(gone),
+            proofs=proofs,
         )
 
 
@@ -142,24 +145,6 @@ def post_acknowledge(
         row = _row(queries.one(session, alarm))
         names = queries.names(session, {row.facility})
     return AcknowledgeAnswer(revision=done.revision, newer=done.newer, alarm=_view(desk, row, names))
-
-
-@router.post(
-    "/alarms/{alarm}/decision",
-    summary="Close a latched alarm by an officer's decision",
-    dependencies=[Depends(check_origin)],
-)
-def post_decision(
-    desk: Parts, person: Signed, alarm: AlarmPath, body: DecisionBody, csrf: Csrf = None
-) -> DecisionAnswer:
-    """Close. The decision goes to the log; the alarm ends once the worker has folded it."""
-    check_csrf(person, csrf)
-    check_acts(person)
-    name = decided(desk, alarm, body.code, body.revision, person.name, body.reason)
-    with desk.store.reading() as session:
-        row = _row(queries.one(session, alarm))
-        names = queries.names(session, {row.facility})
-    return DecisionAnswer(decision=name, alarm=_view(desk, row, names))
 
 
 @router.get("/deadlines", summary="Legal clocks that run, by due instant")
@@ -227,41 +212,6 @@ def acknowledged(desk: Desk, alarm: str, revision: int, actor: str, note: str | 
         raise RefusedError(HTTPStatus.CONFLICT, "too_many_acts") from error
     desk.hub.poke()
     return done
-
-
-def decided(desk: Desk, alarm: str, code: Code, revision: int, actor: str, reason: str) -> str:
-    """Decide in a transaction of its own and wake the live stream; returns the decision's id.
-
-    Raises:
-        RefusedError: 404 no such alarm, 409 a revision that is not there, an alarm that no decision ends, or more acts than
-            one alarm keeps; 503 a store that waits for its rebuild.
-    """
-    try:
-        with desk.store.writing() as session:
-            name = decide(
-                session, alarm, code=code, revision=revision, actor=actor, reason=reason,
-                latched=lambda row: can_decide(desk, row), now_ms=desk.clock_ms(),
-            )  # fmt: skip
-    except NoSuchAlarmError as error:
-        raise RefusedError(HTTPStatus.NOT_FOUND, "no_such_alarm") from error
-    except RevisionError as error:
-        raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision", str(error)) from error
-    except AsksAnewError as error:
-        raise RefusedError(HTTPStatus.CONFLICT, "asks_anew", str(error)) from error
-    except NotLatchedError as error:
-        raise RefusedError(HTTPStatus.CONFLICT, "not_latched") from error
-    except TooManyActsError as error:
-        raise RefusedError(HTTPStatus.CONFLICT, "too_many_acts") from error
-    except NotRebuiltError as error:
-        raise RefusedError(HTTPStatus.SERVICE_UNAVAILABLE, "not_rebuilt", str(error)) from error
-    desk.hub.poke()
-    return name
-
-
-def can_decide(desk: Desk, row: AlarmRow) -> bool:
-    """Say whether only an officer's decision ends an alarm, by the packs that raised it, and whether it stands."""
-    rule = desk.rulebook.rule(row.rule, row.packs)
-    return row.end_ms is None and row.status != "retracted" and is_latched(rule, json.loads(row.subject))
 
 
 def read_chart(desk: Desk, row: AlarmRow) -> Chart | None:

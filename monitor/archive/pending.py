@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _TICK = Kind.TICK.value.encode()
 _PACKS = Kind.PACKS.value.encode()
+_NAMING = (Kind.MARK.value.encode(), Kind.REPORT.value.encode())
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Pending:
     builders: dict[int, ChunkBuilder] = field(default_factory=dict)
     packs: list[RawRecord] = field(default_factory=list)
     """Records of kind `packs` in hand: the store notes them."""
+    naming: list[RawRecord] = field(default_factory=list)
+    """Marks and reports in hand that may name an upload: the store notes it."""
 
     @property
     def raw_bytes(self) -> int:
@@ -56,6 +59,8 @@ class Pending:
         self.only_ticks = self.only_ticks and kind == _TICK
         if kind == _PACKS:
             self.packs.append(record)
+        elif may_name(record):
+            self.naming.append(record)
 
     def passed(self, next_offset: int) -> None:
         """Note offsets that hold nothing for readers: transaction markers, aborted records."""
@@ -64,3 +69,9 @@ class Pending:
     def settled(self) -> None:
         """Forget what is archived now."""
         self.base, self.builders, self.packs, self.only_ticks = self.next, {}, [], True
+        self.naming = []
+
+
+def may_name(record: RawRecord) -> bool:
+    """Say whether a record may name an upload, without decoding it."""
+    return record.header(b"kind") in _NAMING and b'"proof"' in (record.value or b"")

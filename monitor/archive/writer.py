@@ -15,6 +15,7 @@ from monitor.archive import index
 from monitor.archive.chunkfile import ChunkBuilder, Place, remove_file, write_files
 from monitor.archive.merge import UnitReader
 from monitor.packs import journal
+from monitor.proofs import journal as proofs
 from monitor.store.tables import ArchiveSpan, ConsumerOffset
 from rules.errors import ContractError
 from rules.records import LogRecord, PacksRecord
@@ -83,6 +84,7 @@ class Writer:
             for part in parts:
                 _move(session, part)
                 _note_packs(session, part)
+                _note_proofs(session, part)
             index.add_chunks(session, found)
         for part in parts:
             part.settled()
@@ -218,6 +220,14 @@ def _note_packs(session: Session, part: Pending) -> None:
         record = raw.decoded(part.partition)
         if part.topic == LOG and isinstance(record, LogRecord) and isinstance(record.payload, PacksRecord):
             journal.note(session, record.partition, record.offset, record.received, record.payload)
+
+
+def _note_proofs(session: Session, part: Pending) -> None:
+    """Note which uploads marks and amendments name: the desk says which never came."""
+    for raw in part.naming if part.topic == LOG else ():
+        record = raw.decoded(part.partition)
+        if isinstance(record, LogRecord):
+            proofs.note(session, record)
 
 
 def _stop(_: Chunk, error: ChunkDamagedError) -> None:

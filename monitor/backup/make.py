@@ -34,7 +34,8 @@ from monitor.backup.manifest import (
     write_manifest,
 )
 from monitor.backup.storecopy import copy_store
-from monitor.proofs.shelf import Bounds, Shelf, kept_files
+from monitor.proofs.shelf import Bounds, Shelf
+from monitor.proofs.upkeep import kept_files
 from rules.errors import BadInputError, Fault
 from rules.faults import unreadable
 from rules.records import SEMANTICS

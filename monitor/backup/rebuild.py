@@ -1,8 +1,9 @@
 """Take into the store what log, archive and access topic know and the store does not: after a restore, or into an empty store.
 
-What comes back: the archive's index, every version of the register, the published packs, the feed keys, the changes and with
+What comes back: the archive's index, every version of the register, the published packs, which proofs are named, the feed keys, the changes and with
 them the alarms. What was in the store only does not: acknowledgements and notes, accounts and sessions, who answers for which
-facility, contacts, who decided what in the register, who published packs, operators' alarms. A store that was restored from a backup has those of the backup's day.
+facility, contacts, who decided what in the register, who published packs,
+which proofs were deleted, operators' alarms. A store that was restored from a backup has those of the backup's day.
 """
 
 from __future__ import annotations
@@ -18,9 +19,12 @@ from sqlalchemy import delete, select
 from monitor.archive.changes import ArchivedChanges, Seqs
 from monitor.archive.chunkfile import raw_of
 from monitor.archive.index import next_offsets
+from monitor.archive.pending import may_name
 from monitor.archive.reindex import reindex
 from monitor.desk import healing
 from monitor.packs import journal
+from monitor.proofs import journal as proofs
+from monitor.proofs.named import proof_of
 from monitor.register.store import document, newest, tags_entry
 from monitor.store.outbox import access_entry, add
 from monitor.store.restored import mark_rebuilt
@@ -76,6 +80,8 @@ class _Heard:
     seqs: dict[str, Seqs] = field(default_factory=dict)
     packs: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
     """Packs records by partition and offset."""
+    naming: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
+    """Records that name an upload, by partition and offset."""
 
     def hear(self, topic: str, partition: int, raw: RawRecord) -> None:
         if topic == ALARMS:
@@ -89,6 +95,10 @@ class _Heard:
             found = raw.decoded(partition)
             if isinstance(found, LogRecord):
                 self.packs[partition, raw.offset] = found
+        elif topic == LOG and may_name(raw):
+            naming = placed(raw.decoded(partition), self.partitions)
+            if isinstance(naming, LogRecord) and proof_of(naming.payload) is not None:
+                self.naming[partition, raw.offset] = naming
         elif topic == LOG and raw.header(b"kind") == _REGISTER:
             record = placed(raw.decoded(partition), self.partitions)
             if isinstance(record, LogRecord) and isinstance(record.payload, RegisterRecord):
@@ -141,6 +151,7 @@ def rebuild_store(
         for (partition, offset), record in sorted(heard.packs.items()):
             if isinstance(record.payload, PacksRecord):
                 journal.note(session, partition, offset, record.received, record.payload)
+        _proofs(session, heard)
     tell("the feed keys")
     entries, times = _access(kafka)
     with store.writing() as session:
@@ -181,6 +192,13 @@ def _register(session: Session, heard: _Heard, faults: list[Fault]) -> int:
             detail = f"version {version} in the log has other facts than in the store: the log's are in force"
             faults.append(Fault(facility, "register_differs", detail))
     return came
+
+
+def _proofs(session: Session, heard: _Heard) -> None:
+    """Note which uploads records name, in the order of the log: of a revision that came twice the first counts."""
+    for _, record in sorted(heard.naming.items(), key=lambda found: found[0]):
+        proofs.note(session, record)
+    proofs.mark_noted(session)
 
 
 def _access(kafka: KafkaSettings) -> tuple[dict[str, bytes] | None, dict[str, int]]:

@@ -1,4 +1,4 @@
-"""Put a backup back: checked whole first, into empty places unless told otherwise, the archive before the store that names it."""
+"""Put a backup back: checked whole first, into empty places unless told otherwise, the archive before the store that names it, then proofs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from monitor.backup.check import check_backup
 from monitor.backup.make import ARCHIVE, PROOFS
 from monitor.backup.manifest import BackupError, digest_of, safe_path
 from monitor.backup.storecopy import NotEmptyError, ensure_vacant, load_copy
-from monitor.proofs.shelf import put_back
+from monitor.proofs.upkeep import put_back
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +52,7 @@ def restore_backup(
         store: where to; None leaves the store out.
         archive: where to; None leaves the archive out.
         proofs: where to; None leaves out what firms uploaded. What is there already stays: content is named by its hash.
+            Made by root, what is written is its folder's owner's and group's.
         replace: the places may hold something: the store is replaced, files of the archive are added.
         tell: hears how far it is.
 
@@ -73,12 +74,12 @@ def restore_backup(
     if archive is not None:
         tell("the archive")
         done.copied = _restore_archive(folder, archive, checked.files)
-    if proofs is not None:
-        tell("the proofs")
-        done.proofs = _restore_proofs(folder, proofs, checked.files)
     if store is not None:
         tell("the store")
         done.kept = load_copy(folder / safe_path(checked.manifest.store), store, replace=replace)
+    if proofs is not None:
+        tell("the proofs")  # last: a disk of theirs that is full or not writable keeps nothing else back
+        done.proofs = _restore_proofs(folder, proofs, checked.files)
     return done
 
 
@@ -105,13 +106,13 @@ def _restore_proofs(folder: Path, proofs: Path, files: dict[str, File]) -> int:
     for path, file in files.items():
         if PurePosixPath(path).parts[0] != PROOFS:
             continue
-        target = proofs / safe_path(PurePosixPath(path).relative_to(PROOFS).as_posix())
+        relative = safe_path(PurePosixPath(path).relative_to(PROOFS).as_posix())
         try:
-            there = digest_of(target) == (file.size, file.sha256)
+            there = digest_of(proofs / relative) == (file.size, file.sha256)
         except OSError:
             there = False
         if not there:
-            put_back(folder / safe_path(path), target)
+            put_back(folder / safe_path(path), proofs, relative)
             copied += 1
     return copied
 

@@ -14,6 +14,7 @@ from monitor.packs import journal
 from monitor.packs.candidate import read_candidate
 from monitor.packs.comparing import compared, counted, past, ranges, told
 from monitor.settings import kafka_settings, open_store
+from monitor.words import NAME_CHARACTERS, is_name
 from rules.errors import OffsiteError
 from rules.faults import printable
 from rules.instants import format_instant
@@ -38,7 +39,6 @@ Folders = Annotated[
     list[str], typer.Argument(help="Folders of rule files, a later one over an earlier; `default`: the shipped packs.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
-ACTOR_CHARACTERS = 128
 
 
 @app.command()
@@ -68,8 +68,8 @@ def publish(
     Nothing is written if a file holds a fault, a test in it fails, or the bundle is in force already.
     """
     who = actor or getpass.getuser()
-    if not who.isprintable() or len(who) > ACTOR_CHARACTERS:
-        raise typer.BadParameter(f"at most {ACTOR_CHARACTERS} printable characters", param_hint="--actor")
+    if not is_name(who, NAME_CHARACTERS):
+        raise typer.BadParameter(f"1 to {NAME_CHARACTERS} printable characters", param_hint="--actor")
     if not yes and not sys.stdin.isatty():
         raise typer.BadParameter(
             "no terminal to ask at: look at `offsite packs diff`, then run this with --yes", param_hint="--yes"

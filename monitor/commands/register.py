@@ -17,6 +17,7 @@ from monitor.register.compare import compare
 from monitor.register.files import read_register
 from monitor.register.store import Difference, differences, export, import_register, version_of, versions
 from monitor.settings import open_store
+from monitor.words import NAME_CHARACTERS, is_name
 from rules.canonical import canonical_bytes
 from rules.errors import BadInputError, Fault
 from rules.faults import printable
@@ -53,12 +54,15 @@ def import_file(
     as_json: AsJson = False,
 ) -> None:
     """Store what is new or changed and queue it for the log; nothing is changed if the file holds any fault."""
+    who = actor or getpass.getuser()
+    if not is_name(who, NAME_CHARACTERS):
+        raise typer.BadParameter(f"1 to {NAME_CHARACTERS} printable characters", param_hint="--actor")
     with open_store() as store:
         with store.reading() as session:
             bundle = bundle_in_force(session)
         register = read_register(file, bundle)
         with store.writing() as session:
-            done = import_register(session, register, actor or getpass.getuser(), int(time.time() * 1000))
+            done = import_register(session, register, who, int(time.time() * 1000))
     _show(done, as_json=as_json)
     if not as_json and any(d.kind in {"new", "changed"} for d in done):
         sys.stdout.write("queued for the log; the desk or `offsite outbox --once` sends it\n")

@@ -28,7 +28,7 @@ def command(
         bool, typer.Option("--replace", help="The places may hold something; an SQLite file is kept beside.")
     ] = False,
 ) -> None:
-    """Check the backup whole, then restore archive, proofs and store into the places that the settings name.
+    """Check the backup whole, then restore archive, store and proofs into the places that the settings name.
 
     Stop desk and archiver first. `--only kafka` lays what was not archived yet into a new, empty Kafka, at the offsets it had;
     docs/runbooks says what comes before and after.

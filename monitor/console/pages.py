@@ -11,10 +11,14 @@ from fastapi import APIRouter, Depends, Form, Path, Request, Response
 from pydantic import ValidationError
 from sqlalchemy import select
 
-from monitor.alarms import operators, queries
-from monitor.alarms.decide import DECIDED, MAX_REASON
+from monitor.alarms import acts, operators, queries
+from monitor.alarms.acknowledge import MAX_NOTE
+from monitor.alarms.decide import DECIDED
 from monitor.alarms.queries import BadCursorError, Filter
-from monitor.api.routes import acknowledged, can_decide, decided, read_chart
+from monitor.alarms.second import FINDING
+from monitor.api.decisions import can_decide
+from monitor.api.proofs import of_alarm
+from monitor.api.routes import acknowledged, read_chart
 from monitor.console import drawing, views
 from monitor.console.entry import to
 from monitor.console.render import language_of, local_path, page
@@ -22,6 +26,7 @@ from monitor.console.texts import TEXTS, text
 from monitor.desk.face import face_of
 from monitor.desk.parts import Desk, Parts, RefusedError, Signed, check_acts, check_csrf, check_origin
 from monitor.store.tables import ContactRow
+from monitor.words import one_line
 from rules.changes import Evidence
 
 if TYPE_CHECKING:
@@ -70,7 +75,7 @@ def alarm_page(request: Request, desk: Parts, person: Signed, alarm: AlarmPath) 
     words = {key.partition(".")[2]: text(key, language) for key in CHART_WORDS}
     return page(
         request, "alarm.html", person, chart=chart, words=json.dumps(words, ensure_ascii=False),
-        rule=desk.rulebook.rule(row.rule, row.packs), table_rows=views.table_rows, beyond=views.beyond, **context | told,
+        rule=desk.rulebook.rule(row.rule, row.packs), proofs=of_alarm(desk, person.role, row), table_rows=views.table_rows, beyond=views.beyond, **context | told,
     )  # fmt: skip
 
 
@@ -95,24 +100,8 @@ def acknowledge_alarm(
     """Acknowledge the revision that the page showed, and go back to it."""
     check_csrf(person, csrf)
     check_acts(person)
-    printable = "".join(c if c.isprintable() else " " for c in note).strip()
-    acknowledged(desk, alarm, _revision(revision), person.name, printable[:1000] or None)
+    acknowledged(desk, alarm, revision_of(revision), person.name, one_line(note, MAX_NOTE) or None)
     return to(local_path(next))
-
-
-@router.post("/alarms/{alarm}/decision")
-def decide_alarm(
-    desk: Parts, person: Signed, alarm: AlarmPath, csrf: Text = "", revision: Text = "", code: Text = "", reason: Text = ""
-) -> Response:  # fmt: skip
-    """Close a latched alarm as the page showed it, and go back to it."""
-    check_csrf(person, csrf)
-    check_acts(person)
-    chosen = next((one for one in DECIDED if one == code), None)
-    printable = "".join(c if c.isprintable() else " " for c in reason).strip()[:MAX_REASON]
-    if chosen is None or not printable:
-        raise RefusedError(HTTPStatus.UNPROCESSABLE_ENTITY, "no_reason")
-    decided(desk, alarm, chosen, _revision(revision), person.name, printable)
-    return to(f"/alarms/{alarm}")
 
 
 @router.get("/operators")
@@ -127,7 +116,12 @@ def operators_rows(request: Request, desk: Parts, person: Signed) -> Response:
     return page(request, "_operators.html", person, **_operators(request, desk, person))
 
 
-def _revision(given: str) -> int:
+def revision_of(given: str) -> int:
+    """Return the revision that a form names.
+
+    Raises:
+        RefusedError: 409, it is none.
+    """
     if not given.isascii() or not given.isdigit() or len(given) > 15:  # noqa: PLR2004 - below 2^53
         raise RefusedError(HTTPStatus.CONFLICT, "no_such_revision")
     return int(given)
@@ -148,6 +142,7 @@ def frame(session: Session, desk: Desk) -> dict[str, Any]:
         "old": old,
         "fresh": fresh,
         "mark": face.mark,
+        "waits": acts.count_waiting(session),
     }
 
 
@@ -178,11 +173,12 @@ def _queue(request: Request, desk: Desk, person: Person) -> dict[str, Any]:
         others = 0 if found.total else queries.count(session, everything, desk.rulebook)
         names = queries.names(session, {row.facility for row in found.rows})
         covers = queries.covered(session, [row.id for row in found.rows])
+        proposed = acts.waiting_on(session, [row.id for row in found.rows])
         counts, returned = queries.open_counts(session), queries.returned_counts(session)
     sparks = desk.sparks.of(found.rows)
     rows = [
         views.alarm(row, desk.rulebook, names, language, now, covers.get(row.id, 0))
-        | {"spark": drawing.picture(row, sparks.get(row.id), language)}
+        | {"spark": drawing.picture(row, sparks.get(row.id), language), "proposed": row.id in proposed}
         for row in found.rows
     ]
     query = urlencode(given)
@@ -221,9 +217,11 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         others = queries.covered_rows(session, alarm)
         history = queries.history(session, alarm)
         done = queries.actions(session, alarm)
+        proposal, decision = acts.waiting(session, row), acts.under_way(session, row, now)
         contacts = list(
             session.scalars(select(ContactRow).where(ContactRow.facility == row.facility).order_by(ContactRow.position))
         )
+    decides = person.role.acts and can_decide(desk, row)
     return row, shared | {
         "row": views.alarm(row, desk.rulebook, names, language, now, covers),
         "evidence": evidence,
@@ -236,7 +234,11 @@ def _alarm(request: Request, desk: Desk, person: Person, alarm: str) -> tuple[Al
         "covered": [views.alarm(other, desk.rulebook, names, language, now) for other in others],
         "contacts": contacts,
         "acts": person.role.acts,
-        "codes": DECIDED if person.role.acts and can_decide(desk, row) else (),
+        "codes": (*DECIDED, FINDING) if decides and proposal is None and decision is None else (),
+        "proposal": proposal,
+        "decision": decision,
+        "finding": None if decision is None else decision.action.removeprefix(acts.DECIDE),
+        "answers": decides and proposal is not None,
         "here": f"/alarms/{alarm}",
     }
 

@@ -11,6 +11,7 @@ from monitor.api.proofs import check_reads, listed
 from monitor.console.pages import frame
 from monitor.console.render import language_of, page
 from monitor.desk.parts import Parts, RefusedError, Signed, check_origin
+from rules.instants import parse_instant
 from rules.models import is_facility_id
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(check_origin)])
@@ -26,4 +27,6 @@ def proofs_page(request: Request, desk: Parts, person: Signed, facility: str = "
     with desk.store.reading() as session:
         shared, names = frame(session, desk), queries.names(session, {facility})
     name = names.get(facility, {}).get(language_of(request, person), facility)
-    return page(request, "proofs.html", person, page="proofs", found=found, facility_name=name, **shared)
+    return page(
+        request, "proofs.html", person, page="proofs", found=found, facility_name=name, parsed=parse_instant, **shared
+    )

@@ -55,7 +55,15 @@ TEMPLATES = Environment(
     lstrip_blocks=True,
 )
 TEMPLATES.globals.update(local=local, utc=utc, number=number, sign=sign)
-DEFAULTS: dict[str, object] = {"page": "", "live": None, "untold": None, "old": None, "fresh": None, "mark": ""}
+DEFAULTS: dict[str, object] = {
+    "page": "",
+    "live": None,
+    "untold": None,
+    "old": None,
+    "fresh": None,
+    "mark": "",
+    "waits": 0,
+}
 
 
 def language_of(request: Request, person: Person | None) -> str:

@@ -11,6 +11,7 @@ TEXTS: dict[str, tuple[str, str]] = {
     "skip": ("跳到正文", "Skip to content"),
     "nav": ("导航", "Pages"),
     "nav.queue": ("报警队列", "Alarm queue"),
+    "nav.proposals": ("待第二人确认", "Second officer"),
     "nav.deadlines": ("法定时限", "Deadlines"),
     "nav.figures": ("监管指标", "Figures"),
     "nav.operators": ("系统运行", "Monitor health"),
@@ -78,6 +79,30 @@ TEXTS: dict[str, tuple[str, str]] = {
     "refused.not_latched": (
         "该报警会自行结束或已经结束，无需关闭。",
         "The alarm ends by itself, or has ended: there is nothing to close.",
+    ),
+    "refused.decision_under_way": (
+        "该报警已有决定，正在处理，没有保存。",
+        "A decision on this alarm is under way; nothing was saved.",
+    ),
+    "refused.proposal_waits": (
+        "该报警已有提议，待第二名监管人员确认或否决，没有保存。",
+        "A proposal on this alarm waits for a second officer to confirm or refuse it; nothing was saved.",
+    ),
+    "refused.no_such_proposal": (
+        "该提议已有答复，或报警之后已有变化，没有保存。",
+        "The proposal was answered already, or the alarm has changed since; nothing was saved.",
+    ),
+    "refused.same_officer": (
+        "提议人不能自己确认，须由另一名监管人员确认。",
+        "Who proposed it cannot confirm it: another officer must.",
+    ),
+    "refused.refused_before": (
+        "同样的提议已被否决或撤回；如有新情况，请重新写明理由。",
+        "The same was proposed before, and refused or taken back: say what is new.",
+    ),
+    "refused.no_answer": (
+        "请选择确认或否决并写明理由，没有保存。",
+        "Choose to confirm or to refuse, and write a reason; nothing was saved.",
     ),
     "refused.no_reason": ("请选择结论并写明理由，没有保存。", "Choose a code and write a reason; nothing was saved."),
     "refused.not_rebuilt": (
@@ -169,6 +194,25 @@ TEXTS: dict[str, tuple[str, str]] = {
         "该报警只能由监管人员关闭；工作进程处理后结束。",
         "Only an officer ends this alarm; it ends once the worker has read the decision.",
     ),
+    "act.takes_two": ("须两名监管人员", "takes two officers"),
+    "act.proposed": ("待第二名监管人员确认：", "Waits for a second officer:"),
+    "act.proposed.hint": (
+        "确认后决定写入日志，报警随之结束；否决后报警继续。理由只保存在本系统的处理记录中。",
+        "Confirmed, it goes to the log and ends the alarm; refused, the alarm stands. Your reason stays in the journal of the desk.",
+    ),
+    "act.proposed.own": (
+        "须由另一名监管人员确认；您可以撤回。",
+        "Another officer must confirm it; you may take it back.",
+    ),
+    "act.proposed.waits": ("由监管人员确认或否决。", "An officer confirms or refuses it."),
+    "act.confirm": ("确认造假", "Confirm data fraud"),
+    "act.refuse": ("否决", "Refuse"),
+    "act.withdraw": ("撤回提议", "Take it back"),
+    "act.under_way": ("已有决定，等待处理：", "Decided, on its way:"),
+    "act.under_way.hint": (
+        "工作进程处理后报警结束；在此之前不能再作决定。",
+        "The alarm ends once the worker has read it; until then nothing else can be decided.",
+    ),
     "act.note": ("备注（可选）", "Note (optional)"),
     "left.over": ("已超时 {t}", "{t} over"),
     "left.day": ("{n} 个工作日", "{n} working day"),
@@ -205,7 +249,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "untold.silent": ("无数据", "Silent"),
     "untold.returned": ("并入期间恢复，未确认", "Returned while suppressed"),
     "untold.operators": ("系统故障", "Monitor faults"),
-    # what is due
+    # what waits for a second officer
+    "proposals.title": ("待第二名监管人员确认", "What waits for a second officer"),
+    "proposals.hint": (
+        "认定数据造假须两名监管人员：一人提议，另一人确认或否决。提议人不能自己确认。",
+        "To find data fraud takes two: one officer proposes, another confirms or refuses. Nobody confirms his own.",
+    ),
+    "proposals.none": ("没有待确认的提议。", "Nothing waits."),
+    "proposals.by": ("提议人", "Proposed by"),
+    "proposals.tag": ("待第二人确认", "waits for a second officer"),
+    # what firms uploaded, and what is due
     "proofs.title": ("证明材料", "Proofs"),
     "proofs.of": ("该单位的证明材料", "Proofs of this facility"),
     "proofs.hint": (
@@ -218,6 +271,18 @@ TEXTS: dict[str, tuple[str, str]] = {
     "proofs.size": ("大小（字节）", "Size (bytes)"),
     "proofs.received": ("接收时间", "Received"),
     "proofs.key": ("接入密钥", "Feed key"),
+    "proofs.missing": ("未收到的证明材料", "Proofs not received"),
+    "proofs.missing.hint": (
+        "标记或补正按 SHA-256 引用了这些材料，但该单位尚未上传。仅计已归档的记录。",
+        "Marks and amendments name these by SHA-256, and the firm has not uploaded them. Only records that are archived are counted.",
+    ),
+    "proofs.record": ("引用的记录", "Named by"),
+    "proofs.record.received": ("记录接收时间", "Record received"),
+    "proofs.named": ("证据引用的证明材料", "Proofs that the evidence names"),
+    "proofs.kind.mark": ("标记", "Mark"),
+    "proofs.kind.report": ("补正", "Amendment"),
+    "proofs.state.missing": ("证明材料未收到", "Proof not received"),
+    "proofs.state.deleted": ("保存期满已删除", "Deleted: its time was over"),
     "proofs.none": ("该单位尚未上传证明材料。", "This facility has uploaded none."),
     "proofs.left_out": ("另有 {n} 份较早的未列出", "{n} older ones are not listed"),
     "deadlines.title": ("法定报告时限", "What is due"),
@@ -446,11 +511,16 @@ TEXTS: dict[str, tuple[str, str]] = {
     "action.decide-marked-state": ("关闭：已标记状态", "closed it: marked state"),
     "action.decide-breach": ("关闭：违规", "closed it: breach"),
     "action.decide-duplicate": ("关闭：重复", "closed it: duplicate"),
+    "action.propose-data-fraud": ("提议：数据造假", "proposed: data fraud"),
+    "action.decide-data-fraud": ("确认并关闭：数据造假", "confirmed and closed it: data fraud"),
+    "action.refuse-data-fraud": ("否决：数据造假", "refused: data fraud"),
+    "action.withdraw-data-fraud": ("撤回提议：数据造假", "took back: data fraud"),
     "action.decide-close-latched": ("关闭：已处理", "closed it: dealt with"),
     "code.false-alarm": ("误报", "False alarm"),
     "code.equipment-fault": ("设备故障", "Equipment fault"),
     "code.marked-state": ("已标记状态", "Marked state"),
     "code.breach": ("违规", "Breach"),
+    "code.data-fraud": ("数据造假", "Data fraud"),
     "code.duplicate": ("重复", "Duplicate"),
     "code.close-latched": ("已处理", "Dealt with"),
     "quality.good": ("正常", "good"),

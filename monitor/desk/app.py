@@ -15,8 +15,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from monitor.alarms import operators, queries, rejections
-from monitor.api import problems, proofs, register, routes, stream
-from monitor.console import deadline_pages, entry, figure_pages, pages, proof_pages, render
+from monitor.api import decisions, problems, proofs, register, routes, stream
+from monitor.console import deadline_pages, decision_pages, entry, figure_pages, pages, proof_pages, render
 from monitor.console.files import Files
 from monitor.desk.face import watched
 from monitor.desk.guard import HEADERS, Guard
@@ -57,11 +57,13 @@ def create_desk(desk: Desk) -> FastAPI:
     app.add_middleware(Guard, https=desk.settings.https)
     app.add_middleware(Counted, pace=desk.pace)
     app.include_router(routes.router)
+    app.include_router(decisions.router)
     app.include_router(stream.router)
     app.include_router(proofs.router)
     app.include_router(register.router)
     app.include_router(entry.router)
     app.include_router(pages.router)
+    app.include_router(decision_pages.router)
     app.include_router(deadline_pages.router)
     app.include_router(proof_pages.router)
     app.include_router(figure_pages.router)

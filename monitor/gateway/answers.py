@@ -28,6 +28,9 @@ class Receipt(Strict):
     received: Instant
     unknown_tags: list[Tag]
     """Kept, and not judged before they are registered."""
+    proof_missing: Sha256 | None = None
+    """What `proof` of this mark or amendment names, and this facility has not uploaded: send it to `/v1/proofs`, and nothing else again.
+    Left out where it is there, where none is named, and where the disk of proofs did not answer at once."""
 
 
 class Checked(Strict):
@@ -36,6 +39,8 @@ class Checked(Strict):
     id: Identifier
     checked: Literal[True]
     unknown_tags: list[Tag]
+    proof_missing: Sha256 | None = None
+    """As in the receipt."""
 
 
 class ProblemFault(Strict):

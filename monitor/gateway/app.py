@@ -73,7 +73,7 @@ def create_gateway(
         proofs: where uploads are kept, and how much; those of the environment if not given.
     """
     gateway = _parts(settings, kafka)
-    kept = Proofs(gateway, settings.name, proofs or ProofsEnvironment())
+    kept = gateway.proofs = Proofs(gateway, settings.name, proofs or ProofsEnvironment())
 
     async def describe(_request: Request) -> Response:
         return Response(_described(), media_type="application/json")

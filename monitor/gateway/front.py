@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from monitor.gateway.follower import Follower
     from monitor.gateway.hall import Hall
     from monitor.gateway.lane import Lane
+    from monitor.gateway.proofs import Proofs
     from monitor.gateway.quota import Quota
     from monitor.gateway.refusals import RefusalBook
     from monitor.gateway.samples import Samples
@@ -70,6 +71,8 @@ class Gateway:
     samples: Samples
     lane: Lane
     now_ms: Callable[[], int]
+    proofs: Proofs | None = None
+    """What is kept of proofs."""
     fallen: str | None = None
     """The standing task that ended by a fault of ours."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from monitor.proofs.named import proof_of
 from rules.eventtypes.reading import read_events
 from rules.markpost import read_mark
 from rules.posts import read_readings
@@ -64,6 +65,8 @@ class Post:
     readings: int
     record: tuple[Headers, bytes]
     """Headers and value, as the log takes them."""
+    proof: str | None = None
+    """The SHA-256 of an upload that a mark or an amendment names."""
 
 
 def read_post(body: bytes, how: How) -> Post:
@@ -79,6 +82,7 @@ def read_post(body: bytes, how: How) -> Post:
         has_area=isinstance(payload, Mark) and payload.area is not None,
         readings=int(payload.time.size) if isinstance(payload, Readings) else 0,
         record=encode(payload),
+        proof=proof_of(payload),
     )
 
 

@@ -47,6 +47,10 @@ HELD_BYTES = 2 * PIECE_BYTES
 RETRY_AFTER_S = 30
 THREADS = 4
 LISTED = 500
+LOOK_S = 0.25
+"""So long a receipt waits for the disk of proofs at most, to say that one is missing ..."""
+LOOKS = 16
+"""... and so many look at once: what a slow disk has not answered is not piled up."""
 PARAMETERS = ("check", "facility", "name")
 _NAME: TypeAdapter[str] = TypeAdapter(ProofName)
 _DIGEST = re.compile(r"sha-256=:([A-Za-z0-9+/]{43}=):")
@@ -72,6 +76,7 @@ class Proofs:
         self._bounds = Bounds(settings.facility_bytes, settings.facility_files, settings.keep_free_bytes)
         self._shelf = Shelf(settings.folder, self._bounds)
         self._threads = ThreadPoolExecutor(THREADS, "proofs")
+        self._looks: set[asyncio.Task[bool]] = set()
 
     async def begin(self) -> None:
         """Delete what a crash left half written. A folder that cannot be written is told with the first upload."""
@@ -82,7 +87,33 @@ class Proofs:
 
     def close(self) -> None:
         """End the threads; an upload under way has no receipt."""
+        for task in self._looks:
+            task.cancel()
         self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def look(self, facility: str, sha256: str | None) -> asyncio.Task[bool] | None:
+        """Begin to look whether a proof that a post names is missing; None where none is named, or too many look already."""
+        if sha256 is None or len(self._looks) >= LOOKS:
+            return None
+        task = asyncio.create_task(self._lacks(facility, sha256))
+        self._looks.add(task)
+        task.add_done_callback(self._looks.discard)
+        return task
+
+    @staticmethod
+    async def missing(task: asyncio.Task[bool] | None) -> bool:
+        """Say whether it is missing, as far as the disk says so within a quarter of a second: a post never fails for it."""
+        if task is None:
+            return False
+        await asyncio.wait([task], timeout=LOOK_S)
+        return task.done() and not task.cancelled() and task.result()
+
+    async def _lacks(self, facility: str, sha256: str) -> bool:
+        try:
+            return await self._aside(self._shelf.find, facility, sha256) is None
+        except OSError as error:
+            log.warning("proofs cannot be read: %s", error)
+            return False
 
     async def take(self, request: Request, visit: Visit) -> Response:
         """Take one proof: `POST /v1/proofs`, the content itself as the body.

@@ -16,6 +16,8 @@ from rules.faults import FaultCode, PostRefusedError, printable
 from rules.instants import format_instant
 
 if TYPE_CHECKING:
+    import asyncio
+
     from starlette.datastructures import QueryParams
     from starlette.requests import Request
     from starlette.responses import Response
@@ -44,8 +46,10 @@ async def take(gateway: Gateway, endpoint: PostEndpoint, request: Request, visit
         post = await _read(gateway, request, visit, place, endpoint, known if media == SENML else None)
         check_tags(entry, post)
         unknown = [tag for tag in post.tags if tag not in known]
+        looking = None if gateway.proofs is None else gateway.proofs.look(facility, post.proof)
         if only_checked:
-            return answer_json(HTTPStatus.OK, {"id": post.id, "checked": True, "unknown_tags": unknown})
+            said = {"id": post.id, "checked": True, "unknown_tags": unknown}
+            return answer_json(HTTPStatus.OK, said | await _missing(gateway, looking, post))
         # From here on nothing is refused for what the body says: it waits for the broker without its text.
         visit.body = None
         place.leave()
@@ -58,7 +62,14 @@ async def take(gateway: Gateway, endpoint: PostEndpoint, request: Request, visit
             "received": format_instant(receipt.received),
             "unknown_tags": unknown,
         }
-        return answer_json(HTTPStatus.ACCEPTED, answer)
+        return answer_json(HTTPStatus.ACCEPTED, answer | await _missing(gateway, looking, post))
+
+
+async def _missing(gateway: Gateway, looking: asyncio.Task[bool] | None, post: Post) -> dict[str, str]:
+    """Return what an answer says of a proof that was never uploaded: nothing is refused for it, it may come behind (contracts.md §1)."""
+    if gateway.proofs is None or post.proof is None or not await gateway.proofs.missing(looking):
+        return {}
+    return {"proof_missing": post.proof}
 
 
 async def _read(

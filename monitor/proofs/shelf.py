@@ -36,7 +36,7 @@ LOCK = ".lock"
 MAX_RECEIPT = 64 * 1024
 READ_BYTES = 1024 * 1024
 _ABSENT = (FileNotFoundError, NotADirectoryError)
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+SHA256_NAME = re.compile(r"[0-9a-f]{64}")
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 ProofName = Annotated[str, Field(min_length=1, max_length=200), PRINTABLE]
 
@@ -145,7 +145,7 @@ class Shelf:
     def clear(self, owner: str) -> None:
         """Make the place for uploads under way of one gateway, and delete what a crash left of its own there."""
         place = self._place(owner)
-        _make_folder(place)
+        make_folder(place)
         for path in place.iterdir():
             path.unlink(missing_ok=True)
 
@@ -157,7 +157,7 @@ class Shelf:
             OSError: the folder cannot be written.
         """
         place = self._place(owner)
-        _make_folder(place)
+        make_folder(place)
         _look_for_disk(place, self._bounds.keep_free)
         return Incoming(place / secrets.token_hex(16), self._bounds.keep_free)
 
@@ -190,7 +190,7 @@ class Shelf:
             OSError: the disk does not take it.
         """
         home = self.folder / receipt.facility
-        _make_folder(home)
+        make_folder(home)
         target = home / receipt.sha256
         with _locked(home):
             known = self.find(receipt.facility, receipt.sha256)
@@ -200,12 +200,25 @@ class Shelf:
                 # Content without a receipt (a crash came between the two, or the receipt was damaged) is replaced, never deleted.
                 self.look_for_room(receipt.facility, receipt.size, receipt.sha256)
             incoming.path.replace(target)
-            _sync_folder(home)
+            sync_folder(home)
             if known is not None:  # the content had been damaged: it is whole again, of the day of its receipt
                 return known, False
             _write(home / f"{receipt.sha256}.json", canonical_bytes(receipt.model_dump(mode="json")) + b"\n")
-            _sync_folder(home)
+            sync_folder(home)
         return receipt, True
+
+    def facilities(self) -> list[str]:
+        """Return who keeps something, by id.
+
+        Raises:
+            OSError: the folder may not be read.
+        """
+        try:
+            return sorted(
+                entry.name for entry in os.scandir(self.folder) if is_facility_id(entry.name) and entry.is_dir()
+            )
+        except _ABSENT:
+            return []
 
     def use(self, facility: str, besides: str = "") -> Use:
         """Return what a facility keeps, without the content named `besides`."""
@@ -224,7 +237,7 @@ class Shelf:
         Raises:
             OSError: it may not be read.
         """
-        if not is_facility_id(facility) or _SHA256.fullmatch(sha256) is None:
+        if not is_facility_id(facility) or SHA256_NAME.fullmatch(sha256) is None:
             return None
         path = self.folder / facility / f"{sha256}.json"
         try:
@@ -261,41 +274,11 @@ class Shelf:
             return
         with contextlib.suppress(*_ABSENT):
             for entry in os.scandir(self.folder / facility):
-                if _SHA256.fullmatch(entry.name) is not None:
+                if SHA256_NAME.fullmatch(entry.name) is not None:
                     yield Path(entry.path)
 
     def _place(self, owner: str) -> Path:
         return self.folder / INCOMING / owner
-
-
-def kept_files(folder: Path) -> Iterator[tuple[str, str | None]]:
-    """Yield the paths of all kept files below the folder, and the SHA-256 that the name of content says; receipts come last."""
-    if not folder.is_dir():
-        return
-    for home in sorted(path for path in folder.iterdir() if is_facility_id(path.name) and path.is_dir()):
-        names = sorted(path.name for path in home.iterdir())
-        receipts = [name for name in names if name.endswith(".json") and _SHA256.fullmatch(name[:-5])]
-        for name in receipts:
-            yield f"{home.name}/{name[:-5]}", name[:-5]
-        for name in receipts:
-            yield f"{home.name}/{name}", None
-
-
-def put_back(source: Path, target: Path) -> None:
-    """Copy a file of a backup into the folder, whole or not at all, with the mode that it had here."""
-    _make_folder(target.parent)
-    part = target.with_name(f".{target.name}.part")
-    part.unlink(missing_ok=True)
-    with (
-        source.open("rb") as saved,
-        os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as sink,
-    ):
-        shutil.copyfileobj(saved, sink, READ_BYTES)
-        sink.flush()
-        os.fchmod(sink.fileno(), FILE_MODE)
-        os.fsync(sink.fileno())
-    part.replace(target)
-    _sync_folder(target.parent)
 
 
 def _look_for_disk(place: Path, keep_free: int, more: int = 0) -> None:
@@ -310,15 +293,15 @@ def _locked(home: Path) -> Iterator[None]:
         yield
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
     """Make a folder and those above it, whose names outlive a crash."""
     if path.is_dir():
         return
-    _make_folder(path.parent)
+    make_folder(path.parent)
     with contextlib.suppress(FileExistsError):
         path.mkdir()
         path.chmod(FOLDER_MODE)  # whatever the process's umask
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -332,7 +315,8 @@ def _write(path: Path, data: bytes) -> None:
     part.replace(path)
 
 
-def _sync_folder(path: Path) -> None:
+def sync_folder(path: Path) -> None:
+    """Let a folder's names outlive a crash."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -130,6 +130,38 @@ class PacksPlace(Base):
     """None for a record that came by other means than `offsite packs publish`."""
 
 
+class ProofNamed(Base):
+    """A record of the log that names an upload by its SHA-256: a revision of a mark, or of an amendment."""
+
+    __tablename__ = "proof_named"
+    __table_args__ = (Index("ix_proof_named_sha256", "facility", "sha256"),)
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    kind: Mapped[Short] = mapped_column(primary_key=True)
+    """mark, report: as evidence names it."""
+    record: Mapped[Short] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[Sha256Hex]
+    received_ms: Mapped[Ms]
+    """Log time of the record."""
+
+
+class ProofDeleted(Base):
+    """An upload that was deleted when its time was over: written before its files go."""
+
+    __tablename__ = "proof_deleted"
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    sha256: Mapped[Sha256Hex] = mapped_column(primary_key=True)
+    received_ms: Mapped[Ms] = mapped_column(primary_key=True)
+    """Of the receipt, by the gateway's clock; the same content may be sent again."""
+    size: Mapped[int] = mapped_column(BigInteger)
+    deleted_ms: Mapped[Ms]
+    actor: Mapped[Short]
+    keep_days: Mapped[int]
+    """The setting of then."""
+
+
 class ConsumerOffset(Base):
     """Where a consumer goes on; written in the transaction that holds what it made of the records before."""
 

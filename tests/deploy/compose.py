@@ -39,7 +39,7 @@ PORTS = {
     }.items()
 }  # fmt: skip
 OTHER_PORTS = {"prometheus": 9090, "alertmanager": 9093, "grafana": 3000, "postgres": 5432}
-ONE_SHOT = {"grant", "topics", "packs"}
+ONE_SHOT = {"grant", "topics", "packs", "upkeep"}
 PRINCIPALS = {name: name for name in PORTS} | {"lots": "worker", "packs": "publisher"}
 """Services that come to Kafka as somebody, and as whom; all others are the administrator."""
 EDGE = {"gateway", "proxy", "alertmanager"}
@@ -54,6 +54,7 @@ SECRETS = {
     "desk": {"kafka_desk_password", "store_password"},
     "archiver": {"kafka_archiver_password", "store_password"},
     "packs": {"kafka_publisher_password", "store_password"},
+    "upkeep": {"kafka_admin_password", "store_password"},
     "postgres": {"postgres_password", "store_password"},
     "proxy": {"tls_certificate", "tls_key"},
     "grafana": {"grafana_admin_password"},

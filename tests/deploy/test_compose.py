@@ -20,8 +20,8 @@ from tests.deploy.compose import CHECKS, ONE_SHOT, OTHER_PORTS, PORTS, ROOT, env
 
 COMPOSE = load()
 SERVICES = {
-    "kafka-1", "kafka-2", "kafka-3", "grant", "topics", "gateway", "worker", "lots", "desk", "archiver", "packs", "postgres", "proxy",
-    "prometheus", "alertmanager", "grafana",
+    "kafka-1", "kafka-2", "kafka-3", "grant", "topics", "gateway", "worker", "lots", "desk", "archiver", "packs", "upkeep", "postgres",
+    "proxy", "prometheus", "alertmanager", "grafana",
 }  # fmt: skip
 
 
@@ -114,6 +114,16 @@ def test_the_settings_documented_as_defaults_are_those_of_the_code():
     for name in PORTS:
         own = environment(COMPOSE["services"][name])
         assert own["OFFSITE_KAFKA_PARTITIONS"] == str(DEFAULT_PARTITIONS)
+
+
+def test_what_the_desk_only_reads_can_be_put_back_by_the_service_for_upkeep():
+    desk, upkeep = (COMPOSE["services"][name] for name in ("desk", "upkeep"))
+    assert {f"{row}:ro" for row in upkeep["volumes"]} == set(desk["volumes"])
+    for folder in ("OFFSITE_ARCHIVER_FOLDER", "OFFSITE_PROOFS_FOLDER", "OFFSITE_STORE_URL"):
+        assert environment(upkeep)[folder] == environment(desk)[folder]
+    assert upkeep["user"] == COMPOSE["services"]["gateway"]["user"] == COMPOSE["services"]["archiver"]["user"]
+    assert upkeep["profiles"] == ["tools"]
+    assert "topics" not in upkeep["depends_on"], "Kafka may be what was lost"
 
 
 def test_three_brokers_need_only_their_file():
@@ -220,4 +230,4 @@ def test_the_secrets_that_are_declared_are_those_that_the_script_makes(tmp_path)
     assert {path.name for path in folder.iterdir()} == set(COMPOSE["secrets"])
     ignored = subprocess.run(["git", "check-ignore", "-q", "deploy/secrets/tls_key"], cwd=ROOT, check=False)
     assert ignored.returncode == 0
-    assert {"grant", "topics", "packs"} == ONE_SHOT
+    assert {"grant", "topics", "packs", "upkeep"} == ONE_SHOT

@@ -10,6 +10,7 @@ import json
 import shutil
 from contextlib import contextmanager
 
+import httpx
 import pytest
 from sqlalchemy import select
 
@@ -53,6 +54,23 @@ def drop_topic(site, name):
     with admin.admin_client(site.kafka) as client:
         client.delete_topics([site.kafka.topic(name)])
         until(lambda: site.kafka.topic(name) not in client.list_topics())
+
+
+def test_the_proofs_are_lost(site):
+    gateway = f"http://127.0.0.1:{site.ports['offsite-gateway']}/v1/proofs"
+    who = {"Authorization": f"Bearer {site.keys[site.names[0]]}"}
+    sent = httpx.post(gateway, content=b"a proof", headers=who | {"Content-Type": "text/plain"}, timeout=30)
+    assert sent.status_code == 201, sent.text
+    site.follow("README", "Before anything happens")
+    shutil.rmtree(site.folder / "var" / "proofs")
+    proof = f"{gateway}/{sent.json()['sha256']}"
+    assert httpx.get(proof, headers=who, timeout=30).status_code == 404
+    with pytest.raises(AssertionError, match="holds proofs, and there is none"):
+        site.follow("lose-the-proofs", "How to check it worked")
+    site.follow("lose-the-proofs", "Commands")
+    assert httpx.get(proof, headers=who, timeout=30).content == b"a proof"
+    assert httpx.get(gateway, headers=who, timeout=30).json()["proofs"] == [sent.json()]
+    site.follow("lose-the-proofs", "How to check it worked")
 
 
 def test_the_state_topic_is_lost(site):

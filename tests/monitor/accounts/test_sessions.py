@@ -241,10 +241,11 @@ def test_a_reset_that_comes_in_between_wins_over_a_new_password(account, monkeyp
     assert sign_in(account, "li.lei", "another long secret", NOW) is None
 
 
-def test_adding_an_account_names_every_fault_at_once(store):
+@pytest.mark.parametrize("display", ["", "   ", "\u200b", "x" * 101, "a\x00b"])
+def test_adding_an_account_names_every_fault_at_once(store, display):
     add(store)
     with pytest.raises(BadInputError) as caught:
-        add(store, "Li Lei", display="", role="king", language="fr")
+        add(store, "Li Lei", display=display, role="king", language="fr")
     assert {fault.pointer for fault in caught.value.faults} == {"/name", "/display", "/role", "/language"}
     with pytest.raises(BadInputError) as caught:
         add(store)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +13,8 @@ from monitor.backup.make import NoProofsError, make_backup
 from monitor.backup.restore import restore_backup
 from monitor.cli import main
 from monitor.proofs.shelf import Bounds, ProofReceipt, Shelf
-from tests.monitor.backup.office import furnished
+from monitor.store.session import Store
+from tests.monitor.backup.office import everything, furnished
 
 FACILITY = "BJ-MFR-0007"
 
@@ -78,6 +81,61 @@ def test_what_is_restored_is_what_was_there(office, to, shelf, tmp_path):
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o750
     assert restore_backup(to, None, None, proofs=again.folder).proofs == 0, "what is there stays"
     assert keep(again, b"a") == kept[0]
+
+
+@pytest.mark.parametrize("root", [True, False])
+def test_what_root_restores_is_of_the_owner_and_group_of_the_folder(office, to, shelf, tmp_path, monkeypatch, root):
+    receipt = keep(shelf, b"a")
+    made(office, to, shelf)
+    again, given = tmp_path / "again", {}
+    again.mkdir()
+    monkeypatch.setattr("monitor.proofs.shelf.os.geteuid", lambda: 0 if root else 1000)
+    monkeypatch.setattr(
+        "monitor.proofs.shelf.os.fchown",
+        lambda number, *to_whom: given.__setitem__(Path(f"/proc/self/fd/{number}").readlink().name, to_whom),
+    )
+    stat_of = Path.stat
+
+    def stat_as(path, **more):
+        found = stat_of(path, **more)
+        return found if path != again else os.stat_result((*found[:4], 991, 992, *found[6:]))
+
+    monkeypatch.setattr(Path, "stat", stat_as)
+    assert restore_backup(to, None, None, proofs=again).proofs == 2
+    names = (FACILITY, f".{receipt.sha256}.part", f".{receipt.sha256}.json.part")
+    assert given == (dict.fromkeys(names, (991, 992)) if root else {})
+
+
+def test_a_link_that_lies_among_the_proofs_leads_a_restore_nowhere(office, to, shelf, tmp_path):
+    receipt = keep(shelf, b"a")
+    made(office, to, shelf)
+    again, elsewhere = tmp_path / "again", tmp_path / "elsewhere"
+    again.mkdir()
+    elsewhere.mkdir(mode=0o700)
+    (again / FACILITY).symlink_to(elsewhere)
+    with pytest.raises(OSError, match=FACILITY):
+        restore_backup(to, None, None, proofs=again)
+    assert list(elsewhere.iterdir()) == []
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o700
+    (again / FACILITY).unlink()
+    (again / FACILITY).mkdir()
+    for name in (f".{receipt.sha256}.part", receipt.sha256):
+        (again / FACILITY / name).symlink_to(elsewhere / "target")
+    assert restore_backup(to, None, None, proofs=again).proofs == 2
+    assert list(elsewhere.iterdir()) == []
+    path = again / FACILITY / receipt.sha256
+    assert path.read_bytes() == b"a"
+    assert not path.is_symlink()
+
+
+def test_the_store_is_restored_though_the_proofs_cannot_be(office, to, shelf, tmp_path):
+    keep(shelf, b"a")
+    made(office, to, shelf)
+    (tmp_path / "again").write_bytes(b"a file, no folder")
+    with Store(f"sqlite:///{tmp_path}/store-again.db", None) as store:
+        with pytest.raises(OSError, match="again"):
+            restore_backup(to, store, tmp_path / "archive-again", proofs=tmp_path / "again")
+        assert everything(store) == everything(office.store)
 
 
 def test_a_proof_that_is_damaged_is_named_and_the_others_are_saved(office, to, shelf):

@@ -6,12 +6,14 @@ import hashlib
 import json
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from monitor.console.texts import text
+from monitor.store.desk_tables import ActionRow
 from monitor.store.restored import mark_restored
 from monitor.store.tables import OutboxRow
 from rules.changes import Change, ChangeKind, alarm_id
+from rules.instants import format_instant
 from rules.models import Bilingual, Severity
 from rules.records import Decision
 from tests.monitor.alarms.changes import PACKS, change
@@ -48,6 +50,13 @@ def sent(lab):
     with lab.store.reading() as session:
         rows = session.scalars(select(OutboxRow).order_by(OutboxRow.id))
         return [(row.lane, dict(json.loads(row.headers)), row.value) for row in rows]
+
+
+def aged(lab, ms):
+    """Let what was decided lie further back."""
+    with lab.store.writing() as session:
+        session.execute(update(ActionRow).values(at_ms=ActionRow.at_ms - ms))
+        session.execute(update(OutboxRow).values(created_ms=OutboxRow.created_ms - ms))
 
 
 def test_a_decision_on_an_alarm_of_a_lot_goes_to_the_log_of_its_facility_and_names_the_lot(lab):
@@ -90,6 +99,61 @@ def test_the_same_decision_sent_again_is_one_also_when_the_alarm_has_ended(lab):
     assert len(sent(lab)) == 1
 
 
+def test_what_another_officer_decides_before_the_worker_has_folded_the_first_is_refused_for_a_day_behind_it(lab):
+    lab.apply(one := told())
+    with lab.signed_in() as first, lab.signed_in("han.mei", language="en") as second:
+        assert decide(first, one.alarm).status_code == 200
+        for reason in ("a wrong count", "stock blocked, 已封存"):
+            answer = decide(second, one.alarm, code="false-alarm", reason=reason)
+            assert (answer.status_code, answer.json()["code"]) == (409, "decision_under_way")
+        assert decide(first, one.alarm, code="false-alarm").json()["code"] == "decision_under_way"
+        assert decide(first, one.alarm).status_code == 200, "the same again is one"
+        decision = second.get(f"/v1/alarms/{one.alarm}").json()["decision"]
+        assert decision == {"code": "breach", "officer": "li.lei", "at": format_instant(NOW)}
+        page = second.get(f"/alarms/{one.alarm}").text
+        assert text("act.under_way", "en") in page
+        assert parse(page).all("details", class_="decide") == []
+        form = second.post(f"/alarms/{one.alarm}/decision",
+                           data={"csrf": second.csrf, "revision": "1", "code": "breach", "reason": "x"})  # fmt: skip
+        assert (form.status_code, text("refused.decision_under_way", "en") in form.text) == (409, True)
+        assert len(sent(lab)) == 1
+        aged(lab, 86_400_000)  # sent nowhere: it waits however long that takes
+        assert decide(second, one.alarm, code="false-alarm").json()["code"] == "decision_under_way"
+        aged(lab, -1)
+        with lab.store.writing() as session:
+            session.execute(update(OutboxRow).values(sent_ms=NOW + 1))
+        assert decide(second, one.alarm, code="false-alarm").json()["code"] == "decision_under_way"
+        aged(lab, 1)  # the worker had a day: whatever it made of it, the alarm is not left without a way
+        assert second.get(f"/v1/alarms/{one.alarm}").json()["decision"] is None
+        assert decide(second, one.alarm, code="false-alarm").status_code == 200
+    assert len(sent(lab)) == 2
+
+
+def test_a_decision_on_an_alarm_that_steps_up_meanwhile_is_under_way_all_the_same(lab):
+    lab.apply(one := told().model_copy(update={"severity": Severity.ORANGE}))
+    with lab.signed_in() as client:
+        assert decide(client, one.alarm).status_code == 200
+        lab.apply(told(2, "stepped"))
+        answer = decide(client, one.alarm, revision=2, code="false-alarm")
+        assert (answer.status_code, answer.json()["code"]) == (409, "decision_under_way")
+        lab.apply(told(3, "cleared", end=NOW))
+        assert client.get(f"/v1/alarms/{one.alarm}").json()["decision"] is None
+        assert decide(client, one.alarm, revision=3, code="false-alarm").json()["code"] == "not_latched"
+    assert len(sent(lab)) == 1
+
+
+def test_a_blank_note_of_an_acknowledgement_is_none_by_api_and_by_form(lab):
+    lab.apply(one := told())
+    with lab.signed_in() as client:
+        for note in ("   ", "\u200b", "\u3000\n"):
+            body = {"revision": 1, "note": note}
+            url, head = f"/v1/alarms/{one.alarm}/acknowledge", {"X-CSRF-Token": client.csrf}
+            assert client.post(url, json=body, headers=head).status_code == 200
+            form = {"csrf": client.csrf, "revision": "1", "note": note}
+            assert client.post(f"/alarms/{one.alarm}/acknowledge", data=form).status_code == 303
+        assert [a["note"] for a in client.get(f"/v1/alarms/{one.alarm}").json()["actions"]] == [None]
+
+
 def test_an_alarm_that_asks_anew_since_is_not_closed_by_who_saw_it_before(lab):
     lab.apply(one := told().model_copy(update={"severity": Severity.ORANGE}))
     lab.apply(told(2, "stepped"))
@@ -115,9 +179,12 @@ def test_what_ends_by_itself_or_was_taken_back_is_not_closed(lab):
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        ({"code": "data-fraud"}, 422, "contract"),  # by two officers: not offered
+        ({"code": "data-fraud"}, 422, "contract"),  # by two officers: it is proposed
         ({"code": "grade-signed"}, 422, "contract"),
         ({"reason": ""}, 422, "contract"),
+        ({"reason": "   "}, 422, "contract"),
+        ({"reason": "\u3000\n\t\u00a0"}, 422, "contract"),
+        ({"reason": "\u200b\u2800\u3164\u2060"}, 422, "contract"),  # seen by nobody
         ({"reason": "x" * 1001}, 422, "contract"),
         ({"revision": 2}, 409, "no_such_revision"),
     ],
@@ -160,12 +227,23 @@ def test_the_page_of_a_latched_alarm_offers_the_form_and_sends_it_without_a_scri
         assert parse(client.get(f"/alarms/{other.alarm}").text).all("details", class_="decide") == []
         form = parse(client.get(f"/alarms/{one.alarm}").text).one("details", class_="decide").one("form")
         codes = [option["value"] for option in form.all("option")]
-        assert "data-fraud" not in codes
+        assert codes == [
+            "false-alarm",
+            "equipment-fault",
+            "marked-state",
+            "breach",
+            "duplicate",
+            "close-latched",
+            "data-fraud",
+        ]
+        assert text("act.takes_two", language) in form.text
         assert text("code.breach", language) in form.text
         fields = {"csrf": client.csrf, "revision": "1", "code": "false-alarm", "reason": " a wrong\x00 count "}
         empty = client.post(form["action"], data=fields | {"reason": " \x00 "})
         assert (empty.status_code, text("refused.no_reason", language) in empty.text) == (422, True)
-        assert client.post(form["action"], data=fields | {"code": "data-fraud"}).status_code == 422
+        unseen = client.post(form["action"], data=fields | {"reason": "\u200b\u2800 "})
+        assert (unseen.status_code, text("refused.no_reason", language) in unseen.text) == (422, True)
+        assert client.post(form["action"], data=fields | {"code": "grade-signed"}).status_code == 422
         assert client.post(form["action"], data=fields | {"revision": "x"}).status_code == 409
         answer = client.post(form["action"], data=fields)
         assert (answer.status_code, answer.headers["location"]) == (303, f"/alarms/{one.alarm}")

@@ -16,10 +16,14 @@ from jinja2 import nodes
 
 from monitor.accounts.users import Role
 from monitor.alarms import projection, queries, rejections
+from monitor.alarms.acts import ANSWERS, PROPOSED
 from monitor.alarms.axes import Attention, State
 from monitor.alarms.chart import Line
 from monitor.alarms.decide import DECIDED
 from monitor.alarms.queries import Filter
+from monitor.alarms.second import FINDING
+from monitor.api.decisions import REFUSED
+from monitor.api.models import NamedProof
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
@@ -77,7 +81,7 @@ def codes_of(module):
 
 def refusals():
     """Every code that the desk raises a RefusedError with."""
-    found = set()
+    found = {code for _, code in REFUSED.values()}
     for path in [path for room in ("accounts", "api", "console", "desk") for path in (MONITOR / room).rglob("*.py")]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RefusedError":
@@ -110,8 +114,10 @@ FAMILIES = {
     "due.": {state.value for state in DueState},
     "verify.": set(get_args(Doubt)),
     "cite.": set(get_args(Citation.model_fields["status"].annotation)),
-    "action.": {"acknowledge"} | {f"decide-{code}" for code in DECIDED},
-    "code.": set(DECIDED),
+    "action.": {"acknowledge", PROPOSED, *ANSWERS} | {f"decide-{code}" for code in DECIDED},
+    "code.": {*DECIDED, FINDING},
+    "proofs.kind.": literals(NamedProof.model_fields["kind"]),
+    "proofs.state.": literals(NamedProof.model_fields["state"]) - {"received"},
     "monitor.": codes_of(projection)
     | codes_of(offsets)
     | codes_of(archive_alarms)
@@ -225,7 +231,7 @@ def test_each_text_says_something_in_each_language_and_fills_the_same_places(key
 
 
 @pytest.mark.parametrize(
-    "family", ["state.", "severity.", "change.", "quality.", "verdict.", "cite.", "role.", "untold.", "monitor.", "fault.", "stage.", "step.", "line."]
+    "family", ["state.", "severity.", "change.", "quality.", "verdict.", "cite.", "role.", "untold.", "monitor.", "fault.", "stage.", "step.", "line.", "action.", "code."]
 )  # fmt: skip
 def test_words_of_one_family_are_told_apart(family):
     for language in (0, 1):

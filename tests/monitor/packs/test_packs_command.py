@@ -241,7 +241,8 @@ def test_another_engines_partition_is_named_and_takes_nothing(office, tmp_path, 
 
 
 @pytest.mark.usefixtures("office")
-def test_names_with_control_characters_are_no_actors(capsys):
-    code, _, err = call(capsys, "publish", "default", "--yes", "--actor", "li\x1b[2J")
+@pytest.mark.parametrize("name", ["li\x1b[2J", "   ", "\u200b", "x" * 129])
+def test_names_with_control_characters_or_nothing_to_be_seen_are_no_actors(capsys, name):
+    code, _, err = call(capsys, "publish", "default", "--yes", "--actor", name)
     assert code == 2
     assert "printable" in err

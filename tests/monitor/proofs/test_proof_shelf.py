@@ -13,7 +13,8 @@ from types import SimpleNamespace
 import pytest
 
 from monitor.proofs import shelf as module
-from monitor.proofs.shelf import Bounds, DiskFullError, NoRoomError, ProofReceipt, Shelf, Use, kept_files
+from monitor.proofs.shelf import Bounds, DiskFullError, NoRoomError, ProofReceipt, Shelf, Use
+from monitor.proofs.upkeep import kept_files
 
 FACILITY, OTHER = "BJ-MFR-0007", "BJ-WHS-0112"
 
@@ -166,7 +167,7 @@ def test_a_crash_at_any_step_leaves_a_proof_whole_or_not_there_and_sending_it_ag
 
     put(shelf, b"another one")
     with monkeypatch.context() as patched:
-        patched.setattr(module, "_sync_folder", step(module._sync_folder))
+        patched.setattr(module, "sync_folder", step(module.sync_folder))
         patched.setattr(module, "_write", step(module._write))
         patched.setattr(module.os, "fsync", step(os.fsync))
         patched.setattr(module.Path, "replace", step(module.Path.replace))

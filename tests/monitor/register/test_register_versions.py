@@ -121,6 +121,15 @@ def test_a_file_has_no_versions(call, tmp_path):
     assert call("diff", tmp_path / "x.yaml", "--old", "1")[0] == 2
 
 
+def test_an_import_names_who_decided_it_or_changes_nothing(call, tmp_path):
+    file = tmp_path / "register.yaml"
+    assert call("export", "--output", file)[0] == 0
+    for name in ("   ", "\u200b", "li\x1b[2J", "x" * 129):
+        code, _, err = call("import", file, "--actor", name)
+        assert (code, "printable" in err) == (2, True)
+    assert len(call("history", NAME)[1].splitlines()) == 3
+
+
 def test_the_history_names_who_and_when(call):
     code, out, _ = call("history", NAME)
     lines = out.splitlines()
