@@ -42,6 +42,7 @@ from rules.failing import attempt, resume
 from rules.layout import ABSENCE, GAP, NONE
 from rules.ledger import fold as ledger
 from rules.lots import telling
+from rules.lots.sight import Sight
 from rules.migration import migrations
 from rules.models import Strict
 from rules.pack import Bundle
@@ -158,13 +159,14 @@ class Engine:
             sequence.alive(state, received)
             ledger.alive(state, received)
         if isinstance(payload, Readings):
-            self._readings(state, payload, received, emitter)
+            self._readings(state, part, payload, record.received, emitter)
         elif isinstance(payload, RegisterRecord):
             self._register(state, part, payload, received, emitter)
         elif isinstance(payload, Events):
             rare.events(state, payload, received, emitter)
             own = None if state.plan is None else state.plan.facility
-            self._keep(part, telling.of_events(state.telling, record.facility, payload, record.received, own))
+            sight = Sight(state, received)
+            self._keep(part, telling.of_events(state.telling, record.facility, payload, record.received, own, sight))
         elif isinstance(payload, Decision):
             state.figures.hear(emitter.changes, emitter.bundle)  # what time raised is there to be decided
             state.figures.decide(payload)
@@ -409,6 +411,7 @@ class Engine:
                 rate.close_door(state, received)
                 changing.close_door(state, part.last_gateway, received, emitter)
                 amendments.close_door(state, part.last_gateway, received)
+                state.telling.watches.close_door(part.last_gateway, received, Sight(state, received).delivery)
                 places.refresh_due(state)
                 self._move(state, part, at - 1, emitter)
                 silence.reopen_door(state, part.last_gateway, received, emitter)
@@ -475,6 +478,8 @@ class Engine:
             plan = state.plan
             if plan is not None and plan.until == due:
                 self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter, since=plan.until)
+            elif state.telling.watches.due == due:  # what rules decide at this instant comes behind it
+                self._keep(part, telling.of_clock(state.telling, state.facility))
             else:
                 self._decide(state, emitter)
             places.refresh_due(state)
@@ -532,7 +537,10 @@ class Engine:
                 step = partial(emitter.apply, kind, instance, transition, [])
             attempt(emitter, instance.rule.id, due, step)
 
-    def _readings(self, state: FacilityState, payload: Readings, received: int, emitter: Emitter) -> None:
+    def _readings(
+        self, state: FacilityState, part: _Partition, payload: Readings, posted: int, emitter: Emitter
+    ) -> None:
+        received = state.clock
         if not self._is_new(state, payload, received, emitter):
             return
         plan = state.plan
@@ -543,6 +551,9 @@ class Engine:
             sequence.meet_batch(state, payload, received, emitter)
         index, unknown = plan.index_of(payload.tags, payload.counts)
         state.unknown_tags += unknown
+        self._keep(
+            part, telling.of_readings(state.telling, state.facility, payload, index, posted, Sight(state, received))
+        )
         if plan.shares:
             share.take(state, payload, index, received, emitter)
         if plan.rates:

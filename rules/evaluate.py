@@ -91,6 +91,7 @@ def evaluate(
     for partition in sorted(partitions):
         if until_ms is not None:
             changes += engine.advance(partition, until_ms)
+            lots.tell(None, engine.take_facts(partition))
         changes += engine.settle(partition)
     if facility is None:
         changes += lots.decide(bundle, lines)
@@ -99,7 +100,7 @@ def evaluate(
 
 def _note(lots: Lots, engine: Engine, record: LogRecord) -> None:
     """Note what a record that was folded says of lots."""
-    lots.tell(record.received, (record.partition, record.offset), engine.take_facts(record.partition))
+    lots.tell((record.partition, record.offset), engine.take_facts(record.partition))
     if record.kind is Kind.PACKS:
         lots.adopt(record.received, record.partition, engine.packs_of(record.partition))
     if record.kind is Kind.STATE:

@@ -18,7 +18,7 @@ from rules.lots.judge import items_of, sums_of
 from rules.lots.offline import Lots
 from rules.lots.speak import leaf_of
 from rules.records import Kind
-from rules.rule import LotBalanceRule, LotRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,6 +68,8 @@ class LotExplanation:
         found: list[tuple[str, Any]] = []
         if isinstance(rule, LotBalanceRule):
             found = [("parts", ", ".join(rule.parts)), ("whole", ", ".join(rule.whole)), ("tolerance", rule.tolerance)]
+        elif isinstance(rule, LotFollowUpRule):
+            found = [("within", format_duration(rule.within))]
         elif isinstance(rule.counted, CountedMoves):
             found = [("types", ", ".join(rule.counted.types))]
             found += [("notice", format_duration(rule.behind.notice))] if isinstance(rule.behind, BehindStop) else []
@@ -142,7 +144,7 @@ def explain_lots(
     for record in records:
         if record.received <= at:
             fold_one(engine, record)
-            lots.tell(record.received, (record.partition, record.offset), engine.take_facts(record.partition))
+            lots.tell((record.partition, record.offset), engine.take_facts(record.partition))
             if record.kind is Kind.PACKS:
                 now = engine.packs_of(record.partition)
                 lots.adopt(record.received, record.partition, now)

@@ -1,4 +1,4 @@
-"""Parts of the models of rules over lots (kinds `lot_count`, `lot_balance`): which facts are counted, and behind what (see `rules.rule`)."""
+"""Parts of the models of rules over lots (kinds `lot_count`, `lot_balance`, `lot_follow_up`): which facts are counted, and behind what (see `rules.rule`)."""
 
 from __future__ import annotations
 
@@ -45,6 +45,18 @@ class BehindExpiry(Strict):
     """Behind 24:00 local of the lot's expiry: the earliest that an event `produced` or `imported` names."""
 
     fact: Literal["expiry"]
+
+
+class SoldOnline(Strict):
+    """Trace events `sold` with `channel: online`, `cold_chain: true` and a quantity above zero; where `cold_chain` is missing it is unknown."""
+
+    fact: Literal["sold-online"]
+
+
+class LinkedTelemetry(Strict):
+    """Readings of temperature of the shipment or of a store that keeps cold, of the seller or of whoever shipped on the same trip."""
+
+    fact: Literal["telemetry"]
 
 
 Counted = Annotated[CountedMoves | CountedCases, Field(discriminator="fact")]

@@ -2,7 +2,7 @@
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
 clock, result_limit; stock_balance, retest, release, change, visit, runs, annual of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
-parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance (rules/lots).
+parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance, lot_follow_up (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -23,7 +23,7 @@ from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yea
 from rules.documentparts import Each, LeftOut, ReportType
 from rules.excursionparts import Claimed, ClaimedTime, DurationClaim, ExcursionSource, Figure, PeakClaim
 from rules.instants import Duration, WorkingDays
-from rules.lotparts import Behind, Counted, LotIn, LotOut
+from rules.lotparts import Behind, Counted, LinkedTelemetry, LotIn, LotOut, SoldOnline
 from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
     ErrorBand,
@@ -1210,7 +1210,20 @@ class LotBalanceRule(RuleBase):
     """The parts may come to so much more, in units of the product."""
 
 
-LotRule = LotCountRule | LotBalanceRule
+class LotFollowUpRule(RuleBase):
+    """Something of a lot was sold online that must stay cold, and of the shipment or a store nobody had telemetry in time (kind `lot_follow_up`; rules/lots), by lot and trip.
+
+    The facility that sold it says when the time is over and it knows of none; whoever has any says so. It ends with that.
+    """
+
+    kind: Literal["lot_follow_up"]
+    first: SoldOnline
+    then: LinkedTelemetry
+    within: Duration
+    """Event time; so long behind the sale that is told (`rules.lots.watches.WITHIN_MS`)."""
+
+
+LotRule = LotCountRule | LotBalanceRule | LotFollowUpRule
 """Kinds over facts of lots: the second fold's (rules/lots), the first passes over them."""
 ReportRule = DocumentRule | BalanceRule
 """Kinds over what reports say (rules/documents)."""

@@ -292,9 +292,12 @@ def lots_of(rule: LotRule, test: RuleTest, bundle: Bundle) -> tuple[list[LotFact
     own = around(rule, bundle, test)
     engine, second = Engine(own, keep_facts=True), LotFold(own)
     facts: list[LotFact] = []
-    for record in records_of(rule, test):
+    records = records_of(rule, test)
+    for record in records:
         engine.fold(record)
         facts += engine.take_facts(record.partition)
+    engine.advance(0, until_of(test, records))
+    facts += engine.take_facts(0)
     changes = [change for fact in facts for change in second.fold(0, fact, None)]
     return facts, [change for change in changes if change.rule == rule.id]
 

@@ -22,6 +22,7 @@ from rules.figures.book import PackedFigures
 from rules.formerly import PackedPast
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
+from rules.lots.watches import PackedWatch
 from rules.marks import PackedMark, PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.monitors import PackedMonitors
@@ -108,6 +109,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     lots: PackedTelling | msgspec.UnsetType = msgspec.UNSET
     """What is told of lots (rules/lots/telling.py); not there where nothing ever named one."""
+    shipments: list[PackedWatch] | msgspec.UnsetType = msgspec.UNSET
+    """Shipments of which it is told whether telemetry belongs to them (rules/lots/watches.py), in the order in which they came; not there where there are none."""
     figures: PackedFigures | msgspec.UnsetType = msgspec.UNSET
     """Samples, visits and grades (rules/figures/book.py); not there where none was ever told."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET

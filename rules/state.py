@@ -29,6 +29,7 @@ from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS, NAMES
 from rules.layout import GAP, NEVER, NONE
 from rules.lots.telling import Telling
+from rules.lots.watches import Watches
 from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
@@ -248,7 +249,7 @@ class FacilityState:
         """
         due, silent = kernels.next_due(self.due, self.silent)
         reported = min((book.due for book in self.excursions.values()), default=NEVER)
-        due = min(due, self.rare.due, self.clocks.due, reported, self.groups.next_due())
+        due = min(due, self.rare.due, self.clocks.due, reported, self.groups.next_due(), self.telling.watches.due)
         if self.plan is not None:
             due = min(due, self.plan.until)
             due = min(due, self.clock) if self.held.size[0] or (self.late != NONE).any() else due
@@ -333,6 +334,7 @@ class FacilityState:
                 clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
                 documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
                 lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
+                shipments=self.telling.watches.pack() or msgspec.UNSET,
                 figures=msgspec.UNSET if self.figures.is_nothing else self.figures.pack(),
                 marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
                 past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
@@ -357,6 +359,8 @@ class FacilityState:
         self.documents = documents.unpack(body.documents)
         if not isinstance(body.lots, msgspec.UnsetType):
             self.telling = Telling.unpack(body.lots)
+        if not isinstance(body.shipments, msgspec.UnsetType):
+            self.telling.watches = Watches.unpack(body.shipments)
         if not isinstance(body.figures, msgspec.UnsetType):
             self.figures = FigureBook.unpack(body.figures)
 

@@ -64,6 +64,11 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"(.+): (\S+) against the expiry by (.+)", r"\1 的\2，对比 \3 告知的有效期"),
     (r"(.+): (\S+) against the stop", r"\1 的\2，对比停用时间"),
     (r"(.+): (\S+) against the expiry", r"\1 的\2，对比有效期"),
+    (
+        r"(.+): sold online (\S+), trip (.+), telemetry within (\S+)",
+        r"\1 于 \2 网络销售（运输批次 \3），\4 内监测数据的获知时间",
+    ),
+    (r"(.+): sold online (\S+), telemetry within (\S+)", r"\1 于 \2 网络销售，\3 内监测数据的获知时间"),
     (r"(.+): as well", r"\1 亦涉及"),
     (r"([^:]+): (.+) by (\S+)", r"\1 截至 \3 的\2"),
     # events and decisions
@@ -117,7 +122,7 @@ _OPERATORS = {
 }  # fmt: skip
 _SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 _OPERANDS = {
-    "closed": "已关闭", "registered": "已登记", "off": "关", "on": "开", "grade": "等级", "register": "登记",
+    "closed": "已关闭", "registered": "已登记", "off": "关", "on": "开", "grade": "等级", "register": "登记", "none": "无",
 }  # fmt: skip
 _MORE = re.compile(r" and (\d+) more$")
 _SIDES = (("at or above ", "≥ "), ("at or below ", "≤ "), ("above ", "> "), ("below ", "< "), (" or ", " 或 "))

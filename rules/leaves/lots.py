@@ -12,11 +12,12 @@ from rules.lotparts import BehindExpiry, BehindStop, CountedCases
 from rules.lots.book import Book
 from rules.lots.judge import items_of, spells_of, sums_of
 from rules.lots.speak import shown
-from rules.rule import LotBalanceRule
+from rules.rule import LotBalanceRule, LotFollowUpRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from rules.lots.cases import Item
     from rules.lots.facts import LotFact
     from rules.rule import LotCountRule, LotRule
 
@@ -42,6 +43,15 @@ def leaves_of(rule: LotRule) -> list[Leaf]:
             f"单位的{_zh(rule.parts, '与')}数量超过其{_zh(rule.whole, '、')}数量{more_zh}",
         )
         return [Leaf("over", over)]
+    if isinstance(rule, LotFollowUpRule):
+        late = format_duration(rule.within)
+        sold = f"something that must stay cold was sold online, and {late} behind that its seller knew of no telemetry of its store or the shipment"
+        sold_zh = f"网络销售须冷链的产品，{late} 后销售单位仍无其库房或该批运输的监测数据"
+        none = "nobody has told telemetry of the trip either, and none has come since"
+        return [
+            Leaf("sold", both(sold, sold_zh), TWO),
+            Leaf("absent", both(none, "亦无其他单位提供该运输批次的监测数据，且此后仍未收到"), TWO),
+        ]
     if isinstance(rule.counted, CountedCases):
         grave = " or ".join(rule.counted.seriousness)
         found = [Leaf("case", both(f"a case is {grave}", f"病例严重程度为{_zh(rule.counted.seriousness, '或')}"), TWO)]
@@ -68,6 +78,8 @@ def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None) -> tuple[See
     if isinstance(rule, LotBalanceRule):
         return _balance(rule, book)
     items = list(items_of(rule, book))
+    if isinstance(rule, LotFollowUpRule):
+        return _follow_up(items)
     name = "case" if isinstance(rule.counted, CountedCases) else "moved"
     if name == "moved":
         told = None if fact is None else getattr(fact.told, "type", fact.told.fact)
@@ -92,6 +104,14 @@ def _most(rule: LotCountRule, book: Book) -> int:
     """Return the most that lie within the rule's time."""
     times = [item.at for item in items_of(rule, book) if item.verdict is Verdict.TRUE]
     return max((sum(at - rule.within <= other <= at for other in times) for at in times), default=0)
+
+
+def _follow_up(items: list[Item]) -> tuple[Seen, ...]:
+    sold = Seen("sold", verdict(bool(items)), float(len(items)), ">=", 1.0)
+    if not items:
+        return (sold,)
+    dark = sum(item.against == NEVER for item in items)
+    return (sold, Seen("absent", verdict(dark > 0), float(dark), ">=", 1.0))
 
 
 def _balance(rule: LotBalanceRule, book: Book) -> tuple[Seen, ...]:

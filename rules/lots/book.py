@@ -13,7 +13,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
-from rules.lots.facts import Case, Decided, Made, Moved, Notice, Stop
+from rules.lots.facts import Case, Dark, Decided, Lit, Made, Moved, Notice, Stop
+from rules.lots.links import Links
 from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
@@ -82,6 +83,8 @@ class Book:
     """Facts for which there was no room."""
     decisions: dict[tuple[str, str], tuple[int, str]] = field(default_factory=dict)
     """(alarm, decision with version) -> its earliest receipt (ms), and the code that closes."""
+    links: Links = field(default_factory=Links)
+    """Online sales and telemetry of shipments: known by what they say, so that their numbers are not kept."""
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
@@ -103,6 +106,8 @@ class Book:
 
     def knows(self, fact: LotFact) -> bool:
         """Say whether a fact came before."""
+        if isinstance(fact.told, Dark | Lit):
+            return self.links.knows(fact)
         return self.has(fact.facility, fact.n)
 
     def has(self, facility: str, n: int) -> bool:
@@ -112,6 +117,8 @@ class Book:
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
         self.lot = fact.lot
+        if isinstance(fact.told, Dark | Lit):
+            return self.links.take(fact)
         self.seen.setdefault(fact.facility, set()).add(fact.n)
         self.kept += 1
         told = fact.told
@@ -255,6 +262,10 @@ class Book:
         for facility, numbers in self.seen.items():
             self.floors[facility] = max(self.floors.get(facility, 0), *numbers)
         self.seen, self.kept, self.digests, self.ledgers, self.merged = {}, 0, {}, {}, True
+
+    def tellers(self) -> set[str]:
+        """Return who told any fact of the lot."""
+        return {*self.floors, *self.seen} | self.links.facilities()
 
     def rows(self) -> Iterator[Move]:
         """Yield all moves, by facility."""

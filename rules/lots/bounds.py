@@ -101,7 +101,7 @@ class Quiet:
         state = self.going.get(lot)
         if state is None:
             return None
-        return state.left_over(state.book.gaps | {*state.book.floors, *state.book.seen}, offset)
+        return state.left_over(state.book.gaps | state.book.tellers(), offset)
 
     def written(self, lot: str, offset: int) -> bool:
         """Say that a state row holds what `row` says: nothing else is known of the lot any more; False: it does not go."""

@@ -16,12 +16,15 @@ MAX_LOT = 64
 MAX_PLACE = 64
 """Characters that a fact keeps of where something comes from or goes; who is a facility has fewer."""
 AlarmId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+MAX_TRIP = 128
+"""Characters of a trip's name, as events have them."""
 LotNumber = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
 Ms = Annotated[Whole, Field(ge=EARLIEST_MS, le=LATEST_MS)]
 """An instant, ms since the epoch."""
 Quantity = Annotated[Number, Field(ge=0)]
 """Units of the product."""
 Place = Annotated[str, Field(min_length=1, max_length=MAX_PLACE), PRINTABLE]
+TripName = Annotated[str, Field(min_length=1, max_length=MAX_TRIP), PRINTABLE]
 _Revision = Annotated[Whole, Field(ge=1, le=100_000)]
 
 
@@ -94,13 +97,39 @@ class Decided(Strict):
     code: Annotated[str, Field(pattern=r"^[a-z-]{1,32}$")]
 
 
-Payload = Annotated[Made | Moved | Stop | Notice | Case | Decided, Field(discriminator="fact")]
+class _OfTrip(Strict):
+    trip: TripName | None = None
+    """None: the event names none."""
+
+
+class Dark(_OfTrip):
+    """The facility sold something online that must stay cold, and 24 hours behind that it knows no telemetry of its store or the shipment (ADR 0076).
+
+    The fact's `at` is these 24 hours behind the sale; its `received` is when the clock found it.
+    """
+
+    fact: Literal["dark"] = "dark"
+    sold_at: Ms
+    """When it was sold, event time, ms."""
+    late: Flag = False
+    """The sale was told more than 24 hours behind it."""
+
+
+class Lit(_OfTrip):
+    """The facility has telemetry of its store or a vehicle in the 24 hours behind a shipment or sale (ADR 0076): the fact's `at` is that event's time."""
+
+    fact: Literal["lit"] = "lit"
+
+
+Link = Dark | Lit
+"""Facts of telemetry that belongs to a shipment of the lot; that one comes again changes nothing, by what it says."""
+Payload = Annotated[Made | Moved | Stop | Notice | Case | Decided | Dark | Lit, Field(discriminator="fact")]
 
 
 class Read(Strict):
-    """The record of the log that told a fact, as evidence names it: a batch of events, a report with its revision, a decision with its version."""
+    """The record of the log that told a fact, as evidence names it: a batch of events or readings, a report with its revision, a decision with its version."""
 
-    kind: Literal["events", "report", "decision"]
+    kind: Literal["events", "report", "decision", "readings"]
     id: Annotated[str, Field(min_length=1, max_length=160)]
 
 
@@ -112,7 +141,7 @@ class LotFact(Strict):
     """The facility's facts are counted without gaps, apart from its changes (`seq`)."""
     lot: LotNumber
     received: Ms
-    """When the record that told it was received, ms: as it stands in the log, no clock enters."""
+    """When the record that told it was received, ms: as it stands in the log, no clock enters; of `dark` when the clock found it."""
     at: Ms
     """When it happened (event time), ms; of a notice when the chain was told, of a case when it was known, of a decision its receipt.
 

@@ -18,12 +18,13 @@ from rules.errors import ContractError
 from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
 from rules.lots.bounds import Quiet
+from rules.lots.facts import Dark, Lit
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
 from rules.lots.speak import LISTED_FACILITIES, message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
-from rules.rule import LotBalanceRule, LotRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRule
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -101,8 +102,8 @@ class LotFold:
         part.clock = max(part.clock, fact.received)
         state.received = max(state.received, fact.received)
         state.dirty = True
-        late = fact.at < state.newest
-        if fact.told.fact != "decided":  # an officer says nothing of when something happened
+        late = fact.told.late if isinstance(fact.told, Dark) else fact.at < state.newest
+        if fact.told.fact not in {"decided", "dark", "lit"}:  # they say nothing of when something happened
             state.newest = max(state.newest, fact.at)
         new = state.book.take(fact)
         if fact.until is not None:
@@ -115,8 +116,8 @@ class LotFold:
         speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
         quiet = not state.seq
         for rule in self._rules_of(part.bundle):
-            if fact.until is not None or concerns(rule, fact):
-                self._attempt(speaker, rule)
+            if concerns(rule, fact):
+                self._attempt(speaker, rule, fact)
         if quiet and state.seq:
             part.quiet.speaks(state)
         return speaker.changes
@@ -206,7 +207,7 @@ class LotFold:
         states = part.lots.values()
         books = [state.book for state in states]
         moves = sum(len(rows) for book in books for rows in book.moves.values())
-        left_out = sum(book.left_out for book in books)
+        left_out = sum(book.left_out + book.links.left_out for book in books)
         return {"lots": len(books), "lot_moves": moves, "lot_left_out": left_out, "lots_dropped": part.quiet.dropped}
 
     def snapshot(self, partition: int, lot: str) -> bytes:
@@ -264,14 +265,21 @@ class LotFold:
             found = self._rules[bundle.sha256] = tuple(rule for rule in live if isinstance(rule, LotRule))
         return found
 
-    def _attempt(self, speaker: _Speaker, rule: LotRule) -> None:
-        """Decide one rule on a lot, whole or not at all; one that raises is put aside there until other packs come."""
+    def _attempt(self, speaker: _Speaker, rule: LotRule, fact: LotFact | None = None) -> None:
+        """Decide one rule on a lot, whole or not at all; one that raises is put aside there until other packs come.
+
+        Where a fact is of a trip, and the rule looks at trips, that trip alone is decided.
+        """
         state = speaker.state
         if state.is_muted(rule.id):
             return
         told, mark, seq = [replace(one) for one in state.told.get(rule.id, ())], len(speaker.changes), state.seq
         try:
-            speaker.decide(rule, spells_of(rule, state.book))
+            if isinstance(rule, LotFollowUpRule) and fact is not None and isinstance(fact.told, Dark | Lit):
+                trip = fact.told.trip or ""
+                speaker.decide(rule, state.book.links.spells_of(trip, rule), trip)
+            else:
+                speaker.decide(rule, spells_of(rule, state.book))
         except PASSED:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a rule raises, the others go on
@@ -292,10 +300,16 @@ class _Speaker:
         self.now = now
         self.changes: list[Change] = []
 
-    def decide(self, rule: LotRule, spells: list[Spell]) -> None:
-        """Say by what the spells of a rule differ from its alarms: those of the spells by start, then what does not hold."""
-        spells, full = spells[-MAX_SPELLS:], len(spells) > MAX_SPELLS
-        told = list(self.state.told.get(rule.id, ()))
+    def decide(self, rule: LotRule, spells: list[Spell], trip: str | None = None) -> None:
+        """Say by what the spells of a rule differ from its alarms: those of the spells by start, then what does not hold.
+
+        With a `trip` the spells are those of it, and alarms of others stay as they are.
+        """
+        most = len(spells) if isinstance(rule, LotFollowUpRule) else MAX_SPELLS
+        spells, full = spells[-most:] if most else [], len(spells) > most
+        whole = self.state.told.get(rule.id, ())
+        others = [one for one in whole if trip not in {None, one.trip}]
+        told = [one for one in whole if trip in {None, one.trip}]
         known = {one.key: one for one in told}
         for spell in spells:
             one = known.get(spell.key)
@@ -308,14 +322,14 @@ class _Speaker:
             beyond = full and one.start < spells[0].start  # not looked at any more
             if one.key not in found and not one.retracted and not beyond:
                 self._retract(rule, one, spells, told)
-        self.state.keep(rule.id, told)
+        self.state.keep(rule.id, [*others, *told])
 
     def _raise(self, rule: LotRule, spell: Spell) -> Told:
         base = rule.severity.base
-        alarm = alarm_id(rule.id, spell.facility, {"lot": self.state.lot}, spell.start, spell.use)
+        alarm = alarm_id(rule.id, spell.facility, self._subject(spell), spell.start, spell.use)
         one = Told(
             alarm, spell.start, NONE, spell.facility, base.rank, rule.version, self.packs, rule.stage,
-            facilities=spell.facilities, use=spell.use,
+            facilities=spell.facilities, use=spell.use, trip=spell.trip,
         )  # fmt: skip
         if self.state.recall(rule.id, alarm):
             one.end = spell.end
@@ -347,8 +361,9 @@ class _Speaker:
 
     def _retract(self, rule: LotRule, one: Told, spells: list[Spell], told: list[Told]) -> None:
         one.retracted, one.unknown = True, False
-        beside = [s for s in spells if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end]
-        if not isinstance(rule, LotBalanceRule):  # clusters last side by side: the nearest is what became of it
+        near = [s for s in spells if s.trip == one.trip]
+        beside = [s for s in near if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end]
+        if not isinstance(rule, LotBalanceRule | LotFollowUpRule):  # clusters last side by side: the nearest is what became of it
             beside.sort(key=lambda s: (abs(s.start - one.start), s.start))
         over = next(iter(beside), None)
         into = None if over is None else next(t.alarm for t in told if t.key == over.key)
@@ -364,8 +379,11 @@ class _Speaker:
         if spell is not None:
             proof = proof_of(rule, spell, read, into, facility=one.facility)
         closed = spell is not None and spell.closed is not None
-        text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed)
-        self._emit(rule.id, one, kind, {"lot": self.state.lot}, text, proof, late=late)
+        text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed, trip=one.trip)
+        self._emit(rule.id, one, kind, self._subject(one), text, proof, late=late)
+
+    def _subject(self, one: Told | Spell) -> dict[str, str]:
+        return {"lot": self.state.lot, **({"trip": one.trip} if one.trip else {})}
 
     def _emit(
         self, rule: str, one: Told, kind: ChangeKind, subject: dict[str, str], text: Bilingual, proof: Evidence, *, late: bool = False
@@ -387,9 +405,9 @@ class _Speaker:
             for one in self.state.told[rule]:
                 if one.stands:
                     one.end, one.unknown = max(self.state.received, one.start), False
-                    subject = {"lot": self.state.lot}
                     proof = Evidence(records=[self.now.read])
-                    self._emit(rule, one, ChangeKind.CLEARED, subject, unwatched(self.state.lot), proof)
+                    text = unwatched(self.state.lot)
+                    self._emit(rule, one, ChangeKind.CLEARED, self._subject(one), text, proof)
 
     def put_aside(self, rule: LotRule, error: str) -> None:
         """Put a rule aside: the operators' alarm, and unknown for what it had told and not ended."""
@@ -410,8 +428,8 @@ class _Speaker:
         for one in state.told.get(rule.id, ()):
             if one.stands and not one.unknown:
                 one.unknown = True
-                text = message_of(state.lot, rule.title, ChangeKind.UNKNOWN, one.facilities)
-                self._emit(rule.id, one, ChangeKind.UNKNOWN, {"lot": state.lot}, text, proof)
+                text = message_of(state.lot, rule.title, ChangeKind.UNKNOWN, one.facilities, trip=one.trip)
+                self._emit(rule.id, one, ChangeKind.UNKNOWN, self._subject(one), text, proof)
 
     def resume(self) -> None:
         """Let rules that were put aside be tried again."""
@@ -433,6 +451,4 @@ class _Speaker:
 
     def _someone(self) -> str:
         """Return a facility of the lot, where packs and no fact decide: the first by id."""
-        book = self.state.book
-        names = {*book.floors, *book.seen}
-        return min(names)
+        return min(self.state.book.tellers())

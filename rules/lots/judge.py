@@ -17,11 +17,11 @@ from rules.clocks.due import day_is_over
 from rules.layout import NEVER, NONE
 from rules.lotparts import BehindStop, CountedMoves
 from rules.lots.cases import Item, cases_of
-from rules.lots.facts import Moved
+from rules.lots.facts import Dark, Lit, Moved
 from rules.lots.rulings import Done, closed_and_open
 from rules.lots.spell import Spell
 from rules.lots.tally import Sum, ledger_of
-from rules.rule import LotBalanceRule
+from rules.rule import LotBalanceRule, LotFollowUpRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +40,23 @@ LISTED: Final = 40
 
 def spells_of(rule: LotRule, book: Book) -> list[Spell]:
     """Return what holds of a lot, by start."""
+    if isinstance(rule, LotFollowUpRule):
+        found = [one for trip in book.links.dark for one in book.links.spells_of(trip, rule)]
+        return sorted(found, key=lambda one: (one.start, one.trip))
     if isinstance(rule, LotBalanceRule):
         return _off(rule, book)
     return closed_and_open(rule.id, book, partial(_spells, rule, book))
 
 
 def concerns(rule: LotRule, fact: LotFact) -> bool:
-    """Say whether a fact may change what a rule finds."""
+    """Say whether a fact may change what a rule finds; the last one of a record does for those before it."""
+    linked = isinstance(fact.told, Dark | Lit)
+    if linked or isinstance(rule, LotFollowUpRule):
+        return linked and isinstance(rule, LotFollowUpRule)
+    return fact.until is not None or _may_change(rule, fact)
+
+
+def _may_change(rule: LotCountRule | LotBalanceRule, fact: LotFact) -> bool:
     if isinstance(rule, LotBalanceRule):
         return fact.told.fact in {"made", "moved"}
     if fact.told.fact == "decided":
@@ -58,8 +68,12 @@ def concerns(rule: LotRule, fact: LotFact) -> bool:
     return fact.told.fact != "case"
 
 
-def items_of(rule: LotCountRule, book: Book) -> Iterator[Item]:
-    """Yield what a count looks at, each with its verdict; in the order of time, facility and name."""
+def items_of(rule: LotCountRule | LotFollowUpRule, book: Book) -> Iterator[Item]:
+    """Yield what a count or a follow-up looks at, each with its verdict; in the order of time, facility and name."""
+    if isinstance(rule, LotFollowUpRule):
+        found = [item for trip in book.links.dark for item in book.links.items_of(trip, rule)]
+        yield from sorted(found, key=lambda item: item.order)
+        return
     if isinstance(rule.counted, CountedMoves):
         yield from sorted(_moves(rule, rule.counted, book, whole=True), key=lambda item: item.order)
     else:

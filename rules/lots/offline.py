@@ -46,16 +46,16 @@ class FactLine:
 class Lots:
     """What the second fold needs of a log: collected while that is folded, decided at its end."""
 
-    facts: list[tuple[int, tuple[int, int], LotFact]] = field(default_factory=list)
-    """Receive time (ms) and place of the record that told it, and the fact."""
+    facts: list[tuple[tuple[int, int] | None, LotFact]] = field(default_factory=list)
+    """Place of the record that told it, None: the clock did behind the log; and the fact."""
     packs: list[tuple[int, int, Bundle]] = field(default_factory=list)
     """Receive time and partition of a `packs` record, and the packs in force behind it."""
     seeded: dict[str, int] = field(default_factory=dict)
     """Facility -> facts that it had told when its state was taken over from a `state` record."""
 
-    def tell(self, received: int, place: tuple[int, int], facts: Iterable[LotFact]) -> None:
-        """Note the facts that a record told."""
-        self.facts += [(received, place, fact) for fact in facts]
+    def tell(self, place: tuple[int, int] | None, facts: Iterable[LotFact]) -> None:
+        """Note the facts that a record told, or the clock with it; `place` None: the clock behind the log."""
+        self.facts += [(place, fact) for fact in facts]
 
     def adopt(self, received: int, partition: int, bundle: Bundle) -> None:
         """Note that packs came into force for a partition of the log."""
@@ -91,23 +91,31 @@ class Lots:
         return changes, fold
 
     def _by_log(self) -> list[_Step]:
+        """Return packs and facts by receive time: of one instant packs, what the clock told (whichever record moved it), what records told."""
         steps: list[_Step] = [(received, 0, 0, bundle, None) for received, _, bundle in self.packs]
-        steps += [(received, 1, 0, fact, place) for received, place, fact in self.facts]
+        clocked = [one for one in self.facts if one[1].told.fact == "dark"]
+        steps += [(fact.received, 1, 0, fact, place) for place, fact in sorted(clocked, key=_by_number)]
+        steps += [(fact.received, 2, 0, fact, place) for place, fact in self.facts if fact.told.fact != "dark"]
         return sorted(steps, key=lambda step: step[:2])
 
     def _by_line(self, lines: Sequence[FactLine]) -> list[_Step]:
         steps: list[_Step] = []
         newest: dict[int, int] = {}
+        homes = {line.fact.lot: line.partition for line in lines}
         for line in lines:
             at = newest[line.partition] = max(line.received, newest.get(line.partition, NONE))
             steps.append((at, 1, line.partition, line.fact, (line.partition, line.offset)))
+        for _, fact in sorted((one for one in self.facts if one[0] is None), key=_by_number):
+            home = homes.get(fact.lot, 0)
+            at = newest[home] = max(fact.received, newest.get(home, NONE))
+            steps.append((at, 1, home, fact, None))
         steps += [
             (received, 0, partition, bundle, None) for received, partition, bundle in self.packs if partition in newest
         ]
         return sorted(steps, key=lambda step: (step[2], step[0], step[1]))
 
     def _check(self, lines: Sequence[FactLine]) -> None:
-        told = {(fact.facility, fact.n): fact for _, _, fact in self.facts}
+        told = {(fact.facility, fact.n): fact for place, fact in self.facts if place is not None}
         lined = {(line.fact.facility, line.fact.n): line.fact for line in lines}
         found = [
             f"{who} {n}, lot {told[who, n].lot}: told by the log, no line" for who, n in sorted(told.keys() - lined)
@@ -123,3 +131,7 @@ class Lots:
             more = f"\n  and {len(found) - NAMED} more" if len(found) > NAMED else ""
             listed = "".join(f"\n  {one}" for one in found[:NAMED])
             raise FactsError(f"{len(found)} facts of lots differ between the log and the lines:{listed}{more}")
+
+
+def _by_number(one: tuple[tuple[int, int] | None, LotFact]) -> tuple[str, int]:
+    return one[1].facility, one[1].n

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.errors import Fault
+from rules.instants import format_duration
 from rules.lotparts import CountedMoves
-from rules.rule import LotBalanceRule, LotRule
+from rules.lots.watches import WITHIN_MS
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
     from rules.rule import LotCountRule, Rule, RuleTest
 
 _SERIES = ("series", "rows", "later", "decisions", "marks", "inspections", "beside")
-"""What a test of other rules has, and a lot says nothing of."""
+"""What a test of other rules has, and a lot says nothing of ..."""
+_READINGS = frozenset({"series", "rows"})
+"""... but where telemetry belongs to a shipment."""
 
 
 def lot_faults(rule: Rule) -> list[Fault]:
@@ -32,8 +36,12 @@ def lot_faults(rule: Rule) -> list[Fault]:
         faults.append(Fault("/migration", "migration", told))
     if rule.reads:
         faults.append(Fault("/reads", "lot", "it reads facts of lots, and no alarms"))
-    faults += _balance_faults(rule) if isinstance(rule, LotBalanceRule) else _count_faults(rule)
-    return faults + [fault for i, test in enumerate(rule.tests) for fault in _test_faults(i, test)]
+    if isinstance(rule, LotFollowUpRule):
+        faults += _follow_up_faults(rule)
+    else:
+        faults += _balance_faults(rule) if isinstance(rule, LotBalanceRule) else _count_faults(rule)
+    series = isinstance(rule, LotFollowUpRule)
+    return faults + [fault for i, test in enumerate(rule.tests) for fault in _test_faults(i, test, series=series)]
 
 
 def _others(rule: Rule) -> Iterator[Fault]:
@@ -78,6 +86,18 @@ def _balance_faults(rule: LotBalanceRule) -> list[Fault]:
     return faults
 
 
+def _follow_up_faults(rule: LotFollowUpRule) -> list[Fault]:
+    if rule.within == WITHIN_MS:
+        return []
+    return [
+        Fault(
+            "/within",
+            "follow_up",
+            f"facilities tell by no packs what they know {format_duration(WITHIN_MS)} behind a sale: so long",
+        )
+    ]
+
+
 def _twice(pointer: str, names: Sequence[str]) -> list[Fault]:
     return [
         Fault(f"{pointer}/{i}", "count", f"{name} stands here more than once")
@@ -86,9 +106,9 @@ def _twice(pointer: str, names: Sequence[str]) -> list[Fault]:
     ]
 
 
-def _test_faults(number: int, test: RuleTest) -> list[Fault]:
+def _test_faults(number: int, test: RuleTest, *, series: bool) -> list[Fault]:
     return [
         Fault(f"/tests/{number}/{name}", "lot", "a test of a rule over lots has events and reports")
         for name in _SERIES
-        if getattr(test, name)
+        if getattr(test, name) and not (series and name in _READINGS)
     ]

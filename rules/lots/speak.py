@@ -11,7 +11,7 @@ from rules.lots.cases import Item
 from rules.lots.judge import LISTED
 from rules.lots.tally import Sum
 from rules.models import Bilingual
-from rules.rule import LotBalanceRule
+from rules.rule import LotBalanceRule, LotFollowUpRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -69,7 +69,7 @@ def proof_of(
 
 
 def _head(rule: LotRule, spell: Spell) -> list[Leaf]:
-    if isinstance(rule, LotBalanceRule) or rule.n == 1:
+    if isinstance(rule, LotBalanceRule | LotFollowUpRule) or rule.n == 1:
         return []
     inside = sum(1 for one in spell.items if one.at <= spell.start)
     expr = f"cases within {format_duration(rule.within)}"
@@ -88,6 +88,15 @@ def _who(one: Item | Sum) -> tuple[str, ...]:
 def leaf_of(rule: LotRule, one: Item | Sum) -> Leaf:
     """Return one thing that counts, or does not, as evidence shows it; the facilities it is of stand in front."""
     who = ", ".join(_who(one))
+    if isinstance(rule, LotFollowUpRule):
+        assert isinstance(one, Item)  # noqa: S101 - of a follow-up there are sales
+        named = f", trip {one.name}" if one.name else ""
+        expr = f"{who}: sold online {format_instant(one.at)}{named}, telemetry within {format_duration(rule.within)}"
+        known, op = "none", "until"
+        if one.against != NEVER:
+            known = f"{one.tellers[1]} {format_instant(one.against)}"
+            op = "after" if one.verdict is Verdict.TRUE else "before"
+        return Leaf(expr=expr, left=known, op=op, right=format_instant(one.received), verdict=one.verdict)
     if isinstance(one, Sum) or isinstance(rule, LotBalanceRule):
         assert isinstance(one, Sum) and isinstance(rule, LotBalanceRule)  # noqa: S101, PT018 - of a balance there are sums
         expr = f"{who}: {' + '.join(rule.parts)} by {format_instant(one.at)}"
@@ -107,13 +116,14 @@ def shown(total: Exact) -> float | str:
 
 
 def message_of(
-    lot: str, title: Bilingual, kind: ChangeKind, facilities: tuple[str, ...], *, closed: bool = False
+    lot: str, title: Bilingual, kind: ChangeKind, facilities: tuple[str, ...], *, closed: bool = False, trip: str = ""
 ) -> Bilingual:
-    """Return what a change says to a person; `closed`: an officer's decision ended what it is of."""
+    """Return what a change says to a person; `closed`: an officer's decision ended what it is of; `trip`: that it is of."""
     more = len(facilities) - NAMED
     named = ", ".join(facilities[:NAMED])
-    en = f"Lot {lot}: {title.en}" + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
-    zh = f"批号 {lot}：{title.zh}" + (
+    of_en, of_zh = (f", trip {trip}", f"、运输批次 {trip}") if trip else ("", "")
+    en = f"Lot {lot}{of_en}: {title.en}" + (f" ({named}{f' and {more} more' if more > 0 else ''})" if named else "")
+    zh = f"批号 {lot}{of_zh}：{title.zh}" + (
         f"（{named}{f' 等共 {len(facilities)} 家' if more > 0 else ''}）" if named else ""
     )
     ending = _CLOSED if closed and kind is ChangeKind.CLEARED else _ENDINGS.get(kind)

@@ -36,8 +36,10 @@ class Spell:
     use: int = 1
     """Which spell of this start and facility it is: what comes behind a decision may have the start of what it ended."""
     closed: Closed | None = None
+    trip: str = ""
+    """The trip that it is of; empty: of the lot as a whole, or of sales that name none."""
 
     @property
-    def key(self) -> tuple[int, str, int]:
+    def key(self) -> tuple[int, str, int, str]:
         """Return what makes its alarm's id."""
-        return (self.start, self.facility, self.use)
+        return (self.start, self.facility, self.use, self.trip)

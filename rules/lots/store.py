@@ -11,6 +11,7 @@ import zstandard
 
 from rules.layout import NEVER, NONE
 from rules.lots.book import Book, PackedBook
+from rules.lots.links import Links, PackedLink
 from rules.snapshot import LEVEL, SnapshotError
 
 if TYPE_CHECKING:
@@ -55,11 +56,13 @@ class Told:
     facilities: tuple[str, ...] = ()
     use: int = 1
     """Which alarm of this start and facility it is: behind one that an officer closed comes the second."""
+    trip: str = ""
+    """The trip that it is of; empty: none."""
 
     @property
-    def key(self) -> tuple[int, str, int]:
+    def key(self) -> tuple[int, str, int, str]:
         """Return what makes its id."""
-        return (self.start, self.facility, self.use)
+        return (self.start, self.facility, self.use, self.trip)
 
     @property
     def stands(self) -> bool:
@@ -111,6 +114,12 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     gaps: list[str] = msgspec.field(default_factory=list)
     went: bool = False
     since: Annotated[int, msgspec.Meta(ge=0)] = 0
+    links: list[PackedLink] | msgspec.UnsetType = msgspec.UNSET
+    """Online sales and telemetry (rules/lots/links.py); not there where none was told. So with the next two."""
+    unlinked: int | msgspec.UnsetType = msgspec.UNSET
+    """Dark sales for which there was no room."""
+    trips: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    """The trip of each alarm that is of one, by id."""
 
 
 @dataclass(slots=True, eq=False)
@@ -155,7 +164,7 @@ class LotState:
             ids |= dict.fromkeys(one.alarm[:_ID] for one in told if id(one) in gone)
             for old in list(ids)[: max(0, len(ids) - MAX_FORGOTTEN)]:
                 del ids[old]
-        kept = sorted((one for one in told if id(one) not in gone), key=lambda one: (one.start, one.facility, one.use))
+        kept = sorted((one for one in told if id(one) not in gone), key=lambda one: one.key)
         if kept:
             self.told[rule] = kept
         else:
@@ -176,9 +185,11 @@ class LotState:
             (rule, (f.alarm, f.facility, f.start, f.use, f.packs, f.muted)) for rule, f in sorted(self.failed.items())
         ]
         forgotten = [(rule, list(ids)) for rule, ids in sorted(self.forgotten.items()) if ids]
+        links, unlinked = self.book.links.pack(), self.book.links.left_out
+        trips = sorted((one.alarm, one.trip) for of in self.told.values() for one in of if one.trip)
         body = Body(
             FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
-            sorted(self.book.gaps), self.went, self.since,
+            sorted(self.book.gaps), self.went, self.since, links or msgspec.UNSET, unlinked or msgspec.UNSET, trips or msgspec.UNSET,
         )  # fmt: skip
         packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
         return MAGIC + hashlib.sha256(packed).digest() + packed
@@ -195,10 +206,14 @@ class LotState:
             if (body.format, body.lot) != (FORMAT, lot):
                 raise SnapshotError(f"a snapshot of lot {body.lot}, format {body.format}, stands under {lot}")
             told = {rule: [Told.unpack(row) for row in of] for rule, of in body.told}
+            trips = dict(body.trips or ())
+            for one in (one for of in told.values() for one in of):
+                one.trip = trips.get(one.alarm, "")
             failed = {rule: Failed(*row) for rule, row in body.failed}
             forgotten = {rule: dict.fromkeys(ids) for rule, ids in body.forgotten}
             book = Book.unpack(body.book, lot)
             book.gaps = frozenset(body.gaps)
+            book.links = Links.unpack(body.links or [], body.unlinked or 0)
             return cls(
                 lot, body.seq, body.received, body.newest, book, told, failed, forgotten, dirty=False, first=body.first,
                 went=body.went, since=body.since,

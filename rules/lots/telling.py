@@ -1,7 +1,8 @@
 """What the first fold tells of lots: facts made of trace events, of reports and of decisions, and what it keeps of these for it.
 
-Facts are of the log alone: neither packs nor the register nor the clock decide whether there is one. So packs that come later find them. Of
-the register a return asks whether it came from an area of the firm, or goes to one.
+Facts are of the log alone: packs decide nothing of them, so packs that come later find them. Of the register a return asks whether it came
+from an area of the firm, or goes to one. Whether telemetry belongs to a shipment (`rules/lots/watches.py`) asks it where series stand, and
+the clock whether 24 hours are over.
 """
 
 from __future__ import annotations
@@ -18,24 +19,33 @@ from rules.decisions import closes
 from rules.eventtypes.types import STREAMS
 from rules.facts import area_in_force
 from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, Decided, LotFact, Made, Moved, Notice, Payload, Read, Stop
+from rules.lots.watches import WITHIN_MS, Found, Watches
 from rules.rare.match import copies_of, digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
 from rules.reports.recalls import RecallNotice
 from rules.reports.vigilance import AdrCase
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from rules.records import Decision, Event, Events, Report
+    import numpy as np
+    import numpy.typing as npt
+
+    from rules.lots.sight import Sight
+    from rules.records import Decision, Event, Events, Readings, Report
     from rules.register import Facility
 
 MAX_REPORTS: Final = 5_000
 """Reports whose lots are remembered of a facility: a revision may name others; the one that was touched longest ago goes out first."""
 MAX_NAMED: Final = 50_000
 """Lots that all of them name together."""
-COUNTERS: Final = ("lot_unread", "lot_batch_repeated", "lot_batch_conflict", "lot_report_stale", "lot_report_dropped")
+COUNTERS: Final = (
+    "lot_unread", "lot_batch_repeated", "lot_batch_conflict", "lot_report_stale", "lot_report_dropped", "online_unknown", "online_left_out",
+)  # fmt: skip
 MADE: Final = frozenset({"produced", "imported"})
 MOVED: Final = frozenset({"shipped", "sold", "arrived", "returned", "destroyed"})
+SENT: Final = frozenset({"shipped", "sold"})
+"""Types to which telemetry may belong."""
 TYPES: Final = frozenset({*MADE, *MOVED, "stop-order"})
 """Types of trace events of which facts are made."""
 REPORTS: Final = frozenset({"adr-case", "recall-notice"})
@@ -62,6 +72,8 @@ class Telling:
     counts: dict[str, int] = field(default_factory=dict)
     held: int = 0
     """Lots that `reports` name together; follows from it."""
+    watches: Watches = field(default_factory=Watches)
+    """Shipments of which it is told whether telemetry belongs to them."""
 
     @property
     def is_nothing(self) -> bool:
@@ -91,8 +103,8 @@ class Telling:
 
 
 def of_events(
-    telling: Telling, facility: str, payload: Events, received: int, register: Facility | None = None
-) -> list[LotFact]:
+    telling: Telling, facility: str, payload: Events, received: int, register: Facility | None = None, sight: Sight | None = None
+) -> list[LotFact]:  # fmt: skip
     """Return the facts of a batch of events, in its order.
 
     Of events that are equal each counts: the second one has a digest of its own, so a copy of the batch under another id tells nothing new.
@@ -103,6 +115,7 @@ def of_events(
         payload: the batch.
         received: of its record as it stands in the log, ms.
         register: what is registered of the facility: it decides no fact, only which places of a return are its own.
+        sight: what is known of its telemetry; None: it is not asked whether any belongs to a shipment.
     """
     named = [event for event in payload.events if event.stream == "trace" and event.type in TYPES]
     if not named:
@@ -113,16 +126,59 @@ def of_events(
         return []
     read = Read(kind="events", id=payload.batch)
     facts: list[LotFact] = []
+    lit: list[Found] = []
     for event, copy in zip(named, copies_of(named), strict=True):
-        found = _of_event(event, facility, register, received)
-        if found is None:
+        said = _said(event)
+        if said is None:
             telling.count("lot_unread")
             continue
-        lot, told = found
-        at = time_of(event, received)
-        made = _fact(telling, facility, received, lot=lot, at=at, record=read, event=digest_of(event, copy), told=told)
+        at, told = time_of(event, received), _of_event(event, said, facility, register, received)
+        made = _fact(
+            telling, facility, received, lot=said["lot"], at=at, record=read, event=digest_of(event, copy), told=told
+        )
         facts += [] if made is None else [made]
-    return _until(facts)
+        if sight is not None and made is not None and event.type in SENT:
+            found, counted = telling.watches.meet(event, said, at, payload.batch, sight)
+            lit += [] if found is None else [found]
+            if counted:
+                telling.count(counted)
+    return [*_until(facts), *_of_found(telling, facility, received, "events", lit)]
+
+
+def of_readings(
+    telling: Telling, facility: str, payload: Readings, index: npt.NDArray[np.int64], received: int, sight: Sight
+) -> list[LotFact]:
+    """Return the facts of a batch of readings that did not come before: shipments to which telemetry belongs.
+
+    Args:
+        telling: of the facility; it is gone on with.
+        facility: who sent it.
+        payload: the batch.
+        index: slot of each row, -1 where its tag is not registered.
+        received: of its record as it stands in the log, ms.
+        sight: what is known of its telemetry.
+    """
+    if not telling.watches.open:
+        return []
+    return _of_found(telling, facility, received, "readings", telling.watches.read(payload, index, sight))
+
+
+def of_clock(telling: Telling, facility: str) -> list[LotFact]:
+    """Return the facts of what is due first: online sales of which no telemetry is known 24 hours behind them."""
+    facts: list[LotFact] = []
+    for found in telling.watches.decide():
+        facts += _of_found(telling, facility, found.due, "events", [found])
+    return facts
+
+
+def _of_found(telling: Telling, facility: str, received: int, kind: str, found: Iterable[Found]) -> list[LotFact]:
+    facts: list[LotFact] = []
+    for one in found:
+        at = one.sent + (WITHIN_MS if one.kind == "dark" else 0)
+        read = {"kind": kind, "id": one.record}
+        made = _fact(telling, facility, received, lot=one.lot, at=at, record=read, told=one.told())
+        facts += [] if made is None else [made]
+    return facts
 
 
 def _until(facts: list[LotFact]) -> list[LotFact]:
@@ -143,21 +199,23 @@ def _fact(telling: Telling, facility: str, received: int, **members: Any) -> Lot
     return fact
 
 
-def _of_event(event: Event, facility: str, register: Facility | None, received: int) -> tuple[str, Payload] | None:
-    """Return the lot of an event and what it tells, None where it does not fit its model or the lot's number is too long.
-
-    Where a return comes from or goes to, an area of the facility is the facility: by its form it could be another one.
-    """
+def _said(event: Event) -> dict[str, Any] | None:
+    """Return the fields of an event, None where it does not fit its model or the lot's number is too long."""
     try:
         fields = STREAMS["trace"][event.type].model.model_validate(event.fields)
     except ValidationError:
         return None
     said = fields.model_dump(by_alias=True, exclude_none=True)
-    lot = str(said["lot"])
-    if len(lot) > MAX_LOT:
-        return None
+    return None if len(said["lot"]) > MAX_LOT else said
+
+
+def _of_event(event: Event, said: dict[str, Any], facility: str, register: Facility | None, received: int) -> Payload:
+    """Return what an event tells of its lot.
+
+    Where a return comes from or goes to, an area of the facility is the facility: by its form it could be another one.
+    """
     if event.type == "stop-order":
-        return lot, Stop(basis=said.get("basis"), known_at=said.get("known_at"))
+        return Stop(basis=said.get("basis"), known_at=said.get("known_at"))
     kind, model = ("made", Made) if event.type in MADE else ("moved", Moved)
     members = {info.alias or name for name, info in model.model_fields.items()}
     kept: dict[str, Any] = {name: value for name, value in said.items() if name in members}
@@ -165,7 +223,7 @@ def _of_event(event: Event, facility: str, register: Facility | None, received: 
         kept[name] = kept[name][:MAX_PLACE]
         if event.type == "returned" and register is not None and area_in_force(register, kept[name], received):
             kept[name] = facility
-    return lot, _PAYLOAD.validate_python(kept | {"fact": kind, "type": event.type})
+    return _PAYLOAD.validate_python(kept | {"fact": kind, "type": event.type})
 
 
 def of_report(telling: Telling, facility: str, payload: Report, received: int) -> list[LotFact]:

@@ -116,7 +116,7 @@ def test_lines_of_before_a_seeded_state_are_none_of_its_log():
     lots = Lots()
     lots.seed("SHOP-1", 2)
     lines = lines_of(RECALLED)
-    lots.tell(0, (0, 0), [line.fact for line in lines if line.fact.facility != "SHOP-1"])
+    lots.tell((0, 0), [line.fact for line in lines if line.fact.facility != "SHOP-1"])
     assert [one.rule for one in lots.decide(BUNDLE, lines)] == [STOPPED]
     lots.seed("SHOP-1", 1)
     with pytest.raises(FactsError, match="SHOP-1 2"):

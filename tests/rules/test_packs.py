@@ -61,6 +61,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "cross-check.excursion-no-deviation",
         "cross-check.expired-moving",
         "cross-check.narcotic-balance",
+        "cross-check.online-no-telemetry",
         "cross-check.released-while-open",
         "cross-check.retest-no-investigation",
         "cross-check.sold-over-produced",
