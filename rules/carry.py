@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, formerly, layout, sums, underway
-from rules.kept import INPUTS, Kept
+from rules import absence, formerly, formerpairs, layout, sums, underway
 from rules.kinds import (
     cumulative,
     difference,
@@ -48,6 +47,7 @@ from rules.state import COUNTERS, MAX_LEFT
 from rules.stored import ring_rows
 
 if TYPE_CHECKING:
+    from rules.kept import Kept
     from rules.layout import Words
     from rules.pack import Bundle
     from rules.plan import Instance, Plan
@@ -98,7 +98,8 @@ def adopt(state: FacilityState, plan: Plan, received: int, bundle: Bundle | None
     if before is not None:
         _remember(state, before)
     state.registered = {tag: at for tag, at in sorted(state.registered.items()) if tag in plan.slots}
-    _carry_instances(state, before, received)
+    _carry_instances(state, before, received, None if bundle is None else begins)
+    state.former = {pair.key: state.former[pair.key] for pair in plan.pairs if pair.key in state.former}
     absence.adopt(state, received)
     settle(state)
 
@@ -137,6 +138,7 @@ def settle(state: FacilityState) -> None:
     """Note what follows from instances that were changed: tails where a horizon has ended, and what is due."""
     underway.inscribe(state)
     formerly.fit(state)
+    formerpairs.fit(state)
     _settle(state)
     state.refresh_all()
     state.refresh_due()
@@ -208,8 +210,11 @@ def _remember(state: FacilityState, before: _Before) -> None:
         del state.left[tag]
 
 
-def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> None:
-    """Let instances that stay keep their state; what new numbers make due is never due before `now`."""
+def _carry_instances(state: FacilityState, before: _Before | None, now: int, begins: int | None) -> None:
+    """Let instances that stay keep their state; what new numbers make due is never due before `now`.
+
+    `begins`: the first instant that pairs judge by what register facts make of them; None: packs or a rule's own change did.
+    """
     for kind, instances in state.planned.by_kind.items():
         known = {} if before is None else {instance.key: instance for instance in before.plan.by_kind[kind]}
         size = KINDS[kind].state.words
@@ -222,13 +227,15 @@ def _carry_instances(state: FacilityState, before: _Before | None, now: int) -> 
                 if kind == ABSENCE:
                     absence.begin(state, instance)
                 if kind == DIFFERENCE:
-                    state.words[instance.state + difference.FLOOR] = state.left.pop(" ".join(instance.key), NONE)
+                    floor = state.left.pop(" ".join(instance.key), NONE)
+                    first = NONE if before is None or begins is None else begins - 1  # it reads what is of its time
+                    state.words[instance.state + difference.FLOOR] = max(floor, first)
                 continue
             _write(state, instance, before.words[last.state : last.state + size])
             if instance.tail != NONE:
                 state.tails[instance.tail : instance.tail + size] = before.tails[last.tail : last.tail + size]
             if kind == DIFFERENCE:
-                _carry_pair(state, instance, before, last)
+                _carry_pair(state, instance, before, last, begins)
             if last.quantity != instance.quantity or is_moved(before.plan, last, state.planned, instance):
                 _forget_quantity(state, instance)
             old = before.plan.block(last)
@@ -280,8 +287,8 @@ def _forget(state: FacilityState, instance: Instance, old: Words) -> None:
             _write(state, instance, repeat_day.STATE.blank())
 
 
-def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Instance) -> None:
-    """Let a pair keep the rows of its inputs, or, decided with other numbers, let its horizon end.
+def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Instance, begins: int | None) -> None:
+    """Let a pair keep the rows of its inputs, and what it was judged by; or, where packs make it another one, let its horizon end.
 
     Of an input that is another sensor now nothing is held.
     """
@@ -289,12 +296,12 @@ def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Ins
         state.kept[pair.place] = before.kept[last.place]
         return
     x, size = pair.state, difference.STATE.words
-    blank = difference.STATE.blank()
-    old, new = before.plan.tags_of(last), state.planned.tags_of(pair)
-    for which in range(INPUTS):
-        if old[which : which + 1] != new[which : which + 1]:
-            for first in (difference.HELD_T, difference.HELD):
-                state.words[x + first + which] = blank[first + which]
+    formerpairs.forget_inputs(state.words, x, before.plan.measured(last), state.planned.measured(pair))
+    if begins is not None and formerpairs.goes_on(state, before.plan, last, pair):
+        ended = formerpairs.described(before.plan, last, begins, state.planned.at)
+        formerpairs.keep(state, pair, ended, before.kept[last.place])
+        return
+    formerpairs.drop(state, pair)
     state.words[x + difference.FLOOR] = state.words[x + difference.SEEN_T]
     state.tails[pair.tail : pair.tail + size] = state.words[x : x + size]
 
@@ -302,7 +309,7 @@ def _carry_pair(state: FacilityState, pair: Instance, before: _Before, last: Ins
 def _let_pair_begin(state: FacilityState, pair: Instance) -> None:
     """Let a pair begin anew with what comes from here on."""
     seen = state.of(pair, "seen_t")
-    state.kept[pair.place] = Kept()
+    formerpairs.drop(state, pair)
     for words, x in ((state.words, pair.state), (state.tails, pair.tail)):
         words[x : x + difference.STATE.words] = difference.STATE.blank()
         words[x + difference.FLOOR] = seen
@@ -320,12 +327,7 @@ def forget_steps(state: FacilityState, instance: Instance, old: Words) -> None:
         instance: of a kind that is judged as limits are.
         old: its parameters before.
     """
-    new = state.planned.block(instance)
-    fields = [limit.PARAMS[name] for name in ("step_after", "step_low", "step_high", "step_for")]
-    if any(not np.array_equal(old[f.start : f.start + f.size], new[f.start : f.start + f.size]) for f in fields):
-        state.words[instance.state + limit.REACHED] = 0
-        for first in (limit.STEP_T, limit.STEP_M):
-            state.words[instance.state + first : instance.state + first + layout.STEPS] = NONE
+    formerpairs.forget_steps(state.words, instance.state, old, state.planned.block(instance))
 
 
 def _forget_sums(state: FacilityState, instance: Instance, old: Words) -> None:

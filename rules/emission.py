@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rules import formerly, formerpairs
 from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
-from rules.formerly import as_of
 from rules.layout import CLEARED, GAP, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
 from rules.models import Bilingual, Severity
 from rules.occurrence import Difference, Occurrence, next_use, prune
@@ -177,13 +177,13 @@ class Emitter:
         """Book and emit one difference that a late row made, or (not `late`) a partner's row that came in a later record."""
         new, occurrence = difference.new, difference.old
         then = (
-            instance if new is None else as_of(self.state, instance, new.opened if new.closed == NONE else new.closed)
+            instance if new is None else _as_of(self.state, instance, new.opened if new.closed == NONE else new.closed)
         )
         value, peak, first = (_NAN, _NAN, NONE) if new is None else (new.value, new.peak, new.first)
         if occurrence is None:
             assert new is not None  # noqa: S101 - a raise has its new occurrence
             occurrence = self.open(kind, instance, new.start, new.top if new.end != NONE else new.sev, new.opened)
-            begun = as_of(self.state, instance, new.opened)
+            begun = _as_of(self.state, instance, new.opened)
             self._of_instance(
                 begun, occurrence, ChangeKind.RAISED, at, received, value, records, late=late, peak=peak, first=first
             )
@@ -377,3 +377,8 @@ class Emitter:
         )
         self._told.append((occurrence, occurrence.told, occurrence.hidden))
         occurrence.tell(kind, by)
+
+
+def _as_of(state: FacilityState, instance: Instance, t: int) -> Instance:
+    """Return an instance with what it was judged by at an event time (ms)."""
+    return formerpairs.as_of(state, instance, t) if instance.slots else formerly.as_of(state, instance, t)

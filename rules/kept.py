@@ -22,12 +22,15 @@ def _no_rows() -> list[Words]:
 
 @dataclass(slots=True)
 class Kept:
-    """The rows of each input, by event time: shape (rows, ROW_WORDS); the second column is the receive time."""
+    """The rows of each source, by event time: shape (rows, ROW_WORDS); the second column is the receive time."""
 
     rows: list[Words] = field(default_factory=_no_rows)
+    """Of its inputs, and behind these ..."""
+    others: list[str] = field(default_factory=list)
+    """... of sensors that were inputs before (rules/formerpairs.py), whose tags these are, sorted."""
 
     def put(self, which: int, new: Words) -> None:
-        """Put rows received together, ordered by event time, among those of an input; the newest AT_ONCE of them stay."""
+        """Put rows received together, ordered by event time, among those of a source; the newest AT_ONCE of them stay."""
         held = self.rows[which]
         both = np.concatenate([held, new])
         if len(held) and new[0, ROW_T] < held[-1, ROW_T]:

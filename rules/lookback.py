@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from rules import again, carry, horizon, layout
+from rules import again, carry, horizon, layout, lookpairs
 from rules.exceptions import stands_in
 from rules.failing import attempt
-from rules.kinds import cumulative, mean_kinetic
+from rules.kinds import cumulative, difference, mean_kinetic
 from rules.kinds.table import KINDS
 from rules.layout import CUMULATIVE, MEAN_KINETIC
 from rules.stored import ring_rows
@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from rules.changes import RecordRead
     from rules.emission import Emitter
     from rules.layout import Words
+    from rules.lookpairs import PairEdge
     from rules.occurrence import Folded
     from rules.plan import Instance, Plan
     from rules.state import FacilityState
 
 
+Edges: TypeAlias = "dict[tuple[int, str, str], Edge | PairEdge]"
+"""By kind and key of their instance."""
 JUDGES = {
     CUMULATIVE: [cumulative.TOTAL, cumulative.BELOW, cumulative.UNKNOWN_MS, cumulative.SEV_BASE],
     MEAN_KINETIC: [mean_kinetic.ABOVE, mean_kinetic.CLEAR_AT, mean_kinetic.SEV_BASE],
@@ -57,17 +60,19 @@ class Edge:
     """Which of the rows the instance takes as they were folded (rules/marks.py), for a series and an instance of any number."""
 
 
-def take(state: FacilityState, rules: Iterable[str], room: kernels.Room) -> dict[tuple[int, str, str], Edge]:
-    """Return the edges of the instances of some rules, by kind and key; the state stays as it is."""
+def take(state: FacilityState, rules: Iterable[str], room: kernels.Room) -> Edges:
+    """Return the edges of the instances of some rules; the state stays as it is."""
     plan, chosen = state.plan, set(rules)
-    found: dict[tuple[int, str, str], Edge] = {}
+    found: Edges = {}
     if plan is None or not chosen:
         return found
     for kind, instances in plan.by_kind.items():
         for instance in instances:
             if instance.rule.id not in chosen or state.is_muted(instance.rule.id) or stands_in(instance.limits):
                 continue  # what was decided under a site exception stands as it was decided
-            found[kind, *instance.key] = _edge(state, plan, instance, room)
+            edge = lookpairs.take(state, instance) if instance.slots else _edge(state, plan, instance, room)
+            if edge is not None:
+                found[kind, *instance.key] = edge
     return found
 
 
@@ -92,28 +97,50 @@ def _edge(state: FacilityState, plan: Plan, instance: Instance, room: kernels.Ro
 
 
 def decide(
-    state: FacilityState, edges: dict[tuple[int, str, str], Edge], received: int, why: RecordRead, emitter: Emitter,
+    state: FacilityState, edges: Edges, received: int, why: RecordRead, emitter: Emitter,
     room: kernels.Room,
 ) -> None:  # fmt: skip
-    """Decide instances again whose numbers are others in the plan just adopted, and emit what is different; by rule and tag."""
+    """Decide instances again whose numbers are others in the plan just adopted, and emit what is different; by rule and tag, or pair."""
     instances = [
         one
         for kind, found in state.planned.by_kind.items()
         for one in found
         if (kind, *one.key) in edges
         and not stands_in(one.limits)  # nor does one that comes reach back
-        and not np.array_equal(edges[kind, *one.key].params, state.planned.block(one))
-        and _is_summed_alike(kind, edges[kind, *one.key].params, state.planned.block(one))
+        and _is_changed(state, one, edges[kind, *one.key])
     ]  # fmt: skip
-    for instance in sorted(instances, key=lambda one: (one.rank, one.tag)):
+    for instance in sorted(instances, key=lambda one: (one.rank, one.key[1])):
         edge = edges[instance.kind, *instance.key]
-        tail_t = int(edge.header[layout.GONE_T])
-        folded = _folded(state, instance, edge, received, room)
-        for difference in again.compared(state, instance, folded, tail_t):
-            step = partial(emitter.late, instance.kind, instance, difference, received, received, [why], late=False)
+        if isinstance(edge, Edge):
+            tail_t = int(edge.header[layout.GONE_T])
+            folded = _folded(state, instance, edge, received, room)
+        else:
+            tail_t = edge.floor
+            folded = lookpairs.fold(state, instance, edge, received, room)
+        behind = state.tail_of(instance)
+        _end_at(state, instance, tail_t)  # what had these starts is known while they are told
+        for found in again.compared(state, instance, folded, tail_t):
+            step = partial(emitter.late, instance.kind, instance, found, received, received, [why], late=False)
             attempt(emitter, instance.rule.id, received, step)
+        _end_at(state, instance, behind)
     if instances:
         carry.settle(state)
+
+
+def _end_at(state: FacilityState, instance: Instance, t: int) -> None:
+    """Let the horizon of an instance begin behind an event time."""
+    if instance.slots:
+        state.words[instance.state + difference.FLOOR] = t
+    else:
+        state.put("gone_t", instance.slot, t)
+
+
+def _is_changed(state: FacilityState, instance: Instance, edge: Edge | PairEdge) -> bool:
+    """Say whether the horizon of an instance is decided again: its numbers are others, and nothing else of what they judge."""
+    if not isinstance(edge, Edge):
+        return lookpairs.is_changed(state, instance, edge)
+    new = state.planned.block(instance)
+    return not np.array_equal(edge.params, new) and _is_summed_alike(instance.kind, edge.params, new)
 
 
 def _is_summed_alike(kind: int, old: Words, new: Words) -> bool:

@@ -17,7 +17,7 @@ WORDS = frozenset(
     {"version", "title", "rationale", "cites", "time_to_respond", "override", "migration", "tests", "exceptions"}
 )
 """Members that decide nothing: where only these differ a rule is not changed."""
-AGAIN = (LimitRule, JumpRule, FrozenRule, CumulativeRule, MeanKineticRule)
+AGAIN = (LimitRule, JumpRule, FrozenRule, CumulativeRule, MeanKineticRule, DifferenceRule)
 """Kinds that may be decided again: what they judge is in the rows of the horizon, or is summed the same way by the new numbers (`lookback`)."""
 REMEMBERED = 16
 _known: dict[tuple[str, str], dict[str, Migration]] = {}

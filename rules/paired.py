@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, rowclass
+from rules import again, formerpairs, rowclass
 from rules.failing import attempt
 from rules.kinds import difference, limit
 from rules.kinds.table import KINDS
@@ -38,6 +38,8 @@ from rules.layout import (
 from rules.ring import behind
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rules import kernels
     from rules.changes import RecordRead
     from rules.emission import Emitter
@@ -57,6 +59,8 @@ class _Merged:
     time: Words
     received: Words
     counts: Words
+    span: Words | None
+    """Which of what it was judged by is in force at each; None: nothing of before is kept."""
     batch: Words
     which: Words
     value: Floats
@@ -90,16 +94,20 @@ def receive(
         rows[:, ROW_T], rows[:, ROW_M] = payload.time[at], received
         rows[:, ROW_BQ] = (batch << QUALITY_BITS) | payload.quality[at].astype(np.int64)
         rows.view(np.float64)[:, ROW_V] = payload.value[at]
-        for pair, which in plan.inputs[slot]:
-            _wait(state, plan.pairs[pair], which, rows, were_late[mine][order], received)
+        for pair, source in plan.inputs[slot]:
+            _wait(state, plan.pairs[pair], source, rows, were_late[mine][order], received)
 
 
-def _wait(state: FacilityState, pair: Instance, which: int, rows: Words, late: Codes, received: int) -> None:
+def _wait(state: FacilityState, pair: Instance, source: int, rows: Words, late: Codes, received: int) -> None:
     words, x = state.words, pair.state
     inside = rows[:, ROW_T] > words[x + difference.FLOOR]
+    if past := formerpairs.of(state, pair):
+        instants = np.minimum(rows[:, ROW_T], received)
+        inside &= formerpairs.read_by(state, pair, source, instants)
+        late = late | (instants < past[-1].until)
     if not inside.any():
         return
-    state.kept[pair.place].put(which, rows[inside])
+    state.kept[pair.place].put(source, rows[inside])
     words[x + difference.WAITS] = received
     words[x + difference.LATE] |= int(late[inside].any())
     state.refresh_pair(pair)
@@ -128,10 +136,10 @@ def decide(state: FacilityState, pair: Instance, emitter: Emitter, room: kernels
     words[x + difference.WAITS], words[x + difference.LATE] = NEVER, 0
     seen = int(words[x + difference.SEEN_T])
     first = state.kept[pair.place].first_of(due)
-    if first > seen:
-        merged = _merged(state, pair, seen)
-        for begin, stop in _chunks(merged):
-            n = _fold(state, pair, merged, begin, stop, room.out, tail=False)
+    past = formerpairs.of(state, pair)
+    merged = _merged(state, pair, seen) if first > seen else None
+    if merged is not None and (merged.span is None or (merged.span == len(past)).all()):
+        for n in _fold(state, pair, merged, room.out, len(past)):
             _say(pair, emitter, room, n, due)
     else:
         _again(state, pair, emitter, room, due, first, [], late=late)
@@ -168,12 +176,7 @@ def _again(
     words[x : x + size] = state.tails[pair.tail : pair.tail + size]
     words[x + difference.FLOOR], words[x + difference.WAITS], words[x + difference.LATE] = floor, NEVER, 0
     folded: list[Folded] = again.standing(state, pair)
-    merged = _merged(state, pair, floor)
-    for begin, stop in _chunks(merged):
-        again.take(folded, room.out[: _fold(state, pair, merged, begin, stop, room.out, tail=False)])
-    if due > state.of(pair, "seen_m"):
-        n = difference.catch_up(state.planned.params, pair.params, words, state.floats, x, due, room.out, 0)
-        again.take(folded, room.out[:n])
+    refold(state, pair, floor, due, folded, room)
     if state.is_muted(pair.rule.id):
         return
     for found in again.compared(state, pair, folded, floor):
@@ -181,15 +184,37 @@ def _again(
         attempt(emitter, pair.rule.id, due, step)
 
 
+def refold(
+    state: FacilityState, pair: Instance, behind: int, clock: int, folded: list[Folded], room: kernels.Room
+) -> None:
+    """Fold a pair, which was put back to where its tail stands, over the kept rows behind an event time and up to the clock.
+
+    Args:
+        state: of the facility.
+        pair: its state becomes the outcome.
+        behind: event time, ms.
+        clock: ms.
+        folded: takes its occurrences.
+        room: of the compiled fold.
+    """
+    words, x = state.words, pair.state
+    had = formerpairs.stands(formerpairs.of(state, pair), words, x)
+    for n in _fold(state, pair, _merged(state, pair, behind), room.out, had, now=True):
+        again.take(folded, room.out[:n])
+    if clock > state.of(pair, "seen_m"):
+        n = difference.catch_up(state.planned.params, pair.params, words, state.floats, x, clock, room.out, 0)
+        again.take(folded, room.out[:n])
+
+
 def _trim(state: FacilityState, pair: Instance, room: kernels.Room) -> None:
     """Let rows leave that are behind the pair's horizon; its tail moves over them."""
     words, x, kept = state.words, pair.state, state.kept[pair.place]
-    most = state.planned.params[pair.params + difference.KEPT : pair.params + difference.KEPT + 2]
+    most = formerpairs.rooms(state, pair)
     times = np.unique(np.concatenate([rows[:, ROW_T] for rows in kept.rows]))
     left_behind = behind(times, REACH * int(state.planned.params[pair.params + limit.INTERVAL]))
     edge = int(times[left_behind - 1]) if left_behind else NONE
     floor = before = int(words[x + difference.FLOOR])
-    for rows, cap in zip(kept.rows, most.tolist(), strict=True):
+    for rows, cap in zip(kept.rows, most, strict=True):
         left = max(int((rows[:, ROW_T] <= edge).sum()), len(rows) - cap)
         if left > 0:
             floor = max(floor, int(rows[left - 1, ROW_T]))
@@ -197,19 +222,23 @@ def _trim(state: FacilityState, pair: Instance, room: kernels.Room) -> None:
         return
     merged = _merged(state, pair, NONE)
     end = int(np.searchsorted(merged.time, floor, "right"))
-    for begin, stop in _chunks(merged, end):
-        _fold(state, pair, merged, begin, stop, room.scratch, tail=True)
+    had = formerpairs.stands(formerpairs.of(state, pair), state.tails, pair.tail)
+    for _ in _fold(state, pair, merged, room.scratch, had, end=end):
+        pass  # what has left was told
     words[x + difference.FLOOR] = floor
     kept.drop(floor)
+    formerpairs.leave(state, pair)
 
 
-def _chunks(merged: _Merged, end: int | None = None) -> list[tuple[int, int]]:
-    """Return (begin, stop) of parts of the rows that may be folded in one call: no instant is cut in two."""
-    time = merged.time
+def _chunks(merged: _Merged, end: int | None) -> list[tuple[int, int]]:
+    """Return (begin, stop) of parts of the rows that may be folded in one call: no instant is cut in two, and each is of one span."""
+    time, span = merged.time, merged.span
     end = time.size if end is None else end
     found, begin = [], 0
     while begin < end:
         stop = min(begin + CHUNK, end)
+        if span is not None:
+            stop = min(stop, begin + int(np.searchsorted(span[begin:], span[begin], "right")))
         while stop < end and time[stop] == time[stop - 1]:
             stop += 1
         found.append((begin, stop))
@@ -223,31 +252,62 @@ def _merged(state: FacilityState, pair: Instance, behind: int) -> _Merged:
     if behind != NONE:
         rows = [one[np.searchsorted(one[:, ROW_T], behind, "right") :] for one in rows]
     both = np.concatenate(rows)
-    which = np.repeat(np.arange(2), [len(one) for one in rows])
+    source = np.repeat(np.arange(len(rows)), [len(one) for one in rows])
     order = np.argsort(both[:, ROW_T], kind="stable")
-    both, which = both[order], which[order]
+    both, source = both[order], source[order]
+    time, received = both[:, ROW_T].copy(), both[:, ROW_M].copy()
+    which, span, counts = source, None, np.ascontiguousarray(np.minimum.accumulate(received[::-1])[::-1])
+    if past := formerpairs.of(state, pair):
+        span, which, counts = formerpairs.split(state, pair, time, counts, source)
+        there = which != NONE  # a clock that runs ahead may bring a row of an instant at which it is no input
+        both, source, time, received = both[there], source[there], time[there], received[there]
+        which, span, counts = which[there], span[there], counts[there]
     value = both.view(np.float64)[:, ROW_V].copy()
     quality = both[:, ROW_BQ] & ((1 << QUALITY_BITS) - 1)
     plan = state.planned
     programs = np.array([plan.place(slot, AT_PROGRAM) for slot in (*pair.slots, pair.slots[0])[:2]], np.int64)
+    reals, judged = plan.reals, which
+    if past and span is not None:
+        reals, places = formerpairs.ranges_of(state, pair)
+        programs, judged = places.ravel(), span * places.shape[1] + which
     rows_of = int(plan.params[pair.params + limit.PARAMS["rows"].start])
-    known = rowclass.judge(plan.reals, programs, which, value, quality, rows_of)
+    known = rowclass.judge(reals, programs, judged, value, quality, rows_of)
     if taken := state.marks.standing.get((pair.kind, *pair.key)):
-        stands = [row in taken for row in zip(which.tolist(), both[:, ROW_T].tolist(), strict=True)]
-        folded = rowclass.judge(plan.reals, programs, which, value, quality, rows_of | AS_FOLDED)
+        stands = [row in taken for row in zip(source.tolist(), time.tolist(), strict=True)]
+        folded = rowclass.judge(reals, programs, judged, value, quality, rows_of | AS_FOLDED)
         known = np.where(stands, folded, known)
-    received = both[:, ROW_M].copy()
-    counts = np.ascontiguousarray(np.minimum.accumulate(received[::-1])[::-1])
-    return _Merged(both[:, ROW_T].copy(), received, counts, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known)
+    return _Merged(time, received, counts, span, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known)
 
 
 def _fold(
-    state: FacilityState, pair: Instance, merged: _Merged, begin: int, stop: int, out: Array, *, tail: bool
-) -> int:
-    plan = state.planned
-    words, reals, x = (state.tails, state.tail_floats, pair.tail) if tail else (state.words, state.floats, pair.state)
-    n: int = difference.fold(
-        plan.params, plan.reals, pair.params, words, reals, x,
-        merged.time, merged.counts, merged.batch, merged.which, merged.value, merged.known, begin, stop, out, 0,
-    )  # fmt: skip
-    return n
+    state: FacilityState, pair: Instance, merged: _Merged, out: Array, had: int, *, end: int | None = None, now: bool = False
+) -> Iterator[int]:  # fmt: skip
+    """Fold the rows, those before `end` if it is given: into the tail then. Yields how many transitions `out` holds, part by part.
+
+    Args:
+        state: of the facility.
+        pair: the pair.
+        merged: its rows.
+        out: takes what each part says.
+        had: behind how many of what it was judged by before its state stands.
+        end: how many of the rows, if not all.
+        now: go on to what it is judged by now, behind the last row.
+    """
+    plan, past = state.planned, formerpairs.of(state, pair)
+    words, reals, x = (
+        (state.words, state.floats, pair.state) if end is None else (state.tails, state.tail_floats, pair.tail)
+    )
+    for begin, stop in _chunks(merged, end):
+        to = len(past) if merged.span is None else int(merged.span[begin])
+        for k in range(had, to):
+            yield formerpairs.turn(state, pair, k, words, reals, x, out)
+        had = max(had, to)
+        a, af, p = plan.params, plan.reals, pair.params
+        if had < len(past):
+            a, af, p = past[had].params, past[had].params.view(np.float64), 0
+        yield difference.fold(
+            a, af, p, words, reals, x,
+            merged.time, merged.counts, merged.batch, merged.which, merged.value, merged.known, begin, stop, out, 0,
+        )  # fmt: skip
+    for k in range(had, len(past) if now else had):
+        yield formerpairs.turn(state, pair, k, words, reals, x, out)

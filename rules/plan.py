@@ -329,7 +329,14 @@ class Plan:
     def watch_pair(self, instance: Instance) -> list[tuple[object, bytes]]:
         """Return what decides a pair again, as `watch` does for a series."""
         own = self.block(instance).tobytes()
-        return [(self.sensors[slot].tag, own + self.span(slot)) for slot in instance.slots]
+        return [
+            (sensor, own + self.span(slot))
+            for sensor, slot in zip(self.measured(instance), instance.slots, strict=True)
+        ]
+
+    def measured(self, instance: Instance) -> list[str]:
+        """Return the sensors that an instance reads, each with what it measures."""
+        return [f"{self.sensors[slot].tag} {self.sensors[slot].quantity}" for slot in instance.reads]
 
 
 class _Pool:

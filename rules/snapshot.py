@@ -20,6 +20,7 @@ from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook, PackedClaim
 from rules.figures.book import PackedFigures
 from rules.formerly import PackedPast
+from rules.formerpairs import PackedFormer
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
 from rules.lots.watches import PackedWatch
@@ -124,6 +125,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """When the front door was closed behind the newest row of a series (rules/silence.py), by tag; not there where it never was."""
     past: list[PackedPast] | msgspec.UnsetType = msgspec.UNSET
     """Numbers of rules that were in force before (rules/formerly.py), by kind, rule and tag; not there where no row can be judged by any."""
+    former: list[PackedFormer] | msgspec.UnsetType = msgspec.UNSET
+    """What pairs were judged by before (rules/formerpairs.py), by rule and name; not there where no instant can be judged by any."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

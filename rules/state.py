@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from rules import formerly, kernels, layout, stored, sums
+from rules import formerly, formerpairs, kernels, layout, stored, sums
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.clocks import store as clocks
@@ -117,7 +117,9 @@ class FacilityState:
     past: formerly.Past = field(default_factory=dict)
     """Numbers that were in force before, by kind and key of their instance (rules/formerly.py)."""
     kept: list[Kept] = field(default_factory=list)
-    """What each pair keeps of its inputs."""
+    """What each pair keeps of its inputs ..."""
+    former: dict[tuple[str, str], list[formerpairs.Former]] = field(default_factory=dict)
+    """... and what it was judged by before, by rule and name (rules/formerpairs.py)."""
     due: Words = field(default_factory=_nothing)
     """The earliest decision by the clock of each series, then of each pair; follows from the rest, as the next one does."""
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -322,6 +324,7 @@ class FacilityState:
                 filled=self._filled() or msgspec.UNSET,
                 doors=sorted(self.doors.items()) or msgspec.UNSET,
                 past=formerly.pack(self) or msgspec.UNSET,
+                former=formerpairs.pack(self) or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -435,6 +438,7 @@ class FacilityState:
         if self.plan is not None:
             self._load_waiting(self.plan, body)
             formerly.load(self, [] if isinstance(body.past, msgspec.UnsetType) else body.past)
+            formerpairs.load(self, [] if isinstance(body.former, msgspec.UnsetType) else body.former)
             self.refresh_all()
         self.unsettled = set() if isinstance(body.unsettled, msgspec.UnsetType) else set(body.unsettled)
         self.refresh_due()

@@ -84,7 +84,7 @@ def arrays_of(state: FacilityState, plan: Plan) -> dict[str, tuple[str, Words]]:
         if spec.again:
             found[f"{spec.name}_tail"] = (spec.name, state.tails[_starts([one.tail for one in instances]) + inside])
     if state.kept:
-        inputs = [rows for kept in state.kept for rows in kept.rows]
+        inputs = [rows for kept in state.kept for rows in kept.rows[:INPUTS]]
         found["pair_rows"] = ("row", np.concatenate(inputs))
         found["pair_inputs"] = ("inputs", np.array([len(rows) for rows in inputs], np.int64))
     return found

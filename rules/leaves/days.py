@@ -61,8 +61,8 @@ class DayTracer(Tracer):
         self.found: list[Judged] = []
         self._books: dict[str, _Book] = {}
 
-    def _adopt(self, now: int, old_until: int) -> None:
-        super()._adopt(now, old_until)
+    def _adopt(self, now: int, old_until: int, *, packs: bool = False) -> None:
+        super()._adopt(now, old_until, packs=packs)
         for tag in self._books.keys() - self.lines.keys():
             del self._books[tag]
         for tag, line in self.lines.items():

@@ -128,6 +128,30 @@ class PairRows:
         """Return room for the rows behind these, decided with other numbers; `before` as in `instants`."""
         return PairRows(floor=self.seen, before=self._walk(numbers, before)[1])
 
+    @staticmethod
+    def are_judged_again(old: object, new: object) -> bool:
+        """Say whether new numbers judge the horizon again: of the same inputs, and others than measuring ranges alone."""
+        if not isinstance(old, PairNumbers) or not isinstance(new, PairNumbers) or old.tags != new.tags:
+            return False
+        return replace(old, ranges=new.ranges).key != new.key
+
+    def parted(self, numbers: PairNumbers, before: int) -> PairRows:
+        """Take the rows of the horizon away from those that have left it, and return them; behind them the horizon has ended.
+
+        Args:
+            numbers: by which these were decided.
+            before: log time up to which all rows were received, ms.
+        """
+        self.settle(before, numbers)
+        seen, floor = self.seen, self.floor
+        found = PairRows(
+            tuple([row for row in rows if row.t > floor] for rows in self.inputs), seen, before - 1,
+            early={(which, t) for which, t in self.early if t > floor},
+        )  # fmt: skip
+        self.inputs = tuple([row for row in rows if row.t <= floor] for rows in self.inputs)
+        found.before = self._walk(numbers, before)[1]
+        return found
+
     def _walk(self, numbers: PairNumbers, before: int) -> tuple[list[Row], dict[int, Row]]:
         chosen = [
             [row for row in rows if row.received < before or (which, row.t) in self.early]

@@ -242,7 +242,7 @@ class Tracer:
             bundle = Bundle.from_record(payload)
             self._moved = migrations(self.bundle, bundle)
             self.bundle = bundle
-            self._adopt(received, received)
+            self._adopt(received, received, packs=True)
             self._moved = {}
         if gateway:
             self._gateway = now
@@ -252,7 +252,7 @@ class Tracer:
             if line.gap is not None:
                 line.gap.clock(to)
 
-    def _adopt(self, now: int, old_until: int) -> None:
+    def _adopt(self, now: int, old_until: int, *, packs: bool = False) -> None:
         """Take new facts or packs into force at `now`; what was decided with the old ones ends at `old_until`."""
         rule = self.bundle.rule(self.rule_id)
         if self.facility is None:
@@ -260,7 +260,7 @@ class Tracer:
         self.marks.move(self._areas, self.facility, now)
         self._areas = {sensor.tag: sensor.area for sensor in in_force(self.facility, now)}
         if isinstance(rule, DifferenceRule):
-            self._adopt_pairs(rule, self.facility, now, old_until)
+            self._adopt_pairs(rule, self.facility, now, old_until, packs=packs)
             return
         self._inputs = {}
         self._asked = asked(self.bundle, self.facility, now)
@@ -317,8 +317,9 @@ class Tracer:
             for rule in closed
         )
 
-    def _adopt_pairs(self, rule: DifferenceRule, facility: Facility, now: int, old_until: int) -> None:
+    def _adopt_pairs(self, rule: DifferenceRule, facility: Facility, now: int, old_until: int, *, packs: bool) -> None:
         """Take new facts or packs into force for pairs: their inputs are folded as any series, whatever reads them."""
+        before = -1 if packs or not self._inputs else old_until  # a pair that facts make reads what is of its time
         sensors = {sensor.tag: sensor for sensor in in_force(facility, now)}
         self._inputs = {tag: line for tag, line in self._inputs.items() if tag in sensors}
         for tag, sensor in sensors.items():
@@ -338,12 +339,20 @@ class Tracer:
             key = ("pair", None if numbers is None else numbers.key)
             segment = Segment(numbers, now, Rows(UNREGISTERED_INTERVAL_MS), by_clock=now > old_until)
             if name not in self.lines:
-                segment.pair.floor = self._left.pop(name, -1)
+                segment.pair.floor = max(self._left.pop(name, -1), before)
                 self.lines[name] = Line(name, now, watched, key, Door(now), [segment])
             elif key != self.lines[name].key or self._moved.get(rule.id) == "close":
                 last = self.lines[name].segments[-1]
                 last.end = old_until
-                segment.pair = _behind(last, numbers)
+                again = self._moved.get(rule.id) == "re-evaluate" and last.pair.are_judged_again(last.numbers, numbers)
+                if again and isinstance(numbers, PairNumbers) and isinstance(last.numbers, PairNumbers):
+                    segment.pair = last.pair.parted(last.numbers, now + 1)
+                    last.end = last.begin
+                    segment.begin = max(
+                        (row.m for row in last.pair.instants(last.numbers, now + 1)), default=last.begin
+                    )
+                else:
+                    segment.pair = _behind(last, numbers)
                 if self._moved.get(rule.id) == "close":
                     segment.pair = PairRows(floor=segment.pair.floor)
                     self.lines[name].segments.append(Segment(None, now, Rows(UNREGISTERED_INTERVAL_MS), now))

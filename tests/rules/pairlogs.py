@@ -61,8 +61,8 @@ SCALED = rule(
     when={"consecutive": 2}, clear={"consecutive": 2, "deadband": 0.5}, unknown={"max": "60s"},
 )  # fmt: skip
 WARMTH = [9.9, 10.0, 15.0, 19.9, 20.0, 25.0, 29.9, 30.0, 40.0, 40.1]
-_EXCLUDING = [one for one in default_bundle().rules if getattr(one, "excludes", False)]
-BUNDLE = Bundle.of([LOW, REVERSED, WAITING, TWINS, SCALED, *_EXCLUDING], [SCALE])
+EXCLUDING = [one for one in default_bundle().rules if getattr(one, "excludes", False)]
+BUNDLE = Bundle.of([LOW, REVERSED, WAITING, TWINS, SCALED, *EXCLUDING], [SCALE])
 
 
 def _measured(against):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
+from rules import rule as rule_models
 from rules.errors import BadInputError
+from rules.migration import AGAIN
 from rules.models import Bilingual
 from rules.pack import Bundle
 from rules.packdiff import differences
@@ -121,6 +125,20 @@ def test_decided_again_what_lies_before_the_horizon_stands() -> None:
     """Two hours before the newest row (minute 200) is minute 80: rows behind that are decided again, and clear by the third."""
     log = cold([5, *[8.2] * 200]).packs(200.5, limited(9.0, "re-evaluate"))
     assert told(log.changes()) == [(at(2), "raised", 1, None), (200.5, "cleared", 1, 81)]
+
+
+def test_decided_again_a_start_that_had_an_alarm_is_told_under_another_id() -> None:
+    """Raised with minute 4, from late rows on since minute 3; by 8.5 minute 3.5 lies between two alarms, and the second begins with minute 4."""
+    rule = BUNDLE.rule(STORE)
+    assert rule is not None
+    quick = {name: getattr(rule, name).model_copy(update={"consecutive": 1}) for name in ("when", "clear")}
+    quick["clear"] = quick["clear"].model_copy(update={"deadband": 0.0})
+    log = cold([5]).live("T1", 4, [9, 9]).rows(5.5, ("T1", [3, 3.5], [9, 8.2]))
+    changes = [c for c in log.packs(6, limited(8.5, "re-evaluate", **quick)).changes() if c.rule == STORE]
+    assert told(changes) == [
+        (at(5), "raised", 4, None), (5.5, "amended", 3, None), (6, "cleared", 3, 3.5), (6, "raised", 4, None),
+    ]  # fmt: skip
+    assert len({c.alarm for c in changes}) == 2
 
 
 def test_decided_again_a_late_row_of_the_time_before_is_stale() -> None:
@@ -269,3 +287,45 @@ def test_decided_again_the_clock_speaks_between_the_rows_with_the_new_numbers() 
         (5, "raised", 1, None),
         (at(6.5), "cleared", 1, 4),
     ]
+
+
+def test_carried_a_silence_that_lasts_is_raised_by_a_shorter_number_with_the_start_that_it_has() -> None:
+    """One of two series is silent from minute 1 on: due at 4 by two intervals and the delivery, by ten at 12; the packs come at 6."""
+    log = HandLog().register(-1, sensor(), sensor("T2"), areas=COLD).packs(-0.5, with_rule(GAP, factor=10.0))
+    log.live("T1", 0, [5, 5]).live("T2", 0, [5] * 6)
+    assert [c.change for c in log.changes() if c.rule == GAP] == []
+    log.packs(6, with_rule(GAP, factor=2.0, version="1.1.0", migration="carry")).tick(6.1)
+    assert told(log.changes(), GAP) == [(6, "raised", 2, None)]
+
+
+@pytest.mark.parametrize(("row", "change"), [(7, "retracted"), (13, "cleared")])
+def test_carried_a_silence_that_a_longer_number_would_not_have_raised_ends_with_the_next_row(
+    row: int, change: str
+) -> None:
+    """Raised at 4 by two intervals. By ten it is none if a row of minute 7 comes, and one if the next is that of 13."""
+    log = HandLog().register(-1, sensor(), sensor("T2"), areas=COLD).live("T1", 0, [5, 5]).live("T2", 0, [5] * 6)
+    log.packs(6, with_rule(GAP, factor=10.0, version="1.1.0")).live("T2", 6, [5] * (row - 6)).live("T1", row, [5])
+    assert [(c.change, since(c.start)) for c in log.changes() if c.rule == GAP and c.subject and c.change != "stepped"] == [
+        ("raised", 2), (change, 2),
+    ]  # fmt: skip
+
+
+def kind_of(rule: Any) -> str:
+    """Return the kind that a model of rules is of."""
+    found = get_args(rule.model_fields["kind"].annotation)
+    assert len(found) == 1
+    return str(found[0])
+
+
+def test_every_kind_that_is_not_decided_again_is_named_with_a_reason() -> None:
+    """In docs/packs.md, each kind of rule that lint refuses `re-evaluate` for."""
+    refused = (Path(__file__).parents[2] / "docs" / "packs.md").read_text(encoding="utf-8").split("## Not there yet")[1]
+    models = {
+        one
+        for one in vars(rule_models).values()
+        if isinstance(one, type) and "kind" in getattr(one, "model_fields", ())
+    }
+    kinds, again = {kind_of(one) for one in models}, {kind_of(one) for one in AGAIN}
+    assert again < kinds
+    assert len(kinds) > 30
+    assert sorted(kinds - again - set(re.findall(r"[a-z_]+", refused))) == []

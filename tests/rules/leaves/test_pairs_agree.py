@@ -14,7 +14,7 @@ from rules.leaves.watch import leaves_of
 from rules.models import Severity
 from tests.examples import examples
 from tests.rules import logs, pairlogs, test_pairs_carried
-from tests.rules.byhand import BUNDLE
+from tests.rules.byhand import BUNDLE, HandLog
 from tests.rules.test_pairs_by_hand import pressure, two
 from tests.rules.test_pairs_properties import PAIRS, QUICK, until_of
 
@@ -117,7 +117,15 @@ def gone_and_back():
     return carried.both(log, range(7, 9), 15)
 
 
-@pytest.mark.parametrize("story", [replaced, same_sensors, other_numbers, gone_and_back])
+def neighbours():
+    """Two rooms become neighbours at 3.7: what was measured before is no difference of theirs."""
+    log = HandLog().register(-1, pressure("P.B", "B1"), pressure("P.C", "C1"), areas=test_pairs_carried.AREAS)
+    log.register(3.7, pressure("P.B", "B1"), pressure("P.C", "C1"), version=2, **test_pairs_carried.CASCADE)
+    log.rows(4.5, ("P.B", [2, 3, 4], [15, 15, 15]), ("P.C", [2, 3, 4], [20, 20, 20]))
+    return test_pairs_carried.both(log, range(5, 8), 15)
+
+
+@pytest.mark.parametrize("story", [replaced, same_sensors, other_numbers, gone_and_back, neighbours])
 def test_so_it_does_over_changes_of_register_and_packs(story):
     log = story().records()
     rules = (test_pairs_carried.LOW, test_pairs_carried.REVERSED)

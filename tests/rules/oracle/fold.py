@@ -68,7 +68,7 @@ class Facility:
         self.versions = []  # of the register, with when they came
         self.series = {}
         self.watches = []
-        self.pairs = []
+        self.pairs, self.ended = [], {}  # the latter: the newest instant of pairs that were watched
         self.quiets = []
         self.silences = None
         self.rare = None
@@ -225,7 +225,7 @@ class Facility:
         if record.version <= self.version:
             return
         places = self.places
-        of_series = all(isinstance(rule, LimitRule | GapRule) for rule in self.bundle.rules)
+        of_series = all(isinstance(rule, LimitRule | GapRule | DifferenceRule) for rule in self.bundle.rules)
         if self.rare is None:
             self.rare = rare.Rare(self, self.bundle, places)
         elif of_series:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules.facts import facts_of, in_force
 from rules.params import UNREGISTERED_INTERVAL_MS
-from tests.rules.oracle import limit
+from tests.rules.oracle import formerlypairs, limit
 from tests.rules.oracle.watches import Watch
 from tests.rules.oracle.watches import watch as watch_of
 
@@ -49,6 +49,7 @@ def begun(facility, at):
 def next_border(of, to):
     """Return the next instant up to `to` at which a fact of the register comes into force, or None."""
     begins = [sensor.from_ for sensor in of.whole.sensors if sensor.from_] if of.whole is not None else []
+    begins += formerlypairs.area_borders(of.whole)
     return min((begin for begin in begins if of.clock < begin <= to), default=None)
 
 
@@ -57,12 +58,16 @@ def adopt(of, facility, now, begins):
 
     Args:
         of: the oracle's facility.
-        facility: the register with what is in force now; only limits may be others.
+        facility: the register with what is in force now; of series only limits may be others.
         now: the clock.
         begins: the first instant whose rows they judge.
     """
     of.decide_late(of.waiting(), now)
+    for pair in sorted(of.pairs, key=lambda p: (p.place, p.name)):
+        if pair.waits is not None:
+            pair.decide(pair.waits, now, of)
     of.registered = facility
+    formerlypairs.adopt(of, facility, now, begins)
     watches = []
     for watch in of.watches:
         sensor = next(sensor for sensor in facility.sensors if sensor.tag == watch.tag)
