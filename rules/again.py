@@ -48,7 +48,7 @@ def standing(state: FacilityState, instance: Instance) -> list[Folded]:
 
 def compared(
     state: FacilityState, instance: Instance, folded: list[Folded], tail_t: int,
-    stay: list[tuple[Occurrence, Folded]] | None = None,
+    stay: list[tuple[Occurrence, Folded]] | None = None, *, booked: bool = True,
 ) -> list[Difference]:  # fmt: skip
     """Return what turns the published occurrences into those of the refold.
 
@@ -58,6 +58,7 @@ def compared(
         folded: its occurrences, from where it was put back to.
         tail_t: the newest event time before that.
         stay: takes the occurrences that stay, with what was folded of them.
+        booked: these take the deciding rows of that.
     """
     if instance.kind in PEAKED and folded and folded[-1].end == NONE:
         folded[-1].peak = state.real_of(instance, "peak")
@@ -67,32 +68,33 @@ def compared(
     open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
     if instance.kind in SPANNED:  # what an officer closed is done with, whatever comes late
         open_ones = [o for o in open_ones if o.end == NONE]
-    return differences(open_ones, folded, stay)
+    return differences(open_ones, folded, stay, booked=booked)
 
 
 def take(folded: list[Folded], rows: Iterable[np.void]) -> None:
     """Take transitions of a refold, in their order."""
     for row in rows:
-        _take(folded, row)
+        say(
+            folded, int(row["code"]), int(row["sev"]), int(row["start"]), int(row["end"]), int(row["decided"]),
+            float(row["value"]), float(row["peak"]), int(row["first"]),
+        )  # fmt: skip
 
 
-def _take(folded: list[Folded], row: np.void) -> None:
-    code, decided = int(row["code"]), int(row["decided"])
+def say(
+    folded: list[Folded], code: int, sev: int, start: int, end: int, decided: int, value: float, peak: float, first: int
+) -> None:
+    """Take one transition, by the members of the kernel's output (rules/layout.py, `OUT`)."""
     if code == layout.RAISED:
-        sev = int(row["sev"])
         folded.append(
-            Folded(
-                int(row["start"]), NONE, sev, sev, decided, NONE, unknown=False, value=float(row["value"]),
-                peak=float(row["peak"]), first=int(row["first"]),
-            )
+            Folded(start, NONE, sev, sev, decided, NONE, unknown=False, value=value, peak=peak, first=first)
         )  # fmt: skip
         return
     last = folded[-1]
-    last.peak = float(row["peak"])
+    last.peak = peak
     if code == layout.STEPPED:
-        last.sev = int(row["sev"])
+        last.sev = sev
         last.top = max(last.top, last.sev)
     elif code in (layout.UNKNOWN, layout.KNOWN):
         last.unknown = code == layout.UNKNOWN
     else:
-        last.end, last.closed, last.closing = int(row["end"]), decided, float(row["value"])
+        last.end, last.closed, last.closing = end, decided, value

@@ -242,10 +242,12 @@ class Emitter:
     def open(self, kind: int, instance: Instance, start: int, sev: int, opened: int) -> Occurrence:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
         key = (kind, *instance.key)
-        tail = self.state.tail_of(instance)
+        tail, draft = self.state.tail_of(instance), self.state.drafts.get(key)
         rows = prune(self.state.occurrences.get(key, []), tail, self.state.starts_of(instance))
+        known = rows if draft is None else [*draft.told, *rows]
+        had = list(dict.fromkeys(o.alarm for o in known if o.first_start == start))
         alarm_of = partial(alarm_id, instance.rule.id, self.state.facility, instance.subject, start)
-        use = next_use([o.alarm for o in rows if o.first_start == start], alarm_of, self.state.seq)
+        use = next_use(had, alarm_of, self.state.seq)
         occurrence = Occurrence(alarm_of(use), start, start, NONE, sev, sev, opened)
         self.state.occurrences[key] = [*rows, occurrence]
         return occurrence

@@ -19,6 +19,7 @@ from rules import (
     absence,
     carry,
     closing,
+    drafts,
     kernels,
     late,
     layout,
@@ -644,7 +645,9 @@ class Engine:
                 transition = transitions[i]
                 instance = plan.by_state[transition.inst]
                 kind, rule = transition.of, instance.rule.id
+                draft = drafts.of(state, instance)
                 step = partial(emitter.apply, kind, instance, transition, records)
+                step = step if draft is None else partial(draft.hear, transition)
             attempt(emitter, rule, received, step)
             if kind == GAP:
                 attempt(emitter, rule, received, partial(silence.settle, state, rule, at, received, records, emitter))

@@ -180,6 +180,8 @@ def _taken(emitter: Emitter, rule: str, now: int) -> list[tuple[dict[str, str], 
     what tells the next use of a start; of cases of rare records their own count stays.
     """
     state = emitter.state
+    for key in [key for key in state.drafts if key[1] == rule]:
+        del state.drafts[key]
     found: list[tuple[dict[str, str], Occurrence]] = []
     pairs = {} if state.plan is None else {(one.kind, *one.key): one.subject for one in state.plan.pairs}
     for key in sorted(key for key in state.occurrences if key[1] == rule):

@@ -67,6 +67,8 @@ def of(state: FacilityState, instance: Instance) -> list[Ended]:
     if found is None:
         return []
     behind = min(state.of_series("tail_t", instance.slot), state.of_series("tail_m", instance.slot))
+    if draft := state.drafts.get((instance.kind, *instance.key)):  # what is not told yet began behind its edge
+        behind = min(behind, draft.edge)
     return [one for one in found if one.until > behind]
 
 

@@ -1,7 +1,8 @@
 """Late rows: held as they come, put into their places by event time and decided once nothing of their receive time can come any more.
 
 A batch of stored rows says what happened, not how it came to be known: its series is decided again once for all of them, in whatever order
-they came (docs/engine-semantics.md, "Late rows"; ADR 0066). Rows that would leave the horizon undecided are decided before the next one is put.
+they came (docs/engine-semantics.md, "Late rows"; ADR 0066). Rows that would leave the horizon undecided are decided before the next one is put:
+what is different is told once for all such parts (rules/drafts.py).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, again, formerly, horizon, kernels, layout, silence
+from rules import absence, again, drafts, formerly, horizon, kernels, layout, silence
 from rules.changes import ChangeKind
+from rules.drafts import Draft
 from rules.excursions import judge as excursions
 from rules.excursions.compare import beyond
 from rules.failing import attempt
@@ -42,6 +44,8 @@ class _Found:
     at: int
     """Event time of the newest row that waited."""
     difference: Difference
+    late: bool
+    """Late rows made it, and an alarm that it raises."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +60,12 @@ class _Stays:
 def waiting(state: FacilityState) -> list[int]:
     """Return the series that have late rows waiting."""
     found: list[int] = np.flatnonzero((state.late[:, horizon.EARLIEST] != NONE) | (state.held.of[:, 1] > 0)).tolist()
-    return found
+    return sorted({*found, *drafts.slots(state)}) if state.drafts else found
 
 
 def decide(
     state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room, read: Sequence[RecordRead] = (),
-    *, late: bool = True,
+    *, late: bool = True, over: bool = True,
 ) -> None:  # fmt: skip
     """Decide series again whose late rows wait, and say what is different: by rule, then by tag.
 
@@ -72,22 +76,38 @@ def decide(
         room: of the compiled fold.
         read: the record that says why, where no rows came; without it the newest batch of the series is named.
         late: rows came late: an alarm first raised here was raised by late data, and silences may be filled.
+        over: the instant is; else only silences that are filled are told of, and the rest with what is still to come.
     """
-    these = list(slots)
+    these, due = list(slots), state.clock
+    filled: dict[int, list[tuple[Instance, Difference]]] = {slot: [] for slot in these}
+    newest = dict.fromkeys(these, NONE)
     for slot, rows in state.held.take(these):
-        _put(state, slot, rows, emitter, room)
-    _decide(state, these, emitter, room, read, late=late)
+        _put(state, slot, rows, room, filled[slot], newest)
+    for slot in these:
+        _part(state, slot, room, filled[slot], newest, filling=late)
+    found: list[_Found] = []
+    stay: list[_Stays] = []
+    for slot in these:
+        found += (_Found(one, newest[slot], difference, late) for one, difference in filled[slot])
+        found += _told(state, slot, stay, late=late, over=over)
+    _tell(state, found, stay, due, emitter, read)
+    for slot in these if over else ():
+        for instance, _ in drafts.at_slot(state, slot):
+            drafts.forget(state, instance)
 
 
 def make_way(state: FacilityState, why: int, slot: int, emitter: Emitter, room: kernels.Room) -> None:
     """Do what the compiled pass stopped for at a row of a series: what waits of it is decided, or there is room to hold more."""
     if why == kernels.STOPPED:
-        decide(state, [slot], emitter, room)
+        decide(state, [slot], emitter, room, over=False)
     elif why == kernels.CROWDED:
         state.held.grow()
 
 
-def _put(state: FacilityState, slot: int, rows: Words, emitter: Emitter, room: kernels.Room) -> None:
+def _put(
+    state: FacilityState, slot: int, rows: Words, room: kernels.Room, filled: list[tuple[Instance, Difference]],
+    newest: dict[int, int],
+) -> None:  # fmt: skip
     """Put the rows of a series that were held into their places, oldest first; those in front of them leave the horizon decided."""
     plan, values, at = state.planned, rows.view(np.float64), 0
     while at < len(rows):
@@ -96,24 +116,18 @@ def _put(state: FacilityState, slot: int, rows: Words, emitter: Emitter, room: k
             state.ring_floats, rows, values, at, state.late, state.stands, room.scratch,
         )  # fmt: skip
         if at < len(rows):
-            _decide(state, [slot], emitter, room, (), late=True)
+            _part(state, slot, room, filled, newest, filling=True)
 
 
-def _decide(
-    state: FacilityState, slots: Iterable[int], emitter: Emitter, room: kernels.Room, read: Sequence[RecordRead],
-    *, late: bool,
+def _tell(
+    state: FacilityState, found: list[_Found], stay: list[_Stays], due: int, emitter: Emitter, read: Sequence[RecordRead]
 ) -> None:  # fmt: skip
-    """Decide series again with the rows that are in their places, as `decide` says."""
-    due = state.clock
-    found: list[_Found] = []
-    stay: list[_Stays] = []
-    for slot in slots:
-        found += _series(state, slot, due, room, stay, filled=late)
+    """Say what is different, by rule and tag, and what lies elsewhere of alarms that stay."""
     for _, one in sorted(enumerate(found), key=lambda pair: (pair[1].instance.rank, pair[1].instance.tag, pair[0])):
         rule = one.instance.rule.id
         attempt(
             emitter, rule, due,
-            partial(emitter.late, one.instance.kind, one.instance, one.difference, one.at, due, list(read), late=late),
+            partial(emitter.late, one.instance.kind, one.instance, one.difference, one.at, due, list(read), late=one.late),
         )  # fmt: skip
         if one.instance.kind == GAP:
             attempt(emitter, rule, due, partial(silence.settle, state, rule, one.at, due, list(read), emitter))
@@ -125,11 +139,34 @@ def _decide(
             attempt(emitter, listener.id, due, step)
 
 
-def _series(
-    state: FacilityState, slot: int, clock: int, room: kernels.Room, stay: list[_Stays], *, filled: bool
+def _told(
+    state: FacilityState, slot: int, stay: list[_Stays], *, late: bool, over: bool
 ) -> Iterator[_Found]:  # fmt: skip
-    plan = state.planned
+    """Yield what the drafts of a series make of what was told, if the instant is over; those that make nothing of it are told with that."""
+    for instance, draft in drafts.at_slot(state, slot):
+        pairs: list[tuple[Occurrence, Folded]] = []
+        found = drafts.compared(state, instance, draft, pairs, over=over)
+        if found and not over:
+            continue
+        yield from (_Found(instance, draft.at, one, late and draft.is_late(one)) for one in found)
+        stay += [
+            _Stays(formerly.as_of(state, instance, old.opened), old.alarm, new.peak)
+            for old, new in (pairs if instance.rule.id in state.planned.listeners else ())
+            if not math.isnan(new.peak)
+        ]
+        if not over:
+            drafts.forget(state, instance)
+
+
+def _part(
+    state: FacilityState, slot: int, room: kernels.Room, told: list[tuple[Instance, Difference]], newest: dict[int, int], *, filling: bool
+) -> None:  # fmt: skip
+    """Decide a series again with the rows that are in their places; `told` takes what they fill of its silences, the first time."""
+    plan, clock = state.planned, state.clock
     at = int(state.late[slot, horizon.NEWEST])
+    if at == NONE and state.drafts:  # nothing came since its last part
+        return
+    newest[slot] = max(newest[slot], at)
     state.late[slot] = NONE
     horizon.gone(
         plan.params, plan.place(slot, layout.AT_PROGRAM), state.words, plan.place(slot, layout.AT_STATE), state.rings,
@@ -138,7 +175,7 @@ def _series(
     instances = plan.by_slot[slot]
     asked = room.ask(len(instances))
     decided = [one for one in instances if KINDS[one.kind].again and not state.is_muted(one.rule.id)]
-    quiet = {one.call for one in decided if again.is_quiet(state, one)}
+    quiet = {one.call for one in decided if drafts.of(state, one) is None and again.is_quiet(state, one)}
     for one in instances:
         asked[one.call] = one.call in quiet
     horizon.decide_quiet(
@@ -148,10 +185,11 @@ def _series(
     for one in instances:
         if one.kind == ABSENCE:
             absence.note(state, one)
-        elif one.kind == GAP and filled:
-            yield from (_Found(one, at, difference) for difference in _filled(state, one))
+        elif one.kind == GAP and filling:
+            had = [id(difference.old) for _, difference in told]
+            told += [(one, difference) for difference in _filled(state, one) if id(difference.old) not in had]
         elif one in decided and (one.call not in quiet or asked[one.call]):
-            yield from (_Found(one, at, difference) for difference in _again(state, one, clock, room, stay))
+            _again(state, one, clock, room, at)
     state.refresh(slot)
 
 
@@ -186,10 +224,8 @@ def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
                 yield Difference(ChangeKind.RETRACTED, occurrence, None)
 
 
-def _again(
-    state: FacilityState, instance: Instance, clock: int, room: kernels.Room, stay: list[_Stays]
-) -> list[Difference]:  # fmt: skip
-    """Decide one instance again from where the horizon of its series begins and compare with what was published."""
+def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.Room, at: int) -> None:
+    """Decide one instance again from where the horizon of its series begins; `at` is the newest event time that waited."""
     plan, slot, call = state.planned, instance.slot, instance.call
     begin = horizon.rewind(
         plan.params, plan.reals, plan.where, slot, call, state.words, state.floats, state.tails,
@@ -201,13 +237,5 @@ def _again(
         begin, clock, state.stands, room.out,
     )  # fmt: skip
     again.take(folded, room.out[:n])
-    if instance.rule.id not in plan.listeners:
-        return again.compared(state, instance, folded, state.tail_of(instance))
-    pairs: list[tuple[Occurrence, Folded]] = []
-    found = again.compared(state, instance, folded, state.tail_of(instance), pairs)
-    stay += [
-        _Stays(formerly.as_of(state, instance, old.opened), old.alarm, new.peak)
-        for old, new in pairs
-        if not math.isnan(new.peak)
-    ]
-    return found
+    key, tail = (instance.kind, *instance.key), state.tail_of(instance)
+    state.drafts.setdefault(key, Draft(tail, at)).take(folded, tail, at)

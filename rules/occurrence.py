@@ -159,15 +159,23 @@ def prune(occurrences: list[Occurrence], tail_t: int, starts: Container[int] = (
     ]
 
 
+def book(stay: list[tuple[Occurrence, Folded]]) -> None:
+    """Let occurrences that stay take the deciding rows of what was folded of each: the next comparison asks for those."""
+    for old, new in stay:
+        if new.opened != NONE:
+            old.opened = new.opened
+        old.closed = new.closed
+
+
 def differences(
-    published: list[Occurrence], folded: list[Folded], stay: list[tuple[Occurrence, Folded]] | None = None
-) -> list[Difference]:
+    published: list[Occurrence], folded: list[Folded], stay: list[tuple[Occurrence, Folded]] | None = None, *, booked: bool = True
+) -> list[Difference]:  # fmt: skip
     """Return the changes that turn `published` into `folded`, ordered by start (docs/engine-semantics.md, "Late rows").
 
-    `stay` takes what stays of `published`, each with what was folded of it, also where nothing is told of it.
-
-    Occurrences that stay also take the deciding rows of what was folded: the next comparison asks for those.
+    `stay` takes what stays of `published`, each with what was folded of it, also where nothing is told of it. If `booked`, these take the
+    deciding rows of that (`book`).
     """
+    stay = [] if stay is None else stay
     left = sorted((o for o in published if not o.retracted), key=lambda o: o.start)
     matched: dict[int, Occurrence] = {}
     for exact in (True, False):
@@ -185,12 +193,10 @@ def differences(
         if paired is None:
             found.append((new.start, len(found), Difference(ChangeKind.RAISED, None, new)))
             continue
-        if stay is not None:
-            stay.append((paired, new))
+        stay.append((paired, new))
         found.extend((new.start, len(found) + k, d) for k, d in enumerate(_compare(paired, new)))
-        if new.opened != NONE:
-            paired.opened = new.opened
-        paired.closed = new.closed
+    if booked:
+        book(stay)
     for old in left:
         into = next((matched[i].alarm for i, new in enumerate(folded) if i in matched and _overlap(old, new)), None)
         found.append((old.start, len(found), Difference(ChangeKind.RETRACTED, old, None, into)))

@@ -16,6 +16,7 @@ from rules.batches import PackedBatches
 from rules.clocks.store import PackedClocks
 from rules.declared import PackedDeclared
 from rules.documents.store import PackedDocuments
+from rules.drafts import PackedDraft
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook, PackedClaim
 from rules.figures.book import PackedFigures
@@ -119,6 +120,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     semantics 7 late rows were put into their places as they came, and waited there."""
     held: list[tuple[str, bytes]] | msgspec.UnsetType = msgspec.UNSET
     """Late rows that wait for `clock` to be over (rules/held.py), by tag; not there where none does."""
+    drafts: list[PackedDraft] | msgspec.UnsetType = msgspec.UNSET
+    """What late rows made of instances and is not told before `clock` is over (rules/drafts.py), by kind, rule and tag; not there where all is told."""
     filled: dict[str, int] | msgspec.UnsetType = msgspec.UNSET
     """Closed silence, by alarm -> the event time up to which late rows fill it (rules/late.py); not there where they fill none."""
     doors: list[tuple[str, list[tuple[_Instant, _Instant]]]] | msgspec.UnsetType = msgspec.UNSET

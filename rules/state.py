@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from rules import formerly, formerpairs, kernels, layout, stored, sums
+from rules import drafts, formerly, formerpairs, kernels, layout, stored, sums
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.clocks import store as clocks
@@ -41,6 +41,7 @@ from rules.stays import unpacked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rules.drafts import Draft
     from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
     from rules.plan import Instance, Plan
@@ -128,6 +129,8 @@ class FacilityState:
     """Of each series the earliest and the newest row of its horizon that wait to be decided, NONE without: all wait for `clock` to be over ..."""
     held: Held = field(default_factory=Held)
     """... as late rows do that are not in their places yet (rules/late.py)."""
+    drafts: dict[tuple[int, str, str], Draft] = field(default_factory=dict)
+    """What late rows made of instances, by kind and key, that is told once `clock` is over (rules/drafts.py)."""
     doors: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
     """Of each series, by tag, when our front door was closed behind its newest row, ms (rules/silence.py): that is no part of a distance."""
     unsettled: set[tuple[str, str]] = field(default_factory=set)
@@ -254,7 +257,7 @@ class FacilityState:
         due = min(due, self.rare.due, self.clocks.due, reported, self.groups.next_due(), self.telling.watches.due)
         if self.plan is not None:
             due = min(due, self.plan.until)
-            due = min(due, self.clock) if self.held.size[0] or (self.late != NONE).any() else due
+            due = min(due, self.clock) if self.held.size[0] or (self.late != NONE).any() or self.drafts else due
         self.next_due = due
         return bool(silent)
 
@@ -320,6 +323,7 @@ class FacilityState:
                 ),
                 groups=[group.pack() for group in self.groups],
                 late=self._waiting() or msgspec.UNSET,
+                drafts=drafts.pack(self) or msgspec.UNSET,
                 held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
                 filled=self._filled() or msgspec.UNSET,
                 doors=sorted(self.doors.items()) or msgspec.UNSET,
@@ -437,6 +441,7 @@ class FacilityState:
             self.marks.stays = unpacked(body.stays, () if self.plan is None else self.plan.slots)
         if self.plan is not None:
             self._load_waiting(self.plan, body)
+            drafts.load(self, [] if isinstance(body.drafts, msgspec.UnsetType) else body.drafts)
             formerly.load(self, [] if isinstance(body.past, msgspec.UnsetType) else body.past)
             formerpairs.load(self, [] if isinstance(body.former, msgspec.UnsetType) else body.former)
             self.refresh_all()

@@ -42,7 +42,7 @@ from tests.rules.oracle import (
     trips,
 )
 from tests.rules.oracle.gap import Silences
-from tests.rules.oracle.late import Said, differences, occurrences
+from tests.rules.oracle.late import Draft, Said, differences, occurrences
 from tests.rules.oracle.series import MOST, Series
 from tests.rules.oracle.trips import standing
 from tests.rules.oracle.watches import watch as watch_of
@@ -79,6 +79,7 @@ class Facility:
         self.trips, self.trip_batches = [], []
         self.fillings, self.switches = [], []
         self.again = Counter()
+        self.drafts = {}  # watch -> what late rows made of it at this instant and is not told yet
         self.changes = []
 
     def say(self, kind, rule, subject, name, colour, start, end, at, received, *, late=False, by=None, proof=None):
@@ -137,7 +138,8 @@ class Facility:
         self.clock = to
 
     def waiting(self):
-        return [tag for tag, series in self.series.items() if series.is_waiting]
+        drafted = {watch.tag for watch in self.drafts}
+        return [tag for tag, series in self.series.items() if series.is_waiting or tag in drafted]
 
     def next_due(self, to):
         if self.waiting():
@@ -299,7 +301,7 @@ class Facility:
         if (standing == "late" and len(series.held) == MOST) or (
             standing == "order" and series.order_decides(t, received, v, q, earlier=earlier)
         ):
-            self.decide_late([tag], received)
+            self.decide_late([tag], received, over=False)
             standing = series.admit(t, v, received)
         series.counts[standing] += 1
         odd = self.rare.row(tag, t, (v, 5 if how == "set" else q), received, standing, stood)
@@ -327,6 +329,9 @@ class Facility:
             if watch.tag == tag and standing == "order" and not (earlier and getattr(watch, "past", ())):
                 events = watch.now(series, received)
                 new = events[len(watch.events) :]
+                if watch in self.drafts:
+                    self.drafts[watch].hear(new)
+                    new = []
                 parts += [(watch.place, 2, 100 + k, lambda w=watch, e=e: self.publish(w, e)) for k, e in enumerate(new)]
                 watch.events = events
         for _, _, _, act in sorted(parts, key=lambda part: part[:3]):
@@ -338,38 +343,60 @@ class Facility:
         if how is not None:
             series.how[t] = how
 
-    def decide_late(self, tags, received):
-        """Put late rows into their places by event time, and decide their series again; those that leave the horizon are decided before."""
+    def decide_late(self, tags, received, *, over=True):
+        """Put late rows into their places by event time, and decide their series again; those that leave the horizon are decided before.
+
+        What differs is told when the instant is over, once for all such parts; silences that are filled with what filled them.
+        """
+        newest, filled = dict.fromkeys(tags, -1), []
         for tag in sorted(tags):
             series = self.series[tag]
             held, series.held = sorted(series.held, key=lambda row: row[0]), []
             for t, v, q, how in held:
                 if series.first_decide(t, received, v, q):
-                    self.decide_put([tag], received)
+                    self.decide_put(tag, received, newest, filled)
                 self.put(series, t, received, v, q, how)
                 series.waits.append(t)
-        self.decide_put(tags, received)
-
-    def decide_put(self, tags, received):
-        """Decide series again with what is in its place, by rule and tag."""
-        parts = []
         for tag in sorted(tags):
-            series = self.series[tag]
-            at = max([*series.waits, *(t for _, t in series.moved)])
-            series.waits, series.moved = [], []
-            for k, (place, _, act) in enumerate(self.silences.filled(tag, at, series, received)):
-                parts.append((place, tag, k, at, act))
-            for watch in self.watches:
-                if watch.tag == tag:
-                    events = watch.now(series, received)
-                    parts += [
-                        (watch.place, tag, k, at, lambda w=watch, d=d, at=at: self.late(w, d, at, received))
-                        for k, d in enumerate(differences(standing(watch), occurrences(events), series.floor))
-                    ]
-                    watch.events = events
+            self.decide_put(tag, received, newest, filled)
+        parts = [
+            (place, tag, k, newest[tag], lambda act=act, tag=tag: act(newest[tag]))
+            for k, (place, tag, act) in enumerate(filled)
+        ]
+        for watch, draft in [(watch, draft) for watch, draft in self.drafts.items() if watch.tag in tags]:
+            found = differences(standing(watch), occurrences(watch.events), draft.floor)
+            if over or not found:
+                del self.drafts[watch]
+                parts += [
+                    (
+                        watch.place,
+                        watch.tag,
+                        k,
+                        draft.at,
+                        lambda w=watch, d=d, of=draft: self.tell_late(w, d, of, received),
+                    )
+                    for k, d in enumerate(found)
+                ]
         for _, _, _, at, act in sorted(parts, key=lambda part: part[:3]):
             act()
             self.silences.settle(at, received, self)
+
+    def decide_put(self, tag, received, newest, filled):
+        """Decide a series again with what is in its place."""
+        series = self.series[tag]
+        if not series.waits and not series.moved:
+            return
+        at = max([*series.waits, *(t for _, t in series.moved)])
+        newest[tag] = max(newest[tag], at)
+        series.waits, series.moved = [], []
+        filled += [(place, tag, act) for place, act in self.silences.filled(tag, series, received)]
+        for watch in self.watches:
+            if watch.tag == tag:
+                draft = self.drafts.setdefault(watch, Draft(series.floor, at))
+                watch.events, draft.at = watch.now(series, received), max(draft.at, at)
+
+    def tell_late(self, watch, found, draft, received):
+        self.late(watch, found, draft.at, received, late=found[0] not in draft.live)
 
     def late(self, watch, found, t, received, *, late=True):
         _, kind, said, new = found

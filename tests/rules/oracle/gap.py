@@ -353,8 +353,8 @@ class Silences:
             m.open = None
         m.fresh, m.lo, m.floor = False, t, received
 
-    def filled(self, tag, t, series, received):
-        """Return the retractions that late rows of `tag` make, `t` the newest.
+    def filled(self, tag, series, received):
+        """Return the retractions that late rows of `tag` make; each asks for the event time of the newest.
 
         Of a silence is kept up to which row no distance was too long, by the limit as it was then; rows are seen while they are in the horizon.
         """
@@ -367,7 +367,7 @@ class Silences:
                 led = lead(rows, m.open["hole"], m.lo, m.limit, m.door)
                 m.open["hole"] = None if led == m.lo and not m.open["fresh"] else led
             for o in m.past:
-                if o["retracted"] or o["end"] is None:
+                if o["retracted"] or o["end"] is None or o.get("found"):
                     continue
                 low = o["start"] - m.pace
                 before = max(low, o["led"] or low)
@@ -376,7 +376,8 @@ class Silences:
                     continue
                 o["led"] = led
                 if o["end"] - led - m.door.inside(led, o["end"]) <= m.limit:
-                    acts.append((m.place, 2, lambda m=m, o=o: self.retract(m, o, t, received)))
+                    o["found"] = True
+                    acts.append((m.place, lambda t, m=m, o=o: self.retract(m, o, t, received)))
         return acts
 
     def retract(self, m, o, t, received):

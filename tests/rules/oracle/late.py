@@ -25,6 +25,18 @@ class Said:
         setattr(self, name, value)
 
 
+class Draft:
+    """That parts of a back-fill were decided and not told: where the horizon began before the first, and the newest row of all."""
+
+    def __init__(self, floor, at):
+        self.floor, self.at = floor, at
+        self.live = set()  # starts that a row in order raised meanwhile
+
+    def hear(self, events):
+        self.at = max([self.at, *(event.at for event in events)])
+        self.live |= {event.start for event in events if event.kind == "raised"}
+
+
 def occurrences(events):
     """Return the occurrences of a list of transitions as (start, end, colour, top, unknown, event time of the row that ended it)."""
     found = []
