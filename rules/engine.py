@@ -25,6 +25,7 @@ from rules import (
     lookback,
     overlap,
     paired,
+    passedover,
     places,
     remarking,
     silence,
@@ -473,7 +474,9 @@ class Engine:
             plan = state.plan
             if plan is not None and plan.until == due:
                 self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter, since=plan.until)
-            else:
+            elif waits := late.waiting(state):
+                late.decide(state, waits, emitter, self._room)
+            elif not passedover.pass_over(state, due):
                 self._decide(state, emitter)
             places.refresh_due(state)
         emitter.by_time = False
@@ -482,9 +485,6 @@ class Engine:
 
     def _decide(self, state: FacilityState, emitter: Emitter) -> None:
         """Take the decisions that are due first: by (due, rule, level, subject)."""
-        if waits := late.waiting(state):
-            late.decide(state, waits, emitter, self._room)
-            return
         due, agenda = state.next_due, Agenda(state, state.next_due, emitter)
         entry = agenda.next()
         assert entry is not None  # noqa: S101 - something is due
