@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from rules.declared import Span
     from rules.emission import Emitter
     from rules.layout import Words
+    from rules.occurrence import Occurrence
     from rules.plan import Instance
     from rules.state import FacilityState
 
@@ -267,6 +268,13 @@ def decide_waiting(state: FacilityState, emitter: Emitter) -> None:
         decide(state, instance, state.clock, emitter)
 
 
+def published(state: FacilityState, instance: Instance) -> list[Occurrence]:
+    """Return the silences of a series that were told, stand, and are not over up to its edge."""
+    edge = int(state.words[instance.state + absence.EDGE])
+    told = state.occurrences.get((ABSENCE, *instance.key), [])
+    return [one for one in told if not one.retracted and (one.end == NONE or one.closed > edge)]
+
+
 def decide(state: FacilityState, instance: Instance, now: int, emitter: Emitter) -> None:
     """Judge a series at an instant that is over (receive time, ms)."""
     state.words[instance.state + absence.DUE] = NEVER
@@ -299,17 +307,16 @@ def _judge(state: FacilityState, instance: Instance, now: int, emitter: Emitter)
     words, x = state.words, instance.state
     n, found = numbers_of(state, instance), _found(state, instance, now)
     edge, lost = int(words[x + absence.EDGE]), int(words[x + absence.LOST_T])
-    told = state.occurrences.get((ABSENCE, *instance.key), [])
-    published = [one for one in told if not one.retracted and (one.end == NONE or one.closed > edge)]
-    active = next((one for one in published if one.end == NONE), None)
-    whole = standing(found, edge, [(one.start, one.end) for one in published])
+    told = published(state, instance)
+    active = next((one for one in told if one.end == NONE), None)
+    whole = standing(found, edge, [(one.start, one.end) for one in told])
     if active is not None and held(active.start, found):
         last = found.silences[-1]
         sev = max(last.sev, active.sev)
         found.silences[-1] = replace(last, start=active.start, sev=sev, top=sev)
     if active is not None and NONE < active.start < lost:  # how it ended is not known any more: by then at the latest
         found.silences.insert(0, replace(_folded(n, active.start - n.pace, lost, active.sev), top=active.top))
-    for one in differences(published, found.silences):
+    for one in differences(told, found.silences):
         _tell(instance, one, now, emitter, late=one.new is not None and one.new.start in found.late)
     state.declared.counts["trip_distance_dropped"] += int(words[x + absence.LOST])
     words[x + absence.LOST], words[x + absence.LOST_T] = 0, NONE

@@ -12,7 +12,7 @@ import hashlib
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ from rules.layout import FUTURE_MS
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    import numpy.typing as npt
+
     from rules.records import Readings
 
 KEPT = 1_024
@@ -29,6 +31,7 @@ KEPT_MS = 24 * 3_600_000
 KEPT_REFUSED = 1_024
 """Batches with a row from the future that are known for ever: the newest ones."""
 DIGEST_BYTES = 8
+_I4, _I8, _F8 = np.dtype("<i4"), np.dtype("<i8"), np.dtype("<f8")
 PackedBatches: TypeAlias = tuple[Annotated[int, msgspec.Meta(ge=0)], list[str], bytes, bytes]
 """In a snapshot: the number of the next batch, ids, digests, distances of receive times."""
 
@@ -60,7 +63,7 @@ class Batches:
         """
         digest = digest_of(payload)
         seen = self.meet_digest(payload.batch, digest, received)
-        if seen is Seen.NEW and payload.time.max(initial=received) > received + FUTURE_MS:
+        if seen is Seen.NEW and payload.time.size and payload.time.max() > received + FUTURE_MS:
             while len(self._refused) >= KEPT_REFUSED:
                 del self._refused[next(iter(self._refused))]
             self._refused[payload.batch] = digest
@@ -112,16 +115,21 @@ class Batches:
         return cls(number, rows, dict(zip(ids, parts, strict=True)), dict(refused))
 
 
+def _bytes(column: npt.NDArray[Any], as_dtype: np.dtype[Any]) -> bytes:
+    """Return the bytes of a column, little end first."""
+    return column.tobytes() if column.dtype == as_dtype else column.astype(as_dtype).tobytes()
+
+
 def digest_of(payload: Readings) -> bytes:
     """Return the digest of what a batch holds: one for equal content, however it was spelled."""
-    value, quality = payload.value.astype("<f8", copy=False), payload.quality.tobytes()
+    value, quality = payload.value, payload.quality.tobytes()
     if quality.count(0) != len(quality):  # only then can a value be missing
         value = np.where(np.isnan(value), np.nan, value)
     parts = (
         "\n".join(payload.tags).encode(),
-        payload.counts.astype("<i4", copy=False).tobytes(),
-        payload.time.astype("<i8", copy=False).tobytes(),
-        value.tobytes(),
+        _bytes(payload.counts, _I4),
+        _bytes(payload.time, _I8),
+        _bytes(value, _F8),
         quality,
     )
     return hashlib.blake2b(b"\0".join(parts), digest_size=DIGEST_BYTES).digest()

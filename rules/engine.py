@@ -26,6 +26,7 @@ from rules import (
     lookback,
     overlap,
     paired,
+    passedover,
     places,
     remarking,
     silence,
@@ -142,9 +143,10 @@ class Engine:
         part = self._partition(record.partition)
         part.next_offset = max(part.next_offset, record.offset + 1)
         payload = record.payload
-        if isinstance(payload, Tick | PacksRecord):
+        posted = isinstance(payload, Readings)  # asked first: nearly all are, and it takes a while to tell models apart
+        if not posted and isinstance(payload, Tick | PacksRecord):
             return self._shared(part, record, payload)
-        if isinstance(payload, StateRecord):
+        if not posted and isinstance(payload, StateRecord):
             return self._seed(part, record, payload)
         state = self._facility(part, record.partition, record.facility)
         if 0 <= record.offset < state.position:  # a registered fact in front of the log stands at -1
@@ -481,7 +483,9 @@ class Engine:
                 self._adopt(state, plan.facility, emitter.bundle, plan.until, emitter, since=plan.until)
             elif state.telling.watches.due == due:  # what rules decide at this instant comes behind it
                 self._keep(part, telling.of_clock(state.telling, state.facility))
-            else:
+            elif waits := late.waiting(state):
+                late.decide(state, waits, emitter, self._room)
+            elif not passedover.pass_over(state, due):
                 self._decide(state, emitter)
             places.refresh_due(state)
         emitter.by_time = False
@@ -490,9 +494,6 @@ class Engine:
 
     def _decide(self, state: FacilityState, emitter: Emitter) -> None:
         """Take the decisions that are due first: by (due, rule, level, subject)."""
-        if waits := late.waiting(state):
-            late.decide(state, waits, emitter, self._room)
-            return
         due, agenda = state.next_due, Agenda(state, state.next_due, emitter)
         entry = agenda.next()
         assert entry is not None  # noqa: S101 - something is due
@@ -583,7 +584,7 @@ class Engine:
                 were_late.extend(were.tolist())
             odd = odd_rows.steps(plan, payload, index, folded, first, begin, stopped, received, emitter)
             odd = strays.among(odd, strange, begin, stopped)
-            if n or state.groups or odd:
+            if n or odd or state.groups.is_any_lasting:
                 ends = silence.first_rows(state, index, folded, begin, stopped)
                 told = days.taken(plan, emitter.read(self._room.out, n), odd, payload.batch, emitter)
                 self._apply_rows(state, told, ends, odd, payload, received, emitter)

@@ -101,11 +101,15 @@ class Groups:
         """Alarm -> groups that suppressed it."""
         self._under: dict[str, dict[int, Group]] = {}
         """Alarm -> groups that it suppresses now, by number."""
+        self._lasting: set[int] = set()
+        """Rows of those that last."""
         self._whole: dict[int, Group] = {}
         """Those of which all that they suppressed was retracted, and they themselves not yet, by number."""
         self._at: list[Group | None] = []
         self._free: list[int] = []
         self._dues, self._ends, self._starts = np.full((3, _ROOM), NEVER)
+        self._next_due: int | None = NEVER
+        """The earliest of `_dues`, None: it is to be looked for."""
         self._told_by = np.full(_ROOM, NONE)
         """Instance of a series by which the start of each may come again, as it was found last (`again`)."""
         self._own: Codes = np.zeros(0 if self._grouping is None else len(self._grouping.keys), np.uint8)
@@ -177,8 +181,12 @@ class Groups:
         if group.row >= len(self._at) or self._at[group.row] is not group:
             return
         occurrence = group.occurrence
+        if occurrence.active:
+            self._lasting.add(group.row)
+        else:
+            self._lasting.discard(group.row)
         ended = not occurrence.active and group.release == NEVER
-        self._dues[group.row] = min(group.due, group.release)
+        self._dues[group.row], self._next_due = min(group.due, group.release), None
         self._ends[group.row] = occurrence.end if ended else NEVER
         if occurrence.retracted:
             self._whole.pop(group.number, None)
@@ -248,9 +256,11 @@ class Groups:
         if by is not None:
             self._unhang(group, by)
         self._whole.pop(group.number, None)
+        self._lasting.discard(group.row)
         self._at[group.row] = None
         self._free.append(group.row)
         self._dues[group.row] = self._ends[group.row] = NEVER
+        self._next_due = None
 
     def _leave(self, group: Group, alarm: str) -> None:
         self._over[alarm].remove(group)
@@ -292,6 +302,11 @@ class Groups:
         found = (self.standing(rule, place) for rule in self._rules.get(place, ()))
         return [group for group in found if group is not None]
 
+    @property
+    def is_any_lasting(self) -> bool:
+        """Say whether a silence of any place lasts."""
+        return bool(self._lasting)
+
     def all_lasting(self, places: Iterable[str]) -> list[Group]:
         """Return the silences of some places that last."""
         return [group for place in places for group in self.lasting(place)]
@@ -321,7 +336,9 @@ class Groups:
 
     def next_due(self) -> int:
         """Return when something of them is due next."""
-        return int(self._dues.min()) if self._listed else NEVER
+        if self._next_due is None:
+            self._next_due = int(self._dues.min()) if self._listed else NEVER
+        return self._next_due
 
     def due_at(self, due: int) -> list[Group]:
         """Return the groups of which something is due at an instant."""

@@ -511,6 +511,37 @@ def refresh(a: Words, places: Words, slot: int, w: Words, due: Words, silent: Co
 
 
 @kernel
+def pass_over(
+    a: Words, places: Words, found: Words, spans: Words, first: Words, w: Words, rings: Words, now: int, due: Words, silent: Codes
+) -> int:  # fmt: skip
+    """Judge the silences of a declared state of which nothing is to be told at an instant that is over; returns how many these were.
+
+    `found` says of each its series, which call of it, and its area by number, -1: it is left as it is; `spans` from `first` of an area on are when that
+    was in its state. What has left the horizon by now is let go of, as `rules.absence.decide` does, which takes the others.
+    """
+    passed = 0
+    for i in range(found.shape[0]):
+        slot, area = found[i, 0], found[i, 2]
+        if area < 0 or due[slot] > now:
+            continue
+        place = slot * 4
+        s, g = places[place + AT_STATE], places[place + AT_PROGRAM]
+        c = g + CALLS + CALL_WORDS * found[i, 1]
+        p, x = a[c + CALL_PARAMS], s + a[c + CALL_STATE]
+        if w[x + absence.DUE] != now:
+            continue
+        following = absence.next_of_quiet(a, p, w, x, spans, first[area], first[area + 1], now)
+        if following == NONE:
+            continue
+        edge = edge_of(a, places, slot, w, rings)
+        w[x + absence.EDGE] = max(w[x + absence.EDGE], min(edge, w[x + absence.LO]))
+        w[x + absence.DUE] = following
+        refresh(a, places, slot, w, due, silent)
+        passed += 1
+    return passed
+
+
+@kernel
 def refresh_all(a: Words, places: Words, count: int, w: Words, due: Words, silent: Codes) -> None:
     """Note the same of the first so many series."""
     for slot in range(count):
@@ -526,6 +557,15 @@ def next_due(due: Words, silent: Codes) -> tuple[int, bool]:
         earliest = min(earliest, due[i])
         active = active or silent[i] != 0
     return earliest, active
+
+
+@kernel
+def waits(late: Words, size: Words) -> bool:
+    """Say whether rows of a series wait to be decided: of its horizon (`late`), or held beside it (`size`)."""
+    found = size[0] > 0
+    for i in range(late.shape[0]):
+        found = found or late[i, EARLIEST] != NONE
+    return found
 
 
 def warm() -> None:
@@ -558,6 +598,10 @@ def warm() -> None:
     fire(params, where, 0, 0, words, floats, room.out)
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)
+    waits(late, aside.size)
+    pass_over(
+        params, where, np.zeros((0, 3), np.int64), np.zeros((0, 2), np.int64), none_i, words, rings, 0, due, silent
+    )
     rises(words, none_i, none_i, 0, none_i, none_i, np.zeros(1, np.int64), none_i, none_i, none_c, none_c, 0, 0, none_i)
     reached(params, where, 0, words, rings, 0, 0, 0, np.zeros((0, 2), np.int64))
     shut(np.zeros((0, 2), np.int64), 0, 0)

@@ -59,6 +59,8 @@ class _Stays:
 
 def waiting(state: FacilityState) -> list[int]:
     """Return the series that have late rows waiting."""
+    if not state.waits:
+        return []
     found: list[int] = np.flatnonzero((state.late[:, horizon.EARLIEST] != NONE) | (state.held.of[:, 1] > 0)).tolist()
     return sorted({*found, *drafts.slots(state)}) if state.drafts else found
 

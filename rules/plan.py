@@ -165,6 +165,12 @@ class Plan:
     """... where its block stands ..."""
     gap_params: Words = field(default_factory=lambda: np.zeros(0, np.int64))
     """... and its parameters."""
+    absent: Words = field(default_factory=lambda: np.zeros((0, 3), np.int64))
+    """Of each silence of a declared state its series, which call of it, and its area by its place in ..."""
+    absent_in: tuple[str, ...] = ()
+    """... the areas that have some ..."""
+    absent_as: tuple[tuple[int, str, str], ...] = ()
+    """... and under what its occurrences are kept."""
     places: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
     """Area, or empty for the facility -> the slots of all its series."""
     grouped: dict[tuple[str, str], None] = field(default_factory=dict)
@@ -487,14 +493,26 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     )
     plan.params, plan.blank_state, plan.blank_tails = _joined(pool.chunks), _joined(blocks), _joined(tails)
     plan.no_room = len(contradictions(registered))
-    plan.gap_slots = np.array([one.slot for one in plan.gaps], np.int64)
-    plan.gap_at = np.array([one.state for one in plan.gaps], np.int64)
-    plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
+    _note_silences(plan)
     plan.places = _gathered((place, slot) for slot, s in enumerate(plan.sensors) for place in ("", s.area))
     plan.silent = _gathered(((one.rule.id, place), i) for i, one in enumerate(plan.gaps) for place in ("", one.area))
     plan.grouped = grouped(plan)
     plan.grouping = grouping_of(plan)
     return plan
+
+
+def _note_silences(plan: Plan) -> None:
+    """Note where silences stand, and those of declared states."""
+    plan.gap_slots = np.array([one.slot for one in plan.gaps], np.int64)
+    plan.gap_at = np.array([one.state for one in plan.gaps], np.int64)
+    plan.gap_params = np.array([one.params for one in plan.gaps], np.int64)
+    found = plan.by_kind[ABSENCE]
+    plan.absent_in, plan.absent_as = (
+        tuple(dict.fromkeys(one.area for one in found)),
+        tuple((ABSENCE, *one.key) for one in found),
+    )
+    places = [(one.slot, one.call, plan.absent_in.index(one.area)) for one in found]
+    plan.absent = np.array(places, np.int64).reshape(len(places), 3)
 
 
 def _note_times(plan: Plan) -> None:

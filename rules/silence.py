@@ -51,7 +51,7 @@ def first_rows(
     """Return which of the rows [begin, stop) ends which active groups: the first folded of any series of the place."""
     plan = state.plan
     ends: dict[int, list[Group]] = {}
-    if plan is None or not state.groups:
+    if plan is None or not state.groups.is_any_lasting:
         return ends
     rows = np.flatnonzero(folded[begin:stop] == layout.ROW_FOLDED)
     if not rows.size:

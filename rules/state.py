@@ -247,17 +247,23 @@ class FacilityState:
             return self.of(instance, "edge")
         return self.of(instance, "floor") if instance.slots else self.of_series("gone_t", instance.slot)
 
+    @property
+    def waits(self) -> bool:
+        """Say whether late rows, rows of before a change, or what parts of a back-fill came to, wait for `clock` to be over."""
+        return bool(self.drafts) or kernels.waits(self.late, self.held.size)
+
     def refresh_due(self) -> bool:
         """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places).
 
         Returns whether a series is silent.
         """
         due, silent = kernels.next_due(self.due, self.silent)
-        reported = min((book.due for book in self.excursions.values()), default=NEVER)
-        due = min(due, self.rare.due, self.clocks.due, reported, self.groups.next_due(), self.telling.watches.due)
+        due = min(due, self.rare.due, self.clocks.due, self.groups.next_due(), self.telling.watches.due)
+        for book in self.excursions.values():
+            due = min(due, book.due)
         if self.plan is not None:
             due = min(due, self.plan.until)
-            due = min(due, self.clock) if self.held.size[0] or (self.late != NONE).any() or self.drafts else due
+            due = min(due, self.clock) if self.waits else due
         self.next_due = due
         return bool(silent)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import sys
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -69,7 +70,7 @@ _I4, _I8, _F8 = np.dtype("<i4"), np.dtype("<i8"), np.dtype("<f8")
 
 class _Columns(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     b: str
-    g: list[str]
+    g: msgspec.Raw
     n: bytes
     t: bytes
     v: bytes
@@ -79,6 +80,9 @@ class _Columns(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(_Columns)
+_TAGS = msgspec.msgpack.Decoder(list[str])
+KEPT_TAGS, KEPT_TAGS_BYTES = 8_192, 1_024
+"""Lists of tags of batches that are remembered once they were checked, the newest, and how long they may be: feeds post the same series again and again."""
 
 
 class _RefusedError(Exception):
@@ -142,7 +146,7 @@ def encode(payload: Payload) -> tuple[Headers, bytes]:
         return headers, _ENCODER.encode(
             _Columns(
                 b=payload.batch,
-                g=list(payload.tags),
+                g=msgspec.Raw(_ENCODER.encode(payload.tags)),
                 n=payload.counts.astype("<i4", copy=False).tobytes(),
                 t=payload.time.astype("<i8", copy=False).tobytes(),
                 v=payload.value.astype("<f8", copy=False).tobytes(),
@@ -264,9 +268,20 @@ def _state(state: StateRecord) -> None:
         raise _RefusedError("bad_state", "the checksum of the snapshot does not fit")
 
 
+def _checked(raw: bytes) -> tuple[tuple[str, ...], bool]:
+    """Return the tags of a batch, and whether each is one and none stands twice."""
+    tags = tuple(map(sys.intern, _TAGS.decode(raw)))
+    return tags, are_tags(tags) and len(set(tags)) == len(tags)
+
+
+_remembered = lru_cache(maxsize=KEPT_TAGS)(_checked)
+
+
 def _columns(value: bytes) -> Readings:
     columns = _DECODER.decode(value)
-    tags, rows = tuple(columns.g), len(columns.t) // 8
+    raw = bytes(columns.g)
+    tags, are_sound = (_remembered if len(raw) <= KEPT_TAGS_BYTES else _checked)(raw)
+    rows = len(columns.t) // 8
     if not 1 <= len(tags) <= MAX_SERIES or not 1 <= rows <= MAX_READINGS:
         raise _RefusedError("columns", f"{len(tags)} series, {rows} readings: none, or too many")
     sizes = (len(columns.n), len(columns.t), len(columns.v), rows if columns.q is None else len(columns.q))
@@ -280,7 +295,7 @@ def _columns(value: bytes) -> Readings:
     per_tag = counts.tolist()
     if min(per_tag) < 1 or sum(per_tag) != rows:
         raise _RefusedError("columns", "the counts do not add up to the readings")
-    if not (is_identifier(columns.b) and are_tags(tags) and len(set(tags)) == len(tags)):
+    if not (is_identifier(columns.b) and are_sound):
         raise _RefusedError("contract", "the batch id or a tag is not of its form, or a tag stands twice")
     if columns.s is not None and not 0 <= columns.s <= MAX_SEQ:
         raise _RefusedError("contract", f"seq lies outside 0 to {MAX_SEQ}")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rules.fields import Fields
 from rules.jit import kernel
 from rules.kinds import gap
+from rules.layout import NEVER, NONE
 
 if TYPE_CHECKING:
     from rules.layout import Codes, Words
@@ -75,3 +76,38 @@ def run(
         w[x + LO] = max(w[x + LO], times[count - 1])
     if w[x + COUNT] > 0 or w[x + ACTIVE] == 1 or a[p + OFF] == 1:
         w[x + DUE] = min(w[x + DUE], received)
+
+
+@kernel
+def next_of_quiet(a: Words, p: int, w: Words, x: int, spans: Words, first: int, last: int, now: int) -> int:
+    """Return when the clock alone makes it another answer next (ms), NONE where a series has to be judged in full.
+
+    Nothing is told of a series of which no distance is kept, none was lost, nothing stands, and of which no span of the declared state has run out
+    in silence by now; then this is what `rules.absence.silences` says of it, with no time of a closed front door behind it.
+
+    Args:
+        a: parameters of the facility.
+        p: where those of the instance stand.
+        w: state words of the facility.
+        x: where the block of the instance stands.
+        spans: of declared states, begin and end of each, both ends inside, ms.
+        first: the first of the instance's own area ...
+        last: ... and the one behind its last.
+        now: the instant (receive time, ms); nothing more comes at it.
+    """
+    if w[x + COUNT] > 0 or w[x + ACTIVE] == 1 or w[x + LOST] > 0 or w[x + DOOR + 1] != NONE:
+        return NONE
+    due = NEVER
+    for i in range(first, last):
+        begin, end = max(w[x + LO], spans[i, 0]), spans[i, 1]
+        if end - begin <= a[p + gap.SILENT]:
+            continue
+        silent = begin + a[p + gap.SILENT] + a[p + gap.DELIVERY]  # before the state is over
+        if silent <= now:
+            return NONE
+        due = min(due, silent)
+        for k in range(a[p + gap.STEP_COUNT]):
+            after = a[p + gap.STEP_AFTER + k]
+            if end - begin > after and begin + after + a[p + gap.DELIVERY] > now:
+                due = min(due, begin + after + a[p + gap.DELIVERY])
+    return due

@@ -36,6 +36,28 @@ def test_of_a_place_the_newest_lasts_or_none_does() -> None:
     assert len(groups) == 3
 
 
+def test_whether_any_lasts_is_known_whatever_became_of_it() -> None:
+    groups = Groups()
+    assert not groups.is_any_lasting
+    first, second = group(), group("A2")
+    for one in (first, second):
+        groups.add(one)
+    ended(first, 4, groups)
+    assert groups.is_any_lasting
+    ended(second, 5, groups)
+    assert not groups.is_any_lasting
+    first.occurrence.end = NONE  # late rows open it again
+    groups.note(first)
+    assert groups.is_any_lasting
+    mark = groups.mark()
+    groups.add(group("A3"))
+    groups.drop([first])
+    assert groups.is_any_lasting
+    groups.put_back(mark)
+    groups.drop(list(groups))
+    assert not groups.is_any_lasting
+
+
 def test_the_earliest_of_next_step_and_release_is_due() -> None:
     groups = Groups()
     assert groups.next_due() == NEVER

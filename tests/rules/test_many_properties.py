@@ -120,6 +120,7 @@ def books_of(groups, known):
         "due": groups.next_due(),
         "at": sorted(numbers(groups.due_at(groups.next_due()))) if groups.next_due() != NEVER else [],
         "own": groups.own().tolist(),
+        "any": groups.is_any_lasting,
         "standing": [numbers([groups.standing(*key)]) for key in named],
         "lasting": [sorted(numbers(groups.lasting(place))) for _, place in named],
         "had": [numbers(groups.had(*start)) for start in sorted(starts)],

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from rules.pack import default_bundle
 from rules.records import MAX_READINGS, SEMANTICS, Kind, LogRecord, Readings, Rejected, Tick
+from streams import codec
 from streams.codec import MAX_VALUE_BYTES, decode, encode, json_value, key_of, kind_of
 from tests.anyrecord import readings, records
 
@@ -314,3 +315,40 @@ def test_any_msgpack_value_never_raises(value: Any) -> None:
     except (OverflowError, UnicodeEncodeError):
         return
     decode(0, 0, AT, KEY, GOOD, raw)
+
+
+def test_tags_that_are_remembered_are_those_that_stand_there() -> None:
+    tags = [f"CR1.T{i}" for i in range(3)]
+    columns = batch(g=tags, n=np.ones(3, "<i4").tobytes())
+    first, again = fold_in(columns), fold_in(columns)
+    assert isinstance(first, LogRecord)
+    assert isinstance(again, LogRecord)
+    assert isinstance(first.payload, Readings)
+    assert isinstance(again.payload, Readings)
+    assert first.payload.tags == again.payload.tags == tuple(tags)
+    assert first.payload.tags is again.payload.tags
+
+
+def test_tags_that_take_more_room_than_is_remembered_are_read_each_time() -> None:
+    tags = [f"CR1.{'T' * 59}{i}" for i in range(9)] * 2
+    assert refused(fold_in(batch(g=tags, n=np.ones(18, "<i4").tobytes()))) == "columns"
+    tags = [f"CR1.{'T' * 58}{i}" for i in range(10, 30)]
+    assert len(msgspec.msgpack.encode(tags)) > codec.KEPT_TAGS_BYTES
+    long = {
+        "g": tags, "n": np.ones(20, "<i4").tobytes(), "t": np.full(20, AT, "<i8").tobytes(), "v": np.ones(20, "<f8").tobytes(),
+    }  # fmt: skip
+    for _ in range(2):
+        record = fold_in(batch(**long))
+        assert isinstance(record, LogRecord)
+        assert isinstance(record.payload, Readings)
+        assert record.payload.tags == tuple(tags)
+
+
+@pytest.mark.parametrize("tags", [["CR1.T1", "CR1.T1"], ["CR1.T1", "CR1 T2"], ["CR1.T1", ""]])
+def test_tags_that_are_none_are_refused_also_when_they_come_again(tags: list[str]) -> None:
+    assert [refused(fold_in(batch(g=tags))) for _ in range(2)] == ["contract", "contract"]
+
+
+@pytest.mark.parametrize("tags", [7, [1, 2], None, {"a": 1}])
+def test_what_is_no_list_of_tags_is_undecodable(tags: Any) -> None:
+    assert [refused(fold_in(batch(g=tags))) for _ in range(2)] == ["undecodable", "undecodable"]
