@@ -19,7 +19,7 @@ from rules.documents.store import PackedDocuments
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook, PackedClaim
 from rules.figures.book import PackedFigures
-from rules.formerly import PackedPast
+from rules.formerly import PackedPast, Span
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
 from rules.marks import PackedMark, PackedMarks
@@ -121,6 +121,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """When the front door was closed behind the newest row of a series (rules/silence.py), by tag; not there where it never was."""
     past: list[PackedPast] | msgspec.UnsetType = msgspec.UNSET
     """Numbers of rules that were in force before (rules/formerly.py), by kind, rule and tag; not there where no row can be judged by any."""
+    spans: list[tuple[str, list[Span]]] | msgspec.UnsetType = msgspec.UNSET
+    """Registered limits that were in force before (rules/formerly.py), by tag; not there where no series with summaries can still have a row of their time."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rules import horizon
+from rules import formerly, horizon
 from rules.kinds import summary
 from rules.kinds.summary import DAY_MS, ENTRY_WORDS, HALF, HEAD_WORDS, HOUR_MS
 from rules.layout import AT_PROGRAM, AT_RING, RING_LEN, ROW_WORDS
@@ -48,6 +48,14 @@ class Summed(NamedTuple):
 def is_kept(plan: Plan, slot: int) -> bool:
     """Say whether a series has summaries."""
     return plan.number(slot, "sum_days") > 0
+
+
+def other_bounds(old: Plan, old_slot: int, new: Plan, slot: int) -> tuple[float, float] | None:
+    """Return the registered limits that a series had, where it goes on with its summaries and has others now; else None."""
+    if not is_kept(old, old_slot) or not is_kept(new, slot):
+        return None
+    before = formerly.bounds_of(old, old_slot)
+    return None if before == formerly.bounds_of(new, slot) else before
 
 
 def _sizes(plan: Plan, slot: int) -> tuple[int, int]:

@@ -148,16 +148,6 @@ def test_a_late_row_takes_an_alarm_back_or_brings_it() -> None:
     )
 
 
-def test_rows_under_other_limits_are_outside_by_those_in_force_when_they_leave() -> None:
-    """Of 400 rows those of the last two hours are still in the horizon when the limits change."""
-    hand = dense(register(HandLog()), 0, [7.0] * 400)
-    hand = register(hand, 401, 2, limits={"low": 2, "high": 6})
-    found = summed(hand)
-    assert found.hours[0].outside == 0
-    assert found.hours[-1].outside == 39 * MINUTE
-    assert sum(p.known for p in found.hours) == 399 * MINUTE
-
-
 def test_another_interval_ends_the_horizon_and_loses_nothing() -> None:
     hand = register(dense(register(HandLog()), 0, [5.0] * 300), 301, 2, interval="120s")
     hand.rows(304, ("T1", [302, 304], [5.0, 5.0]))
