@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-HOURS, DAYS = 35 * 24 + 1, 400 + 1
-"""Hours and days that are kept, the newest of each still open."""
+HOUR_SPAN, DAY_SPAN = 24, 28
+"""Hours and days that go together when they are too old: a local day of hours, four weeks of days."""
+HOURS, DAYS = (35 + 1) * HOUR_SPAN, (19 + 1) * DAY_SPAN
+"""Hours and days that there is room for: 35 whole days of hours and the newest one, 532 days and the newest four weeks.
+
+An annual report is due on 30 April: by then its year began up to 366 + 120 days ago, and it is looked at for thirty days more (ADR 0074).
+"""
 REACH = 2
 """A known value stands until the next known row, where that is at most so many intervals away; else nothing is known between them."""
 
