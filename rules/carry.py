@@ -162,6 +162,8 @@ def _carry_series(
         # What has left by the old numbers does not come back by new ones.
         state.put("gone_t", slot, max(gone, int(times[len(rows) - inside - 1])))
     goes_on = same or (other is not None and formerly.has_room(state, [one for _, one in other]))
+    bounds = sums.other_bounds(before.plan, old_slot, state.planned, slot)
+    goes_on = goes_on and (bounds is None or len(formerly.spans_of(state, tag)) < formerly.MOST)
     if not goes_on or inside > state.planned.number(slot, "ring_cap"):
         # Decided with other rules or numbers: what came before stands as it was decided (`_settle`).
         _give_up_ring(state, slot)
@@ -169,6 +171,8 @@ def _carry_series(
         return
     for last, one in other or ():
         formerly.keep(state, last, one, before.plan.block(last), begins, state.planned.at)
+    if bounds is not None:
+        formerly.keep_bounds(state, slot, *bounds, begins)
     left, rows = len(rows) - inside, rows[max(0, len(rows) - state.planned.number(slot, "ring_room")) :]
     ring = state.planned.place(slot, layout.AT_RING)
     state.rings[ring : ring + rows.size] = rows.ravel()

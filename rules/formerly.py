@@ -1,7 +1,8 @@
 """Numbers that were in force before: rows of that time are judged by them, whenever they come (docs/engine-semantics.md, "Register and packs"; ADR 0065).
 
 Of an instance they are kept until no row of their time can come any more: until the tails of its series stand behind their end. In the
-plan they stand behind the parameters that it was compiled with, and a series that has some has a program of its own that says where.
+plan they stand behind the parameters that it was compiled with, and a series that has some has a program of its own that says where. So with the
+registered limits of a series that has summaries (rules/sums.py): these are no rule's.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from rules import layout
 from rules.changes import LimitUsed
 from rules.kinds import cumulative, limit, smooth
 from rules.kinds.table import CODES, KINDS, NAMES
-from rules.layout import CUMULATIVE, LIMIT, NEVER, NONE, SMOOTH
+from rules.layout import CUMULATIVE, FUTURE_MS, LIMIT, NEVER, NONE, SMOOTH
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,6 +41,8 @@ PackedEnded: TypeAlias = tuple[_Instant, _Instant, bytes, float, float, list[Pac
 PackedPast: TypeAlias = tuple[str, str, str, list[PackedEnded]]
 """In a snapshot: kind, rule and tag of an instance, and the members of each `Ended`, in their order."""
 Past: TypeAlias = "dict[tuple[int, str, str], list[Ended]]"
+Span: TypeAlias = tuple[_Instant, float, float]
+"""Registered limits of a series that are in force no more: until when (as in `Ended`), below and above what values were outside."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +137,32 @@ def keep(state: FacilityState, last: Instance, instance: Instance, params: Words
 
 def drop(state: FacilityState, slot: int) -> None:
     """Forget the numbers of before of a series: its horizon ends, so that no row of their time can come."""
+    state.spans.pop(state.planned.sensors[slot].tag, None)
     for one in state.planned.by_slot[slot]:
         state.past.pop((one.kind, *one.key), None)
+
+
+def spans_of(state: FacilityState, tag: str) -> list[Span]:
+    """Return the registered limits of before of a series that has summaries by which a row can still be outside, oldest first."""
+    slot = state.planned.slots.get(tag, NONE)
+    if slot == NONE or not state.planned.number(slot, "sum_days"):
+        return []
+    # What is still to be taken is newer than the row behind which the tails stand, and was received five minutes earlier at most.
+    newest = state.of_series("tail_t", slot)
+    return [one for one in state.spans.get(tag, ()) if one[0] > newest - FUTURE_MS]
+
+
+def bounds_of(plan: Plan, slot: int) -> tuple[float, float]:
+    """Return below and above what the values of a series that has summaries are outside now."""
+    at = plan.place(slot, layout.AT_PROGRAM)
+    low, high = plan.params[at + layout.SUM_LOW : at + layout.SUM_HIGH + 1].view(np.float64).tolist()
+    return low, high
+
+
+def keep_bounds(state: FacilityState, slot: int, low: float, high: float, until: int) -> None:
+    """Keep the registered limits that a series with summaries had until now."""
+    tag = state.planned.sensors[slot].tag
+    state.spans[tag] = [*spans_of(state, tag), (until, low, high)]
 
 
 def are_kept(state: FacilityState, slot: int) -> bool:
@@ -155,8 +182,9 @@ def fit(state: FacilityState) -> None:
         for one in (found if state.past else ())
         if (past := of(state, one))
     }
+    state.spans = {tag: spans for tag in state.spans if (spans := spans_of(state, tag))}
     chunks = [plan.params]
-    for slot in sorted({plan.slots[tag] for _, _, tag in state.past}):
+    for slot in sorted({plan.slots[tag] for tag in (*(tag for _, _, tag in state.past), *state.spans)}):
         program = plan.place(slot, layout.AT_PROGRAM)
         size = layout.PROGRAM.words + layout.CALL_WORDS * plan.number(slot, "instances")
         own = plan.params[program : program + size].copy()
@@ -170,6 +198,13 @@ def fit(state: FacilityState) -> None:
                 own[layout.CALLS + layout.CALL_WORDS * one.call + layout.CALL_PAST] = at
                 chunks += _listed(past, at)
                 at += sum(chunk.size for chunk in chunks[-1 - len(past) :])
+        spans = state.spans.get(plan.sensors[slot].tag)
+        if spans:
+            own[layout.SUM_PAST] = at
+            ends = np.array([(until, 0, 0) for until, _, _ in spans], np.int64)
+            ends.view(np.float64)[:, 1:] = [bounds for _, *bounds in spans]
+            chunks += [np.array([len(spans)], np.int64), ends.ravel()]
+            at += 1 + ends.size
     plan.params, plan.others = np.concatenate(chunks), at - chunks[0].size
 
 
@@ -221,7 +256,27 @@ def load(state: FacilityState, packed: Iterable[PackedPast]) -> None:
         if any(one.params.size != now.size or not _goes_on(key[0], one.params, now) for one in past):
             raise ValueError(f"numbers of before of {rule} for {tag} that no fold leaves")
         state.past[key] = past
-    fit(state)
+
+
+def pack_spans(state: FacilityState) -> list[tuple[str, list[Span]]]:
+    """Return what a snapshot holds of registered limits of before, by tag."""
+    return [(tag, spans) for tag in sorted(state.spans) if (spans := spans_of(state, tag))]
+
+
+def load_spans(state: FacilityState, packed: Iterable[tuple[str, list[Span]]]) -> None:
+    """Take what a snapshot holds of registered limits of before.
+
+    Raises:
+        ValueError: of a series without summaries, or limits that no fold leaves.
+    """
+    for tag, spans in packed:
+        slot, times = state.planned.slots.get(tag, NONE), [until for until, _, _ in spans]
+        is_kept = slot != NONE and state.planned.number(slot, "sum_days") > 0
+        if not is_kept or tag in state.spans or not 0 < len(spans) <= MOST or times != sorted(times):
+            raise ValueError(f"limits of before of {tag} that no fold leaves")
+        if any(math.isnan(bound) for _, *bounds in spans for bound in bounds):
+            raise ValueError(f"limits of before of {tag} that no fold leaves")
+        state.spans[tag] = list(spans)
 
 
 def _limit(packed: PackedLimit) -> LimitUsed:

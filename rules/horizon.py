@@ -242,8 +242,9 @@ def advance(
             )  # fmt: skip
     if a[g + SUM_DAYS] > 0:
         for i in range(count):
+            m = rings[ring.at(r0, room, head, i) + ROW_M]
             summary.take(
-                a, af, g, rings, values, r0 + ROW_WORDS * room, times[i], seen[i], (known[i] >> IN_RANGE) & 1 == 1
+                a, af, g, rings, values, r0 + ROW_WORDS * room, times[i], m, seen[i], (known[i] >> IN_RANGE) & 1 == 1
             )
     newest = ring.at(r0, room, head, count - 1)
     w[s + TAIL_T], w[s + TAIL_M] = rings[newest + ROW_T], rings[newest + ROW_M]
@@ -262,7 +263,7 @@ def summed(
         k = ring.at(r0, a[g + RING_ROOM], w[s + RING_HEAD], i)
         v, q = values[k + ROW_V], rings[k + ROW_BQ] & ((1 << QUALITY_BITS) - 1)
         known = (classes(af, g, v, q) >> IN_RANGE) & 1 == 1
-        summary.take(a, af, g, block, reals, 0, rings[k + ROW_T], v, known)
+        summary.take(a, af, g, block, reals, 0, rings[k + ROW_T], rings[k + ROW_M], v, known)
 
 
 @kernel

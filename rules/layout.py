@@ -68,13 +68,15 @@ AT_STATE, AT_TAIL, AT_RING, AT_PROGRAM = PLACE.starts
 
 PROGRAM = Fields(
     "interval delivery ring_cap ring_room range_low:real=-inf range_high:real=inf "
-    "sum_hours sum_days sum_zone sum_low:real=-inf sum_high:real=inf instances changed"
+    "sum_hours sum_days sum_zone sum_low:real=-inf sum_high:real=inf sum_past instances changed"
 )
 """What watches a series; behind it stand `instances` times the members of CALL. `sum_hours`, `sum_days`: so many summaries are kept of it
-(rules/kinds/summary.py), 0: none; `sum_zone`: what the jurisdiction's clock is ahead of UTC, ms; outside `sum_low` to `sum_high` its values are outside.
+(rules/kinds/summary.py), 0: none; `sum_zone`: what the jurisdiction's clock is ahead of UTC, ms; outside `sum_low` to `sum_high` its values are outside;
+`sum_past`: where the limits of before stand (rules/formerly.py), 0 without.
 `changed`: rows before it are judged by numbers that were in force before (rules/formerly.py), 0 where none are."""
 (
-    INTERVAL, DELIVERY, RING_CAP, RING_ROOM, RANGE_LOW, RANGE_HIGH, SUM_HOURS, SUM_DAYS, SUM_ZONE, SUM_LOW, SUM_HIGH, INSTANCES, CHANGED,
+    INTERVAL, DELIVERY, RING_CAP, RING_ROOM, RANGE_LOW, RANGE_HIGH, SUM_HOURS, SUM_DAYS, SUM_ZONE, SUM_LOW, SUM_HIGH, SUM_PAST,
+    INSTANCES, CHANGED,
 ) = PROGRAM.starts  # fmt: skip
 CALL = Fields("kind params state tail past")
 """One instance of a program: its kind, its parameters, its blocks, counted from the series' own, and its numbers of before, 0 without."""

@@ -1066,7 +1066,7 @@ class CompareRule(RuleBase):
     """What a report claims against what sensors said (kind `compare`), by report (rules/excursions).
 
     With `duration` and `peak`, of an excursion: what a deviation says of it. With `figures`, of a time: what the summaries of the series that
-    `applies_to` means say of it (rules/sums.py); they are kept from when such a rule is in force, days 400 days long, hours 35.
+    `applies_to` means say of it (rules/sums.py); they are kept from when such a rule is in force, days 532 days long, hours 35.
     """
 
     kind: Literal["compare"]

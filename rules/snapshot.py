@@ -20,7 +20,7 @@ from rules.drafts import PackedDraft
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook, PackedClaim
 from rules.figures.book import PackedFigures
-from rules.formerly import PackedPast
+from rules.formerly import PackedPast, Span
 from rules.formerpairs import PackedFormer
 from rules.layout import NEVER, NONE
 from rules.lots.telling import PackedTelling
@@ -44,7 +44,7 @@ MAX_BODY_BYTES = 512 * 1024 * 1024
 """What a snapshot may hold once it is unpacked.
 
 The largest facility has 5,000 sensors; a ring of 1,056 rows is 33 KiB and a sensor's instances about 5 KiB: 190 MiB; hours and days, where
-a rule compares reports with all of them (rules/sums.py), are 49 KiB: 240 MiB more.
+a rule compares reports with all of them (rules/sums.py), are 56 KiB: 272 MiB more.
 """
 LEVEL = 1
 """zstd's fastest but the negative ones: state is arrays of zeros and repeats, and a checkpoint holds up the fold.
@@ -130,6 +130,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Numbers of rules that were in force before (rules/formerly.py), by kind, rule and tag; not there where no row can be judged by any."""
     former: list[PackedFormer] | msgspec.UnsetType = msgspec.UNSET
     """What pairs were judged by before (rules/formerpairs.py), by rule and name; not there where no instant can be judged by any."""
+    spans: list[tuple[str, list[Span]]] | msgspec.UnsetType = msgspec.UNSET
+    """Registered limits that were in force before (rules/formerly.py), by tag; not there where no series with summaries can still have a row of their time."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

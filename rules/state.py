@@ -117,6 +117,8 @@ class FacilityState:
     ring_floats: Floats = field(default_factory=_no_floats)
     past: formerly.Past = field(default_factory=dict)
     """Numbers that were in force before, by kind and key of their instance (rules/formerly.py)."""
+    spans: dict[str, list[formerly.Span]] = field(default_factory=dict)
+    """Registered limits that were in force before, of series that have summaries, by tag."""
     kept: list[Kept] = field(default_factory=list)
     """What each pair keeps of its inputs ..."""
     former: dict[tuple[str, str], list[formerpairs.Former]] = field(default_factory=dict)
@@ -335,6 +337,7 @@ class FacilityState:
                 doors=sorted(self.doors.items()) or msgspec.UNSET,
                 past=formerly.pack(self) or msgspec.UNSET,
                 former=formerpairs.pack(self) or msgspec.UNSET,
+                spans=(plan and formerly.pack_spans(self)) or msgspec.UNSET,
                 unsettled=sorted(self.unsettled) or msgspec.UNSET,
                 feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
                 missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -450,6 +453,8 @@ class FacilityState:
             drafts.load(self, [] if isinstance(body.drafts, msgspec.UnsetType) else body.drafts)
             formerly.load(self, [] if isinstance(body.past, msgspec.UnsetType) else body.past)
             formerpairs.load(self, [] if isinstance(body.former, msgspec.UnsetType) else body.former)
+            formerly.load_spans(self, [] if isinstance(body.spans, msgspec.UnsetType) else body.spans)
+            formerly.fit(self)
             self.refresh_all()
         self.unsettled = set() if isinstance(body.unsettled, msgspec.UnsetType) else set(body.unsettled)
         self.refresh_due()

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from rules import horizon
+from rules import formerly, horizon
 from rules.kinds import summary
-from rules.kinds.summary import DAY_MS, ENTRY_WORDS, HALF, HEAD_WORDS, HOUR_MS
+from rules.kinds.summary import DAY_MS, DAY_SPAN, ENTRY_WORDS, HALF, HEAD_WORDS, HOUR_MS, HOUR_SPAN
 from rules.layout import AT_PROGRAM, AT_RING, RING_LEN, ROW_WORDS
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from rules.state import FacilityState
 
 _LOWER = (1 << HALF) - 1
+_SPANS = HOUR_SPAN, DAY_SPAN
 
 
 class Period(NamedTuple):
@@ -48,6 +49,14 @@ class Summed(NamedTuple):
 def is_kept(plan: Plan, slot: int) -> bool:
     """Say whether a series has summaries."""
     return plan.number(slot, "sum_days") > 0
+
+
+def other_bounds(old: Plan, old_slot: int, new: Plan, slot: int) -> tuple[float, float] | None:
+    """Return the registered limits that a series had, where it goes on with its summaries and has others now; else None."""
+    if not is_kept(old, old_slot) or not is_kept(new, slot):
+        return None
+    before = formerly.bounds_of(old, old_slot)
+    return None if before == formerly.bounds_of(new, slot) else before
 
 
 def _sizes(plan: Plan, slot: int) -> tuple[int, int]:
@@ -83,14 +92,14 @@ def of(state: FacilityState, slot: int) -> Summed:
     hours, _ = _sizes(plan, slot)
     zone, split = plan.number(slot, "sum_zone"), HEAD_WORDS + hours * ENTRY_WORDS
     return Summed(
-        list(_periods(block[HEAD_WORDS:split], HOUR_MS, zone)),
-        list(_periods(block[split:], DAY_MS, zone)),
+        list(_periods(block[HEAD_WORDS:split], HOUR_MS, HOUR_SPAN, zone)),
+        list(_periods(block[split:], DAY_MS, DAY_SPAN, zone)),
         int(block[summary.THROUGH]) - 1,
     )
 
 
-def _periods(entries: Words, unit: int, zone: int) -> Iterator[Period]:
-    rows, _ = _valid(entries, len(entries) // ENTRY_WORDS)
+def _periods(entries: Words, unit: int, span: int, zone: int) -> Iterator[Period]:
+    rows, _ = _valid(entries, len(entries) // ENTRY_WORDS, span)
     reals = rows.view(np.float64)
     for row, real in zip(rows.tolist(), reals.tolist(), strict=True):
         end = (row[summary.PLACE] >> HALF) * unit - zone
@@ -100,11 +109,18 @@ def _periods(entries: Words, unit: int, zone: int) -> Iterator[Period]:
         )  # fmt: skip
 
 
-def _valid(entries: Words, size: int) -> tuple[Words, Words]:
-    """Return the entries among the newest `size` hours or days, by number, shape (entries, ENTRY_WORDS), and their numbers."""
+def _valid(entries: Words, size: int, span: int) -> tuple[Words, Words]:
+    """Return the entries that are not too old, by number, shape (entries, ENTRY_WORDS), and their numbers.
+
+    Args:
+        entries: of hours or days.
+        size: so many there is room for.
+        span: so many become too old together: the newest `size // span` spans stay.
+    """
     rows = entries.reshape(-1, ENTRY_WORDS)
     numbers = rows[:, summary.PLACE] >> HALF
-    kept = np.flatnonzero(numbers > max(0, int(numbers.max(initial=0)) - size))
+    newest = (int(numbers.max(initial=0)) - 1) // span
+    kept = np.flatnonzero((numbers > 0) & ((numbers - 1) // span > newest - size // span))
     kept = kept[np.argsort(numbers[kept], kind="stable")]
     return np.ascontiguousarray(rows[kept]), numbers[kept]
 
@@ -149,9 +165,9 @@ def _parts(block: Words, hours: int, days: int) -> tuple[Words, Words]:
 def put(plan: Plan, slot: int, block: Words, head: Words, hours: Words, days: Words) -> None:
     """Fill the block of a series with a head and with entries, each at its place."""
     block[:HEAD_WORDS] = head
-    for entries, part in zip((hours, days), _parts(block, *_sizes(plan, slot)), strict=True):
+    for entries, part, span in zip((hours, days), _parts(block, *_sizes(plan, slot)), _SPANS, strict=True):
         if len(part) and len(entries):
-            rows, numbers = _valid(entries, len(part))
+            rows, numbers = _valid(entries, len(part), span)
             part[numbers % len(part)] = rows
 
 
@@ -164,7 +180,8 @@ def pack(plan: Plan, rings: Words) -> list[tuple[str, int, bytes]]:
         block = block_of(plan, rings, slot)
         if not block[summary.THROUGH]:
             continue
-        (hours, _), (days, _) = (_valid(part, len(part)) for part in _parts(block, *_sizes(plan, slot)))
+        parts = zip(_parts(block, *_sizes(plan, slot)), _SPANS, strict=True)
+        (hours, _), (days, _) = (_valid(part, len(part), span) for part, span in parts)
         found.append((sensor.tag, len(hours), block[:HEAD_WORDS].tobytes() + hours.tobytes() + days.tobytes()))
     return found
 
@@ -186,12 +203,12 @@ def put_back(state: FacilityState, packed: list[tuple[str, int, bytes]]) -> None
         ):
             raise ValueError(f"summaries of {tag} are none that a fold leaves")
         last, entries = slot, words[HEAD_WORDS:].reshape(-1, ENTRY_WORDS)
-        for part, size in zip((entries[:count], entries[count:]), _sizes(plan, slot), strict=True):
+        for part, size, span in zip((entries[:count], entries[count:]), _sizes(plan, slot), _SPANS, strict=True):
             numbers = part[:, summary.PLACE] >> HALF
             if (
                 not 0 <= count <= len(entries)
                 or (np.diff(numbers) <= 0).any()
-                or len(_valid(part, size)[0]) < len(part)
+                or len(_valid(part, size, span)[0]) < len(part)
             ):
                 raise ValueError(f"summaries of {tag} are none that a fold leaves")
         put(plan, slot, block_of(plan, state.rings, slot), words[:HEAD_WORDS], entries[:count], entries[count:])

@@ -19,8 +19,9 @@ MAX_EXCURSIONS = 2_000
 """Excursions of one rule that are kept; the one that was untouched for longest goes, never one that is open, stands or is due."""
 MAX_DEVIATIONS = 2_000
 """Deviations of one rule that are kept, in the same way. Where none may go, what comes new is left out."""
-KEPT_MS = 400 * 86_400_000
-"""So long behind its end an excursion is kept, and so long behind its receipt a deviation."""
+KEPT_MS = 532 * 86_400_000
+"""So long behind its end an excursion is kept, and so long behind its receipt a deviation: an annual report of 30 April may count those of
+the whole year before (`rules.kinds.summary.DAYS`)."""
 COUNTERS = ("excursion_dropped", "excursion_left_out", "deviation_dropped", "deviation_left_out")
 """... and of claims `claim_dropped`, `claim_left_out`, where there are any."""
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules import sums
 from rules.changes import Leaf, Verdict
+from rules.excursions.book import KEPT_MS
 from rules.excursions.compare import DIGITS, MINUTE, is_meant, named_by
 from rules.facts import facts_of
 from rules.instants import start_of_day
@@ -171,8 +172,13 @@ def measured(rule: CompareRule, said: Claim, book: Book, state: FacilityState) -
 
 
 def _excursions(rule: CompareRule, said: Claim, tags: set[str], book: Book) -> int | None:
-    """Return how many excursions of some series lie in the time of a claim; None: the rule did not listen all of it, or some found no room."""
-    if rule.excursions is None or book.since == NONE or book.since > said.begin or book.counts["excursion_left_out"]:
+    """Return how many excursions of some series lie in the time of a claim.
+
+    None: the rule did not listen all of it, those of its beginning are kept no longer, or some found no room or had to go.
+    """
+    if rule.excursions is None or book.since == NONE or book.since > said.begin or said.begin < said.decided - KEPT_MS:
+        return None
+    if book.counts["excursion_left_out"] or book.counts["excursion_dropped"]:
         return None
     return sum(
         one.tag in tags and is_meant(rule, one) and one.start < said.end and (one.end == NONE or one.end >= said.begin)

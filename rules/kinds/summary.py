@@ -13,14 +13,19 @@ from typing import TYPE_CHECKING
 from rules.fields import Fields
 from rules.jit import kernel
 from rules.kinds.mean_kinetic import counts, rate_of
-from rules.layout import INTERVAL, SUM_DAYS, SUM_HIGH, SUM_HOURS, SUM_LOW, SUM_ZONE, Floats, Words
+from rules.layout import INTERVAL, SUM_DAYS, SUM_HIGH, SUM_HOURS, SUM_LOW, SUM_PAST, SUM_ZONE, Floats, Words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
-HOURS, DAYS = 35 * 24 + 1, 400 + 1
-"""Hours and days that are kept, the newest of each still open."""
+HOUR_SPAN, DAY_SPAN = 24, 28
+"""Hours and days that go together when they are too old: a local day of hours, four weeks of days."""
+HOURS, DAYS = (35 + 1) * HOUR_SPAN, (19 + 1) * DAY_SPAN
+"""Hours and days that there is room for: 35 whole days of hours and the newest one, 532 days and the newest four weeks.
+
+An annual report is due on 30 April: by then its year began up to 366 + 120 days ago, and it is looked at for thirty days more (ADR 0074).
+"""
 REACH = 2
 """A known value stands until the next known row, where that is at most so many intervals away; else nothing is known between them."""
 
@@ -80,7 +85,19 @@ def _count(w: Words, f: Floats, first: int, size: int, number: int, v: float) ->
 
 
 @kernel
-def take(a: Words, af: Floats, g: int, w: Words, f: Floats, x: int, t: int, v: float, known: bool) -> None:
+def _is_outside(a: Words, af: Floats, g: int, at: int, v: float) -> bool:
+    """Say whether a value is outside of the limits that were in force at an instant (rules/formerly.py, `Span`)."""
+    low, high, h = af[g + SUM_LOW], af[g + SUM_HIGH], a[g + SUM_PAST]
+    for k in range(a[h] if h > 0 else 0):
+        if at < a[h + 1 + 3 * k]:
+            return v < af[h + 2 + 3 * k] or v > af[h + 3 + 3 * k]
+    return v < low or v > high
+
+
+@kernel
+def take(
+    a: Words, af: Floats, g: int, w: Words, f: Floats, x: int, t: int, m: int, v: float, known: bool
+) -> None:  # fmt: skip
     """Take one row in event-time order into the block at `x`; one that is in it already changes nothing.
 
     Args:
@@ -90,7 +107,8 @@ def take(a: Words, af: Floats, g: int, w: Words, f: Floats, x: int, t: int, v: f
         w: the words that hold the block; `f`: the same as floats.
         f: see there.
         x: where the block begins.
-        t: event time, ms.
+        t: event time, ms; the limits are those in force then ...
+        m: ... or at its receive time, ms, where that is earlier.
         v: the value.
         known: it counts; a row that does not leaves what stood before it standing.
     """
@@ -114,4 +132,4 @@ def take(a: Words, af: Floats, g: int, w: Words, f: Floats, x: int, t: int, v: f
         f[x + VALUE] = v
         f[x + RATE] = rate_of(v) if counts(v) else math.nan
     w[x + BEHIND] = t + 1
-    w[x + OUT] = 1 if v < af[g + SUM_LOW] or v > af[g + SUM_HIGH] else 0
+    w[x + OUT] = 1 if _is_outside(a, af, g, min(t, m), v) else 0

@@ -46,7 +46,7 @@ class Drawn:
     """A log as it grows."""
 
     def __init__(self, random):
-        self.random, self.now, self.log, self.number = random, BEGIN, [], {}
+        self.random, self.now, self.log, self.number, self.version = random, BEGIN, [], {}, 1
         self.value, self.away, self.held = dict.fromkeys(TAGS, 5.0), {}, []
         self.add(Kind.REGISTER, RegisterRecord(version=1, facility=facility()))
 
@@ -88,6 +88,12 @@ class Drawn:
         sent = [row for record in self.log[-2:] if record.kind is Kind.READINGS for row in _rows(record)]
         chosen = [row for row in sent if self.random.random() < 0.1]
         self.post([Row(r.tag, r.t, self.random.choice([r.v, 30.0]), r.q) for r in chosen])
+
+    def limit(self):
+        """Register other limits: rows of before that come later are outside by those of then."""
+        self.version += 1
+        other = facility(self.random.choice([5.2, 8.0, 10.0]))
+        self.add(Kind.REGISTER, RegisterRecord(version=self.version, facility=other))
 
     def mark(self):
         begin = self.now - self.random.choice([0, 10, 40]) * MINUTE
@@ -156,8 +162,10 @@ def logs(draw, steps=(6, 20, 45)):
             drawn.again()
         elif what < 0.78:
             drawn.mark()
-        elif what < 0.96:
+        elif what < 0.91:
             drawn.report()
+        elif what < 0.96:
+            drawn.limit()
         else:
             drawn.add(Kind.TICK, Tick(by="t", role="worker", now=drawn.now))
     return drawn.log

@@ -148,16 +148,6 @@ def test_a_late_row_takes_an_alarm_back_or_brings_it() -> None:
     )
 
 
-def test_rows_under_other_limits_are_outside_by_those_in_force_when_they_leave() -> None:
-    """Of 400 rows those of the last two hours are still in the horizon when the limits change."""
-    hand = dense(register(HandLog()), 0, [7.0] * 400)
-    hand = register(hand, 401, 2, limits={"low": 2, "high": 6})
-    found = summed(hand)
-    assert found.hours[0].outside == 0
-    assert found.hours[-1].outside == 39 * MINUTE
-    assert sum(p.known for p in found.hours) == 399 * MINUTE
-
-
 def test_another_interval_ends_the_horizon_and_loses_nothing() -> None:
     hand = register(dense(register(HandLog()), 0, [5.0] * 300), 301, 2, interval="120s")
     hand.rows(304, ("T1", [302, 304], [5.0, 5.0]))
@@ -220,16 +210,20 @@ def test_hours_are_kept_only_for_rules_that_ask_for_hours() -> None:
     assert (found.hours, len(found.days)) == ([], 1)
 
 
-@pytest.mark.parametrize(("unit", "kept"), [("hours", summary.HOURS), ("days", summary.DAYS)])
-def test_the_oldest_go(unit: str, kept: int) -> None:
-    every = 60 if unit == "hours" else DAY
+@pytest.mark.parametrize(("unit", "kept", "span"), [("hours", 35 * 24, 24), ("days", 532, 28)])
+@pytest.mark.parametrize("more", [0, 1])
+def test_the_oldest_go(unit: str, kept: int, span: int, more: int) -> None:
+    """A day of hours, or four weeks of days, goes when the next one begins; the log begins behind the first hour, or day, of one."""
+    every, zone = 60 if unit == "hours" else DAY, 8 * 60 * MINUTE
+    inside = ((ms(0) + zone) // (every * MINUTE)) % span
+    many = kept + span - inside + more
     hand = register(HandLog(), interval="1h")
-    for begin in range(0, kept + 3, 20):
-        times = [every * i for i in range(begin, min(begin + 20, kept + 3))]
+    for begin in range(0, many, 20):
+        times = [every * i for i in range(begin, min(begin + 20, many))]
         hand.rows(times[-1], ("T1", times, [5.0] * len(times)))
     engine = folded(hand)
     found = getattr(sums.of(engine.state_of(FACILITY), 0), unit)
-    assert [since(p.begin) for p in found] == [every * i for i in range(3, kept + 3)]
+    assert [since(p.begin) for p in found] == [every * i for i in range(span - inside if more else 0, many)]
     again = Engine(BUNDLE)
     again.restore(0, FACILITY, engine.snapshot(0, FACILITY))
     assert getattr(sums.of(again.state_of(FACILITY), 0), unit) == found

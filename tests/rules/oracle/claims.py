@@ -39,6 +39,14 @@ class Series:
 
     sensor: object
     rows: dict = field(default_factory=dict)
+    limits: list = field(default_factory=list)
+    """(from when, limits) of each register record, by time: they hold from the millisecond behind its receipt."""
+
+    def is_outside(self, t):
+        """Say whether a row is outside of the limits at its event time, or at its receive time where that is earlier."""
+        value, _, received = self.rows[t]
+        limits = [limits for since, limits in self.limits if since <= min(t, received)][-1:] or [self.limits[0][1]]
+        return value < limits[0].low or value > limits[0].high
 
 
 def local(t):
@@ -58,7 +66,7 @@ def known_rows(series, marks):
     spans = [(m.from_, m.to) for m in marks if tag in (m.tags or ()) or m.area == area]
     return [
         (t, value)
-        for t, (value, quality) in sorted(series.rows.items())
+        for t, (value, quality, _) in sorted(series.rows.items())
         if quality in KNOWN and not math.isnan(value) and not any(a <= t <= (math.inf if b is None else b) for a, b in spans)
     ]  # fmt: skip
 
@@ -71,16 +79,16 @@ def periods(series, marks, unit):
         begin = begin_of(t, unit)
         return found.setdefault(begin, Measured(begin, begin + unit))
 
-    limits, far = series.sensor.limits, 2 * series.sensor.interval
-    rows = known_rows(series, marks)
+    far, rows = 2 * series.sensor.interval, known_rows(series, marks)
     for i, (t, value) in enumerate(rows):
         if i and t - rows[i - 1][0] <= far:
             since, before = rows[i - 1]
+            outside = series.is_outside(since)
             while since < t:
                 one = at(since)
                 span = min(t, one.end) - since
                 one.known += span
-                one.outside += span if before < limits.low or before > limits.high else 0
+                one.outside += span if outside else 0
                 one.total += span * math.exp(-10_000 / (before + 273.15))
                 since += span
         one = at(t)
@@ -139,14 +147,24 @@ class Oracle:
             self.since = at
             self.series = {sensor.tag: Series(sensor) for sensor in payload.facility.sensors}
             self.areas = {area.id: area.kind for area in payload.facility.areas}
+            self.limit(payload, at)
+        elif isinstance(payload, RegisterRecord):
+            self.limit(payload, at)
+            for said in self.said.values():
+                if said["judged"] and said["due"] is not None:
+                    said["due"] = min(said["due"], at + SECOND)
         elif isinstance(payload, Readings):
             for row in rows_of(payload):
                 if row.tag in self.series:
-                    self.series[row.tag].rows.setdefault(row.t, (row.v, row.q))
+                    self.series[row.tag].rows.setdefault(row.t, (row.v, row.q, at))
         elif isinstance(payload, Mark):
             self.marks[payload.id] = payload
         elif isinstance(payload, Report) and payload.type == self.rule.report:
             self.report(payload, at)
+
+    def limit(self, payload, at):
+        for sensor in payload.facility.sensors:
+            self.series[sensor.tag].limits.append((at + 1, sensor.limits))
 
     def report(self, payload, at):
         before, time = self.said.get(payload.id), self.rule.time
