@@ -278,8 +278,8 @@ def test_the_report_that_speaks_is_kept_whole_however_many_older_ones_come_behin
     )
     assert [(c.change.value, c.start) for c in changes] == [("raised", over)]
     (case,) = engine.state_of(FACILITY).rare.of(RULE).values()
-    whats = Counter(one.what for one in annual.entries_of(case.facts))
-    assert whats == {"made": 6, "old": 3, "report": annual.REPORTS + 1}
+    kinds_of = Counter(one.what for one in annual.entries_of(case.facts))
+    assert kinds_of == {"made": 6, "old": 3, "report": annual.REPORTS + 1}
 
 
 def test_a_year_of_which_the_newest_report_is_not_kept_is_unknown():
