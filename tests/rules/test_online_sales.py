@@ -307,3 +307,38 @@ def test_a_lot_of_which_only_telemetry_is_told_is_quiet_and_comes_back_from_its_
     assert other.snapshot(0, "L-1") == lots.snapshot(0, "L-1")
     assert fold([lit()], other) == []
     assert other.dirty(0) == []
+
+
+def test_of_equal_facts_the_earliest_receipt_counts_whatever_comes_first():
+    both = [lit(received=2 * DAY), lit(received=3 * DAY, n=2)]
+    for order in (both, both[::-1]):
+        assert said(fold([dark(), *order]))[-1][1:] == ("W-7", DAY, 2 * DAY)
+    again = [dark(found=2 * DAY, n=2), dark(found=DAY + DELIVERY)]
+    proof = lit(received=DAY + DELIVERY + 1, n=3)
+    for order in (again, again[::-1]):
+        assert said(fold([proof, *order]))[-1] == ("cleared", "W-7", DAY, DAY + DELIVERY + 1)
+
+
+def test_a_lot_that_is_restored_goes_on_with_the_alarm_of_its_trip():
+    lots, other = LotFold(ONLINE), LotFold(ONLINE)
+    (raised,) = fold([dark()], lots)
+    other.restore(0, "L-1", lots.snapshot(0, "L-1"))
+    (cleared,) = fold([lit(received=2 * DAY)], other)
+    assert (cleared.change, cleared.alarm, cleared.seq, cleared.subject) == ("cleared", raised.alarm, 2, raised.subject)
+
+
+@pytest.mark.parametrize(("at", "wanted"), [(HOUR, 0), (HOUR - 1, 1)])
+def test_a_reading_at_the_instant_of_the_sale_that_was_known_before_it_proves_it(at, wanted):
+    log = Log("SELLER-1")
+    log.read(HOUR, "SELLER-1", ("S1.T", at))
+    log.sold(HOUR, "SELLER-1", HOUR)
+    log.tick(3 * DAY)
+    assert len(linked(log.records)) == wanted
+
+
+def test_a_row_of_the_future_proves_nothing():
+    log = Log("SELLER-1")
+    log.sold(HOUR, "SELLER-1", 0)
+    log.read(2 * HOUR, "SELLER-1", ("S1.T", 3 * HOUR))
+    log.tick(3 * DAY)
+    assert [one[1] for one in linked(log.records)] == ["dark"]
