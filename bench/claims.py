@@ -33,6 +33,8 @@ FACILITY, SERIES, ROWS, MINUTE, DAY = "BENCH-0001", 50, 600, 60_000, 86_400_000
 BEGIN = 1_767_196_800_000
 """2026-01-01, 0:00 in China."""
 REPETITIONS = 5
+LOOKED_DAYS = 28
+"""At the end, in which it is counted what is written beside the snapshots."""
 FOLDER = Path(__file__).parent.parent / "tests" / "rules" / "claims"
 DAYS_RULE, HOURS_RULE = "claims.month-figures", "claims.span-figures"
 
@@ -91,8 +93,26 @@ def size(engine: Engine) -> dict[str, int]:
     return {
         "ring_and_summaries": 8 * state.rings.size // SERIES,
         "summaries_unpacked": sum(len(data) for _, _, data in kept) // SERIES,
-        "snapshot": len(engine.snapshot(0, FACILITY)) // SERIES,
+        "snapshot_whole": len(engine.snapshot(0, FACILITY)) // SERIES,
+        "snapshot_written": len(engine.apart(0, FACILITY)[0]) // SERIES,
     }
+
+
+class Written:
+    """What a worker writes beside the snapshots of an engine in the last days: each record when something else stands in it."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.bytes, self.records = 0, 0
+        self._known: dict[str, bytes] | None = None
+
+    def look(self, engine: Engine) -> None:
+        """Count what is written now; what stands there at the first look was written before."""
+        found = {one.name: one for one in engine.apart(0, FACILITY)[1]}
+        known, self._known = self._known, {name: one.digest for name, one in found.items()}
+        for name, one in found.items() if known is not None else ():
+            if known.get(name) != one.digest:
+                self.bytes, self.records = self.bytes + len(one.packed), self.records + 1
 
 
 def question(engine: Engine, bundle: Bundle, name: str, begin: int, end: int) -> Callable[[], object]:
@@ -114,6 +134,7 @@ def main() -> None:
     for engine in engines.values():
         engine.fold(LogRecord(0, 0, BEGIN, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=facility())))
         engine.fold(message(0, np.random.default_rng(0)))
+    written, looked = {name: Written() for name in packs}, min(LOOKED_DAYS, days // 2)
     random = np.random.default_rng(1)
     for number in range(1, messages):
         record = message(number, random)
@@ -121,6 +142,8 @@ def main() -> None:
             began = time.process_time()
             engine.fold(record)
             spent[name] += time.process_time() - began
+            if number >= messages - looked * DAY // (ROWS * MINUTE):
+                written[name].look(engine)
     readings = SERIES * ROWS * (messages - 1)
     end = BEGIN + (days - 1) * DAY
     json.dump(
@@ -130,11 +153,16 @@ def main() -> None:
             "ns_per_reading": {name: round(found / readings * 1e9, 1) for name, found in spent.items()},
             "ratio": {name: round(found / spent["without"], 3) for name, found in spent.items()},
             "bytes_per_series": {name: size(engine) for name, engine in engines.items()},
+            "bytes_beside_per_series_and_day": {name: round(one.bytes / SERIES / looked) for name, one in written.items()},
+            "records_beside_per_day": {name: round(one.records / looked, 1) for name, one in written.items()},
             "ms_to_compare": {
                 "all_days": timed(question(engines["days"], packs["days"], DAYS_RULE, BEGIN, end)),
                 "month_of_hours": timed(question(engines["hours"], packs["hours"], HOURS_RULE, end - 30 * DAY, end)),
             },
             "ms_of_a_snapshot": {
+                name: timed(lambda engine=engine: engine.apart(0, FACILITY)) for name, engine in engines.items()
+            },
+            "ms_of_a_whole_snapshot": {
                 name: timed(lambda engine=engine: engine.snapshot(0, FACILITY)) for name, engine in engines.items()
             },
         },

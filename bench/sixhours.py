@@ -47,6 +47,7 @@ from streams.worker_settings import WorkerSettings
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from rules.apart import Record
     from rules.engine import PartitionState
     from streams.checkpoint import StateRows
     from streams.fold import Fold
@@ -87,6 +88,10 @@ class Frozen:
     def snapshot(self, _: int, name: str) -> bytes:
         """Return a snapshot as it was read."""
         return self.rows.snapshot(name)
+
+    def apart(self, partition: int, name: str) -> tuple[bytes, tuple[Record, ...]]:
+        """Return a snapshot as it was read, and nothing apart."""
+        return self.snapshot(partition, name), ()
 
     def clean(self, _: int, name: str) -> None:
         """Do nothing: it is dirty again at once."""

@@ -33,6 +33,7 @@ from rules import (
     withheld,
 )
 from rules.agenda import GROUP, RISES, Agenda, Entry
+from rules.apart import split
 from rules.batches import Seen, digest_of
 from rules.changes import Change, ChangeKind, RecordRead
 from rules.clocks import changing
@@ -68,12 +69,13 @@ from rules.records import (
     Tick,
 )
 from rules.register import Facility
-from rules.snapshot import Body, SnapshotError, open_snapshot, seed_of
+from rules.snapshot import Body, SnapshotError, open_snapshot, sealed, seed_of
 from rules.state import FacilityState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.apart import Record
     from rules.groups import Group
     from rules.lots.facts import LotFact
     from rules.plan import Instance
@@ -273,6 +275,17 @@ class Engine:
         """
         return self._state(partition, facility).snapshot(self._partition(partition).next_offset)
 
+    def apart(self, partition: int, facility: str) -> tuple[bytes, list[Record]]:
+        """Return the state of a facility without the hours and days that are over, and these; `rules.apart.joined` gives its snapshot.
+
+        Where no rule compares reports with any, it is the snapshot itself.
+        """
+        state = self._state(partition, facility)
+        if state.plan is None or not (state.plan.numbers("sum_days") > 0).any():
+            return self.snapshot(partition, facility), []
+        body, records = split(state.body(self._partition(partition).next_offset))
+        return sealed(body), records
+
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         """Put a facility back as its snapshot says; one that had an older format is dirty: it is to be written anew.
 
@@ -290,6 +303,8 @@ class Engine:
     def _restored(self, partition: int, facility: str, body: Body) -> FacilityState:
         if body.facility != facility:
             raise SnapshotError(f"a snapshot of {body.facility} stands under the key {facility}")
+        if body.closed:
+            raise SnapshotError(f"snapshot of {facility}: hours and days that are over are not with it")
         bundle = self._bundles.get(body.packs)
         if bundle is None:
             raise SnapshotError(f"snapshot of {facility}: packs {body.packs[:12]} are not known here")

@@ -198,12 +198,12 @@ def fit(state: FacilityState) -> None:
                 own[layout.CALLS + layout.CALL_WORDS * one.call + layout.CALL_PAST] = at
                 chunks += _listed(past, at)
                 at += sum(chunk.size for chunk in chunks[-1 - len(past) :])
-        spans = state.spans.get(plan.sensors[slot].tag)
-        if spans:
+        ended_spans = state.spans.get(plan.sensors[slot].tag)
+        if ended_spans:
             own[layout.SUM_PAST] = at
-            ends = np.array([(until, 0, 0) for until, _, _ in spans], np.int64)
-            ends.view(np.float64)[:, 1:] = [bounds for _, *bounds in spans]
-            chunks += [np.array([len(spans)], np.int64), ends.ravel()]
+            ends = np.array([(until, 0, 0) for until, _, _ in ended_spans], np.int64)
+            ends.view(np.float64)[:, 1:] = [bounds for _, *bounds in ended_spans]
+            chunks += [np.array([len(ended_spans)], np.int64), ends.ravel()]
             at += 1 + ends.size
     plan.params, plan.others = np.concatenate(chunks), at - chunks[0].size
 

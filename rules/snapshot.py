@@ -152,6 +152,9 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What reports state of a time (rules/excursions/book.py), by rule; not there where no rule compares it."""
     sums: list[tuple[str, int, bytes]] | msgspec.UnsetType = msgspec.UNSET
     """Hours and days of series (rules/sums.py), by tag; not there where no rule compares reports with any."""
+    closed: list[tuple[str, int, bytes]] | msgspec.UnsetType = msgspec.UNSET
+    """Kind, number and digest of the records with hours and days that are over, which stand beside this snapshot (rules/apart.py); not there in one
+    that is whole."""
 
 
 class _Format(msgspec.Struct):

@@ -305,64 +305,66 @@ class FacilityState:
         Args:
             through: every record of the partition before this offset has been folded.
         """
+        return sealed(self.body(through))
+
+    def body(self, through: int) -> Body:
+        """Return what a snapshot holds."""
         plan = self.plan
-        return sealed(
-            Body(
-                format=FORMAT,
-                facility=self.facility,
-                version=self.version,
-                clock=self.clock,
-                seq=self.seq,
-                position=max(self.position, through),
-                packs=self.packs,
-                register=None if plan is None else plan.facility.model_dump_json(by_alias=True, exclude_none=True),
-                adopted=None if plan is None else plan.at,
-                registered=list(self.registered.items()),
-                left=list(self.left.items()),
-                unknown_tags=self.unknown_tags,
-                batches=self.batches.pack(),
-                refused=self.batches.pack_refused() or msgspec.UNSET,
-                repeated=self.repeated,
-                conflicting=self.conflicting,
-                occurrences=sorted(
-                    (KINDS[kind].name, rule, tag, [o.pack() for o in rows])
-                    for (kind, rule, tag), rows in self.occurrences.items()
-                    if rows
-                ),
-                groups=[group.pack() for group in self.groups],
-                late=self._waiting() or msgspec.UNSET,
-                drafts=drafts.pack(self) or msgspec.UNSET,
-                held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
-                filled=self._filled() or msgspec.UNSET,
-                doors=sorted(self.doors.items()) or msgspec.UNSET,
-                past=formerly.pack(self) or msgspec.UNSET,
-                former=formerpairs.pack(self) or msgspec.UNSET,
-                spans=(plan and formerly.pack_spans(self)) or msgspec.UNSET,
-                unsettled=sorted(self.unsettled) or msgspec.UNSET,
-                feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
-                missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
-                shifted=[one.pack(rule) for rule, (_, one) in sorted(self.rare.missing.items())] or msgspec.UNSET,
-                declared=self.declared.pack(),
-                monitors=self.declared.pack_monitors(),
-                rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
-                excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
-                claims=excursions.pack_claims(sorted(self.excursions.items())) or msgspec.UNSET,
-                clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
-                documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
-                lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
-                shipments=self.telling.watches.pack() or msgspec.UNSET,
-                figures=msgspec.UNSET if self.figures.is_nothing else self.figures.pack(),
-                marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
-                past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
-                stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
-                sums=(plan and sums.pack(plan, self.rings)) or msgspec.UNSET,
-                aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
-                keys=_keys(plan),
-                layouts={} if plan is None else stored.layouts_of(plan),
-                arrays={}
-                if plan is None
-                else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
-            )
+        return Body(
+            format=FORMAT,
+            facility=self.facility,
+            version=self.version,
+            clock=self.clock,
+            seq=self.seq,
+            position=max(self.position, through),
+            packs=self.packs,
+            register=None if plan is None else plan.facility.model_dump_json(by_alias=True, exclude_none=True),
+            adopted=None if plan is None else plan.at,
+            registered=list(self.registered.items()),
+            left=list(self.left.items()),
+            unknown_tags=self.unknown_tags,
+            batches=self.batches.pack(),
+            refused=self.batches.pack_refused() or msgspec.UNSET,
+            repeated=self.repeated,
+            conflicting=self.conflicting,
+            occurrences=sorted(
+                (KINDS[kind].name, rule, tag, [o.pack() for o in rows])
+                for (kind, rule, tag), rows in self.occurrences.items()
+                if rows
+            ),
+            groups=[group.pack() for group in self.groups],
+            late=self._waiting() or msgspec.UNSET,
+            drafts=drafts.pack(self) or msgspec.UNSET,
+            held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
+            filled=self._filled() or msgspec.UNSET,
+            doors=sorted(self.doors.items()) or msgspec.UNSET,
+            past=formerly.pack(self) or msgspec.UNSET,
+            former=formerpairs.pack(self) or msgspec.UNSET,
+            spans=(plan and formerly.pack_spans(self)) or msgspec.UNSET,
+            unsettled=sorted(self.unsettled) or msgspec.UNSET,
+            feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
+            missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
+            shifted=[one.pack(rule) for rule, (_, one) in sorted(self.rare.missing.items())] or msgspec.UNSET,
+            declared=self.declared.pack(),
+            monitors=self.declared.pack_monitors(),
+            rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
+            excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
+            claims=excursions.pack_claims(sorted(self.excursions.items())) or msgspec.UNSET,
+            clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
+            documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
+            lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
+            shipments=self.telling.watches.pack() or msgspec.UNSET,
+            figures=msgspec.UNSET if self.figures.is_nothing else self.figures.pack(),
+            marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
+            past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
+            stays=sorted(self.marks.stays.items()) or msgspec.UNSET,
+            sums=(plan and sums.pack(plan, self.rings)) or msgspec.UNSET,
+            aside=[(rule, one.pack()) for rule, one in sorted(self.aside.items())],
+            keys=_keys(plan),
+            layouts={} if plan is None else stored.layouts_of(plan),
+            arrays={}
+            if plan is None
+            else {n: (of, a.tobytes()) for n, (of, a) in stored.arrays_of(self, plan).items()},
         )
 
     def _load_reports(self, body: Body) -> None:

@@ -1,7 +1,10 @@
 """The rows of `offsite.state.v1`: one marker per partition, snapshots per facility, the packs they were folded with.
 
+Above 400 lines on purpose: what is written under a key and how it is read again stand side by side.
+
 A checkpoint's rows are written in one transaction with the group offset, so that they are seen whole or not at all.
-Keys: a facility id for a snapshot (`ID#1`, `ID#2`... for the further parts of a large one), `p<n>` for the marker,
+Keys: a facility id for a snapshot (`ID#1`, `ID#2`... for the further parts of a large one), `ID~h<day>` and `ID~d<four weeks>` (with parts
+too) for hours and days that are over and that the snapshot names (rules/apart.py), `p<n>` for the marker,
 `roster-p<n>` for the names of all facilities that have a snapshot, `packs-<sha256>` for a bundle; those about quarantine are
 told in streams/quarantine.py. Facility ids are upper case, so the kinds of key never meet.
 """
@@ -16,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import Field, ValidationError
 
+from rules.apart import digest_of, joined
 from rules.canonical import canonical_bytes, sha256_hex
 from rules.engine import PartitionState
 from rules.errors import ContractError
@@ -28,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 PART_HEADER = "part"
+CLOSED_HEADER = "closed"
+"""On the first part of a snapshot that names records beside it: how many."""
 _MARKER_KEY = re.compile(r"^p\d+$")
 _ROSTER_KEY = re.compile(r"^roster-p\d+$")
 _PACKS_KEY = re.compile(r"^packs-([0-9a-f]{64})$")
-_SNAPSHOT_KEY = re.compile(r"^([A-Z0-9][A-Z0-9-]{1,31})(?:#(\d{1,4}))?$")
+_SNAPSHOT_KEY = re.compile(r"^([A-Z0-9][A-Z0-9-]{1,31})(?:~([hd]\d{1,6}))?(?:#(\d{1,4}))?$")
 _PART = re.compile(rb"^(\d{1,4})/(\d{1,4})$")
 
 
@@ -184,8 +190,20 @@ def _newest(body: dict[str, Any]) -> dict[str, Any]:
     return body | {"version": 3} if body["version"] == 2 else body  # noqa: PLR2004
 
 
-def snapshot_rows(topic: str, partition: int, facility: str, snapshot: bytes, part_bytes: int) -> list[Row]:
-    """Return the rows of one snapshot, in parts that the topic accepts."""
+def snapshot_rows(
+    topic: str, partition: int, facility: str, snapshot: bytes, part_bytes: int, *, closed: int = 0
+) -> list[Row]:  # fmt: skip
+    """Return the rows of one snapshot, or of a record beside it (`closed_key`), in parts that the topic accepts.
+
+    Args:
+        topic: of the state.
+        partition: of it.
+        facility: the key.
+        snapshot: the value.
+        part_bytes: so long a part is at most.
+        closed: how many records the snapshot names.
+    """
+    named = ((CLOSED_HEADER, str(closed).encode()),) if closed else ()
     parts = [snapshot[i : i + part_bytes] for i in range(0, len(snapshot), part_bytes)] or [b""]
     return [
         Row(
@@ -193,27 +211,36 @@ def snapshot_rows(topic: str, partition: int, facility: str, snapshot: bytes, pa
             partition,
             (facility if i == 0 else f"{facility}#{i}").encode(),
             part,
-            ((PART_HEADER, f"{i}/{len(parts)}".encode()),),
+            ((PART_HEADER, f"{i}/{len(parts)}".encode()), *(named if i == 0 else ())),
         )
         for i, part in enumerate(parts)
     ]
 
 
+def closed_key(facility: str, name: str) -> str:
+    """Return the key of a record with hours or days that are over (`rules.apart.Record.name`)."""
+    return f"{facility}~{name}"
+
+
 class Key(NamedTuple):
     """What stands under a key of the state topic."""
 
-    kind: Literal["marker", "roster", "packs", "note", "snapshot"]
+    kind: Literal["marker", "roster", "packs", "note", "snapshot", "closed"]
     name: str
-    """The facility of a snapshot, the hash of packs, else the whole key."""
+    """The facility of a snapshot or of a record beside it, the hash of packs, else the whole key."""
     part: int = 0
-    """Of a snapshot."""
+    """Of a snapshot, or of a record beside it."""
+    closed: str = ""
+    """Which hours or days."""
 
 
 def read_key(key: bytes | None) -> Key | None:
     """Return what stands under a key; None under one that nobody writes there.
 
     >>> read_key(b"BJ-MFR-0007#2"), read_key(b"p3").kind, read_key(b"no key")
-    (Key(kind='snapshot', name='BJ-MFR-0007', part=2), 'marker', None)
+    (Key(kind='snapshot', name='BJ-MFR-0007', part=2, closed=''), 'marker', None)
+    >>> read_key(b"BJ-MFR-0007~h20513")
+    Key(kind='closed', name='BJ-MFR-0007', part=0, closed='h20513')
     """
     name = (key or b"").decode("ascii", "replace")
     if _MARKER_KEY.match(name):
@@ -225,7 +252,7 @@ def read_key(key: bytes | None) -> Key | None:
     if NOTE_KEY.match(name):
         return Key("note", name)
     if found := _SNAPSHOT_KEY.match(name):
-        return Key("snapshot", found[1], int(found[2] or 0))
+        return Key("closed" if found[2] else "snapshot", found[1], int(found[3] or 0), found[2] or "")
     return None
 
 
@@ -246,6 +273,10 @@ class StateRows:
     notes: dict[str, bytes] = field(default_factory=dict)
     """Rows about quarantine (streams/quarantine.py)."""
     _parts: dict[str, dict[int, tuple[int, bytes]]] = field(default_factory=dict)
+    _closed: dict[str, dict[str, dict[int, tuple[int, bytes]]]] = field(default_factory=dict)
+    """Facility -> record with hours or days that are over -> its parts."""
+    _naming: set[str] = field(default_factory=set)
+    """Facilities whose snapshot names such records."""
 
     def add(self, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> None:
         """Take one row; a null value forgets what stood under its key.
@@ -269,8 +300,16 @@ class StateRows:
             self._set(self.packs, read.name, value)
         elif read.kind == "note":
             self._set(self.notes, read.name, value)
+        elif read.kind == "closed":
+            records = self._closed.setdefault(read.name, {})
+            self._add_part(records, read.closed, read.part, value, part_count(read.part, headers))
+            if not records:
+                del self._closed[read.name]
         else:
-            self._add_part(read.name, read.part, value, part_count(read.part, headers))
+            self._add_part(self._parts, read.name, read.part, value, part_count(read.part, headers))
+            if read.part == 0:
+                names_some = value is not None and CLOSED_HEADER in dict(headers)
+                (self._naming.add if names_some else self._naming.discard)(read.name)
 
     @staticmethod
     def _set(rows: dict[str, bytes], name: str, value: bytes | None) -> None:
@@ -279,12 +318,15 @@ class StateRows:
         else:
             rows[name] = value
 
-    def _add_part(self, facility: str, index: int, value: bytes | None, count: int) -> None:
-        parts = self._parts.setdefault(facility, {})
+    @staticmethod
+    def _add_part(
+        of: dict[str, dict[int, tuple[int, bytes]]], name: str, index: int, value: bytes | None, count: int
+    ) -> None:
+        parts = of.setdefault(name, {})
         if value is None:
             parts.pop(index, None)
             if not parts:
-                del self._parts[facility]
+                del of[name]
             return
         parts[index] = (count, value)
 
@@ -296,21 +338,39 @@ class StateRows:
     def keys(self) -> list[str]:
         """Return every key that stands there, sorted."""
         found = [f"packs-{sha256}" for sha256 in self.packs] + list(self.notes)
-        found += [f"{name}#{i}" if i else name for name, parts in self._parts.items() for i in parts]
+        closed = {closed_key(name, which): p for name, records in self._closed.items() for which, p in records.items()}
+        found += [f"{name}#{i}" if i else name for name, parts in (self._parts | closed).items() for i in parts]
         single = (marker_key(self.partition), self.marker), (roster_key(self.partition), self.roster)
         return sorted([*found, *(key.decode() for key, value in single if value is not None)])
 
     def snapshot(self, facility: str) -> bytes:
-        """Return the snapshot of a facility, its parts joined.
+        """Return the whole snapshot of a facility: its parts joined, and with the hours and days that it names.
 
         Raises:
-            SnapshotError: a part is missing, or is marked as part of something else.
+            SnapshotError: a part is missing, or is marked as part of something else; or such hours or days are missing or others.
         """
-        parts = self._parts.get(facility, {})
-        count = parts[0][0] if 0 in parts else 0
-        if count == 0 or any(i not in parts or parts[i][0] != count for i in range(count)):
+        snapshot = _of_parts(self._parts.get(facility, {}))
+        if snapshot is None:
             raise SnapshotError(f"snapshot of {facility}: a part of it is missing")
-        return b"".join(parts[i][1] for i in range(count))
+        if facility not in self._naming:
+            return snapshot
+        found = {name: _of_parts(parts) for name, parts in self._closed.get(facility, {}).items()}
+        return joined(snapshot, {name: value for name, value in found.items() if value is not None})
+
+    def closed(self, facility: str) -> dict[str, tuple[bytes, int]]:
+        """Return the digest of each record with hours or days of a facility that are over, and in how many parts it stands; unchecked."""
+        records = self._closed.get(facility, {})
+        return {name: (digest_of(_of_parts(parts) or b""), max(parts) + 1) for name, parts in sorted(records.items())}
+
+    def damaged(self) -> dict[str, str]:
+        """Return the facilities whose snapshot names hours or days that are missing or others, and which."""
+        found = {}
+        for facility in sorted(self._naming):
+            try:
+                self.snapshot(facility)
+            except SnapshotError as error:
+                found[facility] = str(error)
+        return found
 
     def bundles(self) -> list[PacksRecord]:
         """Return the packs that snapshots and marker may name.
@@ -333,7 +393,7 @@ class StateRows:
             StateLostError: rows or a group offset without a marker.
         """
         if self.marker is None:
-            if self._parts or self.packs:
+            if self._parts or self.packs or self._closed:
                 raise StateLostError(f"partition {self.partition} has {len(self._parts)} snapshots and no marker")
             if committed is not None:
                 raise StateLostError(
@@ -364,3 +424,11 @@ class StateRows:
                 f"partition {self.partition} has {len(self._parts)} snapshots, its marker counts {marker.facilities}"
             )
         return sorted(names)
+
+
+def _of_parts(parts: dict[int, tuple[int, bytes]]) -> bytes | None:
+    """Return what stands in parts, None where one is missing or is marked as part of something else."""
+    count = parts[0][0] if 0 in parts else 0
+    if count == 0 or any(i not in parts or parts[i][0] != count for i in range(count)):
+        return None
+    return b"".join(parts[i][1] for i in range(count))

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from rules.apart import Record
     from rules.changes import Change
     from rules.engine import PartitionState
     from rules.lots.facts import LotFact
@@ -50,6 +51,9 @@ class Fold(Protocol):
 
     def snapshot(self, partition: int, facility: str) -> bytes:
         """Return the whole state of a facility; restoring it gives the same bytes again."""
+
+    def apart(self, partition: int, facility: str) -> tuple[bytes, Sequence[Record]]:
+        """Return the state of a facility without what never changes any more, and that: `rules.apart.joined` gives the whole state."""
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         """Put a facility back as its snapshot says."""

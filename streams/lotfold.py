@@ -20,8 +20,9 @@ from rules.snapshot import SnapshotError
 from streams.codec import lot_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from rules.apart import Record
     from rules.changes import Change
 
 
@@ -123,6 +124,10 @@ class LotWorkerFold:
         name = self._name(partition, facility)
         head = json.dumps([name, self._next.get(partition, 0)])
         return head.encode() + b"\n" + self._folds.snapshot(partition, name)
+
+    def apart(self, partition: int, facility: str) -> tuple[bytes, Sequence[Record]]:
+        """Return the whole state of a lot: nothing of it stands apart."""
+        return self.snapshot(partition, facility), ()
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         """Put a lot back as its snapshot says.

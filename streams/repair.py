@@ -172,6 +172,7 @@ def _judge(rows: StateRows, committed: int | None, end: int, *, published: bool,
         why = f"folded with engine semantics {marker.state.semantics}, this release has {SEMANTICS}"
         return Standing(rows.partition, "semantics", why, rows, keys, marker, committed, end)
     why = f"next {marker.next}, low {marker.low}, the log ends at {end}"
+    why += "".join(f"; a worker folds {name} anew: {fault}" for name, fault in rows.damaged().items())
     return Standing(rows.partition, "whole", why, rows, keys, marker, committed, end)
 
 

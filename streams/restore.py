@@ -62,6 +62,8 @@ class Start:
     origin: Origin | None
     parts: dict[str, int] = field(default_factory=dict)
     """The facilities that have a snapshot, and in how many parts."""
+    closed: dict[str, dict[str, tuple[bytes, int]]] = field(default_factory=dict)
+    """Of each facility the records with hours and days that are over: digest, and in how many parts; empty digest: it is written anew."""
     packs: frozenset[str] = frozenset()
     """The bundles that the state topic holds."""
     bad: tuple[Bad, ...] = ()
@@ -232,7 +234,8 @@ async def restore_partition(
     for record in rows.bundles():
         fold.know(Bundle.from_record(record))
     fold.restore_partition(partition, marker.state)
-    bad = []
+    bad: list[Bad] = []
+    good = set()
     for i, facility in enumerate(sorted({*roster, *marker.rebuilding})):
         if facility in without:
             continue
@@ -244,6 +247,7 @@ async def restore_partition(
         try:
             snapshot = rows.snapshot(facility)
             fold.restore(partition, facility, snapshot)
+            good.add(facility)
         except SnapshotError as error:
             bad.append(Bad(facility, str(error), marker.next, snapshot))
         moved()
@@ -256,8 +260,14 @@ async def restore_partition(
         marked=True,
         origin=marker.origin,
         parts=dict.fromkeys(roster, 1) | rows.parts,
+        closed={name: _known(rows.closed(name), sure=name in good) for name in roster},
         packs=frozenset(rows.packs),
         bad=tuple(bad),
         tail=marker.tail,
         rebuilding=dict(marker.rebuilding),
     )
+
+
+def _known(closed: dict[str, tuple[bytes, int]], *, sure: bool) -> dict[str, tuple[bytes, int]]:
+    """Return the records with hours and days; of a facility that was not restored none counts as written."""
+    return closed if sure else {name: (b"", parts) for name, (_, parts) in closed.items()}

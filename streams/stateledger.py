@@ -8,6 +8,7 @@ from streams.cadence import Cadence
 from streams.checkpoint import (
     Marker,
     Row,
+    closed_key,
     encode_marker,
     encode_roster,
     marker_key,
@@ -18,9 +19,10 @@ from streams.checkpoint import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from rules.apart import Record
     from rules.records import PacksRecord
     from streams.checkpoint import Tail
     from streams.fold import Fold
@@ -38,6 +40,8 @@ class StateLedger:
         self._cadence.begin(start.low, start.state)
         self._parts = dict(start.parts)
         """The facilities that have a snapshot, and in how many parts."""
+        self._closed = {name: dict(records) for name, records in start.closed.items()}
+        """Of each facility the records with hours and days that are over: digest, and in how many parts."""
         self._bundles = set(start.packs)
         """The bundles that the topic holds."""
         self._new_bundles: dict[str, bytes] = {}
@@ -102,11 +106,13 @@ class StateLedger:
             if facility not in fresh and not has_time():
                 continue
             try:
-                snapshot = fold.snapshot(self._partition, facility)
+                snapshot, records = fold.apart(self._partition, facility)
+                closed = [(record, record.packed) for record in self._changed(facility, records)]
             except Exception as error:  # noqa: BLE001 - one facility's state must not end the others' publication
                 self.unwritten[facility] = f"{type(error).__name__}: {error}"
                 continue
-            rows += self._snapshot(facility, snapshot)
+            rows += self._records(facility, records, closed)
+            rows += self._snapshot(facility, snapshot, len(records))
             fold.clean(self._partition, facility)
             written.append(facility)
         self.written = len(written)
@@ -128,11 +134,34 @@ class StateLedger:
         rows.append(self._row(marker_key(self._partition), encode_marker(marker)))
         return rows
 
-    def _snapshot(self, facility: str, snapshot: bytes) -> list[Row]:
-        rows = snapshot_rows(self._topic, self._partition, facility, snapshot, self._part_bytes)
+    def _snapshot(self, facility: str, snapshot: bytes, closed: int) -> list[Row]:
+        rows = snapshot_rows(self._topic, self._partition, facility, snapshot, self._part_bytes, closed=closed)
         left_over = range(len(rows), self._parts.get(facility, 0))
         self._parts[facility] = len(rows)
         return [*rows, *(self._row(f"{facility}#{part}".encode(), None) for part in left_over)]
+
+    def _changed(self, facility: str, records: Iterable[Record]) -> list[Record]:
+        """Return the records with hours and days that the topic does not hold as they are."""
+        known = self._closed.get(facility, {})
+        return [one for one in records if one.digest != known.get(one.name, (b"", 0))[0]]
+
+    def _records(self, facility: str, records: Sequence[Record], changed: list[tuple[Record, bytes]]) -> list[Row]:
+        """Return the rows of hours and days that are over: those that changed, and forgotten those that the snapshot does not name any more."""
+        known = self._closed.pop(facility, {})
+        if not records and not known:
+            return []
+        rows: list[Row] = []
+        now = {one.name: known.get(one.name, (b"", 0)) for one in records}
+        for one, packed in changed:
+            made = snapshot_rows(self._topic, self._partition, closed_key(facility, one.name), packed, self._part_bytes)
+            rows += made
+            now[one.name] = one.digest, len(made)
+        for name, (_, parts) in known.items():
+            key, stay = closed_key(facility, name), now.get(name, (b"", 0))[1]
+            rows += [self._row((f"{key}#{part}" if part else key).encode(), None) for part in range(stay, parts)]
+        if now:
+            self._closed[facility] = now
+        return rows
 
     def _packs(self, *, keep: bool) -> list[Row]:
         """Return the bundles to add, and those to forget: neither partition nor snapshots can name them from `low` on.

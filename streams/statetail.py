@@ -97,6 +97,8 @@ class StateTail:
         if read.kind == "note":
             facility = read.name.removeprefix(_QUARANTINE)
             return None if facility == read.name else HeldRow(facility, value is not None)
+        if read.kind == "closed":
+            return None  # hours and days that are over: whoever follows the topic reads no series
         return None if value is None else _shared(partition, read.kind, value)
 
     def _part(

@@ -150,7 +150,9 @@ def _latest(log: LogReader, topic: str, place: tuple[int, int, int]) -> list[Raw
         except StateLostError as error:
             if attempt == ATTEMPTS:
                 raise BackupError(f"the state of partition {partition} is not whole: {error}") from error
-            place = (partition, *log.bounds(partition))
         else:
-            return found
+            # Hours and days that are damaged in the topic itself stay so: who restores it folds their facility anew.
+            if attempt == ATTEMPTS or not rows.damaged():
+                return found
+        place = (partition, *log.bounds(partition))
     raise AssertionError  # the loop returns or raises

@@ -19,6 +19,7 @@ from rules.snapshot import SnapshotError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from rules.apart import Record
     from rules.lots.facts import LotFact
 
 RULE = "toy.odd"
@@ -167,6 +168,9 @@ class ToyFold:
         held = asdict(state) | {"position": max(state.position, part.next_offset)}
         body = json.dumps(held, sort_keys=True).encode()
         return hashlib.sha256(body).digest() + body
+
+    def apart(self, partition: int, facility: str) -> tuple[bytes, tuple[Record, ...]]:
+        return self.snapshot(partition, facility), ()
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         if hashlib.sha256(snapshot[32:]).digest() != snapshot[:32]:
