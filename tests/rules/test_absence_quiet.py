@@ -15,7 +15,9 @@ from rules.layout import ABSENCE, NEVER, NONE
 from rules.records import Kind, LogRecord, Readings, RegisterRecord
 from tests.examples import examples
 from tests.rules import absencelogs, fillinglogs
+from tests.rules.byhand import since
 from tests.rules.logs import BEGIN, FACILITY
+from tests.rules.test_filling_by_hand import begun, changes, filled, live, switched
 
 QUICK = settings(
     max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
@@ -154,3 +156,13 @@ def test_where_nothing_of_a_declared_state_is_asked_nothing_is_passed_over():
     engine, entity = Engine(fillinglogs.bundle().only({"data-integrity.gap"})), fillinglogs.line(60, 1, DELIVERY)
     engine.fold(LogRecord(0, 0, BEGIN, Kind.REGISTER, FACILITY, RegisterRecord(version=1, facility=entity)))
     assert not passedover.pass_over(engine.state_of(FACILITY), BEGIN)
+
+
+def test_what_was_told_and_lost_its_ground_is_taken_back():
+    hand = filled(live(begun(), [1, 2]), 0, 60, at=2)
+    hand = switched(switched(hand, 3, "off"), 6, "on")
+    for minute in (3, 4, 5, 6, 7, 8):
+        hand = live(hand, [minute])
+    hand = switched(hand, 3, "on", after=6)  # of one instant `on` wins: it never was off
+    told = [(one.change.value, since(one.received)) for one in changes(live(hand, [10, 11, 12]))]
+    assert told == [("raised", 3.01), ("cleared", 6.01), ("retracted", 9)]

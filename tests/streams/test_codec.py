@@ -337,11 +337,14 @@ def test_tags_that_take_more_room_than_is_remembered_are_read_each_time() -> Non
     long = {
         "g": tags, "n": np.ones(20, "<i4").tobytes(), "t": np.full(20, AT, "<i8").tobytes(), "v": np.ones(20, "<f8").tobytes(),
     }  # fmt: skip
+    found = []
     for _ in range(2):
         record = fold_in(batch(**long))
         assert isinstance(record, LogRecord)
         assert isinstance(record.payload, Readings)
-        assert record.payload.tags == tuple(tags)
+        found.append(record.payload.tags)
+    assert found == [tuple(tags)] * 2
+    assert found[0] is not found[1]
 
 
 @pytest.mark.parametrize("tags", [["CR1.T1", "CR1.T1"], ["CR1.T1", "CR1 T2"], ["CR1.T1", ""]])
