@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from rules import lookpairs
 from rules.engine import Engine
 from rules.pack import Bundle
 from rules.records import Kind, LogRecord, Readings, Tick
@@ -35,7 +36,7 @@ def lower(low: float, how: str | None = "re-evaluate", **members: Any) -> Bundle
     rule = BUNDLE.rule(REVERSED)
     assert rule is not None
     limits = rule.limits.model_copy(update={"from_": Span(low=low)})  # type: ignore[union-attr]
-    changed = rule.model_copy(update={"version": "1.1.0", "limits": limits, "migration": how, **members})
+    changed = rule.model_copy(update={"version": "1.1.0", "limits": limits, "migration": how} | members)
     return Bundle.of([changed if one.id == REVERSED else one for one in BUNDLE.rules], BUNDLE.tables.values())
 
 
@@ -97,6 +98,19 @@ def test_what_lies_before_the_horizon_stands() -> None:
     assert told(log, 201) == [(4.5, "raised", 3, None), (200.7, "cleared", 3, 81)]
 
 
+def test_a_colour_that_the_new_steps_have_not_reached_is_taken_back() -> None:
+    """Red since minute 6, long before the horizon; steps are known by their place, and this one is another now."""
+    severity = BUNDLE.rule(REVERSED).severity  # type: ignore[union-attr]
+    early, late = (
+        severity.model_validate({"base": "orange", "steps": [{"after": after, "to": "red"}]}) for after in ("3m", "10h")
+    )
+    log = lead(lead(two().packs(-0.5, lower(0, severity=early)), range(3), 10), range(3, 201), -5)
+    changes = changes_of(log.packs(200.7, lower(0, version="1.2.0", severity=late)), 201)
+    assert [(c.change.value, c.severity.value) for c in changes] == [
+        ("raised", "orange"), ("stepped", "red"), ("amended", "orange"),
+    ]  # fmt: skip
+
+
 def test_rows_of_before_that_come_late_are_not_read() -> None:
     log = lead(lead(two(), range(3), 10), range(4, 7), 10).packs(6.7, lower(5))
     log.rows(6.8, ("P.B", [3, 3.5], [20, 20]), ("P.C", [3, 3.5], [20, 20]))
@@ -115,6 +129,11 @@ def test_what_waits_at_the_instant_is_decided_before_and_then_again() -> None:
 def test_where_the_inputs_were_others_inside_the_horizon_the_pair_is_carried() -> None:
     log = lead(lead(two(), range(3), 10), range(3, 6), 4)
     log.register(5.6, pressure("P.B", "B1"), pressure("P.D", "C1"), version=2, **CASCADE)
+    engine = Engine(BUNDLE)
+    for record in log.records():
+        engine.fold(record)
+    state = engine.state_of(FACILITY)
+    assert [lookpairs.take(state, pair) for pair in state.planned.pairs] == [None, None]
     assert told(log.packs(5.7, lower(5)), 6) == []
 
 
