@@ -85,9 +85,10 @@ def _spells(rule: LotCountRule, book: Book, done: Done, until: int) -> list[Spel
     if isinstance(rule.counted, CountedMoves):
         found = _first(list(_moves(rule, rule.counted, book, whole=False, after=done.received, until=until)))
         return [] if found is None else [found]
-    return _clusters(
-        rule, [item for item in items_of(rule, book) if item.received <= until and item.name not in done.names]
-    )
+    cases = cases_of(frozenset(rule.counted.seriousness), book)
+    if done.names or until != NEVER:
+        cases = [item for item in cases if item.received <= until and item.name not in done.names]
+    return _clusters(rule, cases)
 
 
 def _first(items: list[Item]) -> Spell | None:
@@ -105,24 +106,24 @@ def _first(items: list[Item]) -> Spell | None:
 def _clusters(rule: LotCountRule, items: list[Item]) -> list[Spell]:
     """Return a spell for each cluster of cases: so many within the time, both ends included, and all such that share one with them."""
     counted = [item for item in items if item.verdict is Verdict.TRUE]
-    clusters: list[tuple[int, int, int]] = []
-    low = 0
-    for high, item in enumerate(counted):
-        while item.at - counted[low].at > rule.within:
-            low += 1
-        if high - low + 1 < rule.n:
+    ats, before = [item.at for item in counted], rule.n - 1
+    clusters: list[list[int]] = []
+    last = -1
+    for high, (first, at) in enumerate(zip(ats, ats[before:], strict=False), before):
+        if at - first > rule.within:
             continue
-        if clusters and low <= clusters[-1][2]:
-            clusters[-1] = (*clusters[-1][:2], high)
-        else:
-            clusters.append((low, high, high))
-    return [_cluster(counted[first : last + 1], counted[reached].at) for first, reached, last in clusters]
+        if high - before > last:  # the least that it may share; else how far back it goes
+            low = bisect_left(ats, at - rule.within)
+            if low > last:
+                clusters.append([low, high, high])
+        last = clusters[-1][2] = high
+    return [_cluster(counted[low : end + 1], ats[reached]) for low, reached, end in clusters]
 
 
 def _cluster(cases: list[Item], start: int) -> Spell:
     who = max(one.facility for one in cases if one.at == start)
-    facilities = tuple(sorted({name for one in cases for name in one.facilities or (one.facility,)}))
-    return Spell(start, NONE, who, facilities, tuple(cases))
+    facilities = set[str]().union(*[one.facilities for one in cases])
+    return Spell(start, NONE, who, tuple(sorted(facilities)), tuple(cases))
 
 
 class Bound(NamedTuple):
