@@ -191,8 +191,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "act.code": ("结论", "Finding"),
     "act.reason": ("理由", "Reason"),
     "act.decide.hint": (
-        "该报警只能由监管人员关闭；工作进程处理后结束。",
-        "Only an officer ends this alarm; it ends once the worker has read the decision.",
+        "该报警只能由监管人员关闭；工作进程处理后结束。数据造假先作为提议，由第二名监管人员确认。",
+        "Only an officer ends this alarm; it ends once the worker has read the decision. Data fraud is proposed first: a second officer confirms it.",
     ),
     "act.takes_two": ("须两名监管人员", "takes two officers"),
     "act.proposed": ("待第二名监管人员确认：", "Waits for a second officer:"),
