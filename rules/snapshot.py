@@ -144,6 +144,9 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Where sensors stood (rules/stays.py), by tag; not there where none has moved."""
     feeds: list[PackedFeed] | msgspec.UnsetType = msgspec.UNSET
     """Numbers of feeds (rules/rare/feeds.py), in the order in which they were touched; not there where nobody numbers what they send."""
+    sent: list[tuple[str, list[tuple[str, _Instant]]]] | msgspec.UnsetType = msgspec.UNSET
+    """The newest event time that came of tags that the register does not hold, by rule (rules/rare/strays.py), in the order in which they came;
+    not there where none did."""
     missing: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET
     """Which time of series is missing (rules/rare/missing.py), by one way to lay slots; not there where no rule asks how much of a month was measured ..."""
     shifted: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET

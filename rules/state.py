@@ -342,6 +342,7 @@ class FacilityState:
             former=formerpairs.pack(self) or msgspec.UNSET,
             spans=(plan and formerly.pack_spans(self)) or msgspec.UNSET,
             unsettled=sorted(self.unsettled) or msgspec.UNSET,
+            sent=[(rule, list(of.items())) for rule, of in sorted(self.rare.sent.items()) if of] or msgspec.UNSET,
             feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
             missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
             shifted=[one.pack(rule) for rule, (_, one) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -438,6 +439,7 @@ class FacilityState:
         self.groups.replace([Group.unpack(row) for row in body.groups])
         self.groups.know(self.occurrences, layout.GAP)
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
+        self.rare.sent = {} if isinstance(body.sent, msgspec.UnsetType) else {rule: dict(of) for rule, of in body.sent}
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         self._load_reports(body)
         if not isinstance(body.declared, msgspec.UnsetType):

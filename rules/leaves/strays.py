@@ -9,6 +9,7 @@ from rules.batches import Batches
 from rules.batches import Seen as BatchSeen
 from rules.facts import in_force
 from rules.instants import format_duration
+from rules.layout import FUTURE_MS, NONE
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.records import Readings, RegisterRecord
 
@@ -40,7 +41,7 @@ class Came:
     batch: str
     many: int
     new: bool
-    """The batch had not come before."""
+    """The batch had not come before, and of a tag that was not registered one of its rows was newer than all that had come."""
     registered: bool
     leaves: tuple[Seen, ...]
 
@@ -59,6 +60,8 @@ class _Trace:
         self.facility: Facility | None = None
         self.version, self.batches = -1, Batches()
         self.strays: dict[str, _Stray] = {}
+        self.newest: dict[str, int] = {}
+        """Of each tag the newest event time (ms) that came."""
 
     def held(self, at: int) -> set[str]:
         """Return the tags in force at a log time (ms); what they were before is forgotten."""
@@ -86,12 +89,27 @@ class _Trace:
             begin, row = row, row + many
             if not many:
                 continue
+            newer = begin
+            if new:
+                newer = self.reach(tag, payload.time[begin:row].tolist(), at, registered=tag in held) + begin
+            fresh = new and newer < row
             seen = [Seen("unregistered", verdict(tag not in held), tag, "not in", "register")]
-            if new and tag not in held:
+            if fresh and tag not in held:
                 stray = self.strays.setdefault(tag, _Stray(at, at))
                 stray.last, age, after = at, at - stray.first, self.rule.after or 0
                 seen.append(Seen("long", verdict(age > after), age, ">", after, "ms"))
-            yield Came(tag, int(payload.time[begin]), at, payload.batch, many, new, tag in held, tuple(seen))
+            first, known = int(payload.time[newer if fresh else begin]), fresh or (new and tag in held)
+            yield Came(tag, first, at, payload.batch, many, known, tag in held, tuple(seen))
+
+    def reach(self, tag: str, times: list[int], at: int, *, registered: bool) -> int:
+        """Take the rows of a tag in a batch that is new; returns the place of the first that is newer than all that had come of it."""
+        found = len(times)
+        for i, t in enumerate(times):
+            ahead = t > at + FUTURE_MS
+            came = NONE if ahead and registered else at if ahead else t
+            if came > self.newest.get(tag, NONE):
+                self.newest[tag], found = came, min(found, i)
+        return found
 
     def sent(self, last: dict[str, int], at: int) -> Iterator[tuple[str, Seen]]:
         """Return of each tag that came and is not in force at a log time (ms), with its newest receipt, whether it is still sent then."""

@@ -30,6 +30,8 @@ MAX_CHECKED = 12_000
 """Subjects of one check of the register: more than it holds tags and areas, so that none in force is ever left out."""
 MAX_STRAYS = 256
 """Tags that the register does not hold, of a facility (rules/rare/strays.py)."""
+KNOWN_STRAYS = 4
+"""Of so many times as many it is known up to when their readings came, also once they are forgotten."""
 MAX_FACTS = 256
 """Events that one case keeps ..."""
 MAX_ROWS = 32
@@ -269,6 +271,9 @@ class Rare:
     """Rule that checks the register -> when a registered date changes its answer next."""
     feeds: dict[tuple[str, str], Feed] = field(default_factory=dict)
     """(rule, feed) -> how far its numbers have come; the one that was touched last stands last."""
+    sent: dict[str, dict[str, int]] = field(default_factory=dict)
+    """Rule over tags that the register does not hold -> the newest event time (ms) that came of each, also of some that are forgotten
+    (rules/rare/strays.py); the one that came last stands last."""
     missing: dict[str, Ways] = field(default_factory=dict)
     """Rule that asks how much of a month was measured -> which time is missing (rules/rare/rate.py)."""
     judged: dict[str, dict[str, Share | Rate]] = field(default_factory=dict)
@@ -336,6 +341,7 @@ class Rare:
         self.opened.pop(rule, None)
         self.compared.pop(rule, None)
         self.missing.pop(rule, None)
+        self.sent.pop(rule, None)
         self.refresh()
 
     def pack(self) -> PackedRare:

@@ -2,7 +2,8 @@
 
 Judged by the log's time alone. A case is a tag: since when its readings come, when the newest came, and how many. It is told in the
 place of the row that decides, so that it does not matter how rows are batched; it is forgotten by the clock, when the tag is
-registered, or where another tag needs its room. A batch whose tags are all registered never comes here.
+registered, or where another tag needs its room. A batch whose tags are all registered never comes here. A row counts if it is newer than all
+that came of its tag: a batch that is sent again when its id is forgotten says nothing new.
 """
 
 from __future__ import annotations
@@ -10,9 +11,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from rules.changes import Leaf, RecordRead, Verdict
 from rules.failing import attempt
 from rules.instants import format_instant
+from rules.layout import FUTURE_MS, NONE
 from rules.rare import store
 from rules.rare.speak import Now, close, open_case
 from rules.rare.store import Cases, Fact, subject_of, text_of
@@ -20,6 +24,7 @@ from rules.records import Kind
 
 if TYPE_CHECKING:
     from rules.emission import Emitter
+    from rules.layout import Words
     from rules.plan import Plan
     from rules.rare.rows import Step
     from rules.rare.store import Case, Rare
@@ -33,7 +38,29 @@ class Came(NamedTuple):
 
     row: int
     tag: str
-    many: int
+    times: Words
+    """Their event times, ms."""
+
+    def newer(self, newest: int, received: int) -> tuple[int, int, int]:
+        """Return the place of the first row that is newer than all before it, how many such rows there are, and the newest event time.
+
+        What is stamped ahead of its receipt by more than a clock may be counts as of that.
+
+        >>> Came(4, "X", np.array([5, 7, 6, 9])).newer(5, 9), Came(0, "X", np.array([5])).newer(5, 9)
+        ((5, 2, 9), (0, 0, 5))
+        """
+        first, many = self.row, 0
+        for i, t in enumerate(self.times.tolist()):
+            at = received if t > received + FUTURE_MS else t
+            if at > newest:
+                first = first if many else self.row + i
+                many, newest = many + 1, at
+        return first, many, newest
+
+    def above(self, newest: int, received: int) -> int:
+        """Return how many rows are newer than what had come."""
+        times = np.where(self.times > received + FUTURE_MS, received, self.times)
+        return int((times > newest).sum())
 
 
 def take(
@@ -51,7 +78,7 @@ def take(
     found: dict[int, list[Step]] = {}
     came = _came(payload, plan) if plan.strays else []
     for rank, rule in plan.strays:
-        note = partial(_note, state.rare, rule, rank, came, payload.batch, received, emitter, found)
+        note = partial(_note, state, rule, rank, came, payload.batch, received, emitter, found)
         attempt(emitter, rule.id, received, note)
     return found
 
@@ -67,44 +94,60 @@ def _came(payload: Readings, plan: Plan) -> list[Came]:
     found, row = [], 0
     for tag, many in zip(payload.tags, payload.counts.tolist(), strict=True):
         if many and tag not in plan.slots:
-            found.append(Came(row, tag, many))
+            found.append(Came(row, tag, payload.time[row : row + many]))
         row += many
     return found
 
 
 def _note(
-    rare: Rare, rule: RegisterCheckRule, rank: int, came: list[Came], batch: str, received: int, emitter: Emitter,
+    state: FacilityState, rule: RegisterCheckRule, rank: int, came: list[Came], batch: str, received: int, emitter: Emitter,
     found: dict[int, list[Step]],
 ) -> None:  # fmt: skip
     """Note what came for one rule, in the order of rows; a tag that came for long enough is told in the place of its first."""
+    rare = state.rare
     cases, others = rare.cases.setdefault(rule.id, Cases()), False
+    newest = rare.sent.setdefault(rule.id, {})
     full: set[str] | None = None
     """Once there is no room there is none up to the end of the batch: the tags that are kept then."""
     for one in came:
+        had = max(newest.get(one.tag, NONE), state.left.get(one.tag, NONE))
         if full is not None and one.tag not in full:
-            rare.counts["stray_left_out"] += one.many
+            rare.counts["stray_left_out"] += one.above(had, received)
+            continue
+        row, many, latest = one.newer(had, received)
+        if not many:
             continue
         subject = text_of({"tag": one.tag})
         case = cases.get(subject)
         if case is None:
             if not _has_room(rule, cases, received, rare):
                 full = {subject_of(name)["tag"] for name in cases}
-                rare.counts["stray_left_out"] += one.many
+                rare.counts["stray_left_out"] += one.above(had, received)
                 continue
             case = rare.case(rule.id, subject, store.MAX_STRAYS)
             assert case is not None  # noqa: S101 - there is room
-            cases.keep(case, [Fact(received, received, "", batch, str(one.many))])
+            cases.keep(case, [Fact(received, received, "", batch, str(many))])
             case.due, others = received + forgotten_of(rule), True
+            _reach(newest, cases, one.tag, latest)
             continue
+        _reach(newest, cases, one.tag, latest)
         cases[subject] = cases.pop(subject)  # the one whose readings came last stands last
         fact = case.facts[0]
         before, last = int(fact.text), fact.received
-        fact.received, fact.text = received, str(before + one.many)
+        fact.received, fact.text = received, str(before + many)
         if case.standing is None and received > fact.t + after_of(rule):
             step = partial(_raise, rule, subject, case, batch, before, last, received, emitter)
-            found.setdefault(one.row, []).append((rank, rule.id, step))
+            found.setdefault(row, []).append((rank, rule.id, step))
     if others:
         rare.refresh()
+
+
+def _reach(newest: dict[str, int], cases: Cases, tag: str, t: int) -> None:
+    """Note the newest event time (ms) that came of a tag that is kept; of those that are kept no more some stay known."""
+    newest.pop(tag, None)
+    newest[tag] = t
+    if len(newest) > store.KNOWN_STRAYS * store.MAX_STRAYS:
+        del newest[next(name for name in newest if text_of({"tag": name}) not in cases)]
 
 
 def _has_room(rule: RegisterCheckRule, cases: Cases, received: int, rare: Rare) -> bool:

@@ -122,7 +122,7 @@ def test_a_batch_of_the_log_may_name_a_tag_twice_or_without_rows() -> None:
 
     def batch(name: str, *counts: int, tags: tuple[str, ...] = ()) -> Readings:
         rows = sum(counts)
-        columns = (np.full(rows, ms(0)), np.full(rows, 5.0), np.zeros(rows, np.uint8))
+        columns = (ms(DAY if name == "two" else 0) + np.arange(rows), np.full(rows, 5.0), np.zeros(rows, np.uint8))
         return Readings(name, tags or ("X",) * len(counts), np.array(counts, np.int32), *columns)
 
     def told_of(*batches: tuple[float, Readings]) -> list[tuple[str, float]]:

@@ -286,7 +286,7 @@ class Facility:
             begin += count
 
     def row(self, tag, t, v, q, received):
-        self.rare.strange(tag, received)
+        self.rare.strange(tag, t, received)
         series = self.series.get(tag)
         if series is None:
             return

@@ -183,7 +183,7 @@ class Rare:
         self.points, self.settings, self.followed = {}, {}, {}
         self.numbers, self.shares, self.judged = {}, {}, {}
         self.rates, self.told, self.postponed = {}, {}, {}
-        self.doors, self.strays = {}, {}
+        self.doors, self.strays, self.newest = {}, {}, {}
         self.tardy = {}  # (rule, tag) of rows that came too late at the instant that is now -> it
 
     def packs(self, bundle, received):
@@ -207,12 +207,14 @@ class Rare:
         self.rules = [new[name] for name in old if name in new]
         self.register(self.facility, received)
 
-    def strange(self, tag, received):
+    def strange(self, tag, t, received):
         """A row comes of a tag, which may not be in force."""
-        if tag not in held(self.facility, received):
+        if tag in held(self.facility, received):
+            self.newest[tag] = max(self.newest.get(tag, -1), t if t <= received + 300_000 else -1)
+        else:
             for rule in self.rules:
                 if straying(rule):
-                    self.strays[rule.id].row(self, rule, tag, received)
+                    self.strays[rule.id].row(self, rule, tag, t, received)
 
     def register(self, facility, received):
         """Take a version of the register: rules that are no longer for this facility end what stands."""

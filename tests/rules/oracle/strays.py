@@ -21,8 +21,9 @@ class Strays:
 
     def __init__(self):
         self.receipts = {}
+        self.newest = {}
 
-    def row(self, rare, rule, tag, received):
+    def row(self, rare, rule, tag, t, received):
         """A row comes of a tag that is not in force."""
         of_facility = {
             "facility.labels": list(rare.facility.labels),
@@ -30,6 +31,10 @@ class Strays:
         }
         if not holds(rule.applies_to, of_facility):
             return
+        t = received if t > received + 300_000 else t
+        if t <= max(self.newest.get(tag, -1), rare.newest.get(tag, -1)):
+            return
+        self.newest[tag] = t
         mine = self.receipts.setdefault(tag, [])
         mine.append(received)
         state = rare.subject_of(rule, {"tag": tag})
