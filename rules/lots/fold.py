@@ -363,7 +363,8 @@ class _Speaker:
         one.retracted, one.unknown = True, False
         near = [s for s in spells if s.trip == one.trip]
         beside = [s for s in near if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end]
-        if not isinstance(rule, LotBalanceRule | LotFollowUpRule):  # clusters last side by side: the nearest is what became of it
+        # Clusters last side by side: the nearest is what became of it.
+        if not isinstance(rule, LotBalanceRule | LotFollowUpRule):
             beside.sort(key=lambda s: (abs(s.start - one.start), s.start))
         over = next(iter(beside), None)
         into = None if over is None else next(t.alarm for t in told if t.key == over.key)
