@@ -42,6 +42,7 @@ def test_engine_and_oracle_agree_where_limits_change_while_data_are_late(drawn):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(6_000)
 @given(formerlylogs.changing())
 @LONG
 def test_engine_and_oracle_agree_on_many_logs_where_limits_change(drawn):
