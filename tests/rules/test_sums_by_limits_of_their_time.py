@@ -66,6 +66,14 @@ def test_a_row_of_a_clock_that_runs_ahead_goes_by_its_receipt() -> None:
     assert outside(register(hand, 30, 2, **NARROW).rows(36, ("T1", [34, 35], [7.0, 7.0]))) == [1]
 
 
+def test_limits_are_kept_for_rows_that_are_stamped_ahead_of_the_newest_that_left() -> None:
+    """Another interval ends the horizon at 33; the row of 34 was received at 29.6, before the limits of 30, and leaves behind them."""
+    hand = register(HandLog()).rows(29, ("T1", [33], [7.0]))
+    hand = register(hand, 29.2, 2, interval="120s", **WIDE).rows(29.6, ("T1", [34], [7.0]))
+    hand = register(hand, 30, 3, interval="120s", **NARROW)
+    assert outside(hand.rows(38, ("T1", [36, 38], [5.0, 5.0]))) == [0]
+
+
 def test_limits_that_change_twice_and_back() -> None:
     hand = dense(register(HandLog()), 0, [7.0] * 10)
     hand = dense(register(hand, 10, 2, **NARROW), 11, [7.0] * 9)

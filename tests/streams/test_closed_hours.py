@@ -281,6 +281,22 @@ def test_hours_that_are_missing_or_others_are_told_as_damage_and_written_anew(ho
     assert {key: site.topic[key] for key in good if b"~" in key} == {key: good[key] for key in good if b"~" in key}
 
 
+@pytest.mark.parametrize("how", ["older", "older inside"])
+def test_an_older_one_of_the_same_days_is_not_taken_for_the_one_that_is_named(how: str) -> None:
+    """The four weeks as they stood a day before: whole and of this facility, but a day is missing in it."""
+    site, log = Site(), days(6).records()
+    site.fold(log[:30])
+    key = next(key for key in site.topic if b"~d" in key)
+    older = site.topic[key][0]
+    site.fold(log[30:])
+    value, headers = site.topic[key]
+    assert value != older
+    site.topic[key] = older if how == "older" else value[:36] + older[36:], headers
+    assert "days of the four weeks from 2026-02-" in site.rows.damaged()[FACILITY]
+    with pytest.raises(SnapshotError):
+        site.rows.snapshot(FACILITY)
+
+
 def test_records_of_another_facility_are_none_of_it() -> None:
     engine = whole(days(4))
     slim, records = engine.apart(0, FACILITY)
