@@ -1,4 +1,7 @@
-"""What the fold keeps of rare records for a facility: bounded, in the snapshot, the same bytes after a restart (ADR 0033)."""
+"""What the fold keeps of rare records for a facility: bounded, in the snapshot, the same bytes after a restart (ADR 0033).
+
+Above 400 lines: each kind's rows are packed and read beside each other, so that a member that is forgotten is seen.
+"""
 
 from __future__ import annotations
 
