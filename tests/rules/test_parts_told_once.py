@@ -141,9 +141,10 @@ def test_a_rule_that_raises_has_told_nothing_of_its_parts() -> None:
 
 def test_an_alarm_that_was_taken_back_is_another_one_where_a_part_raises_it_again() -> None:
     """Two warm rows, a cold one between them, and a warm one before that: with the first part's start leaves the horizon what was taken back."""
-    hand = silent().rows(SILENT + 10, ("T1", [100, 101], [9.1, 9.2])).rows(SILENT + 11, ("T1", [100.5], [5.0]))
+    hand = silent().rows(SILENT + 10, ("T1", [100, 101, 102, 103, 104], [9.1, 9.2, 5.0, 5.1, 5.2]))
+    hand.rows(SILENT + 11, ("T1", [100.5], [5.3]))
     hand.rows(SILENT + 12, ("T1", [100.2], [9.3]))
-    rows(hand, SILENT + 12, [minute for minute in range(10, SILENT) if minute not in (100, 101)])
+    rows(hand, SILENT + 12, [minute for minute in range(10, SILENT) if not 100 <= minute <= 104])
     changes = [c for c in hand.changes() if c.rule == OUT]
     assert [row[:2] for row in told(changes)] == [
         ("raised", 100), ("cleared", 100), ("retracted", 100), ("raised", 100), ("cleared", 100),
