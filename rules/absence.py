@@ -151,7 +151,7 @@ def standing(found: Found, edge: int, told: Sequence[Span]) -> list[Folded]:
     """Leave of what was found what can still be told; returns that as it was found.
 
     Silences that are over up to `edge` stand as they were judged, but for those that end what is open. Time up to `edge` is not silent anew: of what
-    was not told before only the part behind it is found.
+    was not told before only the part behind it is found, and what was told does not begin earlier for it.
 
     Args:
         found: what holds; changed in place.
@@ -167,9 +167,11 @@ def standing(found: Found, edge: int, told: Sequence[Span]) -> list[Folded]:
             continue
         whole.append(one)
         same = next((span for span in left if span[0] < end and (span[1] == NONE or one.start < span[1])), None)
-        if one.start > edge or same is not None:
+        if one.start > edge:
             found.silences.append(one)
-            left = [span for span in left if one.start > edge or span != same]
+        elif same is not None:
+            found.silences.append(replace(one, start=max(one.start, min(same[0], edge + 1))))
+            left = [span for span in left if span != same]
         elif end > edge + 1:
             found.silences.append(replace(one, start=edge + 1))
             found.late.add(edge + 1)

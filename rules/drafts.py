@@ -36,7 +36,7 @@ _CODES = {
 }
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, kw_only=True)
 class Draft:
     """The occurrences of one instance, as far as they are not told; event times in ms."""
 
@@ -149,4 +149,4 @@ def load(state: FacilityState, packed: Iterable[PackedDraft]) -> None:
         ordered = all(a.start < b.start for a, b in itertools.pairwise(folded))
         if key not in mine or key in state.drafts or not ordered or not all(ended[:-1]):
             raise ValueError(f"what is not told of {rule} for {tag} is none that a fold leaves")
-        state.drafts[key] = Draft(edge, at, set(live), folded)
+        state.drafts[key] = Draft(edge=edge, at=at, live=set(live), folded=folded)

@@ -240,4 +240,4 @@ def _again(state: FacilityState, instance: Instance, clock: int, room: kernels.R
     )  # fmt: skip
     again.take(folded, room.out[:n])
     key, tail = (instance.kind, *instance.key), state.tail_of(instance)
-    state.drafts.setdefault(key, Draft(tail, at)).take(folded, tail, at)
+    state.drafts.setdefault(key, Draft(edge=tail, at=at)).take(folded, tail, at)

@@ -62,13 +62,18 @@ class Rate(NamedTuple):
 def counted(all_facts: Iterable[FacilityFacts]) -> list[Counted]:
     """Return every sample once, whichever laboratory reported it; what a facility says of its own samples does not count.
 
-    What a registered laboratory (scope of field `laboratory`) reports stands against what others say of the same sample, however late.
+    What a laboratory that was registered then (scope of field `laboratory`) reports stands against what others say of the same sample, however late.
     """
     by_name = {one.facility: one for one in all_facts}
     newest: dict[tuple[str, str], Sample] = {}
     reports = [(sample, name) for name, one in by_name.items() for sample in one.samples if name != sample.sampled]
-    known = {name for name, one in by_name.items() if any(field == LABORATORY for field, _ in one.scopes)}
-    for sample, _ in sorted(reports, key=lambda one: (one[1] in known, one[0].received, one[1], one[0].report)):
+
+    def place(one: tuple[Sample, str]) -> tuple[bool, int, str, str]:
+        sample, name = one
+        known = any(field == LABORATORY for field, _ in by_name[name].scopes_at(sample.received))
+        return known, sample.received, name, sample.report
+
+    for sample, _ in sorted(reports, key=place):
         newest[sample.sampled, sample.sample] = sample
     groups: dict[tuple[str, str], list[Sample]] = defaultdict(list)
     roots = roots_of(newest)

@@ -14,7 +14,7 @@ import pytest
 from monitor.cli import main
 
 OFFSITE = [sys.executable, "-m", "monitor", "simulate"]
-FIRMS = ["BJ-MFR-0007", "BJ-CEL-0003", "BJ-WHS-0021", "BJ-HOS-0104", "BJ-CTS-0012"]
+FIRMS = ["BJ-MFR-0007", "BJ-CEL-0003", "BJ-WHS-0021", "BJ-HOS-0104", "BJ-CTS-0012", "BJ-LAB-0005"]
 
 
 def call(*arguments):

@@ -129,7 +129,7 @@ def test_a_page_asks_the_same_number_of_questions_for_one_alarm_and_for_five_hun
                 assert client.get(path, params={"limit": limit}).status_code == 200
                 counts.setdefault(path, set()).add(len(seen))
     assert all(len(each) == 1 for each in counts.values()), counts
-    assert max(max(each) for each in counts.values()) <= 11
+    assert max(max(each) for each in counts.values()) <= 13  # two of them ask what waits for a second officer
 
 
 def test_the_count_of_what_was_never_seen_goes_by_one_of_the_indexes_of_few_rows(big):

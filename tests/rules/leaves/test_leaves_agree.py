@@ -55,7 +55,10 @@ def said(tracer, tag, moments=None):
 
 
 def compare(log, bundle=BUNDLE, until=None):
-    """Fold a log in both; after every record, and at the end, each rule and tag stands alike."""
+    """Fold a log in both; after every record, and at the end, each rule and tag stands alike.
+
+    Where late rows of an instant were decided in part, what they came to is told when it is over (`rules.drafts`), and compared then.
+    """
     engine, alarms = Engine(bundle), Alarms()
     name = next(r.facility for r in log if r.facility)
     tracers = {rule.id: Tracer(rule.id, bundle, name) for rule in bundle.rules if not isinstance(rule, RareRule)}
@@ -64,6 +67,8 @@ def compare(log, bundle=BUNDLE, until=None):
     for i, record in enumerate([*log, None]):
         changes = engine.advance(0, until or log[-1].received) if record is None else engine.fold(record)
         alarms.take(changes)
+        in_part = {(rule, tag) for _, rule, tag in engine.state_of(name).drafts}
+        assert record is not None or not in_part
         for rule, tracer in tracers.items():
             if record is None:
                 tracer.move(until or log[-1].received)
@@ -72,7 +77,7 @@ def compare(log, bundle=BUNDLE, until=None):
                 tracer.close(changes)
             for tag in tracer.lines:
                 wanted = alarms.standing(rule, tag)
-                assert said(tracer, tag) == wanted, (i, record, rule, tag)
+                assert (rule, tag) in in_part or said(tracer, tag) == wanted, (i, record, rule, tag)
     return tracers, alarms
 
 

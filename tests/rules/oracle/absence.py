@@ -163,8 +163,9 @@ class Quiet:
                     said for said in left
                     if (end is None or said.start < end) and (said.end is None or start < said.end)
                 ]  # fmt: skip
-                if same:
+                if same:  # it begins no earlier in time that was judged
                     left.remove(same[0])
+                    begin = max(start, min(same[0].start, self.seen + 1))
                 else:  # that time was judged
                     begin, known = self.seen + 1, True
             if end is None or begin < end:

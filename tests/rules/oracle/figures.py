@@ -73,7 +73,7 @@ def samples(records):
         if sender == fields["facility_sampled"]:
             continue
         key = (fields["facility_sampled"], fields["sample_id"])
-        known = any(field == "laboratory" for field, _ in scopes(records, sender, records[-1].received))
+        known = any(field == "laboratory" for field, _ in scopes(records, sender, received))
         if key not in last or (known, received, sender, name) > last[key][0]:
             last[key] = ((known, received, sender, name), fields)
 
