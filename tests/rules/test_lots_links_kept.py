@@ -173,6 +173,8 @@ def test_where_the_first_telemetry_goes_out_each_other_is_looked_at_once_for_all
     counted.fold(lots, [lit(i, 1_000 + i, 3 * DAY + i) for i in range(1, 101)])
     looks, decisions, told = counted.fold(lots, [lit(101, 1_101, 3 * DAY + 101)])  # the first of all sales goes out
     assert (looks <= 102, decisions, told) == (True, 1, 1)
+    kept = lots.state_of(0, "L-1").book.links
+    assert {one.against for one in kept.items_of("W-7")} == {BEGIN + 3 * DAY + 2}
 
 
 def test_where_the_next_one_is_of_the_same_record_nothing_is_looked_at_again(monkeypatch):
@@ -198,6 +200,18 @@ def test_a_trip_whose_first_telemetry_goes_out_for_another_trip_is_decided_too(m
     # One that was sent before all that are kept, with no room, says nothing.
     assert lots.fold(0, lit(3, -HOUR, 3 * DAY), None) == []
     assert [trip for trip, _, _ in kept.lit] == ["W-8"]
+
+
+def test_the_next_one_of_the_same_record_stands_in_only_for_sales_that_it_belongs_to(monkeypatch):
+    monkeypatch.setattr(links, "MAX_LIT", 2)
+    lots = LotFold(ONLINE)
+    both = [dark(1, 0), dark(2, DAY)]
+    for one in [*both, lit(1, HOUR, 3 * DAY, record="e-2"), lit(2, DAY + 1, 3 * DAY, record="e-2")]:
+        lots.fold(0, one, None)
+    (change,) = lots.fold(0, lit(3, DAY + 2, 3 * DAY, record="e-2"), None)
+    assert (str(change.change), change.end) == ("amended", None)
+    kept = lots.state_of(0, "L-1").book.links
+    assert [one.against for one in kept.items_of("W-7")] == [NEVER, BEGIN + 3 * DAY]
 
 
 def several(split):
