@@ -209,6 +209,8 @@ class Cases(dict[str, Case]):
         if self._texts is not None:
             self._texts.note(case.subject, {fact.text for fact in facts}, {fact.text for fact in case.facts})
         case.facts, self.busy = facts, False
+        if self.tiers is not None:
+            self.tiers.behind.touch(case.subject)
 
     def with_text(self, text: str) -> list[tuple[str, Case]]:
         """Return the cases that keep facts with a text, by subject."""
