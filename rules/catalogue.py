@@ -29,6 +29,12 @@ whose own text is still to be read before it is quoted as law; **our own choice*
 每条依据注明可靠程度：**已核对原文**，数值见于所列来源；**待核实**，行业通识，引为法规之前须核对原文；**本系统自定**，选择或计算，不作为法规。
 """
 _SILENT_ABOUT = set(RuleBase.model_fields) | {"schema", "kind"}
+_BLINDED = frozenset({"limit", "cumulative", "frozen", "difference"})
+"""Kinds whose alarms become unknown when nothing comes for `unknown.max` ..."""
+_MARKED = frozenset({"limit", "cumulative", "frozen", "difference", "jump", "mean_kinetic"})
+"""... that leave marked rows out or count them, as the rule says ..."""
+_OF_ALL_ROWS = frozenset({"gap", "conflict", "repeat_day", "last_digit", "steadiness"})
+"""... and whose subject are the data themselves: a mark takes no row from them."""
 
 
 def select(
@@ -93,7 +99,7 @@ def entry(rule: Rule, bundle: Bundle) -> str:
         "- Condition · 条件:",
         *(f"  - `{leaf.name}` {leaf.words.zh} · {leaf.words.en}" for leaf in leaves_of(rule, bundle)),
         *(f"- Step · 升级: {_plain(step)}" for step in _dumped(rule)["severity"]["steps"]),
-        f"- Unknown · 未知: {_plain(_dumped(rule)['unknown'])}; marked rows · 已申报标记的数据: {rule.marked}",
+        *_rows(rule),
         f"- Time to respond · 响应时限: {_clocks(rule)}",
         f"- Cause · 原因: {rule.rationale.cause.zh} · {rule.rationale.cause.en}",
         f"- Consequence · 后果: {rule.rationale.consequence.zh} · {rule.rationale.consequence.en}",
@@ -105,6 +111,16 @@ def entry(rule: Rule, bundle: Bundle) -> str:
     if rule.override is not None:
         lines.append(f"- Instead of the rule of an earlier pack, because: {rule.override.reason}")
     return "\n".join(lines) + "\n"
+
+
+def _rows(rule: Rule) -> list[str]:
+    """Return what a rule over rows makes of silence and of marks, as far as its kind asks for it; nothing of one over events or reports."""
+    said = [f"Unknown · 未知: {_plain(_dumped(rule)['unknown'])}"] if rule.kind in _BLINDED else []
+    if rule.kind in _MARKED:
+        said.append(f"marked rows · 已申报标记的数据: {rule.marked}")
+    elif rule.kind in _OF_ALL_ROWS:
+        said.append("marked rows · 已申报标记的数据: count")
+    return [f"- {'; '.join(said)}"] if said else []
 
 
 def _dumped(rule: Rule) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def facts_of_area(facility: Facility, area: Area | None) -> dict[str, FactValue]
 def facts_of(facility: Facility, sensor: Sensor, at_ms: int = NEVER_MS) -> dict[str, FactValue]:
     """Return the facts of one sensor at an instant (default: the newest) for predicates and tables.
 
-    A cryo-tank without a phase is a vapour tank.
+    A cryo-tank without a phase is a vapour tank; an area whose list of product classes is empty stores vaccines, as one without a list.
     """
     return registered_facts(facility).of(sensor, at_ms)
 
@@ -196,7 +196,7 @@ def _of_area(area: Area) -> dict[str, FactValue]:
         "area.grade": area.grade,
         "area.standard": area.standard,
         "area.phase": area.phase or ("vapour" if area.kind is AreaKind.CRYO_TANK else None),
-        "area.stores": list(area.stores),
+        "area.stores": list(area.stores) or ["vaccine"],
         "area.shipment_type": area.shipment_type,
         "area.water": area.water,
         "area.pharmacopoeia": area.pharmacopoeia,

@@ -55,12 +55,16 @@ def _lies(fact: FactValue, wanted: Among) -> bool:
 
 
 def in_scope(rule: Rule, facility: Facility | Scoped) -> bool:
-    """Say whether one of the rule's (field, line) pairs is the facility's; `all` matches anything."""
+    """Say whether one of the rule's (field, line) pairs is the facility's; `all` matches anything, on either side.
+
+    A rule for all fields and lines also watches a facility without scopes.
+    """
     return any(
-        (scope.field == "all" or any(scope.field == own.field for own in facility.scopes))
-        and (
-            scope.line == "all"
-            or any(scope.line == own.line and scope.field in {"all", own.field} for own in facility.scopes)
+        scope.field == scope.line == "all"
+        or any(
+            (scope.field == "all" or own.field in {"all", scope.field})
+            and (scope.line == "all" or own.line in {"all", scope.line})
+            for own in facility.scopes
         )
         for scope in rule.scopes
     )

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from rules.changes import Verdict
 from rules.facts import facts_of, in_force
 from rules.instants import format_instant
+from rules.layout import NEVER
 from rules.leaves import amended
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.marks import Marks, declaration_of
 from rules.predicate import holds
-from rules.rare.lateness import due_of
+from rules.rare.lateness import due_of, newly
 from rules.records import Mark, RegisterRecord
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from rules.marks import Declaration
     from rules.records import LogRecord
-    from rules.register import Facility, Sensor
+    from rules.register import Facility
     from rules.rule import LatenessRule
 
 
@@ -52,7 +53,7 @@ def leaves_of(rule: LatenessRule) -> list[Leaf]:
     return [
         Leaf("meant", both("the mark is of a state that the rule means", "标记类别属本规则所指"), TWO),
         Leaf("first", both("it declares time that its revision before did not", "申报了前一修订未申报的时段"), TWO),
-        Leaf("late", both(f"received more than {rule.within} behind the beginning", f"晚于开始时间 {rule.within} 才收到"), TWO),
+        Leaf("late", both(f"received more than {rule.within} behind the beginning of that time", f"晚于该时段开始 {rule.within} 才收到"), TWO),
     ]  # fmt: skip
 
 
@@ -82,30 +83,32 @@ def told_of(
             for sensor in in_force(facility, received):
                 about = marks.about(one, sensor.tag, sensor.area)
                 if about and holds(rule.applies_to, facts_of(facility, sensor, received)):
-                    since = None if before is None else _since(rule, before, sensor, marks)
-                    yield Declared(sensor.tag, one, _seen(rule, one, since, closed), repeated)
+                    begin = newly(rule, before, one, sensor, marks)
+                    yield Declared(sensor.tag, one, _seen(rule, one, before, begin, closed), repeated)
 
 
 def _places(facility: Facility, at: int) -> dict[str, str]:
     return {sensor.tag: sensor.area for sensor in in_force(facility, at)}
 
 
-def _since(rule: LatenessRule, before: Declaration, sensor: Sensor, marks: Marks) -> int | None:
-    """Return from when on (ms) the revision before had declared such a state of a sensor, None: it had not."""
-    about = before.flag in rule.flags and marks.about(before, sensor.tag, sensor.area)
-    return before.begin if about else None
-
-
 def _seen(
-    rule: LatenessRule, one: Declaration, since: int | None, closed: Sequence[tuple[int, int]]
+    rule: LatenessRule, one: Declaration, before: Declaration | None, begin: int | None, closed: Sequence[tuple[int, int]]
 ) -> tuple[Seen, ...]:  # fmt: skip
+    """Return the leaves of a mark; `begin`: where the time begins that it declares anew."""
     meant = Seen("meant", verdict(one.flag in rule.flags), one.flag, "in", ", ".join(rule.flags))
     if meant.verdict is not Verdict.TRUE:
         return (meant,)
-    begin = format_instant(one.begin)
-    new = Seen(
-        "first", verdict(since is None or one.begin < since), begin, "<", "" if since is None else format_instant(since)
+    known = "" if before is None else _span(before)
+    new = Seen("first", verdict(begin is not None), _span(one), "beyond", known)
+    if begin is None:
+        return (meant, new)
+    due = due_of(rule, begin, closed)
+    return (
+        meant,
+        new,
+        Seen("late", verdict(one.received > due), format_instant(one.received), ">", format_instant(due)),
     )
-    due = due_of(rule, one.begin, closed)
-    late = Seen("late", verdict(one.received > due), format_instant(one.received), ">", format_instant(due))
-    return (meant, new, late) if new.verdict is Verdict.TRUE else (meant, new)
+
+
+def _span(one: Declaration) -> str:
+    return f"{format_instant(one.begin)} - {'' if one.end == NEVER else format_instant(one.end)}".rstrip()

@@ -118,7 +118,7 @@ def _check_leaves(rule: RegisterCheckRule) -> list[Leaf]:
     words = {
         "sensor-count": both("fewer sensors than needed", "测点数量不足"),
         "sensor-error": both("a point beyond the largest error", "校准误差超限"),
-        "calibration-due": both("no calibration in force", "校准过期或缺失"),
+        "calibration-due": both("a calibration is due, overdue or missing", "校准即将到期、已过期或缺失"),
     }
     found = [Leaf(rule.check, words[rule.check], frozenset(Verdict) if three else TWO)]
     if rule.notice is not None:

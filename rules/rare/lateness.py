@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from rules.emission import Emitter
-    from rules.marks import Declaration
+    from rules.marks import Declaration, Marks
     from rules.rare.store import Case
     from rules.records import Mark
+    from rules.register import Sensor
     from rules.rule import LatenessRule
     from rules.state import FacilityState
 
@@ -51,25 +52,24 @@ def declare(
         return
     one = declaration_of(payload, received)
     slots = slots_of(state, one)
-    known = set() if before is None else set(slots_of(state, before))
     for rule in rules:
         now = Now(received, received, [RecordRead(kind=Kind.MARK, id=one.name)])
-        attempt(emitter, rule.id, received, partial(_declare, rule, before, one, slots, known, now, emitter))
+        attempt(emitter, rule.id, received, partial(_declare, rule, before, one, slots, now, emitter))
 
 
 def _declare(
-    rule: LatenessRule, before: Declaration | None, one: Declaration, slots: list[int], known: set[int], now: Now,
-    emitter: Emitter,
+    rule: LatenessRule, before: Declaration | None, one: Declaration, slots: list[int], now: Now, emitter: Emitter
 ) -> None:  # fmt: skip
-    """Judge a mark, sensor by sensor; `known`: the series that its revision before was about."""
+    """Judge a mark, sensor by sensor."""
     state, rare = emitter.state, emitter.state.rare
-    plan, due = state.planned, due_of(rule, one.begin, state.clocks.closed)
-    if one.flag not in rule.flags or now.received <= due:
-        return
-    declared = before is not None and before.flag in rule.flags and before.begin <= one.begin
+    plan = state.planned
+    if one.flag not in rule.flags or now.received <= due_of(rule, one.begin, state.clocks.closed):
+        return  # what is new of it begins no earlier
     for slot in slots:
         sensor = plan.sensors[slot]
-        if declared and slot in known:
+        begin = newly(rule, before, one, sensor, state.marks)
+        due = None if begin is None else due_of(rule, begin, state.clocks.closed)
+        if begin is None or due is None or now.received <= due:
             continue
         if rule.applies_to and not holds(rule.applies_to, facts_of(plan.facility, sensor, plan.at)):
             continue
@@ -79,7 +79,21 @@ def _declare(
             fact = Fact(due, now.received, one.name, one.name, counts=True)
             rare.cases[rule.id].keep(case, sorted([*case.facts, fact], key=lambda fact: (fact.t, fact.digest)))
             bound(rule.id, case, emitter, MAX_ROWS)
-            settle(rule, subject, case, _leaves(rule, one, due, now), now, emitter, timely=True)
+            settle(rule, subject, case, _leaves(rule, one, begin, due, now), now, emitter, timely=True)
+
+
+def newly(rule: LatenessRule, before: Declaration | None, one: Declaration, sensor: Sensor, marks: Marks) -> int | None:
+    """Return where the time begins that a mark declares of a sensor and its revision before did not, ms; None: there is none.
+
+    That is its beginning, where the one before said nothing of the sensor or began later, and else the end of the one before: a mark that was
+    closed and is stretched, or closed too early and given back, declares what lies behind that end.
+    """
+    if before is None or before.flag not in rule.flags or before.begin > one.begin:
+        return one.begin
+    if not marks.about(before, sensor.tag, sensor.area):
+        return one.begin
+    parts = marks.about(one, sensor.tag, sensor.area)
+    return min((max(low, before.end) for low, high in parts if high > before.end), default=None)
 
 
 def due_of(rule: LatenessRule, begin: int, closed: Sequence[tuple[int, int]]) -> int:
@@ -89,8 +103,8 @@ def due_of(rule: LatenessRule, begin: int, closed: Sequence[tuple[int, int]]) ->
     return opened(min(due, LATEST_MS), closed)
 
 
-def _leaves(rule: LatenessRule, one: Declaration, due: int, now: Now) -> list[Leaf]:
-    taken = round(hours(now.received - one.begin), 6)
+def _leaves(rule: LatenessRule, one: Declaration, begin: int, due: int, now: Now) -> list[Leaf]:
+    taken = round(hours(now.received - begin), 6)
     return [
         Leaf(expr=f"time until mark {one.name}", left=taken, op="beyond", right=str(rule.within), unit="h", verdict=Verdict.TRUE),
         Leaf(expr="received", left=format_instant(now.received), op=">", right=format_instant(due), verdict=Verdict.TRUE),

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
+from rules.leaves.lateness import told_of
 from rules.pack import Bundle
 from rules.rule import LatenessRule, Rule
 from rules.soundness import bundle_faults
@@ -116,9 +117,73 @@ def test_a_mark_that_was_forgotten_and_comes_again_is_not_late() -> None:
 
 def test_a_revision_of_a_mark_that_was_forgotten_is_judged_by_what_it_had_declared() -> None:
     hand = log().mark(60, "fault", 10, 120).mark(MONTHS, "fault", MONTHS - 1, MONTHS, name="M-2")
-    later = HandLog.mark(hand, MONTHS + 1, "fault", 10, 240, revision=2)
+    later = HandLog.mark(hand, MONTHS + 1, "fault", 10, 120, revision=2)
     assert told(later) == []
-    assert told(later.mark(MONTHS + 2, "fault", 9, 240, revision=3)) == [(MONTHS + 2, "raised", "T1", DAY + 9)]
+    assert told(later.mark(MONTHS + 2, "fault", 9, 120, revision=3)) == [(MONTHS + 2, "raised", "T1", DAY + 9)]
+
+
+# -- marks that are stretched ---------------------------------------------------------------------------------------
+@pytest.mark.parametrize(("came", "late"), [(DAY + 60, False), (DAY + 60.001, True), (40 * DAY, True)])
+def test_a_closed_mark_that_is_stretched_declares_what_lies_behind_its_old_end(came: float, late: bool) -> None:
+    """Found by fresh eyes: ten minutes marked in time hid ten days that were declared four weeks later."""
+    hand = log().mark(30, "stopped", 0, 60).mark(came, "stopped", 0, 10 * DAY, revision=2)
+    assert told(hand) == ([(came, "raised", "T1", DAY + 60)] if late else [])
+
+
+def test_the_evidence_counts_from_the_old_end() -> None:
+    (raised,) = log().mark(30, "stopped", 0, 60).mark(2 * DAY, "stopped", 0, DAY, revision=2).changes(bundle=ONLY)
+    taken, received = raised.evidence.leaves
+    assert (taken.left, taken.expr) == (47.0, "time until mark M-1/2")
+    assert received.right == "2026-03-01T17:00:00.000Z"
+
+
+def test_time_that_was_taken_away_and_is_given_back_is_declared_when_it_is_given_back() -> None:
+    hand = (
+        log()
+        .mark(30, "stopped", 0)
+        .mark(50, "stopped", 0, 50, revision=2)
+        .mark(5 * DAY, "stopped", 0, 4 * DAY, revision=3)
+    )
+    assert told(hand) == [(5 * DAY, "raised", "T1", DAY + 50)]
+
+
+@pytest.mark.parametrize(("begin", "end"), [(0, 60), (0, 30), (10, 60), (10, 20)])
+def test_a_revision_within_what_was_declared_is_never_late(begin: float, end: float) -> None:
+    assert told(log().mark(30, "stopped", 0, 60).mark(9 * DAY, "stopped", begin, end, revision=2)) == []
+
+
+def test_the_end_of_an_open_mark_is_no_declaration_and_opening_a_closed_one_is() -> None:
+    assert told(log().mark(30, "stopped", 0).mark(9 * DAY, "stopped", 0, 8 * DAY, revision=2)) == []
+    hand = log().mark(30, "stopped", 0, 60).mark(9 * DAY, "stopped", 0, revision=2)
+    assert told(hand) == [(9 * DAY, "raised", "T1", DAY + 60)]
+
+
+def test_a_mark_that_is_moved_wholly_behind_itself_is_judged_by_its_own_beginning() -> None:
+    hand = log().mark(30, "stopped", 0, 60).mark(9 * DAY, "stopped", 2 * DAY, 3 * DAY, revision=2)
+    assert told(hand) == [(9 * DAY, "raised", "T1", 3 * DAY)]
+
+
+def test_a_stretch_of_a_room_is_about_the_sensors_that_stood_there_behind_the_old_end() -> None:
+    rooms = [{"id": "A1", "kind": "cold-room"}, {"id": "A2", "kind": "cold-room"}]
+    hand = log(sensor("T1", "A1"), sensor("T2", "A1")).mark(30, "stopped", 0, 60, area="A1")
+    hand.register(DAY, sensor("T1", "A1"), sensor("T2", "A2"), version=2, areas=rooms)
+    hand.mark(9 * DAY, "stopped", 0, DAY, area="A1", revision=2).mark(
+        20 * DAY, "stopped", 0, 3 * DAY, area="A1", revision=3
+    )
+    assert told(hand) == [
+        (9 * DAY, "raised", "T1", DAY + 60), (9 * DAY, "raised", "T2", DAY + 60),
+    ]  # fmt: skip
+
+
+def test_an_explanation_says_which_time_is_new() -> None:
+    hand = log().mark(30, "stopped", 0, 60).mark(2 * DAY, "stopped", 0, DAY, revision=2)
+    first, second = list(told_of(rule(), hand.records()))
+    assert first.verdicts == (True, True, False)
+    assert second.verdicts == (True, True, True)
+    new = second.leaves[1]
+    assert (new.left, new.right) == (
+        "2026-02-28T16:00:00.000Z - 2026-03-01T16:00:00.000Z", "2026-02-28T16:00:00.000Z - 2026-02-28T17:00:00.000Z",
+    )  # fmt: skip
 
 
 def test_of_a_mark_one_beginning_is_remembered_however_often_it_is_revised() -> None:

@@ -11,7 +11,7 @@ from rules.engine import Engine
 from rules.facts import FACTS, facts_of
 from rules.lint import lint
 from rules.pack import SHIPPED, Bundle, default_bundle
-from rules.predicate import faults, holds
+from rules.predicate import faults, holds, in_scope
 from rules.register import Facility
 from rules.rule import Predicate
 from tests.rules.byhand import HandLog, sensor, story
@@ -29,6 +29,7 @@ ENTITY = Facility.model_validate({
         {"id": "P2", "name": {"zh": "片", "en": "T"}, "class": "chemical", "storage": "room"},
     ],
     "areas": [
+        {"id": "E", "kind": "refrigerator", "stores": []},
         {"id": "R", "kind": "cold-room", "floor_m2": 300, "height_m": 4, "stores": ["biologic"]},
         {"id": "W", "kind": "water-loop", "water": "wfi", "pharmacopoeia": "both"},
         {"id": "V", "kind": "vehicle", "volume_m3": 20, "shipment_type": "II"},
@@ -38,6 +39,7 @@ ENTITY = Facility.model_validate({
          "error": 0.5, "door": "PLC-2", "detection_limit": 0},
         {"tag": "C", "area": "W", "quantity": "conductivity", "unit": "uS/cm", "compensated": False, "temperature_tag": "T"},
         {"tag": "N", "area": "V", "quantity": "temperature", "unit": "Cel", "pinned": True},
+        {"tag": "E", "area": "E", "quantity": "temperature", "unit": "Cel"},
     ],
 })  # fmt: skip
 
@@ -80,6 +82,7 @@ def fits(tag: str, wanted: dict[str, Any]) -> bool:
         ("T", {"facility.licences": "drug-retail", "facility.labels": {"registered": True}}, True),
         ("T", {"area.stores": ["vaccine", "biologic"]}, True),
         ("C", {"area.stores": "vaccine"}, True),  # the register's default
+        ("E", {"area.stores": "vaccine"}, True),  # no class is a class missing, too
     ],
 )
 def test_which_sensors_a_predicate_fits(tag: str, wanted: dict[str, Any], fitting: bool) -> None:
@@ -163,3 +166,38 @@ def test_a_rule_follows_the_facts_in_force() -> None:
     log = HandLog().register(-1, sensor(), areas=[small, large]).live("T1", 0, [9] * 13)
     assert story(log.changes(bundle=bundle)) == [(11.01667, "raised", "store-out", "T1", "orange", 10.0, None)]
     assert Engine(bundle).bundle.rule("cold-chain.store-out") is not None
+
+
+def scoped(*pairs: str) -> Facility:
+    scopes = [dict(zip(("field", "line"), pair.split("/"), strict=True)) for pair in pairs]
+    return Facility.model_validate(
+        {
+            "id": "TEST-0001",
+            "name": {"zh": "测试", "en": "Test"},
+            "jurisdiction": "110000",
+            "scopes": scopes,
+            "areas": [],
+            "sensors": [],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "own", "fitting"),
+    [
+        (["manufacture/drug"], ["manufacture/drug"], True), (["manufacture/drug"], ["manufacture/device"], False),
+        (["manufacture/drug"], ["distribution/drug"], False), (["manufacture/all"], ["manufacture/device"], True),
+        (["manufacture/drug"], ["manufacture/device", "distribution/drug"], False), (["all/drug"], ["retail/drug"], True),
+        (["manufacture/drug"], ["manufacture/all"], True), (["manufacture/drug"], ["all/all"], True),
+        (["manufacture/drug"], ["all/device"], False), (["all/drug"], ["all/all"], True), (["manufacture/drug"], [], False),
+        (["all/all"], [], True), (["all/drug"], [], False), (["manufacture/all"], [], False), (["manufacture/drug", "all/all"], [], True),
+    ],
+)  # fmt: skip
+def test_all_matches_anything_on_either_side(rule: list[str], own: list[str], fitting: bool) -> None:
+    """A firm registered for all lines was watched by no rule of a line, and nobody was told."""
+    shipped = default_bundle().rule("cleanroom.a-fine")
+    scopes = [{"field": pair.partition("/")[0], "line": pair.partition("/")[2]} for pair in rule]
+    changed = type(shipped).model_validate(
+        shipped.model_dump(mode="json", by_alias=True, exclude_none=True) | {"scopes": scopes}
+    )
+    assert in_scope(changed, scoped(*own)) is fitting

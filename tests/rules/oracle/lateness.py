@@ -67,12 +67,32 @@ class Facility:
                     continue
                 if not holds(rule.applies_to, facts_of(self.entity, sensor, now)):
                     continue
-                known = before is not None and self.about(rule, before, sensor)
-                due = self.due(payload.from_, rule)
-                if now > due and not (known and before.from_ <= payload.from_):
+                new = self.new_from(rule, before, payload, sensor)
+                due = None if new is None else self.due(new, rule)
+                if due is not None and now > due:
                     key = rule.id, json.dumps({"tag": sensor.tag})
                     self.late.setdefault(key, []).append((due, now, f"{payload.id}/{payload.revision}"))
                     self.settle(rule, key[1], now)
+
+    def new_from(self, rule, before, mark, sensor):
+        """The first instant that a mark declares of a sensor and the revision before it did not; its own beginning wherever that is new."""
+        if before is None or not self.about(rule, before, sensor) or mark.from_ < before.from_:
+            return mark.from_
+        end = 1 << 62 if mark.to is None else mark.to
+        if before.to is None or end <= before.to:
+            return None
+        since = max(before.to, mark.from_)
+        if mark.tags:
+            return since
+        # Of a room: from where the sensor stood in it behind the old end.
+        moves = [t for t in self.places.moves(sensor.tag) if since < t <= end]
+        at = [t for t in [since, *moves] if self.places.stood(sensor.tag, t) == mark.area]
+        return self._first(at, before.to, sensor, mark, end)
+
+    def _first(self, at, old, sensor, mark, end):
+        """Of instants at which the sensor stands in the room the first; at the old end itself nothing is new unless it stands there behind it."""
+        behind = [t for t in at if t > old or self.places.stood(sensor.tag, min(t + 1, end)) == mark.area]
+        return min(behind, default=None)
 
     def about(self, rule, mark, sensor):
         """Whether a mark declares a state that a rule means, of a sensor at some time of it."""
