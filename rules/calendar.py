@@ -9,10 +9,11 @@ from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
+from pydantic import BeforeValidator, Field, PlainSerializer, ValidationInfo, model_validator
 
 from rules.instants import start_of_day
 from rules.models import Bilingual, Identifier, Strict
+from rules.refusals import refuse
 from rules.register import ZONE
 
 if TYPE_CHECKING:
@@ -86,17 +87,29 @@ class Calendar(Strict):
     ]
 
     @model_validator(mode="after")
-    def _real_days(self) -> Calendar:
-        for year, one in self.years.items():
-            for name, weekend in (("days_off", False), ("worked", True)):
-                for text in getattr(one, name):
-                    try:
-                        day = date.fromisoformat(f"{year}-{text}")
-                    except ValueError:
-                        raise ValueError(f"{year}-{text} is no day") from None
-                    if (day.weekday() >= SATURDAY) is not weekend:
-                        raise ValueError(f"{year}-{text} is {'no ' if weekend else 'a '}day of a weekend")
+    def _real_days(self, info: ValidationInfo) -> Calendar:
+        refuse(
+            info,
+            [
+                (told, f"/years/{year}/{name}/{i}", f"{year}-{text} is {told}")
+                for year, one in self.years.items()
+                for name, weekend in (("days_off", False), ("worked", True))
+                for i, text in enumerate(getattr(one, name))
+                for told in (_unfit(f"{year}-{text}", weekend=weekend),)
+            ],
+        )
         return self
+
+
+def _unfit(text: str, *, weekend: bool) -> str:
+    """Return what a day is that cannot stand in its list, nothing if it can."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return "no day"
+    if (day.weekday() >= SATURDAY) is weekend:
+        return ""
+    return f"{'no ' if weekend else 'a '}day of a weekend"
 
 
 @dataclass(frozen=True, slots=True)

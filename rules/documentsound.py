@@ -40,11 +40,12 @@ def report_faults(rule: ReportRule) -> list[Fault]:
         faults.append(
             Fault("/judged", "document", "newest belongs to alarms about entries: of a report each has its own alarm")
         )
-    if any(name not in TYPES for name in rule.reports):
-        return faults
-    known = known_of(tuple(rule.reports), rule.each)
+    reports = [name for name in rule.reports if name in TYPES]
+    if not reports:
+        return faults + ([] if isinstance(rule, BalanceRule) else list(_text_faults(rule)))
+    known = known_of(tuple(reports), rule.each)
     if rule.each is not None:
-        faults += _each_faults(rule.each, rule.reports, known["report"])
+        faults += _each_faults(rule.each, reports, known["report"])
     if isinstance(rule, BalanceRule):
         return faults + list(_balance_faults(rule, known))
     return faults + list(_condition_faults(rule, known))
@@ -92,6 +93,14 @@ def _condition_faults(rule: DocumentRule, known: dict[str, Shape]) -> Iterator[F
     yield from (_fault(rule, error) for error in found.faults)
     if not found.faults:
         yield from _unused(rule, found)
+
+
+def _text_faults(rule: DocumentRule) -> Iterator[Fault]:
+    """Yield what is wrong with a condition whatever it is about."""
+    try:
+        parse(rule.condition)
+    except ExpressionError as error:
+        yield _fault(rule, error)
 
 
 def _unused(rule: DocumentRule, found: Checked) -> Iterator[Fault]:

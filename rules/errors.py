@@ -9,7 +9,10 @@ OffsiteError
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -23,6 +26,22 @@ class Fault:
     def __str__(self) -> str:
         """Return `where: code: what`."""
         return f"{self.pointer or '/'}: {self.code}: {self.detail}"
+
+
+def in_order(faults: Iterable[Fault]) -> list[Fault]:
+    """Return faults of files once each, by file, line and column as numbers, code and text.
+
+    >>> [str(fault) for fault in in_order([Fault("a:10:1", "yaml", "x"), Fault("a:9:12", "yaml", "x"), Fault("a:9:2", "yaml", "x")])]
+    ['a:9:2: yaml: x', 'a:9:12: yaml: x', 'a:10:1: yaml: x']
+    """
+    return sorted(set(faults), key=_place)
+
+
+def _place(fault: Fault) -> tuple[str, tuple[int, ...], Fault]:
+    parts = fault.pointer.rsplit(":", 2)
+    if len(parts) == 3 and all(part.isdecimal() for part in parts[1:]):  # noqa: PLR2004 - file, line and column
+        return parts[0], (int(parts[1]), int(parts[2])), fault
+    return fault.pointer, (), fault
 
 
 class OffsiteError(Exception):

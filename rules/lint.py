@@ -1,34 +1,56 @@
-"""Lint rule packs: what a reader, a lawyer or the engine would stumble over, each with file, line and column."""
+"""Lint rule packs: what a reader, a lawyer or the engine would stumble over, each with file, line and column.
+
+One run tells all that can be known: a fault of one stage (text, model, what the engine needs, other files) keeps none of the others from
+being looked at in what is left of the file. What only follows of a fault that is told is no second one: nothing is said of a part that
+could not be read, nor of what depends on it (`_DEPENDS`), nor of a rule or table whose file is there and could not be read.
+"""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind
 from rules.clearfaults import clear_faults, row_faults
-from rules.errors import Fault
+from rules.errors import Fault, in_order
 from rules.exceptions import ended
+from rules.excursions.sound import source_faults
 from rules.instants import format_instant
 from rules.pack import bundle_of, default_bundle, load_files
 from rules.raresound import alarm_faults
 from rules.register import UNITS, Quantity, Span
 from rules.rule import CumulativeRule, DifferenceRule, JumpRule, LimitRule, ResultLimitRule
 from rules.ruletest import samples
-from rules.salvage import touches
 from rules.soundness import rule_faults, single_faults, table_faults
 from rules.testfaults import register_faults
 from rules.vocabulary import strangers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from rules.models import Bilingual
     from rules.pack import Bundle, Loaded
     from rules.rule import Rule
+    from rules.tables import Table
 
 _CHINESE = re.compile(r"[\u4e00-\u9fff]")
+_OF_ANY_KIND = frozenset({
+    "text", "place", "vocabulary", "predicate", "unknown_rule", "samples", "no_firing_test", "no_quiet_test", "unreachable_step",
+})  # fmt: skip
+"""What is wrong with a rule of whatever kind; of one whose kind is not known nothing else is."""
+_DEPENDS = {
+    "unit": ("/limits", "/applies_to"), "never_clears": ("/limits", "/applies_to", "/clear"), "unreachable_step": ("/severity", "/limits"),
+    "exception_span": ("/limits", "/when"), "exception_shape": ("/excludes", "/smooth"), "during": ("/during",), "single": ("/idle_while", "/marked"),
+    "scale": ("/pairs", "/limits", "/clear"), "smooth": ("/smooth", "/severity", "/limits", "/when", "/clear"), "registered": ("/limits",),
+    "side": ("/limits",), "step": ("/severity",), "check": ("/check",), "lateness": ("/of",), "silence": ("/factor", "/threshold"),
+    "excursions": ("/excursions", "/reads", "/figures"), "compare": ("/figures", "/report"), "share": ("/check", "/severity"),
+    "document": ("/reports", "/each", "/condition"), "place": ("/id",), "cycle": ("/reads",),
+}  # fmt: skip
+"""Code of a fault -> members of a rule on which it depends, wherever it is told: one of them that could not be read says nothing."""
+_DECIDING = ("/kind", "/excludes", "/smooth", "/during", "/marked")
+"""Members of a rule that decide whether another rule may look at it."""
 
 
 def lint(folders: Iterable[Path]) -> list[Fault]:
@@ -41,17 +63,42 @@ def linted(folders: Iterable[Path], now_ms: int = 0) -> tuple[list[Fault], list[
     loaded, faults = load_files(folders)
     bundle, more = bundle_of(loaded)
     faults = [*faults, *more]
-    named = {str(item.document.value["id"]) for item in loaded if _has_id(item)}
+    packs = _Packs.of(loaded, bundle)
     for item in loaded:
         if item.rule is not None:
-            faults.extend(_placed(item, _rule_faults(item, item.rule, bundle, named)))
+            faults.extend(_placed(item, _rule_faults(item, item.rule, packs)))
         if item.table is not None:
-            faults.extend(_placed(item, _table_faults(item)))
+            faults.extend(_placed(item, _table_faults(item.table)))
+        if item.calendar is not None:
+            faults.extend(_placed(item, _texts("/title", item.calendar.title)))
         faults.extend(
             _placed(item, (f for i, one in item.exceptions for f in _texts(f"/exceptions/{i}/reason", one.reason)))
         )
     faults.extend(_cycles(loaded, bundle))
-    return sorted(set(faults)), sorted(_ended(loaded, now_ms))
+    return in_order(faults), in_order(_ended(loaded, now_ms))
+
+
+@dataclass(frozen=True, slots=True)
+class _Packs:
+    """What the files say to each other: only what is known of them."""
+
+    named: frozenset[str]
+    """Ids of all files, also of those that could not be read."""
+    rules: tuple[Rule, ...]
+    """Those of which is known what another rule asks of them."""
+    tables: Mapping[str, Table]
+    """Those of which all rows could be read."""
+
+    @classmethod
+    def of(cls, loaded: Iterable[Loaded], bundle: Bundle) -> _Packs:
+        loaded = list(loaded)
+        named = frozenset(name for item in loaded for name in item.names)
+        unsure = {
+            name for item in loaded for name in item.names if any(item.taken.touches(at) for at in (*_DECIDING, "/id"))
+        }
+        broken = {name for item in loaded for name in item.names if item.taken.touches("/rows")}
+        tables = {name: table for name, table in bundle.tables.items() if name not in broken}
+        return cls(named, tuple(rule for rule in bundle.rules if rule.id not in unsure), tables)
 
 
 def _ended(loaded: Iterable[Loaded], now_ms: int) -> list[Fault]:
@@ -65,18 +112,32 @@ def _ended(loaded: Iterable[Loaded], now_ms: int) -> list[Fault]:
     ]
 
 
-def _has_id(item: Loaded) -> bool:
-    return isinstance(item.document.value, dict) and "id" in item.document.value
-
-
 def _placed(item: Loaded, faults: Iterable[Fault]) -> list[Fault]:
     """Place the faults of a file; what comes of a part that could not be read is no fault of its own."""
-    return [item.document.place(fault) for fault in faults if not touches(fault.pointer, item.taken)]
+    taken = item.taken
+    if not taken:
+        return [item.document.place(fault) for fault in faults]
+    unsure = item.rule is not None and taken.touches("/kind")
+    return [
+        item.place(fault)
+        for fault in faults
+        if not (unsure and _is_of_kind(fault))
+        and not taken.touches(taken.origin(fault.pointer))
+        and not any(taken.touches(at) for at in _DEPENDS.get(fault.code, ()))
+    ]
 
 
-def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> list[Fault]:
+def _is_of_kind(fault: Fault) -> bool:
+    """Say whether a fault depends on the kind of a rule; those of the registers of tests do not."""
+    of_place = fault.code == "predicate" and fault.pointer.startswith("/applies_to/place.")
+    return of_place or not (fault.code in _OF_ANY_KIND or "/register" in fault.pointer)
+
+
+def _rule_faults(item: Loaded, rule: Rule, packs: _Packs) -> list[Fault]:
     # A table whose file cannot be read is there all the same: that is told of its file.
-    faults = [f for f in rule_faults(rule, bundle.tables) if f.code != "unknown_table" or _source(rule) not in named]
+    faults = [
+        f for f in rule_faults(rule, packs.tables) if f.code != "unknown_table" or _source(rule) not in packs.named
+    ]
     pack, slug = rule.id.split(".", 1)
     if item.path.stem != slug or item.path.parent.name != pack:
         faults.append(Fault("/id", "place", f"the file of {rule.id} is {pack}/{slug}.yaml"))
@@ -85,15 +146,23 @@ def _rule_faults(item: Loaded, rule: Rule, bundle: Bundle, named: set[str]) -> l
     for name in ("cause", "consequence", "response"):
         faults.extend(_texts(f"/rationale/{name}", getattr(rule.rationale, name)))
     faults.extend(
-        Fault("/reads", "unknown_rule", f"{other} is not in these packs") for other in rule.reads if other not in named
+        Fault("/reads", "unknown_rule", f"{other} is not in these packs")
+        for other in rule.reads
+        if other not in packs.named
     )
-    faults.extend(_test_faults(rule, named, bundle))
+    faults.extend(_test_faults(rule, packs))
     faults.extend(_step_faults(rule))
     if isinstance(rule, LimitRule | CumulativeRule | DifferenceRule | JumpRule):
-        faults.extend(_limit_faults(rule, bundle))
-    faults.extend(clear_faults(rule, bundle.tables))
-    faults.extend(single_faults(rule, bundle.rules))
-    faults.extend(alarm_faults(rule, bundle.rules))
+        faults.extend(_limit_faults(rule, packs.tables))
+    faults.extend(clear_faults(rule, packs.tables))
+    faults.extend(single_faults(rule, packs.rules))
+    faults.extend(alarm_faults(rule, packs.rules))
+    sure = {other.id for other in packs.rules}
+    faults.extend(
+        fault
+        for fault in source_faults(rule, packs.rules)
+        if fault.pointer != "/reads" or all(other in sure for other in rule.reads)
+    )
     return faults
 
 
@@ -115,7 +184,7 @@ def _texts(pointer: str, text: Bilingual) -> list[Fault]:
     return faults
 
 
-def _test_faults(rule: Rule, named: set[str], bundle: Bundle) -> list[Fault]:
+def _test_faults(rule: Rule, packs: _Packs) -> list[Fault]:
     fires = any(want.change is ChangeKind.RAISED for test in rule.tests for want in test.expect)
     quiet = any(not test.expect for test in rule.tests)
     faults = []
@@ -124,9 +193,11 @@ def _test_faults(rule: Rule, named: set[str], bundle: Bundle) -> list[Fault]:
     if not quiet:
         faults.append(Fault("/tests", "no_quiet_test", "at least one test must stay quiet"))
     known = (
-        {*named, *(other.id for other in default_bundle().rules)} if any(test.beside for test in rule.tests) else {""}
+        {*packs.named, *(other.id for other in default_bundle().rules)}
+        if any(test.beside for test in rule.tests)
+        else {""}
     )
-    table = bundle.tables.get(_source(rule))
+    table = packs.tables.get(_source(rule))
     for i, test in enumerate(rule.tests):
         faults += [Fault(f"/tests/{i}{f.pointer}", f.code, f.detail) for f in register_faults(rule, test, table)]
         faults += [
@@ -138,7 +209,8 @@ def _test_faults(rule: Rule, named: set[str], bundle: Bundle) -> list[Fault]:
             try:
                 samples(series.values)
             except ValueError as error:
-                faults.append(Fault(f"/tests/{i}/series/{tag}/values", "samples", str(error)))
+                at = f"/tests/{i}/series/{tag.replace('~', '~0').replace('/', '~1')}/values"
+                faults.append(Fault(at, "samples", str(error)))
     return faults
 
 
@@ -172,7 +244,9 @@ def _beyond_faults(at: str, base: Span, beyond: Span) -> list[Fault]:
     return []
 
 
-def _limit_faults(rule: LimitRule | CumulativeRule | DifferenceRule | JumpRule, bundle: Bundle) -> list[Fault]:
+def _limit_faults(
+    rule: LimitRule | CumulativeRule | DifferenceRule | JumpRule, tables: Mapping[str, Table]
+) -> list[Fault]:
     faults = []
     source = rule.limits.from_
     wanted = rule.applies_to.get("sensor.quantity", [])
@@ -186,18 +260,14 @@ def _limit_faults(rule: LimitRule | CumulativeRule | DifferenceRule | JumpRule, 
                 Fault("/applies_to", "unit", "a literal limit needs quantities of one unit in sensor.quantity")
             )
     elif source not in {"sensor", "range"}:
-        table = bundle.tables.get(source)
+        table = tables.get(source)
         if table is not None and units and not any(row.unit in units for row in table.rows):
             faults.append(Fault("/limits/from", "unit", f"no row of {source} has a unit of {', '.join(sorted(units))}"))
     return faults
 
 
-def _table_faults(item: Loaded) -> list[Fault]:
-    table = item.table
-    faults: list[Fault] = []
-    if table is None:
-        return faults
-    faults.extend(_texts("/title", table.title))
+def _table_faults(table: Table) -> list[Fault]:
+    faults = _texts("/title", table.title)
     faults.extend(table_faults(table))
     faults.extend(row_faults(table))
     for i, row in enumerate(table.rows):
@@ -212,10 +282,10 @@ def _cycles(loaded: Iterable[Loaded], bundle: Bundle) -> list[Fault]:
     reads = {rule.id: [other for other in rule.reads if bundle.rule(other)] for rule in bundle.rules}
     faults = []
     for item in loaded:
-        if item.rule is None:
+        if item.rule is None or item.taken.touches("/reads"):
             continue
         seen: set[str] = set()
-        ahead = list(reads[item.rule.id])
+        ahead = list(reads.get(item.rule.id, ()))
         while ahead:
             other = ahead.pop()
             if other == item.rule.id:

@@ -23,10 +23,10 @@ from rules.exceptions import NONE_IN_FORCE, Allowed, SiteException, by_facility,
 from rules.faults import unreadable
 from rules.records import SEMANTICS, PacksRecord
 from rules.rule import Rule
-from rules.salvage import read_calendar, read_exceptions, read_rule, read_table, touches
+from rules.salvage import NOTHING, Taken, read_calendar, read_exceptions, read_rule, read_table, touches
 from rules.soundness import bundle_faults
 from rules.tables import Table
-from rules.yamlfile import Document, read_yaml
+from rules.yamlfile import OF_A_VALUE, Document, read_on
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
@@ -156,17 +156,34 @@ def _content(
 class Loaded:
     """One file of a rule, a table, a calendar or exceptions as read: the model and the document that knows its lines.
 
-    Of a file with faults the model is what could be read beside them, or None; `taken` are the places that were left out.
+    Of a file with faults the model is what could be read beside them, or None; `taken` says what was left out. Of a text that could not
+    be read to its end there is no model.
     """
 
     path: Path
     document: Document
-    rule: Rule | None
-    table: Table | None
-    taken: frozenset[str] = frozenset()
+    rule: Rule | None = None
+    table: Table | None = None
+    taken: Taken = NOTHING
     exceptions: tuple[tuple[int, SiteException], ...] = ()
     """Each with its place in the file."""
     calendar: Calendar | None = None
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Return the ids that the file gives; of one that could not be read to its end also those that its place says."""
+        value = self.document.value
+        if isinstance(value, dict) and "id" in value:
+            return frozenset({str(value["id"])})
+        return (
+            frozenset()
+            if self.document.whole
+            else frozenset({self.path.stem, f"{self.path.parent.name}.{self.path.stem}"})
+        )
+
+    def place(self, fault: Fault) -> Fault:
+        """Return a fault of the model with its place in the file."""
+        return self.document.place(Fault(self.taken.origin(fault.pointer), fault.code, fault.detail))
 
 
 def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
@@ -182,32 +199,58 @@ def load_files(folders: Iterable[Path]) -> tuple[list[Loaded], list[Fault]]:
         for path in paths:
             name = str(path.relative_to(folder.parent)) if path != folder else path.name
             try:
-                document = read_yaml(path.read_text(encoding="utf-8"), name)
+                document, wrong = read_on(path.read_text(encoding="utf-8"), name)
             except (OSError, UnicodeDecodeError) as error:
-                faults.append(Fault(f"{name}:1:1", "unreadable", unreadable(error)))
-                continue
-            if not isinstance(document, Document):
-                faults.extend(document)
-                continue
+                document, wrong = Document(name, None, None, whole=False), [_unreadable(name, error)]
             item, found = _model(path, document)
             loaded.append(item)
-            faults.extend(document.place(fault) for fault in found)
+            doubtful = document.doubtful
+            faults += [*wrong, *_told(document, [fault for fault in found if not touches(fault.pointer, doubtful)])]
     return loaded, faults
 
 
+def _told(document: Document, faults: Iterable[Fault]) -> list[Fault]:
+    """Place the faults of a model; what each of several forms of a value wants is one fault of the value."""
+    found: dict[tuple[str, str], Fault] = {}
+    for number, fault in enumerate(faults):
+        placed = document.place(fault)
+        label, _, wanted = placed.detail.partition(": ")
+        key = (placed.pointer, label) if fault.code in OF_A_VALUE else (placed.pointer, f"{number}")
+        before = found.get(key)
+        if before is None:
+            found[key] = placed
+        elif wanted not in before.detail:
+            found[key] = Fault(before.pointer, before.code, f"{before.detail}, or: {wanted}")
+    return list(found.values())
+
+
+def _unreadable(name: str, error: OSError | UnicodeDecodeError) -> Fault:
+    if isinstance(error, OSError):
+        return Fault(f"{name}:1:1", "unreadable", unreadable(error))
+    before = error.object[: error.start].decode(errors="replace")
+    at = f"{name}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
+    return Fault(at, "unreadable", unreadable(error))
+
+
 def _model(path: Path, document: Document) -> tuple[Loaded, list[Fault]]:
-    value = document.value
-    if isinstance(value, dict) and value.get("schema") == "table/1":
-        table, faults, taken = read_table(value)
-        return Loaded(path, document, None, table, taken), faults
-    if isinstance(value, dict) and value.get("schema") == "calendar/1":
-        calendar, faults = read_calendar(value)
-        return Loaded(path, document, None, None, calendar=calendar), faults
-    if isinstance(value, dict) and value.get("schema") == "exceptions/1":
-        exceptions, faults = read_exceptions(value)
-        return Loaded(path, document, None, None, exceptions=exceptions), faults
-    rule, faults, taken = read_rule(value)
-    return Loaded(path, document, rule, None, taken), faults
+    value, whole = document.value, document.whole
+    if not whole and not isinstance(value, dict):
+        return Loaded(path, document), []
+    schema = value.get("schema") if isinstance(value, dict) else None
+    taken = Taken(document.doubtful)
+    if schema == "table/1":
+        table, faults, out = read_table(value, whole=whole)
+        item = Loaded(path, document, table=table, taken=out.also(taken))
+    elif schema == "calendar/1":
+        calendar, faults, out = read_calendar(value, whole=whole)
+        item = Loaded(path, document, calendar=calendar, taken=out.also(taken))
+    elif schema == "exceptions/1":
+        exceptions, faults, out = read_exceptions(value, whole=whole)
+        item = Loaded(path, document, exceptions=exceptions, taken=out.also(taken))
+    else:
+        rule, faults, out = read_rule(value, whole=whole)
+        item = Loaded(path, document, rule=rule, taken=out.also(taken))
+    return item if whole else Loaded(path, document), faults
 
 
 def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
@@ -221,45 +264,58 @@ def bundle_of(loaded: Iterable[Loaded]) -> tuple[Bundle, list[Fault]]:
     calendars: dict[str, Calendar] = {}
     faults: list[Fault] = []
     for item in loaded:
+        if item.taken.touches("/id"):
+            continue  # nobody knows which it is: that is told of its id
+        at = item.document.where("/id")
         if item.calendar is not None:
             before = calendars.get(item.calendar.id)
             if before is not None and before.edition == item.calendar.edition:
                 told = f"calendar {item.calendar.id} stands twice; one that replaces it has another edition"
-                faults.append(Fault(item.document.where("/id"), "duplicate_id", told))
+                faults.append(Fault(at, "duplicate_id", told))
             calendars[item.calendar.id] = item.calendar
+        reason = "a jurisdiction that changes it says so with override: {reason: …}"
+        sure = not item.taken.touches("/override")
         if item.table is not None:
-            if item.table.id in tables and item.table.override is None:
-                told = f"table {item.table.id} stands twice; a jurisdiction that changes it says so with override: {{reason: …}}"
-                faults.append(Fault(item.document.where("/id"), "duplicate_id", told))
+            if item.table.id in tables and item.table.override is None and sure:
+                faults.append(Fault(at, "duplicate_id", f"table {item.table.id} stands twice; {reason}"))
             tables[item.table.id] = item.table
         if item.rule is not None:
-            if item.rule.id in rules and item.rule.override is None:
-                faults.append(
-                    Fault(
-                        item.document.where("/id"),
-                        "duplicate_id",
-                        f"rule {item.rule.id} stands twice; a jurisdiction that changes it says so with override: {{reason: …}}",
-                    )
-                )
+            if item.rule.id in rules and item.rule.override is None and sure:
+                faults.append(Fault(at, "duplicate_id", f"rule {item.rule.id} stands twice; {reason}"))
             rules[item.rule.id] = item.rule
     exceptions = [(item, i, one) for item in loaded for i, one in item.exceptions]
     unsure = _half_read(loaded)
-    for at, fault in exception_faults([one for _, _, one in exceptions], rules):
-        item, i, one = exceptions[at]
-        if one.rule not in unsure or not fault.pointer.startswith(("/rule", "/allow", "/to")):
+    for number, fault in exception_faults([one for _, _, one in exceptions], rules):
+        item, i, one = exceptions[number]
+        of_rule = fault.pointer.startswith(("/rule", "/allow")) or (fault.pointer == "/to" and one.to > one.from_)
+        if not (of_rule and one.rule in unsure) and not _unknown(item, i, fault.pointer):
             faults.append(item.document.place(Fault(f"/exceptions/{i}{fault.pointer}", fault.code, fault.detail)))
     excepted = [one for _, _, one in exceptions]
     return Bundle.of(rules.values(), tables.values(), excepted, calendars.values()), faults
 
 
+_COMPARED = {
+    "/to": ("/from", "/rule"),
+    "/approved_date": ("/from",),
+    "/from": ("/to", "/rule", "/facility", "/tag"),
+    "/allow": ("/rule",),
+}
+"""Where a fault of an exception is told -> with what that was compared."""
+
+
+def _unknown(item: Loaded, i: int, pointer: str) -> bool:
+    """Say whether what a fault of an exception is about could not be read."""
+    member = "/" + pointer.split("/")[1]
+    return any(item.taken.touches(f"/exceptions/{i}{at}") for at in (pointer, *_COMPARED.get(member, ())))
+
+
 def _half_read(loaded: Iterable[Loaded]) -> set[str]:
     """Return the rules of which nobody knows what exceptions they allow, for that part of their file could not be read."""
     return {
-        str(item.document.value["id"])
+        name
         for item in loaded
-        if isinstance(item.document.value, dict)
-        and "id" in item.document.value
-        and (item.rule is None or touches("/exceptions", item.taken))
+        for name in item.names
+        if item.rule is None or any(item.taken.touches(part) for part in ("/kind", "/exceptions"))
     }
 
 

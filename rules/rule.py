@@ -40,6 +40,7 @@ from rules.rareparts import (
     Trace,
     Worse,
 )
+from rules.refusals import refuse
 from rules.register import Day, ProductClass, Scope, SinceInstant, Span
 
 RuleId = Annotated[str, Field(pattern=r"^[a-z][a-z0-9-]{0,31}\.[a-z0-9][a-z0-9-]{0,63}$")]
@@ -461,15 +462,19 @@ class CumulativeRule(RuleBase):
     """A limit rule, also named in `reads`: what lies inside one of its occurrences on the series does not count."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> CumulativeRule:
+    def _ordered(self, info: ValidationInfo) -> CumulativeRule:
         if self.during is not None:
             return self  # rules/duringfaults.py
-        if not 0 < self.clear_below <= self.total <= self.window:
-            raise ValueError("clear_below is given and at most total, and total at most window")
-        if self.window % WINDOW_STEP:
-            raise ValueError("a window is a whole number of 48 s")
-        if self.idle_while is not None and self.idle_while not in self.reads:
-            raise ValueError("the rule of idle_while is also named in reads")
+        unordered = not 0 < self.clear_below <= self.total <= self.window
+        unread = self.idle_while is not None and self.idle_while not in self.reads
+        refuse(
+            info,
+            [
+                (unordered, "/clear_below", "clear_below is given and at most total, and total at most window"),
+                (self.window % WINDOW_STEP, "/window", "a window is a whole number of 48 s"),
+                (unread, "/idle_while", "the rule of idle_while is also named in reads"),
+            ],
+        )
         return self
 
 
@@ -483,17 +488,19 @@ class MeanKineticRule(RuleBase):
     """Cleared when the mean is at most this."""
 
     @model_validator(mode="after")
-    def _unfrozen(self) -> MeanKineticRule:
-        if self.clear_at > self.above:
-            raise ValueError("clear_at is at most above")
+    def _unfrozen(self, info: ValidationInfo) -> MeanKineticRule:
         kinds = self.applies_to.get("area.kind")
         named = set(kinds if isinstance(kinds, list) else [kinds])
-        if self.applies_to.get("sensor.quantity") not in ("temperature", ["temperature"]):
-            raise ValueError("applies_to names sensor.quantity: temperature")
-        if not named or not named <= UNFROZEN:
-            raise ValueError(
-                f"applies_to names the area.kind, of {', '.join(sorted(UNFROZEN))}: never of frozen product"
-            )
+        other = self.applies_to.get("sensor.quantity") not in ("temperature", ["temperature"])
+        told = f"applies_to names the area.kind, of {', '.join(sorted(UNFROZEN))}: never of frozen product"
+        refuse(
+            info,
+            [
+                (self.clear_at > self.above, "/clear_at", "clear_at is at most above"),
+                (other, "/applies_to/sensor.quantity", "applies_to names sensor.quantity: temperature"),
+                (not named or not named <= UNFROZEN, "/applies_to/area.kind", told),
+            ],
+        )
         return self
 
 
@@ -677,11 +684,16 @@ class FollowUpRule(RuleBase):
         return value
 
     @model_validator(mode="after")
-    def _named(self) -> FollowUpRule:
-        if self.alarm is not None and self.alarm not in self.reads:
-            raise ValueError("the rule of alarm is also named in reads")
-        if (self.excursions is None) != (self.report is None) or (self.excursions is None) != (self.in_time is None):
-            raise ValueError("excursions, report and in_time go together")
+    def _named(self, info: ValidationInfo) -> FollowUpRule:
+        unread = self.alarm is not None and self.alarm not in self.reads
+        parts = {self.excursions is None, self.report is None, self.in_time is None}
+        refuse(
+            info,
+            [
+                (unread, "/alarm", "the rule of alarm is also named in reads"),
+                (len(parts) > 1, "/excursions", "excursions, report and in_time go together"),
+            ],
+        )
         return self
 
     @property
@@ -994,9 +1006,16 @@ class RepeatDayRule(RuleBase):
     """... or where the sum of their squared shares, the agreement by chance, is larger."""
 
     @model_validator(mode="after")
-    def _whole_days(self) -> RepeatDayRule:
-        if any(lag % 86_400_000 or not 1 <= lag // 86_400_000 <= 7 for lag in self.lags):  # noqa: PLR2004 - a week
-            raise ValueError("a lag is a whole number of days, at most seven")
+    def _whole_days(self, info: ValidationInfo) -> RepeatDayRule:
+        told = "a lag is a whole number of days, at most seven"
+        week = 7
+        refuse(
+            info,
+            [
+                (lag % 86_400_000 or not 1 <= lag // 86_400_000 <= week, f"/lags/{i}", told)
+                for i, lag in enumerate(self.lags)
+            ],
+        )
         return self
 
 
@@ -1089,14 +1108,20 @@ class CompareRule(RuleBase):
     """So long behind its receipt (with figures also: behind the end of their time) it is compared: records may be late."""
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> CompareRule:
+    def _one_of_both(self, info: ValidationInfo) -> CompareRule:
         parts = (self.duration, self.peak)
-        if self.figures and (any(parts) or self.time is None):
-            raise ValueError("figures stand with time, and without duration and peak")
-        if not self.figures and (not all(parts) or self.excursions is None or self.time or self.asset):
-            raise ValueError("duration, peak and excursions, or figures and time")
-        if self.figures and (self.excursions is not None) != any(one.of == "excursions" for one in self.figures):
-            raise ValueError("excursions stands here where a figure counts them")
+        beside = self.figures and (any(parts) or self.time is None)
+        short = not self.figures and (not all(parts) or self.excursions is None or self.time or self.asset)
+        counted = any(one.of == "excursions" for one in self.figures)
+        apart = self.figures and (self.excursions is not None) != counted
+        refuse(
+            info,
+            [
+                (beside, "/figures", "figures stand with time, and without duration and peak"),
+                (short, "/figures", "duration, peak and excursions, or figures and time"),
+                (apart, "/excursions", "excursions stands here where a figure counts them"),
+            ],
+        )
         return self
 
     @property

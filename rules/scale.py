@@ -88,8 +88,10 @@ def scale_faults(rule: LimitRule | DifferenceRule, tables: Mapping[str, Table]) 
             for a, b in itertools.pairwise(ordered)
             if b[0] < a[1]
         ]
-    if isinstance(rule.clear.deadband, str):
-        return [Fault("/clear/deadband", "deadband", "a number: a share of the limit would be none, for that is 0")]
     if rule.limits.narrower is not None:
         faults.append("the register says nothing of such a limit: no narrower")
-    return [Fault("/limits/from", "scale", text) for text in faults]
+    found = [Fault("/limits/from", "scale", text) for text in faults]
+    if isinstance(rule.clear.deadband, str):
+        told = "a number: a share of the limit would be none, for that is 0"
+        found.append(Fault("/clear/deadband", "deadband", told))
+    return found

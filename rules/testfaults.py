@@ -13,7 +13,7 @@ from rules.registerfaults import entry_faults
 from rules.ruletest import whole_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from rules.rule import Rule, RuleTest
     from rules.tables import Table
@@ -67,14 +67,26 @@ def _of_register(rule: Rule, test: RuleTest, table: Table | None, at: str) -> li
         for i, one in enumerate(facts.get(name, []) if isinstance(facts.get(name, []), list) else [])
         if not isinstance(one, dict)
     ]
-    if malformed:
-        return malformed
-    whole = whole_of(rule, test)
+    wrong = {fault.pointer for fault in malformed}
+    facts = _fitting(facts, wrong, at)
+    whole = whole_of(rule, test.model_copy(update={"register_": facts}))
     special = entry_faults(whole)
     found = [*special, *(one for one in _of_model(whole) if not any(_is_below(it, one) for it in special))]
-    if table is not None and not found:
-        found += _without_row(rule, whole, table)
-    return [Fault(at + _place(fault.pointer, facts), fault.code, fault.detail) for fault in found]
+    if table is not None:
+        unread = [Fault(fault.pointer.removesuffix("/unit"), "", "") for fault in found]
+        rows = [fault for fault in _without_row(rule, whole, table) if not any(_is_below(it, fault) for it in unread)]
+        found += rows
+    placed = [Fault(at + _place(fault.pointer, facts), fault.code, fault.detail) for fault in found]
+    return malformed + [one for one in placed if not any(_is_below(one, Fault(it, "", "")) for it in wrong)]
+
+
+def _fitting(facts: Mapping[str, Any], wrong: Collection[str], at: str) -> dict[str, Any]:
+    """Return the facts without what is none of the parts, and with nothing where an entry of a list is none."""
+    return {
+        name: [{} if f"{at}/{name}/{i}" in wrong else one for i, one in enumerate(part)] if name in _ALONE else part
+        for name, part in facts.items()
+        if f"{at}/{name}" not in wrong
+    }
 
 
 def _of_model(whole: Mapping[str, Any]) -> list[Fault]:
@@ -96,9 +108,10 @@ def _without_row(rule: Rule, whole: Mapping[str, Any], table: Table) -> Iterator
     quantities = meant if isinstance(meant, list) else [meant]
     units = {row.unit for row in table.rows}
     for i, sensor in enumerate(whole["sensors"]):
-        unit = UNITS[Quantity(sensor["quantity"])]
-        if sensor["quantity"] in quantities and unit not in units:
-            detail = f"{sensor['quantity']} is measured in {unit}; {table.id} has limits in {', '.join(sorted(units))}"
+        quantity = sensor.get("quantity")
+        unit = UNITS[Quantity(quantity)] if isinstance(quantity, str) and quantity in set(Quantity) else None
+        if unit is not None and quantity in quantities and unit not in units:
+            detail = f"{quantity} is measured in {unit}; {table.id} has limits in {', '.join(sorted(units))}"
             yield Fault(f"/sensors/{i}/unit", "unit", detail)
 
 

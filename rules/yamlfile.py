@@ -16,7 +16,7 @@ from rules.errors import Fault
 
 MAX_BYTES = 4 * 1024 * 1024
 MAX_DEPTH = 32
-_OF_A_VALUE = frozenset(
+OF_A_VALUE = frozenset(
     {"wrong_type", "wrong_form", "out_of_range", "unknown_value", "not_finite", "too_many", "too_few"}
 )
 """Codes that tell of a value that is there: a part of the pointer that is not there names a branch of the model."""
@@ -60,9 +60,21 @@ _Dumper.add_representer(str, _text_node)
 class Document:
     """A parsed YAML (or JSON) text: `value` is plain, `where` turns a JSON pointer into `file:line:column`."""
 
-    def __init__(self, name: str, value: Any, tree: _Place | None) -> None:  # noqa: ANN401 - whatever the file holds
+    def __init__(
+        self,
+        name: str,
+        value: Any,  # noqa: ANN401 - whatever the file holds
+        tree: _Place | None,
+        doubtful: frozenset[str] = frozenset(),
+        *,
+        whole: bool = True,
+    ) -> None:
         self.name = name
         self.value = value
+        self.doubtful = doubtful
+        """JSON pointers at which stands what no file may hold: what is meant there is not known."""
+        self.whole = whole
+        """Whether the text was read to its end; else `value` has the members of the outermost mapping that certainly ended before."""
         self._tree = tree or _Place(0, 0, None)
 
     def where(self, pointer: str) -> str:
@@ -85,7 +97,7 @@ class Document:
             found = _entry(node, part)
             if found is not None:
                 node = found
-            elif i < len(parts) - 1 or fault.code in _OF_A_VALUE:
+            elif i < len(parts) - 1 or fault.code in OF_A_VALUE:
                 continue
             kept.append(part)
         return "/".join(kept)
@@ -116,19 +128,43 @@ def read_yaml(text: str, name: str, max_bytes: int = MAX_BYTES) -> Document | li
     Aliases are refused (they hide what a person reviews, and can grow without bound), as are duplicate keys, tags, keys that are no
     scalars, and nesting deeper than `MAX_DEPTH`.
     """
+    document, faults = read_on(text, name, max_bytes)
+    return faults or document
+
+
+def read_on(text: str, name: str, max_bytes: int = MAX_BYTES) -> tuple[Document, list[Fault]]:
+    """Parse one document as far as that goes, whatever is wrong with it: for those that tell all faults of a file at once.
+
+    A text that is no YAML ends at that place. An alias, a tag, a key that stands twice do not end it: the document says where they are
+    (`doubtful`).
+
+    Returns:
+        The document, and what `read_yaml` refuses of the text, in its order.
+    """
     if len(text.encode()) > max_bytes:
-        return [Fault(f"{name}:1:1", "too_large", f"a file holds at most {max_bytes // 1024} KiB")]
+        told = Fault(f"{name}:1:1", "too_large", f"a file holds at most {max_bytes // 1024} KiB")
+        return Document(name, None, None, whole=False), [told]
+    composer = _Composer()
+    last: list[Fault] = []
     try:
-        return Document(name, *_composed(text))
+        _compose(composer, text)
     except _Wrong as error:
-        return [Fault(_at(name, error.mark), error.code, str(error))]
+        last.append(Fault(_at(name, error.mark), error.code, str(error)))
     except yaml.MarkedYAMLError as error:
         problem = str(error.problem or error.context or "not YAML").split("\n")[0]
-        return [Fault(_at(name, error.problem_mark or error.context_mark), "yaml", problem)]
+        last.append(Fault(_at(name, error.problem_mark or error.context_mark), "yaml", problem))
     except yaml.reader.ReaderError as error:
         before = text[: error.position] if isinstance(error.position, int) else ""
         at = f"{name}:{before.count(chr(10)) + 1}:{len(before) - before.rfind(chr(10))}"
-        return [Fault(at, "yaml", f"{error.reason}")]
+        last.append(Fault(at, "yaml", f"{error.reason}"))
+    faults = [Fault(_at(name, error.mark), error.code, str(error)) for error in composer.wrong] + last
+    doubtful = frozenset(composer.doubtful)
+    if not composer.root:
+        return Document(name, None, None, doubtful, whole=not last), faults
+    value, tree = composer.root[0], _Place(0, 0, composer.places[0].inner)
+    if last and not composer.ended:
+        value = composer.certain()
+    return Document(name, value, tree, doubtful, whole=composer.ended or not last), faults
 
 
 def yaml_text(value: Any) -> str:  # noqa: ANN401 - any plain value
@@ -141,18 +177,22 @@ def _at(name: str, mark: Any) -> str:  # noqa: ANN401 - PyYAML's mark has no typ
     return f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1:1"
 
 
-def _composed(text: str) -> tuple[Any, _Place | None]:
-    """Return the value of the one document, and the places of its entries."""
+def _compose(composer: _Composer, text: str) -> None:
     parser = _PARSER(_PAIR.sub(_joined, text))
-    composer = _Composer()
     try:
         while not isinstance(event := parser.get_event(), yaml.StreamEndEvent):
             composer.take(event)
     finally:
         parser.dispose()
-    if not composer.root:
-        return None, None
-    return composer.root[0], _Place(0, 0, composer.places[0].inner)
+
+
+class _Key(NamedTuple):
+    """A key of a mapping whose value is still to come; one that stood before takes it away."""
+
+    name: str
+    line: int
+    column: int
+    again: bool
 
 
 class _Composer:
@@ -161,15 +201,18 @@ class _Composer:
     def __init__(self) -> None:
         self.root: list[Any] = []
         self.places: list[_Place] = []
+        self.wrong: list[_Wrong] = []
+        self.doubtful: list[str] = []
+        self.ended = False
         self._open: list[tuple[Any, Any]] = [(self.root, self.places)]
-        self._keys: list[tuple[str, int, int] | None] = [None]
-        self._documents = 0
+        self._keys: list[_Key | None] = [None]
+        self._pointers: list[str] = [""]
 
     def take(self, event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
-        """Take one event of the text.
+        """Take one event of the text; what no file of ours may hold is noted, or ends the reading.
 
         Raises:
-            _Wrong: for what no file of ours may hold.
+            _Wrong: for what nothing can be read behind.
         """
         kind = type(event)
         if kind is yaml.ScalarEvent:
@@ -179,32 +222,62 @@ class _Composer:
         elif kind is yaml.SequenceStartEvent:
             self._begin(event, [], [])
         elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-            self._open.pop()
-            self._keys.pop()
+            for each in (self._open, self._keys, self._pointers):
+                each.pop()
         elif kind is yaml.AliasEvent:
-            raise _Wrong(event.start_mark, "alias", "aliases are not allowed; write it out")
-        elif kind is yaml.DocumentStartEvent:
-            self._documents += 1
-            if self._documents > 1:
-                raise _Wrong(event.start_mark, "yaml", "expected a single document in the stream")
+            self._alias(event)
+        elif kind is yaml.DocumentEndEvent:
+            self.ended = True
+        elif kind is yaml.DocumentStartEvent and self.ended:
+            raise _Wrong(event.start_mark, "yaml", "expected a single document in the stream")
+
+    def certain(self) -> Any:  # noqa: ANN401 - whatever the file holds
+        """Return the outermost mapping without its last member: whether that had ended is not known."""
+        value = self.root[0]
+        return dict(list(value.items())[:-1]) if isinstance(value, dict) else None
 
     def _scalar(self, event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
-        _untagged(event)
         values = self._open[-1][0]
         if not isinstance(values, dict) or self._keys[-1] is not None:
-            self._put(event.value if event.style else _meant(event), None, event.start_mark)
-        elif event.value in values:
-            raise _Wrong(event.start_mark, "yaml", f'found duplicate key "{event.value[:60]}"')
-        else:
-            self._keys[-1] = (event.value, event.start_mark.line, event.start_mark.column)
+            self._untagged(event)
+            self._put(event.value if event.style else self._of_plain(event), None, event.start_mark)
+            return
+        if event.tag is not None:
+            self._note(
+                event.start_mark,
+                "yaml",
+                f"tags are not allowed: {event.tag[:60]}",
+                _below(self._pointers[-1], event.value),
+            )
+        again = event.value in values
+        if again:
+            at = _below(self._pointers[-1], event.value)
+            self._note(event.start_mark, "yaml", f'found duplicate key "{event.value[:60]}"', at)
+        self._keys[-1] = _Key(event.value, event.start_mark.line, event.start_mark.column, again)
+
+    def _of_plain(self, event: Any) -> Any:  # noqa: ANN401 - any plain value
+        try:
+            return _meant(event)
+        except _Wrong as error:
+            self._note(error.mark, error.code, str(error), self._here())
+            return None
 
     def _begin(self, event: Any, values: Any, places: Any) -> None:  # noqa: ANN401 - a tree of any values
-        _untagged(event)
         if len(self._open) > MAX_DEPTH:
             raise _Wrong(event.start_mark, "yaml", f"nested deeper than {MAX_DEPTH}")
+        self._untagged(event)
+        at = self._here()
         self._put(values, places, event.start_mark)
         self._open.append((values, places))
         self._keys.append(None)
+        self._pointers.append(at)
+
+    def _alias(self, event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
+        told = "aliases are not allowed; write it out"
+        if isinstance(self._open[-1][0], dict) and self._keys[-1] is None:
+            raise _Wrong(event.start_mark, "alias", told)
+        self._note(event.start_mark, "alias", told, self._here())
+        self._put(None, None, event.start_mark)
 
     def _put(self, value: Any, inner: Any, mark: Any) -> None:  # noqa: ANN401 - a tree of any values
         """Put a value and its place into the innermost collection: an entry of a mapping stands where its key does."""
@@ -216,14 +289,28 @@ class _Composer:
         elif key is None:
             raise _Wrong(mark, "yaml", "a key is no text")
         else:
-            name, line, column = key
-            values[name], places[name] = value, _Place(line, column, inner)
+            if not key.again:
+                values[key.name], places[key.name] = value, _Place(key.line, key.column, inner)
             self._keys[-1] = None
 
+    def _here(self) -> str:
+        """Return the JSON pointer of the value that comes next."""
+        values, key = self._open[-1][0], self._keys[-1]
+        if len(self._open) == 1:
+            return ""
+        return _below(self._pointers[-1], str(len(values)) if isinstance(values, list) else key.name if key else "")
 
-def _untagged(event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
-    if event.tag is not None:
-        raise _Wrong(event.start_mark, "yaml", f"tags are not allowed: {event.tag[:60]}")
+    def _untagged(self, event: Any) -> None:  # noqa: ANN401 - PyYAML's event has no types
+        if event.tag is not None:
+            self._note(event.start_mark, "yaml", f"tags are not allowed: {event.tag[:60]}", self._here())
+
+    def _note(self, mark: Any, code: str, detail: str, pointer: str) -> None:  # noqa: ANN401 - PyYAML's mark has no types
+        self.wrong.append(_Wrong(mark, code, detail))
+        self.doubtful.append(pointer)
+
+
+def _below(pointer: str, part: str) -> str:
+    return f"{pointer}/{part.replace('~', '~0').replace('/', '~1')}"
 
 
 def _meant(event: Any) -> Any:  # noqa: ANN401 - PyYAML's event has no types; any plain value

@@ -19,11 +19,11 @@ MONTH, SPAN, STORE = "claims.month-figures", "claims.span-figures", "claims.stor
 TAGS = {"T1": 60_000, "T2": 300_000, "T3": 60_000}
 
 
-def bundle(known=None):
-    """Return the rules of the tests, which wait two hours; `known`: the share of its time that each is content with."""
+def bundle(known=None, wait=2 * HOUR):
+    """Return the rules of the tests, which wait two hours unless said otherwise; `known`: the share of its time that each is content with."""
     rules = load_bundle([Path(__file__).parent / "claims"]).rules
     shares = {MONTH: 0.00001, SPAN: 0.5} if known is None else dict.fromkeys((MONTH, SPAN), known)
-    own = {name: {"known": share, "wait": 2 * HOUR} for name, share in shares.items()}
+    own = {name: {"known": share, "wait": wait} for name, share in shares.items()}
     return Bundle.of([r.model_copy(update=own.get(r.id, {})) for r in rules], ())
 
 

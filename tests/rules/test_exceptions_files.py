@@ -168,7 +168,8 @@ def test_an_exception_from_a_rule_whose_file_cannot_be_read_is_no_fault_of_its_o
     assert told(tmp_path, {**ENTRY, "approved_date": "2026-03-02"}, rule=torn) == [
         ("window", "exceptions/0/approved_date")
     ]
-    assert told(tmp_path, ENTRY, rule="id: cold-chain.store-out\nkind: [") == [("unknown_rule", "exceptions/0/rule")]
+    assert told(tmp_path, ENTRY, rule="id: cold-chain.store-out\nkind: [") == []
+    assert told(tmp_path, ENTRY, rule="id: cold-chain.other\nkind: limit") == [("unknown_rule", "exceptions/0/rule")]
 
 
 def test_files_of_several_folders_add_up_and_the_last_rule_says_what_is_allowed(tmp_path):

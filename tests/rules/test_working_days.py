@@ -21,8 +21,9 @@ from rules.calendar import (
     months_behind,
     parse_time,
 )
+from rules.errors import BadInputError
 from rules.instants import format_local, parse_instant
-from rules.pack import Bundle, bundle_of, default_bundle, load_files
+from rules.pack import Bundle, bundle_of, default_bundle, load_bundle, load_files
 from rules.register import ZONE
 
 CN = default_bundle().calendars["cn"]
@@ -307,11 +308,13 @@ def test_a_later_folder_replaces_a_calendar_by_another_edition_and_one_that_stan
 
 
 @pytest.mark.parametrize(
-    ("day", "place", "told"), [("03-07", "1:1", "2026-03-07 is a day"), ("13-07", "6:58", "days_off/0")]
+    ("day", "place", "told"), [("03-07", "6:58", "2026-03-07 is a day"), ("13-07", "6:58", "days_off/0")]
 )
 def test_the_faults_of_a_calendar_file_name_their_place(tmp_path: Path, day: str, place: str, told: str):
     (tmp_path / "cn.yaml").write_text(TEXT.replace("03-06", day))
     loaded, (fault,) = load_files([tmp_path])
     assert fault.pointer.endswith(f"cn.yaml:{place}")
     assert told in fault.detail
-    assert [item.calendar for item in loaded] == [None]
+    assert [item.taken.places for item in loaded] == [{"/years/2026/days_off/0"}]
+    with pytest.raises(BadInputError):
+        load_bundle([tmp_path])

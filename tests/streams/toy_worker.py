@@ -6,6 +6,7 @@ import asyncio
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -32,7 +33,14 @@ def main() -> None:
     if what := options.pop("broken", ""):
         BREAK[what]()
     history = archive_of(settings, *place) if (place := options.pop("archive", None)) else None
-    if options.pop("real", False):
+    if number := options.pop("dies_behind_closed", 0):
+        die_behind_closed(number)
+    if wait := options.pop("claims", 0):
+        from rules.engine import Engine
+        from tests.rules import claimlogs
+
+        fold = Engine(claimlogs.bundle(wait=wait))
+    elif options.pop("real", False):
         from rules.engine import Engine
         from rules.pack import default_bundle
 
@@ -103,6 +111,25 @@ def fall_out_of_the_group() -> None:
     from streams import app
 
     app.NEVER_S = 3.0
+
+
+def die_behind_closed(number: int) -> None:
+    """Die by SIGKILL once the broker has so many records of hours or days that are over, before their transaction is committed."""
+    from aiokafka import AIOKafkaProducer
+
+    send, left = AIOKafkaProducer.send, number
+
+    async def dies(self: Any, topic: str, value: Any = None, key: Any = None, *given: Any, **more: Any) -> Any:
+        nonlocal left
+        sent = await send(self, topic, value, key, *given, **more)
+        if b"~" in (key or b""):
+            left -= 1
+            if left == 0:
+                await sent
+                os.kill(os.getpid(), signal.SIGKILL)
+        return sent
+
+    AIOKafkaProducer.send = dies  # type: ignore[method-assign]
 
 
 BREAK = {
