@@ -13,8 +13,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
-from rules.lots.facts import Case, Dark, Decided, Lit, Made, Moved, Notice, Stop
+from rules.lots.facts import Case, CaseOf, Dark, Decided, Lit, Made, Moved, Notice, SoldOf, Stop
 from rules.lots.links import Links
+from rules.lots.portions import MAX_APART, Portions
 from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
@@ -85,6 +86,8 @@ class Book:
     """(alarm, decision with version) -> its earliest receipt (ms), and the code that closes."""
     links: Links = field(default_factory=Links)
     """Online sales and telemetry of shipments: known by what they say, so that their numbers are not kept."""
+    portions: Portions = field(default_factory=Portions)
+    """Sales and serious cases of a product: nothing else is told of one but decisions."""
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
@@ -128,9 +131,11 @@ class Book:
             changed = self._decided(fact, told)
         elif isinstance(told, Notice | Case):
             changed = self._report(fact, told)
+        elif isinstance(told, SoldOf | CaseOf):
+            changed = self.portions.take(fact)
         else:
             changed = self._move(fact, told)
-        if self.kept > MAX_FACTS:
+        if self.kept > (MAX_APART if self.portions else MAX_FACTS):
             self._foldtogether()
         return changed
 
@@ -262,6 +267,7 @@ class Book:
         for facility, numbers in self.seen.items():
             self.floors[facility] = max(self.floors.get(facility, 0), *numbers)
         self.seen, self.kept, self.digests, self.ledgers, self.merged = {}, 0, {}, {}, True
+        self.portions.fold_together()
 
     def tellers(self) -> set[str]:
         """Return who told any fact of the lot."""

@@ -34,13 +34,14 @@ class Done:
     """Of cases: those of the clusters that were closed."""
 
 
-def closed_and_open(rule: str, book: Book, spells_of: SpellsOf) -> list[Spell]:
+def closed_and_open(rule: str, book: Book, spells_of: SpellsOf, lot: str | None = None) -> list[Spell]:
     """Return the spells that decisions ended, and those that last, by start.
 
     Args:
         rule: its id.
         book: of the lot.
         spells_of: returns the spells that are made by what was received up to an instant (ms) and is not done with.
+        lot: that they are of, where the book is a product's; None: the book's.
     """
     spells: list[Spell] = []
     uses: Counter[tuple[int, str]] = Counter()
@@ -49,7 +50,7 @@ def closed_and_open(rule: str, book: Book, spells_of: SpellsOf) -> list[Spell]:
     for received, name, alarm, code in decided:
         for spell in spells_of(done, received):
             use = uses[spell.start, spell.facility] + 1
-            if alarm_id(rule, spell.facility, {"lot": book.lot}, spell.start, use) != alarm:
+            if alarm_id(rule, spell.facility, {"lot": book.lot if lot is None else lot}, spell.start, use) != alarm:
                 continue
             uses[spell.start, spell.facility] = use
             end = max(received, spell.start)
