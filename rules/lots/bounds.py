@@ -91,7 +91,9 @@ class Quiet:
         else:
             return
         quiet = [one for one in quiet if one is not named]
-        quiet.sort(key=lambda one: (bool(one.book.stops or one.book.notices or one.book.portions), one.received, one.lot))
+        quiet.sort(
+            key=lambda one: (bool(one.book.stops or one.book.notices or one.book.portions), one.received, one.lot)
+        )
         for state in quiet[: len(quiet) + 1 - most + most // 10]:
             self.by_first[state.first] -= 1
             self.going[state.lot] = lots.pop(state.lot)

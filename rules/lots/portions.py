@@ -183,7 +183,11 @@ class Portions:
         return isinstance(fact.told, CaseOf) or (bool(items) and items[-1][0].at >= begin_of(day_of(fact.at)))
 
     def _sold(self, fact: LotFact, told: SoldOf) -> bool:
-        name, day, units = f"{fact.facility} {fact.event or fact.n}", day_of(fact.at), plain(Fraction(repr(told.quantity)))
+        name, day, units = (
+            f"{fact.facility} {fact.event or fact.n}",
+            day_of(fact.at),
+            plain(Fraction(repr(told.quantity))),
+        )
         again = self.apart.get(name)
         if again is not None:  # of copies of one event the earliest time counts, whatever order they come in
             self.apart[name] = (min(again[0], fact.n), min(again[1], day), again[2], again[3])
@@ -261,7 +265,11 @@ class Portions:
                     by_case.setdefault(one.case, []).append((facility, report, one))
             made: list[tuple[Item, tuple[str, ...]]] = []
             for case, told in by_case.items():
-                insort(made, (_item(case, told), tuple(sorted({lot for _, _, one in told for lot in one.lots}))), key=_order_of)
+                insort(
+                    made,
+                    (_item(case, told), tuple(sorted({lot for _, _, one in told for lot in one.lots}))),
+                    key=_order_of,
+                )
             self._items = made
         return self._items
 
@@ -283,7 +291,10 @@ class Portions:
             over: time of the product's rate, ms, whole days: that of the instant is the last one.
         """
         day, first = day_of(at), day_of(at) - over // DAY_MS + 1
-        low, high = (bisect(self.items(), edge, key=_at_of) for bisect, edge in ((bisect_left, begin_of(first)), (bisect_right, at)))
+        low, high = (
+            bisect(self.items(), edge, key=_at_of)
+            for bisect, edge in ((bisect_left, begin_of(first)), (bisect_right, at))
+        )
         sums = self.lots.get(lot)
         sold: Exact = 0 if sums is None or sums.blind else sums.until(day)
         return Rated(at, lot, cases, sold, high - low, self.total.until(day) - self.total.until(first - 1))

@@ -74,5 +74,3 @@ def _spell(cases: list[Item], rated: Rated) -> Spell:
     who = max(one.facility for one in cases if one.at == rated.at)
     facilities = set[str]().union(*[one.facilities for one in cases])
     return Spell(rated.at, NONE, who, tuple(sorted(facilities)), tuple(cases), rated=rated)
-
-

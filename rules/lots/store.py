@@ -207,7 +207,10 @@ class LotState:
         forgotten = [(rule, list(ids)) for rule, ids in sorted(self.forgotten.items()) if ids]
         links, unlinked = self.book.links.pack(), self.book.links.left_out
         trips = sorted((one.alarm, one.trip) for of in self.told.values() for one in of if one.trip)
-        portions, lots = self.book.portions, sorted((one.alarm, one.lot) for of in self.told.values() for one in of if one.lot)
+        portions, lots = (
+            self.book.portions,
+            sorted((one.alarm, one.lot) for of in self.told.values() for one in of if one.lot),
+        )
         body = Body(
             FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
             sorted(self.book.gaps), self.went, self.since, links or msgspec.UNSET, unlinked or msgspec.UNSET, trips or msgspec.UNSET,

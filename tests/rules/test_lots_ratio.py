@@ -101,7 +101,9 @@ def test_a_revision_that_is_not_serious_or_of_another_product_takes_the_case_bac
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("lot", "fits"), [(PRODUCT, True), ("L-1", False), ("product P 1", False), ("lots P-1", False)])
+@pytest.mark.parametrize(
+    ("lot", "fits"), [(PRODUCT, True), ("L-1", False), ("product P 1", False), ("lots P-1", False)]
+)
 def test_a_fact_of_a_product_stands_under_a_product_alone(tell, lot, fits):
     value = tell.sold(0, 1).to_json() | {"lot": lot}
     if fits:
@@ -118,7 +120,9 @@ def test_a_fact_of_a_product_stands_under_a_product_alone(tell, lot, fits):
 
 
 def test_its_changes_stand_in_the_stream_of_the_product_and_are_of_the_lot(tell):
-    (raised,) = run([*market(tell), tell.case_of(DAY, "C-1", "L-1"), tell.case_of(2 * DAY, "C-2", "L-1", firm="HOSP-2")])
+    (raised,) = run(
+        [*market(tell), tell.case_of(DAY, "C-1", "L-1"), tell.case_of(2 * DAY, "C-2", "L-1", firm="HOSP-2")]
+    )
     assert (raised.stream, raised.seq, raised.subject, raised.facility) == ("product:P-1", 1, {"lot": "L-1"}, "HOSP-2")
     assert (raised.severity, raised.stage, raised.start) == ("red", "shadow", BEGIN + 2 * DAY)
     assert raised.evidence.facilities == ["HOSP-1", "HOSP-2"]
@@ -144,7 +148,9 @@ def test_a_decision_on_it_names_the_product_and_closes_that_lot_alone(tell):
     (cleared,) = run([tell.decided("HOSP-1", one.alarm, received=3 * DAY)], lots)
     assert (cleared.change, cleared.alarm, cleared.end) == ("cleared", one.alarm, BEGIN + 3 * DAY)
     again = run([tell.case_of(4 * DAY, "C-3", "L-1"), tell.case_of(5 * DAY, "C-4", "L-1")], lots)
-    assert [(change.change, change.subject["lot"], change.start - BEGIN) for change in again] == [("raised", "L-1", 5 * DAY)]
+    assert [(change.change, change.subject["lot"], change.start - BEGIN) for change in again] == [
+        ("raised", "L-1", 5 * DAY)
+    ]
     assert again[0].alarm != one.alarm
 
 
@@ -189,7 +195,7 @@ def test_a_product_of_which_something_may_be_forgotten_is_unknown(tell):
 
 def test_a_rule_that_raises_is_put_aside_for_the_product(tell, monkeypatch):
     heard = []
-    lots = LotFold(SHIPPED, lambda stream, rule, error: heard.append((stream, rule)))
+    lots = LotFold(SHIPPED, lambda stream, rule, _: heard.append((stream, rule)))
     run(market(tell), lots)
     monkeypatch.setattr("rules.lots.judge.ratios_of", lambda *_: 1 // 0)
     (failed,) = run([tell.case_of(DAY, "C-1", "L-1")], lots)
@@ -281,7 +287,11 @@ def test_sales_are_told_apart_up_to_a_bound_and_sums_go_on(tell, monkeypatch):
     lots = LotFold(SHIPPED)
     run([tell.sold(0, 1) for _ in range(5)], lots)
     book = lots.state_of(0, PRODUCT).book
-    assert (len(book.portions.apart), book.floors, book.portions.lots["L-1"].until(day_of(BEGIN))) == (1, {"SHOP-1": 4}, 5)
+    assert (len(book.portions.apart), book.floors, book.portions.lots["L-1"].until(day_of(BEGIN))) == (
+        1,
+        {"SHOP-1": 4},
+        5,
+    )
 
 
 def test_a_sale_matters_only_where_a_case_was_known_on_its_day_or_later(tell):

@@ -30,7 +30,10 @@ def sales_of(facts):
     for fact in facts:
         if fact.told.fact == "sold-of":
             events.setdefault((fact.facility, fact.event), []).append(fact)
-    return [(min(day(fact.at) for fact in own), own[0].told.of, Fraction(str(own[0].told.quantity))) for own in events.values()]
+    return [
+        (min(day(fact.at) for fact in own), own[0].told.of, Fraction(str(own[0].told.quantity)))
+        for own in events.values()
+    ]
 
 
 def cases_of(facts):
