@@ -1,4 +1,4 @@
-"""Leaves of rules over lots: plainly said of each lot after each fact, from all that is known of it (rules/lots)."""
+"""Leaves of rules over lots: plainly said of each lot, or product, after each fact, from all that is known of it (rules/lots)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from rules.layout import NEVER
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.lotparts import BehindExpiry, BehindStop, CountedCases
 from rules.lots.book import Book
+from rules.lots.facts import PRODUCT
 from rules.lots.judge import items_of, spells_of, sums_of
 from rules.lots.ratio import rated_of, verdict_of
 from rules.lots.speak import rated_leaf, shown
@@ -160,6 +161,8 @@ def moments_of(rule: LotRule, facts: Iterable[LotFact]) -> Iterator[Moment]:
     """Return what the leaves were behind each fact, of its lot."""
     books: dict[str, Book] = {}
     for fact in facts:
+        if fact.lot.startswith(PRODUCT) != isinstance(rule, LotRatioRule):
+            continue  # facts of a product say nothing to a rule over one lot, nor the reverse
         book = books.setdefault(fact.lot, Book())
         if not book.knows(fact):
             book.take(fact)
