@@ -59,7 +59,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"stated excursions \((.+)\)", r"报告所述超限次数（\1）"),
     # lots
     (
-        r"cases within (\S+) by (\S+) against (\S+) times the expected: (\d+) of the product in (\S+) on (\S+) units, (\S+) of lot (.+)",
+        r"cases within (\S+) by (\S+) against (\S+) times the expected: (\S+) of the product in (\S+) on (\S+) units, (\S+) of lot (.+)",
         r"截至 \2，\1 内的病例数，对比预期病例数的 \3 倍（该药品 \5 内 \4 例、销售 \6，批次 \8 销售 \7）",
     ),
     (r"cases within (\S+)", r"\1 内的病例数"),
