@@ -169,7 +169,7 @@ def explain_lots(
     found = []
     for name in chosen[:LOTS]:
         state = fold.state_of(0, names[name])
-        leaves = {seen.name: seen for seen in reversed(seen_of(rule, state.book))}
+        leaves = {seen.name: seen for seen in reversed(seen_of(rule, state.book, lot=name))}
         held = _held(rule, state.book, name)
         found.append(
             LotExplanation(

@@ -88,15 +88,20 @@ def _ratio_leaves(rule: LotRatioRule) -> list[Leaf]:
     return [Leaf("count", reached, TWO), Leaf("ratio", both(above, above_zh))]
 
 
-def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None) -> tuple[Seen, ...]:
-    """Return the leaves of a lot as they are by all that is known of it; with a fact, of what that tells where it tells something."""
+def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None, *, lot: str | None = None) -> tuple[Seen, ...]:
+    """Return the leaves of a lot as they are by all that is known of it; with a fact, of what that tells where it tells something.
+
+    Of the book of a product they are those of a `lot`, without one of that which comes closest to an alarm.
+    """
     if isinstance(rule, LotBalanceRule):
         return _balance(rule, book)
     items = list(items_of(rule, book))
     if isinstance(rule, LotFollowUpRule):
         return _follow_up(items)
     if isinstance(rule, LotRatioRule):
-        return _ratio(rule, book, items)
+        return _ratio(
+            rule, book, book.portions.of_lots() if lot is None else {lot: book.portions.of_lots().get(lot, [])}
+        )
     name = "case" if isinstance(rule.counted, CountedCases) else "moved"
     if name == "moved":
         told = None if fact is None else getattr(fact.told, "type", fact.told.fact)
@@ -131,10 +136,11 @@ def _follow_up(items: list[Item]) -> tuple[Seen, ...]:
     return (sold, Seen("absent", verdict(dark > 0), float(dark), ">=", 1.0))
 
 
-def _ratio(rule: LotRatioRule, book: Book, items: list[Item]) -> tuple[Seen, ...]:
-    """Return the leaves of the lots of a product: the most cases of one, and of the lots with enough the one that is farthest."""
-    counted = Seen("case", verdict(bool(items)), float(len(items)), ">=", 1.0)
-    rated = [one for lot, of in book.portions.of_lots().items() for *_, one in rated_of(rule, book, lot, of)]
+def _ratio(rule: LotRatioRule, book: Book, of_lots: dict[str, list[Item]]) -> tuple[Seen, ...]:
+    """Return the leaves of some lots of a product: the most cases of one, and of those with enough the one that is farthest."""
+    known = {item.name for items in of_lots.values() for item in items}
+    counted = Seen("case", verdict(bool(known)), float(len(known)), ">=", 1.0)
+    rated = [one for lot, items in of_lots.items() for *_, one in rated_of(rule, book, lot, items)]
     if not rated:
         return (counted,)
     most = max(one.cases for one in rated)

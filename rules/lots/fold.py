@@ -20,6 +20,7 @@ from rules.layout import NONE
 from rules.lots.bounds import Quiet
 from rules.lots.facts import Dark, Lit
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
+from rules.lots.ratio import MAX_RATED, with_rate
 from rules.lots.speak import LISTED_FACILITIES, message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
@@ -305,7 +306,7 @@ class _Speaker:
         With a `trip` the spells are those of it, and alarms of others stay as they are.
         """
         ratio, since = isinstance(rule, LotRatioRule), self.state.book.portions.judged_from
-        most = len(spells) if ratio or isinstance(rule, LotFollowUpRule) else MAX_SPELLS
+        most = MAX_RATED if ratio else len(spells) if isinstance(rule, LotFollowUpRule) else MAX_SPELLS
         spells, full = spells[-most:] if most else [], len(spells) > most
         whole = self.state.told.get(rule.id, ())
         others = [one for one in whole if trip not in {None, one.trip}]
@@ -318,8 +319,8 @@ class _Speaker:
             else:
                 self._compare(rule, spell, one)
         found = {spell.key for spell in spells}
-        for one in told:
-            beyond = (full and one.start < spells[0].start) or (ratio and one.start < since)  # not looked at any more
+        for one in told:  # what is beyond those is not looked at any more
+            beyond = (full and (one.start, one.lot) < (spells[0].start, spells[0].lot)) or (ratio and one.start < since)
             if one.key not in found and not one.retracted and not beyond:
                 self._retract(rule, one, spells, told)
         self.state.keep(rule.id, [*others, *told])
@@ -378,6 +379,7 @@ class _Speaker:
         facilities = one.facilities if spell is None else spell.facilities
         proof = Evidence(records=read, facilities=list(facilities[:LISTED_FACILITIES]))
         if spell is not None:
+            spell = with_rate(rule, self.state.book, spell) if isinstance(rule, LotRatioRule) else spell
             proof = proof_of(rule, spell, read, into, facility=one.facility)
         closed = spell is not None and spell.closed is not None
         text = message_of(one.lot or self.state.lot, rule.title, kind, facilities, closed=closed, trip=one.trip)

@@ -77,7 +77,7 @@ def _may_change(rule: LotCountRule | LotBalanceRule | LotRatioRule, fact: LotFac
 def items_of(rule: LotCountRule | LotFollowUpRule | LotRatioRule, book: Book) -> Iterator[Item]:
     """Yield what a count, a follow-up or a ratio looks at, each with its verdict; in the order of time, facility and name."""
     if isinstance(rule, LotRatioRule):
-        yield from (item for item, _ in book.portions.items())
+        yield from book.portions.items()
         return
     if isinstance(rule, LotFollowUpRule):
         found = [item for trip in book.links.dark for item in book.links.items_of(trip)]

@@ -6,7 +6,7 @@ cases that were known before them are forgotten; what is judged lies within `JUD
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_right
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import accumulate
@@ -16,11 +16,12 @@ import msgspec
 
 from rules.changes import Verdict
 from rules.layout import NEVER, NONE
-from rules.lots.cases import Item
 from rules.lots.facts import CaseOf, SoldOf
 from rules.lots.rows import At, Exact, Many, Some, plain
+from rules.lots.serious import Serious, Told
 
 if TYPE_CHECKING:
+    from rules.lots.cases import Item
     from rules.lots.facts import LotFact
 
 DAY_MS: Final = 86_400_000
@@ -36,8 +37,6 @@ MAX_LOTS: Final = 5_000
 """Lots of a product: what is sold of further ones counts for the product alone ..."""
 MAX_ROWS: Final = 50_000
 """... and their days with sales together: behind it a lot with a further one is judged no more."""
-MAX_REPORTS: Final = 5_000
-"""Reports of serious cases: behind it new ones are left out and counted."""
 
 PackedReport: TypeAlias = tuple[str, str, Some, bool, str, At, list[str], At]
 PackedLot: TypeAlias = tuple[str, str, bool, list[Annotated[int, msgspec.Meta(ge=0)]], list[str]]
@@ -71,12 +70,21 @@ class Sums:
 
     def add(self, day: int, units: Exact) -> None:
         """Add units that were sold on a day."""
-        self._run = None
         total = plain(Fraction(self.days.get(day, 0) + units))
         if total:
             self.days[day] = total
         else:
             self.days.pop(day, None)
+        if self._run is None:
+            return
+        days, totals = self._run
+        if total and days and day == days[-1]:
+            totals[-1] += units
+        elif total and (not days or day > days[-1]):
+            days.append(day)
+            totals.append(totals[-1] + units)
+        else:
+            self._run = None
 
     def age(self, horizon: int) -> int:
         """Fold the days before a day together; returns how many there were."""
@@ -93,20 +101,6 @@ class Sums:
             self._run = days, list(accumulate((self.days[one] for one in days), initial=self.before))
         days, totals = self._run
         return totals[bisect_right(days, day)]
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What a report says of the product, as its highest revision has it; instants in ms."""
-
-    revision: int
-    named: bool
-    case: str
-    at: int
-    """When the case was known."""
-    lots: tuple[str, ...]
-    heard: int
-    """The earliest receipt of a revision that names it; NEVER: none does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +144,10 @@ class Portions:
     total: Sums = field(default_factory=Sums)
     apart: dict[str, tuple[int, int, str, Exact]] = field(default_factory=dict)
     """Facility and digest of a sale -> number, day, lot, units."""
-    reports: dict[tuple[str, str], Told] = field(default_factory=dict)
+    serious: Serious = field(default_factory=Serious)
+    """Its serious cases."""
     rows: int = 0
     """Days of all lots; follows from `lots`."""
-    _items: list[tuple[Item, tuple[str, ...]]] | None = None
 
     def __bool__(self) -> bool:
         """Say whether anything was told."""
@@ -179,8 +173,8 @@ class Portions:
 
     def matters(self, fact: LotFact) -> bool:
         """Say whether a sale may change what is judged: a case was known on its day or behind it."""
-        items = self.items()
-        return isinstance(fact.told, CaseOf) or (bool(items) and items[-1][0].at >= begin_of(day_of(fact.at)))
+        newest = self.serious.newest()
+        return isinstance(fact.told, CaseOf) or (newest is not None and newest >= begin_of(day_of(fact.at)))
 
     def _sold(self, fact: LotFact, told: SoldOf) -> bool:
         name, day, units = (
@@ -202,12 +196,13 @@ class Portions:
         return True
 
     def _add(self, lot: str, day: int, units: Exact) -> None:
+        self.serious.changed(begin_of(day))
         self.total.add(day, units)
         sums = self.lots.get(lot)
         if sums is None:
             if len(self.lots) >= MAX_LOTS or self.closed >= max(1, self.horizon):
                 self.closed, self.left_out = max(self.closed, day), self.left_out + 1
-                self.total.age(self.horizon)
+                self._old(self.total, day)
                 return
             sums = self.lots[lot] = Sums()
         if day not in sums.days and self.rows >= MAX_ROWS and day >= self.horizon:
@@ -215,8 +210,12 @@ class Portions:
         else:
             before = len(sums.days)
             sums.add(day, units)
-            self.rows += len(sums.days) - before - sums.age(self.horizon)
-        self.total.age(self.horizon)
+            self.rows += len(sums.days) - before - self._old(sums, day)
+        self._old(self.total, day)
+
+    def _old(self, sums: Sums, day: int) -> int:
+        """Fold a day together with those before it where it is not kept apart; returns how many there were."""
+        return sums.age(self.horizon) if day < self.horizon else 0
 
     def _leave(self, *lots: str) -> None:
         """Forget those of some lots of which no day is kept."""
@@ -226,19 +225,18 @@ class Portions:
 
     def _case(self, fact: LotFact, told: CaseOf) -> bool:
         key = (fact.facility, told.report)
-        before = self.reports.get(key)
+        before = self.serious.reports.get(key)
         heard = min(fact.received if told.named else NEVER, NEVER if before is None else before.heard)
-        if before is None and len(self.reports) >= MAX_REPORTS:
-            self.left_out += 1
-            return False
         if before is not None and before.revision >= told.revision:
             made = replace(before, heard=heard)
         else:
-            made = Told(told.revision, told.named, told.case_id, told.known_at, tuple(sorted(told.lots)), heard)
+            lots = tuple(sorted(set(told.lots))) if told.named else ()
+            made = Told(told.revision, told.named, told.case_id, told.known_at, lots, heard)
         if made == before or made.at < begin_of(self.horizon):
             return False
-        self.reports[key], self._items = made, None
-        return True
+        took = self.serious.put(key, made)
+        self.left_out += not took
+        return took
 
     def _age(self, today: int) -> None:
         if today <= self.today:
@@ -247,39 +245,20 @@ class Portions:
         self.rows -= sum(sums.age(self.horizon) for sums in self.lots.values())
         self._leave(*self.lots)
         self.total.age(self.horizon)
-        old = [key for key, one in self.reports.items() if one.at < begin_of(self.horizon)]
-        for key in old:
-            del self.reports[key]
-        self._items = None if old else self._items
+        self.serious.forget(begin_of(self.horizon))
+        self.serious.changed(NONE)
 
     def fold_together(self) -> None:
         """Forget what tells sales apart: of each facility only higher numbers are new from now on."""
         self.apart = {}
 
-    def items(self) -> list[tuple[Item, tuple[str, ...]]]:
-        """Return the serious cases, by the instant at which they were known, each with its lots."""
-        if self._items is None:
-            by_case: dict[str, list[tuple[str, str, Told]]] = {}
-            for (facility, report), one in sorted(self.reports.items()):
-                if one.named:
-                    by_case.setdefault(one.case, []).append((facility, report, one))
-            made: list[tuple[Item, tuple[str, ...]]] = []
-            for case, told in by_case.items():
-                insort(
-                    made,
-                    (_item(case, told), tuple(sorted({lot for _, _, one in told for lot in one.lots}))),
-                    key=_order_of,
-                )
-            self._items = made
-        return self._items
+    def items(self) -> list[Item]:
+        """Return the serious cases, by the instant at which they were known."""
+        return self.serious.items()
 
     def of_lots(self) -> dict[str, list[Item]]:
         """Return the serious cases of each lot, by the instant at which they were known."""
-        found: dict[str, list[Item]] = {}
-        for item, lots in self.items():
-            for lot in lots:
-                found.setdefault(lot, []).append(item)
-        return found
+        return self.serious.of_lots()
 
     def rated(self, lot: str, at: int, cases: int, over: int) -> Rated:
         """Return what so many cases of a lot are held against at an instant.
@@ -290,14 +269,17 @@ class Portions:
             cases: of the lot.
             over: time of the product's rate, ms, whole days: that of the instant is the last one.
         """
-        day, first = day_of(at), day_of(at) - over // DAY_MS + 1
-        low, high = (
-            bisect(self.items(), edge, key=_at_of)
-            for bisect, edge in ((bisect_left, begin_of(first)), (bisect_right, at))
-        )
-        sums = self.lots.get(lot)
-        sold: Exact = 0 if sums is None or sums.blind else sums.until(day)
-        return Rated(at, lot, cases, sold, high - low, self.total.until(day) - self.total.until(first - 1))
+        day, sums = day_of(at), self.lots.get(lot)
+        units: Exact = 0 if sums is None or sums.blind else sums.until(day)
+        return Rated(at, lot, cases, units, self.known(at, over), self.sold(day, over))
+
+    def known(self, at: int, over: int) -> int:
+        """Return how many cases of the product were known by an instant (ms), in the days that end with its own."""
+        return self.serious.count(begin_of(day_of(at) - over // DAY_MS + 1), at)
+
+    def sold(self, day: int, over: int) -> Exact:
+        """Return the units of the product that were sold in the days that end with a local day (`over`, ms)."""
+        return self.total.until(day) - self.total.until(day - over // DAY_MS)
 
     def pack(self) -> PackedPortions:
         """Return the members for a snapshot; equal books give equal bytes, whatever order their facts came in."""
@@ -309,7 +291,7 @@ class Portions:
         total = [(day, str(units)) for day, units in sorted(self.total.days.items())]
         apart = [(name, n, day, lot, str(units)) for name, (n, day, lot, units) in sorted(self.apart.items())]
         reports: list[PackedReport] = [
-            (*key, one.revision, one.named, one.case, one.at, list(one.lots), one.heard) for key, one in sorted(self.reports.items())
+            (*key, one.revision, one.named, one.case, one.at, list(one.lots), one.heard) for key, one in sorted(self.serious.reports.items())
         ]  # fmt: skip
         return (self.today, self.closed, self.left_out, lots, total, apart, reports)
 
@@ -329,27 +311,9 @@ class Portions:
         made.total = Sums({day: _exact(units) for day, units in total})
         made.apart = {name: (n, day, lot, _exact(units)) for name, n, day, lot, units in apart}
         for facility, report, revision, named, case, at, of, heard in reports:
-            made.reports[facility, report] = Told(revision, named, case, at, tuple(of), heard)
+            made.serious.put((facility, report), Told(revision, named, case, at, tuple(of), heard))
         return made
 
 
 def _exact(text: str) -> Exact:
     return plain(Fraction(text))
-
-
-def _order_of(one: tuple[Item, tuple[str, ...]]) -> tuple[int, str, str, tuple[tuple[str, str], ...]]:
-    return one[0].order
-
-
-def _at_of(one: tuple[Item, tuple[str, ...]]) -> int:
-    return one[0].at
-
-
-def _item(case: str, told: list[tuple[str, str, Told]]) -> Item:
-    at = min(one.at for _, _, one in told)
-    who = max(facility for facility, _, one in told if one.at == at)
-    records = sorted((("report", f"{report}/{one.revision}"), facility) for facility, report, one in told)
-    return Item(
-        at, who, case, Verdict.TRUE, NEVER, tuple(record for record, _ in records), tuple(teller for _, teller in records),
-        tuple(sorted({facility for facility, _, _ in told})), min(one.heard for _, _, one in told),
-    )  # fmt: skip

@@ -287,8 +287,16 @@ def of_report(telling: Telling, facility: str, payload: Report, received: int) -
     at = fields.known_at if isinstance(fields, AdrCase) else fields.notified_at
     facts: list[LotFact] = []
     for lot in sorted({*names, *were}):
-        told = _of_report(payload, fields, named=lot in names, lots=lots if lot.startswith(PRODUCT) else None)
-        made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
+        if lot.startswith(PRODUCT) and isinstance(fields, AdrCase):
+            known = min(at, received)  # what is known ahead of its receipt would never be forgotten
+            told: Payload = CaseOf(
+                report=payload.id, revision=payload.revision, named=lot in names, case_id=fields.case_id,
+                known_at=known, lots=list(lots),
+            )  # fmt: skip
+            made = _fact(telling, facility, received, lot=lot, at=known, record=read, told=told)
+        else:
+            told = _of_report(payload, fields, named=lot in names)
+            made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
         facts += [] if made is None else [made]
     return facts
 
@@ -328,16 +336,8 @@ def _products_of(telling: Telling, fields: AdrCase | RecallNotice) -> Iterator[s
             yield name
 
 
-def _of_report(
-    payload: Report, fields: AdrCase | RecallNotice, *, named: bool, lots: tuple[str, ...] | None
-) -> Notice | Case | CaseOf:
-    """Return what a report tells of a lot; with `lots` what it tells of a product of these."""
+def _of_report(payload: Report, fields: AdrCase | RecallNotice, *, named: bool) -> Notice | Case:
     if isinstance(fields, AdrCase):
-        if lots is not None:
-            return CaseOf(
-                report=payload.id, revision=payload.revision, named=named, case_id=fields.case_id,
-                known_at=fields.known_at, lots=list(lots),
-            )  # fmt: skip
         return Case(
             report=payload.id, revision=payload.revision, named=named, case_id=fields.case_id,
             seriousness=fields.seriousness, known_at=fields.known_at, product=fields.product,

@@ -224,9 +224,9 @@ def test_what_is_older_than_what_is_kept_is_one_sum_and_old_cases_are_forgotten(
     own.take(tell.sold(0, 7))
     own.take(tell.sold(KEPT_DAYS * DAY, 3, received=KEPT_DAYS * DAY))
     own.take(tell.case_of(0, "C-1", "L-1", received=KEPT_DAYS * DAY))
-    assert (own.rows, len(own.reports), own.lots["L-1"].before) == (2, 1, 0)
+    assert (own.rows, len(own.serious.reports), own.lots["L-1"].before) == (2, 1, 0)
     own.take(tell.sold(KEPT_DAYS * DAY, 1, of="L-2", received=(KEPT_DAYS + 1) * DAY))
-    assert (own.rows, own.reports, own.lots["L-1"].before) == (2, {}, 7)
+    assert (own.rows, own.serious.reports, own.lots["L-1"].before) == (2, {}, 7)
     assert own.lots["L-1"].until(day_of(BEGIN)) == 7
     assert own.lots["L-1"].until(day_of(BEGIN + KEPT_DAYS * DAY)) == 10
     assert Portions.unpack(own.pack()).pack() == own.pack()
@@ -276,7 +276,7 @@ def test_a_lot_with_a_day_too_many_is_unknown(tell, monkeypatch):
 
 
 def test_reports_beyond_the_bound_are_left_out_and_counted(tell, monkeypatch):
-    monkeypatch.setattr(keeping, "MAX_REPORTS", 1)
+    monkeypatch.setattr("rules.lots.serious.MAX_REPORTS", 1)
     lots = LotFold(SHIPPED)
     run([tell.case_of(0, "C-1", "L-1"), tell.case_of(0, "C-2", "L-1")], lots)
     assert lots.counters(0)["lot_left_out"] == 1
