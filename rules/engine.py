@@ -48,6 +48,7 @@ from rules.lots import telling
 from rules.lots.sight import Sight
 from rules.migration import migrations
 from rules.models import Strict
+from rules.notjudged import not_judged
 from rules.pack import Bundle
 from rules.plan import compile_plan
 from rules.rare import amendments, beats, days, lateness, rate, revisions, sequence, share, strays
@@ -262,6 +263,10 @@ class Engine:
     def counters(self, partition: int, facility: str) -> dict[str, int]:
         """Return what happened to the rows and batches of a facility, and how many of its limits leave no room."""
         return self._state(partition, facility).counters()
+
+    def not_judged(self, partition: int, facility: str) -> dict[str, int]:
+        """Return what a facility sent that could not be judged or kept, by counter (rules/notjudged.py)."""
+        return not_judged(self.counters(partition, facility))
 
     def drop(self, partition: int) -> None:
         """Forget a partition that was revoked."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rules.apart import Record
     from rules.changes import Change
@@ -57,6 +57,9 @@ class Fold(Protocol):
 
     def restore(self, partition: int, facility: str, snapshot: bytes) -> None:
         """Put a facility back as its snapshot says."""
+
+    def not_judged(self, partition: int, facility: str) -> Mapping[str, int]:
+        """Return what a facility sent that could not be judged or kept: counters that only rise, by name."""
 
     def partition_state(self, partition: int) -> PartitionState:
         """Return what the marker of a checkpoint carries for the fold."""

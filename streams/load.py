@@ -12,7 +12,7 @@ from kafka.errors import KafkaError
 from rules.errors import BadInputError, ContractError, Fault
 from rules.records import Kind, LogRecord
 from streams.admin import TIMEOUT_MS, BrokerDownError, admin_client
-from streams.clients import opened
+from streams.clients import let_go, opened
 from streams.codec import encode, key_of
 from streams.settings import MAX_PARTITIONS
 from streams.topics import BATCH_OVERHEAD, RECORD_BYTES, TOPICS
@@ -137,4 +137,4 @@ def _producer(settings: KafkaSettings) -> Iterator[Any]:
     try:
         yield producer
     finally:
-        producer.close(timeout=10)
+        let_go(producer, 10.0)

@@ -12,6 +12,8 @@ from rules.records import Kind, LotKind, Readings, Rejected
 from streams.rejected import ClockState
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rules.changes import Change
     from rules.records import LogRecord
 
@@ -85,6 +87,12 @@ class Sensor:
             registry=r,
         )
         self.facts = Counter("offsite_worker_facts", "Facts of lots, and packs, handed on.", registry=r)
+        self.unjudged = Counter(
+            "offsite_worker_not_judged",
+            "What facilities sent that rules could not judge or keep, by the counter of the engine's state.",
+            ["what"],
+            registry=r,
+        )
         self.ticks = Counter("offsite_worker_ticks", "Ticks appended to the log.", ["outcome"], registry=r)
         for kind in (*Kind, *LotKind):
             self.records.labels(kind.value)
@@ -160,6 +168,11 @@ class Sensor:
         """Count a restore."""
         self.restores.inc(partitions)
         self.restore_seconds.set(seconds)
+
+    def not_judged(self, more: Mapping[str, int]) -> None:
+        """Count what could not be judged or kept; the names are the engine's own, so there are few."""
+        for name, count in more.items():
+            self.unjudged.labels(name).inc(count)
 
     def ticked(self, outcome: str) -> None:
         """Count a tick."""

@@ -26,6 +26,7 @@ from streams.client_kinds import AIOKAFKA
 from streams.codec import SHARED
 from streams.facts import FactSender, fact_row, packs_row
 from streams.history import LogHistory
+from streams.notjudged import NotJudged
 from streams.quarantine import Ward, Watch
 from streams.rebuild import Rebuild
 from streams.rejected import encode_entry, encode_rejected
@@ -172,6 +173,8 @@ class Tenure:
         self.announce()
         for bad in start.bad:
             self._tell_bad(bad.facility, bad.why, bad.sample)
+        self._unjudged = NotJudged(self.partition, self._sensor)
+        self._unjudged.begin(self.fold)
         self.accepts = True
         self._due = monotonic() + self._settings.checkpoint_every_s
         self._task = asyncio.create_task(self._run(), name=f"publish-{self.partition}")
@@ -465,6 +468,7 @@ class Tenure:
             fresh=self._rebuilt,
         )  # fmt: skip
         state += self._notes()
+        self._unjudged.look(self.fold, due)
         self._rebuilt = set(self._state.stale)
         # So far nothing was awaited: changes, facts, state and position are of one instant.
         await self._send(facts)

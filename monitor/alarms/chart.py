@@ -6,8 +6,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Literal
 
+from pydantic import Field
 from sqlalchemy import select
 
+from monitor.amendments import Correction, all_noted, corrections
 from monitor.archive.reader import ArchiveReader
 from monitor.register.store import newest
 from monitor.store.desk_tables import AlarmRow
@@ -89,6 +91,11 @@ class Chart(Strict):
     tags_left_out: int = 0
     compared: int = 0
     """Of a report: how many alarms of series it was held against."""
+    corrections: list[Correction] = Field(default_factory=list)
+    """What the firm corrected of these series while the alarm held; it changes nothing that was judged (ADR 0093)."""
+    corrections_left_out: int = 0
+    corrections_known: bool = True
+    """False: amendments that an older release archived were not looked at (`offsite store rebuild`)."""
 
 
 def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int, rule: Rule | None = None) -> Chart:
@@ -108,9 +115,13 @@ def chart_of(store: Store, archive: Path, row: AlarmRow, now_ms: int, rule: Rule
     shown = sensors[:MAX_TAGS]
     span = _span(compared or [row])
     begin, end = _window(*span, shown, now_ms)
+    with store.reading() as session:
+        corrected, more = corrections(session, row.facility, [one.tag for one in sensors], min(begin, span[0]), span[1])
+        known = all_noted(session)
     empty = Chart(
         facility=row.facility, alarm=row.id, from_ms=begin, to_ms=end, start_ms=span[0], end_ms=span[1],
         series=[], missing=[], archived_to_ms=None, tags_left_out=len(sensors) - len(shown), compared=len(compared),
+        corrections=corrected, corrections_left_out=more, corrections_known=known,
     )  # fmt: skip
     if not shown:
         return empty

@@ -32,7 +32,7 @@ class Pending:
     packs: list[RawRecord] = field(default_factory=list)
     """Records of kind `packs` in hand: the store notes them."""
     naming: list[RawRecord] = field(default_factory=list)
-    """Marks and reports in hand that may name an upload: the store notes it."""
+    """Marks and reports in hand that may name an upload or correct readings: the store notes it."""
 
     @property
     def raw_bytes(self) -> int:
@@ -73,5 +73,6 @@ class Pending:
 
 
 def may_name(record: RawRecord) -> bool:
-    """Say whether a record may name an upload, without decoding it."""
-    return record.header(b"kind") in _NAMING and b'"proof"' in (record.value or b"")
+    """Say whether a record may name an upload or correct readings, without decoding it."""
+    value = record.value or b""
+    return record.header(b"kind") in _NAMING and (b'"proof"' in value or b'"amendment"' in value)

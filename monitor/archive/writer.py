@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from sqlalchemy import select
 
+from monitor import amendments
 from monitor.archive import index
 from monitor.archive.chunkfile import ChunkBuilder, Place, remove_file, write_files
 from monitor.archive.merge import UnitReader
@@ -84,7 +85,7 @@ class Writer:
             for part in parts:
                 _move(session, part)
                 _note_packs(session, part)
-                _note_proofs(session, part)
+                _note_named(session, part)
             index.add_chunks(session, found)
         for part in parts:
             part.settled()
@@ -222,12 +223,13 @@ def _note_packs(session: Session, part: Pending) -> None:
             journal.note(session, record.partition, record.offset, record.received, record.payload)
 
 
-def _note_proofs(session: Session, part: Pending) -> None:
-    """Note which uploads marks and amendments name: the desk says which never came."""
+def _note_named(session: Session, part: Pending) -> None:
+    """Note which uploads marks and amendments name (the desk says which never came), and which readings amendments correct."""
     for raw in part.naming if part.topic == LOG else ():
         record = raw.decoded(part.partition)
         if isinstance(record, LogRecord):
             proofs.note(session, record)
+            amendments.note(session, record)
 
 
 def _stop(_: Chunk, error: ChunkDamagedError) -> None:

@@ -1,6 +1,6 @@
 """Take into the store what log, archive and access topic know and the store does not: after a restore, or into an empty store.
 
-What comes back: the archive's index, every version of the register, the published packs, which proofs are named, the feed keys, the changes and with
+What comes back: the archive's index, every version of the register, the published packs, which proofs are named, what amendments correct, the feed keys, the changes and with
 them the alarms. What was in the store only does not: acknowledgements and notes, accounts and sessions, who answers for which
 facility, contacts, who decided what in the register, who published packs,
 which proofs were deleted, operators' alarms. A store that was restored from a backup has those of the backup's day.
@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from sqlalchemy import delete, select
 
+from monitor import amendments
+from monitor.amendments import amendment_of
 from monitor.archive.changes import ArchivedChanges, Seqs
 from monitor.archive.chunkfile import raw_of
 from monitor.archive.index import next_offsets
@@ -81,7 +83,7 @@ class _Heard:
     packs: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
     """Packs records by partition and offset."""
     naming: dict[tuple[int, int], LogRecord] = field(default_factory=dict)
-    """Records that name an upload, by partition and offset."""
+    """Records that name an upload or correct readings, by partition and offset."""
 
     def hear(self, topic: str, partition: int, raw: RawRecord) -> None:
         if topic == ALARMS:
@@ -97,7 +99,7 @@ class _Heard:
                 self.packs[partition, raw.offset] = found
         elif topic == LOG and may_name(raw):
             naming = placed(raw.decoded(partition), self.partitions)
-            if isinstance(naming, LogRecord) and proof_of(naming.payload) is not None:
+            if isinstance(naming, LogRecord) and (proof_of(naming.payload) or amendment_of(naming.payload)):
                 self.naming[partition, raw.offset] = naming
         elif topic == LOG and raw.header(b"kind") == _REGISTER:
             record = placed(raw.decoded(partition), self.partitions)
@@ -195,10 +197,12 @@ def _register(session: Session, heard: _Heard, faults: list[Fault]) -> int:
 
 
 def _proofs(session: Session, heard: _Heard) -> None:
-    """Note which uploads records name, in the order of the log: of a revision that came twice the first counts."""
+    """Note which uploads records name and which readings they correct, in the order of the log: of a revision that came twice the first counts."""
     for _, record in sorted(heard.naming.items(), key=lambda found: found[0]):
         proofs.note(session, record)
+        amendments.note(session, record)
     proofs.mark_noted(session)
+    amendments.mark_noted(session)
 
 
 def _access(kafka: KafkaSettings) -> tuple[dict[str, bytes] | None, dict[str, int]]:

@@ -162,6 +162,28 @@ class ProofDeleted(Base):
     """The setting of then."""
 
 
+class AmendedSpan(Base):
+    """Readings of a tag that one revision of an amendment corrects: their span of event times, what was sent and what the firm says holds."""
+
+    __tablename__ = "amended_span"
+    __table_args__ = (Index("ix_amended_span_tag", "facility", "tag", "last_ms"),)
+
+    facility: Mapped[FacilityKey] = mapped_column(primary_key=True)
+    report: Mapped[Short] = mapped_column(primary_key=True)
+    revision: Mapped[int] = mapped_column(primary_key=True)
+    tag: Mapped[Short] = mapped_column(primary_key=True)
+    first_ms: Mapped[Ms]
+    last_ms: Mapped[Ms]
+    readings: Mapped[int]
+    old_low: Mapped[float | None]
+    old_high: Mapped[float | None]
+    new_low: Mapped[float | None]
+    new_high: Mapped[float | None]
+    author: Mapped[Document]
+    received_ms: Mapped[Ms]
+    """Log time of the report."""
+
+
 class ConsumerOffset(Base):
     """Where a consumer goes on; written in the transaction that holds what it made of the records before."""
 

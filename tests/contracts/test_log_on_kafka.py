@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -248,6 +249,8 @@ def test_a_record_that_the_broker_does_not_take_stops_the_load(
         load_log(kafka_settings, topic, excursion(partition=0).records, 1)
     with pytest.raises(TopicsError):
         dump(kafka_settings, topic)
+    # Its network thread would ask for the topic for ever, and send what was given up when one of that name is made again.
+    assert [each.name for each in threading.enumerate() if each.name.startswith("offsite-load")] == []
 
 
 def test_what_cannot_be_loaded_is_refused_before_anything_is_written() -> None:

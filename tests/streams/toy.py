@@ -79,6 +79,10 @@ class ToyFold:
         self._evidence_rows = evidence_rows
         self._subject = {"tag": "T1"} | ({"area": "m" * subject_bytes} if subject_bytes else {})
 
+    def not_judged(self, partition: int, facility: str) -> dict[str, int]:
+        assert facility in self._part(partition).facilities
+        return {}
+
     def alone(self) -> ToyFold:
         return ToyFold(**self._options)  # type: ignore[arg-type]
 
