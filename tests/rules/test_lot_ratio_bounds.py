@@ -101,6 +101,23 @@ def test_so_many_alarms_of_a_product_are_told_the_newest_and_none_of_the_others_
     assert len(lots.state_of(0, PRODUCT).told[RATIO]) == 6
 
 
+def test_one_that_was_told_stays_where_others_of_its_start_take_its_place(tell, monkeypatch):
+    monkeypatch.setattr("rules.lots.fold.MAX_RATED", 2)
+    lots = LotFold(SHIPPED)
+    first = run([*market(tell, *LOTS), *twice(tell, "L-1")], lots)
+    more = run(twice(tell, "L-5", "L-6", name="D"), lots)  # known when those of L-1 were
+    assert rows([*first, *more]) == [("raised", "L-1"), ("raised", "L-5"), ("raised", "L-6")]
+
+
+def test_evidence_has_the_rate_of_when_it_is_told_not_of_when_it_was_found(tell):
+    lots = LotFold(SHIPPED)
+    (raised,) = run([*market(tell, "L-1"), *twice(tell, "L-1")], lots)
+    assert "on 1001 units" in raised.evidence.leaves[1].expr
+    assert run([tell.sold(HOUR, 500, of="L-OTHER", received=2 * DAY)], lots) == []
+    (cleared,) = run([tell.decided("HOSP-1", raised.alarm, received=3 * DAY)], lots)
+    assert any("on 1501 units" in leaf.expr for leaf in cleared.evidence.leaves)
+
+
 def test_one_sale_turns_no_more_alarms_than_are_told(tell, monkeypatch):
     monkeypatch.setattr("rules.lots.fold.MAX_RATED", 4)
     lots = LotFold(SHIPPED)
