@@ -1,4 +1,4 @@
-"""The fold of lots alone: facts a second, CPU a fact, bytes of state a lot; one lot with many facts, many lots with few, one that an officer closed.
+"""The fold of lots alone: facts a second, CPU a fact, bytes of state a lot; one lot with many facts, many lots with few, one that an officer closed, products.
 
 `python -m bench.lots` prints JSON; `--quick` is a small setting. CPU time of one process, without Kafka: five turns of each scene.
 """
@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import random
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -25,6 +26,11 @@ STOPPED: Final = "vigilance.moved-after-stop"
 FIRM: Final = "FIRM-00000"
 DECIDED: Final = 11
 """The number of the fact that is the officer's decision."""
+PRODUCT: Final = "product P-1"
+DAY_MS: Final = 86_400_000
+YEAR: Final = 365 * DAY_MS
+LOTS_SOLD: Final = 2_000
+SELLERS: Final = 200
 
 
 def fact(lot: str, firm: str, n: int, told: dict[str, Any], *, late: bool = False) -> LotFact:
@@ -85,6 +91,57 @@ def many_lots(count: int, each: int = 10) -> Iterator[LotFact]:
             yield fact(lot, FIRM, n * (count // each) + number + 1, told)
 
 
+def of_product(firm: str, n: int, told: dict[str, Any], at: int, received: int | None = None) -> LotFact:
+    """Return the n-th fact of a firm on the product, of an instant (ms from the beginning), received then if nothing else is said."""
+    sale = told["fact"] == "sold-of"
+    return LotFact.model_validate(
+        {
+            "facility": firm, "n": n, "lot": PRODUCT, "received": BEGIN + (at if received is None else received),
+            "at": BEGIN + at, "record": {"kind": "events" if sale else "report", "id": f"b-{n}"},
+            "event": f"{n:016x}" if sale else None, "told": told,
+        }
+    )  # fmt: skip
+
+
+def sold_of(lot: int, quantity: float) -> dict[str, Any]:
+    """Return what a seller tells of the product."""
+    return {"fact": "sold-of", "of": f"L-{lot}", "quantity": quantity}
+
+
+def case_of(number: int, at: int, lots: list[int]) -> dict[str, Any]:
+    """Return what a hospital tells of the product: a serious case that was known at an instant."""
+    names = sorted(f"L-{lot}" for lot in lots)
+    return {
+        "fact": "case-of", "report": f"R-{number}", "revision": 1, "named": True, "case_id": f"C-{number}", "known_at": BEGIN + at, "lots": names,
+    }  # fmt: skip
+
+
+def a_year_of_a_product(count: int) -> Iterator[LotFact]:
+    """Yield what 200 firms tell in a year of a product with 2,000 lots, in order of time: of fifty facts one is a serious case."""
+    drawn, told = random.Random(1), dict.fromkeys(range(SELLERS), 0)  # noqa: S311 - a scene
+    for i in range(count):
+        firm, at = drawn.randrange(SELLERS), i * YEAR // count
+        lot = min(LOTS_SOLD - 1, max(0, int(drawn.gauss(LOTS_SOLD * i / count, LOTS_SOLD / 40))))
+        told[firm] += 1
+        what = case_of(i, at, [lot]) if i % 50 == 0 else sold_of(lot, float(drawn.randrange(1, 20)))
+        yield of_product(f"FIRM-{firm:05d}", told[firm], what, at)
+
+
+def late_sales_of_a_product(count: int) -> Iterator[LotFact]:
+    """Yield as many cases of 200 lots as sales that one firm tells behind all of them, of the day before: each turns to every case."""
+    for i in range(count // 2):
+        yield of_product(FIRM, i + 1, case_of(i, 100 * DAY_MS + i * STEP_MS, [i % 200]), 100 * DAY_MS + i * STEP_MS)
+    for i in range(count // 2):
+        yield of_product(FIRM, count // 2 + i + 1, sold_of(i % LOTS_SOLD, 1.0), DAY_MS, 150 * DAY_MS)
+
+
+def wide_cases_of_a_product(count: int, each: int = 1_000) -> Iterator[LotFact]:
+    """Yield serious cases of one firm that name a thousand lots each, in turn of five thousand."""
+    for i in range(count):
+        at = 100 * DAY_MS + i * STEP_MS
+        yield of_product(FIRM, i + 1, case_of(i, at, [(i * 7 + lot) % 5_000 for lot in range(each)]), at)
+
+
 def measured(facts: list[LotFact]) -> dict[str, float]:
     """Return the figures of one turn; the facts are decoded before."""
     lots = LotFold(default_bundle())
@@ -114,6 +171,9 @@ def main() -> None:
         "one_lot_many_firms": list(many_firms(one)),
         "one_lot_folded_together": list(one_firm(2 * one if quick else 10_000)),
         "many_lots_of_ten_facts": list(many_lots(all_)),
+        "a_year_of_a_product": list(a_year_of_a_product(5 * one)),
+        "late_sales_of_a_product": list(late_sales_of_a_product(one)),
+        "wide_cases_of_a_product": list(wide_cases_of_a_product(one // 10)),
     }
     turns: dict[str, list[dict[str, float]]] = {name: [] for name in scenes}
     for _ in range(1 if quick else REPETITIONS):

@@ -14,11 +14,13 @@ from rules.explaintext import PHASES, SIGNS, citation_line, leaf_line, said, spe
 from rules.instants import format_duration, format_instant
 from rules.leaves.lots import leaves_of, seen_of
 from rules.lotparts import BehindStop, CountedMoves
+from rules.lots.facts import PRODUCT
 from rules.lots.judge import items_of, sums_of
 from rules.lots.offline import Lots
-from rules.lots.speak import leaf_of
+from rules.lots.ratio import rated_of, verdict_of
+from rules.lots.speak import leaf_of, rated_leaf
 from rules.records import Kind
-from rules.rule import LotBalanceRule, LotFollowUpRule, LotRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule, LotRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rules.explaintext import Lang
     from rules.leaves.model import Leaf, Seen
     from rules.lots.book import Book
+    from rules.lots.fold import LotFold
     from rules.pack import Bundle
     from rules.records import LogRecord
 
@@ -70,6 +73,9 @@ class LotExplanation:
             found = [("parts", ", ".join(rule.parts)), ("whole", ", ".join(rule.whole)), ("tolerance", rule.tolerance)]
         elif isinstance(rule, LotFollowUpRule):
             found = [("within", format_duration(rule.within))]
+        elif isinstance(rule, LotRatioRule):
+            found = [("n", rule.n), ("within", format_duration(rule.within))]
+            found += [("over", format_duration(rule.over)), ("factor", rule.factor)]
         elif isinstance(rule.counted, CountedMoves):
             found = [("types", ", ".join(rule.counted.types))]
             found += [("notice", format_duration(rule.behind.notice))] if isinstance(rule.behind, BehindStop) else []
@@ -154,7 +160,7 @@ def explain_lots(
         raise BadInputError(
             "rule", [Fault("/rule", "unknown_rule", f"{rule_id} is no rule over lots in the packs then")]
         )
-    names = fold.lots(0)
+    names = _names(rule, fold)
     if lot is not None and lot not in names:
         raise BadInputError("subject", [Fault("/subject", "unknown_subject", f"the log names no lot {lot} until then")])
     alarms = fold_alarms(change for change in changes if change.rule == rule_id)
@@ -162,9 +168,9 @@ def explain_lots(
     chosen = sorted(names, key=lambda name: (name not in stand, name)) if lot is None else [lot]
     found = []
     for name in chosen[:LOTS]:
-        state = fold.state_of(0, name)
-        leaves = {seen.name: seen for seen in reversed(seen_of(rule, state.book))}
-        held = _held(rule, state.book)
+        state = fold.state_of(0, names[name])
+        leaves = {seen.name: seen for seen in reversed(seen_of(rule, state.book, lot=name))}
+        held = _held(rule, state.book, name)
         found.append(
             LotExplanation(
                 rule, now.sha256, name, at, [(leaf, leaves.get(leaf.name)) for leaf in leaves_of(rule)],
@@ -175,7 +181,23 @@ def explain_lots(
     return found, max(0, len(chosen) - LOTS)
 
 
-def _held(rule: LotRule, book: Book) -> list[Said]:
+def _names(rule: LotRule, fold: LotFold) -> dict[str, str]:
+    """Return the lots that a rule looks at, each with the name under which its facts stand: its own, or that of a product."""
+    if not isinstance(rule, LotRatioRule):
+        return {name: name for name in fold.lots(0) if not name.startswith(PRODUCT)}
+    found: dict[str, str] = {}
+    for name in fold.lots(0):
+        portions = fold.state_of(0, name).book.portions
+        for lot in {*portions.lots, *portions.of_lots()}:
+            found.setdefault(lot, name)
+    return dict(sorted(found.items()))
+
+
+def _held(rule: LotRule, book: Book, lot: str) -> list[Said]:
+    if isinstance(rule, LotRatioRule):
+        items = book.portions.of_lots().get(lot, [])
+        rated = [rated_leaf(rule, one, verdict_of(rule, book, one)) for *_, one in rated_of(rule, book, lot, items)]
+        return [*(leaf_of(rule, one) for one in items), *rated[-1:]]
     if isinstance(rule, LotBalanceRule):
         return [leaf_of(rule, one) for one in sums_of(rule, book)]
     return [leaf_of(rule, one) for one in items_of(rule, book)]

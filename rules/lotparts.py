@@ -1,4 +1,4 @@
-"""Parts of the models of rules over lots (kinds `lot_count`, `lot_balance`, `lot_follow_up`): which facts are counted, and behind what (see `rules.rule`)."""
+"""Parts of the models of rules over lots (kinds `lot_count`, `lot_balance`, `lot_follow_up`, `lot_ratio`): which facts are counted, and behind what (see `rules.rule`)."""
 
 from __future__ import annotations
 

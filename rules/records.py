@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, JsonValue, model_validator
 from pydantic_core import PydanticCustomError
 
 from rules.instants import Instant
-from rules.lots.facts import LotFact, LotNumber
+from rules.lots.facts import LotFact, SubjectName
 from rules.models import FacilityId, Identifier, Strict, Tag, Text, Whole
 from rules.register import Facility
 
@@ -215,8 +215,8 @@ class Decision(Strict):
     id: Identifier
     version: int = Field(ge=1)
     subject: Annotated[dict[Literal["alarm", "case", "report", "grade"], Identifier], Field(min_length=1, max_length=1)]
-    lot: LotNumber | None = None
-    """The lot that the alarm is over (stream `lot:<lot>`): the first fold hands the decision on to the second (ADR 0075)."""
+    lot: SubjectName | None = None
+    """The lot that the alarm is over (stream `lot:<lot>`), or `product <id>` (stream `product:<id>`): the first fold hands the decision on to the second (ADR 0075)."""
     code: DecisionCode
     officer: Identifier
     second: Identifier | None = None

@@ -2,7 +2,7 @@
 
 Kinds of this version: limit, gap, frozen, cumulative, mean_kinetic, difference, jump, last_digit, steadiness; of rare records (rules/rare): count, follow_up, register_check, conflict,
 clock, result_limit; stock_balance, retest, release, change, visit, runs, annual of facts that come in any order (rules/ledger); repeat_day, of which both have a part; completeness of a month's records (rules/rare/share.py); lateness of what a firm declares (rules/rare/lateness.py); revision of what it posts without effect (rules/rare/revisions.py);
-parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance, lot_follow_up (rules/lots).
+parallel measurements (rules/rare/parallel.py); deadline of submitted reports (rules/clocks); document and balance of what these say (rules/documents). Of lots, across facilities: lot_count, lot_balance, lot_follow_up, lot_ratio (rules/lots).
 A new kind adds a class here, a file in `rules/kinds` or `rules/rare`, and an oracle.
 
 Above 400 lines on purpose: a rule file is one of these models, and a person reads them side by side.
@@ -23,7 +23,7 @@ from rules.deadlineparts import Document, Edition, Overdue, Reminder, Where, Yea
 from rules.documentparts import Each, LeftOut, ReportType
 from rules.excursionparts import Claimed, ClaimedTime, DurationClaim, ExcursionSource, Figure, PeakClaim
 from rules.instants import Duration, WorkingDays
-from rules.lotparts import Behind, Counted, LinkedTelemetry, LotIn, LotOut, SoldOnline
+from rules.lotparts import Behind, Counted, CountedCases, LinkedTelemetry, LotIn, LotOut, SoldOnline
 from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
     Amended,
@@ -1251,7 +1251,27 @@ class LotFollowUpRule(RuleBase):
     """Event time; so long behind the sale that is told (`rules.lots.watches.WITHIN_MS`)."""
 
 
-LotRule = LotCountRule | LotBalanceRule | LotFollowUpRule
+class LotRatioRule(RuleBase):
+    """More serious cases of a lot than its product lets expect (kind `lot_ratio`; rules/lots), by lot; latched.
+
+    At each instant at which a case of the lot was known: at least `n` within `within`, and more than `factor` times the expected ones. These
+    are the cases of the product in `over`, divided by its units sold in that time, times the units of the lot sold by then. Where none of the
+    lot, or none of the product, is known to be sold, it is unknown.
+    """
+
+    kind: Literal["lot_ratio"]
+    counted: CountedCases
+    distinct: Literal["case_id"]
+    """Two reports of one case are one."""
+    n: Whole = Field(ge=1, le=100)
+    within: Duration = Field(gt=0)
+    """So many of the lot were known within this time, both ends included."""
+    over: Duration = Field(gt=0)
+    """Time of the product's rate, whole local days, the last one that of the case."""
+    factor: Number = Field(gt=0, le=1_000)
+
+
+LotRule = LotCountRule | LotBalanceRule | LotFollowUpRule | LotRatioRule
 """Kinds over facts of lots: the second fold's (rules/lots), the first passes over them."""
 ReportRule = DocumentRule | BalanceRule
 """Kinds over what reports say (rules/documents)."""
@@ -1333,5 +1353,5 @@ def is_latched(rule: object, subject: dict[str, str]) -> bool:
         return "case" in subject  # numbers against time; what is missing may come
     if isinstance(rule, LatenessRule):
         return "case" not in subject  # proof may come
-    latched = RepeatDayRule | ResultLimitRule | RevisionRule | ParallelRule | LotCountRule | ReleaseRule
+    latched = RepeatDayRule | ResultLimitRule | RevisionRule | ParallelRule | LotCountRule | LotRatioRule | ReleaseRule
     return looks_at_rows(rule) or isinstance(rule, latched)

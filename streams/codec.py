@@ -24,7 +24,7 @@ from rules.errors import BadInputError
 from rules.faults import model_faults, printable
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.jsontext import too_deep
-from rules.lots.facts import LotFact
+from rules.lots.facts import PRODUCT, LotFact
 from rules.models import are_tags, is_facility_id, is_identifier
 from rules.pack import Bundle
 from rules.readingfaults import MAX_SEQ
@@ -113,9 +113,11 @@ def lot_key(lot: str) -> str:
 
 
 def owner_of(change: Change) -> str:
-    """Return whose state a change comes of: the key of its facility, or of its lot, in the log and in the topics of state."""
-    kind, found, lot = change.stream.partition(":")
-    return lot_key(lot) if found and kind == "lot" else change.facility
+    """Return whose state a change comes of: the key of its facility, or of its lot or product, in the log and in the topics of state."""
+    kind, found, name = change.stream.partition(":")
+    if found and kind in {"lot", "product"}:
+        return lot_key(name if kind == "lot" else f"{PRODUCT}{name}")
+    return change.facility
 
 
 @lru_cache(maxsize=65_536)

@@ -16,6 +16,7 @@ from monitor.store.counters import numbers
 from monitor.store.desk_tables import ActionRow, AlarmRow, LiveRow
 from monitor.store.outbox import add, log_entry
 from rules.canonical import sha256_hex
+from rules.lots.facts import PRODUCT
 from rules.records import Decision
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ DECIDED: Final[tuple[Code, ...]] = get_args(Code)
 """Codes that end an alarm by one officer; `data-fraud` takes two (`monitor.alarms.second`)."""
 MAX_REASON: Final = 1000
 LOT: Final = "lot:"
+OF_PRODUCT: Final = "product:"
 
 
 class AsksAnewError(ValueError):
@@ -146,5 +148,7 @@ def noted(session: Session, row: AlarmRow, act: dict[str, Any], kind: str, now_m
 
 
 def lot_of(stream: str) -> str | None:
-    """Return the lot of a stream of the second fold, None of a facility's."""
+    """Return the lot of a stream of the second fold, or the name of its product; None of a facility's."""
+    if stream.startswith(OF_PRODUCT):
+        return f"{PRODUCT}{stream.removeprefix(OF_PRODUCT)}"
     return stream.removeprefix(LOT) if stream.startswith(LOT) else None

@@ -241,4 +241,4 @@ def _place_of(change: Change) -> str | None:
     if change.source is None:
         return None
     place = f"{change.source.partition}:{change.source.offset}"
-    return f"lots {place}" if change.stream.startswith("lot:") else place
+    return f"lots {place}" if change.stream.startswith(("lot:", "product:")) else place

@@ -28,7 +28,7 @@ Evaluated = Annotated[
 
 
 def changes(
-    stream: Annotated[str, typer.Argument(help="A facility, or `lot:<lot>`.")],
+    stream: Annotated[str, typer.Argument(help="A facility, `lot:<lot>`, or `product:<id>`.")],
 ) -> None:
     """Print a stream's archived changes as `offsite evaluate` does: canonical JSON, ordered by seq, repeats once.
 

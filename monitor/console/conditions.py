@@ -58,6 +58,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"stated outside \((.+)\)", r"报告所述超限时长（\1）"),
     (r"stated excursions \((.+)\)", r"报告所述超限次数（\1）"),
     # lots
+    (
+        r"cases within (\S+) by (\S+) against (\S+) times the expected: (\S+) of the product in (\S+) on (\S+) units, (\S+) of lot (.+)",
+        r"截至 \2，\1 内的病例数，对比预期病例数的 \3 倍（该药品 \5 内 \4 例、销售 \6，批次 \8 销售 \7）",
+    ),
     (r"cases within (\S+)", r"\1 内的病例数"),
     (r"(.+): case (\S+) known", r"\1 获知病例 \2"),
     (r"(.+): (\S+) against the stop by (.+)", r"\1 的\2，对比 \3 告知的停用时间"),

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from monitor.store.session import Store
 
 DAY_MS: Final = 86_400_000
-LOT: Final = "lot:"
+LOTS: Final = ("lot:", "product:")
 _NAMING: Final = frozenset({"marks", "records"})
 
 
@@ -109,12 +109,12 @@ def _held(session: Session, facilities: set[str]) -> dict[str, set[str]] | None:
         select(AlarmRow.facility, AlarmRow.stream, ChangeRow.body)
         .join(ChangeRow, ChangeRow.alarm == AlarmRow.id)
         .where(AlarmRow.end_ms.is_(None), AlarmRow.status != "retracted")
-        .where(or_(AlarmRow.facility.in_(facilities), AlarmRow.stream.startswith(LOT)))
+        .where(or_(AlarmRow.facility.in_(facilities), *map(AlarmRow.stream.startswith, LOTS)))
     )
     for facility, stream, body in session.execute(bodies):
         evidence = Evidence.model_validate(json.loads(body).get("evidence", {}))
         if evidence.left_out.keys() & _NAMING:
-            if stream.startswith(LOT):
+            if stream.startswith(LOTS):
                 return None
             held.setdefault(facility, set()).add(_ALL)
         for home, names in names_in(evidence, facility).items():

@@ -1,4 +1,4 @@
-"""Leaves of rules over lots: plainly said of each lot after each fact, from all that is known of it (rules/lots)."""
+"""Leaves of rules over lots: plainly said of each lot, or product, after each fact, from all that is known of it (rules/lots)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from rules.layout import NEVER
 from rules.leaves.model import TWO, Leaf, Moment, Seen, both, verdict
 from rules.lotparts import BehindExpiry, BehindStop, CountedCases
 from rules.lots.book import Book
+from rules.lots.facts import PRODUCT
 from rules.lots.judge import items_of, spells_of, sums_of
-from rules.lots.speak import shown
-from rules.rule import LotBalanceRule, LotFollowUpRule
+from rules.lots.ratio import rated_of, verdict_of
+from rules.lots.speak import rated_leaf, shown
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -60,6 +62,8 @@ def leaves_of(rule: LotRule) -> list[Leaf]:
         back_zh = "（退回持有人或生产企业的除外）" if rule.counted.back else ""
         moved = both(f"something was {named}{back}", f"发生{_zh(rule.counted.types, '或')}{back_zh}")
         found = [Leaf("moved", moved, TWO)]
+    if isinstance(rule, LotRatioRule):
+        return [*found, *_ratio_leaves(rule)]
     if isinstance(rule.behind, BehindStop):
         late = format_duration(rule.behind.notice)
         known = f"at or behind the firm's own stop, or {late} behind the holder's notice"
@@ -73,13 +77,31 @@ def leaves_of(rule: LotRule) -> list[Leaf]:
     return found
 
 
-def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None) -> tuple[Seen, ...]:
-    """Return the leaves of a lot as they are by all that is known of it; with a fact, of what that tells where it tells something."""
+def _ratio_leaves(rule: LotRatioRule) -> list[Leaf]:
+    within, over = format_duration(rule.within), format_duration(rule.over)
+    reached = both(f"at least {rule.n} of one lot within {within}", f"同一批次 {within} 内至少 {rule.n} 例")
+    above = (
+        f"more than {rule.factor:g} times the expected ones: cases of the product in {over}, divided by its units sold in that "
+        "time, times the units of the lot sold by then"
+    )
+    above_zh = f"超过预期病例数的 {rule.factor:g} 倍（预期病例数 = 该药品 {over} 内病例数 ÷ 同期销售量 × 该批次截至当日的销售量）"
+    return [Leaf("count", reached, TWO), Leaf("ratio", both(above, above_zh))]
+
+
+def seen_of(rule: LotRule, book: Book, fact: LotFact | None = None, *, lot: str | None = None) -> tuple[Seen, ...]:
+    """Return the leaves of a lot as they are by all that is known of it; with a fact, of what that tells where it tells something.
+
+    Of the book of a product they are those of a `lot`, without one of that which comes closest to an alarm.
+    """
     if isinstance(rule, LotBalanceRule):
         return _balance(rule, book)
     items = list(items_of(rule, book))
     if isinstance(rule, LotFollowUpRule):
         return _follow_up(items)
+    if isinstance(rule, LotRatioRule):
+        return _ratio(
+            rule, book, book.portions.of_lots() if lot is None else {lot: book.portions.of_lots().get(lot, [])}
+        )
     name = "case" if isinstance(rule.counted, CountedCases) else "moved"
     if name == "moved":
         told = None if fact is None else getattr(fact.told, "type", fact.told.fact)
@@ -114,6 +136,24 @@ def _follow_up(items: list[Item]) -> tuple[Seen, ...]:
     return (sold, Seen("absent", verdict(dark > 0), float(dark), ">=", 1.0))
 
 
+def _ratio(rule: LotRatioRule, book: Book, of_lots: dict[str, list[Item]]) -> tuple[Seen, ...]:
+    """Return the leaves of some lots of a product: the most cases of one, and of those with enough the one that is farthest."""
+    known = {item.name for items in of_lots.values() for item in items}
+    counted = Seen("case", verdict(bool(known)), float(len(known)), ">=", 1.0)
+    rated = [one for lot, items in of_lots.items() for *_, one in rated_of(rule, book, lot, items)]
+    if not rated:
+        return (counted,)
+    most = max(one.cases for one in rated)
+    reached = Seen("count", verdict(most >= rule.n), float(most), ">=", float(rule.n))
+    enough = [one for one in rated if one.cases >= rule.n]
+    if not enough:
+        return (counted, reached)
+    order = (Verdict.FALSE, Verdict.UNKNOWN, Verdict.TRUE)
+    best = max(enough, key=lambda one: (order.index(verdict_of(rule, book, one)), one.at, one.lot))
+    leaf = rated_leaf(rule, best, verdict_of(rule, book, best))
+    return (counted, reached, Seen("ratio", leaf.verdict, f"{best.lot}: {best.cases}", ">", leaf.right))
+
+
 def _balance(rule: LotBalanceRule, book: Book) -> tuple[Seen, ...]:
     order = (Verdict.FALSE, Verdict.UNKNOWN, Verdict.TRUE)
     found = []
@@ -127,6 +167,8 @@ def moments_of(rule: LotRule, facts: Iterable[LotFact]) -> Iterator[Moment]:
     """Return what the leaves were behind each fact, of its lot."""
     books: dict[str, Book] = {}
     for fact in facts:
+        if fact.lot.startswith(PRODUCT) != isinstance(rule, LotRatioRule):
+            continue  # facts of a product say nothing to a rule over one lot, nor the reverse
         book = books.setdefault(fact.lot, Book())
         if not book.knows(fact):
             book.take(fact)

@@ -13,8 +13,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
-from rules.lots.facts import Case, Dark, Decided, Lit, Made, Moved, Notice, Stop
+from rules.lots.facts import PRODUCT, Case, CaseOf, Dark, Decided, Lit, Made, Moved, Notice, SoldOf, Stop
 from rules.lots.links import Links
+from rules.lots.portions import MAX_APART, Portions, begin_of
 from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from rules.lots.cases import Order
     from rules.lots.facts import LotFact
+    from rules.lots.ratio import Watched
     from rules.lots.tally import Ledger, Terms
 
 MAX_FACTS: Final = 5_000
@@ -51,8 +53,12 @@ MAX_MERGED: Final = 20_000
 MAX_REPORTS: Final = 5_000
 """... and reports of cases and recalls: behind it new ones are left out and counted."""
 MAX_DECISIONS: Final = 64
-"""Officers' decisions on alarms of a lot: behind it new ones are left out and counted."""
+"""Officers' decisions on alarms of a lot: behind it new ones are left out and counted ..."""
+MAX_OF_PRODUCT: Final = 1_000
+"""... so many on alarms of the lots of a product, which are forgotten with its cases."""
 
+_NO_PORTIONS: Final = Portions()
+"""Never written to."""
 PackedBook: TypeAlias = tuple[
     list[tuple[str, Many, list[Some]]], list[PackedMove], list[PackedStops], list[PackedNotice], list[PackedCase],
     tuple[str, str, Evidence] | None, Many, list[PackedDecision],
@@ -85,6 +91,8 @@ class Book:
     """(alarm, decision with version) -> its earliest receipt (ms), and the code that closes."""
     links: Links = field(default_factory=Links)
     """Online sales and telemetry of shipments: known by what they say, so that their numbers are not kept."""
+    portions: Portions = field(default_factory=lambda: _NO_PORTIONS)
+    """Sales and serious cases of a product: nothing else is told of one but decisions. Of a lot there are none, and one object says so."""
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
@@ -99,6 +107,10 @@ class Book:
     """Cases in order as far as they were asked for (rules/lots/cases.py)."""
     ledgers: dict[Terms, Ledger] = field(default_factory=dict)
     """Balances as far as they were asked for (rules/lots/tally.py)."""
+    rated: dict[tuple[str, int, int, int, float], Watched] = field(default_factory=dict)
+    """What rules found of the lots of a product, as far as they were asked (rules/lots/ratio.py)."""
+    ruled: int = 0
+    """How often decisions were others since the book was opened."""
     kept: int = 0
     """Facts that are told apart; follows from `seen`."""
     digests: dict[str, Move] = field(default_factory=dict)
@@ -128,9 +140,14 @@ class Book:
             changed = self._decided(fact, told)
         elif isinstance(told, Notice | Case):
             changed = self._report(fact, told)
+        elif isinstance(told, SoldOf | CaseOf):
+            self.portions = self.portions or Portions()
+            today, changed = self.portions.today, self.portions.take(fact)
+            if today != self.portions.today:
+                self._forget_decisions()
         else:
             changed = self._move(fact, told)
-        if self.kept > MAX_FACTS:
+        if self.kept > (MAX_APART if self.portions else MAX_FACTS):
             self._foldtogether()
         return changed
 
@@ -159,11 +176,22 @@ class Book:
     def _decided(self, fact: LotFact, told: Decided) -> bool:
         key, made = (told.alarm, fact.record.id), (fact.received, told.code)
         before = self.decisions.get(key)
-        if before is None and len(self.decisions) >= MAX_DECISIONS:
+        most = MAX_OF_PRODUCT if self.lot.startswith(PRODUCT) else MAX_DECISIONS
+        if before is None and len(self.decisions) >= most:
             self.left_out += 1
             return False
         self.decisions[key] = made if before is None else min(before, made)
-        return self.decisions[key] != before
+        self.ruled += 1
+        self._forget_decisions()
+        return self.decisions.get(key) != before
+
+    def _forget_decisions(self) -> None:
+        """Forget decisions on alarms of a product whose cases are forgotten: what they closed stays as it was told."""
+        since = begin_of(self.portions.horizon) if self.portions else NONE
+        old = [key for key, (received, _) in self.decisions.items() if received < since]
+        for key in old:
+            del self.decisions[key]
+        self.ruled += bool(old)
 
     def _report(self, fact: LotFact, told: Notice | Case) -> bool:
         of, key = (self.notices if isinstance(told, Notice) else self.cases), (fact.facility, told.report)
@@ -262,6 +290,8 @@ class Book:
         for facility, numbers in self.seen.items():
             self.floors[facility] = max(self.floors.get(facility, 0), *numbers)
         self.seen, self.kept, self.digests, self.ledgers, self.merged = {}, 0, {}, {}, True
+        if self.portions:
+            self.portions.fold_together()
 
     def tellers(self) -> set[str]:
         """Return who told any fact of the lot."""

@@ -1,8 +1,8 @@
 """Lots that are let go of: a firm that posts serial numbers as lots must not fill the memory of whoever folds them.
 
 Only *quiet* lots go: those of which no change was told, so no stream has a gap. Of a firm no more than `MAX_FIRST` quiet lots are kept that
-it named first, and `MAX_QUIET` of all firms of a partition; the oldest go, a tenth at once, and those with a stop or a recall behind all
-others. What is left of them is who had told facts of them. What such a firm had of a lot that is named later is unknown from then on.
+it named first, and `MAX_QUIET` of all firms of a partition; the oldest go, a tenth at once, and those with a stop or a recall, and products,
+behind all others. What is left of them is who had told facts of them. What such a firm had of a lot that is named later is unknown from then on.
 """
 
 from __future__ import annotations
@@ -91,7 +91,9 @@ class Quiet:
         else:
             return
         quiet = [one for one in quiet if one is not named]
-        quiet.sort(key=lambda one: (bool(one.book.stops or one.book.notices), one.received, one.lot))
+        quiet.sort(
+            key=lambda one: (bool(one.book.stops or one.book.notices or one.book.portions), one.received, one.lot)
+        )
         for state in quiet[: len(quiet) + 1 - most + most // 10]:
             self.by_first[state.first] -= 1
             self.going[state.lot] = lots.pop(state.lot)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from rules.canonical import canonical_bytes
 from rules.instants import EARLIEST_MS, LATEST_MS
@@ -19,6 +19,12 @@ AlarmId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 MAX_TRIP = 128
 """Characters of a trip's name, as events have them."""
 LotNumber = Annotated[str, Field(pattern=r"^[\x21-\x7e]{1,64}$")]
+PRODUCT = "product "
+"""Before the id of a product that facts are of: no lot's number has a blank."""
+MAX_PRODUCT = 64
+"""Characters of a product's id of which facts are told."""
+SubjectName = Annotated[str, Field(pattern=r"^(product )?[\x21-\x7e]{1,64}$")]
+"""A lot by its number, or a product by `PRODUCT` and its id."""
 Ms = Annotated[Whole, Field(ge=EARLIEST_MS, le=LATEST_MS)]
 """An instant, ms since the epoch."""
 Quantity = Annotated[Number, Field(ge=0)]
@@ -89,6 +95,29 @@ class Case(_OfReport):
     product: Identifier | None = None
 
 
+class SoldOf(Strict):
+    """Something of a lot of the product was sold by the facility (ADR 0090)."""
+
+    fact: Literal["sold-of"] = "sold-of"
+    of: LotNumber
+    """The lot."""
+    quantity: Quantity
+
+
+class CaseOf(_OfReport):
+    """A serious case, or a death, after the product; a revision that says another seriousness or product names it no more."""
+
+    fact: Literal["case-of"] = "case-of"
+    case_id: Identifier
+    known_at: Ms
+    lots: Annotated[list[LotNumber], Field(max_length=1_000)] = Field(default_factory=list)
+    """The lots that it names, sorted; none: it counts for the product alone."""
+
+
+OfProduct = SoldOf | CaseOf
+"""Facts of a product: its sales by lot, and its serious cases."""
+
+
 class Decided(Strict):
     """An officer's decision with a code that closes: it ends the latched alarm of the lot that it names (ADR 0075)."""
 
@@ -123,7 +152,9 @@ class Lit(_OfTrip):
 
 Link = Dark | Lit
 """Facts of telemetry that belongs to a shipment of the lot; that one comes again changes nothing, by what it says."""
-Payload = Annotated[Made | Moved | Stop | Notice | Case | Decided | Dark | Lit, Field(discriminator="fact")]
+Payload = Annotated[
+    Made | Moved | Stop | Notice | Case | SoldOf | CaseOf | Decided | Dark | Lit, Field(discriminator="fact")
+]
 
 
 class Read(Strict):
@@ -133,13 +164,18 @@ class Read(Strict):
     id: Annotated[str, Field(min_length=1, max_length=160)]
 
 
+def product_name(product: str) -> str | None:
+    """Return the name under which facts of a product stand; None: its id is too long."""
+    return f"{PRODUCT}{product}" if len(product) <= MAX_PRODUCT else None
+
+
 class LotFact(Strict):
-    """One fact of one lot, told by one facility; (facility, n) is its identity."""
+    """One fact of one lot, or of one product, told by one facility; (facility, n) is its identity."""
 
     facility: FacilityId
     n: Annotated[Whole, Field(ge=1)]
     """The facility's facts are counted without gaps, apart from its changes (`seq`)."""
-    lot: LotNumber
+    lot: SubjectName
     received: Ms
     """When the record that told it was received, ms: as it stands in the log, no clock enters; of `dark` when the clock found it."""
     at: Ms
@@ -152,6 +188,13 @@ class LotFact(Strict):
     until: Annotated[Whole, Field(ge=1)] | None = None
     """Of several facts that one record tells of a lot: the number of the last one. The lot is judged behind that, once; None: it is alone."""
     told: Payload
+
+    @model_validator(mode="after")
+    def _fits(self) -> LotFact:
+        of_product = self.lot.startswith(PRODUCT)
+        if not isinstance(self.told, Decided) and of_product != isinstance(self.told, OfProduct):
+            raise ValueError(f"{self.told.fact} is no fact of {self.lot}")
+        return self
 
     def to_json(self) -> dict[str, Any]:
         """Return its JSON value; what is not given is left out, instants are ms."""

@@ -20,11 +20,12 @@ from rules.layout import NONE
 from rules.lots.bounds import Quiet
 from rules.lots.facts import Dark, Lit
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
+from rules.lots.ratio import MAX_RATED, with_rate
 from rules.lots.speak import LISTED_FACILITIES, message_of, proof_of, read_of
 from rules.lots.store import Failed, LotState, Told
 from rules.models import Bilingual, Severity, Strict
 from rules.records import SEMANTICS, Kind
-from rules.rule import LotBalanceRule, LotFollowUpRule, LotRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule, LotRule
 from rules.wording import unwatched
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from rules.lots.spell import Spell
     from rules.pack import Bundle
 
-STREAM = "lot:"
 _COLOURS = tuple(Severity)
 
 
@@ -116,7 +116,7 @@ class LotFold:
         speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
         quiet = not state.seq
         for rule in self._rules_of(part.bundle):
-            if concerns(rule, fact):
+            if concerns(rule, fact, state.book):
                 self._attempt(speaker, rule, fact)
         if quiet and state.seq:
             part.quiet.speaks(state)
@@ -207,7 +207,7 @@ class LotFold:
         states = part.lots.values()
         books = [state.book for state in states]
         moves = sum(len(rows) for book in books for rows in book.moves.values())
-        left_out = sum(book.left_out + book.links.left_out for book in books)
+        left_out = sum(book.left_out + book.links.left_out + book.portions.left_out for book in books)
         return {"lots": len(books), "lot_moves": moves, "lot_left_out": left_out, "lots_dropped": part.quiet.dropped}
 
     def snapshot(self, partition: int, lot: str) -> bytes:
@@ -288,7 +288,7 @@ class LotFold:
             state.keep(rule.id, told)
             speaker.put_aside(rule, type(error).__name__)
             if self._on_failure is not None:
-                self._on_failure(f"{STREAM}{state.lot}", rule.id, error)
+                self._on_failure(state.stream, rule.id, error)
 
 
 class _Speaker:
@@ -305,7 +305,8 @@ class _Speaker:
 
         With a `trip` the spells are those of it, and alarms of others stay as they are.
         """
-        most = len(spells) if isinstance(rule, LotFollowUpRule) else MAX_SPELLS
+        ratio, since = isinstance(rule, LotRatioRule), self.state.book.portions.judged_from
+        most = MAX_RATED if ratio else len(spells) if isinstance(rule, LotFollowUpRule) else MAX_SPELLS
         spells, full = spells[-most:] if most else [], len(spells) > most
         whole = self.state.told.get(rule.id, ())
         others = [one for one in whole if trip not in {None, one.trip}]
@@ -318,8 +319,8 @@ class _Speaker:
             else:
                 self._compare(rule, spell, one)
         found = {spell.key for spell in spells}
-        for one in told:
-            beyond = full and one.start < spells[0].start  # not looked at any more
+        for one in told:  # what is beyond those is not looked at any more
+            beyond = (full and (one.start, one.lot) < (spells[0].start, spells[0].lot)) or (ratio and one.start < since)
             if one.key not in found and not one.retracted and not beyond:
                 self._retract(rule, one, spells, told)
         self.state.keep(rule.id, [*others, *told])
@@ -329,7 +330,7 @@ class _Speaker:
         alarm = alarm_id(rule.id, spell.facility, self._subject(spell), spell.start, spell.use)
         one = Told(
             alarm, spell.start, NONE, spell.facility, base.rank, rule.version, self.packs, rule.stage,
-            facilities=spell.facilities, use=spell.use, trip=spell.trip,
+            facilities=spell.facilities, use=spell.use, trip=spell.trip, lot=spell.lot,
         )  # fmt: skip
         if self.state.recall(rule.id, alarm):
             one.end = spell.end
@@ -361,7 +362,7 @@ class _Speaker:
 
     def _retract(self, rule: LotRule, one: Told, spells: list[Spell], told: list[Told]) -> None:
         one.retracted, one.unknown = True, False
-        near = [s for s in spells if s.trip == one.trip]
+        near = [s for s in spells if (s.trip, s.lot) == (one.trip, one.lot)]
         beside = [s for s in near if one.end == NONE or s.start < one.end if s.end == NONE or one.start < s.end]
         # Clusters last side by side: the nearest is what became of it.
         if not isinstance(rule, LotBalanceRule | LotFollowUpRule):
@@ -378,13 +379,14 @@ class _Speaker:
         facilities = one.facilities if spell is None else spell.facilities
         proof = Evidence(records=read, facilities=list(facilities[:LISTED_FACILITIES]))
         if spell is not None:
+            spell = with_rate(rule, self.state.book, spell) if isinstance(rule, LotRatioRule) else spell
             proof = proof_of(rule, spell, read, into, facility=one.facility)
         closed = spell is not None and spell.closed is not None
-        text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed, trip=one.trip)
+        text = message_of(one.lot or self.state.lot, rule.title, kind, facilities, closed=closed, trip=one.trip)
         self._emit(rule.id, one, kind, self._subject(one), text, proof, late=late)
 
     def _subject(self, one: Told | Spell) -> dict[str, str]:
-        return {"lot": self.state.lot, **({"trip": one.trip} if one.trip else {})}
+        return {"lot": one.lot or self.state.lot, **({"trip": one.trip} if one.trip else {})}
 
     def _emit(
         self, rule: str, one: Told, kind: ChangeKind, subject: dict[str, str], text: Bilingual, proof: Evidence, *, late: bool = False
@@ -393,7 +395,7 @@ class _Speaker:
         state.seq += 1
         self.changes.append(
             Change(
-                stream=f"{STREAM}{state.lot}", seq=state.seq, facility=one.facility, alarm=one.alarm, rule=rule,
+                stream=state.stream, seq=state.seq, facility=one.facility, alarm=one.alarm, rule=rule,
                 version=one.version, packs=one.packs, subject=subject, change=kind, severity=_COLOURS[one.rank],
                 stage=one.stage, start=one.start, end=None if one.end == NONE else one.end, at=now.at,
                 received=state.received, late=late, message=text, evidence=proof, source=now.source,
@@ -407,7 +409,7 @@ class _Speaker:
                 if one.stands:
                     one.end, one.unknown = max(self.state.received, one.start), False
                     proof = Evidence(records=[self.now.read])
-                    text = unwatched(self.state.lot)
+                    text = unwatched(one.lot or self.state.lot)
                     self._emit(rule, one, ChangeKind.CLEARED, self._subject(one), text, proof)
 
     def put_aside(self, rule: LotRule, error: str) -> None:
@@ -416,12 +418,12 @@ class _Speaker:
         before = state.failed.get(rule.id)
         use = before.use + 1 if before is not None and before.start == start else 1
         facility = self.now.facility or self._someone()
-        subject = {"system": rule.id, "lot": state.lot}
+        subject = {"system": rule.id, **state.subject}
         alarm = alarm_id(MONITOR.id, facility, subject, start, use)
         state.failed[rule.id] = Failed(alarm, facility, start, use, self.packs)
         text = Bilingual(
-            en=f"Rule {rule.id} failed on lot {state.lot} and is put aside there until the rule packs change",
-            zh=f"规则 {rule.id} 对批号 {state.lot} 运行出错，已停用至规则包更新",
+            en=f"Rule {rule.id} failed on {' '.join(next(iter(state.subject.items())))} and is put aside there until the rule packs change",
+            zh=f"规则 {rule.id} 对{'产品' if 'product' in state.subject else '批号'} {next(iter(state.subject.values()))} 运行出错，已停用至规则包更新",
         )
         leaf = Leaf(expr=f"rule {rule.id}", left=error, op="raised", verdict=Verdict.UNKNOWN)
         proof = Evidence(leaves=[leaf], records=[self.now.read])
@@ -429,7 +431,7 @@ class _Speaker:
         for one in state.told.get(rule.id, ()):
             if one.stands and not one.unknown:
                 one.unknown = True
-                text = message_of(state.lot, rule.title, ChangeKind.UNKNOWN, one.facilities, trip=one.trip)
+                text = message_of(one.lot or state.lot, rule.title, ChangeKind.UNKNOWN, one.facilities, trip=one.trip)
                 self._emit(rule.id, one, ChangeKind.UNKNOWN, self._subject(one), text, proof)
 
     def resume(self) -> None:
@@ -440,7 +442,7 @@ class _Speaker:
             failed.muted = False
             one = self._operators(failed)
             one.end = max(self.state.received, failed.start)
-            subject = {"system": rule, "lot": self.state.lot}
+            subject = {"system": rule, **self.state.subject}
             text = Bilingual(en=f"Rule {rule} is tried again", zh=f"规则 {rule} 重新启用")
             self._emit(MONITOR.id, one, ChangeKind.CLEARED, subject, text, Evidence(records=[self.now.read]))
 

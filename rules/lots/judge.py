@@ -17,11 +17,12 @@ from rules.clocks.due import day_is_over
 from rules.layout import NEVER, NONE
 from rules.lotparts import BehindStop, CountedMoves
 from rules.lots.cases import Item, cases_of
-from rules.lots.facts import Dark, Lit, Moved
+from rules.lots.facts import CaseOf, Dark, Lit, Moved, SoldOf
+from rules.lots.ratio import ratios_of
 from rules.lots.rulings import Done, closed_and_open
 from rules.lots.spell import Spell
 from rules.lots.tally import Sum, ledger_of
-from rules.rule import LotBalanceRule, LotFollowUpRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,22 +46,27 @@ def spells_of(rule: LotRule, book: Book) -> list[Spell]:
         return sorted(found, key=lambda one: (one.start, one.trip))
     if isinstance(rule, LotBalanceRule):
         return _off(rule, book)
+    if isinstance(rule, LotRatioRule):
+        return ratios_of(rule, book)
     return closed_and_open(rule.id, book, partial(_spells, rule, book))
 
 
-def concerns(rule: LotRule, fact: LotFact) -> bool:
-    """Say whether a fact may change what a rule finds; the last one of a record does for those before it."""
+def concerns(rule: LotRule, fact: LotFact, book: Book) -> bool:
+    """Say whether a fact, which the book holds, may change what a rule finds; the last one of a record does for those before it."""
+    if isinstance(fact.told, SoldOf | CaseOf) or (isinstance(rule, LotRatioRule) and not book.portions):
+        of_product = isinstance(rule, LotRatioRule) and bool(book.portions)
+        return of_product and (fact.until is not None or book.portions.matters(fact))
     linked = isinstance(fact.told, Dark | Lit)
     if linked or isinstance(rule, LotFollowUpRule):
         return linked and isinstance(rule, LotFollowUpRule)
     return fact.until is not None or _may_change(rule, fact)
 
 
-def _may_change(rule: LotCountRule | LotBalanceRule, fact: LotFact) -> bool:
+def _may_change(rule: LotCountRule | LotBalanceRule | LotRatioRule, fact: LotFact) -> bool:
     if isinstance(rule, LotBalanceRule):
         return fact.told.fact in {"made", "moved"}
-    if fact.told.fact == "decided":
-        return True
+    if fact.told.fact == "decided" or isinstance(rule, LotRatioRule):
+        return fact.told.fact == "decided"
     if not isinstance(rule.counted, CountedMoves):
         return fact.told.fact == "case"
     if isinstance(fact.told, Moved):
@@ -68,8 +74,11 @@ def _may_change(rule: LotCountRule | LotBalanceRule, fact: LotFact) -> bool:
     return fact.told.fact != "case"
 
 
-def items_of(rule: LotCountRule | LotFollowUpRule, book: Book) -> Iterator[Item]:
-    """Yield what a count or a follow-up looks at, each with its verdict; in the order of time, facility and name."""
+def items_of(rule: LotCountRule | LotFollowUpRule | LotRatioRule, book: Book) -> Iterator[Item]:
+    """Yield what a count, a follow-up or a ratio looks at, each with its verdict; in the order of time, facility and name."""
+    if isinstance(rule, LotRatioRule):
+        yield from book.portions.items()
+        return
     if isinstance(rule, LotFollowUpRule):
         found = [item for trip in book.links.dark for item in book.links.items_of(trip)]
         yield from sorted(found, key=lambda item: item.order)

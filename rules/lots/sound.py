@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rules.errors import Fault
 from rules.instants import format_duration
 from rules.lotparts import CountedMoves
+from rules.lots.portions import DAY_MS, JUDGED_DAYS
 from rules.lots.watches import WITHIN_MS
-from rules.rule import LotBalanceRule, LotFollowUpRule, LotRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule, LotRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -38,6 +39,8 @@ def lot_faults(rule: Rule) -> list[Fault]:
         faults.append(Fault("/reads", "lot", "it reads facts of lots, and no alarms"))
     if isinstance(rule, LotFollowUpRule):
         faults += _follow_up_faults(rule)
+    elif isinstance(rule, LotRatioRule):
+        faults += _ratio_faults(rule)
     else:
         faults += _balance_faults(rule) if isinstance(rule, LotBalanceRule) else _count_faults(rule)
     series = isinstance(rule, LotFollowUpRule)
@@ -96,6 +99,19 @@ def _follow_up_faults(rule: LotFollowUpRule) -> list[Fault]:
             f"facilities tell by no packs what they know {format_duration(WITHIN_MS)} behind a sale: so long",
         )
     ]
+
+
+def _ratio_faults(rule: LotRatioRule) -> Iterator[Fault]:
+    if set(rule.counted.seriousness) != {"serious", "death"} or len(rule.counted.seriousness) > 2:  # noqa: PLR2004 - these two
+        told = "facilities tell serious cases and deaths of a product, and no others: serious and death"
+        yield Fault("/counted/seriousness", "ratio", told)
+    if rule.over % DAY_MS:
+        yield Fault("/over", "ratio", "sales are kept by day: whole days")
+    if rule.over + rule.within > JUDGED_DAYS * DAY_MS:
+        kept = format_duration(JUDGED_DAYS * DAY_MS)
+        yield Fault("/over", "ratio", f"with `within` it is longer than what is kept of a product: {kept}")
+    if rule.within > rule.over:
+        yield Fault("/within", "ratio", "the rate is of a longer time than the count")
 
 
 def _twice(pointer: str, names: Sequence[str]) -> list[Fault]:

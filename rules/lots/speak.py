@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Final
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict
@@ -11,11 +12,12 @@ from rules.lots.cases import Item
 from rules.lots.judge import LISTED
 from rules.lots.tally import Sum
 from rules.models import Bilingual
-from rules.rule import LotBalanceRule, LotFollowUpRule
+from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rules.lots.portions import Rated
     from rules.lots.rows import Exact
     from rules.lots.spell import Closed, Spell
     from rules.rule import LotRule
@@ -69,11 +71,26 @@ def proof_of(
 
 
 def _head(rule: LotRule, spell: Spell) -> list[Leaf]:
-    if isinstance(rule, LotBalanceRule | LotFollowUpRule) or rule.n == 1:
+    if isinstance(rule, LotBalanceRule | LotFollowUpRule) or (rule.n == 1 and spell.rated is None):
         return []
+    within = format_duration(rule.within)
+    if isinstance(rule, LotRatioRule) and spell.rated is not None:
+        many = float(spell.rated.cases)
+        reached = Leaf(expr=f"cases within {within}", left=many, op=">=", right=float(rule.n), verdict=Verdict.TRUE)
+        return [reached, rated_leaf(rule, spell.rated, Verdict.TRUE)]
     inside = sum(1 for one in spell.items if one.at <= spell.start)
-    expr = f"cases within {format_duration(rule.within)}"
-    return [Leaf(expr=expr, left=float(inside), op=">=", right=float(rule.n), verdict=Verdict.TRUE)]
+    return [Leaf(expr=f"cases within {within}", left=float(inside), op=">=", right=float(rule.n), verdict=Verdict.TRUE)]
+
+
+def rated_leaf(rule: LotRatioRule, rated: Rated, verdict: Verdict) -> Leaf:
+    """Return the cases of a lot against those that its product lets expect, as evidence shows them."""
+    expected = rated.expected()
+    right = None if expected is None else shown(Fraction(repr(rule.factor)) * expected)
+    expr = (
+        f"cases within {format_duration(rule.within)} by {format_instant(rated.at)} against {rule.factor:g} times the expected: "
+        f"{rated.all_cases} of the product in {format_duration(rule.over)} on {float(rated.all_sold):g} units, {float(rated.sold):g} of lot {rated.lot}"
+    )
+    return Leaf(expr=expr, left=float(rated.cases), op=">", right=right, verdict=verdict)
 
 
 def _decision(closed: Closed) -> Leaf:
@@ -101,7 +118,7 @@ def leaf_of(rule: LotRule, one: Item | Sum) -> Leaf:
         assert isinstance(one, Sum) and isinstance(rule, LotBalanceRule)  # noqa: S101, PT018 - of a balance there are sums
         expr = f"{who}: {' + '.join(rule.parts)} by {format_instant(one.at)}"
         return Leaf(expr=expr, left=shown(one.parts), op=">", right=shown(one.whole), verdict=one.verdict)
-    if rule.behind is None:
+    if isinstance(rule, LotRatioRule) or rule.behind is None:
         return Leaf(expr=f"{who}: case {one.name} known", left=format_instant(one.at), op="", verdict=one.verdict)
     bound = None if one.against == NEVER else format_instant(one.against)
     what = "stop" if rule.behind.fact == "stop" else "expiry"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rules.lots.cases import Item
+    from rules.lots.portions import Rated
     from rules.lots.rows import Evidence
     from rules.lots.tally import Sum
 
@@ -39,7 +40,12 @@ class Spell:
     trip: str = ""
     """The trip that it is of; empty: of the lot as a whole, or of sales that name none."""
 
+    lot: str = ""
+    """The lot that it is of, where it was found of a product; empty: the lot whose facts are looked at."""
+    rated: Rated | None = None
+    """What the cases are held against at its start, where that is what the product lets expect."""
+
     @property
     def key(self) -> tuple[int, str, int, str]:
-        """Return what makes its alarm's id."""
-        return (self.start, self.facility, self.use, self.trip)
+        """Return what makes its alarm's id; no alarm of a product is of a trip."""
+        return (self.start, self.facility, self.use, self.lot or self.trip)

@@ -11,7 +11,9 @@ import zstandard
 
 from rules.layout import NEVER, NONE
 from rules.lots.book import Book, PackedBook
+from rules.lots.facts import PRODUCT
 from rules.lots.links import Links, PackedLink
+from rules.lots.portions import PackedPortions, Portions
 from rules.snapshot import LEVEL, SnapshotError
 
 if TYPE_CHECKING:
@@ -58,11 +60,13 @@ class Told:
     """Which alarm of this start and facility it is: behind one that an officer closed comes the second."""
     trip: str = ""
     """The trip that it is of; empty: none."""
+    lot: str = ""
+    """The lot that it is of, where a product's facts made it; empty: the lot of the state."""
 
     @property
     def key(self) -> tuple[int, str, int, str]:
         """Return what makes its id."""
-        return (self.start, self.facility, self.use, self.trip)
+        return (self.start, self.facility, self.use, self.lot or self.trip)
 
     @property
     def stands(self) -> bool:
@@ -120,11 +124,15 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Dark sales for which there was no room."""
     trips: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """The trip of each alarm that is of one, by id."""
+    portions: PackedPortions | msgspec.UnsetType = msgspec.UNSET
+    """Sales and serious cases of a product (rules/lots/portions.py); not there of a lot."""
+    lots: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
+    """The lot of each alarm of a product, by id."""
 
 
 @dataclass(slots=True, eq=False)
 class LotState:
-    """Everything that the second fold knows of one lot."""
+    """Everything that the second fold knows of one lot, or of one product (`lot` is `product <id>` then)."""
 
     lot: str
     seq: int = 0
@@ -146,6 +154,18 @@ class LotState:
 
     since: int = 0
     """The offset at which it was named first; of one that went, from which on lots that are named may be it."""
+
+    @property
+    def stream(self) -> str:
+        """Return the stream of its changes: no facility's, and none of the other's."""
+        of_product = self.lot.startswith(PRODUCT)
+        return f"product:{self.lot.removeprefix(PRODUCT)}" if of_product else f"lot:{self.lot}"
+
+    @property
+    def subject(self) -> dict[str, str]:
+        """Return what an operators' alarm on it is of."""
+        of_product = self.lot.startswith(PRODUCT)
+        return {"product": self.lot.removeprefix(PRODUCT)} if of_product else {"lot": self.lot}
 
     def left_over(self, gaps: frozenset[str], since: int) -> LotState:
         """Return what stays of a lot that is let go of: who told facts of it, or of lots before it."""
@@ -187,9 +207,14 @@ class LotState:
         forgotten = [(rule, list(ids)) for rule, ids in sorted(self.forgotten.items()) if ids]
         links, unlinked = self.book.links.pack(), self.book.links.left_out
         trips = sorted((one.alarm, one.trip) for of in self.told.values() for one in of if one.trip)
+        portions, lots = (
+            self.book.portions,
+            sorted((one.alarm, one.lot) for of in self.told.values() for one in of if one.lot),
+        )
         body = Body(
             FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
             sorted(self.book.gaps), self.went, self.since, links or msgspec.UNSET, unlinked or msgspec.UNSET, trips or msgspec.UNSET,
+            portions.pack() if portions else msgspec.UNSET, lots or msgspec.UNSET,
         )  # fmt: skip
         packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
         return MAGIC + hashlib.sha256(packed).digest() + packed
@@ -206,14 +231,16 @@ class LotState:
             if (body.format, body.lot) != (FORMAT, lot):
                 raise SnapshotError(f"a snapshot of lot {body.lot}, format {body.format}, stands under {lot}")
             told = {rule: [Told.unpack(row) for row in of] for rule, of in body.told}
-            trips = dict(body.trips or ())
+            trips, lots = dict(body.trips or ()), dict(body.lots or ())
             for one in (one for of in told.values() for one in of):
-                one.trip = trips.get(one.alarm, "")
+                one.trip, one.lot = trips.get(one.alarm, ""), lots.get(one.alarm, "")
             failed = {rule: Failed(*row) for rule, row in body.failed}
             forgotten = {rule: dict.fromkeys(ids) for rule, ids in body.forgotten}
             book = Book.unpack(body.book, lot)
             book.gaps = frozenset(body.gaps)
             book.links = Links.unpack(body.links or [], body.unlinked or 0)
+            if isinstance(body.portions, tuple):
+                book.portions = Portions.unpack(body.portions)
             return cls(
                 lot, body.seq, body.received, body.newest, book, told, failed, forgotten, dirty=False, first=body.first,
                 went=body.went, since=body.since,

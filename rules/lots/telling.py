@@ -18,7 +18,23 @@ from rules.batches import Batches, PackedBatches, Seen
 from rules.decisions import closes
 from rules.eventtypes.types import STREAMS
 from rules.facts import area_in_force
-from rules.lots.facts import MAX_LOT, MAX_PLACE, Case, Decided, LotFact, Made, Moved, Notice, Payload, Read, Stop
+from rules.lots.facts import (
+    MAX_LOT,
+    MAX_PLACE,
+    PRODUCT,
+    Case,
+    CaseOf,
+    Decided,
+    LotFact,
+    Made,
+    Moved,
+    Notice,
+    Payload,
+    Read,
+    SoldOf,
+    Stop,
+    product_name,
+)
 from rules.lots.watches import WITHIN_MS, Found, Watches
 from rules.rare.match import copies_of, digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
@@ -41,6 +57,7 @@ MAX_NAMED: Final = 50_000
 """Lots that all of them name together."""
 COUNTERS: Final = (
     "lot_unread", "lot_batch_repeated", "lot_batch_conflict", "lot_report_stale", "lot_report_dropped", "online_unknown", "online_left_out",
+    "product_unnamed",
 )  # fmt: skip
 MADE: Final = frozenset({"produced", "imported"})
 MOVED: Final = frozenset({"shipped", "sold", "arrived", "returned", "destroyed"})
@@ -55,7 +72,7 @@ PackedNamed: TypeAlias = tuple[str, Annotated[int, msgspec.Meta(ge=1)], list[str
 PackedTelling: TypeAlias = tuple[
     Annotated[int, msgspec.Meta(ge=0)], PackedBatches, list[PackedNamed], list[tuple[str, Annotated[int, msgspec.Meta(ge=1)]]]
 ]  # fmt: skip
-"""In a snapshot: facts told, batches of events that told some, reports (`type id`, highest revision, its lots), counters."""
+"""In a snapshot: facts told, batches of events that told some, reports (`type id`, highest revision, its lots and product), counters."""
 _PAYLOAD: TypeAdapter[Payload] = TypeAdapter(Payload)
 
 
@@ -68,7 +85,7 @@ class Telling:
     batches: Batches = field(default_factory=Batches)
     """Batches of events that named lots: an id that comes again changes nothing (contracts.md §1)."""
     reports: dict[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
-    """`type id` -> highest revision and the lots that it names; the one that was touched last stands last."""
+    """`type id` -> highest revision and what it names, lots and the product of a serious case; the one that was touched last stands last."""
     counts: dict[str, int] = field(default_factory=dict)
     held: int = 0
     """Lots that `reports` name together; follows from it."""
@@ -133,16 +150,32 @@ def of_events(
             telling.count("lot_unread")
             continue
         at, told = time_of(event, received), _of_event(event, said, facility, register, received)
-        made = _fact(
-            telling, facility, received, lot=said["lot"], at=at, record=read, event=digest_of(event, copy), told=told
-        )
+        members: dict[str, Any] = {"at": at, "record": read, "event": digest_of(event, copy)}
+        made = _fact(telling, facility, received, lot=said["lot"], told=told, **members)
         facts += [] if made is None else [made]
+        if event.type == "sold" and made is not None:
+            sold = _of_product(telling, facility, received, said, members)
+            facts += [] if sold is None else [sold]
         if sight is not None and made is not None and event.type in SENT:
             found, counted = telling.watches.meet(event, said, at, payload.batch, sight)
             lit += [] if found is None else [found]
             if counted:
                 telling.count(counted)
     return [*_until(facts), *_of_found(telling, facility, received, "events", lit)]
+
+
+def _of_product(
+    telling: Telling, facility: str, received: int, said: dict[str, Any], members: dict[str, Any]
+) -> LotFact | None:
+    """Return what a sale tells of its product; None, and counted, where it names none of at most `MAX_PRODUCT` characters."""
+    if said["quantity"] <= 0:
+        return None
+    name = product_name(said["product"]) if "product" in said else None
+    if name is None:
+        telling.count("product_unnamed")
+        return None
+    told = SoldOf(of=said["lot"], quantity=said["quantity"])
+    return _fact(telling, facility, received, lot=name, told=told, **members)
 
 
 def of_readings(
@@ -243,9 +276,10 @@ def of_report(telling: Telling, facility: str, payload: Report, received: int) -
         telling.count("lot_report_stale")
         return []
     listed = dict.fromkeys(_lots_of(fields))
-    names = tuple(sorted(lot for lot in listed if len(lot) <= MAX_LOT))
-    for _ in range(len(listed) - len(names)):
+    lots = tuple(sorted(lot for lot in listed if len(lot) <= MAX_LOT))
+    for _ in range(len(listed) - len(lots)):
         telling.count("lot_unread")
+    names = (*lots, *_products_of(telling, fields))
     if not names and not were and payload.revision == 1:
         return []
     _keep(telling, key, payload.revision, names)
@@ -253,8 +287,16 @@ def of_report(telling: Telling, facility: str, payload: Report, received: int) -
     at = fields.known_at if isinstance(fields, AdrCase) else fields.notified_at
     facts: list[LotFact] = []
     for lot in sorted({*names, *were}):
-        told = _of_report(payload, fields, named=lot in names)
-        made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
+        if lot.startswith(PRODUCT) and isinstance(fields, AdrCase):
+            known = min(at, received)  # what is known ahead of its receipt would never be forgotten
+            told: Payload = CaseOf(
+                report=payload.id, revision=payload.revision, named=lot in names, case_id=fields.case_id,
+                known_at=known, lots=list(lots),
+            )  # fmt: skip
+            made = _fact(telling, facility, received, lot=lot, at=known, record=read, told=told)
+        else:
+            told = _of_report(payload, fields, named=lot in names)
+            made = _fact(telling, facility, received, lot=lot, at=at, record=read, told=told)
         facts += [] if made is None else [made]
     return facts
 
@@ -282,6 +324,16 @@ def _lots_of(fields: AdrCase | RecallNotice) -> Iterator[str]:
         yield from fields.lots or ()
     else:
         yield from (one.lot for one in fields.lots)
+
+
+def _products_of(telling: Telling, fields: AdrCase | RecallNotice) -> Iterator[str]:
+    """Yield the product of a serious case, as its facts are named."""
+    if isinstance(fields, AdrCase) and fields.seriousness != "other":
+        name = product_name(fields.product)
+        if name is None:
+            telling.count("product_unnamed")
+        else:
+            yield name
 
 
 def _of_report(payload: Report, fields: AdrCase | RecallNotice, *, named: bool) -> Notice | Case:

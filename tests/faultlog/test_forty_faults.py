@@ -51,7 +51,7 @@ ELSEWHERE = {
     **{
         rule.id: "wants lots: tests/rules/test_lots_by_hand.py"
         for rule in default_bundle().rules
-        if rule.kind in {"lot_count", "lot_balance", "lot_follow_up"}
+        if rule.kind in {"lot_count", "lot_balance", "lot_follow_up", "lot_ratio"}
     },
 }
 """Rules that no fault of this log concerns, and where they are tried."""

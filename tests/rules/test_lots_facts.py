@@ -134,9 +134,10 @@ def test_a_revision_tells_the_lots_it_names_and_those_it_names_no_more():
     ]
     found = [(fact.n, fact.lot, fact.told.revision, fact.told.named, fact.record.id) for fact in told(records)]
     assert found == [
-        (1, "L-1", 1, True, "R-1/1"), (2, "L-2", 1, True, "R-1/1"),
-        (3, "L-1", 3, False, "R-1/3"), (4, "L-2", 3, True, "R-1/3"), (5, "L-3", 3, True, "R-1/3"),
-        (6, "L-2", 5, False, "R-1/5"), (7, "L-3", 5, False, "R-1/5"),
+        (1, "L-1", 1, True, "R-1/1"), (2, "L-2", 1, True, "R-1/1"), (3, "product P-1", 1, True, "R-1/1"),
+        (4, "L-1", 3, False, "R-1/3"), (5, "L-2", 3, True, "R-1/3"), (6, "L-3", 3, True, "R-1/3"),
+        (7, "product P-1", 3, True, "R-1/3"), (8, "L-2", 5, False, "R-1/5"), (9, "L-3", 5, False, "R-1/5"),
+        (10, "product P-1", 5, True, "R-1/5"),
     ]  # fmt: skip
 
 
@@ -147,7 +148,7 @@ def test_a_number_that_comes_again_tells_nothing_whatever_it_says():
         case("R-1", ["L-1"], 1, offset=1),
         case("R-1", ["L-2"], 2, offset=2, seriousness="death"),
     ]
-    assert [(fact.n, fact.lot) for fact in told(records, engine)] == [(1, "L-1")]
+    assert [(fact.n, fact.lot) for fact in told(records, engine)] == [(1, "L-1"), (2, "product P-1")]
     assert engine.counters(0, "HOSP-1")["lot_report_stale"] == 2
 
 
@@ -162,17 +163,17 @@ def test_of_reports_that_went_out_a_lower_revision_tells_again(monkeypatch):
     engine = Engine(EMPTY, keep_facts=True)
     records = [case(f"R-{i}", ["L-1"], i, revision=2, offset=i) for i in range(3)]
     found = told([*records, case("R-0", ["L-1"], 9, offset=9), case("R-2", ["L-1"], 10, offset=10)], engine)
-    assert [fact.record.id for fact in found] == ["R-0/2", "R-1/2", "R-2/2", "R-0/1"]
+    assert [fact.record.id for fact in found if fact.lot == "L-1"] == ["R-0/2", "R-1/2", "R-2/2", "R-0/1"]
     assert engine.counters(0, "HOSP-1")["lot_report_dropped"] == 2
 
 
 def test_reports_that_name_many_lots_make_room_too(monkeypatch):
-    monkeypatch.setattr(telling, "MAX_NAMED", 5)
+    monkeypatch.setattr(telling, "MAX_NAMED", 8)
     engine = Engine(EMPTY, keep_facts=True)
     told([case(f"R-{i}", ["L-1", "L-2"], i, offset=i) for i in range(4)], engine)
     kept = engine.state_of("HOSP-1").telling
     assert list(kept.reports) == ["adr-case R-2", "adr-case R-3"]
-    assert kept.held == 4
+    assert kept.held == 6  # the lots, and the product of each
 
 
 def test_without_keep_facts_none_are_kept_and_they_are_counted_all_the_same():
@@ -229,7 +230,7 @@ def test_who_names_no_lot_leaves_the_bytes_that_it_left_before():
         LogRecord(0, 0, BEGIN, Kind.REGISTER, "BJ-COLD", RegisterRecord(version=1, facility=cold_store("BJ-COLD")))
     )
     engine.fold(batch("b-1", events, 0, "BJ-COLD", 1))
-    engine.fold(case("R-1", None, HOUR, firm="BJ-COLD", offset=2))
+    engine.fold(case("R-1", None, HOUR, firm="BJ-COLD", offset=2, seriousness="other"))
     assert "lots" not in msgspec.msgpack.decode(unpacked(engine.snapshot(0, "BJ-COLD")))
     assert "lot_facts" not in engine.counters(0, "BJ-COLD")
     engine.fold(batch("b-2", [moved("sold", 0, "L-1", 1)], DAY, "BJ-COLD", 3))

@@ -130,6 +130,7 @@ def test_the_shipped_packs_hold_these_rules_and_no_fault():
         "risk.step-up",
         "risk.visit-overdue",
         "vigilance.lot-cluster",
+        "vigilance.lot-ratio",
         "vigilance.moved-after-stop",
         "vigilance.recall-over-returned",
         "vigilance.recall-totals-fall",

@@ -29,7 +29,7 @@ def offsite(archive, store_url, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("cut", [False, True], ids=["not cut", "cut"])
-@pytest.mark.parametrize("stream", ["A1", "BJ-MFR-0007", LOT])
+@pytest.mark.parametrize("stream", ["A1", "BJ-MFR-0007", LOT, "product:P-12"])
 def test_a_stream_is_read_back_by_seq_whatever_its_key_and_whether_its_hours_are_cut(archive, stream, cut):
     put(archive, stream, life(stream), cut=cut)
     other = neighbour(stream)

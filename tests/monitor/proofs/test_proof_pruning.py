@@ -153,11 +153,12 @@ def test_evidence_that_was_cut_of_other_things_keeps_nothing(sqlite_store, shelf
     assert run(sqlite_store, shelf).gone == [old]
 
 
-def test_an_alarm_over_a_lot_keeps_what_records_of_others_name(sqlite_store, shelf):
+@pytest.mark.parametrize("stream", ["lot:B-1", "product:P-1"])
+def test_an_alarm_over_a_lot_keeps_what_records_of_others_name(sqlite_store, shelf, stream):
     old, other = keep(shelf, b"old"), keep(shelf, b"other", facility="SH-1")
     third = keep(shelf, b"third", facility="SH-2")
     noted(sqlite_store, mark(old.sha256), mark(other.sha256, facility="SH-1"), mark(third.sha256, facility="SH-2"))
-    lot = {"stream": "lot:B-1", "facility": "GZ-9"}
+    lot = {"stream": stream, "facility": "GZ-9"}
     alarmed(
         sqlite_store,
         Evidence(records=[RecordRead(kind="mark", id=f"{FACILITY} M-1/1"), RecordRead(kind="mark", id="SH-1 M-1/1")]),
