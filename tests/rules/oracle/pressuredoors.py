@@ -36,7 +36,7 @@ def broke_between(told, begin, end):
     return False
 
 
-def alarms(rows, told, *, interval=MINUTE, low=10, deadband=1, longer=MINUTE, fallback=3 * MINUTE, opens=2, clears=3):
+def alarms(rows, told, *, interval=MINUTE, low=10, deadband=1, closed=MINUTE, fallback=3 * MINUTE, opens=2, clears=3):
     """Return (start, raised at, end or None) of each alarm over the rows (event time, Pa or None) of one pair of rooms.
 
     Args:
@@ -45,7 +45,7 @@ def alarms(rows, told, *, interval=MINUTE, low=10, deadband=1, longer=MINUTE, fa
         interval: of the sensor; a distance of more than two ends a run.
         low: Pa; below is outside.
         deadband: Pa above `low` that clears.
-        longer: a run with the doors closed is told if it is longer than this.
+        closed: a run with the doors closed is told if it is as long as this.
         fallback: one with doors that are not known, if it is as long as this.
         opens: records that a run needs.
         clears: records that end an alarm.
@@ -65,7 +65,7 @@ def alarms(rows, told, *, interval=MINUTE, low=10, deadband=1, longer=MINUTE, fa
             run = [*run, t] if value < low else []
             known = t if run else known
             lasts = t - run[0] if run else 0
-            if len(run) >= opens and (lasts > longer if state == "closed" else lasts >= fallback):
+            if len(run) >= opens and (lasts >= closed if state == "closed" else lasts >= fallback):
                 found.append([run[0], t, None])
                 standing, inside = True, []
             continue
