@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, formerly, formerpairs, layout, sums, underway
+from rules import absence, formerly, formerpairs, layout, pairdoors, sums, underway
 from rules.kinds import (
     cumulative,
     difference,
@@ -100,6 +100,7 @@ def adopt(state: FacilityState, plan: Plan, received: int, bundle: Bundle | None
     state.registered = {tag: at for tag, at in sorted(state.registered.items()) if tag in plan.slots}
     _carry_instances(state, before, received, None if bundle is None else begins)
     state.former = {pair.key: state.former[pair.key] for pair in plan.pairs if pair.key in state.former}
+    pairdoors.adopt(state)
     absence.adopt(state, received)
     settle(state)
 

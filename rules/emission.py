@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import formerly, formerpairs
+from rules import formerly, formerpairs, pairdoors
 from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source, Verdict, alarm_id
 from rules.exceptions import ORIGIN
 from rules.layout import CLEARED, GAP, KNOWN, NONE, RAISED, RETRACTED, STEPPED, UNKNOWN
@@ -166,7 +166,7 @@ class Emitter:
             occurrence.filled, first = first, NONE
         self._of_instance(
             instance, occurrence, transition.kind, transition.at, transition.received, transition.value, records,
-            peak=transition.peak, first=first,
+            peak=transition.peak, first=first, decided=transition.decided,
         )  # fmt: skip
         return occurrence
 
@@ -185,8 +185,9 @@ class Emitter:
             occurrence = self.open(kind, instance, new.start, new.top if new.end != NONE else new.sev, new.opened)
             begun = _as_of(self.state, instance, new.opened)
             self._of_instance(
-                begun, occurrence, ChangeKind.RAISED, at, received, value, records, late=late, peak=peak, first=first
-            )
+                begun, occurrence, ChangeKind.RAISED, at, received, value, records, late=late, peak=peak, first=first,
+                decided=new.opened,
+            )  # fmt: skip
             occurrence.sev, occurrence.top, occurrence.unknown = new.sev, new.top, new.unknown
             if new.unknown:
                 self._of_instance(instance, occurrence, ChangeKind.UNKNOWN, at, received, value, records, peak=peak)
@@ -299,10 +300,13 @@ class Emitter:
     def _of_instance(
         self, instance: Instance, occurrence: Occurrence, kind: ChangeKind, at: int, received: int, value: float,
         records: list[RecordRead], *, late: bool = False, by: str | None = None, into: str | None = None,
-        peak: float = _NAN, first: int = NONE,
+        peak: float = _NAN, first: int = NONE, decided: int = NONE,
     ) -> None:  # fmt: skip
         read = self.read_of(instance.reads, first, records, received)
         proof = evidence(instance, kind, value, peak, read, into)
+        doors = pairdoors.leaf(self.state, instance, decided) if kind is ChangeKind.RAISED else None
+        if doors is not None:
+            proof = proof.model_copy(update={"leaves": [*proof.leaves, doors]})
         if marks := self._marks(instance, occurrence, received):
             proof = proof.model_copy(update={"marks": marks})
         self.emit(

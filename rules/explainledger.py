@@ -37,7 +37,7 @@ def ledger_of(
         }, leaves
     cases = state.rare.of(rule.id)
     found = {
-        subject: [_told(entry) for entry in entries_of([*case.facts, *beside(rule, subject, cases)])]
+        subject: [_told(entry) for entry in entries_of([*case.facts, *beside(rule, subject, cases).facts])]
         for subject, case in cases.items()
     }
     return found, leaves

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rules.kinds.difference import AT_ONCE
-from rules.layout import ROW_M, ROW_T, ROW_WORDS
+from rules.layout import NEVER, ROW_M, ROW_T, ROW_WORDS
 
 if TYPE_CHECKING:
     from rules.layout import Words
@@ -41,9 +41,9 @@ class Kept:
         self.rows[which] = both
 
     def first_of(self, received: int) -> int:
-        """Return the earliest event time of the rows of one receive time."""
+        """Return the earliest event time of the rows of one receive time, NEVER: none came then."""
         waiting = [rows[rows[:, ROW_M] == received] for rows in self.rows]
-        return min(int(rows[0, ROW_T]) for rows in waiting if len(rows))
+        return min((int(rows[0, ROW_T]) for rows in waiting if len(rows)), default=NEVER)
 
     def drop(self, floor: int) -> None:
         """Drop the rows that are not newer than `floor` (event time)."""

@@ -627,7 +627,7 @@ def warm() -> None:
     one_i, one_f = np.zeros(1, np.int64), np.zeros(1)
     known = judge(reals, one_i, one_i, one_f, one_i, 0)
     difference.fold(pair, pair.view(np.float64), 0, block, block.view(np.float64), 0,
-                    one_i, one_i, one_i, one_i, one_f, known, 0, 1, room.out, 0)  # fmt: skip
+                    one_i, one_i, one_i, one_i, one_f, known, 0, one_i, one_i, 0, 1, room.out, 0)  # fmt: skip
     difference.catch_up(pair, 0, block, block.view(np.float64), 0, 0, room.out, 0)
     limit.fire(pair, 0, block, block.view(np.float64), 0, 0, 0, room.out, 0)
     cover(none_i, none_i, none_f, none_c, 0, 0, none_i, none_i, none_i, np.zeros((0, HOLE_WORDS), np.int64))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, carry, formerpairs, paired
+from rules import again, carry, formerpairs, pairdoors, paired
 from rules.kept import Kept
 from rules.kinds import difference
 
@@ -34,6 +34,8 @@ class PairEdge:
     """Its inputs, each with what it measures."""
     floor: int
     kept: Kept
+    closed: int
+    """The old delay while the doors are closed, ms."""
 
 
 def take(state: FacilityState, pair: Instance) -> PairEdge | None:
@@ -43,12 +45,15 @@ def take(state: FacilityState, pair: Instance) -> PairEdge | None:
     if any(one.tags != now for one in formerpairs.of(state, pair)):
         return None
     block = state.tails[pair.tail : pair.tail + difference.STATE.words].copy()
-    return PairEdge(block, plan.block(pair).copy(), plan.measured(pair), state.of(pair, "floor"), Kept(list(kept.rows)))
+    return PairEdge(
+        block, plan.block(pair).copy(), plan.measured(pair), state.of(pair, "floor"), Kept(list(kept.rows)),
+        pairdoors.delay_of(pair.rule),
+    )  # fmt: skip
 
 
 def is_changed(state: FacilityState, pair: Instance, edge: PairEdge) -> bool:
     """Say whether the plan just adopted judges the same inputs by other numbers."""
-    alike = np.array_equal(edge.params, state.planned.block(pair))
+    alike = np.array_equal(edge.params, state.planned.block(pair)) and edge.closed == pairdoors.delay_of(pair.rule)
     return not alike and edge.measured == state.planned.measured(pair)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import again, formerpairs, rowclass
+from rules import again, formerpairs, pairdoors, rowclass
 from rules.failing import attempt
 from rules.kinds import difference, limit
 from rules.kinds.table import KINDS
@@ -65,6 +65,8 @@ class _Merged:
     which: Words
     value: Floats
     known: Words
+    guard: pairdoors.Guard
+    """What the doors of the cleaner room were at each."""
 
 
 def receive(
@@ -135,7 +137,7 @@ def decide(state: FacilityState, pair: Instance, emitter: Emitter, room: kernels
     late = bool(words[x + difference.LATE])
     words[x + difference.WAITS], words[x + difference.LATE] = NEVER, 0
     seen = int(words[x + difference.SEEN_T])
-    first = state.kept[pair.place].first_of(due)
+    first = min(state.kept[pair.place].first_of(due), pairdoors.first_of(state, pair, due))
     past = formerpairs.of(state, pair)
     merged = _merged(state, pair, seen) if first > seen else None
     if merged is not None and (merged.span is None or (merged.span == len(past)).all()):
@@ -211,22 +213,29 @@ def _trim(state: FacilityState, pair: Instance, room: kernels.Room) -> None:
     words, x, kept = state.words, pair.state, state.kept[pair.place]
     most = formerpairs.rooms(state, pair)
     times = np.unique(np.concatenate([rows[:, ROW_T] for rows in kept.rows]))
-    left_behind = behind(times, REACH * int(state.planned.params[pair.params + limit.INTERVAL]))
-    edge = int(times[left_behind - 1]) if left_behind else NONE
+    left_behind = behind(times, REACH * int(state.planned.params[pair.params + limit.INTERVAL])) if times.size else 0
+    full = pairdoors.next_floor(state, pair)
+    edge = max(full, int(times[left_behind - 1]) if left_behind else NONE)
     floor = before = int(words[x + difference.FLOOR])
     for rows, cap in zip(kept.rows, most, strict=True):
         left = max(int((rows[:, ROW_T] <= edge).sum()), len(rows) - cap)
         if left > 0:
             floor = max(floor, int(rows[left - 1, ROW_T]))
-    if floor == before:
-        return
+    if floor != before:
+        _move_tail(state, pair, floor, room)
+    pairdoors.leave(state, pair, max(floor, full))
+
+
+def _move_tail(state: FacilityState, pair: Instance, floor: int, room: kernels.Room) -> None:
+    """Let the rows leave that are not newer than a new floor."""
+    words, x = state.words, pair.state
     merged = _merged(state, pair, NONE)
     end = int(np.searchsorted(merged.time, floor, "right"))
     had = formerpairs.stands(formerpairs.of(state, pair), state.tails, pair.tail)
     for _ in _fold(state, pair, merged, room.scratch, had, end=end):
         pass  # what has left was told
     words[x + difference.FLOOR] = floor
-    kept.drop(floor)
+    state.kept[pair.place].drop(floor)
     formerpairs.leave(state, pair)
 
 
@@ -276,7 +285,8 @@ def _merged(state: FacilityState, pair: Instance, behind: int) -> _Merged:
         stands = [row in taken for row in zip(source.tolist(), time.tolist(), strict=True)]
         folded = rowclass.judge(reals, programs, judged, value, quality, rows_of | AS_FOLDED)
         known = np.where(stands, folded, known)
-    return _Merged(time, received, counts, span, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known)
+    guard = pairdoors.guard_of(state, pair, time)
+    return _Merged(time, received, counts, span, both[:, ROW_BQ] >> QUALITY_BITS, which, value, known, guard)
 
 
 def _fold(
@@ -307,7 +317,8 @@ def _fold(
             a, af, p = past[had].params, past[had].params.view(np.float64), 0
         yield difference.fold(
             a, af, p, words, reals, x,
-            merged.time, merged.counts, merged.batch, merged.which, merged.value, merged.known, begin, stop, out, 0,
+            merged.time, merged.counts, merged.batch, merged.which, merged.value, merged.known,
+            *merged.guard, begin, stop, out, 0,
         )  # fmt: skip
     for k in range(had, len(past) if now else had):
         yield formerpairs.turn(state, pair, k, words, reals, x, out)

@@ -22,6 +22,7 @@ from rules.facts import facts_of, facts_of_area, in_force, next_change
 from rules.kinds import gap
 from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, DIFFERENCE, GAP, NONE, STEADINESS
+from rules.pairdoors import areas_of, delay_of
 from rules.pairs import bounds_of_pair, pairs_of
 from rules.params import difference_param
 from rules.places import Grouping, grouped, grouping_of
@@ -242,6 +243,8 @@ class Plan:
     """Slot -> (pair, which of its inputs it is)."""
     paired: npt.NDArray[np.bool_] = field(default_factory=lambda: np.zeros(1, np.bool_))
     """Whether a pair reads each series; behind them, for unknown tags, no."""
+    door_areas: dict[str, list[int]] = field(default_factory=dict)
+    """Area -> the pairs that ask for its doors (rules/pairdoors.py), by their places."""
     _series: dict[tuple[str, str], frozenset[int]] = field(default_factory=dict)
     """Rule and place -> the series whose silence is watched there, of those that were asked for."""
     _posted: dict[tuple[tuple[str, ...], bytes], npt.NDArray[np.int64]] = field(default_factory=dict)
@@ -337,7 +340,7 @@ class Plan:
 
     def watch_pair(self, instance: Instance) -> list[tuple[object, bytes]]:
         """Return what decides a pair again, as `watch` does for a series."""
-        own = self.block(instance).tobytes()
+        own = self.block(instance).tobytes() + delay_of(instance.rule).to_bytes(8, "big", signed=True)
         return [
             (sensor, own + self.span(slot))
             for sensor, slot in zip(self.measured(instance), instance.slots, strict=True)
@@ -494,6 +497,7 @@ def compile_plan(facility: Facility, bundle: Bundle, received_ms: int) -> Plan:
     active = [(rank, rule) for rank, rule in enumerate(bundle.rules) if rule.stage in {"live", "shadow"}]
     _place_pairs(plan, active, bundle, pool, blocks, tails, state, tail)
     plan.paired = np.isin(np.arange(len(plan.sensors) + 1), list(plan.inputs))
+    plan.door_areas = areas_of(plan)
     plan.where, plan.ring_words = np.array(where, np.int64), rings
     plan.series_at, plan.programs = (
         plan.where[at :: layout.PLACE.words].copy() for at in (layout.AT_STATE, layout.AT_PROGRAM)

@@ -516,6 +516,13 @@ class PairLimits(Strict):
     inclusive: Flag = False
 
 
+class DoorWhen(Strict):
+    """How long a run of records lasts before it opens while the doors of the cleaner room are known to be closed; with one open none begins."""
+
+    closed: Duration = Field(gt=0)
+    """Shorter than `when.on_delay`, which counts where the doors are not known."""
+
+
 class DifferenceRule(RuleBase):
     """The difference of two values (kind `difference`): pressure pairs, and sensors that measure the same."""
 
@@ -526,6 +533,8 @@ class DifferenceRule(RuleBase):
     limits: PairLimits
     when: OpenWhen = OpenWhen()
     clear: ClearWhen = ClearWhen()
+    doors: DoorWhen | None = None
+    """Of `cascades`: events `device door` of the cleaner room say whether its doors are open, closed, or not known."""
     max_age_intervals: Number = Field(default=2.0, ge=1, le=100)
     """A partner's value older than this many intervals of the slower input makes the difference unknown."""
 

@@ -16,6 +16,7 @@ from rules.batches import PackedBatches
 from rules.clocks.store import PackedClocks
 from rules.declared import PackedDeclared
 from rules.documents.store import PackedDocuments
+from rules.doorstates import PackedDoors
 from rules.drafts import PackedDraft
 from rules.errors import OffsiteError
 from rules.excursions.book import PackedBook, PackedClaim
@@ -130,6 +131,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Numbers of rules that were in force before (rules/formerly.py), by kind, rule and tag; not there where no row can be judged by any."""
     former: list[PackedFormer] | msgspec.UnsetType = msgspec.UNSET
     """What pairs were judged by before (rules/formerpairs.py), by rule and name; not there where no instant can be judged by any."""
+    door_books: list[PackedDoors] | msgspec.UnsetType = msgspec.UNSET
+    """What was told of the doors of pairs (rules/pairdoors.py), by rule and name; not there where nothing was told that a rule asks for ..."""
+    door_counts: list[tuple[str, int]] | msgspec.UnsetType = msgspec.UNSET
+    """... and how many events of doors there were, and which were not read, by name."""
     spans: list[tuple[str, list[Span]]] | msgspec.UnsetType = msgspec.UNSET
     """Registered limits that were in force before (rules/formerly.py), by tag; not there where no series with summaries can still have a row of their time."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET

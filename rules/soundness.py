@@ -86,7 +86,7 @@ def rule_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
             for name in rule.applies_to
             if name.startswith("place.")
         ]
-    faults += _step_faults(rule) + method_faults(rule, tables)
+    faults += _step_faults(rule) + method_faults(rule, tables) + _door_faults(rule, tables)
     if isinstance(rule, GapRule) and (rule.factor is None) == (rule.threshold is None):
         faults.append(Fault("/factor", "silence", "a gap rule gives exactly one of factor and threshold"))
     if isinstance(rule, GapRule):
@@ -240,6 +240,21 @@ def _limit_faults(rule: LimitRule | DifferenceRule | JumpRule, tables: Mapping[s
     elif isinstance(deadband, float) and (deadband < 0 or not math.isfinite(deadband)):
         faults.append(Fault("/clear/deadband", "deadband", "zero or more"))
     return faults
+
+
+def _door_faults(rule: Rule, tables: Mapping[str, Table]) -> list[Fault]:
+    """Return what keeps a rule from asking for doors: by the clock alone, behind one record, nothing may open."""
+    if not isinstance(rule, DifferenceRule) or rule.doors is None:
+        return []
+    source = rule.limits.from_
+    rows = [] if isinstance(source, Span) or source not in tables else tables[source].rows
+    counts = [rule.when.consecutive, *(row.consecutive for row in rows if row.consecutive is not None)]
+    checks = (
+        (rule.pairs != "cascades", "/doors", "only pairs: cascades has a cleaner room"),
+        (min(counts) < 2, "/when/consecutive", "with doors two records at least: the clock alone knows no doors"),  # noqa: PLR2004 - as it says
+        (rule.doors.closed >= rule.when.on_delay, "/doors/closed", "is shorter than when.on_delay, which counts where the doors are not known"),
+    )  # fmt: skip
+    return [Fault(pointer, "doors", text) for wrong, pointer, text in checks if wrong]
 
 
 def _source_faults(source: str | Span, tables: Mapping[str, Table], *, pair: bool = False) -> list[Fault]:

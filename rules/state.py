@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from rules import drafts, formerly, formerpairs, kernels, layout, stored, sums
+from rules import drafts, formerly, formerpairs, kernels, layout, pairdoors, stored, sums
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.clocks import store as clocks
@@ -42,6 +42,7 @@ from rules.stays import unpacked
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from rules.doorstates import Doors
     from rules.drafts import Draft
     from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
@@ -124,6 +125,10 @@ class FacilityState:
     """What each pair keeps of its inputs ..."""
     former: dict[tuple[str, str], list[formerpairs.Former]] = field(default_factory=dict)
     """... and what it was judged by before, by rule and name (rules/formerpairs.py)."""
+    door_books: dict[tuple[str, str], Doors] = field(default_factory=dict)
+    """What was told of the doors of pairs, by rule and name (rules/pairdoors.py) ..."""
+    door_counts: dict[str, int] = field(default_factory=dict)
+    """... and how many events of doors there were, and which were not read."""
     due: Words = field(default_factory=_nothing)
     """The earliest decision by the clock of each series, then of each pair; follows from the rest, as the next one does."""
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
@@ -282,7 +287,7 @@ class FacilityState:
         """Return what happened to rows, summed over the series."""
         sums = {name: 0 if self.plan is None else int(self.column(name).sum()) for name in COUNTERS}
         batches = {"batch_repeated": self.repeated, "batch_conflict": self.conflicting}
-        listens = self.plan is not None and (self.plan.rare or self.plan.asked)
+        listens = self.plan is not None and (self.plan.rare or self.plan.asked or self.plan.door_areas)
         rare = dict(self.rare.counts) if listens else {}
         for book in self.excursions.values():
             rare |= {name: rare.get(name, 0) + number for name, number in book.counts.items()}
@@ -295,6 +300,8 @@ class FacilityState:
         )
         rare |= dict(self.documents.counts) if plan is not None and plan.documents else {}
         rare |= self.declared.counts if self.plan is not None and self.plan.asked else {}
+        if plan is not None and plan.door_areas:
+            rare |= dict.fromkeys(pairdoors.COUNTERS, 0) | self.door_counts
         marks = self.marks.counts
         no_room = 0 if self.plan is None else self.plan.no_room
         more = {**marks, **rare, **self.telling.counters()}
@@ -341,6 +348,8 @@ class FacilityState:
             doors=sorted(self.doors.items()) or msgspec.UNSET,
             past=formerly.pack(self) or msgspec.UNSET,
             former=formerpairs.pack(self) or msgspec.UNSET,
+            door_books=pairdoors.pack(self) or msgspec.UNSET,
+            door_counts=sorted(self.door_counts.items()) or msgspec.UNSET,
             spans=(plan and formerly.pack_spans(self)) or msgspec.UNSET,
             unsettled=sorted(self.unsettled) or msgspec.UNSET,
             sent=[(rule, list(of.items())) for rule, of in sorted(self.rare.sent.items()) if of] or msgspec.UNSET,
@@ -460,6 +469,11 @@ class FacilityState:
             drafts.load(self, [] if isinstance(body.drafts, msgspec.UnsetType) else body.drafts)
             formerly.load(self, [] if isinstance(body.past, msgspec.UnsetType) else body.past)
             formerpairs.load(self, [] if isinstance(body.former, msgspec.UnsetType) else body.former)
+            pairdoors.load(
+                self,
+                [] if isinstance(body.door_books, msgspec.UnsetType) else body.door_books,
+                [] if isinstance(body.door_counts, msgspec.UnsetType) else body.door_counts,
+            )
             formerly.load_spans(self, [] if isinstance(body.spans, msgspec.UnsetType) else body.spans)
             formerly.fit(self)
             self.refresh_all()

@@ -8,6 +8,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     # readings
     (r"(.+) less the limit for its temperature", r"\1 减去其温度对应的限值"),
     (r"difference (.+)", r"差值 \1"),
+    (r"doors of (.+)", r"\1 的门"),
     (r"mean kinetic temperature of (.+) over twelve months", r"\1 十二个月的平均动力学温度"),
     (r"time of (\S+) (.+) within (\S+)", r"\1 在 \3 内处于 \2 的累计时间"),
     (r"time of (\S+) (.+) on a trip", r"\1 在运输途中处于 \2 的累计时间"),
@@ -127,6 +128,7 @@ _OPERATORS = {
 _SIGNS = {">=": "≥", "<=": "≤", "!=": "≠", "in": "∈"}
 _OPERANDS = {
     "closed": "已关闭", "registered": "已登记", "off": "关", "on": "开", "grade": "等级", "register": "登记", "none": "无",
+    "open": "打开", "not known": "未知",
 }  # fmt: skip
 _MORE = re.compile(r" and (\d+) more$")
 _SIDES = (("at or above ", "≥ "), ("at or below ", "≤ "), ("above ", "> "), ("below ", "< "), (" or ", " 或 "))

@@ -10,10 +10,11 @@ import math
 
 import numpy as np
 
+from rules.doorstates import CLOSED, OPEN
 from rules.fields import Fields
 from rules.jit import kernel
 from rules.kinds import limit
-from rules.layout import MAX_ROWS, NONE, Array, Floats, Words
+from rules.layout import ACTIVE, MAX_ROWS, NONE, PENDING, Array, Floats, Words
 
 ROWS = 24
 """Rows that a limit by another value has at most: the stage 1 table of USP <645> has 21."""
@@ -62,16 +63,18 @@ def value_at(a: Words, af: Floats, p: int, w: Words, f: Floats, x: int, t: int) 
 @kernel
 def fold(
     a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
-    time: Words, received: Words, batch: Words, which: Words, value: Floats, known: Words, begin: int, stop: int,
-    out: Array, n: int,
+    time: Words, received: Words, batch: Words, which: Words, value: Floats, known: Words,
+    closed: int, doors: Words, since: Words, begin: int, stop: int, out: Array, n: int,
 ) -> int:  # fmt: skip
     """Fold rows [begin, stop) of both inputs, in event order, and what the clock decided between them; equal times are one instant.
 
     `received` is the instant from which each row counts. Newest instant and its receive time are kept in the state.
+    `closed`: the on-delay (ms) while the doors are closed, below zero: there are none; else `doors` and `since` say what they were at each row
+    (rules/doorstates.py) and from when on.
     """
     i = begin
     while i < stop:
-        t, m = time[i], received[i]
+        t, m, first = time[i], received[i], i
         if w[x + SEEN_T] != NONE and m > w[x + SEEN_M]:
             n = catch_up(a, p, w, f, x, m, out, n)
         counts = False
@@ -82,7 +85,15 @@ def fold(
                 f[x + HELD + which[i]] = value[i]
             i += 1
         found = value_at(a, af, p, w, f, x, t) if counts else math.nan
-        n = limit.step(a, af, p, w, f, x, 0, t, m, batch[i - 1], found, not math.isnan(found), out, n)
+        delay, excused = a[p + limit.ON_DELAY], False
+        if closed >= 0 and w[x + limit.PHASE] < ACTIVE:
+            excused = doors[first] == OPEN
+            if w[x + limit.PHASE] == PENDING and (excused or since[first] > w[x + limit.START_T]):
+                limit.reset(w, f, x)
+            if doors[first] == CLOSED:
+                delay = closed
+        if not excused:
+            n = limit.step_after(a, af, p, w, f, x, 0, t, m, batch[i - 1], found, not math.isnan(found), delay, out, n)
         limit.schedule(a, p, w, x, t, m)
         w[x + SEEN_T] = t
         w[x + SEEN_M] = m

@@ -232,6 +232,15 @@ def step(
     row: int, t: int, m: int, b: int, value: float, known: bool, out: Array, n: int,
 ) -> int:  # fmt: skip
     """Fold one row in event-time order; `known` says whether the value counts for this instance."""
+    return step_after(a, af, p, w, f, x, row, t, m, b, value, known, a[p + ON_DELAY], out, n)
+
+
+@kernel
+def step_after(
+    a: Words, af: Floats, p: int, w: Words, f: Floats, x: int,
+    row: int, t: int, m: int, b: int, value: float, known: bool, delay: int, out: Array, n: int,
+) -> int:  # fmt: skip
+    """Fold one row as `step` does, with an on-delay (ms) of its own."""
     if not known:
         silent_at = w[x + KNOWN_T] + a[p + INTERVAL] + a[p + UNKNOWN_MS]
         if w[x + PHASE] >= ACTIVE and w[x + SILENT] == 0 and t >= silent_at:
@@ -257,7 +266,7 @@ def step(
             w[x + COUNT] += 1
             _peak(af, p, f, x, value)
             _steps(a, af, p, w, x, t, m, value)
-            if w[x + COUNT] >= a[p + OPENS] and t - w[x + START_T] >= a[p + ON_DELAY]:
+            if w[x + COUNT] >= a[p + OPENS] and t - w[x + START_T] >= delay:
                 w[x + PHASE] = ACTIVE
                 _paint(w, x, colour(a, p, w, x))
                 n = _tell(w, f, x, row, RAISED, t, m, NONE, t, value, out, n)

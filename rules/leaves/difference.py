@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rules.doorstates import CLOSED, OPEN, UNKNOWN
+from rules.instants import format_duration
 from rules.layout import REACH
 from rules.leaves import limit
-from rules.leaves.limit import LimitNumbers
-from rules.leaves.model import TWO, Leaf, Row, both
+from rules.leaves.limit import LimitNumbers, LimitRun
+from rules.leaves.model import TWO, Leaf, Row, Seen, both
+from rules.pairdoors import VERDICTS, WORDS
 from rules.pairs import bounds_of_pair
 from rules.params import UNREGISTERED_INTERVAL_MS, deadband_width
 from rules.register import Span
@@ -21,6 +24,9 @@ from rules.tablerow import as_on
 from rules.wording import sign
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rules.doorstates import Stretch
     from rules.pack import Bundle
     from rules.pairs import Pair
     from rules.rule import DifferenceRule
@@ -39,7 +45,16 @@ def leaves_of(rule: DifferenceRule, bundle: Bundle) -> list[Leaf]:
         f"各输入均有有效数值，且不早于 {share} 个间隔",
     )
     found = [leaf for leaf in limit.leaves_of(rule, bundle) if leaf.name not in without]
-    return [Leaf("reading", reading, TWO) if leaf.name == "reading" else leaf for leaf in found]
+    own = {"reading": Leaf("reading", reading, TWO)}
+    if rule.doors is not None:
+        short, long = format_duration(rule.doors.closed), format_duration(rule.when.on_delay)
+        lasting = both(
+            f"outside for {short} while the doors are closed, for {long} where they are not known",
+            f"门关闭时超限持续 {short}，门状态未知时持续 {long}",
+        )
+        own["on_delay"] = Leaf("on_delay", lasting)
+        found.insert(1, Leaf("doors", both("the doors of the cleaner room are closed", "洁净级别较高房间的门均已关闭")))
+    return [own.get(leaf.name, leaf) for leaf in found]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +68,13 @@ class PairNumbers:
     max_age: int
     kept: tuple[int, ...]
     scale: tuple[Step, ...] = ()
+    closed: int | None = None
+    """How long (ms) a run lasts with the doors closed, None where the rule asks for no doors."""
 
     @property
     def key(self) -> tuple[object, ...]:
         """Return what decides: equal keys decide equal rows alike."""
-        return (self.limits.key, self.tags, self.sign, self.ranges, self.max_age, self.kept, self.scale)
+        return (self.limits.key, self.tags, self.sign, self.ranges, self.max_age, self.kept, self.scale, self.closed)
 
 
 def numbers_of(
@@ -77,8 +94,38 @@ def numbers_of(
     return PairNumbers(
         numbers, tuple(sensor.tag for sensor in pair.inputs), pair.sign, tuple(r[:2] for r in ranges),
         int(rule.max_age_intervals * slower), tuple(capacity(interval) for interval in intervals),
-        scale_of(rule, pair.facts, bundle),
+        scale_of(rule, pair.facts, bundle), None if rule.doors is None else rule.doors.closed,
     )  # fmt: skip
+
+
+@dataclass(slots=True)
+class DoorRun(LimitRun):
+    """The condition of a pair whose rule asks for doors; `doors` says what they are at an instant, None of them was told of, and since when."""
+
+    closed: int = 0
+    doors: Callable[[int], Stretch | None] = lambda _: None
+    there: Stretch | None = None
+    """What they were at the newest row."""
+
+    def row(self, row: Row) -> None:
+        """Fold a row in event-time order."""
+        s, self.delay = self.stands, None
+        self.there = there = self.doors(row.t)
+        if there is not None and not s.active:
+            if s.phase == "pending" and (there.state == OPEN or (s.start is not None and there.begin > s.start)):
+                self._normal()
+            if there.state == OPEN:
+                self.newest = row
+                self._note(row.t)
+                self._tell("row", row.t, self._blind(), row)
+                return
+            self.delay = self.closed if there.state == CLOSED else None
+        # Explicit: a slotted dataclass is made anew, and `super()` would mean the one before.
+        LimitRun.row(self, row)
+
+    def _tell(self, by: str, at: int, leaves: list[Seen], row: Row | None) -> None:
+        state = UNKNOWN if self.there is None else self.there.state
+        LimitRun._tell(self, by, at, [*leaves, Seen("doors", VERDICTS[state], WORDS[state], "=", WORDS[CLOSED])], row)  # noqa: SLF001 - as above
 
 
 @dataclass(slots=True)

@@ -193,6 +193,8 @@ class LimitRun:
     known: int | None = None
     newest: Row | None = None
     last: tuple[Seen, ...] = ()
+    delay: int | None = None
+    """The on-delay (ms) of the row that is folded, where it is not the rule's."""
 
     def row(self, row: Row) -> None:
         """Fold a row in event-time order."""
@@ -258,9 +260,10 @@ class LimitRun:
             s.phase, s.start, self.start_m, self.count = "pending", row.t, row.m, 0
         self.count += 1
         start = row.t if s.start is None else s.start
-        enough, long = self.count >= n.rule.when.consecutive, row.t - start >= n.rule.when.on_delay
+        delay = n.rule.when.on_delay if self.delay is None else self.delay
+        enough, long = self.count >= n.rule.when.consecutive, row.t - start >= delay
         leaves.append(Seen("consecutive", verdict(enough), self.count, ">=", n.rule.when.consecutive))
-        leaves.append(Seen("on_delay", verdict(long), row.t - start, ">=", n.rule.when.on_delay, "ms"))
+        leaves.append(Seen("on_delay", verdict(long), row.t - start, ">=", delay, "ms"))
         self._steps(row, leaves)
         if enough and long:
             s.phase, s.colour = "active", self._paint()

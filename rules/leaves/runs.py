@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import TYPE_CHECKING, TypeAlias
 
 from rules.leaves.cumulative import CumulativeNumbers, CumulativeRun
-from rules.leaves.difference import PairNumbers
+from rules.leaves.difference import DoorRun, PairNumbers
 from rules.leaves.during import DuringNumbers, DuringRun
 from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.frozen import FrozenNumbers, FrozenRun
@@ -57,9 +58,7 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
         see: hears of each moment.
         begin: log time, ms, from which on the numbers are in force.
     """
-    if isinstance(numbers, PairNumbers):
-        numbers = numbers.limits
-    if isinstance(numbers, LimitNumbers | JumpNumbers):
+    if isinstance(numbers, PairNumbers | LimitNumbers | JumpNumbers):
         return _limit_run(run, numbers, see, begin)
     if isinstance(numbers, FrozenNumbers):
         return _frozen_run(run, numbers, see, begin)
@@ -73,7 +72,9 @@ def run_of(run: RowRun | None, numbers: RowNumbers, see: See, begin: int) -> Row
     return run
 
 
-def _limit_run(run: RowRun | None, numbers: LimitNumbers | JumpNumbers, see: See, begin: int) -> LimitRun:
+def _limit_run(run: RowRun | None, numbers: PairNumbers | LimitNumbers | JumpNumbers, see: See, begin: int) -> LimitRun:
+    if isinstance(numbers, PairNumbers):
+        return _pair_run(run, numbers, see, begin)
     if isinstance(numbers, JumpNumbers):
         if not isinstance(run, JumpRun):
             run = JumpRun(numbers.limits, see)
@@ -85,6 +86,19 @@ def _limit_run(run: RowRun | None, numbers: LimitNumbers | JumpNumbers, see: See
         run.reached, run.running = set(), {}
     run.numbers, run.floor = numbers, begin
     return run
+
+
+def _pair_run(run: RowRun | None, numbers: PairNumbers, see: See, begin: int) -> LimitRun:
+    found = _limit_run(run, numbers.limits, see, begin)
+    if numbers.closed is None:
+        if not isinstance(found, DoorRun):
+            return found
+        known = {each.name: getattr(found, each.name) for each in fields(LimitRun)}
+        return LimitRun(**known | {"delay": None})
+    if not isinstance(found, DoorRun):
+        found = DoorRun(**{each.name: getattr(found, each.name) for each in fields(LimitRun)})
+    found.closed = numbers.closed
+    return found
 
 
 def _frozen_run(run: RowRun | None, numbers: FrozenNumbers, see: See, begin: int) -> FrozenRun:

@@ -7,6 +7,7 @@ It keeps to docs/engine-semantics.md as the engine does, row by row and without 
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,12 +17,13 @@ from rules.batches import Seen as BatchSeen
 from rules.changes import ChangeKind
 from rules.decisions import closes
 from rules.declared import Declared, asked
+from rules.doorstates import STATES, Doors
 from rules.engine import DOOR_CLOSED_MS
 from rules.exceptions import stands_in
 from rules.facts import facts_of, in_force, next_change
 from rules.leaves.absence import AbsenceNumbers, AbsenceRun
 from rules.leaves.cumulative import CumulativeNumbers
-from rules.leaves.difference import PairNumbers, PairRows
+from rules.leaves.difference import DoorRun, PairNumbers, PairRows
 from rules.leaves.during import DuringNumbers, DuringRun, Told
 from rules.leaves.exposure import ExposureNumbers, ExposureRun
 from rules.leaves.gap import Door, GapNumbers, GapRun
@@ -33,9 +35,10 @@ from rules.leaves.watch import Watch, horizon_key, watch, watch_pairs
 from rules.marks import Marks, Part, covering
 from rules.migration import migrations
 from rules.pack import Bundle
+from rules.pairdoors import EVENT as DOOR_EVENT
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
-from rules.rare.match import digest_of_batch, time_of
+from rules.rare.match import area_of, device_of, digest_of_batch, text_of_field, time_of
 from rules.records import Decision, Events, Kind, Mark, PacksRecord, Readings, RegisterRecord, StateRecord, Tick
 from rules.rule import DifferenceRule, RareRule
 
@@ -43,10 +46,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Sequence
 
     from rules.changes import Change
+    from rules.doorstates import Stretch
     from rules.engine import Engine
     from rules.leaves.model import Moment, See
     from rules.marks import Declaration
-    from rules.records import LogRecord
+    from rules.records import Event, LogRecord
     from rules.register import Facility, Sensor
     from rules.rule import Migration
 
@@ -62,8 +66,31 @@ class Segment:
     by_clock: bool = False
     """It began by the clock alone: what is due at that instant is decided in it, and before it what was due with the newest row."""
     pair: PairRows = field(default_factory=PairRows)
+    doors: Doors = field(default_factory=Doors)
+    """What was told of the doors of its cleaner room, by all that was received before `waits` ..."""
+    newer: Doors = field(default_factory=Doors)
+    """... and with what was received since, which is decided when that instant is over."""
+    waits: int = -1
     told: Told = field(default_factory=Told)
     """What is declared of its area's state."""
+
+    def hear(self, door: str, at: int, received: int, *, is_open: bool) -> None:
+        """Take what an event tells of a door of a pair; what is no newer than what has left its horizon is not read."""
+        if not isinstance(self.numbers, PairNumbers) or self.numbers.closed is None:
+            return
+        self.pair.settle(received, self.numbers)
+        if at <= self.pair.floor:
+            return
+        if received > self.waits:
+            self.doors, self.waits = copy.deepcopy(self.newer), received
+        self.newer.put(door, at, received, is_open=is_open)
+        if self.newer.is_full:
+            self.newer.forget(self.newer.next_floor())
+
+    def doors_of(self, before: int) -> Callable[[int], Stretch | None]:
+        """Return what is known of the doors by all that was received before an instant (log time, ms)."""
+        book = self.newer if self.waits < before else self.doors
+        return book.at if book.by_door else lambda _: None
 
 
 @dataclass(slots=True)
@@ -207,6 +234,8 @@ class Tracer:
             if isinstance(numbers, PairNumbers):
                 rows = segment.pair.instants(numbers, end if segment.end is None else end + 1)
             run = run_of(run, numbers, see, segment.begin)
+            if isinstance(run, DoorRun):
+                run.doors = segment.doors_of(end if segment.end is None else end + 1)
             if isinstance(run, DuringRun | ExposureRun):
                 waits = segment.end is None and segment.rows.undecided(end)
                 run.told = segment.told.before() if waits else segment.told
@@ -357,6 +386,8 @@ class Tracer:
                     segment.pair = PairRows(floor=segment.pair.floor)
                     self.lines[name].segments.append(Segment(None, now, Rows(UNREGISTERED_INTERVAL_MS), now))
                 self.lines[name].segments.append(segment)
+                if numbers is not None and numbers.closed is not None:
+                    segment.doors = segment.newer = copy.deepcopy(last.newer)
             elif numbers is not None:  # what waited is decided before, as it is where the numbers are others
                 self.lines[name].segments[-1].pair.decide(now, numbers)
             self.lines[name].watch, self.lines[name].key = watched, key
@@ -483,6 +514,7 @@ class Tracer:
         if seen is not BatchSeen.NEW or self.facility is None:
             return
         for event in payload.events:
+            self._hear(event, received)
             area = self._declared.take(event, time_of(event, received), self.facility, self._asked)
             for line in self.lines.values() if area is not None else ():
                 numbers = line.watch.numbers
@@ -492,6 +524,17 @@ class Tracer:
                     segment = line.segments[-1]
                     waits = segment.rows.undecided(received)
                     segment.told.put(self._declared.spans(area), segment.rows.declare(received), waits=waits)
+
+    def _hear(self, event: Event, received: int) -> None:
+        """Let the pairs of a room hear of its doors."""
+        state, rule = text_of_field(event, "state"), self.bundle.rule(self.rule_id)
+        if not isinstance(rule, DifferenceRule) or self.facility is None:
+            return
+        if (event.stream, event.type) == DOOR_EVENT and state in STATES:
+            area, at = area_of(event, self.facility), time_of(event, received)
+            for line in self.lines.values():
+                if line.watch.about.get("area") == area:
+                    line.segments[-1].hear(device_of(event), at, received, is_open=STATES[state])
 
     def _row(self, line: Line | None, row: Row) -> None:
         if line is None:

@@ -170,10 +170,11 @@ def _take(rule: LedgerRule, subject: str, facts: list[Fact], now: Now, emitter: 
 def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
     """Judge a subject by the clock: because of what came at the instant that is over now, or because its time has come."""
     note(rule, subject, case, emitter.state.rare, touched=True)
-    facts = [*case.facts, *beside(rule, subject, emitter.state.rare.of(rule.id))]
-    came = entries_of([fact for fact in facts if fact.received == now.received])
-    at = max((now.received if "revision" in one.said else one.at for one in came), default=now.at)
-    settle(rule, subject, case, Now(at, now.received, list(reads_of(came))), emitter)
+    own = entries_of([fact for fact in case.facts if fact.received == now.received])
+    others = beside(rule, subject, emitter.state.rare.of(rule.id)).came(now.received)
+    ats = [now.received if "revision" in one.said else one.at for one in own] + [others.until] * bool(others.entries)
+    reads = list(reads_of([*own, *others.entries]))
+    settle(rule, subject, case, Now(max(ats, default=now.at), now.received, reads), emitter)
 
 
 def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rules.ledger import annual, filing, release, retest, runs, stock, visit
+from rules.ledger import annual, filing, nowhere, release, retest, runs, stock, visit
 from rules.ledger.entry import GONE, entries_of
 from rules.rule import AnnualRule, ChangeRule, ReleaseRule, RetestRule, RunsRule, StockBalanceRule, VisitRule
 
@@ -13,14 +13,16 @@ if TYPE_CHECKING:
 
     from rules.ledger.entry import Met
     from rules.ledger.judged import Judged
+    from rules.ledger.nowhere import Nowhere
     from rules.rare.speak import Now
     from rules.rare.store import Cases, Fact, Rare
     from rules.records import Event, Report
     from rules.register import Facility
     from rules.rule import LedgerRule
 
-NOTHING, ANSWERS, OPEN = range(3)
-"""What the facts of a subject hold; which goes out for another one follows from it (`rules.ledger.room`)."""
+NOTHING, ANSWERS, OPEN, MARKED = range(4)
+"""What the facts of a subject hold; which goes out for another one follows from it (`rules.ledger.room`). MARKED: of bookings without a
+place, until the places of their product are judged by them."""
 
 
 def said_by_event(rule: LedgerRule, event: Event, now: Now, facility: Facility) -> Met | None:
@@ -62,7 +64,7 @@ def judge(rule: LedgerRule, subject: str, facts: list[Fact], now: int, facility:
     if isinstance(rule, VisitRule):
         return visit.judge(rule, facts, now, facility)
     if isinstance(rule, StockBalanceRule):
-        return stock.judge(rule, subject, facts, now, stock.unplaced(subject, rare.of(rule.id)))
+        return stock.judge(rule, subject, facts, now, beside(rule, subject, rare.of(rule.id)).marks)
     if isinstance(rule, RunsRule):
         return runs.judge(rule, subject, facts, now, facility.delivery)
     if isinstance(rule, AnnualRule):
@@ -119,13 +121,23 @@ def holds(rule: LedgerRule, facts: Sequence[Fact]) -> int:
     return OPEN
 
 
-def beside(rule: LedgerRule, subject: str, cases: Cases) -> list[Fact]:
+def while_waiting(rule: LedgerRule, tier: int) -> int:
+    """Return what a subject holds that is still to be judged: it may hold anything, unless there is nothing in it.
+
+    Bookings without a place never make an alarm of their own, so they take no room from what may.
+    """
+    if tier == NOTHING:
+        return NOTHING
+    return MARKED if isinstance(rule, StockBalanceRule) and tier != OPEN else OPEN
+
+
+def beside(rule: LedgerRule, subject: str, cases: Cases) -> Nowhere:
     """Return facts of another subject that speak of this one too: the bookings of a product that name no place."""
-    return stock.unplaced(subject, cases) if isinstance(rule, StockBalanceRule) else []
+    return nowhere.beside(subject, cases) if isinstance(rule, StockBalanceRule) else nowhere.NOBODY
 
 
 def shortened(
-    rule: LedgerRule, facts: list[Fact], most: int, facility: Facility, others: Sequence[Fact]
+    rule: LedgerRule, facts: list[Fact], most: int, facility: Facility, others: Nowhere
 ) -> list[Fact]:  # fmt: skip
     """Return facts with at most so many: of what they all said stays what can. `others` speak of the subject too (`beside`).
 
@@ -135,9 +147,8 @@ def shortened(
     if isinstance(rule, StockBalanceRule):
         if any(one.what == stock.SOMEWHERE for one in entries_of(facts[:1])):
             return stock.merged(facts, most)
-        marks = stock.Marks(others)
         while len(facts) > most:
-            facts = stock.joined(rule, facts, marks)
+            facts = stock.joined(rule, facts, others.marks)
         return facts
     if isinstance(rule, RunsRule):
         return runs.shortened(rule, facts, most, facility.delivery)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from rules.layout import NEVER
-from rules.ledger import stock
+from rules.ledger import nowhere, stock
 from rules.ledger.behind import Behind
-from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, beside, holds, is_heavy, shortened
+from rules.ledger.kinds import ANSWERS, MARKED, NOTHING, OPEN, beside, holds, is_heavy, shortened, while_waiting
 from rules.rare import store
 from rules.rare.store import Case, Cases
 
@@ -25,7 +25,11 @@ if TYPE_CHECKING:
 MAX_ANSWERS = 2_000
 """Subjects of a rule that hold only what answers others, or is closed; of those that hold nothing `store.MAX_CASES`."""
 MAX_OPEN = 10_000
-"""Subjects that hold what may still make an alarm, and others that stand beyond their bounds: none goes, and one more is left out."""
+"""Subjects that hold what may still make an alarm, and others that stand beyond their bounds: none goes, and one more is left out.
+
+As many products have bookings without a place that came at one instant, beside them: the places are judged by them when it is over, and the
+bookings are what answers others from then on.
+"""
 MAX_ALL = 30_000
 """Facts that all subjects of a rule keep together: beyond it the fullest give up their oldest."""
 SPARE = 16
@@ -37,7 +41,7 @@ class Tiers:
 
     def __init__(self, rule: LedgerRule, cases: Cases) -> None:
         """Begin with what is kept."""
-        self._of: tuple[dict[str, None], ...] = ({}, {}, {})
+        self._of: tuple[dict[str, None], ...] = ({}, {}, {}, {})
         self._tier: dict[str, int] = {}
         self.behind = Behind()
         for subject, case in cases.items():
@@ -76,15 +80,14 @@ def waits(case: Case) -> bool:
         return False
     before = case.due - 1
     return before < max((fact.received for fact in case.facts), default=before) or (
-        case.of is not None
-        and before < max((one.received for one in stock.unplaced(case.subject, case.of)), default=before)
+        case.of is not None and before < nowhere.beside(case.subject, case.of).newest
     )
 
 
 def tier_of(rule: LedgerRule, case: Case) -> int:
     """Return what a case holds; one that still waits may hold anything, unless there is nothing in it."""
     tier = holds(rule, case.facts)
-    return OPEN if tier != NOTHING and waits(case) else tier
+    return while_waiting(rule, tier) if tier != NOTHING and waits(case) else tier
 
 
 def place(rare: Rare, rule: LedgerRule, subject: str, facts: Sequence[Fact]) -> Case | None:
@@ -92,9 +95,9 @@ def place(rare: Rare, rule: LedgerRule, subject: str, facts: Sequence[Fact]) -> 
     cases = rare.cases.setdefault(rule.id, Cases())
     tiers = tiers_of(rule, cases)
     before = tiers.tier(subject)
-    tier = OPEN if before not in {None, NOTHING} or holds(rule, facts) != NOTHING else NOTHING
+    tier = while_waiting(rule, max(before or NOTHING, holds(rule, facts)))
     is_full = before != tier and before in {None, NOTHING} and len(tiers.of(tier)) + _over(tiers, tier) >= _most(tier)
-    if is_full and (tier == OPEN or not _let_go(rare, cases, tiers, tier)):
+    if is_full and (tier >= OPEN or not _let_go(rare, cases, tiers, tier)):
         rare.counts["event_left_out"] += 1
         return None
     case = cases.pop(subject, None) or Case()
@@ -111,7 +114,7 @@ def note(rule: LedgerRule, subject: str, case: Case, rare: Rare, *, touched: boo
         return
     cases[subject] = cases.pop(subject)
     tiers.put(subject, tier)
-    while tier != OPEN and len(tiers.of(tier)) > _most(tier) and _let_go(rare, cases, tiers, tier, subject):
+    while tier < OPEN and len(tiers.of(tier)) > _most(tier) and _let_go(rare, cases, tiers, tier, subject):
         pass
 
 
@@ -136,7 +139,7 @@ def tiers_of(rule: LedgerRule, cases: Cases) -> Tiers:
 
 
 def _most(tier: int) -> int:
-    return {NOTHING: store.MAX_CASES, ANSWERS: MAX_ANSWERS, OPEN: MAX_OPEN}[tier]
+    return {NOTHING: store.MAX_CASES, ANSWERS: MAX_ANSWERS, OPEN: MAX_OPEN, MARKED: MAX_OPEN}[tier]
 
 
 def _over(tiers: Tiers, tier: int) -> int:

@@ -27,7 +27,7 @@ from rules.rare.units import number_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from rules.rare.store import Cases, Fact
+    from rules.rare.store import Fact
     from rules.records import Event
     from rules.register import Facility
     from rules.rule import StockBalanceRule
@@ -87,13 +87,6 @@ def unplaced_subject(product: str) -> str:
 def is_unplaced(subject: str) -> bool:
     """Say whether a subject is the one of such bookings: it has no place, and no alarm."""
     return subject_of(subject).keys() == {"product"}
-
-
-def unplaced(subject: str, cases: Cases) -> list[Fact]:
-    """Return the bookings without a place that speak of a subject: those of the product of a place."""
-    named = subject_of(subject)
-    case = cases.get(unplaced_subject(named["product"])) if named.keys() == {"place", "product"} else None
-    return [] if case is None else case.facts
 
 
 def newest_count(facts: Sequence[Fact]) -> int:
@@ -178,7 +171,7 @@ def _counted(opening: Entry) -> int:
     return int(opening.said.get("counted", opening.at))
 
 
-def judge(rule: StockBalanceRule, subject: str, facts: list[Fact], now: int, somewhere: Sequence[Fact]) -> Judged:
+def judge(rule: StockBalanceRule, subject: str, facts: list[Fact], now: int, marks: Marks) -> Judged:
     """Return what the counts of a place and product say at `now` (log time, ms).
 
     Args:
@@ -186,12 +179,12 @@ def judge(rule: StockBalanceRule, subject: str, facts: list[Fact], now: int, som
         subject: as text.
         facts: of it.
         now: log time, ms.
-        somewhere: the bookings of the product that name no place.
+        marks: the bookings of the product that name no place.
     """
     if is_unplaced(subject):
         return Judged()
     entries = entries_of(facts)
-    counts = counts_of(rule, entries, Marks(somewhere))
+    counts = counts_of(rule, entries, marks)
     base = entries[0] if entries and entries[0].what == BASE else None
     since = NONE if base is None else base.said["since"]
     runs: list[Run] = []

@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rules import underway
+from rules import pairdoors, underway
 from rules.batches import Seen
 from rules.changes import Leaf, RecordRead, Verdict
 from rules.clocks import changing, judging
@@ -97,11 +97,11 @@ LEVEL = 3
 def events(state: FacilityState, payload: Events, received: int, emitter: Emitter) -> None:
     """Fold a batch of events one by one; an id that comes again changes nothing, with other content it is counted.
 
-    A facility without rules over rare records, or during declared states, keeps nothing of them.
+    A facility without rules over rare records, during declared states, or that ask for doors, keeps nothing of them.
     """
     rare = state.rare
     if state.plan is None or not (
-        state.plan.rare or state.plan.asked
+        state.plan.rare or state.plan.asked or state.plan.door_areas
     ):  # nothing is asked of events: nothing is kept of them
         return
     digest = digest_of_batch(payload)
@@ -122,6 +122,8 @@ def events(state: FacilityState, payload: Events, received: int, emitter: Emitte
         rare.counts["event_future"] += event.time > received + FUTURE_MS
         if state.plan.asked:
             underway.meet(state, event, time_of(event, received))
+        if state.plan.door_areas:
+            pairdoors.meet(state, event, time_of(event, received), received)
         now = Now(time_of(event, received), received, records, copy=copy)
         for rule in state.plan.rare:
             step = partial(_event, state, rule, event, payload.batch, now, emitter)

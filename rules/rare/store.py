@@ -20,6 +20,7 @@ from rules.rare.waiting import Areas, Texts, Waiting
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from rules.ledger.nowhere import Nowhere
     from rules.ledger.room import Tiers
     from rules.rare.feeds import Feed
     from rules.rare.missing import Ways
@@ -147,7 +148,7 @@ class AnyCase:
 class Case(AnyCase):
     """One rule over rare records on one subject: the cases among which it stands know when it is due."""
 
-    __slots__ = ("_due", "of", "subject")
+    __slots__ = ("_due", "nowhere", "of", "subject")
 
     def __init__(
         self, facts: list[Fact] | None = None, seen: list[str] | None = None, last: Occurrence | None = None,
@@ -159,6 +160,8 @@ class Case(AnyCase):
         """Among which it stands ..."""
         self.subject = ""
         """... under this subject, as text."""
+        self.nowhere: Nowhere | None = None
+        """Its bookings without a place, where somebody asked; follows from its facts (rules/ledger/nowhere.py)."""
         super().__init__(facts or [], seen or [], last, uses or {}, due)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 from rules.layout import REACH
@@ -10,6 +11,7 @@ from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.rule import DifferenceRule
 from tests.rules.oracle import limit
 from tests.rules.oracle.late import differences, occurrences
+from tests.rules.oracle.pressuredoors import broke_between, doors_at
 from tests.rules.oracle.series import marked
 
 HORIZON, OPEN = 2 * 3_600_000, 240 * 3_600_000
@@ -40,6 +42,10 @@ class Pair:
         self.waits = None
         self.floor, self.seen = -1, -1
         self.events, self.said = [], []
+        self.told = []  # of doors of the cleaner room: (event time, received, door, word, whether it was late)
+        self.closed = None
+        if rule.doors is not None:
+            self.closed = dataclasses.replace(self.numbers, on_delay=rule.doors.closed)
 
     def known(self, which, v, q):
         low, high = self.ranges[which]
@@ -54,6 +60,17 @@ class Pair:
                 self.waiting[which].append((t, received, v, q, late))
                 if how is not None:
                     self.how[which][t] = how
+
+    def hear(self, area, t, received, door, word):
+        """Take what an event tells of a door."""
+        if self.closed is None or self.subject["area"] != area or t <= self.floor:
+            return
+        if any(one[0] == t and one[2] == door and word in (one[3], "open") for one in self.told):
+            return
+        late = t <= self.seen
+        self.told.append((t, received, door, word, late))
+        if late:
+            self.waits = received
 
     def counts(self, which, t, v, q):
         """Return the value of a row that counts, or None."""
@@ -96,7 +113,26 @@ class Pair:
         return value if math.isfinite(value) else None
 
     def now(self, clock):
-        return limit.decide(self.numbers, self.instants(), clock)
+        if self.closed is None or not self.told:
+            return limit.decide(self.numbers, self.instants(), clock)
+        told, run, before = {}, limit.Run(self.numbers), None
+        for t, _, door, word, _ in self.told:
+            told.setdefault(door, []).append((t, word))
+        for t, m, v in self.instants():
+            if before is not None and m > before:
+                run.clock(m)
+            before, state = m, doors_at(told, t)
+            run.limits = self.closed if state == "closed" else self.numbers
+            if run.phase == "pending" and (state == "open" or broke_between(told, run.start, t)):
+                run.normal()
+            if run.phase == "normal" and state == "open":
+                run.newest, run.newest_m = t, m
+            else:
+                run.row(t, m, v)
+        run.limits = self.numbers
+        if before is not None and clock is not None and clock > before:
+            run.clock(clock)
+        return run.events
 
     def due(self, to):
         """Return when the next decision is due, at most `to`."""
@@ -115,16 +151,19 @@ class Pair:
         assert at == self.waits
         waiting = [sorted(rows, key=lambda row: row[0])[-AT_ONCE:] for rows in self.waiting]
         late = any(row[4] for rows in self.waiting for row in rows)
+        late = late or any(one[4] for one in self.told if one[1] == at)
         before = [row for rows in self.rows for row in rows if row[1] == at and row[0] > self.floor]
+        doors = [one[:1] for one in self.told if one[1] == at]
         first = min(
-            row[0] for rows in [*waiting, before] for row in rows
+            row[0] for rows in [*waiting, before, doors] for row in rows
         )  # a mark may have parted the rows of an instant
         seen = self.seen
         for rows, new in zip(self.rows, waiting, strict=True):
             rows += [row[:4] for row in new]
             rows.sort(key=lambda row: row[0])
         self.waiting, self.waits = [[] for _ in self.tags], None
-        self.seen = max(seen, *(row[0] for rows in self.rows for row in rows))
+        self.seen = max([seen, *(row[0] for rows in self.rows for row in rows)])
+        self.told = [(*one[:4], False) for one in self.told]
         events = self.now(at)
         if first > seen:
             for event in events[len(self.events) :]:
@@ -197,3 +236,14 @@ def pairs(bundle, facility, ranges, now):
                 if bounds is not None:
                     found.append(Pair(rule, place, pair, bounds, facility, ranges, bundle))
     return found
+
+
+def doors(facility, payload, received):
+    """Let pairs hear what events tell of doors; an event of a batch that comes again is the same one."""
+    devices = {device.id: device.area for device in facility.registered.devices}
+    for event in payload.events:
+        if (event.stream, event.type) == ("device", "door") and event.fields.get("state") in ("open", "closed"):
+            t = event.time if event.time <= received + 300_000 else received
+            door = event.device or event.fields.get("device") or event.source
+            for pair in facility.pairs:
+                pair.hear(event.area or devices.get(door), t, received, door, event.fields["state"])

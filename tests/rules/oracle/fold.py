@@ -482,6 +482,7 @@ def fold(records, bundle, until=None, facilities=None):
         elif isinstance(payload, Events) and facility.rare is not None:
             facility.rare.events(payload, received)
             trips.events(facility, payload, received)
+            difference.doors(facility, payload, received)
         elif isinstance(payload, Mark):
             facility.marks.take(payload, received)
         elif isinstance(payload, Decision) and facility.rare is not None:
