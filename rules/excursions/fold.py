@@ -56,6 +56,8 @@ def _claim(
     said, stated = book.claims.get(payload.id) or Claim(id=payload.id), figures.stated(rule, fields)
     if payload.revision <= said.revision or not (stated or said.revision):
         return
+    if said.decided != NONE:
+        said.before = said.before or said.revision
     said.revision, said.stated, said.received = payload.revision, stated, now.received
     said.asset = "" if rule.asset is None else str(fields.get(rule.asset, ""))
     said.begin, said.end = figures.time_of(rule.time, fields)
@@ -87,7 +89,7 @@ def _take(
     elif said.decided == NONE:
         book.await_until(said, now.received + rule.wait)
     else:
-        judge_deviation(rule, said, now, emitter)
+        judge_deviation(rule, said, now, emitter, revised=True)
 
 
 def due_now(state: FacilityState, due: int) -> list[tuple[str, str]]:
