@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from rules.excursions.compare import named_by
 from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excursion
 from rules.failing import attempt
 from rules.layout import NEVER, NONE
-from rules.rare.speak import Now, abandon
+from rules.rare.speak import Now, abandon, of_revisions
 from rules.rule import CompareRule, FollowUpRule
 from rules.wording import begun_anew, unwatched
 
@@ -76,6 +77,7 @@ def _take(
     said = book.deviations.get(payload.id) or Deviation(id=payload.id)
     if payload.revision <= said.revision:
         return
+    now = replace(now, records=[*now.records, *of_revisions(payload.id, payload.revision, said.revision)])
     assets = [said.asset, fields["asset"]]
     said.revision, said.asset, said.received = payload.revision, fields["asset"], now.received
     said.begin, said.end = fields["from"], fields["to"]

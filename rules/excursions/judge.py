@@ -16,7 +16,7 @@ from rules.instants import format_instant, format_local
 from rules.layout import NEVER, NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence
-from rules.rare.speak import Now
+from rules.rare.speak import Now, of_revisions
 from rules.rare.store import subject_of, text_of
 from rules.records import Kind
 from rules.register import ZONE
@@ -185,6 +185,7 @@ def judge_claim(rule: CompareRule, said: Claim, now: Now, emitter: Emitter) -> N
     again = said.begin != NONE and now.received + DAY_MS <= said.first + LOOKS_MS
     book.await_until(said, now.received + DAY_MS if again else NEVER)
     verdict, leaves = figures.leaves_of(rule, said, figures.measured(rule, said, book, state))
+    now = replace(now, records=[*now.records, *of_revisions(said.id, said.revision, said.before)])
     revised, said.before = said.before != 0, 0
     _state(rule, said, verdict, leaves, now, emitter, revised=revised)
 

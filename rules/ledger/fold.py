@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from rules.ledger import annual, stock, visit
-from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
+from rules.ledger.entry import GONE, entries_of, name_of, reads_of, replaced, text_of
 from rules.ledger.kinds import beside, is_known, is_too_old, judge, order_of, said_by_event, said_by_report
 from rules.ledger.room import note, place, tiers_of, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
@@ -173,7 +173,8 @@ def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter)
     facts = [*case.facts, *beside(rule, subject, emitter.state.rare.of(rule.id))]
     came = entries_of([fact for fact in facts if fact.received == now.received])
     at = max((now.received if "revision" in one.said else one.at for one in came), default=now.at)
-    settle(rule, subject, case, Now(at, now.received, list(reads_of(came))), emitter)
+    records = [*reads_of(came), *replaced(came, facts)]
+    settle(rule, subject, case, Now(at, now.received, records), emitter)
 
 
 def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
