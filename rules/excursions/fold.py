@@ -13,6 +13,7 @@ from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excur
 from rules.failing import attempt
 from rules.layout import NEVER, NONE
 from rules.rare.speak import Now, abandon, of_revisions
+from rules.register import UNITS
 from rules.rule import CompareRule, FollowUpRule
 from rules.wording import begun_anew, unwatched
 
@@ -84,6 +85,8 @@ def _take(
     said.minutes, said.peak, said.unit = fields["duration_min"], fields["peak"], fields["unit"]
     if not book.keep_deviation(said):
         return
+    if isinstance(rule, CompareRule) and said.unit not in UNITS.values():  # of a log that came through another door
+        book.counts["deviation_unit"] = book.counts.get("deviation_unit", 0) + 1
     if isinstance(rule, FollowUpRule):  # of all others nothing is other than it was
         facility = emitter.state.planned.facility
         for one in book.at(place for asset in assets for place in named_by(asset, facility)):
