@@ -23,7 +23,8 @@ KEPT_MS = 532 * 86_400_000
 """So long behind its end an excursion is kept, and so long behind its receipt a deviation: an annual report of 30 April may count those of
 the whole year before (`rules.kinds.summary.DAYS`)."""
 COUNTERS = ("excursion_dropped", "excursion_left_out", "deviation_dropped", "deviation_left_out")
-"""... and of claims `claim_dropped`, `claim_left_out`, of deviations in a unit that no reading has `deviation_unit`, where there are any."""
+"""... and of claims `claim_dropped`, `claim_left_out`, of deviations in a unit that no reading has `deviation_unit`, of judgements
+of an excursion for which no calendar says up to when it is to be reported `excursion_unknown`, where there are any."""
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 _Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]

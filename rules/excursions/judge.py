@@ -118,7 +118,8 @@ def _heard(rule: FollowUpRule | CompareRule, one: Excursion, now: Now, emitter: 
 def judge_excursion(rule: FollowUpRule, one: Excursion, now: Now, emitter: Emitter, *, passed: bool = False) -> None:
     """Say whether an excursion wants a deviation report and has none; `passed`: its time is over with this decision.
 
-    One that began before the rule listened wants none: what was reported then is not known.
+    One that began before the rule listened wants none: what was reported then is not known. Where no calendar holds the working days
+    that it takes it is unknown, and counted; packs whose calendar does judge it again.
     """
     state = emitter.state
     book = book_of(state, rule.id)
@@ -143,7 +144,10 @@ def judge_excursion(rule: FollowUpRule, one: Excursion, now: Now, emitter: Emitt
             standing.start = one.start
             _tell(rule, one.subject, one, ChangeKind.AMENDED, [leaf], now, emitter)
         return
-    if not meant or said is not None or due is None or book.since == NONE or one.start < book.since:
+    if not meant or said is not None or book.since == NONE or one.start < book.since:
+        return
+    if due is None:
+        book.counts["excursion_unknown"] = book.counts.get("excursion_unknown", 0) + 1
         return
     if not passed and now.received <= due:
         book.await_until(one, due + 1)
