@@ -160,6 +160,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """... and by the other; not there in a snapshot of before there were slots."""
     claims: list[tuple[str, list[PackedClaim]]] | msgspec.UnsetType = msgspec.UNSET
     """What reports state of a time (rules/excursions/book.py), by rule; not there where no rule compares it."""
+    revised: list[tuple[str, list[tuple[str, int]]]] | msgspec.UnsetType = msgspec.UNSET
+    """Of such reports that were revised and not compared since, the revision that was compared last, by rule; not there where there are none."""
     sums: list[tuple[str, int, bytes]] | msgspec.UnsetType = msgspec.UNSET
     """Hours and days of series (rules/sums.py), by tag; not there where no rule compares reports with any."""
     closed: list[tuple[str, int, bytes]] | msgspec.UnsetType = msgspec.UNSET

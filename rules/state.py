@@ -362,6 +362,7 @@ class FacilityState:
             rare=msgspec.UNSET if (rare := self.rare.pack()) == NOTHING else rare,
             excursions=[book.pack(rule) for rule, book in sorted(self.excursions.items())] or msgspec.UNSET,
             claims=excursions.pack_claims(sorted(self.excursions.items())) or msgspec.UNSET,
+            revised=excursions.pack_before(sorted(self.excursions.items())) or msgspec.UNSET,
             clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
             documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
             lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
@@ -384,6 +385,8 @@ class FacilityState:
             self.excursions = dict(map(excursions.unpack, body.excursions))
         if not isinstance(body.claims, msgspec.UnsetType):
             excursions.unpack_claims(body.claims, self.excursions)
+        if not isinstance(body.revised, msgspec.UnsetType):
+            excursions.unpack_before(body.revised, self.excursions)
         if not isinstance(body.clocks, msgspec.UnsetType):
             self.clocks = clocks.unpack(body.clocks)
         self.documents = documents.unpack(body.documents)

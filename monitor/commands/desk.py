@@ -12,6 +12,7 @@ import typer
 from monitor.alarms.rulebook import Rulebook
 from monitor.desk.admission import Admission
 from monitor.desk.app import create_desk
+from monitor.desk.calendars import calendars_job
 from monitor.desk.clock_follower import ClockFollower
 from monitor.desk.figures import Figures
 from monitor.desk.follower import ChangeFollower
@@ -94,8 +95,12 @@ def command(
     threads.start("outbox", outbox_job(relay, store, figures, clock_ms, admission.passed))
     threads.start("healing", healing_job(store, archive, clock_ms))
     threads.start("sparks", desk.sparks.job)
-    threads.start("packs", packs_job(shelf))
-    threads.start("retention", retention_job(store, kafka, clock_ms))
+    watching = {
+        "packs": packs_job(shelf), "calendars": calendars_job(store, clock_ms),
+        "retention": retention_job(store, kafka, clock_ms),
+    }  # fmt: skip
+    for name, job in watching.items():
+        threads.start(name, job)
     if settings.alertmanager:
         link = settings.public_url or f"http://{chosen}:{listening.getsockname()[1]}"
         channel = Alertmanager(

@@ -625,6 +625,10 @@ TEXTS: dict[str, tuple[str, str]] = {
         "A reader is so far behind that data may be deleted before it is read",
     ),
     "monitor.archive_stopped": ("存档已停止", "The archiver has stopped"),
+    "monitor.calendar-ends": (
+        "工作日历即将用尽，按工作日计算的期限将无法判定",
+        "A calendar of working days ends: times that are counted in them cannot be judged beyond it",
+    ),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -11,7 +12,7 @@ from rules.documents.kept import text_of
 from rules.documents.speak import close_alarm, open_alarm, tell
 from rules.documents.store import Cause
 from rules.failing import attempt
-from rules.rare.speak import Now, abandon
+from rules.rare.speak import Now, abandon, of_revisions
 from rules.wording import begun_anew, unwatched
 
 if TYPE_CHECKING:
@@ -61,6 +62,10 @@ def report(
 
 def judge(rule: ReportRule, taken: Taken, now: Now, emitter: Emitter) -> None:
     """Judge all that a report can change for a rule: itself, what is compared with it, and what was with it or with those that went out."""
+    kept = emitter.state.documents.kept[taken.key]
+    if taken.corrected and kept.earlier is not None:
+        both = of_revisions(taken.key[1], kept.newest.revision, kept.earlier.revision)
+        now = replace(now, records=[*now.records, *both])
     touched: dict[str, list[Kept]] = {}
     for one in taken.touched:
         if one.key[0] in rule.reports:

@@ -23,7 +23,8 @@ KEPT_MS = 532 * 86_400_000
 """So long behind its end an excursion is kept, and so long behind its receipt a deviation: an annual report of 30 April may count those of
 the whole year before (`rules.kinds.summary.DAYS`)."""
 COUNTERS = ("excursion_dropped", "excursion_left_out", "deviation_dropped", "deviation_left_out")
-"""... and of claims `claim_dropped`, `claim_left_out`, where there are any."""
+"""... and of claims `claim_dropped`, `claim_left_out`, of deviations in a unit that no reading has `deviation_unit`, of judgements
+of an excursion for which no calendar says up to when it is to be reported `excursion_unknown`, where there are any."""
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
 _Some: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -103,6 +104,8 @@ class Claim(AnyCase):
     """When this revision is compared first, log time ..."""
     decided: int = NONE
     """... and when it was last; NONE: not yet."""
+    before: int = 0
+    """The revision that was compared last, where this one was not yet; 0: it was, or none ever was."""
 
 
 _Case = TypeVar("_Case", bound=AnyCase)
@@ -276,6 +279,19 @@ def pack_claims(books: Iterable[tuple[str, Book]]) -> list[tuple[str, list[Packe
         ])
         for rule, book in books if book.claims
     ]  # fmt: skip
+
+
+def pack_before(books: Iterable[tuple[str, Book]]) -> list[tuple[str, list[tuple[str, int]]]]:
+    """Return the claims of some books that were revised and not compared since, with the revision that was, by rule."""
+    found = [(rule, [(c.id, c.before) for c in book.claims.values() if c.before]) for rule, book in books]
+    return [(rule, ones) for rule, ones in found if ones]
+
+
+def unpack_before(packed: Iterable[tuple[str, list[tuple[str, int]]]], books: dict[str, Book]) -> None:
+    """Put back which revisions of claims were compared last."""
+    for rule, rows in packed:
+        for name, before in rows:
+            books[rule].claims[name].before = before
 
 
 def unpack_claims(packed: Iterable[tuple[str, list[PackedClaim]]], books: dict[str, Book]) -> None:

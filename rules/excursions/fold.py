@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,8 @@ from rules.excursions.compare import named_by
 from rules.excursions.judge import all_of, book_of, judge_deviation, judge_excursion
 from rules.failing import attempt
 from rules.layout import NEVER, NONE
-from rules.rare.speak import Now, abandon
+from rules.rare.speak import Now, abandon, of_revisions
+from rules.register import UNITS
 from rules.rule import CompareRule, FollowUpRule
 from rules.wording import begun_anew, unwatched
 
@@ -56,6 +58,8 @@ def _claim(
     said, stated = book.claims.get(payload.id) or Claim(id=payload.id), figures.stated(rule, fields)
     if payload.revision <= said.revision or not (stated or said.revision):
         return
+    if said.decided != NONE:
+        said.before = said.before or said.revision
     said.revision, said.stated, said.received = payload.revision, stated, now.received
     said.asset = "" if rule.asset is None else str(fields.get(rule.asset, ""))
     said.begin, said.end = figures.time_of(rule.time, fields)
@@ -74,12 +78,15 @@ def _take(
     said = book.deviations.get(payload.id) or Deviation(id=payload.id)
     if payload.revision <= said.revision:
         return
+    now = replace(now, records=[*now.records, *of_revisions(payload.id, payload.revision, said.revision)])
     assets = [said.asset, fields["asset"]]
     said.revision, said.asset, said.received = payload.revision, fields["asset"], now.received
     said.begin, said.end = fields["from"], fields["to"]
     said.minutes, said.peak, said.unit = fields["duration_min"], fields["peak"], fields["unit"]
     if not book.keep_deviation(said):
         return
+    if isinstance(rule, CompareRule) and said.unit not in UNITS.values():  # of a log that came through another door
+        book.counts["deviation_unit"] = book.counts.get("deviation_unit", 0) + 1
     if isinstance(rule, FollowUpRule):  # of all others nothing is other than it was
         facility = emitter.state.planned.facility
         for one in book.at(place for asset in assets for place in named_by(asset, facility)):
@@ -87,7 +94,7 @@ def _take(
     elif said.decided == NONE:
         book.await_until(said, now.received + rule.wait)
     else:
-        judge_deviation(rule, said, now, emitter)
+        judge_deviation(rule, said, now, emitter, revised=True)
 
 
 def due_now(state: FacilityState, due: int) -> list[tuple[str, str]]:

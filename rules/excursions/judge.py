@@ -16,7 +16,7 @@ from rules.instants import format_instant, format_local
 from rules.layout import NEVER, NONE
 from rules.models import Bilingual, Severity
 from rules.occurrence import Occurrence
-from rules.rare.speak import Now
+from rules.rare.speak import Now, of_revisions
 from rules.rare.store import subject_of, text_of
 from rules.records import Kind
 from rules.register import ZONE
@@ -40,6 +40,7 @@ _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.RETRACTED: ("the excursion never held", "该超限经迟到数据判定不成立"),
     ChangeKind.AMENDED: ("its start moved by what came late", "迟到的记录修正了开始时间"),
 }
+_STILL = ("corrected, and still not as measured", "已更正，但仍与实测不符")
 
 
 def hear(rule: FollowUpRule | CompareRule, change: Change, told: Occurrence, emitter: Emitter) -> None:
@@ -117,7 +118,8 @@ def _heard(rule: FollowUpRule | CompareRule, one: Excursion, now: Now, emitter: 
 def judge_excursion(rule: FollowUpRule, one: Excursion, now: Now, emitter: Emitter, *, passed: bool = False) -> None:
     """Say whether an excursion wants a deviation report and has none; `passed`: its time is over with this decision.
 
-    One that began before the rule listened wants none: what was reported then is not known.
+    One that began before the rule listened wants none: what was reported then is not known. Where no calendar holds the working days
+    that it takes it is unknown, and counted; packs whose calendar does judge it again.
     """
     state = emitter.state
     book = book_of(state, rule.id)
@@ -142,7 +144,10 @@ def judge_excursion(rule: FollowUpRule, one: Excursion, now: Now, emitter: Emitt
             standing.start = one.start
             _tell(rule, one.subject, one, ChangeKind.AMENDED, [leaf], now, emitter)
         return
-    if not meant or said is not None or due is None or book.since == NONE or one.start < book.since:
+    if not meant or said is not None or book.since == NONE or one.start < book.since:
+        return
+    if due is None:
+        book.counts["excursion_unknown"] = book.counts.get("excursion_unknown", 0) + 1
         return
     if not passed and now.received <= due:
         book.await_until(one, due + 1)
@@ -150,8 +155,12 @@ def judge_excursion(rule: FollowUpRule, one: Excursion, now: Now, emitter: Emitt
     _raise(rule, one.subject, one, one.start, rule.severity.base, [leaf], now, emitter)
 
 
-def judge_deviation(rule: CompareRule, said: Deviation, now: Now, emitter: Emitter) -> None:
+def judge_deviation(
+    rule: CompareRule, said: Deviation, now: Now, emitter: Emitter, *, revised: bool = False
+) -> None:  # fmt: skip
     """Say whether a deviation states what was measured; unknown raises nothing, and clears nothing.
+
+    `revised`: by a revision that has come; where it is wrong too, the alarm is amended.
 
     While a sensor of its asset has sent nothing yet of its end, it is looked at again each day, thirty days long.
     """
@@ -166,13 +175,13 @@ def judge_deviation(rule: CompareRule, said: Deviation, now: Now, emitter: Emitt
     now = replace(
         now, records=[*now.records, *(RecordRead(kind="alarm", id=x.alarm) for x in measured.excursions[:NAMED])]
     )
-    _state(rule, said, verdict, leaves, now, emitter)
+    _state(rule, said, verdict, leaves, now, emitter, revised=revised)
 
 
 def judge_claim(rule: CompareRule, said: Claim, now: Now, emitter: Emitter) -> None:
     """Say whether a report states what was measured; unknown raises nothing, and clears nothing.
 
-    It is looked at again each day, thirty days long: what comes late into an open gap is folded where it belongs (ADR 0035).
+    A revision that is wrong too amends the alarm. The report is looked at again each day, thirty days long: what comes late into an open gap is folded where it belongs (ADR 0035).
     """
     state = emitter.state
     book = book_of(state, rule.id)
@@ -180,13 +189,15 @@ def judge_claim(rule: CompareRule, said: Claim, now: Now, emitter: Emitter) -> N
     again = said.begin != NONE and now.received + DAY_MS <= said.first + LOOKS_MS
     book.await_until(said, now.received + DAY_MS if again else NEVER)
     verdict, leaves = figures.leaves_of(rule, said, figures.measured(rule, said, book, state))
-    _state(rule, said, verdict, leaves, now, emitter)
+    now = replace(now, records=[*now.records, *of_revisions(said.id, said.revision, said.before)])
+    revised, said.before = said.before != 0, 0
+    _state(rule, said, verdict, leaves, now, emitter, revised=revised)
 
 
 def _state(
-    rule: CompareRule, said: Deviation | Claim, verdict: Verdict, leaves: list[Leaf], now: Now, emitter: Emitter
+    rule: CompareRule, said: Deviation | Claim, verdict: Verdict, leaves: list[Leaf], now: Now, emitter: Emitter, *, revised: bool
 ) -> None:  # fmt: skip
-    """Tell what was found of a report."""
+    """Tell what was found of a report; one that stands and is still wrong, where it was revised."""
     standing, subject = said.standing, text_of({"report": said.id})
     if standing is None and verdict is Verdict.TRUE:
         _raise(rule, subject, said, said.received, rule.severity.base, leaves, now, emitter)
@@ -197,6 +208,8 @@ def _state(
         standing.unknown = verdict is Verdict.UNKNOWN
         kind = ChangeKind.UNKNOWN if standing.unknown else ChangeKind.KNOWN
         _tell(rule, subject, said, kind, leaves, now, emitter)
+    elif standing is not None and verdict is Verdict.TRUE and revised:
+        _tell(rule, subject, said, ChangeKind.AMENDED, leaves, now, emitter)
 
 
 def fire(rule: FollowUpRule | CompareRule, name: str, due: int, emitter: Emitter) -> None:
@@ -274,5 +287,6 @@ def _message(rule: FollowUpRule | CompareRule, named: dict[str, str], case: AnyC
         begin, end = format_local(case.begin, ZONE), format_local(case.end, ZONE)
         en, zh = f"{en}: {case.asset or 'all'}, {begin} to {end}", f"{zh}：{case.asset or '全部测点'}，{begin} 至 {end}"
     if kind in _ENDINGS:
-        en, zh = f"{en}; {_ENDINGS[kind][0]}", f"{zh}；{_ENDINGS[kind][1]}"
+        ending = _STILL if kind is ChangeKind.AMENDED and not isinstance(case, Excursion) else _ENDINGS[kind]
+        en, zh = f"{en}; {ending[0]}", f"{zh}；{ending[1]}"
     return Bilingual(en=en, zh=zh)

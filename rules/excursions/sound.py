@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from rules.clocksound import member_faults, members_of, model_of, takes
 from rules.errors import Fault
+from rules.excursions.sources import tells_excursions
 from rules.reports.types import TYPES
-from rules.rule import CompareRule, CumulativeRule, FollowUpRule, GapRule, LimitRule
+from rules.rule import CompareRule, FollowUpRule, GapRule, LimitRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -94,20 +95,19 @@ def source_faults(rule: Rule, others: Iterable[Rule]) -> list[Fault]:
     """Return why the rules that one reads tell no excursions; one that is not here tells nothing.
 
     Silences (kind gap) say for a comparison that records are missing. A cumulative alarm does not last from the first value outside
-    to the first inside, and so measures nothing.
+    to the first inside, and the peak of a limit by temperature is how far it was passed: neither is what a deviation states.
     """
     if not isinstance(rule, FollowUpRule | CompareRule) or rule.excursions is None:
         return []
     compares = isinstance(rule, CompareRule) and not rule.figures
-    fits = LimitRule | GapRule if compares else LimitRule | CumulativeRule
-    kinds = "limit and gap" if compares else "limit and cumulative"
+    kinds = "limit and gap" if compares else "limit (also difference by-temperature) and cumulative"
     known = {one.id: one for one in others}
     read = [(i, known[name]) for i, name in enumerate(rule.reads) if name in known]
     faults = [
         Fault(f"/reads/{i}", "excursions", f"{one.id} is of the kind {one.kind}: {kinds} are meant here")
         for i, one in read
-        if not isinstance(one, fits)
+        if not (isinstance(one, LimitRule | GapRule) if compares else tells_excursions(one))
     ]
-    if read and not any(isinstance(one, LimitRule | CumulativeRule) for _, one in read):
+    if read and not any(tells_excursions(one) for _, one in read):
         faults.append(Fault("/reads", "excursions", "one of them at least tells excursions"))
     return faults

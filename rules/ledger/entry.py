@@ -110,6 +110,26 @@ def reads_of(entries: Sequence[Entry]) -> tuple[RecordRead, ...]:
     return tuple(read for i, read in enumerate(reads) if read not in reads[:i])
 
 
+def replaced(came: Sequence[Entry], facts: Sequence[Fact]) -> list[RecordRead]:
+    """Return of each report and visit of which a revision came the one before it, as far as it is kept; at most twice `NAMED`."""
+    highest: dict[str, Entry] = {}
+    for one in came:
+        if (name := report_of(one)) is not None and one.said["revision"] > _number_of(highest.get(name)):
+            highest[name] = one
+    found = []
+    for name, one in highest.items():
+        older = [fact for fact in facts if fact.received < one.fact.received and fact.digest.startswith(f"{name}/")]
+        numbers = [int(fact.digest.rpartition("/")[2]) for fact in older if fact.digest.rpartition("/")[0] == name]
+        before = max((number for number in numbers if number < one.said["revision"]), default=0)
+        if before:
+            found.append(RecordRead(kind=read_of(one).kind, id=f"{name.partition(' ')[2]}/{before}"))
+    return found[: 2 * NAMED]
+
+
+def _number_of(entry: Entry | None) -> int:
+    return 0 if entry is None else int(entry.said["revision"])
+
+
 def newest(entries: Sequence[Entry], until: int = NEVER) -> list[Entry]:
     """Return of each report the revision with the highest number that was received up to `until` (log time, ms).
 

@@ -9,7 +9,7 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 from rules.ledger import annual, stock, visit
-from rules.ledger.entry import GONE, entries_of, name_of, reads_of, text_of
+from rules.ledger.entry import GONE, entries_of, name_of, reads_of, replaced, text_of
 from rules.ledger.kinds import beside, is_known, is_too_old, judge, order_of, said_by_event, said_by_report
 from rules.ledger.room import note, place, tiers_of, trim, waits
 from rules.ledger.speak import end, know, move, open_alarm
@@ -173,7 +173,7 @@ def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter)
     own = entries_of([fact for fact in case.facts if fact.received == now.received])
     others = beside(rule, subject, emitter.state.rare.of(rule.id)).came(now.received)
     ats = [now.received if "revision" in one.said else one.at for one in own] + [others.until] * bool(others.entries)
-    reads = list(reads_of([*own, *others.entries]))
+    reads = [*reads_of([*own, *others.entries]), *replaced(own, case.facts)]  # bookings without a place come in events: nothing revises them
     settle(rule, subject, case, Now(max(ats, default=now.at), now.received, reads), emitter)
 
 

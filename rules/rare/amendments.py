@@ -7,6 +7,7 @@ was received by a day of the month behind that of its earliest reading; ended by
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from rules.layout import NEVER, NONE
 from rules.rare.count import bound
 from rules.rare.lateness import due_of
 from rules.rare.match import FUTURE_MS
-from rules.rare.speak import Now, close, open_case, settle, tell
+from rules.rare.speak import Now, close, of_revisions, open_case, settle, tell
 from rules.rare.store import MAX_CASES, MAX_ROWS, Fact, subject_of, text_of
 from rules.reports.quality import Amendment
 
@@ -97,6 +98,9 @@ def _meet(rule: LatenessRule, payload: Report, model: Amendment, now: Now, emitt
     subject = text_of({"report": payload.id})
     case = rare.case(rule.id, subject, 2 * MAX_CASES)
     if case is not None:
+        known = next((int(fact.digest) for fact in case.facts if not fact.counts), 0)
+        if known < payload.revision:
+            now = replace(now, records=[*now.records, *of_revisions(payload.id, payload.revision, known)])
         _date(rule, subject, case, payload, model, now, emitter)
     subject = text_of({"report": payload.id, "case": PROOF})
     case = None if rule.proof_by is None else rare.case(rule.id, subject, 2 * MAX_CASES)

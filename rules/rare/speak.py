@@ -51,6 +51,11 @@ class Now:
     """Of an event: which of the equal ones of its batch it is."""
 
 
+def of_revisions(report: str, revision: int, before: int) -> list[RecordRead]:
+    """Return a revision of a report as evidence names it, and the one before it (0: there is none): what it changes names both."""
+    return [RecordRead(kind=Kind.REPORT, id=f"{report}/{number}") for number in (revision, before) if number]
+
+
 def settle(
     rule: Rule, subject: str, case: Case, leaves: list[Leaf], now: Now, emitter: Emitter, *, timely: bool = False
 ) -> None:

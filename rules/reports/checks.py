@@ -15,7 +15,7 @@ from rules.faults import FaultCode, FaultList, code_of, told
 from rules.instants import EARLIEST_MS, LATEST_MS, parse_instant, start_of_day
 from rules.jsontext import is_finite
 from rules.readingfaults import MAX_SEQ
-from rules.register import ZONE
+from rules.register import UNITS, ZONE
 from rules.reports.parts import MAX_ENTRIES, MAX_MEMBERS, MAX_VALUES
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _place(value: Any, location: tuple[str | int, ...], *, missing: bool) -> Pat
 def what_cannot_be(
     model: type[Fields], fields: dict[str, Any], seen: Seen, *path: str | int, sent: int | None = None
 ) -> None:
-    """Add what must not stand together in fields, or cannot have happened in the order that they say.
+    """Add what must not stand together in fields, units that no reading has, and what cannot have happened in the order that they say.
 
     Args:
         model: of the fields.
@@ -120,6 +120,15 @@ def what_cannot_be(
     """
     for choice in model.CHOICES:
         seen.choose(choice, fields, *path)
+    for name in model.UNIT_MEMBERS:
+        unit = fields.get(name)
+        if isinstance(unit, str) and unit.strip() and unit not in UNITS.values():
+            seen.add(
+                FaultCode.WRONG_UNIT,
+                f"units are those of readings: {' '.join(dict.fromkeys(UNITS.values()))}",
+                *path,
+                name,
+            )
     said = set()
     for first, second in model.ORDER:
         ends = [sent] if second == "sent" else [end for _, _, end in _spans(fields, second)]

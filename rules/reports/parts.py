@@ -38,14 +38,17 @@ def meant(
     zh: str,
     *,
     unit: str | None = None,
+    one_of: tuple[str, ...] = (),
     example: object = None,
     alias: str | None = None,
     optional: bool = False,
 ) -> Any:  # noqa: ANN401 - what pydantic calls a field
-    """Say in both languages what a field means, in the schema: its unit (UCUM) and an example as well."""
+    """Say in both languages what a field means, in the schema: its unit (UCUM), an example, and what may be posted of a closed list."""
     more: dict[str, Any] = (
         {} if unit is None else {"json_schema_extra": {"x-unit": unit}}
     )  # None would take a type's own away
+    if one_of:
+        more["json_schema_extra"] = {"enum": list(one_of)}
     if example is not None:
         more["examples"] = [example]
     return Field(None if optional else PydanticUndefined, alias=alias, description=f"{en} ({zh})", **more)
@@ -121,6 +124,8 @@ class Fields(Strict):
     ORDER: ClassVar[tuple[tuple[str, str], ...]] = ()
     """Pairs of members of which the first cannot lie behind the second; `sent` is the envelope's. A date is the whole day of it."""
     CHOICES: ClassVar[tuple[Choice, ...]] = ()
+    UNIT_MEMBERS: ClassVar[tuple[str, ...]] = ()
+    """Members that name the unit of something measured: of what is posted one of `rules.register.UNITS`; the log may hold any."""
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from rules.instants import Instant
 from rules.models import FacilityId, Identifier, Number, Tag, Whole
 from rules.records import MAX_SERIES
-from rules.register import Day
+from rules.register import UNITS, Day
 from rules.reports.parts import (
     Amount,
     Count,
@@ -57,6 +57,7 @@ class Deviation(Fields):
         ("from", "to"), ("from", "opened_at"), ("opened_at", "closed_at"), ("closed_at", "sent"), ("to", "sent"),
         ("opened_at", "sent"),
     )  # fmt: skip
+    UNIT_MEMBERS: ClassVar = ("unit",)
 
     deviation_id: Identifier = meant("The deviation", "偏差编号", example="DV-26-014")
     asset: Identifier = meant("A tag, an area or a device", "测点、区域或设备", example="CR1")
@@ -64,7 +65,12 @@ class Deviation(Fields):
     to: Instant = meant("When it ended", "结束时间")
     duration_min: Amount = meant("How long it was outside its limits", "超限时长", unit="min")
     peak: Number = meant("The value farthest from its limit, in `unit`", "极值")
-    unit: Name = meant("Unit of `peak`", "单位", example="Cel")
+    unit: Name = meant(
+        "Unit of `peak`, as the sensor is registered",
+        "单位，与测点登记一致",
+        one_of=tuple(dict.fromkeys(UNITS.values())),
+        example="Cel",
+    )
     lots: Lots = meant("Lots that were exposed; may be empty", "涉及批号")
     opened_at: Instant = meant("When the deviation was opened", "偏差启动时间")
     closed_at: Instant | None = meant("When it was closed", "偏差关闭时间", optional=True)

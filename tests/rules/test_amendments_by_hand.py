@@ -77,7 +77,8 @@ def test_missing_proof_is_said_as_of_the_due_instant_and_ended_by_the_proof() ->
         "expr": "proof", "op": "after", "right": "2026-04-10T16:00:00.000Z", "verdict": "true"
     }  # fmt: skip
     assert (cleared.alarm, cleared.end, cleared.received) == (raised.alarm, ms(50 * DAY), ms(50 * DAY))
-    assert [(one.kind, one.id) for one in cleared.evidence.records] == [("report", "R-1/2"), ("register", "1")]
+    read = [("report", "R-1/2"), ("report", "R-1/1"), ("register", "1")]
+    assert [(one.kind, one.id) for one in cleared.evidence.records] == read
 
 
 def test_an_amendment_of_other_readings_moves_the_time_of_its_proof() -> None:

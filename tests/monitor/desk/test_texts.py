@@ -27,7 +27,7 @@ from monitor.api.models import NamedProof
 from monitor.archive import alarms as archive_alarms
 from monitor.console.render import TEMPLATES
 from monitor.console.texts import TEXTS, text
-from monitor.desk import admission, clock_follower, offsets, retention
+from monitor.desk import admission, calendars, clock_follower, offsets, retention
 from monitor.desk.standing import Standing
 from rules.changes import ChangeKind, Stage, Verdict
 from rules.clocks.listing import Doubt, DueState
@@ -68,6 +68,7 @@ def codes_of(module):
             "STOPPED",
             "UNWRITABLE",
             "NEAR",
+            "ENDS",
             "FAILED",
             "REJECTED",
             "QUARANTINED",
@@ -122,6 +123,7 @@ FAMILIES = {
     | codes_of(offsets)
     | codes_of(archive_alarms)
     | codes_of(retention)
+    | codes_of(calendars)
     | codes_of(admission)
     | codes_of(clock_follower)
     | codes_of(rejections),

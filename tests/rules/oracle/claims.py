@@ -181,6 +181,7 @@ class Oracle:
         self.said[payload.id] = {
             "figures": figures, "begin": begin, "end": end, "at": at, "first": first, "due": first,
             "asset": fields.get(self.rule.asset) if self.rule.asset else None, "judged": judged,
+            "revised": judged,
         }  # fmt: skip
         if begin >= end:
             self.said[payload.id] |= {"begin": None, "first": at + (SECOND if judged else self.rule.wait)}
@@ -196,7 +197,7 @@ class Oracle:
     def judge(self, key, said, at):
         said["judged"] = True
         said["due"] = at + DAY if said["begin"] is not None and at + DAY <= said["first"] + 30 * DAY else None
-        wrong = self.is_wrong(said, at)
+        wrong, revised, said["revised"] = self.is_wrong(said, at), said["revised"], False
         open_, start, unknown = self.told.get(key, (False, None, False))
         if not open_ and wrong:
             self.told[key] = (True, said["at"], False)
@@ -207,6 +208,8 @@ class Oracle:
         elif open_ and unknown != (wrong is None):
             self.told[key] = (True, start, wrong is None)
             self.changes.append((key, "unknown" if wrong is None else "known", start, at))
+        elif open_ and wrong and revised:
+            self.changes.append((key, "amended", start, at))
 
     def is_wrong(self, said, at):
         """Return True, False or None."""

@@ -206,7 +206,7 @@ class Oracle:
             if not isinstance(self.rule, CompareRule):
                 self.all(at)
             elif payload.id in self.judged:
-                self.compare(payload.id, at)
+                self.compare(payload.id, at, revised=True)
             else:
                 self.due[payload.id] = at + self.rule.wait
         elif hasattr(payload, "tags"):
@@ -266,7 +266,7 @@ class Oracle:
             else:
                 self.due[key] = last + 1
 
-    def compare(self, key, at):
+    def compare(self, key, at, *, revised=False):
         said, told = self.world.reports[key], self.told.setdefault(key, Told({"report": key}))
         self.judged.add(key)
         wrong, waits = (
@@ -285,3 +285,5 @@ class Oracle:
         elif told.unknown != (wrong is None):
             told.unknown = wrong is None
             self.say(key, "unknown" if told.unknown else "known", told.start, at)
+        elif wrong and revised:
+            self.say(key, "amended", told.start, at)
