@@ -173,7 +173,8 @@ def fire(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitter)
     own = entries_of([fact for fact in case.facts if fact.received == now.received])
     others = beside(rule, subject, emitter.state.rare.of(rule.id)).came(now.received)
     ats = [now.received if "revision" in one.said else one.at for one in own] + [others.until] * bool(others.entries)
-    reads = [*reads_of([*own, *others.entries]), *replaced(own, case.facts)]  # bookings without a place come in events: nothing revises them
+    # Bookings without a place come in events: nothing revises them.
+    reads = [*reads_of([*own, *others.entries]), *replaced(own, case.facts)]
     settle(rule, subject, case, Now(max(ats, default=now.at), now.received, reads), emitter)
 
 
