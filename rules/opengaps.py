@@ -18,7 +18,7 @@ from rules import again, horizon, layout
 from rules.drafts import Draft
 from rules.kinds import limit
 from rules.kinds.table import KINDS
-from rules.layout import MAX_HELD, NONE, NORMAL, OPEN_MS, QUALITY_BITS, ROW_BQ, ROW_M, ROW_T, ROW_V, ROW_WORDS
+from rules.layout import MAX_HELD, NEVER, NONE, NORMAL, OPEN_MS, QUALITY_BITS, ROW_BQ, ROW_M, ROW_T, ROW_V, ROW_WORDS
 from rules.occurrence import differences
 from rules.opengap import BEHIND, GAPS, MEET, STORED, Gap, unpacked
 from rules.stored import ring_rows
@@ -81,11 +81,16 @@ def drop(state: FacilityState, slot: int) -> None:
     state.late[slot, horizon.FORMING] = NONE
 
 
-def windows(state: FacilityState, kind: int, tag: str) -> list[tuple[int, int]]:
-    """Return in which event times occurrences of an instance may still be others: behind the first of each, up to the last."""
-    if kind not in (*MEET, layout.GAP) or not state.gaps:
+def windows(state: FacilityState, kind: int, slot: int) -> list[tuple[int, int]]:
+    """Return in which event times before the horizon occurrences of an instance may still be others: behind the first of each, up to the last.
+
+    What the tails have not passed yet may lie behind a gap that is none yet.
+    """
+    if kind not in (*MEET, layout.GAP):
         return []
-    return [(gap.begin, int(gap.behind[-1, ROW_T])) for gap in state.gaps.get(tag, ()) if len(gap.behind)]
+    gaps = state.gaps.get(state.planned.sensors[slot].tag, ()) if state.gaps else ()
+    found = [(gap.begin, NEVER if gap.whole else int(gap.behind[-1, ROW_T])) for gap in gaps]
+    return [(state.of_series("tail_t", slot), NEVER), *found]
 
 
 def leave(state: FacilityState, slot: int, scratch: Array) -> int:

@@ -289,7 +289,7 @@ class FacilityState:
 
     def windows_of(self, instance: Instance) -> list[tuple[int, int]]:
         """Return in which event times before its horizon occurrences of an instance may still be others (rules/opengaps.py)."""
-        return opengaps.windows(self, instance.kind, instance.tag) if self.gaps else []
+        return [] if instance.slots else opengaps.windows(self, instance.kind, instance.slot)
 
     def counters(self) -> dict[str, int]:
         """Return what happened to rows, summed over the series."""

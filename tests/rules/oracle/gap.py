@@ -353,13 +353,13 @@ class Silences:
             m.open = None
         m.fresh, m.lo, m.floor = False, t, received
 
-    def filled(self, tag, series, received):
+    def filled(self, tag, series, received, before=()):
         """Return the retractions that late rows of `tag` make; each asks for the event time of the newest.
 
         Of a silence is kept up to which row no distance was too long, by the limit as it was then; rows are seen while they are in the horizon.
         """
         acts = []
-        rows = [row[0] for row in series.ring()]
+        rows = [*before, *(row[0] for row in series.ring())]
         for m in self.tags:
             if m.tag != tag:
                 continue
