@@ -60,8 +60,8 @@ def fill(of, tag, received):
     series.gaps = [gap for gap in series.gaps if gap.end - gap.begin > series.reach]
     if times:
         for k, (place, act) in enumerate(of.silences.filled(tag, series, received, times)):
-            parts.append((place, tag, 1000 + k, latest, lambda act=act: act(latest)))
-    return parts
+            parts.append((place, tag, k, latest, lambda act=act: act(latest)))
+    return [(place, tag, i, at, act) for i, (place, tag, _, at, act) in enumerate(parts)]
 
 
 def led(series, gap, times):
@@ -119,11 +119,11 @@ def take(of, tag, gap, came, received, times):
         watch.events = watch.now(series, received)
         now = occurrences(watch.events)
         changed = [one for one in now if one not in told]
-        same = [one[0] for one in now if one in told]
-        said = [one for one in watch.said if one.start not in same]
+        moved = [one[0] for one in told if one not in now]
+        said = [one for one in watch.said if one.start in moved]
         for k, found in enumerate(differences(said, changed, begin)):
             act = lambda watch=watch, found=found: of.late(watch, found, max(came), received)  # noqa: E731
-            parts.append((watch.place, tag, len(parts) + k, max(came), act))
+            parts.append((watch.place, tag, k, max(came), act))
     gap.begin = led(series, gap, [row[0] for row in gap.rows])
     gap.rows = [row for row in gap.rows if row[0] > gap.begin]
     return parts
