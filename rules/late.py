@@ -235,11 +235,11 @@ def _part(
     state.refresh(slot)
 
 
-def _filled(state: FacilityState, instance: Instance, times: Sequence[int] = ()) -> Iterator[Difference]:
+def _filled(state: FacilityState, instance: Instance, times: Sequence[int | tuple[int, int, int]] = ()) -> Iterator[Difference]:
     """Yield the retractions of closed silences in which no distance is left that is too long.
 
     How far rows lead is kept of each silence, for the rows leave the horizon before all of a long back-fill has come. `times` are those of rows
-    in front of it.
+    in front of it (rules/opengaps.py, `Filled`).
     """
     plan = state.planned
     pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
@@ -247,6 +247,10 @@ def _filled(state: FacilityState, instance: Instance, times: Sequence[int] = ())
 
     def lead(low: int, high: int) -> int:
         for t in times:
+            if isinstance(t, tuple):
+                begin, to, step = t
+                low = max(low, min(to, high)) if low >= begin and step <= silent else low
+                continue
             if t > high or t - low - horizon.shut(doors, low, t) > silent:
                 break
             low = max(low, t)

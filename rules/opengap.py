@@ -10,7 +10,7 @@ import numpy as np
 from rules import layout
 from rules.kinds import limit
 from rules.kinds.table import CODES, NAMES
-from rules.layout import JUMP, LIMIT, NORMAL, ROW_T, ROW_WORDS
+from rules.layout import JUMP, LIMIT, NONE, NORMAL, ROW_T, ROW_WORDS
 from rules.occurrence import Time
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ STORED = 1024
 MEET = (LIMIT, JUMP)
 """Kinds whose states meet again behind a gap, whatever lies in it."""
 
-PackedGap: TypeAlias = tuple[Time, Time, Time, bool, bytes, bytes, list[tuple[str, str, bytes]]]
+PackedGap: TypeAlias = tuple[Time, Time, Time, Time, Time, bool, bytes, bytes, list[tuple[str, str, bytes]]]
 """In a snapshot: the members of `Gap`, in their order; of each block kind, rule and words."""
 
 
@@ -39,6 +39,10 @@ class Gap:
     """... and when it was received."""
     end: int
     """The event time of the first row behind it."""
+    led: int = NONE
+    """The event time of the last row before the next such distance, NONE: the tails have not passed one ..."""
+    step: int = 0
+    """... and the longest distance between two rows from `end` to there."""
     whole: bool = True
     """All rows between it and where the tails stand are in `behind`."""
     rows: Words = field(default_factory=lambda: np.zeros((0, ROW_WORDS), np.int64))
@@ -51,7 +55,8 @@ class Gap:
     def pack(self) -> PackedGap:
         """Return the members for a snapshot."""
         blocks = [(NAMES[kind], rule, block.tobytes()) for (kind, rule), block in sorted(self.blocks.items())]
-        return self.begin, self.begin_m, self.end, self.whole, self.rows.tobytes(), self.behind.tobytes(), blocks
+        rows, behind = self.rows.tobytes(), self.behind.tobytes()
+        return self.begin, self.begin_m, self.end, self.led, self.step, self.whole, rows, behind, blocks
 
 
 def unpacked(packed: PackedGap, sizes: dict[tuple[int, str], int]) -> Gap:
@@ -60,8 +65,8 @@ def unpacked(packed: PackedGap, sizes: dict[tuple[int, str], int]) -> Gap:
     Raises:
         ValueError: it is none that a fold leaves.
     """
-    begin, begin_m, end, whole, rows, behind, blocks = packed
-    gap = Gap(begin=begin, begin_m=begin_m, end=end, whole=whole)
+    begin, begin_m, end, led, step, whole, rows, behind, blocks = packed
+    gap = Gap(begin=begin, begin_m=begin_m, end=end, led=led, step=step, whole=whole)
     gap.rows = np.frombuffer(rows, np.int64).reshape(-1, ROW_WORDS).copy()
     gap.behind = np.frombuffer(behind, np.int64).reshape(-1, ROW_WORDS).copy()
     for name, rule, words in blocks:

@@ -49,8 +49,9 @@ class Filled:
     """What stays of what was told there."""
     again: list[tuple[Instance, int]] = field(default_factory=list)
     """Instances whose states do not meet in what has left the horizon: they are to be decided again from their tails, which are others now."""
-    times: list[int] = field(default_factory=list)
-    """Event times of all rows of the gaps into which some came, and of those kept behind them, in order."""
+    times: list[int | tuple[int, int, int]] = field(default_factory=list)
+    """Event times of all rows of the gaps into which some came, and of those kept behind them, in order; behind each gap from where to where rows
+    lead, and the longest distance between two of these."""
     newest: int = NONE
 
 
@@ -117,6 +118,11 @@ def leave(state: FacilityState, slot: int, scratch: Array) -> int:
             state.tails, state.tail_floats, plan.place(slot, layout.AT_TAIL), state.rings, state.ring_floats,
             plan.place(slot, layout.AT_RING), slot, state.stands, scratch,
         )  # fmt: skip
+        gaps = state.gaps.get(plan.sensors[slot].tag, ())
+        if gaps and gaps[-1].led == NONE:
+            passed = rows[at:stop, ROW_T]
+            steps = np.diff(passed if passed[0] == gaps[-1].end else np.concatenate([[last], passed]))
+            gaps[-1].step = max(gaps[-1].step, int(steps.max(initial=0)))
         _keep_behind(state, slot, rows[at:stop], scratch)
         at = stop
     return edge
@@ -128,7 +134,7 @@ def _open(state: FacilityState, slot: int, row: Words) -> None:
     tag, begin, begin_m = plan.sensors[slot].tag, state.of_series("tail_t", slot), state.of_series("tail_m", slot)
     gaps = state.gaps.get(tag, [])
     for gap in gaps:
-        gap.whole = False
+        gap.whole, gap.led = False, begin if gap.led == NONE else gap.led
     newest = state.of_series("last_t", slot)
     gaps = [gap for gap in gaps if newest - gap.end < OPEN_MS]
     state.late[slot, horizon.FORMING] = NONE
@@ -248,6 +254,7 @@ def _take(state: FacilityState, slot: int, gap: Gap, came: Words, found: Filled,
     at = int(came[-1, ROW_T])
     found.newest = max(found.newest, at)
     found.times += [*rows[:, ROW_T].tolist(), *gap.behind[:, ROW_T].tolist()]
+    found.times.append((gap.end, state.of_series("gone_t", slot) if gap.led == NONE else gap.led, gap.step))
     led = _led(gap.begin, rows, far)
     for one in _instances(state, slot):
         block = gap.blocks.get((one.kind, one.rule.id))

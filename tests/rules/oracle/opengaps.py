@@ -59,7 +59,8 @@ def fill(of, tag, received):
             parts += take(of, tag, gap, {t: aside[t] for t in came}, received, times)
     series.gaps = [gap for gap in series.gaps if gap.end - gap.begin > series.reach]
     if times:
-        for k, (place, act) in enumerate(of.silences.filled(tag, series, received, times)):
+        before = lambda limit: sorted({t for own, run in times for t in own + (run if steps(run) <= limit else [])})  # noqa: E731
+        for k, (place, act) in enumerate(of.silences.filled(tag, series, received, before)):
             parts.append((place, tag, k, latest, lambda act=act: act(latest)))
     return [(place, tag, i, at, act) for i, (place, tag, _, at, act) in enumerate(parts)]
 
@@ -92,6 +93,22 @@ def behind(series, gap):
     return found, True
 
 
+def run_behind(series, gap):
+    """Return the event times of the rows behind a gap that hang together and have left the horizon."""
+    found = []
+    for row in series.rows:
+        if gap.end <= row[0] <= series.floor and (not found or row[0] - found[-1] <= series.reach):
+            found.append(row[0])
+        elif found:
+            break
+    return found
+
+
+def steps(times):
+    """Return the longest distance between two neighbours of some times."""
+    return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
+
+
 def take(of, tag, gap, came, received, times):
     """Put rows into a gap and ask each rule whose states meet again."""
     series, begin = of.series[tag], gap.begin
@@ -102,7 +119,7 @@ def take(of, tag, gap, came, received, times):
             series.how[t] = how
     rest, whole = behind(series, gap)
     gap.rows = sorted(gap.rows + [series.extra[t] for t in came])
-    times += [*(row[0] for row in gap.rows), *rest]
+    times.append(([*(row[0] for row in gap.rows), *rest], run_behind(series, gap)))
     parts = []
     for watch in of.watches:
         if watch.tag != tag or watch.decide not in (limit.decide, jump.decide) or watch.rule.id in gap.off:
