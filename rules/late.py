@@ -127,7 +127,8 @@ def _fill_gaps(
         for one in state.planned.by_slot[slot] if filled.times else ():
             if one.kind == GAP:
                 found += (
-                    _Found(one, filled.newest, difference, late=True) for difference in _filled(state, one, filled.times)
+                    _Found(one, filled.newest, difference, late=True)
+                    for difference in _filled(state, one, filled.times)
                 )
         state.refresh(slot)
     _tell(state, found, stay, state.clock, emitter, read)
@@ -235,7 +236,9 @@ def _part(
     state.refresh(slot)
 
 
-def _filled(state: FacilityState, instance: Instance, times: Sequence[int | tuple[int, int, int]] = ()) -> Iterator[Difference]:
+def _filled(
+    state: FacilityState, instance: Instance, times: Sequence[int | tuple[int, int, int]] = ()
+) -> Iterator[Difference]:
     """Yield the retractions of closed silences in which no distance is left that is too long.
 
     How far rows lead is kept of each silence, for the rows leave the horizon before all of a long back-fill has come. `times` are those of rows

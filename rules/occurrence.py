@@ -158,7 +158,9 @@ def prune(
     return [
         o
         for o in occurrences
-        if o.active or max(o.closed, o.opened, o.first_start) > tail_t or (o.retracted and o.first_start in starts)
+        if o.active
+        or max(o.closed, o.opened, o.first_start) > tail_t
+        or (o.retracted and o.first_start in starts)
         or any(low < max(o.closed, o.opened, o.first_start) and o.opened <= high for low, high in windows)
     ]
 

@@ -138,7 +138,9 @@ def _open(state: FacilityState, slot: int, row: Words) -> None:
     newest = state.of_series("last_t", slot)
     gaps = [gap for gap in gaps if newest - gap.end < OPEN_MS]
     state.late[slot, horizon.FORMING] = NONE
-    if min(begin, begin_m) >= plan.number(slot, "changed"):  # else rows of it may be judged by numbers that are kept no more
+    if min(begin, begin_m) >= plan.number(
+        slot, "changed"
+    ):  # else rows of it may be judged by numbers that are kept no more
         blocks = {
             (one.kind, one.rule.id): state.tails[one.tail : one.tail + KINDS[one.kind].state.words].copy()
             for one in _instances(state, slot)

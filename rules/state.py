@@ -418,7 +418,8 @@ class FacilityState:
         if self.plan is None:
             return []
         return [
-            (self.plan.sensors[i].tag, *self.late[i, :2].tolist()) for i in np.flatnonzero(self.late[:, 0] != NONE).tolist()
+            (self.plan.sensors[i].tag, *self.late[i, :2].tolist())
+            for i in np.flatnonzero(self.late[:, 0] != NONE).tolist()
         ]
 
     def _load_waiting(self, plan: Plan, body: Body) -> None:

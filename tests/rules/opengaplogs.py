@@ -42,7 +42,9 @@ def values(random, count):
     found, value, left = [], 5.0, 0
     for _ in range(count):
         if left == 0:
-            value, left = random.choice([(5.0, 9), (5.0, 30), (5.2, 5), (7.7, 3), (9.0, 2), (9.0, 8), (13.0, 3), (1.0, 4), (9.0, 40)])
+            value, left = random.choice(
+                [(5.0, 9), (5.0, 30), (5.2, 5), (7.7, 3), (9.0, 2), (9.0, 8), (13.0, 3), (1.0, 4), (9.0, 40)]
+            )
             left = random.randint(1, left)
         left -= 1
         q = random.choice([0] * 12 + [3, 6])

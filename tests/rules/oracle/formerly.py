@@ -17,7 +17,7 @@ class Split(Watch):
     def trace(self, series, see):
         self.now(series, -1, see)
 
-    def now(self, series, clock, see=lambda t, run: None):
+    def now(self, series, clock, see=None):
         """Judge all rows from scratch, split where the numbers ended."""
         numbers = [*(one for _, _, one in self.past), self.numbers]
         run, had, before = limit.Run(numbers[0]), 0, None
@@ -30,7 +30,8 @@ class Split(Watch):
                 run.clock(came)
             run.row(t, came, v)
             before = came
-            see(t, run)
+            if see is not None:
+                see(t, run)
         self.turn(run, had, len(self.past), before)
         if before is not None and clock > before:
             run.clock(clock)

@@ -5,6 +5,8 @@ Nothing is kept of a state: a watch is asked for what it says of all rows that c
 
 from __future__ import annotations
 
+import itertools
+
 from tests.rules.oracle import jump, limit
 from tests.rules.oracle.late import differences, occurrences
 from tests.rules.oracle.series import OPEN
@@ -33,7 +35,7 @@ def note(of, tag, series):
     for watch in of.watches:
         if watch.tag == tag and getattr(watch, "past", ()):
             changed = max(changed, watch.past[-1][0])
-    for a, b in zip(series.rows, series.rows[1:], strict=False):
+    for a, b in itertools.pairwise(series.rows):
         if series.passed < b[0] <= series.floor and b[0] - a[0] > reach and min(a[0], a[1]) >= changed:
             series.gaps = [*series.gaps, Gap(a[0], b[0])][-GAPS:]
     series.passed = max(series.passed, series.floor)
@@ -45,10 +47,10 @@ def fill(of, tag, received):
     aside, series.outside = series.outside, {}
     note(of, tag, series)
     ring, newest = [row[0] for row in series.rows if row[0] > series.floor], series.rows[-1][0]
-    if series.floor >= 0 and len(ring) > 1 and ring[0] - series.floor > series.reach:
-        if any(series.floor < t < ring[0] and newest - t < OPEN for t in aside):
-            series.floor = ring[0]
-            note(of, tag, series)
+    borders = series.floor >= 0 and len(ring) > 1 and ring[0] - series.floor > series.reach
+    if borders and any(series.floor < t < ring[0] and newest - t < OPEN for t in aside):
+        series.floor = ring[0]
+        note(of, tag, series)
     parts, times, latest = [], [], -1
     for gap in list(series.gaps):
         had = [row[0] for row in gap.rows]
@@ -106,7 +108,7 @@ def run_behind(series, gap):
 
 def steps(times):
     """Return the longest distance between two neighbours of some times."""
-    return max((b - a for a, b in zip(times, times[1:], strict=False)), default=0)
+    return max((b - a for a, b in itertools.pairwise(times)), default=0)
 
 
 def take(of, tag, gap, came, received, times):
@@ -164,7 +166,9 @@ def known(run):
     """Return all that decides what a run says from here on: nothing where it is at rest."""
     if run.phase == "normal":
         return None
-    top = max([event.colour for event in run.events if event.start == run.start and event.colour is not None], default=None)
+    top = max(
+        [event.colour for event in run.events if event.start == run.start and event.colour is not None], default=None
+    )
     return (
         run.phase, run.start, run.start_m, run.end, run.count, run.clear_count, run.unknown, sorted(run.reached),
         sorted(run.running.items()), run.colour, top, run.last_known, run.value, run.peak,

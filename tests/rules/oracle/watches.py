@@ -39,7 +39,7 @@ class Watch:
         """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
         self.excepted = False  # numbers of a site exception decide
         self.skips = isinstance(rule, LimitRule | CumulativeRule | MeanKineticRule | JumpRule)
-        self.taken = set()  # event times of rows in open gaps behind the horizon that count (tests/rules/oracle/opengaps.py)
+        self.taken = set()  # event times of rows that count in open gaps (tests/rules/oracle/opengaps.py)
         self.stands = set()  # rows that count as they were folded: what was told before a mark came stands
 
     def rows(self, series):
