@@ -37,6 +37,7 @@ from rules.rule import (
     ClockRule,
     CompareRule,
     CompletenessRule,
+    ConflictRule,
     DeadlineRule,
     DifferenceRule,
     FollowUpRule,
@@ -223,6 +224,8 @@ class Plan:
     """... or was measured, each with a bit for each quality of rows that was (rules/rare/rate.py)."""
     lateness: tuple[LatenessRule, ...] = ()
     """Those of them that ask whether what the firm declares came in time (rules/rare/lateness.py) ..."""
+    naming: bool = False
+    """A rule asks whether an amendment names a row (rules/rare/named.py)."""
     amendments: tuple[LatenessRule, ...] = ()
     """... and of these such as ask it of amendments (rules/rare/amendments.py)."""
     revisions: tuple[RevisionRule, ...] = ()
@@ -424,6 +427,10 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.shares = tuple(rule for rule in months if rule.check == "mark-share")
     plan.rates = tuple((rule, valid_of(rule)) for rule in months if rule.check == "effective-rate")
     plan.lateness = tuple(rule for rule in plan.rare if isinstance(rule, LatenessRule))
+    plan.naming = any(
+        isinstance(rule, ConflictRule) or (isinstance(rule, ClockRule) and rule.check == "event-time")
+        for rule in plan.rare
+    )
     plan.amendments = tuple(rule for rule in plan.lateness if rule.of == "amendment" and holds(rule.applies_to, facts))
     posted = [rule for rule in plan.rare if isinstance(rule, RevisionRule)]
     plan.revisions = tuple(rule for rule in posted if holds(rule.applies_to, facts))

@@ -93,6 +93,13 @@ class Worse(Strict):
     severity: Severity
 
 
+class Amended(Strict):
+    """A milder colour, where an amendment received within a time behind it names what the alarm is about."""
+
+    within: Duration = Field(ge=60_000)
+    severity: Severity
+
+
 class ShareNotice(Strict):
     """A milder colour from a share on that is smaller than the rule's; the share itself has the colour."""
 

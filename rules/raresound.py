@@ -20,6 +20,7 @@ from rules.rule import (
     ClockRule,
     CompareRule,
     CompletenessRule,
+    ConflictRule,
     CountRule,
     DeadlineRule,
     FollowUpRule,
@@ -89,8 +90,8 @@ def rare_faults(rule: RareRule) -> list[Fault]:
         faults += _follow_up_faults(rule)
     if isinstance(rule, ClockRule):
         faults += _clock_faults(rule)
-    if isinstance(rule, RepeatDayRule):
-        faults += _day_faults(rule)
+    if isinstance(rule, RepeatDayRule | ConflictRule):
+        faults += _row_faults(rule)
     if isinstance(rule, RegisterCheckRule):
         faults += _check_faults(rule)
     if isinstance(rule, CompletenessRule):
@@ -113,7 +114,10 @@ def _faults_of_reports(
     return excursion_faults(rule) if isinstance(rule, CompareRule) else report_faults(rule)
 
 
-def _day_faults(rule: RepeatDayRule) -> list[Fault]:
+def _row_faults(rule: RepeatDayRule | ConflictRule) -> list[Fault]:
+    if isinstance(rule, ConflictRule):
+        mild = rule.amended is None or rule.amended.severity.rank < rule.severity.base.rank
+        return [] if mild else [Fault("/amended/severity", "conflict", "what an amendment names has a milder colour")]
     faults = []
     if rule.distinct > rule.pairs:
         faults.append(Fault("/distinct", "count", "at most as many as pairs"))

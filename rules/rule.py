@@ -26,6 +26,7 @@ from rules.instants import Duration, WorkingDays
 from rules.lotparts import Behind, Counted, LinkedTelemetry, LotIn, LotOut, SoldOnline
 from rules.models import Bilingual, FacilityId, Flag, Identifier, Number, Severity, Strict, Whole
 from rules.rareparts import (
+    Amended,
     ErrorBand,
     EventMatch,
     EventStream,
@@ -937,6 +938,8 @@ class ConflictRule(RuleBase):
     """
 
     kind: Literal["conflict"]
+    amended: Amended | None = None
+    """A second value that an amendment names before it comes is none; one that is named so soon behind its receipt has a milder colour."""
 
 
 class ClockRule(RuleBase):

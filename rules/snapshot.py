@@ -152,6 +152,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     sent: list[tuple[str, list[tuple[str, _Instant]]]] | msgspec.UnsetType = msgspec.UNSET
     """The newest event time that came of tags that the register does not hold, by rule (rules/rare/strays.py), in the order in which they came;
     not there where none did."""
+    named: list[tuple[str, _Instant, list[tuple[float | None, float | None]]]] | msgspec.UnsetType = msgspec.UNSET
+    """Readings that amendments name (rules/rare/named.py), in the order in which they were named; not there where none is."""
     missing: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET
     """Which time of series is missing (rules/rare/missing.py), by one way to lay slots; not there where no rule asks how much of a month was measured ..."""
     shifted: list[PackedMissing] | msgspec.UnsetType = msgspec.UNSET

@@ -34,6 +34,7 @@ from rules.marks import Marks
 from rules.migrate import FORMAT
 from rules.occurrence import Occurrence
 from rules.rare.feeds import Feed
+from rules.rare.named import Named
 from rules.rare.store import NOTHING, Rare
 from rules.snapshot import Body, SnapshotError, sealed
 from rules.stays import unpacked
@@ -359,6 +360,7 @@ class FacilityState:
             spans=(plan and formerly.pack_spans(self)) or msgspec.UNSET,
             unsettled=sorted(self.unsettled) or msgspec.UNSET,
             sent=[(rule, list(of.items())) for rule, of in sorted(self.rare.sent.items()) if of] or msgspec.UNSET,
+            named=self.rare.named.pack() or msgspec.UNSET,
             feeds=[one.pack(*key) for key, one in self.rare.feeds.items()] or msgspec.UNSET,
             missing=[one.pack(rule) for rule, (one, _) in sorted(self.rare.missing.items())] or msgspec.UNSET,
             shifted=[one.pack(rule) for rule, (_, one) in sorted(self.rare.missing.items())] or msgspec.UNSET,
@@ -457,6 +459,7 @@ class FacilityState:
         self.groups.know(self.occurrences, layout.GAP)
         self.rare = Rare() if isinstance(body.rare, msgspec.UnsetType) else Rare.unpack(body.rare)
         self.rare.sent = {} if isinstance(body.sent, msgspec.UnsetType) else {rule: dict(of) for rule, of in body.sent}
+        self.rare.named = Named() if isinstance(body.named, msgspec.UnsetType) else Named.unpack(body.named)
         self.rare.feeds = {} if isinstance(body.feeds, msgspec.UnsetType) else dict(map(Feed.unpack, body.feeds))
         self._load_reports(body)
         if not isinstance(body.declared, msgspec.UnsetType):

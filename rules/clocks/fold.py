@@ -18,7 +18,7 @@ from rules.failing import attempt
 from rules.instants import EARLIEST_MS, LATEST_MS
 from rules.layout import NONE
 from rules.ledger import fold as ledger
-from rules.rare import amendments, revisions
+from rules.rare import amendments, revisions, rows
 from rules.rare.speak import Now
 from rules.rare.store import subject_of
 from rules.records import Kind
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from rules.clocks.store import Clock
     from rules.deadlineparts import Document
     from rules.emission import Emitter
+    from rules.plan import Plan
     from rules.records import Inspection, Report
     from rules.rule import DeadlineRule
     from rules.state import FacilityState
@@ -43,9 +44,7 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     a report that was returned for a fatal error was not made (deadlines.md §0).
     """
     clocks, plan = state.clocks, state.plan
-    if plan is None or not (
-        plan.deadlines or plan.excursions or plan.documents or plan.amendments or plan.revisions or plan.ledgers
-    ):
+    if plan is None or not _is_read(plan, payload):
         return
     clocks.counts["reports"] += 1
     model = fields_of(payload)
@@ -57,7 +56,8 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     asked = tuple(rule for rule in plan.documents if payload.type in rule.reports)
     amended = plan.amendments if payload.type == amendments.REPORT else ()
     ledgers = tuple(rule for rule in plan.ledgers if payload.type in rule.reports)
-    if not (rules or compared or asked or amended or ledgers or plan.revisions):
+    names = plan.naming and payload.type == amendments.REPORT
+    if not (rules or compared or asked or amended or ledgers or plan.revisions or names):
         return
     meeting = clocks.book.greet(payload)
     clocks.counts["report_dropped"] += meeting.forgot
@@ -74,8 +74,9 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
     if compared:
         excursions.report(state, payload, fields, now, emitter)
     names_nothing = isinstance(model, Amendment) and not amendments.names_datum(state, model, received)
-    if amended and not names_nothing:
+    if isinstance(model, Amendment) and not names_nothing:
         amendments.report(amended, payload, model, now, emitter)
+        rows.amend(state, model, now, emitter)
     for told in ledgers:
         step = partial(ledger.report, told, payload, fields, now, emitter, is_first=meeting.is_first)
         attempt(emitter, told.id, received, step)
@@ -85,6 +86,12 @@ def report(state: FacilityState, payload: Report, received: int, emitter: Emitte
         documents.report(asked, state, payload, model, now, emitter)
     if names_nothing:
         revisions.amendment(state, payload, received, emitter)
+
+
+def _is_read(plan: Plan, payload: Report) -> bool:
+    """Say whether reports are folded at all; where rules over rows alone ask for any, amendments are."""
+    reads = plan.deadlines or plan.excursions or plan.documents or plan.amendments or plan.revisions or plan.ledgers
+    return bool(reads) or (plan.naming and payload.type == amendments.REPORT)
 
 
 def inspection(state: FacilityState, payload: Inspection, received: int, emitter: Emitter) -> None:

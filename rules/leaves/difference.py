@@ -120,6 +120,13 @@ class PairRows:
                 gone = [row.t for row in rows if not inside or row.t < inside[0].t]
                 self.floor = max([self.floor, *gone])
 
+    def decide(self, received: int, numbers: PairNumbers) -> None:
+        """Take what came at a receive time (ms) for decided, although it is not over: something came that has to know it."""
+        self.settle(received + 1, numbers)
+        self.early = {
+            (which, row.t) for which, rows in enumerate(self.inputs) for row in rows if row.received == received
+        }
+
     def instants(self, numbers: PairNumbers, before: int) -> list[Row]:
         """Return the instants of the rows received before `before` (log time, ms): event time, difference or NaN."""
         return self._walk(numbers, before)[0]
@@ -149,6 +156,9 @@ class PairRows:
             early={(which, t) for which, t in self.early if t > floor},
         )  # fmt: skip
         self.inputs = tuple([row for row in rows if row.t <= floor] for rows in self.inputs)
+        self.early = {
+            (which, row.t) for which, rows in enumerate(self.inputs) for row in rows
+        }  # all of them stand as decided
         found.before = self._walk(numbers, before)[1]
         return found
 

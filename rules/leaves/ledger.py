@@ -75,7 +75,14 @@ def _of_years(rule: AnnualRule) -> list[Leaf]:
     known, more = frozenset({Verdict.TRUE, Verdict.UNKNOWN}), f"{rule.percent:g}"
     return [
         Leaf("connected", both("the facility was heard all year", "该单位全年保持数据接入"), known),
-        Leaf("named", both("all that was produced names its product, lot and quantity", "生产记录均注明产品、批号与数量"), known),
+        Leaf(
+            "named",
+            both(
+                "all that was produced names its product, lot and quantity; no quantity or volume is above 1e15 or finer than 1e-9",
+                "生产记录均注明产品、批号与数量，数量与产量均不大于 10^15、不细于 10^-9",
+            ),
+            known,
+        ),
         Leaf("differs", both(
             f"batches (by {rule.batches} or more) or volume in the report are more than {more} % off what was told to be produced",
             f"年度报告中的批次数（相差不少于 {rule.batches} 批）或产量与上报的生产记录相差超过 {more} %",

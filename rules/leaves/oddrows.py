@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rules.rule import RowRule
 
 NAN = float("nan")
+UNNAMED = both("no amendment that came before names it", "此前未收到指明该数据的更正报告")
 
 
 def leaves_of(rule: RowRule) -> list[Leaf]:
@@ -20,6 +21,7 @@ def leaves_of(rule: RowRule) -> list[Leaf]:
         return [
             Leaf("again", both("a row of that event time had come", "该时刻的记录此前已收到"), TWO),
             Leaf("other", both("the value is another one, as the sensor shows it", "按登记分辨率，数值不同")),
+            Leaf("unnamed", UNNAMED, TWO),
         ]
     far = format_duration(rule.behind)
     if rule.check == "late-evidence":
@@ -36,4 +38,5 @@ def leaves_of(rule: RowRule) -> list[Leaf]:
             TWO,
         ),
         Leaf("behind", both(f"it came more than {far} behind its event time", f"晚到超过 {far}"), TWO),
+        Leaf("unnamed", UNNAMED, TWO),
     ]

@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rules.changes import Verdict
+from rules.clocks.book import Book, Met
 from rules.leaves.limit import NEVER_COUNTED
 from rules.leaves.model import Moment, Seen, verdict
+from rules.leaves.sent import Sent
 from rules.leaves.trace import Line, Tracer
-from rules.rare.rows import differs
+from rules.rare.amendments import REPORT
+from rules.rare.named import Named, differs
+from rules.records import Report
+from rules.reports.quality import Amendment
+from rules.reports.reading import fields_of
 from rules.rule import ClockRule
 
 if TYPE_CHECKING:
@@ -46,6 +52,22 @@ class RowTracer(Tracer):
         super().__init__(rule.id, bundle, facility, ignore_pack_records=ignore_pack_records)
         self.rule = rule
         self.found: list[Odd] = []
+        self._sent, self._book, self._named = Sent(), Book(), Named()
+
+    def fold(self, record: LogRecord) -> None:
+        """Fold a record, and take notice of the readings that it names if it is an amendment."""
+        super().fold(record)
+        payload = record.payload
+        if record.facility != self.name:
+            return
+        self._sent.take(payload, record.received)
+        if not isinstance(payload, Report) or payload.type != REPORT or not self._sent.registered:
+            return
+        model = fields_of(payload)
+        if not isinstance(model, Amendment) or self._book.meet(payload) is not Met.TAKEN:
+            return
+        if self._sent.named(model, record.received):
+            self._named.note(model)
 
     def _row(self, line: Line | None, row: Row) -> None:
         if line is None:
@@ -61,7 +83,12 @@ class RowTracer(Tracer):
         if isinstance(self.rule, ClockRule):
             leaves = _timed(self.rule, row, standing)
             holds = [seen.verdict is Verdict.TRUE for seen in leaves]
-            return Odd(line.tag, row, None, leaves, all(holds) if self.rule.check == "late-evidence" else any(holds))
+            if self.rule.check == "late-evidence" or not holds[1]:
+                occasion = all(holds) if self.rule.check == "late-evidence" else any(holds)
+                return Odd(line.tag, row, None, leaves, occasion)
+            sensor = line.watch.sensor
+            unnamed = not self._named.names(line.tag, row.t, row.value, sensor.resolution)
+            return Odd(line.tag, row, None, (*leaves, Seen("unnamed", verdict(unnamed), row.value)), unnamed)
         again = standing in {"duplicate", "conflict"} and stood is not None
         first = Seen("again", verdict(again), standing)
         if not again or stood is None:
@@ -70,7 +97,11 @@ class RowTracer(Tracer):
         values = [NAN if one.quality in NEVER_COUNTED else one.value for one in (row, stood)]
         said = differs(values[0], values[1], sensor.resolution)
         second = Seen("other", said, row.value, "!=", stood.value, sensor.unit)
-        return Odd(line.tag, row, stood, (first, second), said is Verdict.TRUE)
+        if said is not Verdict.TRUE:
+            return Odd(line.tag, row, stood, (first, second), occasion=False)
+        unnamed = not self._named.names(line.tag, row.t, row.value, sensor.resolution, stood.value)
+        third = Seen("unnamed", verdict(unnamed), row.value, "!=", stood.value, sensor.unit)
+        return Odd(line.tag, row, stood, (first, second, third), unnamed)
 
 
 def _timed(rule: ClockRule, row: Row, standing: str) -> tuple[Seen, ...]:

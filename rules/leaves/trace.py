@@ -347,8 +347,8 @@ class Tracer:
                 again = self._moved.get(rule.id) == "re-evaluate" and last.pair.are_judged_again(last.numbers, numbers)
                 if again and isinstance(numbers, PairNumbers) and isinstance(last.numbers, PairNumbers):
                     segment.pair = last.pair.parted(last.numbers, now + 1)
-                    last.end = last.begin
-                    segment.begin = max(
+                    segment.pair.decide(now, numbers)
+                    last.end = segment.begin = max(
                         (row.m for row in last.pair.instants(last.numbers, now + 1)), default=last.begin
                     )
                 else:
@@ -357,6 +357,8 @@ class Tracer:
                     segment.pair = PairRows(floor=segment.pair.floor)
                     self.lines[name].segments.append(Segment(None, now, Rows(UNREGISTERED_INTERVAL_MS), now))
                 self.lines[name].segments.append(segment)
+            elif numbers is not None:  # what waited is decided before, as it is where the numbers are others
+                self.lines[name].segments[-1].pair.decide(now, numbers)
             self.lines[name].watch, self.lines[name].key = watched, key
 
     def _read_by_pairs(self, tag: str, row: Row) -> None:
@@ -451,13 +453,7 @@ class Tracer:
                 line.gap.floor = max(line.gap.floor, received) if line.gap.stands.active else line.gap.floor
             segment, numbers = line.segments[-1], line.watch.numbers
             if isinstance(numbers, PairNumbers):
-                segment.pair.settle(received + 1, numbers)
-                segment.pair.early = {
-                    (which, row.t)
-                    for which, rows in enumerate(segment.pair.inputs)
-                    for row in rows
-                    if row.received == received
-                }
+                segment.pair.decide(received, numbers)
                 for which, tag in enumerate(numbers.tags):
                     rows = segment.pair.inputs[which]
                     inside = [i for i, row in enumerate(rows) if row.t > segment.pair.floor]

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from rules.rule import AnnualRule
 
 MADE, UNNAMED, REPORT, OLD, BASE = "made", "unnamed", "report", "old", "base"
-"""UNNAMED: something was produced, and the product, lot or quantity is not known. OLD: a report that another one replaced: whether it was wrong."""
+"""UNNAMED: something was produced, and the product, lot or quantity is not known, or the quantity is not `is_plain`. OLD: a report that another one replaced: whether it was wrong."""
 FIRST_YEAR, BEHIND_LAST = 1970, 2099
 YEARS = 5
 """Of years that lie farther behind the one in which a fact came, and of those that lie before it, nothing is kept."""
@@ -47,6 +47,8 @@ KNOWN = 4_096
 """Events, and lots, that are known again when the events were made one."""
 REPORTS = 8
 """Reports of a year that are kept whole."""
+MOST, STEPS = 10**15, 10**9
+"""Quantities and volumes above the first, or finer than one of so many parts, are not added up: their exact sums have up to a thousand digits."""
 DIGITS = 10
 SHOWN = 8
 """Figures that evidence names."""
@@ -78,6 +80,11 @@ def is_kept(year: int, received: int) -> bool:
     return max(FIRST_YEAR, came - YEARS) <= year <= min(came, BEHIND_LAST - 1)
 
 
+def is_plain(amount: Fraction) -> bool:
+    """Say whether an amount is one that is added up: at most 1e15, in steps of 1e-9. Nobody makes or weighs others."""
+    return amount <= MOST and STEPS % amount.denominator == 0
+
+
 def met(rule: AnnualRule, event: Event, now: Now) -> Met | None:
     """Return what an event is to the rule, None of one that it does not mean; `now.at` is the event time that counts."""
     if is_meant(event, rule.made) is not Verdict.TRUE:
@@ -90,29 +97,36 @@ def met(rule: AnnualRule, event: Event, now: Now) -> Met | None:
     )
     if not is_kept(year, max(now.at, now.received)):
         return Met(None, "")
-    if product is None or lot is None or quantity is None:
+    if product is None or lot is None or quantity is None or not is_plain(quantity):
         return Met(subject_for(year), text_of(UNNAMED))
     return Met(subject_for(year), text_of(MADE, product=product, lot=lot, quantity=str(quantity)))
 
 
 def said(payload: Report, fields: Mapping[str, Any], received: int) -> list[tuple[dict[str, str], int, str]]:
-    """Return what an annual report that came at a log time (ms) says: subject, when its year is over (ms), content. Rows of one product are added up."""
+    """Return what an annual report that came at a log time (ms) says: subject, when its year is over (ms), content.
+
+    Rows of one product are added up. `plain`: false where a volume is not `is_plain`; what is then compared is not known.
+    """
     year = fields["year"]
     if not is_kept(year, received):
         return []
     batches: dict[str, int] = defaultdict(int)
     volumes: dict[str, Fraction] = defaultdict(Fraction)
     units: dict[str, set[str]] = defaultdict(set)
+    beyond: dict[str, bool] = {}
     for row in fields["products"]:
+        volume = Fraction(repr(row.volume))
         batches[row.product] += row.batches
-        volumes[row.product] += Fraction(repr(row.volume))
+        if is_plain(volume):
+            volumes[row.product] += volume
+        else:
+            beyond["plain"] = False
         units[row.product].add(spelled(row.unit))
     products = {
-        name: [batches[name], str(volumes[name]) if len(units[name]) == 1 else None]
+        name: [batches[name], str(volumes[name]) if len(units[name]) == 1 and not beyond else None]
         for name in sorted(batches)[:PRODUCTS]
     }
-    whole = len(batches) <= PRODUCTS
-    text = text_of(REPORT, revision=payload.revision, products=products, whole=whole)
+    text = text_of(REPORT, revision=payload.revision, products=products, whole=len(batches) <= PRODUCTS, **beyond)
     return [(subject_for(year), bounds_of(year)[1], text)]
 
 
@@ -274,11 +288,12 @@ def judge(
     if now < due:
         return Judged(again=due)
     made, connected = tally_of(entries), is_connected(spans, year)
-    known = connected and not made.unnamed
+    named = not made.unnamed and reports[-1].said.get("plain", True)
+    known = connected and named
     wrong = wrong_in(rule, reports[-1], made)
     seen = (
         Seen("connected", Verdict.TRUE if connected else Verdict.UNKNOWN),
-        Seen("named", Verdict.UNKNOWN if made.unnamed else Verdict.TRUE),
+        Seen("named", Verdict.TRUE if named else Verdict.UNKNOWN),
         _seen(known, wrong),
     )
     leaves = _leaves(year, wrong, reports[-1], made, known=known)

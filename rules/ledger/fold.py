@@ -58,10 +58,8 @@ def _mark(rule: LedgerRule, product: str, fact: Fact, now: Now, emitter: Emitter
         return
     _take(rule, subject, [fact], now, emitter)
     cases = rare.of(rule.id)
-    for place_of in tiers_of(rule, cases).of_product(product):
-        case = cases[place_of]
-        if case.due != now.received and stock.is_counted_behind(case.facts, fact.t):
-            case.due = now.received
+    for place_of in tiers_of(rule, cases).behind.since(product, fact.t, now.received, cases):
+        cases[place_of].due = now.received
 
 
 def _is_said(cases: Cases, case: Case, fact: Fact) -> bool:
@@ -211,6 +209,7 @@ def settle(rule: LedgerRule, subject: str, case: Case, now: Now, emitter: Emitte
     emitter.state.rare.of(rule.id).busy = False
     note(rule, subject, case, emitter.state.rare)
     trim(rule, subject, emitter.state.rare, emitter.state.planned.facility)
+    tiers_of(rule, emitter.state.rare.of(rule.id)).behind.forget()
 
 
 def _note(run: Run, now: Now) -> None:

@@ -6,14 +6,14 @@ nothing that was said before.
 
 from __future__ import annotations
 
-from bisect import bisect_left, insort
 from typing import TYPE_CHECKING
 
 from rules.layout import NEVER
 from rules.ledger import stock
+from rules.ledger.behind import Behind
 from rules.ledger.kinds import ANSWERS, NOTHING, OPEN, beside, holds, is_heavy, shortened
 from rules.rare import store
-from rules.rare.store import Case, Cases, subject_of
+from rules.rare.store import Case, Cases
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -39,7 +39,7 @@ class Tiers:
         """Begin with what is kept."""
         self._of: tuple[dict[str, None], ...] = ({}, {}, {})
         self._tier: dict[str, int] = {}
-        self._of_product: dict[str, list[str]] = {}
+        self.behind = Behind()
         for subject, case in cases.items():
             self.put(subject, tier_of(rule, case))
 
@@ -48,8 +48,8 @@ class Tiers:
         before = self._tier.get(subject)
         if before is not None:
             del self._of[before][subject]
-        elif product := _product_of(subject):
-            insort(self._of_product.setdefault(product, []), subject)
+        else:
+            self.behind.add(subject)
         self._tier[subject] = tier
         self._of[tier][subject] = None
 
@@ -59,15 +59,7 @@ class Tiers:
         if before is None:
             return
         del self._of[before][subject]
-        if product := _product_of(subject):
-            kept = self._of_product[product]
-            del kept[bisect_left(kept, subject)]
-            if not kept:
-                del self._of_product[product]
-
-    def of_product(self, product: str) -> Sequence[str]:
-        """Return the subjects of a product and a place, by name."""
-        return self._of_product.get(product, ())
+        self.behind.drop(subject)
 
     def of(self, tier: int) -> dict[str, None]:
         """Return the subjects of a tier, the one untouched longest first."""
@@ -76,11 +68,6 @@ class Tiers:
     def tier(self, subject: str) -> int | None:
         """Return the tier of a subject, None of one that is not kept."""
         return self._tier.get(subject)
-
-
-def _product_of(subject: str) -> str | None:
-    named = subject_of(subject)
-    return named["product"] if named.keys() == {"place", "product"} else None
 
 
 def waits(case: Case) -> bool:

@@ -96,14 +96,9 @@ def unplaced(subject: str, cases: Cases) -> list[Fact]:
     return [] if case is None else case.facts
 
 
-def is_counted_behind(facts: Sequence[Fact], t: int) -> bool:
-    """Say whether there is a count behind an event time (ms): what comes with that may change what was said of it."""
-    for fact in reversed(facts):
-        if fact.t <= t:
-            return False
-        if not is_booking(fact):
-            return True
-    return False
+def newest_count(facts: Sequence[Fact]) -> int:
+    """Return the event time (ms) of the newest count, NONE: there is none. What comes before it may change what was said of it."""
+    return next((fact.t for fact in reversed(facts) if not is_booking(fact)), NONE)
 
 
 class Marks:

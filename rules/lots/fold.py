@@ -268,7 +268,7 @@ class LotFold:
     def _attempt(self, speaker: _Speaker, rule: LotRule, fact: LotFact | None = None) -> None:
         """Decide one rule on a lot, whole or not at all; one that raises is put aside there until other packs come.
 
-        Where a fact is of a trip, and the rule looks at trips, that trip alone is decided.
+        Where a fact is of a trip, and the rule looks at trips, those trips alone are decided of which it says something else.
         """
         state = speaker.state
         if state.is_muted(rule.id):
@@ -276,8 +276,8 @@ class LotFold:
         told, mark, seq = [replace(one) for one in state.told.get(rule.id, ())], len(speaker.changes), state.seq
         try:
             if isinstance(rule, LotFollowUpRule) and fact is not None and isinstance(fact.told, Dark | Lit):
-                trip = fact.told.trip or ""
-                speaker.decide(rule, state.book.links.spells_of(trip, rule), trip)
+                for trip in state.book.links.touched:
+                    speaker.decide(rule, state.book.links.spells_of(trip, rule), trip)
             else:
                 speaker.decide(rule, spells_of(rule, state.book))
         except PASSED:

@@ -71,7 +71,7 @@ def _may_change(rule: LotCountRule | LotBalanceRule, fact: LotFact) -> bool:
 def items_of(rule: LotCountRule | LotFollowUpRule, book: Book) -> Iterator[Item]:
     """Yield what a count or a follow-up looks at, each with its verdict; in the order of time, facility and name."""
     if isinstance(rule, LotFollowUpRule):
-        found = [item for trip in book.links.dark for item in book.links.items_of(trip, rule)]
+        found = [item for trip in book.links.dark for item in book.links.items_of(trip)]
         yield from sorted(found, key=lambda item: item.order)
         return
     if isinstance(rule.counted, CountedMoves):

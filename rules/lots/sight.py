@@ -94,11 +94,12 @@ class Sight:
         found = [newest[self._mask(plan, place)[:-1]] for place in places]
         return max((int(one.max()) for one in found if one.size), default=NONE)
 
-    def times(self, place: str, payload: Readings, index: npt.NDArray[np.int64]) -> list[int]:
-        """Return the event times of a batch's rows of a place, sorted; not those of the future."""
+    def rows(self, place: str, payload: Readings, index: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Return the event times of a batch's rows of a place, each once, by time, with the first row that has it; not those of the future."""
         plan = self.state.planned
-        times = payload.time[self._mask(plan, place)[index]]
-        return sorted(set(times[times <= self.now + FUTURE_MS].tolist()))
+        rows = np.flatnonzero(self._mask(plan, place)[index] & (payload.time <= self.now + FUTURE_MS))
+        times, first = np.unique(payload.time[rows], return_index=True)
+        return list(zip(times.tolist(), rows[first].tolist(), strict=True))
 
     def _mask(self, plan: Plan, place: str) -> npt.NDArray[np.bool_]:
         return self.state.telling.watches.members.of(plan, place)

@@ -15,6 +15,7 @@ import msgspec
 
 from rules.layout import NEVER, NONE
 from rules.lots.sight import Members
+from rules.lots.sliding import least
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -135,25 +136,29 @@ class Watches:
         return ""
 
     def read(self, payload: Readings, index: npt.NDArray[np.int64], sight: Sight) -> list[Found]:
-        """Take a batch of readings; returns what was lit by it, by when it was sent. Of a sale that is not told to be dark nothing is told.
+        """Take a batch of readings; returns what was lit by it, by the first row that lights it, then by when it was sent. Of a sale that is not told to be dark nothing is told.
 
         Args:
             payload: the batch; it did not come before.
             index: slot of each row, -1 where its tag is not registered.
             sight: what is known of the facility's telemetry.
         """
-        lit: set[Key] = set()
+        lit: dict[Key, int] = {}
         for place, keys in self.by_place.items():
-            times = sight.times(place, payload, index)
-            if times:
-                low, high = bisect_left(keys, (times[0] - WITHIN_MS,)), bisect_right(keys, (times[-1] + 1,))
-                lit |= {key for key in keys[low:high] if _is_between(times, key[0])}
-        found = []
-        for key in sorted(lit):
+            rows = sight.rows(place, payload, index)
+            if rows:
+                low, high = bisect_left(keys, (rows[0][0] - WITHIN_MS,)), bisect_right(keys, (rows[-1][0] + 1,))
+                near = keys[low:high]
+                first = least(rows, ((key[0], key[0] + WITHIN_MS) for key in near))  # both ends inside
+                for key, row in zip(near, first, strict=True):
+                    if row is not None:
+                        lit[key] = min(row, lit.get(key, row))
+        told = []
+        for key in sorted(lit, key=lambda key: (lit[key], key)):
             watch = self._drop(key)
             if watch.due == NEVER:
-                found.append(Found(key[1], key[2], key[0], "lit", payload.batch))
-        return found
+                told.append(Found(key[1], key[2], key[0], "lit", payload.batch))
+        return told
 
     def decide(self) -> Iterator[Found]:
         """Yield the sales that are due first; they are listened for still."""
@@ -223,9 +228,3 @@ class Watches:
         heapify(found._queue)
         found._undecided = len(found._queue)
         return found
-
-
-def _is_between(times: list[int], sent: int) -> bool:
-    """Say whether one of some instants (sorted) lies in the 24 hours behind a shipment, both ends inside."""
-    at = bisect_left(times, sent)
-    return at < len(times) and times[at] <= sent + WITHIN_MS

@@ -13,12 +13,14 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from rules.changes import Leaf, RecordRead, Verdict
+from rules.changes import ChangeKind, Leaf, RecordRead, Verdict
+from rules.clocks.due import hours
 from rules.failing import attempt
-from rules.instants import format_instant
+from rules.instants import format_duration, format_instant
 from rules.layout import NEVER, ROW_CONFLICT, ROW_FOLDED, ROW_STALE
 from rules.rare.count import bound
-from rules.rare.speak import Now, settle
+from rules.rare.named import differs, pairs_of, says
+from rules.rare.speak import Now, settle, tell
 from rules.rare.store import MAX_CHECKED, MAX_ROWS, Fact, subject_of, text_of
 from rules.records import Kind
 from rules.rule import LATE_EVIDENCE, ClockRule, ConflictRule
@@ -31,14 +33,20 @@ if TYPE_CHECKING:
     from rules.emission import Emitter
     from rules.layout import Codes, Floats
     from rules.plan import Plan
+    from rules.rare.named import Named, Pair
     from rules.rare.store import Case
     from rules.records import Readings
     from rules.register import Sensor
+    from rules.reports.quality import Amendment
     from rules.rule import RowRule
     from rules.state import FacilityState
 
 Step: TypeAlias = tuple[int, str, "Callable[[], object]"]
 """A rule's place in the order of rules, its id, and what it does."""
+
+
+NAMED = "amended"
+"""In place of the value that stood: an amendment in time names what came against it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +108,24 @@ def steps(
                 plan.sensors[slot], int(payload.time[row]), received, float(payload.value[row]), payload.batch,
                 int(folded[row]), float(first[row]) if folded[row] == ROW_CONFLICT else math.nan,
             )  # fmt: skip
-            if is_occasion(rule, odd):
+            if is_occasion(rule, odd, emitter.state.rare.named):
                 found.setdefault(row, []).append((rank, rule.id, partial(meet, rule, odd, emitter)))
     return found
 
 
-def is_occasion(rule: RowRule, odd: OddRow) -> bool:
-    """Say whether a rule means a row."""
+def is_occasion(rule: RowRule, odd: OddRow, named: Named) -> bool:
+    """Say whether a rule means a row; one that an amendment named before it came is none, but for one of the future."""
+    sensor = odd.sensor
     if isinstance(rule, ConflictRule):
-        conflict = odd.fate == ROW_CONFLICT
-        return conflict and differs(odd.value, odd.stood, odd.sensor.resolution) is Verdict.TRUE
+        if odd.fate != ROW_CONFLICT or differs(odd.value, odd.stood, sensor.resolution) is not Verdict.TRUE:
+            return False
+        return not named.names(sensor.tag, odd.t, odd.value, sensor.resolution, odd.stood)
     age = odd.received - odd.t
     if rule.check == LATE_EVIDENCE:
         return odd.fate == ROW_STALE and age <= rule.behind
-    return age > rule.behind or -age > (rule.ahead or 0)
+    if age > rule.behind:
+        return not named.names(sensor.tag, odd.t, odd.value, sensor.resolution)
+    return -age > (rule.ahead or 0)
 
 
 def start_of(rule: RowRule, odd: OddRow) -> int:
@@ -126,18 +138,77 @@ def meet(rule: RowRule, odd: OddRow, emitter: Emitter) -> None:
     rare = emitter.state.rare
     subject = text_of({"tag": odd.sensor.tag})
     case = rare.case(rule.id, subject, MAX_CHECKED)
-    fact = Fact(start_of(rule, odd), odd.received, digest_of(odd.t, odd.value), odd.batch, counts=True)
+    text = repr(odd.stood) if isinstance(rule, ConflictRule) else ""
+    fact = Fact(start_of(rule, odd), odd.received, digest_of(odd.t, odd.value), odd.batch, text, counts=True)
     if case is None or case.knows(fact.digest):
         return
     rare.cases[rule.id].keep(case, sorted([*case.facts, fact], key=lambda one: (one.t, one.digest)))
+    had = case.facts
     bound(rule.id, case, emitter, MAX_ROWS)
+    if isinstance(rule, ConflictRule) and any(one.text != NAMED and one not in case.facts for one in had):
+        case.facts[0].text = ""  # none of those that go can be amended any more: the colour stays
     if isinstance(rule, ClockRule) and rule.check == LATE_EVIDENCE:
         if case.due == NEVER:
             case.due = odd.received
             rare.refresh()
         return
     records = [RecordRead(kind=Kind.READINGS, id=odd.batch)]
-    settle(rule, subject, case, [_leaf(rule, odd)], Now(odd.t, odd.received, records), emitter)
+    now = Now(odd.t, odd.received, records)
+    settle(rule, subject, case, [_leaf(rule, odd)], now, emitter)
+    if isinstance(rule, ConflictRule):
+        _step(rule, subject, case, [_leaf(rule, odd)], now, emitter)
+
+
+def amend(state: FacilityState, model: Amendment, now: Now, emitter: Emitter) -> None:
+    """Note which readings an amendment names, and let alarms of second values that are all named in time take their milder colour."""
+    if not state.planned.naming:
+        return
+    state.rare.counts["amended_dropped"] += state.rare.named.note(model)
+    pairs = pairs_of(model)
+    for rule in state.planned.rare:
+        if isinstance(rule, ConflictRule) and rule.amended is not None:
+            attempt(emitter, rule.id, now.received, partial(_amend, rule, pairs, now, emitter))
+
+
+def _amend(rule: ConflictRule, pairs: dict[tuple[str, int], list[Pair]], now: Now, emitter: Emitter) -> None:
+    assert rule.amended is not None  # noqa: S101 - asked before
+    plan, cases = emitter.state.planned, emitter.state.rare.of(rule.id)
+    for tag in sorted({tag for tag, _ in pairs}):
+        subject = text_of({"tag": tag})
+        case = cases.get(subject)
+        if case is None or case.standing is None:
+            continue
+        slot = plan.slots.get(tag)
+        resolution = None if slot is None else plan.sensors[slot].resolution
+        found = [
+            fact
+            for fact in case.facts
+            if fact.text not in {"", NAMED}
+            and now.received - fact.received <= rule.amended.within
+            and says(pairs.get((tag, fact.t), ()), float(fact.digest.split()[1]), resolution, float(fact.text))
+        ]
+        if not found:
+            continue
+        taken = round(hours(now.received - min(fact.received for fact in found)), 6)
+        for fact in found:
+            fact.text = NAMED
+        leaf = Leaf(
+            expr="time until amendment", left=taken, op="beyond", right=format_duration(rule.amended.within), unit="h",
+            verdict=Verdict.FALSE,
+        )  # fmt: skip
+        _step(rule, subject, case, [leaf], now, emitter)
+
+
+def _step(rule: ConflictRule, subject: str, case: Case, leaves: list[Leaf], now: Now, emitter: Emitter) -> None:
+    """Tell the colour of an alarm where it is another one: milder while all that it is about is named."""
+    standing = case.standing
+    if standing is None:
+        return
+    mild = rule.amended is not None and all(fact.text == NAMED for fact in case.facts if fact.counts)
+    rank = rule.amended.severity.rank if rule.amended is not None and mild else rule.severity.base.rank
+    if standing.sev != rank:
+        standing.sev = rank
+        tell(rule, subject, case, standing, ChangeKind.STEPPED, leaves, now, emitter)
 
 
 def fire(rule: ClockRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
@@ -173,19 +244,6 @@ def _leaf(rule: RowRule, odd: OddRow) -> Leaf:
         expr, ahead = f"time ahead of {tag}", float(rule.ahead or 0)
         return Leaf(expr=expr, left=-age, op=">", right=ahead, unit="ms", verdict=Verdict.TRUE)
     return Leaf(expr=f"age of {tag}", left=age, op=">", right=float(rule.behind), unit="ms", verdict=Verdict.TRUE)
-
-
-def differs(value: float, first: float, resolution: float | None) -> Verdict:
-    """Say whether two values differ as the sensor shows them; unknown where one is no record.
-
-    >>> differs(5.04, 5.01, 0.1).value, differs(5.06, 5.01, 0.1).value, differs(5.01, 5.0, None).value
-    ('false', 'true', 'true')
-    """
-    if not (math.isfinite(value) and math.isfinite(first)):
-        return Verdict.UNKNOWN
-    if resolution is not None and math.isfinite(value / resolution) and math.isfinite(first / resolution):
-        return Verdict.TRUE if round(value / resolution) != round(first / resolution) else Verdict.FALSE
-    return Verdict.TRUE if value != first else Verdict.FALSE
 
 
 def digest_of(t: int, value: float) -> str:

@@ -14,6 +14,7 @@ import msgspec
 from rules.batches import Batches, PackedBatches
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
+from rules.rare.named import Named
 from rules.rare.waiting import Areas, Texts, Waiting
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ COUNTERS = (
     "calibration_unknown", "calibration_unreadable", "calibration_older",
     "hole_dropped", "feed_dropped", "feed_left_out", "gap_dropped", "front_dropped", "stretch_dropped", "restart_dropped",
     "stray_dropped", "stray_left_out",
-    "result_unknown", "parallel_unknown", "ledger_unknown",
+    "result_unknown", "parallel_unknown", "ledger_unknown", "amended_dropped",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -209,6 +210,8 @@ class Cases(dict[str, Case]):
         if self._texts is not None:
             self._texts.note(case.subject, {fact.text for fact in facts}, {fact.text for fact in case.facts})
         case.facts, self.busy = facts, False
+        if self.tiers is not None:
+            self.tiers.behind.touch(case.subject)
 
     def with_text(self, text: str) -> list[tuple[str, Case]]:
         """Return the cases that keep facts with a text, by subject."""
@@ -277,6 +280,8 @@ class Rare:
     sent: dict[str, dict[str, int]] = field(default_factory=dict)
     """Rule over tags that the register does not hold -> the newest event time (ms) that came of each, also of some that are forgotten
     (rules/rare/strays.py); the one that came last stands last."""
+    named: Named = field(default_factory=Named)
+    """Readings that amendments name (rules/rare/named.py)."""
     missing: dict[str, Ways] = field(default_factory=dict)
     """Rule that asks how much of a month was measured -> which time is missing (rules/rare/rate.py)."""
     judged: dict[str, dict[str, Share | Rate]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from hypothesis import strategies as st
 
-from rules.records import Kind, LogRecord, Mark, Readings, RegisterRecord, Tick
+from rules.records import Kind, LogRecord, Mark, Readings, RegisterRecord, Report, Tick
 from rules.register import Facility
 from tests.calibrated import CALIBRATION
 from tests.rules import morerooms
@@ -162,6 +162,8 @@ def records(entity, entries, *, partition=0, begin_offset=0):
         if isinstance(what, str):
             tick = Tick(by="t", role=what, now=received)
             log.append(LogRecord(partition, offset, received, Kind.TICK, "", tick))
+        elif isinstance(what, Report):
+            log.append(LogRecord(partition, offset, received, Kind.REPORT, entity.id, what))
         elif isinstance(what, Mark):
             log.append(LogRecord(partition, offset, received, Kind.MARK, entity.id, what))
         else:

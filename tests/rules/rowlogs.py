@@ -7,8 +7,9 @@ from random import Random
 from hypothesis import strategies as st
 
 from rules.engine import Engine
+from rules.instants import format_instant
 from rules.pack import Bundle, default_bundle
-from rules.records import Decision, Kind, LogRecord
+from rules.records import Decision, Kind, LogRecord, Report
 from rules.rule import looks_at_rows
 from tests.rules import logs
 
@@ -33,6 +34,16 @@ def names(packs: Bundle):
     return tuple(rule.id for rule in packs.rules if looks_at_rows(rule))
 
 
+def amendment(number, now, said):
+    """Return an amendment of (tag, event time, old, new)."""
+    made = format_instant(max([now, *(t for _, t, _, _ in said)]))
+    readings = [{"tag": tag, "time": format_instant(t), "old": old, "new": new} for tag, t, old, new in said]
+    fields = {"readings": readings, "author": "u-1", "made_at": made}
+    return Report.model_validate(
+        {"type": "amendment", "id": f"AM-{number}", "revision": 1, "sent": made, "fields": fields}
+    )
+
+
 @st.composite
 def entries(draw):
     """Draw a facility and what it sends: live rows, rows again, holes filled late, whole days of old rows, rows of tomorrow."""
@@ -47,7 +58,8 @@ def entries(draw):
     head = dict.fromkeys(tags, now)
     for _ in range(draw(st.integers(3, 14))):
         tag = random.choice(tags)
-        kind = random.choice(["live", "live", "live", "again", "again", "old", "old", "ahead", "late", "wait", "dense"])
+        kinds = ["live"] * 3 + ["again", "again", "amended", "old", "old", "ahead", "late", "wait", "dense", "dense"]
+        kind = random.choice(kinds)
         rows = []
         if kind in ("live", "dense"):  # behind two dense hours older rows are stale
             for _ in range(2 * HOUR // (interval * 1_000) + 2 if kind == "dense" else random.choice([1, 2, 5, 20])):
@@ -60,9 +72,27 @@ def entries(draw):
             for row in random.choices(sent[-30:], k=random.choice([1, 2, 4])):
                 other = random.choice([row.v + by for by in (0.0, 0.04, 0.1, 0.26, 1.0)] + [1e308])
                 rows.append(logs.Row(row.tag, row.t, other, random.choice([0, 0, 0, 1, 6])))
+        elif kind == "amended" and sent:  # another value, and an amendment before it, behind it or too late
+            row = random.choice(sent[-5:])
+            other = logs.Row(row.tag, row.t, row.v + random.choice([0.1, 1.0]))
+            old, new = (
+                random.choice([row.v] * 4 + [row.v + 2]),
+                random.choice([other.v] * 4 + [other.v + 2, other.v + 0.01]),
+            )
+            if random.random() < 0.3:
+                found.append((now, amendment(len(found), now, [(row.tag, row.t, old, new)])))
+                rows = [other]
+            else:
+                found.append((now, [other]))
+                now += random.choice([0, 0, MINUTE, MINUTE, 10 * DAY, 10 * DAY + 1])
+                found.append((now, amendment(len(found), now, [(row.tag, row.t, old, new)])))
         elif kind == "old":
             back = random.choice([2 * HOUR, 3 * HOUR, 9 * DAY, 10 * DAY, 10 * DAY + 1, 11 * DAY])
             rows = [logs.Row(tag, now - back - i * MINUTE, 5.0) for i in range(random.choice([1, 3]))]
+            if random.random() < 0.3 and rows[0].t > 0:
+                found.append(
+                    (now, amendment(len(found), now, [(tag, rows[0].t, None, random.choice([5.0, 5.0, 6.0]))]))
+                )
         elif kind == "ahead":
             rows = [logs.Row(tag, now + random.choice([5 * MINUTE, 5 * MINUTE + 1, DAY]), 5.0)]
         elif kind == "late":

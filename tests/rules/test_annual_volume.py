@@ -30,6 +30,8 @@ BEGIN = begin_of(2025) - 5 * DAY
 QUICK = settings(
     max_examples=examples(100), deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large]
 )
+ODD = [1.7e308, 1e-10]
+"""Amounts that are not added up."""
 KINDS = Kinds(BUNDLE, FACILITY, (RULE,), BEGIN, 40 * DAY)
 
 
@@ -62,7 +64,8 @@ def log(seed):
 
     No more reports than are kept whole.
     """
-    random = Random(seed)  # noqa: S311 - a log, no secret
+    random, odd = Random(seed), Random(~seed)  # noqa: S311 - a log, no secret
+    beyond = odd.choice([0, 0, 0, 0, 0.2])
     now = BEGIN + random.choice([0, 0, 0, 5 * DAY - 1, 6 * DAY - 1, 6 * DAY])
     found = [LogRecord(0, 0, BEGIN, Kind.REGISTER, FACILITY, register())]
     said, revisions, free = [], Counter(), 0
@@ -74,7 +77,9 @@ def log(seed):
                 for i in range(random.randint(1, 4))
             ]
             if random.random() < (0.15 if now > begin_of(2026) else 0.02):
-                spoilt = random.choice([{"product": None}, {"lot": ""}, {"quantity": "7"}, {"quantity": True}])
+                spoilt = random.choice(
+                    [{"product": None}, {"lot": ""}, {"quantity": odd.choice(["7", *ODD])}, {"quantity": True}]
+                )
                 many[-1] = many[-1].model_copy(update={"fields": many[-1].fields | spoilt})
             again = [random.choice(said)] if said and random.random() < 0.2 else []
             said += many
@@ -92,10 +97,13 @@ def log(seed):
                     for e in {e.model_dump_json(): e for e in said}.values()
                     if year_at(e.time) == year and e.fields["product"] == product
                 ]
-                good = [e for e in mine if isinstance(e.fields["quantity"], float | int)]
+                good = [
+                    e for e in mine if isinstance(e.fields["quantity"], float | int) and e.fields["quantity"] not in ODD
+                ]
                 volume = sum(e.fields["quantity"] for e in good) * random.choice([1, 1, 1, 0.98, 1.02, 0.97, 1.03])
                 batches = len({e.fields["lot"] for e in good if e.fields["quantity"]})
-                rows.append((product, max(0, batches + random.choice([0, 0, 0, 0, 1, -1])), round(volume, 3)))
+                volume = odd.choice(ODD) if odd.random() < beyond else round(volume, 3)
+                rows.append((product, max(0, batches + random.choice([0, 0, 0, 0, 1, -1])), volume))
             name = random.choice(["Y", "Y", "Y", "Z"])
             revisions[name] += random.choice([1, 1, 2])
             old = free if free and random.random() < 0.1 and name == "Y" else 0

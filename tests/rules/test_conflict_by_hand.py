@@ -11,7 +11,7 @@ from rules.engine import Engine
 from rules.explain import explain
 from rules.explainraretext import rare_lines
 from rules.rare import store
-from rules.rare.rows import differs
+from rules.rare.named import differs
 from rules.soundness import bundle_faults
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, place, sensor, since
 
@@ -171,6 +171,7 @@ def test_an_explanation_names_the_rows_both_values_and_what_became_of_them() -> 
     assert [(leaf.name, seen.verdict.value) for leaf, seen in told_of.leaves if seen] == [
         ("again", "true"),
         ("other", "true"),
+        ("unnamed", "true"),
     ]
     assert "readings T1 (value = 9.9, stood = 5.1)" in "\n".join(rare_lines(told_of, "en"))
     (quiet,), _ = explain(hand.records(), BUNDLE, RULE, at=ms(15))

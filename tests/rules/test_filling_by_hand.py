@@ -405,7 +405,9 @@ def test_what_is_over_stands_but_for_what_ends_what_is_open() -> None:
     assert [(one.start, one.end) for one in found.silences] == [(10, 12), (20, NONE)]
     again = Found([TWO.told(1, 5, 3)])
     standing(again, 9, [(2, NONE)])
-    assert [(one.start, one.end) for one in again.silences] == [(1, 5)]
+    assert [(one.start, one.end) for one in again.silences] == [(2, 5)], (
+        "it was judged up to 9: what was told from 2 on begins no earlier"
+    )
 
 
 def test_a_distance_is_kept_while_an_alarm_of_its_time_goes_on() -> None:

@@ -15,10 +15,8 @@ from rules.engine import Engine
 from rules.ledger import room
 from rules.ledger.entry import entries_of, text_of
 from rules.ledger.stock import MARKS, SOMEWHERE, Marks, merged, unplaced_subject
-from rules.rare.store import Cases, Fact
-from rules.rare.store import text_of as text_of_subject
+from rules.rare.store import Fact
 from rules.records import Events
-from rules.rule import StockBalanceRule
 from tests.rules import stocklogs
 from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms
 from tests.rules.oracle.stock import Oracle
@@ -196,19 +194,3 @@ def test_a_thousand_of_a_batch_are_few_facts_and_take_no_time() -> None:
     assert process_time() - begun < 4.0, "it was 6.4 s for one of two batches"
     assert engine.state_of(FACILITY).rare.of(STOCK).held <= held + 1
     assert held <= 64 + MARKS
-
-
-def test_subjects_of_a_product_are_those_that_are_kept() -> None:
-    rule = BUNDLE.rule(STOCK)
-    assert isinstance(rule, StockBalanceRule)
-    tiers, names = room.Tiers(rule, Cases()), [text_of_subject({"place": f"W{i}", "product": "P"}) for i in range(4)]
-    for tier, name in enumerate([*reversed(names), *names]):
-        tiers.put(name, tier % 3)
-    tiers.put(text_of_subject({"lot": "P"}), 0)
-    tiers.drop(names[1])
-    tiers.drop(names[1])
-    tiers.put(unplaced_subject("P"), 1)
-    assert tiers.of_product("P") == [names[0], names[2], names[3]]
-    for name in names:
-        tiers.drop(name)
-    assert tiers.of_product("P") == tiers.of_product("Q") == ()

@@ -499,6 +499,8 @@ def fold(records, bundle, until=None, facilities=None):
             trips.decision(facility, payload, received)
         elif isinstance(payload, Report):
             facility.clocks.report(payload, received)
+            if facility.rare is not None:
+                facility.rare.report(payload, received)
         elif isinstance(payload, Inspection):
             facility.clocks.visit(payload, received)
     if until is not None:

@@ -22,6 +22,7 @@ from rules.changes import alarm_id
 from rules.facts import facts_of
 from rules.kinds import repeat_day as kind
 from rules.predicate import matches
+from rules.reports.reading import fields_of
 from rules.rule import (
     ClockRule,
     CompletenessRule,
@@ -75,6 +76,10 @@ class Past:
     """Rules whose predicates its area meets."""
     due: dict = field(default_factory=dict)
     """Rule -> when the clock decides on it."""
+    stood: float | None = None
+    """Of a second value the first."""
+    named: int | None = None
+    """... and when an amendment named it, behind its receipt."""
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,7 @@ class Rare:
         self.numbers, self.shares, self.judged = {}, {}, {}
         self.rates, self.told, self.postponed = {}, {}, {}
         self.doors, self.strays, self.newest = {}, {}, {}
+        self.amendments, self.numbers_taken = [], set()  # (tag, time, old, new) that came; (id, revision)
         self.tardy = {}  # (rule, tag) of rows that came too late at the instant that is now -> it
 
     def packs(self, bundle, received):
@@ -961,16 +967,17 @@ class Rare:
         """What the rules over rows say of one: (place, level, order, act); `row` and `stood` are (value, quality)."""
         found = []
         for rule in self.rules:
-            if isinstance(rule, ConflictRule) and standing == "conflict" and self.another(tag, row, stood):
-                found.append(
-                    (self.places[rule.id], 3, 0, lambda rule=rule: self.odd(rule, tag, t, t, row[0], received))
-                )
+            other = isinstance(rule, ConflictRule) and standing == "conflict" and self.another(tag, row, stood)
+            if other and not self.is_named(tag, t, row[0], stood[0]):
+                act = lambda rule=rule: self.odd(rule, tag, t, t, row[0], received, stood[0])  # noqa: E731
+                found.append((self.places[rule.id], 3, 0, act))
             if (
                 isinstance(rule, ClockRule)
                 and not heard(rule)
                 and not beating(rule)
                 and not sequence(rule)
                 and self.odd_time(rule, t, received, standing)
+                and not (rule.check == "event-time" and t < received and self.is_named(tag, t, row[0], None))
             ):
                 start = t if rule.check == "late-evidence" else received
                 act = lambda rule=rule, start=start: self.odd(rule, tag, start, t, row[0], received)  # noqa: E731
@@ -1002,13 +1009,64 @@ class Rare:
             return True
         return round(row[0] / step) != round(stood[0] / step)
 
-    def odd(self, rule, tag, start, at, value, received):
-        past = Past(len(self.past), start, received, RowEvent(at, repr(value)), None, {rule.id: {"tag": tag}})
+    # -- amendments -------------------------------------------------------------------------------------------------
+    def report(self, payload, received):
+        """Take an amendment whose number is its own, and of which one reading may have come."""
+        number = payload.id, payload.revision
+        if payload.type != "amendment" or number in self.numbers_taken or (payload.revision > 1 and not payload.reason):
+            return
+        self.numbers_taken.add(number)
+        said = [(one.tag, one.time, one.old, one.new) for one in fields_of(payload).readings]
+        tags = {sensor.tag for sensor in self.facility.sensors}
+        if not any(tag in tags and t <= received + 300_000 for tag, t, _, _ in said):
+            return
+        self.amendments += said
+        for rule in self.rules:
+            for tag in sorted(tags) if isinstance(rule, ConflictRule) and rule.amended else ():
+                found = [one for one in said if one[0] == tag]
+                for past in self.past:
+                    value = float(past.event.value) if past.about.get(rule.id) == {"tag": tag} else None
+                    if value is not None and past.named is None and self.is_said(found, past.t, value, past.stood, tag):
+                        past.named = received
+                self.recolour(rule, {"tag": tag}, received, received)
+
+    def is_named(self, tag, t, value, stood):
+        return self.is_said([one for one in self.amendments if one[0] == tag], t, value, stood, tag)
+
+    def is_said(self, said, at, value, stood, tag):
+        """Whether one of the readings that amendments of a tag name is this one; `stood` None: whatever stood."""
+
+        def same(number, other):
+            if math.isnan(number) or other is None:
+                return math.isnan(number) and other is None
+            return number == other or not self.another(tag, (number, 0), (other, 0))
+
+        return any(t == at and same(value, new) and (stood is None or same(stood, old)) for _, t, old, new in said)
+
+    def recolour(self, rule, subject, at, received):
+        """A standing alarm of second values is milder while each was named in time."""
+        alarm = self.subjects.setdefault((rule.id, text(subject)), Subject()).standing
+        if alarm is None or rule.amended is None:
+            return
+        mild = all(
+            p.named is not None and p.named - p.received <= rule.amended.within for p in self.occasions(rule, subject)
+        )
+        colour = (rule.amended.severity if mild else rule.severity.base).rank
+        if alarm.colour != colour:
+            alarm.colour = colour
+            self.say("stepped", rule, subject, alarm, at, received)
+
+    def odd(self, rule, tag, start, at, value, received, stood=None):
+        past = Past(
+            len(self.past), start, received, RowEvent(at, repr(value)), None, {rule.id: {"tag": tag}}, stood=stood
+        )
         self.past.append(past)
         if tardy(rule):  # told once, when the instant is over
             self.tardy[rule.id, tag] = received
             return
         self.settle(rule, {"tag": tag}, at, received)
+        if isinstance(rule, ConflictRule):
+            self.recolour(rule, {"tag": tag}, at, received)
 
     def tell_late(self, rule, tag):
         """Tell of the rows of one instant that came too late, by the earliest that there is now."""
