@@ -24,6 +24,7 @@ from rules.kinds import gap
 from rules.kinds.table import KINDS
 from rules.layout import ABSENCE, GAP, NONE
 from rules.occurrence import Difference
+from rules.rare import rows as odd_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -109,10 +110,11 @@ def _fill_gaps(
     """Decide open gaps of series again into which rows came that are too old for the horizon, and say what is different."""
     found: list[_Found] = []
     stay: list[_Stays] = []
+    done: dict[int, opengaps.Filled] = {}
     for slot in slots:
         if state.planned.sensors[slot].tag not in state.outside:
             continue
-        filled = opengaps.fill(state, state.planned.sensors[slot].tag, room)
+        filled = done[slot] = opengaps.fill(state, state.planned.sensors[slot].tag, room)
         found += (_Found(instance, at, difference, late=True) for instance, at, difference in filled.told)
         stay += [
             _Stays(formerly.as_of(state, instance, old.opened), old.alarm, new.peak)
@@ -122,16 +124,20 @@ def _fill_gaps(
         for instance, at in filled.again:
             _again(state, instance, state.clock, room, at)
         found += _told(state, slot, stay, late=True, over=True)
-        for instance, _ in drafts.at_slot(state, slot):
-            drafts.forget(state, instance)
         for one in state.planned.by_slot[slot] if filled.times else ():
             if one.kind == GAP:
                 found += (
                     _Found(one, filled.newest, difference, late=True)
                     for difference in _filled(state, one, filled.times)
                 )
+        if filled.came:
+            odd_rows.fill(state, slot, filled.came)
         state.refresh(slot)
     _tell(state, found, stay, state.clock, emitter, read)
+    for slot, filled in done.items():
+        for instance, _ in drafts.at_slot(state, slot):
+            drafts.forget(state, instance)
+        opengaps.move(state, slot, filled)
 
 
 def make_way(state: FacilityState, why: int, slot: int, emitter: Emitter, room: kernels.Room) -> None:

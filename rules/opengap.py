@@ -22,11 +22,18 @@ BEHIND = 128
 """Rows behind a gap that are kept at most: an alarm that lasts longer from one side to behind it is not joined."""
 STORED = 1024
 """Back-filled rows of a gap that wait for what lies before them, at most."""
+WAITING = 512
+"""Of more than so many that wait, none waits for a single row: what lies before them leads on over two intervals."""
 MEET = (LIMIT, JUMP)
 """Kinds whose states meet again behind a gap, whatever lies in it."""
 
 PackedGap: TypeAlias = tuple[Time, Time, Time, Time, Time, bool, bytes, bytes, list[tuple[str, str, bytes]]]
 """In a snapshot: the members of `Gap`, in their order; of each block kind, rule and words."""
+
+
+def near(interval: int) -> int:
+    """Return how far apart two rows may lie (ms) between which none is lacking, whatever their clock does."""
+    return 3 * interval // 2
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Open gaps that have left the horizon: what is back-filled of them is folded from the state that stood before, up to where all is the same again (ADR 0089).
+"""Open gaps that have left the horizon: what is back-filled of them is folded from the state that stood before, up to where all is the same again (ADR 0092).
 
 Where the tails of a series pass a distance of more than two intervals, the blocks of its limits and jumps are kept as they stood before it, and the rows
 behind it up to where any state would have come to rest. Rows that are too old for the horizon and lie in such a gap are set aside until their
@@ -20,7 +20,7 @@ from rules.kinds import limit
 from rules.kinds.table import KINDS
 from rules.layout import MAX_HELD, NEVER, NONE, NORMAL, OPEN_MS, QUALITY_BITS, ROW_BQ, ROW_M, ROW_T, ROW_V, ROW_WORDS
 from rules.occurrence import differences
-from rules.opengap import BEHIND, GAPS, MEET, STORED, Gap, unpacked
+from rules.opengap import BEHIND, GAPS, MEET, STORED, WAITING, Gap, near, unpacked
 from rules.stored import ring_rows
 
 if TYPE_CHECKING:
@@ -53,6 +53,10 @@ class Filled:
     """Event times of all rows of the gaps into which some came, and of those kept behind them, in order; behind each gap from where to where rows
     lead, and the longest distance between two of these."""
     newest: int = NONE
+    came: dict[int, set[str]] = field(default_factory=dict)
+    """Event times of the rows that came into gaps, with the rules for which these could not be decided."""
+    moved: list[tuple[Gap, int, int]] = field(default_factory=list)
+    """Gaps that begin later now, at which event and receive time: once what differs is told, for until then occurrences in front of it are asked for."""
 
 
 def hear(state: FacilityState, payload: Readings, index: Words, folded: Codes, batch: int) -> None:
@@ -247,8 +251,8 @@ def _pass_border(state: FacilityState, slot: int, aside: Iterable[int], room: ke
 
 def _take(state: FacilityState, slot: int, gap: Gap, came: Words, found: Filled, room: kernels.Room) -> None:
     """Put rows to those of a gap, and decide it again for each instance that can be."""
-    far = layout.REACH * state.planned.number(slot, "interval")
-    came = _room_for(gap, came, far)
+    interval = state.planned.number(slot, "interval")
+    came = _room_for(gap, came, interval)
     if not len(came):
         return
     rows = np.concatenate([gap.rows, came])
@@ -257,37 +261,48 @@ def _take(state: FacilityState, slot: int, gap: Gap, came: Words, found: Filled,
     found.newest = max(found.newest, at)
     found.times += [*rows[:, ROW_T].tolist(), *gap.behind[:, ROW_T].tolist()]
     found.times.append((gap.end, state.of_series("gone_t", slot) if gap.led == NONE else gap.led, gap.step))
-    led = _led(gap.begin, rows, far)
+    led = _led(gap.begin, rows, interval)
+    undecided: set[str] = set()
+    found.came.update(dict.fromkeys(came[:, ROW_T].tolist(), undecided))
     for one in _instances(state, slot):
         block = gap.blocks.get((one.kind, one.rule.id))
-        if block is None:
-            continue
-        if not _meet(state, one, gap, block, rows, at, found, room):
-            del gap.blocks[one.kind, one.rule.id]
+        if block is None or not _meet(state, one, gap, block, rows, at, found, room):
+            gap.blocks.pop((one.kind, one.rule.id), None)
+            undecided.add(one.rule.id)
             continue
         _fold(state, one, block, rows[:led], (gap.begin, gap.begin_m), room.scratch, None)
     if led:
-        gap.begin, gap.begin_m = int(rows[led - 1, ROW_T]), int(rows[led - 1, ROW_M])
+        found.moved.append((gap, int(rows[led - 1, ROW_T]), int(rows[led - 1, ROW_M])))
     gap.rows = rows[led:].copy()
-    if gap.end - gap.begin <= far:
-        tag = state.planned.sensors[slot].tag
-        state.gaps[tag] = [one for one in state.gaps[tag] if one is not gap]
-        if gap.whole:
-            state.late[slot, horizon.FORMING] = NONE
 
 
-def _led(begin: int, rows: Words, far: int) -> int:
-    """Return how many rows lead on from the begin of a gap, none of them farther behind the one before than a gap begins."""
+def move(state: FacilityState, slot: int, filled: Filled) -> None:
+    """Let gaps of a series begin behind what leads on; those of which nothing is open any more are forgotten."""
+    tag, interval = state.planned.sensors[slot].tag, state.planned.number(slot, "interval")
+    for gap, begin, begin_m in filled.moved:
+        gap.begin, gap.begin_m = begin, begin_m
+        if gap.end - begin <= near(interval):
+            state.gaps[tag] = [one for one in state.gaps[tag] if one is not gap]
+            if gap.whole:
+                state.late[slot, horizon.FORMING] = NONE
+
+
+def _led(begin: int, rows: Words, interval: int) -> int:
+    """Return how many rows lead on from the begin of a gap: none is lacking between them, or, where many wait, a single one."""
     steps = np.diff(np.concatenate([[begin], rows[:, ROW_T]]))
-    holes = np.flatnonzero(steps > far)
-    return int(holes[0]) if holes.size else len(rows)
+    for most in (near(interval), layout.REACH * interval):
+        holes = np.flatnonzero(steps > most)
+        led = int(holes[0]) if holes.size else len(rows)
+        if len(rows) - led <= WAITING:
+            break
+    return led
 
 
-def _room_for(gap: Gap, came: Words, far: int) -> Words:
+def _room_for(gap: Gap, came: Words, interval: int) -> Words:
     """Return the rows that are taken: all that lead on from the begin, and of those behind a hole the oldest for which there is room."""
     rows = np.concatenate([gap.rows, came])
     rows = rows[np.argsort(rows[:, ROW_T])]
-    led = _led(gap.begin, rows, far)
+    led = _led(gap.begin, rows, interval)
     edge = gap.begin if led == 0 else int(rows[led - 1, ROW_T])
     spare = STORED - int((gap.rows[:, ROW_T] > edge).sum())
     leads = int((came[:, ROW_T] <= edge).sum())

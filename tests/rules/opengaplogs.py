@@ -16,7 +16,7 @@ MINUTE = 60_000
 WHERE = {"sensor.quantity": "temperature", "area.kind": "cold-room"}
 RULES = [
     {"id": "test.out", "kind": "limit", "applies_to": WHERE, "limits": {"from": {"low": 2, "high": 8}},
-     "when": {"consecutive": 2}, "clear": {"consecutive": 3, "deadband": "0.5"}, "severity": {"base": "orange",
+     "when": {"consecutive": 2}, "clear": {"consecutive": 3, "deadband": 0.5}, "severity": {"base": "orange",
      "steps": [{"after": "20m", "to": "red"}]}},
     {"id": "test.long", "kind": "limit", "applies_to": WHERE, "limits": {"from": {"low": 3, "high": 7}, "inclusive": True},
      "when": {"on_delay": "10m"}, "clear": {"off_delay": "5m"}, "unknown": {"max": "15m"}, "severity": {"base": "yellow",
@@ -31,10 +31,11 @@ RING = 5
 """Minutes between rows: two hours are 24 of them."""
 
 
-def bundle():
-    """Return the test rules with the plain silence beside them."""
+def bundle(off_delay="5m"):
+    """Return the test rules with the plain silence beside them; `off_delay` is that of `test.long`."""
     shipped = default_bundle().only({"data-integrity.physical-range", "data-integrity.gap"})
-    return Bundle.of([*shipped.rules, *(sums.rule(entry) for entry in RULES)], shipped.tables.values())
+    rules = [entry | ({"clear": {"off_delay": off_delay}} if entry["id"] == "test.long" else {}) for entry in RULES]
+    return Bundle.of([*shipped.rules, *(sums.rule(entry) for entry in rules)], shipped.tables.values())
 
 
 def values(random, count):
@@ -100,7 +101,8 @@ def parts(random, kept, tag, clock):
         now, kept[tag] = (rows[:cut], rows[cut:]) if random.random() < 0.4 else (rows[cut:], rows[:cut])
     elif how < 0.5:
         now = [row for row in rows if random.random() < 0.5]
-        kept[tag] = [row for row in rows if row not in now]
+        times = {row.t for row in now}
+        kept[tag] = [row for row in rows if row.t not in times]
     else:
         now, kept[tag] = rows, []
     if random.random() < 0.2:

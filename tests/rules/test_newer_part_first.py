@@ -1,4 +1,4 @@
-"""Stored rows whose newer part comes at an earlier instant than the older one, by hand, in minutes: what is judged by whom, and what is told (ADR 0085, 0089)."""
+"""Stored rows whose newer part comes at an earlier instant than the older one, by hand, in minutes: what is judged by whom, and what is told (ADR 0085, 0092)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from tests.rules.oracle import jump, limit
 from tests.rules.oracle.late import differences, occurrences
 from tests.rules.oracle.series import OPEN
 
-GAPS, BEHIND, STORED = 4, 128, 1024
+GAPS, BEHIND, STORED, WAITING = 4, 128, 1024, 512
 
 
 class Gap:
@@ -59,7 +59,7 @@ def fill(of, tag, received):
         if came:
             latest = max(latest, came[-1])
             parts += take(of, tag, gap, {t: aside[t] for t in came}, received, times)
-    series.gaps = [gap for gap in series.gaps if gap.end - gap.begin > series.reach]
+    series.gaps = [gap for gap in series.gaps if gap.end - gap.begin > near(series)]
     if times:
         before = lambda limit: sorted({t for own, run in times for t in own + (run if steps(run) <= limit else [])})  # noqa: E731
         for k, (place, act) in enumerate(of.silences.filled(tag, series, received, before)):
@@ -67,13 +67,21 @@ def fill(of, tag, received):
     return [(place, tag, i, at, act) for i, (place, tag, _, at, act) in enumerate(parts)]
 
 
+def near(series):
+    """Return how far apart rows lie between which none is lacking: one interval and a half."""
+    return 3 * (series.reach // 2) // 2
+
+
 def led(series, gap, times):
-    """Return how far rows lead from where a gap begins."""
-    to = gap.begin
-    for t in sorted(times):
-        if t - to > series.reach:
+    """Return how far rows lead from where a gap begins; they wait for a single one that is lacking if few do."""
+    for most in (near(series), series.reach):
+        to = gap.begin
+        for t in sorted(times):
+            if t - to > most:
+                break
+            to = t
+        if sum(t > to for t in times) <= WAITING:
             break
-        to = t
     return to
 
 

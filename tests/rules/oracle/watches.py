@@ -61,11 +61,11 @@ class Watch:
         jumps = isinstance(self.numbers, jump.Jumps)
         rows = self.rows(series)
         rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
-        cut, stop = (None if i is None else self.place(series, rows, i) for i in (self.cut, stop))
+        cut, stop = (None if i is None else self.stands_at(series, rows, i) for i in (self.cut, stop))
         run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
         return limit.go_on(run, rows[cut:stop], clock)
 
-    def place(self, series, rows, i):
+    def stands_at(self, series, rows, i):
         """Return where the i-th row of a series stands among those that count."""
         last = series.rows[i - 1][0] if i else -1
         return sum(row[0] <= last for row in rows)
@@ -76,7 +76,7 @@ class Watch:
         rows = self.rows(series)
         rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
         run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
-        for row in rows if self.base is None else rows[self.place(series, rows, self.cut) :]:
+        for row in rows if self.base is None else rows[self.stands_at(series, rows, self.cut) :]:
             limit.go_on(run, [row], None)
             see(row[0], run)
 
