@@ -51,7 +51,9 @@ def test_behind_two_hours_limits_are_decided_from_before_it_and_people_are_told_
     assert silences(hand)[-1][0] == "retracted"
     (raised,) = [c for c in hand.changes() if c.rule == LATE]
     assert (raised.change, raised.subject) == ("raised", {"tag": "T1"})
-    assert [leaf.left for leaf in raised.evidence.leaves] == [
+    *times, rest = raised.evidence.leaves
+    assert "data-integrity.frozen" in str(rest.right), "and which rules judged nothing"
+    assert [leaf.left for leaf in times] == [
         hand_stamp(10),
         hand_stamp(newest),
     ], "the earliest and the newest of them"
