@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from rules import layout
-from rules.kinds.table import SPANNED
+from rules.kinds.table import KINDS, SPANNED
 from rules.layout import DIFFERENCE, DURING, JUMP, LIMIT, NONE, SMOOTH
 from rules.occurrence import Difference, Folded, differences, prune
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
-
+    from rules.layout import Words
     from rules.occurrence import Occurrence
     from rules.plan import Instance
     from rules.state import FacilityState
@@ -32,16 +33,24 @@ def is_quiet(state: FacilityState, instance: Instance) -> bool:
 
 def standing(state: FacilityState, instance: Instance) -> list[Folded]:
     """Return the occurrence that stands where an instance was put back to, or nothing."""
-    if state.of(instance, "phase") < layout.ACTIVE:
+    return stood(instance.kind, state.words, instance.state)
+
+
+def stood(kind: int, words: Words, x: int) -> list[Folded]:
+    """Return the occurrence that stands in a block of a kind at `x`, or nothing."""
+    fields = KINDS[kind].state
+
+    def of(name: str) -> int:
+        return int(words[x + fields[name].start])
+
+    if of("phase") < layout.ACTIVE:
         return []
-    limited = instance.kind in PEAKED
-    top = state.of(instance, "top" if limited else "sev")
-    value = state.real_of(instance, "peak" if limited else "value")
+    limited = kind in PEAKED
+    value = float(words.view(np.float64)[x + fields["peak" if limited else "value"].start])
     return [
         Folded(
-            state.of(instance, "start_t"), NONE, state.of(instance, "sev"), top, NONE, NONE,
-            bool(state.of(instance, "unknown")), value, value if limited else math.nan,
-            state.of(instance, "start_b") if limited else NONE,
+            of("start_t"), NONE, of("sev"), of("top" if limited else "sev"), NONE, NONE, bool(of("unknown")), value,
+            value if limited else math.nan, of("start_b") if limited else NONE,
         )
     ]  # fmt: skip
 
@@ -63,7 +72,7 @@ def compared(
     if instance.kind in PEAKED and folded and folded[-1].end == NONE:
         folded[-1].peak = state.real_of(instance, "peak")
     key = (instance.kind, *instance.key)
-    published = prune(state.occurrences.get(key, []), tail_t, state.starts_of(instance))
+    published = prune(state.occurrences.get(key, []), tail_t, state.starts_of(instance), state.windows_of(instance))
     state.occurrences[key] = published
     open_ones = [o for o in published if not o.retracted and (o.closed == NONE or o.closed > tail_t)]
     if instance.kind in SPANNED:  # what an officer closed is done with, whatever comes late

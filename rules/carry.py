@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, formerly, formerpairs, layout, pairdoors, sums, underway
+from rules import absence, formerly, formerpairs, layout, opengaps, pairdoors, sums, underway
 from rules.kinds import (
     cumulative,
     difference,
@@ -170,6 +170,8 @@ def _carry_series(
         _give_up_ring(state, slot)
         sums.carry(state, slot, before.plan, before.words, before.rings, old_slot, len(rows))
         return
+    if other:
+        opengaps.drop(state, slot)
     for last, one in other or ():
         formerly.keep(state, last, one, before.plan.block(last), begins, state.planned.at)
     if bounds is not None:
@@ -184,6 +186,7 @@ def _carry_series(
 def _give_up_ring(state: FacilityState, slot: int) -> None:
     """Let the horizon of a series end: rows that are not newer than its newest are stale from here on."""
     formerly.drop(state, slot)
+    opengaps.drop(state, slot)
     state.put("ring_len", slot, 0)
     state.put("ring_head", slot, 0)
     for name, of in (("gone_t", "last_t"), ("tail_t", "last_t"), ("tail_m", "last_m")):

@@ -127,7 +127,8 @@ def forget(state: FacilityState, instance: Instance) -> None:
     """Forget a draft that is told, and what was told of before the horizon with it."""
     key = (instance.kind, *instance.key)
     if state.drafts.pop(key, None) is not None and key in state.occurrences:
-        state.occurrences[key] = prune(state.occurrences[key], state.tail_of(instance), state.starts_of(instance))
+        starts, windows = state.starts_of(instance), state.windows_of(instance)
+        state.occurrences[key] = prune(state.occurrences[key], state.tail_of(instance), starts, windows)
 
 
 def pack(state: FacilityState) -> list[PackedDraft]:

@@ -244,7 +244,9 @@ class Emitter:
         """Add a new occurrence of an instance; its id counts earlier uses of the same start."""
         key = (kind, *instance.key)
         tail, draft = self.state.tail_of(instance), self.state.drafts.get(key)
-        rows = prune(self.state.occurrences.get(key, []), tail, self.state.starts_of(instance))
+        rows = prune(
+            self.state.occurrences.get(key, []), tail, self.state.starts_of(instance), self.state.windows_of(instance)
+        )
         known = rows if draft is None else [*draft.told, *rows]
         had = list(dict.fromkeys(o.alarm for o in known if o.first_start == start))
         alarm_of = partial(alarm_id, instance.rule.id, self.state.facility, instance.subject, start)

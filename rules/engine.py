@@ -24,6 +24,7 @@ from rules import (
     late,
     layout,
     lookback,
+    opengaps,
     overlap,
     paired,
     passedover,
@@ -611,6 +612,7 @@ class Engine:
             begin = stopped
             if why != kernels.DONE:
                 late.make_way(state, why, int(index[stopped]), emitter, room)
+        opengaps.hear(state, payload, index, folded, state.batches.next - 1)
         if plan.pairs:
             paired.receive(state, plan, index, folded, were_late, payload, received)
 

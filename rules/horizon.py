@@ -90,7 +90,11 @@ from rules.rowclass import Quad, classes, widened
 
 STANDS_BITS = 62
 """Instances of a series behind so many share the last bit of `stands`."""
-EARLIEST, NEWEST = 0, 1
+EARLIEST, NEWEST, FORMING = 0, 1, 2
+"""Of a series: the earliest and the newest row that wait to be decided, and whether rows that leave the horizon are kept behind an open gap
+(rules/opengaps.py); NONE without."""
+PUT, WAITS, OPENS = 0, 1, 2
+"""What became of a late row: it is in its place; not, for rows that wait have to be decided first; not, for the tails have to pass an open gap first."""
 LIMIT_WORDS, FROZEN_WORDS, JUMP_WORDS = limit.STATE.words, frozen.STATE.words, jump.STATE.words
 CUMULATIVE_WORDS, MEAN_KINETIC_WORDS = cumulative.STATE.words, mean_kinetic.STATE.words
 TOO_PRECISE_WORDS, SMOOTH_WORDS, LAST_DIGIT_WORDS = too_precise.STATE.words, smooth.STATE.words, last_digit.STATE.words
@@ -267,25 +271,17 @@ def summed(
 
 
 @kernel
-def leave(
-    a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
-    stands: Words, scratch: Array,
-) -> int:  # fmt: skip
-    """Move the tails of a series over all rows that have left its horizon; returns the newest event time that has."""
-    place = slot * 4
-    s, x0, r0, g = (
-        places[place + AT_STATE],
-        places[place + AT_TAIL],
-        places[place + AT_RING],
-        places[place + AT_PROGRAM],
-    )
-    gone(a, g, w, s, rings, r0)
-    count, room, head = 0, a[g + RING_ROOM], w[s + RING_HEAD]
-    while count < w[s + RING_LEN] and rings[ring.at(r0, room, head, count) + ROW_T] <= w[s + GONE_T]:
-        count += 1
-    if count > 0:
-        advance(count, a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
-    return w[s + GONE_T]
+def opens(a: Words, g: int, w: Words, s: int, rings: Words, r0: int, count: int, forming: int) -> bool:
+    """Say whether the tails would pass an open gap with the `count` oldest rows of the ring, or rows behind one that are kept (`forming`)."""
+    if forming != NONE:
+        return True
+    last, room, head, far = w[s + TAIL_T], a[g + RING_ROOM], w[s + RING_HEAD], REACH * a[g + INTERVAL]
+    for i in range(count):
+        t = rings[ring.at(r0, room, head, i) + ROW_T]
+        if last != NONE and t - last > far:
+            return True
+        last = t
+    return False
 
 
 @kernel
@@ -538,11 +534,12 @@ def gone(a: Words, g: int, w: Words, s: int, rings: Words, r0: int) -> int:
 @kernel
 def insert_late(
     a: Words, af: Floats, places: Words, slot: int, w: Words, tails: Words, tail_values: Floats, rings: Words, values: Floats,
-    t: int, b: int, v: float, q: int, waiting: int, stands: Words, scratch: Array,
-) -> bool:  # fmt: skip
-    """Put a late row that is not stale into its place.
+    t: int, b: int, v: float, q: int, waiting: int, forming: int, stands: Words, scratch: Array,
+) -> int:  # fmt: skip
+    """Put a late row that is not stale into its place (PUT).
 
-    Nothing is done (False) where it would move the horizon past a row that is not decided yet; `waiting` is the earliest of these, or NONE.
+    Nothing is done where it would move the horizon past a row that is not decided yet (WAITS; `waiting` is the earliest of these, or NONE), or
+    where the tails would pass an open gap (OPENS).
     """
     place = slot * 4
     s, x0, r0, g = (
@@ -558,7 +555,11 @@ def insert_late(
         w[s + GONE_T] = max(w[s + GONE_T], rings[ring.at(r0, room, head, left) + ROW_T])
         left += 1
     if w[s + RING_LEN] == room:
-        advance(min(left, SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
+        many = min(left, SLACK_ROWS)
+        if opens(a, g, w, s, rings, r0, many, forming):
+            w[s + GONE_T] = gone_t
+            return OPENS
+        advance(many, a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
     at = ring.place(w, s, rings, r0, room, t)
     ring.insert(w, s, rings, values, r0, room, at, t, b, v, q)
     if waiting != NONE:
@@ -567,8 +568,8 @@ def insert_late(
         if left > 0 and rings[ring.at(r0, room, head, left - 1) + ROW_T] >= waiting:
             ring.remove(w, s, rings, r0, room, at)
             w[s + GONE_T] = gone_t
-            return False
-    return True
+            return WAITS
+    return PUT
 
 
 @kernel
@@ -579,15 +580,18 @@ def fill(
     """Put late rows of a series that were held into their places, from the `begin`-th on, by event time.
 
     `of` is the same memory as `rows`, as floats. Returns where it stopped: before a row that would move the horizon past one that is
-    not decided yet; `waiting` is of each series the earliest and the newest of these, or NONE.
+    not decided yet, or (-1 less that) before one that would move the tails past an open gap; `waiting` is of each series the earliest and the
+    newest of these, or NONE.
     """
     for i in range(begin, rows.shape[0]):
         t, bq = rows[i, HELD_T], rows[i, HELD_BQ]
-        if not insert_late(
+        why = insert_late(
             a, af, places, slot, w, tails, tail_values, rings, values,
-            t, bq >> QUALITY_BITS, of[i, HELD_V], bq & ((1 << QUALITY_BITS) - 1), waiting[slot, EARLIEST], stands, scratch,
-        ):  # fmt: skip
-            return i
+            t, bq >> QUALITY_BITS, of[i, HELD_V], bq & ((1 << QUALITY_BITS) - 1), waiting[slot, EARLIEST], waiting[slot, FORMING],
+            stands, scratch,
+        )  # fmt: skip
+        if why != PUT:
+            return i if why == WAITS else -1 - i
         waiting[slot, EARLIEST] = t if waiting[slot, EARLIEST] == NONE else min(waiting[slot, EARLIEST], t)
         waiting[slot, NEWEST] = max(waiting[slot, NEWEST], t)
     return rows.shape[0]

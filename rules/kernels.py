@@ -19,6 +19,7 @@ from rules.held import Held, find, hold
 from rules.holes import HOLE_WORDS, cover
 from rules.horizon import (
     EARLIEST,
+    FORMING,
     NEWEST,
     admit,
     advance,
@@ -27,7 +28,7 @@ from rules.horizon import (
     fill,
     gone,
     is_stale,
-    leave,
+    opens,
     passes,
     reached,
     refold,
@@ -121,7 +122,7 @@ from rules.rises import rises
 from rules.rowclass import classes, judge, widened
 
 OUT_ROWS = 8192
-DONE, STOPPED, FULL, CROWDED = 0, 1, 2, 3
+DONE, STOPPED, FULL, CROWDED, OPENED = 0, 1, 2, 3, 4
 PER_ROW = 6
 """Transitions one instance can make of one row, with room to spare."""
 RUN_ROWS = 256
@@ -171,7 +172,7 @@ def fold_rows(
     Late rows are held until their receive time is over (rules/held.py, whose members `held` to `holds` are): where there is no room for
     one more it stops (CROWDED). `waiting` is of each series the earliest and the newest row of its horizon that waits to be decided, or NONE.
     It stops where a series has to be decided first (STOPPED): before a row in order, if rows of its horizon wait or if it would make one that
-    is held stale, and where MAX_HELD of it are held. `stands` says which rows are taken by which instances as they were folded (rules/marks.py).
+    is held stale, and where MAX_HELD of it are held; and where the tails have to pass an open gap first (OPENED). `stands` says which rows are taken by which instances as they were folded (rules/marks.py).
 
     `index` is the slot of each row's series, or -1 for an unknown tag; `batch` the number of their batch; `folded` is set to
     what became of each row (ROW_FOLDED and so on), `first`, if it has room, to the value that a conflict comes behind. `run` (place in the batch, event and receive times, batch of each),
@@ -204,7 +205,7 @@ def fold_rows(
         last = w[s + LAST_T]
         longest = 0
         changed = a[g + CHANGED]
-        late = first_decide = before = False
+        late = first_decide = before = opened = False
         closed = w[s + EXT] > 0
         count = 0
         every = (1 << CLASSES) - 1
@@ -245,8 +246,11 @@ def fold_rows(
                 break
             q = int(quality[row])
             if w[s + RING_LEN] == room:
-                advance(min(gone(a, g, w, s, rings, r0), SLACK_ROWS), a, af, g, w, s, tails, tail_values, x0,
-                         rings, values, r0, slot, stands, scratch)  # fmt: skip
+                many = min(gone(a, g, w, s, rings, r0), SLACK_ROWS)
+                if opens(a, g, w, s, rings, r0, many, waiting[slot, FORMING]):
+                    opened = True
+                    break
+                advance(many, a, af, g, w, s, tails, tail_values, x0, rings, values, r0, slot, stands, scratch)
             ring.write(rings, values, ring.at(r0, room, w[s + RING_HEAD], w[s + RING_LEN]), t, received, batch, v, q)
             w[s + RING_LEN] += 1
             if earlier and waiting[slot, EARLIEST] != NONE and passes(a, g, w, s, rings, r0, waiting[slot, EARLIEST]):
@@ -415,8 +419,8 @@ def fold_rows(
                     earliest = min(earliest, frozen.schedule(a, p, w, x, received))
             due[slot] = earliest
             silent[slot] = 0 if quiet else 1
-        if first_decide:
-            return row, STOPPED, n, late_rows
+        if first_decide or opened:
+            return row, OPENED if opened else STOPPED, n, late_rows
         if late:
             t, v = time[row], value[row]
             i = find(held, table, slot, t)
@@ -584,7 +588,7 @@ def warm() -> None:
     rings = np.zeros(2 * layout.ROW_WORDS, np.int64)
     values = rings.view(np.float64)
     due, silent, stands = np.full(1, NEVER), np.zeros(1, np.uint8), np.zeros((0, 3), np.int64)
-    late, aside = np.full((1, 2), NONE), Held(1)
+    late, aside = np.full((1, 3), NONE), Held(1)
     none_i, none_f, none_c = due[:0], values[:0], silent[:0]
     fold_rows(0, 0, 0, none_i, none_i, none_f, none_c, params, reals, where, words, floats, tails, tail_floats, rings, values,
               due, silent, room.run, room.value, room.known, room.forgiven, room.behind, room.out, room.scratch, none_c, none_f,
@@ -594,7 +598,6 @@ def warm() -> None:
     decide_quiet(params, reals, where, 0, words, floats, tails, rings, values, 0, stands, room.ask(1), room.out)
     rewind(params, reals, where, 0, 0, words, floats, tails, rings, values, tails.size, stands, room.scratch)
     refold(params, reals, where, 0, 0, words, floats, rings, values, 0, 0, stands, room.out)
-    leave(params, reals, where, 0, words, tails, tail_floats, rings, values, stands, room.scratch)
     fire(params, where, 0, 0, words, floats, room.out)
     refresh(params, where, 0, words, due, silent)
     next_due(due, silent)

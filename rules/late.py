@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, again, drafts, formerly, horizon, kernels, layout, silence
+from rules import absence, again, drafts, formerly, horizon, kernels, layout, opengaps, silence
 from rules.changes import ChangeKind
 from rules.drafts import Draft
 from rules.excursions import judge as excursions
@@ -24,6 +24,7 @@ from rules.kinds import gap
 from rules.kinds.table import KINDS
 from rules.layout import ABSENCE, GAP, NONE
 from rules.occurrence import Difference
+from rules.rare import rows as odd_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -62,7 +63,8 @@ def waiting(state: FacilityState) -> list[int]:
     if not state.waits:
         return []
     found: list[int] = np.flatnonzero((state.late[:, horizon.EARLIEST] != NONE) | (state.held.of[:, 1] > 0)).tolist()
-    return sorted({*found, *drafts.slots(state)}) if state.drafts else found
+    outside = (state.planned.slots[tag] for tag in state.outside)
+    return sorted({*found, *outside, *drafts.slots(state)}) if state.drafts or state.outside else found
 
 
 def decide(
@@ -93,9 +95,49 @@ def decide(
         found += (_Found(one, newest[slot], difference, late) for one, difference in filled[slot])
         found += _told(state, slot, stay, late=late, over=over)
     _tell(state, found, stay, due, emitter, read)
-    for slot in these if over else ():
+    if not over:
+        return
+    for slot in these:
         for instance, _ in drafts.at_slot(state, slot):
             drafts.forget(state, instance)
+    if state.outside:
+        _fill_gaps(state, these, emitter, room, read)
+
+
+def _fill_gaps(
+    state: FacilityState, slots: list[int], emitter: Emitter, room: kernels.Room, read: Sequence[RecordRead]
+) -> None:  # fmt: skip
+    """Decide open gaps of series again into which rows came that are too old for the horizon, and say what is different."""
+    found: list[_Found] = []
+    stay: list[_Stays] = []
+    done: dict[int, opengaps.Filled] = {}
+    for slot in slots:
+        if state.planned.sensors[slot].tag not in state.outside:
+            continue
+        filled = done[slot] = opengaps.fill(state, state.planned.sensors[slot].tag, room)
+        found += (_Found(instance, at, difference, late=True) for instance, at, difference in filled.told)
+        stay += [
+            _Stays(formerly.as_of(state, instance, old.opened), old.alarm, new.peak)
+            for instance, old, new in filled.stay
+            if instance.rule.id in state.planned.listeners
+        ]
+        for instance, at in filled.again:
+            _again(state, instance, state.clock, room, at)
+        found += _told(state, slot, stay, late=True, over=True)
+        for one in state.planned.by_slot[slot] if filled.times else ():
+            if one.kind == GAP:
+                found += (
+                    _Found(one, filled.newest, difference, late=True)
+                    for difference in _filled(state, one, filled.times)
+                )
+        if filled.came:
+            odd_rows.fill(state, slot, filled.came)
+        state.refresh(slot)
+    _tell(state, found, stay, state.clock, emitter, read)
+    for slot, filled in done.items():
+        for instance, _ in drafts.at_slot(state, slot):
+            drafts.forget(state, instance)
+        opengaps.move(state, slot, filled)
 
 
 def make_way(state: FacilityState, why: int, slot: int, emitter: Emitter, room: kernels.Room) -> None:
@@ -104,6 +146,8 @@ def make_way(state: FacilityState, why: int, slot: int, emitter: Emitter, room: 
         decide(state, [slot], emitter, room, over=False)
     elif why == kernels.CROWDED:
         state.held.grow()
+    elif why == kernels.OPENED:
+        opengaps.leave(state, slot, room.scratch)
 
 
 def _put(
@@ -117,7 +161,10 @@ def _put(
             plan.params, plan.reals, plan.where, slot, state.words, state.tails, state.tail_floats, state.rings,
             state.ring_floats, rows, values, at, state.late, state.stands, room.scratch,
         )  # fmt: skip
-        if at < len(rows):
+        if at < 0:
+            at = -1 - at
+            opengaps.leave(state, slot, room.scratch)
+        elif at < len(rows):
             _part(state, slot, room, filled, newest, filling=True)
 
 
@@ -169,7 +216,7 @@ def _part(
     if at == NONE and state.drafts:  # nothing came since its last part
         return
     newest[slot] = max(newest[slot], at)
-    state.late[slot] = NONE
+    state.late[slot, : horizon.FORMING] = NONE
     horizon.gone(
         plan.params, plan.place(slot, layout.AT_PROGRAM), state.words, plan.place(slot, layout.AT_STATE), state.rings,
         plan.place(slot, layout.AT_RING),
@@ -195,16 +242,27 @@ def _part(
     state.refresh(slot)
 
 
-def _filled(state: FacilityState, instance: Instance) -> Iterator[Difference]:
+def _filled(
+    state: FacilityState, instance: Instance, times: Sequence[int | tuple[int, int, int]] = ()
+) -> Iterator[Difference]:
     """Yield the retractions of closed silences in which no distance is left that is too long.
 
-    How far rows lead is kept of each silence, for the rows leave the horizon before all of a long back-fill has come.
+    How far rows lead is kept of each silence, for the rows leave the horizon before all of a long back-fill has come. `times` are those of rows
+    in front of it (rules/opengaps.py, `Filled`).
     """
     plan = state.planned
     pace, silent = state.param(instance, "pace"), state.param(instance, "silent")
     doors = np.array(state.doors.get(instance.tag, ()), np.int64).reshape(-1, 2)
 
     def lead(low: int, high: int) -> int:
+        for t in times:
+            if isinstance(t, tuple):
+                begin, to, step = t
+                low = max(low, min(to, high)) if low >= begin and step <= silent else low
+                continue
+            if t > high or t - low - horizon.shut(doors, low, t) > silent:
+                break
+            low = max(low, t)
         return horizon.reached(
             plan.params, plan.where, instance.slot, state.words, state.rings, low, high, silent, doors
         )

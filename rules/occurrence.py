@@ -13,7 +13,7 @@ from rules.changes import ChangeKind
 from rules.layout import NONE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container
+    from collections.abc import Callable, Container, Sequence
 
 Time: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, lt=1 << 62)]
 Colour: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=3)]
@@ -147,15 +147,21 @@ def next_use(had: list[str], alarm_of: Callable[[int], str], most: int) -> int:
     return 1 + (len(had) if left else use)
 
 
-def prune(occurrences: list[Occurrence], tail_t: int, starts: Container[int] = ()) -> list[Occurrence]:
+def prune(
+    occurrences: list[Occurrence], tail_t: int, starts: Container[int] = (), windows: Sequence[tuple[int, int]] = ()
+) -> list[Occurrence]:  # fmt: skip
     """Drop what lies behind the tail: it can neither change nor be raised under the same start again.
 
-    One that was retracted while its condition is still pending is raised again with its start: those of `starts` stay.
+    One that was retracted while its condition is still pending is raised again with its start: those of `starts` stay. So do those
+    decided in `windows`, behind the first event time of each and up to the last: open gaps (rules/opengaps.py).
     """
     return [
         o
         for o in occurrences
-        if o.active or max(o.closed, o.opened, o.first_start) > tail_t or (o.retracted and o.first_start in starts)
+        if o.active
+        or max(o.closed, o.opened, o.first_start) > tail_t
+        or (o.retracted and o.first_start in starts)
+        or any(low < max(o.closed, o.opened, o.first_start) and o.opened <= high for low, high in windows)
     ]
 
 

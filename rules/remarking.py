@@ -124,7 +124,7 @@ def decide(
         codes = _codes(state, slot, ring[order, ROW_T])
         moved = _mark(ring, order, codes, _came(state, slot, one), _marking(state, slot, before))
         if moved.times:
-            state.late[slot] = moved.times[0], moved.times[-1]
+            state.late[slot, :2] = moved.times[0], moved.times[-1]
             changed.append(slot)
             for instance in _skipping(plan, [slot]):
                 if not instance.slots:

@@ -30,6 +30,7 @@ from rules.marks import PackedMark, PackedMarks
 from rules.migrate import FORMAT, MigrationError, migrated
 from rules.monitors import PackedMonitors
 from rules.occurrence import Packed
+from rules.opengap import PackedGap
 from rules.rare.feeds import PackedFeed
 from rules.rare.missing import PackedMissing
 from rules.rare.store import PackedRare
@@ -137,6 +138,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """... and how many events of doors there were, and which were not read, by name."""
     spans: list[tuple[str, list[Span]]] | msgspec.UnsetType = msgspec.UNSET
     """Registered limits that were in force before (rules/formerly.py), by tag; not there where no series with summaries can still have a row of their time."""
+    gaps: list[tuple[str, list[PackedGap]]] | msgspec.UnsetType = msgspec.UNSET
+    """Open gaps that have left the horizon (rules/opengaps.py), by tag; not there where there are none ..."""
+    outside: list[tuple[str, list[tuple[int, int, float | None]]]] | msgspec.UnsetType = msgspec.UNSET
+    """... and rows that may lie in one and wait for `clock` to be over, by tag; not there where none do."""
     unsettled: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """Silences of which it waits for `clock` to be over which rule's alarm speaks (rules/overlap.py), sorted; not there where it does of none."""
     marks: PackedMarks | msgspec.UnsetType = msgspec.UNSET

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from rules import drafts, formerly, formerpairs, kernels, layout, pairdoors, stored, sums
+from rules import drafts, formerly, formerpairs, kernels, layout, opengaps, pairdoors, stored, sums
 from rules.aside import Aside
 from rules.batches import Batches
 from rules.clocks import store as clocks
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from rules.drafts import Draft
     from rules.excursions.book import Book
     from rules.layout import Codes, Floats, Words
+    from rules.opengap import Gap
     from rules.plan import Instance, Plan
 
 MAX_LEFT = 5_000
@@ -133,10 +134,15 @@ class FacilityState:
     """The earliest decision by the clock of each series, then of each pair; follows from the rest, as the next one does."""
     silent: Codes = field(default_factory=lambda: np.zeros(0, np.uint8))
     """Whether each series is silent; a pair never is."""
-    late: Words = field(default_factory=lambda: np.full((0, 2), NONE))
-    """Of each series the earliest and the newest row of its horizon that wait to be decided, NONE without: all wait for `clock` to be over ..."""
+    late: Words = field(default_factory=lambda: np.full((0, 3), NONE))
+    """Of each series the earliest and the newest row of its horizon that wait to be decided, NONE without (all wait for `clock` to be over), and
+    whether rows that leave its horizon are kept ..."""
     held: Held = field(default_factory=Held)
-    """... as late rows do that are not in their places yet (rules/late.py)."""
+    """... as late rows wait that are not in their places yet (rules/late.py)."""
+    gaps: dict[str, list[Gap]] = field(default_factory=dict)
+    """Open gaps behind which the tails stand (rules/opengaps.py), by tag, oldest first ..."""
+    outside: dict[str, dict[int, tuple[int, float]]] = field(default_factory=dict)
+    """... and rows that may lie in one and wait for `clock` to be over: by tag and event time, batch and quality in one number, and value."""
     drafts: dict[tuple[int, str, str], Draft] = field(default_factory=dict)
     """What late rows made of instances, by kind and key, that is told once `clock` is over (rules/drafts.py)."""
     doors: dict[str, list[tuple[int, int]]] = field(default_factory=dict)
@@ -209,8 +215,9 @@ class FacilityState:
         self.ring_floats = self.rings.view(np.float64)
         count = len(plan.sensors) + len(plan.pairs)
         self.due, self.silent = np.full(count, NEVER), np.zeros(count, np.uint8)
-        self.late, self.held = np.full((len(plan.sensors), 2), NONE), Held(len(plan.sensors))
+        self.late, self.held = np.full((len(plan.sensors), 3), NONE), Held(len(plan.sensors))
         self.doors = {tag: spans for tag, spans in self.doors.items() if tag in plan.slots}
+        opengaps.fit(self)
         self.let_stand()
         self.kept = [Kept() for _ in plan.pairs]
         self.groups.fit(plan.grouping)
@@ -258,7 +265,7 @@ class FacilityState:
     @property
     def waits(self) -> bool:
         """Say whether late rows, rows of before a change, or what parts of a back-fill came to, wait for `clock` to be over."""
-        return bool(self.drafts) or kernels.waits(self.late, self.held.size)
+        return bool(self.drafts or self.outside) or kernels.waits(self.late, self.held.size)
 
     def refresh_due(self) -> bool:
         """Recompute the earliest decision by the clock of series and groups (`rules.places` adds those of places).
@@ -281,7 +288,14 @@ class FacilityState:
         if instance.tail == NONE or "start_t" not in fields:
             return set()
         at = fields["start_t"].start
-        return {int(self.words[instance.state + at]), int(self.tails[instance.tail + at])} - {NONE}
+        gaps = self.gaps.get(instance.tag, ()) if self.gaps else ()
+        before = [gap.blocks.get((instance.kind, instance.rule.id)) for gap in gaps]
+        stood = {int(block[at]) for block in before if block is not None}
+        return {int(self.words[instance.state + at]), int(self.tails[instance.tail + at]), *stood} - {NONE}
+
+    def windows_of(self, instance: Instance) -> list[tuple[int, int]]:
+        """Return in which event times before its horizon occurrences of an instance may still be others (rules/opengaps.py)."""
+        return [] if instance.slots else opengaps.windows(self, instance.kind, instance.slot)
 
     def counters(self) -> dict[str, int]:
         """Return what happened to rows, summed over the series."""
@@ -344,6 +358,8 @@ class FacilityState:
             late=self._waiting() or msgspec.UNSET,
             drafts=drafts.pack(self) or msgspec.UNSET,
             held=(plan and self.held.pack([one.tag for one in plan.sensors])) or msgspec.UNSET,
+            gaps=opengaps.pack(self) or msgspec.UNSET,
+            outside=opengaps.pack_outside(self) or msgspec.UNSET,
             filled=self._filled() or msgspec.UNSET,
             doors=sorted(self.doors.items()) or msgspec.UNSET,
             past=formerly.pack(self) or msgspec.UNSET,
@@ -416,7 +432,8 @@ class FacilityState:
         if self.plan is None:
             return []
         return [
-            (self.plan.sensors[i].tag, *self.late[i].tolist()) for i in np.flatnonzero(self.late[:, 0] != NONE).tolist()
+            (self.plan.sensors[i].tag, *self.late[i, :2].tolist())
+            for i in np.flatnonzero(self.late[:, 0] != NONE).tolist()
         ]
 
     def _load_waiting(self, plan: Plan, body: Body) -> None:
@@ -429,7 +446,7 @@ class FacilityState:
             {} if isinstance(body.doors, msgspec.UnsetType) else {tag: list(spans) for tag, spans in body.doors}
         )
         for tag, earliest, newest in late:
-            self.late[plan.slots[tag]] = earliest, newest
+            self.late[plan.slots[tag], :2] = earliest, newest
         for tag, rows in held:
             self.held.put_back(plan.slots[tag], rows)
 
@@ -470,6 +487,10 @@ class FacilityState:
         if self.plan is not None:
             self._load_waiting(self.plan, body)
             drafts.load(self, [] if isinstance(body.drafts, msgspec.UnsetType) else body.drafts)
+            opengaps.load(
+                self, [] if isinstance(body.gaps, msgspec.UnsetType) else body.gaps,
+                [] if isinstance(body.outside, msgspec.UnsetType) else body.outside,
+            )  # fmt: skip
             formerly.load(self, [] if isinstance(body.past, msgspec.UnsetType) else body.past)
             formerpairs.load(self, [] if isinstance(body.former, msgspec.UnsetType) else body.former)
             pairdoors.load(

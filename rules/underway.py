@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import absence, horizon, kernels, layout
+from rules import absence, kernels, layout, opengaps
 from rules.kinds import during
 from rules.kinds.table import KINDS, SPANNED
 from rules.layout import ABSENCE, NONE
@@ -54,13 +54,10 @@ def _refit(state: FacilityState, plan: Plan, area: str, spans: list[tuple[int, i
     instances = [one for one in instances_of(plan) if one.area == area]
     scratch = np.zeros(kernels.PER_ROW * (layout.MAX_ROWS + layout.SLACK_ROWS), layout.OUT)
     for slot in sorted({one.slot for one in instances}):
-        edge = horizon.leave(
-            plan.params, plan.reals, plan.where, slot, state.words, state.tails, state.tail_floats, state.rings,
-            state.ring_floats, state.stands, scratch,
-        )  # fmt: skip
+        edge = opengaps.leave(state, slot, scratch)
         state.declared.counts["trip_span_left_out"] += sum(end > edge for _, end in spans[: -during.SPANS])
         if state.of_series("ring_len", slot) > 0:
-            earliest, newest = state.late[slot].tolist()
-            state.late[slot] = edge + 1 if earliest == NONE else min(earliest, edge + 1), max(newest, at)
+            earliest, newest = state.late[slot, :2].tolist()
+            state.late[slot, :2] = edge + 1 if earliest == NONE else min(earliest, edge + 1), max(newest, at)
     for one in instances:
         _inscribe(state, one, spans)

@@ -120,7 +120,7 @@ _WORDS = {
     "shipped + sold": "发货与销售", "sold + shipped": "销售与发货",
 }  # fmt: skip
 _OPERATORS = {
-    "after": "晚于", "against": "对比", "at": "于", "before": "早于", "beyond": "超过", "by": "不晚于", "closes": "关闭", "covers": "涵盖",
+    "after": "晚于", "against": "对比", "are": "为", "at": "于", "before": "早于", "beyond": "超过", "by": "不晚于", "closes": "关闭", "covers": "涵盖",
     "due": "到期", "explains": "可说明", "for longer than": "持续超过", "heard": "已收到", "in force": "生效于", "is": "为", "is due": "到期", "missing": "缺失",
     "needed by": "用于", "on file": "已登记", "raised": "运行出错", "registered": "已登记", "since": "始于", "told": "已告知", "until": "直至",
     "within": "在时限内",

@@ -444,6 +444,8 @@ TEXTS: dict[str, tuple[str, str]] = {
     "leaf.clean": ("{tag} 无多余小数位的记录时长", "Records of {tag} without more decimals"),
     "leaf.equal": ("与此前同一时刻数值相同的比例（{tag}）", "Share of values equal to those so long before ({tag})"),
     "leaf.time": ("{tag} 读数的时间", "Event time of {tag}"),
+    "leaf.gap-time": ("{tag} 数据断档内补传读数的时间", "Event time in gaps of {tag}"),
+    "leaf.gap-rules": ("未对 {tag} 断档内补传读数作判定的规则", "Rules that judged nothing in gaps of {tag}"),
     "leaf.horizon": ("在线窗口（最新读数前 2 小时）", "the horizon, two hours before the newest reading"),
     "leaf.offset": ("时钟偏差的中位数（次数：{tag}）", "Clock offset, median of {tag}"),
     "leaf.drift": ("时钟每日漂移", "Clock drift a day"),

@@ -167,7 +167,7 @@ def leaf(found: Leaf, language: str, silent_ms: int | None = None) -> dict[str, 
 
 _SPOKEN = {SILENCE: "leaf.silence", "rows received": "leaf.rows", "movement of ": "leaf.movement",
            "change of ": "leaf.change", "second value of ": "leaf.second", "time ahead of ": "leaf.ahead", "age of ": "leaf.age",
-           "event time of ": "leaf.time", "equal values of ": "leaf.equal", "decimals of ": "leaf.decimals", "records without more decimals of ": "leaf.clean",
+           "event time of ": "leaf.time", "event time in open gaps of ": "leaf.gap-time", "rules that judged nothing in open gaps of ": "leaf.gap-rules", "equal values of ": "leaf.equal", "decimals of ": "leaf.decimals", "records without more decimals of ": "leaf.clean",
            "clock offset, median of ": "leaf.offset", "clock drift a day": "leaf.drift", "clock of the device": "leaf.clock",
            "occasions of ": "leaf.occasions", "at once: ": "leaf.at-once", "time since the newest audit heartbeat": "leaf.beat",
            "any record of the facility": "leaf.any", "rolling mean of ": "leaf.mean", "records with particles of ": "leaf.particles"}  # fmt: skip

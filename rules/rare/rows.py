@@ -17,7 +17,9 @@ from rules.changes import ChangeKind, Leaf, RecordRead, Verdict
 from rules.clocks.due import hours
 from rules.failing import attempt
 from rules.instants import format_duration, format_instant
-from rules.layout import NEVER, ROW_CONFLICT, ROW_FOLDED, ROW_STALE
+from rules.kinds.table import KINDS
+from rules.layout import NEVER, REPEAT_DAY, ROW_CONFLICT, ROW_FOLDED, ROW_STALE
+from rules.opengap import MEET
 from rules.rare.count import bound
 from rules.rare.named import differs, pairs_of, says
 from rules.rare.speak import Now, settle, tell
@@ -26,7 +28,7 @@ from rules.records import Kind
 from rules.rule import LATE_EVIDENCE, ClockRule, ConflictRule
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     import numpy.typing as npt
 
@@ -47,6 +49,10 @@ Step: TypeAlias = tuple[int, str, "Callable[[], object]"]
 
 NAMED = "amended"
 """In place of the value that stood: an amendment in time names what came against it."""
+FILLS = "gap"
+"""Of a row that came too late: it lies in an open gap that was decided with it (rules/opengaps.py). Behind that the rules that could not be."""
+NAMES = 12
+"""Rules that evidence names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,14 +217,61 @@ def _step(rule: ConflictRule, subject: str, case: Case, leaves: list[Leaf], now:
         tell(rule, subject, case, standing, ChangeKind.STEPPED, leaves, now, emitter)
 
 
+def fill(state: FacilityState, slot: int, filled: Mapping[int, Iterable[str]]) -> None:
+    """Note which rows that came too late were decided in an open gap.
+
+    Args:
+        state: of the facility.
+        slot: the series.
+        filled: event times of the rows, with the rules of kinds that open gaps decide that could not be.
+    """
+    subject = text_of({"tag": state.planned.sensors[slot].tag})
+    for rule in state.planned.rare:
+        if not isinstance(rule, ClockRule) or rule.check != LATE_EVIDENCE:
+            continue
+        case = state.rare.of(rule.id).get(subject)
+        for fact in () if case is None else case.facts:
+            if fact.received == state.clock and fact.t in filled:
+                fact.text = " ".join([FILLS, *sorted(filled[fact.t])])
+
+
+def unjudged(state: FacilityState, slot: int) -> set[str]:
+    """Return the rules of a series that judge nothing of an open gap, pairs among them."""
+    plan = state.planned
+    own = {
+        one.rule.id
+        for one in plan.by_slot[slot]
+        if one.kind not in MEET and (KINDS[one.kind].again or one.kind == REPEAT_DAY)
+    }
+    return own | {pair.rule.id for pair in plan.pairs if slot in pair.slots}
+
+
+def _too_late(state: FacilityState, tag: str, facts: list[Fact]) -> list[Leaf]:
+    """Return what is told of rows that came too late: from when until when no rule judged any, and where some did, which did not."""
+    found = []
+    for expr, some in (
+        (f"event time of {tag}", [fact for fact in facts if not fact.text]),
+        (f"event time in open gaps of {tag}", [fact for fact in facts if fact.text]),
+    ):
+        times = [format_instant(t) for t in sorted({some[0].t, some[-1].t})] if some else []
+        found += [Leaf(expr=expr, left=when, op="<=", right="horizon", verdict=Verdict.TRUE) for when in times]
+    names = {name for fact in facts for name in fact.text.split()[1:]}
+    if any(fact.text for fact in facts):
+        slot = state.planned.slots.get(tag)
+        rest = sorted(names | (set() if slot is None else unjudged(state, slot)))
+        more = f" and {len(rest) - NAMES} more" if len(rest) > NAMES else ""
+        named = ", ".join(rest[:NAMES]) + more if rest else "none"
+        expr = f"rules that judged nothing in open gaps of {tag}"
+        found.append(Leaf(expr=expr, op="are", right=named, verdict=Verdict.TRUE))
+    return found
+
+
 def fire(rule: ClockRule, subject: str, case: Case, now: Now, emitter: Emitter) -> None:
     """Tell what the rows of one receive time that came too late make of a series: since when there are any, and until when."""
     if not case.facts:  # an officer closed it meanwhile
         return
-    first, last = case.facts[0], case.facts[-1]
-    expr = f"event time of {subject_of(subject)['tag']}"
-    times = [format_instant(t) for t in sorted({first.t, last.t})]
-    leaves = [Leaf(expr=expr, left=when, op="<=", right="horizon", verdict=Verdict.TRUE) for when in times]
+    first = case.facts[0]
+    leaves = _too_late(emitter.state, subject_of(subject)["tag"], case.facts)
     records = [RecordRead(kind=Kind.READINGS, id=first.batch)]
     settle(rule, subject, case, leaves, Now(first.t, now.received, records), emitter)
 

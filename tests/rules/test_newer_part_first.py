@@ -1,4 +1,4 @@
-"""Stored rows whose newer part comes at an earlier instant than the older one, by hand, in minutes: how far that is exact, and what is told (ADR 0085)."""
+"""Stored rows whose newer part comes at an earlier instant than the older one, by hand, in minutes: what is judged by whom, and what is told (ADR 0085, 0092)."""
 
 from __future__ import annotations
 
@@ -41,15 +41,19 @@ def test_less_than_two_hours_behind_the_gap_leave_it_open_and_the_rest_is_decide
 
 
 @pytest.mark.parametrize(("newer", "live"), [(49, 60), (109, 0), (150, 0), (360, 0), (360, 60)])
-def test_two_hours_behind_it_close_it_and_people_are_told_which_rows_came_too_late(newer: int, live: int) -> None:
-    """The gap itself counts two minutes: 109 stored and ten live rows fill the horizon. What of the rest lies inside it is judged."""
+def test_behind_two_hours_limits_are_decided_from_before_it_and_people_are_told_which_rows_came_too_late_for_the_rest(
+    newer: int, live: int
+) -> None:
+    """The gap itself counts two minutes: 109 stored and ten live rows fill the horizon. What of the rest lies inside it is judged by all."""
     hand = parts(newer, live=live)
     newest = min(HOURS - newer - 1, HOURS + 9 + live - 120)
-    assert ends(hand.changes()) == {HOURS - 40: HOURS - 30}
-    assert silences(hand)[-1][0] == "cleared", "what was not judged takes no silence back"
+    assert ends(hand.changes()) == {100: 130, HOURS - 40: HOURS - 30}
+    assert silences(hand)[-1][0] == "retracted"
     (raised,) = [c for c in hand.changes() if c.rule == LATE]
     assert (raised.change, raised.subject) == ("raised", {"tag": "T1"})
-    assert [leaf.left for leaf in raised.evidence.leaves] == [
+    *times, rest = raised.evidence.leaves
+    assert "data-integrity.frozen" in str(rest.right), "and which rules judged nothing"
+    assert [leaf.left for leaf in times] == [
         hand_stamp(10),
         hand_stamp(newest),
     ], "the earliest and the newest of them"

@@ -118,13 +118,16 @@ def test_a_gap_stays_open_for_ten_days(gap: int, judged: bool) -> None:
     assert bool(told(hand.changes(), "data-integrity.event-time")) is not judged
 
 
-@pytest.mark.parametrize(("live", "judged"), [(110, True), (121, False)])
-def test_two_hours_of_live_data_close_it(live: int, judged: bool) -> None:
+@pytest.mark.parametrize(("live", "by_all"), [(110, True), (121, False)])
+def test_behind_two_hours_of_live_data_limits_are_judged_still_and_people_are_told_of_the_rest(
+    live: int, by_all: bool
+) -> None:
+    """ADR 0092 (tests/rules/test_open_gaps_behind.py)."""
     hand = silent()
     rows(hand, SILENT + live, range(SILENT + 10, SILENT + live + 1))
     rows(hand, SILENT + live + 1, range(10, SILENT), WARM)
-    assert bool(told(hand.changes())) is judged
-    assert bool(told(hand.changes(), "data-integrity.late-evidence")) is not judged
+    assert told(hand.changes()) == EXCURSION
+    assert bool(told(hand.changes(), LATE)) is not by_all
 
 
 def test_four_gaps_are_open_at_once_and_filled_in_any_order() -> None:
@@ -141,12 +144,12 @@ def test_four_gaps_are_open_at_once_and_filled_in_any_order() -> None:
     assert ends(hand.changes()) == {15: 18, 315: 318, 615: 618, 915: 918}
 
 
-def test_the_newest_rows_first_is_taken_as_far_as_the_ring_reaches_where_they_come_one_after_another() -> None:
-    """158 rows of a minute: ten live ones, and the newest 148 that are stored, while those before the silence make room."""
+def test_of_the_newest_rows_first_what_the_ring_does_not_reach_is_judged_for_limits_alone() -> None:
+    """158 rows of a minute: ten live ones, and the newest 148 that are stored, while those before the silence make room. The rest waits in the gap."""
     hand = silent()
     for i, last in enumerate(range(SILENT, 10, -10)):
         rows(hand, SILENT + 10 + i / 60, range(last - 10, last), range(340, 350), WARM)
-    assert [row[1] for row in told(hand.changes()) if row[0] == "raised"] == [340]
+    assert ends(hand.changes()) == {100: 130, 340: 350}
     assert told(hand.changes(), LATE)[0][0] == "raised"
 
 
@@ -190,16 +193,15 @@ def test_live_rows_between_do_not_keep_a_silence_from_being_taken_back() -> None
     assert silences(hand)[-1][:3] == ("retracted", 10, SILENT + 7)
 
 
-def test_a_part_that_had_failed_to_come_is_filled_in_while_the_ring_reaches_it() -> None:
+def test_a_part_that_had_failed_to_come_is_filled_in_whether_the_ring_reaches_it_or_not() -> None:
     """Stored rows come first, without an hour of them; live ones follow, and then the hour: at minute 360 the ring begins behind 202."""
-    spans = {True: range(240, 300), False: range(100, 160)}
-    for reached, hole in spans.items():
+    for hole in (range(240, 300), range(100, 160)):
         hand = rows(HandLog().register(-1, sensor()), 9, range(10))
         rows(hand, SILENT, [m for m in range(10, SILENT) if m not in hole])
         rows(hand, SILENT, range(SILENT, SILENT + 1))
         assert silences(hand)[-1][:3] == ("cleared", 10, SILENT - 2)
         rows(hand, SILENT + 1, hole)
-        assert (silences(hand)[-1][0] == "retracted") is reached
+        assert silences(hand)[-1][0] == "retracted"
 
 
 def test_a_part_that_comes_while_the_silence_stands_leaves_no_hole() -> None:

@@ -37,6 +37,7 @@ from tests.rules.oracle import (
     formerly,
     marks,
     migration,
+    opengaps,
     overlap,
     rare,
     trips,
@@ -320,6 +321,8 @@ class Facility:
                 quiet.received = received if quiet.tag == tag else quiet.received
         if standing == "late":
             series.held.append((t, v, q, how))
+        if standing == "stale" and len(series.outside) < MOST:
+            series.outside.setdefault(t, (v, q, how))
         for pair in self.pairs:
             if standing in ("order", "late"):
                 pair.receive(tag, t, v, q, received, how, late=standing == "late")
@@ -377,6 +380,13 @@ class Facility:
                     )
                     for k, d in enumerate(found)
                 ]
+        self.act(parts, received)
+        if over:
+            outside = [tag for tag in sorted(tags) if self.series[tag].outside]
+            self.act([part for tag in outside for part in opengaps.fill(self, tag, received)], received)
+
+    def act(self, parts, received):
+        """Take parts (place, tag, number, event time, act) in their order."""
         for _, _, _, at, act in sorted(parts, key=lambda part: part[:3]):
             act()
             self.silences.settle(at, received, self)

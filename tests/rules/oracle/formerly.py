@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rules.facts import facts_of, in_force
 from rules.params import UNREGISTERED_INTERVAL_MS
-from tests.rules.oracle import formerlypairs, limit
+from tests.rules.oracle import formerlypairs, limit, opengaps
 from tests.rules.oracle.watches import Watch
 from tests.rules.oracle.watches import watch as watch_of
 
@@ -14,7 +14,10 @@ class Split(Watch):
 
     past = ()
 
-    def now(self, series, clock):
+    def trace(self, series, see):
+        self.now(series, -1, see)
+
+    def now(self, series, clock, see=None):
         """Judge all rows from scratch, split where the numbers ended."""
         numbers = [*(one for _, _, one in self.past), self.numbers]
         run, had, before = limit.Run(numbers[0]), 0, None
@@ -27,6 +30,8 @@ class Split(Watch):
                 run.clock(came)
             run.row(t, came, v)
             before = came
+            if see is not None:
+                see(t, run)
         self.turn(run, had, len(self.past), before)
         if before is not None and clock > before:
             run.clock(clock)
@@ -77,7 +82,8 @@ def adopt(of, facility, now, begins):
             watches.append(watch)
             continue
         split = Split(new.rule, new.place, sensor, new.decide, new.numbers, new.known)
-        split.events, split.said, split.stands = watch.events, watch.said, watch.stands
+        split.events, split.said, split.stands, split.taken = watch.events, watch.said, watch.stands, watch.taken
+        opengaps.forget(of.series[watch.tag])
         split.past = [*getattr(watch, "past", ()), (begins, now, watch.numbers)]
         watches.append(split)
     of.watches = watches

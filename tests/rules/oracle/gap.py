@@ -353,16 +353,17 @@ class Silences:
             m.open = None
         m.fresh, m.lo, m.floor = False, t, received
 
-    def filled(self, tag, series, received):
+    def filled(self, tag, series, received, front=None):
         """Return the retractions that late rows of `tag` make; each asks for the event time of the newest.
 
         Of a silence is kept up to which row no distance was too long, by the limit as it was then; rows are seen while they are in the horizon.
         """
         acts = []
-        rows = [row[0] for row in series.ring()]
+        ring = [row[0] for row in series.ring()]
         for m in self.tags:
             if m.tag != tag:
                 continue
+            rows = [*(front(m.limit) if front else ()), *ring]
             if m.open is not None and m.open["hole"] is not None:
                 led = lead(rows, m.open["hole"], m.lo, m.limit, m.door)
                 m.open["hole"] = None if led == m.lo and not m.open["fresh"] else led

@@ -8,7 +8,7 @@ from rules.facts import facts_of
 from rules.params import UNREGISTERED_INTERVAL_MS
 from rules.predicate import matches
 from rules.rule import CumulativeRule, DeadlineRule, FrozenRule, GapRule, JumpRule, LimitRule, MeanKineticRule
-from tests.rules.oracle import exceptions, jump, rare
+from tests.rules.oracle import exceptions, jump, opengaps, rare
 from tests.rules.oracle.gap import Silent
 from tests.rules.oracle.late import differences, occurrences
 from tests.rules.oracle.watches import watch as watch_of
@@ -77,7 +77,7 @@ def adopt(facility, bundle, now, until=None):
             ended.add(watch.tag)
         else:
             new.begin, new.cut, new.base = watch.begin, watch.cut, watch.base
-            new.events, new.said = watch.events, watch.said
+            new.events, new.said, new.taken = watch.events, watch.said, watch.taken
         if how != "close" and not same:
             ended.add(watch.tag)
             if how == "re-evaluate" and not watch.excepted and not new.excepted:
@@ -96,6 +96,7 @@ def adopt(facility, bundle, now, until=None):
         rows = facility.series[tag].rows
         if rows:
             facility.series[tag].floor = rows[-1][0]
+            opengaps.forget(facility.series[tag])
     facility.silences.changed = now
 
 

@@ -52,6 +52,12 @@ class Series:
         self.how = {}  # event time -> how a good row is marked: it came so, it was set, or marked after it came
         self.held = []  # (t, v, quality, how it is marked) of late rows that are not in their places yet
         self.waits = []  # event times of late rows in their places that are not decided yet
+        self.outside = {}  # event time -> (v, quality, how it is marked) of rows that are too old, and may lie in an open gap
+        self.extra = {}  # event time -> row that some rule counts in one
+        self.gaps, self.passed = (
+            [],
+            -1,
+        )  # those behind the horizon (tests/rules/oracle/opengaps.py), looked for up to here
         self.moved = []  # (where the horizon began, event time) of events that said something new of its state, not decided yet
         rows = -(-HORIZON // interval) * 5 // 4 + 8
         self.cap = max(64, min(1024, rows))
@@ -84,7 +90,7 @@ class Series:
 
     @property
     def is_waiting(self):
-        return bool(self.held or self.waits or self.moved)
+        return bool(self.held or self.waits or self.moved or self.outside)
 
     def every(self):
         """Return all rows, those too that are not in their places yet."""

@@ -39,12 +39,13 @@ class Watch:
         """Rows before the first do not count (it began anew there); those before the second were decided: by `base`."""
         self.excepted = False  # numbers of a site exception decide
         self.skips = isinstance(rule, LimitRule | CumulativeRule | MeanKineticRule | JumpRule)
+        self.taken = set()  # event times of rows that count in open gaps (tests/rules/oracle/opengaps.py)
         self.stands = set()  # rows that count as they were folded: what was told before a mark came stands
 
     def rows(self, series):
-        return [
-            (t, m, v if self.known(v, self.quality(series, t, q)) else None) for t, m, v, q in series.rows[self.begin :]
-        ]
+        since = series.rows[self.begin - 1][0] if self.begin else -1
+        every = sorted([*series.rows[self.begin :], *(series.extra[t] for t in self.taken if t > since)])
+        return [(t, m, v if self.known(v, self.quality(series, t, q)) else None) for t, m, v, q in every]
 
     def quality(self, series, t, q):
         """Return as what a row counts: a mark makes it one of maintenance, or of a set value."""
@@ -60,9 +61,24 @@ class Watch:
         jumps = isinstance(self.numbers, jump.Jumps)
         rows = self.rows(series)
         rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
+        cut, stop = (None if i is None else self.stands_at(series, rows, i) for i in (self.cut, stop))
         run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
-        stop = None if stop is None else stop - self.begin
-        return limit.go_on(run, rows[self.cut - self.begin : stop], clock)
+        return limit.go_on(run, rows[cut:stop], clock)
+
+    def stands_at(self, series, rows, i):
+        """Return where the i-th row of a series stands among those that count."""
+        last = series.rows[i - 1][0] if i else -1
+        return sum(row[0] <= last for row in rows)
+
+    def trace(self, series, see):
+        """Judge all rows that count, and show the pass behind each."""
+        jumps = isinstance(self.numbers, jump.Jumps)
+        rows = self.rows(series)
+        rows = jump.changes(rows, self.numbers.limits.interval) if jumps else rows
+        run = limit.Run(self.numbers.limits if jumps else self.numbers) if self.base is None else deepcopy(self.base)
+        for row in rows if self.base is None else rows[self.stands_at(series, rows, self.cut) :]:
+            limit.go_on(run, [row], None)
+            see(row[0], run)
 
 
 def watch(of, rule, place, sensor, interval, facts, span):
