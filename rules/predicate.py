@@ -56,13 +56,15 @@ def _lies(fact: FactValue, wanted: Among) -> bool:
 
 def in_scope(rule: Rule, facility: Facility | Scoped) -> bool:
     """Say whether one of the rule's (field, line) pairs is the facility's; `all` matches anything."""
+    return covers(rule.scopes, facility.scopes)
+
+
+def covers(wanted: Sequence[Scope], scopes: Sequence[Scope]) -> bool:
+    """Say whether one of the wanted (field, line) pairs is among a facility's; `all` matches anything."""
     return any(
-        (scope.field == "all" or any(scope.field == own.field for own in facility.scopes))
-        and (
-            scope.line == "all"
-            or any(scope.line == own.line and scope.field in {"all", own.field} for own in facility.scopes)
-        )
-        for scope in rule.scopes
+        (scope.field == "all" or any(scope.field == own.field for own in scopes))
+        and (scope.line == "all" or any(scope.line == own.line and scope.field in {"all", own.field} for own in scopes))
+        for scope in wanted
     )
 
 

@@ -13,7 +13,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
-from rules.lots.facts import Case, Dark, Decided, Lit, Made, Moved, Notice, Stop
+from rules.lots.facts import Case, Dark, Decided, Entered, Lit, Made, Moved, Notice, Stop
 from rules.lots.links import Links
 from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
@@ -35,6 +35,7 @@ from rules.lots.rows import (
     plain,
     together,
 )
+from rules.lots.scopes import Standing
 from rules.models import is_facility_id
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
     from rules.lots.cases import Order
     from rules.lots.facts import LotFact
+    from rules.lots.scopes import Names
     from rules.lots.tally import Ledger, Terms
 
 MAX_FACTS: Final = 5_000
@@ -85,6 +87,10 @@ class Book:
     """(alarm, decision with version) -> its earliest receipt (ms), and the code that closes."""
     links: Links = field(default_factory=Links)
     """Online sales and telemetry of shipments: known by what they say, so that their numbers are not kept."""
+    standing: Standing = field(default_factory=Standing)
+    """What those who told facts are registered for."""
+    rescoped: bool = False
+    """By the fact that was taken last older facts of the same facility may count otherwise."""
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
@@ -95,7 +101,7 @@ class Book:
     """Case -> its reports; follows from `cases`."""
     recalled: Recalls | None = None
     """The earliest notices; None: not asked for since one was revised. Follows from `notices`."""
-    orders: dict[frozenset[str], Order] = field(default_factory=dict)
+    orders: dict[tuple[frozenset[str], Names], Order] = field(default_factory=dict)
     """Cases in order as far as they were asked for (rules/lots/cases.py)."""
     ledgers: dict[Terms, Ledger] = field(default_factory=dict)
     """Balances as far as they were asked for (rules/lots/tally.py)."""
@@ -116,13 +122,15 @@ class Book:
 
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
-        self.lot = fact.lot
+        self.lot, self.rescoped = fact.lot, self._scope(fact)
         if isinstance(fact.told, Dark | Lit):
             return self.links.take(fact)
         self.seen.setdefault(fact.facility, set()).add(fact.n)
         self.kept += 1
         told = fact.told
-        if isinstance(told, Stop):
+        if isinstance(told, Entered):
+            changed = False
+        elif isinstance(told, Stop):
             changed = self._stop(fact, told)
         elif isinstance(told, Decided):
             changed = self._decided(fact, told)
@@ -133,6 +141,18 @@ class Book:
         if self.kept > MAX_FACTS:
             self._foldtogether()
         return changed
+
+    def _scope(self, fact: LotFact) -> bool:
+        """Take what a fact says of the scopes of who tells it; says whether older facts of that facility may count otherwise by it."""
+        who = fact.facility
+        if not self.standing.take(fact) or not (who in self.floors or who in self.seen):
+            return False
+        if who in self.moves:
+            self._touch(who, None)
+        cases = {one.key for (teller, _), one in self.cases.items() if teller == who}
+        for order in self.orders.values():
+            order.pending |= cases
+        return True
 
     def holders(self) -> set[str]:
         """Return who made or imported the lot, or recalls it; not whose notice was corrected and names it no more."""

@@ -103,20 +103,20 @@ class LotFold:
         state.received = max(state.received, fact.received)
         state.dirty = True
         late = fact.told.late if isinstance(fact.told, Dark) else fact.at < state.newest
-        if fact.told.fact not in {"decided", "dark", "lit"}:  # they say nothing of when something happened
+        if fact.told.fact not in {"decided", "dark", "lit", "entered"}:  # they say nothing of when something happened
             state.newest = max(state.newest, fact.at)
-        new = state.book.take(fact)
-        if fact.until is not None:
-            if not state.book.has(fact.facility, fact.until):
-                return []
-        elif not new:
+        new, rescoped = state.book.take(fact), state.book.rescoped
+        whole = fact.until is None or state.book.has(fact.facility, fact.until)
+        if not rescoped and not (whole and (new or fact.until is not None)):
             return []
         read = RecordRead(kind=fact.record.kind, id=fact.record.id)
         place = None if source is None else Source(partition=source[0], offset=source[1])
         speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
         quiet = not state.seq
         for rule in self._rules_of(part.bundle):
-            if concerns(rule, fact):
+            if isinstance(rule, LotFollowUpRule) and rescoped:
+                self._attempt(speaker, rule)
+            elif whole and (rescoped or concerns(rule, fact)):
                 self._attempt(speaker, rule, fact)
         if quiet and state.seq:
             part.quiet.speaks(state)
@@ -276,8 +276,9 @@ class LotFold:
         told, mark, seq = [replace(one) for one in state.told.get(rule.id, ())], len(speaker.changes), state.seq
         try:
             if isinstance(rule, LotFollowUpRule) and fact is not None and isinstance(fact.told, Dark | Lit):
+                asker = state.book.standing.asker(rule)
                 for trip in state.book.links.touched:
-                    speaker.decide(rule, state.book.links.spells_of(trip, rule), trip)
+                    speaker.decide(rule, state.book.links.spells_of(trip, rule, asker), trip)
             else:
                 speaker.decide(rule, spells_of(rule, state.book))
         except PASSED:

@@ -12,6 +12,7 @@ import zstandard
 from rules.layout import NEVER, NONE
 from rules.lots.book import Book, PackedBook
 from rules.lots.links import Links, PackedLink
+from rules.lots.scopes import PackedStanding, Standing
 from rules.snapshot import LEVEL, SnapshotError
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Dark sales for which there was no room."""
     trips: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """The trip of each alarm that is of one, by id."""
+    scoped: list[PackedStanding] | msgspec.UnsetType = msgspec.UNSET
+    """What those who told facts are registered for (rules/lots/scopes.py); not there where no fact says so."""
 
 
 @dataclass(slots=True, eq=False)
@@ -190,6 +193,7 @@ class LotState:
         body = Body(
             FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
             sorted(self.book.gaps), self.went, self.since, links or msgspec.UNSET, unlinked or msgspec.UNSET, trips or msgspec.UNSET,
+            self.book.standing.pack() or msgspec.UNSET,
         )  # fmt: skip
         packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
         return MAGIC + hashlib.sha256(packed).digest() + packed
@@ -214,6 +218,7 @@ class LotState:
             book = Book.unpack(body.book, lot)
             book.gaps = frozenset(body.gaps)
             book.links = Links.unpack(body.links or [], body.unlinked or 0)
+            book.standing = Standing.unpack(body.scoped or [])
             return cls(
                 lot, body.seq, body.received, body.newest, book, told, failed, forgotten, dirty=False, first=body.first,
                 went=body.went, since=body.since,
