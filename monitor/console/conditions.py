@@ -58,6 +58,10 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     (r"stated outside \((.+)\)", r"报告所述超限时长（\1）"),
     (r"stated excursions \((.+)\)", r"报告所述超限次数（\1）"),
     # lots
+    (r"cases within (\S+) up to (\S+)", r"截至 \2 的 \1 内病例数"),
+    (r"(.*?)(?:: report |)(\S+), case (\S+) known (\S+)", r"\1 报告 \2：病例 \3，获知于 \4"),
+    (r"(.*?)(?:: report |)(\S+) names the lot, recall (\S+) told", r"\1 报告 \2 列有该批号，召回 \3 的告知时间"),
+    (r"(.*?)(?:: report |)(\S+) names the lot", r"\1 报告 \2 列有该批号"),
     (r"cases within (\S+)", r"\1 内的病例数"),
     (r"(.+): case (\S+) known", r"\1 获知病例 \2"),
     (r"(.+): (\S+) against the stop by (.+)", r"\1 的\2，对比 \3 告知的停用时间"),

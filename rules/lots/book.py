@@ -18,6 +18,7 @@ from rules.lots.links import Links
 from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
+    Corrected,
     Evidence,
     Many,
     Move,
@@ -89,6 +90,8 @@ class Book:
     """Online sales and telemetry of shipments: known by what they say, so that their numbers are not kept."""
     standing: Standing = field(default_factory=Standing)
     """What those who told facts are registered for."""
+    corrected: Corrected | None = None
+    """The fact that was taken last was a revision that took the place of another."""
     rescoped: bool = False
     """By the fact that was taken last older facts of the same facility may count otherwise."""
     merged: bool = False
@@ -122,7 +125,7 @@ class Book:
 
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
-        self.lot, self.rescoped = fact.lot, self._scope(fact)
+        self.lot, self.rescoped, self.corrected = fact.lot, self._scope(fact), None
         if isinstance(fact.told, Dark | Lit):
             return self.links.take(fact)
         self.seen.setdefault(fact.facility, set()).add(fact.n)
@@ -205,6 +208,7 @@ class Book:
         else:
             made = OfReport(told.revision, told.named, told.case_id, told.seriousness, NONE, told.known_at, heard)
         of[key] = made
+        self.corrected = None if before is None else Corrected(*key, before, made)
         if isinstance(told, Case):
             self._file(key, None if before is None else before.key, made.key)
         elif before is not None:

@@ -17,6 +17,7 @@ from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source
 from rules.errors import ContractError
 from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
+from rules.lots import corrections
 from rules.lots.bounds import Quiet
 from rules.lots.facts import Dark, Lit
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from rules.changes import Stage
     from rules.lots.facts import LotFact
+    from rules.lots.rows import Corrected
     from rules.lots.spell import Spell
     from rules.pack import Bundle
 
@@ -67,6 +69,8 @@ class _Now:
     facility: str
     late: bool
     source: Source | None
+    corrected: Corrected | None = None
+    """The fact is a revision that took the place of another."""
 
 
 class LotFold:
@@ -111,7 +115,9 @@ class LotFold:
             return []
         read = RecordRead(kind=fact.record.kind, id=fact.record.id)
         place = None if source is None else Source(partition=source[0], offset=source[1])
-        speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
+        speaker = _Speaker(
+            state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place, state.book.corrected)
+        )
         quiet = not state.seq
         for rule in self._rules_of(part.bundle):
             if isinstance(rule, LotFollowUpRule) and rescoped:
@@ -376,10 +382,18 @@ class _Speaker:
     ) -> None:  # fmt: skip
         now = self.now
         read = [read_of(now.read.kind, now.read.id, now.facility, one.facility)]
+        corrected = now.corrected
+        if corrected is not None:
+            name = f"{corrected.report}/{corrected.before.revision}"
+            read.insert(0, read_of("report", name, corrected.facility, one.facility))
         facilities = one.facilities if spell is None else spell.facilities
         proof = Evidence(records=read, facilities=list(facilities[:LISTED_FACILITIES]))
         if spell is not None:
             proof = proof_of(rule, spell, read, into, facility=one.facility)
+        if kind is ChangeKind.RETRACTED:
+            said = [] if corrected is None else corrections.leaves_of(rule, corrected)
+            said += [] if spell is not None else corrections.leaves_now(rule, self.state.book, one)
+            proof = proof.model_copy(update={"leaves": [*said, *proof.leaves]})
         closed = spell is not None and spell.closed is not None
         text = message_of(self.state.lot, rule.title, kind, facilities, closed=closed, trip=one.trip)
         self._emit(rule.id, one, kind, self._subject(one), text, proof, late=late)
