@@ -168,7 +168,9 @@ class Engine:
         if isinstance(payload, Readings):
             self._readings(state, part, payload, record.received, emitter)
         elif isinstance(payload, RegisterRecord):
+            newer = payload.version > state.version
             self._register(state, part, payload, received, emitter)
+            self._keep(part, telling.of_register(state.telling, payload, record.received) if newer else [])
         elif isinstance(payload, Events):
             rare.events(state, payload, received, emitter)
             own = None if state.plan is None else state.plan.facility

@@ -55,18 +55,23 @@ def _lies(fact: FactValue, wanted: Among) -> bool:
 
 
 def in_scope(rule: Rule, facility: Facility | Scoped) -> bool:
-    """Say whether one of the rule's (field, line) pairs is the facility's; `all` matches anything, on either side.
+    """Say whether one of the rule's (field, line) pairs is the facility's; `all` matches anything, on either side."""
+    return covers(rule.scopes, facility.scopes)
 
-    A rule for all fields and lines also watches a facility without scopes.
+
+def covers(wanted: Sequence[Scope], scopes: Sequence[Scope]) -> bool:
+    """Say whether one of the wanted (field, line) pairs is among a facility's; `all` matches anything, on either side.
+
+    What is for all fields and lines also covers a facility without scopes.
     """
     return any(
         scope.field == scope.line == "all"
         or any(
             (scope.field == "all" or own.field in {"all", scope.field})
             and (scope.line == "all" or own.line in {"all", scope.line})
-            for own in facility.scopes
+            for own in scopes
         )
-        for scope in rule.scopes
+        for scope in wanted
     )
 
 

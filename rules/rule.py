@@ -1217,7 +1217,7 @@ LedgerRule = StockBalanceRule | RetestRule | ReleaseRule | ChangeRule | VisitRul
 class LotCountRule(RuleBase):
     """So many facts of one lot, whoever tells them (kind `lot_count`; rules/lots), by lot; latched.
 
-    `applies_to` is empty and `scopes` say whom it is for: of a lot the register says nothing. It is decided anew with each fact, from all
+    `applies_to` is empty: of a lot the register says nothing. `scopes` say whom it is for: what others tell counts for nothing (ADR 0095). It is decided anew with each fact, from all
     facts of the lot, whatever order they came in.
     """
 

@@ -145,6 +145,8 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     extra: list[tuple[int, Kind, Payload, str | None]] = [
         (one.at + one.after, Kind.EVENTS, _event_of(i, one, begin), one.facility) for i, one in enumerate(test.events)
     ]
+    if isinstance(rule, LotRule):
+        extra = [*((0, Kind.REGISTER, one, one.facility.id) for one in _others(rule, test)), *extra]
     for i, later in enumerate(test.later, 1):
         whole = test.model_copy(update={"register_": later.register_})
         extra.append((later.at, Kind.REGISTER, RegisterRecord(version=i, facility=facility_of(rule, whole)), None))
@@ -166,6 +168,17 @@ def records_of(rule: Rule, test: RuleTest) -> list[LogRecord]:
     log += [LogRecord(0, 0, begin + at, kind, who or FACILITY, payload) for at, kind, payload, who in extra]
     ordered = [log[0], *sorted(log[1:], key=lambda record: record.received)]
     return [replace(record, offset=offset) for offset, record in enumerate(ordered)]
+
+
+def _others(rule: Rule, test: RuleTest) -> list[RegisterRecord]:
+    """Return the registers of the other facilities that a test names: the same scopes, and nothing else."""
+    named = [*(one.facility for one in test.events), *(one.facility for one in test.reports)]
+    names = {name for name in named if name not in {None, FACILITY}}
+    own = {key: value for key, value in whole_of(rule, test).items() if key in {"name", "jurisdiction", "scopes"}}
+    return [
+        RegisterRecord(version=0, facility=Facility.model_validate({**own, "id": name}))
+        for name in sorted(names, key=str)
+    ]
 
 
 def _row_of(number: int, one: TestRow, begin: int) -> LogRecord:

@@ -24,6 +24,7 @@ from rules.figures.book import PackedFigures
 from rules.formerly import PackedPast, Span
 from rules.formerpairs import PackedFormer
 from rules.layout import NEVER, NONE
+from rules.lots.scopes import PackedRegistered
 from rules.lots.telling import PackedTelling
 from rules.lots.watches import PackedWatch
 from rules.marks import PackedMark, PackedMarks
@@ -115,6 +116,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """What is told of lots (rules/lots/telling.py); not there where nothing ever named one."""
     shipments: list[PackedWatch] | msgspec.UnsetType = msgspec.UNSET
     """Shipments of which it is told whether telemetry belongs to them (rules/lots/watches.py), in the order in which they came; not there where there are none."""
+    scoped: PackedRegistered | msgspec.UnsetType = msgspec.UNSET
+    """What the facility was registered for before, and lots that wait for its register (rules/lots/scopes.py); not there where there is neither."""
     figures: PackedFigures | msgspec.UnsetType = msgspec.UNSET
     """Samples, visits and grades (rules/figures/book.py); not there where none was ever told."""
     late: list[tuple[str, int, int]] | msgspec.UnsetType = msgspec.UNSET

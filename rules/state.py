@@ -28,6 +28,7 @@ from rules.kept import Kept
 from rules.kinds import difference, gap
 from rules.kinds.table import CODES, KINDS, NAMES
 from rules.layout import GAP, NEVER, NONE
+from rules.lots.scopes import Registered, names_of
 from rules.lots.telling import Telling
 from rules.lots.watches import Watches
 from rules.marks import Marks
@@ -383,6 +384,7 @@ class FacilityState:
             documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
             lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
             shipments=self.telling.watches.pack() or msgspec.UNSET,
+            scoped=self.telling.registered.pack() or msgspec.UNSET,
             figures=msgspec.UNSET if self.figures.is_nothing else self.figures.pack(),
             marks=msgspec.UNSET if self.marks.are_nothing else self.marks.pack(NAMES),
             past_marks=[one.pack() for one in self.marks.past.values()] or msgspec.UNSET,
@@ -410,6 +412,9 @@ class FacilityState:
             self.telling = Telling.unpack(body.lots)
         if not isinstance(body.shipments, msgspec.UnsetType):
             self.telling.watches = Watches.unpack(body.shipments)
+        if not isinstance(body.scoped, msgspec.UnsetType):
+            self.telling.registered = Registered.unpack(body.scoped)
+        self.telling.registered.now = None if self.plan is None else names_of(self.plan.facility)
         if not isinstance(body.figures, msgspec.UnsetType):
             self.figures = FigureBook.unpack(body.figures)
 

@@ -13,12 +13,13 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from rules.layout import NONE
-from rules.lots.facts import PRODUCT, Case, CaseOf, Dark, Decided, Lit, Made, Moved, Notice, SoldOf, Stop
+from rules.lots.facts import PRODUCT, Case, CaseOf, Dark, Decided, Entered, Lit, Made, Moved, Notice, SoldOf, Stop
 from rules.lots.links import Links
 from rules.lots.portions import MAX_APART, Portions, begin_of
 from rules.lots.recalls import Recalls, recalls_of
 from rules.lots.rows import (
     UNHEARD,
+    Corrected,
     Evidence,
     Many,
     Move,
@@ -36,6 +37,7 @@ from rules.lots.rows import (
     plain,
     together,
 )
+from rules.lots.scopes import Standing
 from rules.models import is_facility_id
 
 if TYPE_CHECKING:
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from rules.lots.cases import Order
     from rules.lots.facts import LotFact
     from rules.lots.ratio import Watched
+    from rules.lots.scopes import Names
     from rules.lots.tally import Ledger, Terms
 
 MAX_FACTS: Final = 5_000
@@ -93,6 +96,12 @@ class Book:
     """Online sales and telemetry of shipments: known by what they say, so that their numbers are not kept."""
     portions: Portions = field(default_factory=lambda: _NO_PORTIONS)
     """Sales and serious cases of a product: nothing else is told of one but decisions. Of a lot there are none, and one object says so."""
+    standing: Standing = field(default_factory=Standing)
+    """What those who told facts are registered for."""
+    corrected: Corrected | None = None
+    """The fact that was taken last was a revision that took the place of another."""
+    rescoped: bool = False
+    """By the fact that was taken last older facts of the same facility may count otherwise."""
     merged: bool = False
     """Some moves were folded together."""
     makers: set[str] = field(default_factory=set)
@@ -103,7 +112,7 @@ class Book:
     """Case -> its reports; follows from `cases`."""
     recalled: Recalls | None = None
     """The earliest notices; None: not asked for since one was revised. Follows from `notices`."""
-    orders: dict[frozenset[str], Order] = field(default_factory=dict)
+    orders: dict[tuple[frozenset[str], Names], Order] = field(default_factory=dict)
     """Cases in order as far as they were asked for (rules/lots/cases.py)."""
     ledgers: dict[Terms, Ledger] = field(default_factory=dict)
     """Balances as far as they were asked for (rules/lots/tally.py)."""
@@ -128,13 +137,15 @@ class Book:
 
     def take(self, fact: LotFact) -> bool:
         """Take a fact that did not come before; says whether anything is known now that was not."""
-        self.lot = fact.lot
+        self.lot, self.rescoped, self.corrected = fact.lot, self._scope(fact), None
         if isinstance(fact.told, Dark | Lit):
             return self.links.take(fact)
         self.seen.setdefault(fact.facility, set()).add(fact.n)
         self.kept += 1
         told = fact.told
-        if isinstance(told, Stop):
+        if isinstance(told, Entered):
+            changed = False
+        elif isinstance(told, Stop):
             changed = self._stop(fact, told)
         elif isinstance(told, Decided):
             changed = self._decided(fact, told)
@@ -150,6 +161,18 @@ class Book:
         if self.kept > (MAX_APART if self.portions else MAX_FACTS):
             self._foldtogether()
         return changed
+
+    def _scope(self, fact: LotFact) -> bool:
+        """Take what a fact says of the scopes of who tells it; says whether older facts of that facility may count otherwise by it."""
+        who = fact.facility
+        if not self.standing.take(fact) or not (who in self.floors or who in self.seen):
+            return False
+        if who in self.moves:
+            self._touch(who, None)
+        cases = {one.key for (teller, _), one in self.cases.items() if teller == who}
+        for order in self.orders.values():
+            order.pending |= cases
+        return True
 
     def holders(self) -> set[str]:
         """Return who made or imported the lot, or recalls it; not whose notice was corrected and names it no more."""
@@ -213,6 +236,7 @@ class Book:
         else:
             made = OfReport(told.revision, told.named, told.case_id, told.seriousness, NONE, told.known_at, heard)
         of[key] = made
+        self.corrected = None if before is None else Corrected(*key, before, made)
         if isinstance(told, Case):
             self._file(key, None if before is None else before.key, made.key)
         elif before is not None:

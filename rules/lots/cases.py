@@ -13,6 +13,7 @@ from rules.lots.rows import WORDS
 if TYPE_CHECKING:
     from rules.lots.book import Book
     from rules.lots.rows import Evidence
+    from rules.lots.scopes import Names
 
 KEPT: Final = 4
 """Ways to count of which cases are kept in order."""
@@ -53,15 +54,19 @@ class Order:
     sorted: list[Item] = field(default_factory=list)
 
 
-def cases_of(grave: frozenset[str], book: Book) -> list[Item]:
-    """Return the cases of a lot, by the instant at which they were known; TRUE where a report says one of these seriousnesses."""
-    order = book.orders.get(grave)
+def cases_of(grave: frozenset[str], wanted: Names, book: Book) -> list[Item]:
+    """Return the cases of a lot, by the instant at which they were known; TRUE where a report says one of these seriousnesses.
+
+    Reports count of those facilities that had one of the wanted scopes when they knew of the case.
+    """
+    terms = (grave, wanted)
+    order = book.orders.get(terms)
     if order is None:
         if len(book.orders) >= KEPT:
             book.orders.clear()
-        order = book.orders[grave] = Order(set(book.by_case))
+        order = book.orders[terms] = Order(set(book.by_case))
     for case in order.pending:
-        old, new = order.items.pop(case, None), _item(case, grave, book)
+        old, new = order.items.pop(case, None), _item(case, grave, wanted, book)
         if old is not None:
             del order.sorted[bisect_left(order.sorted, old.order, key=_order_of)]
         if new is not None:
@@ -75,12 +80,12 @@ def _order_of(item: Item) -> tuple[int, str, str, tuple[Evidence, ...]]:
     return item.order
 
 
-def _item(case: str, grave: frozenset[str], book: Book) -> Item | None:
-    """Return a case by those of its reports that count, else by all; None: none names the lot any more."""
+def _item(case: str, grave: frozenset[str], wanted: Names, book: Book) -> Item | None:
+    """Return a case by those of its reports that count, else by all; None: none names the lot any more, or none is of who is asked for."""
     told_of = [
         (facility, report, book.cases[facility, report]) for facility, report in sorted(book.by_case.get(case, ()))
     ]
-    told_of = [told for told in told_of if told[2].named]
+    told_of = [told for told in told_of if told[2].named and book.standing.is_in(wanted, told[0], told[2].at)]
     counting = [told for told in told_of if told[2].word in grave] or told_of
     if not counting:
         return None

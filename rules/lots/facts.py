@@ -31,6 +31,7 @@ Quantity = Annotated[Number, Field(ge=0)]
 """Units of the product."""
 Place = Annotated[str, Field(min_length=1, max_length=MAX_PLACE), PRINTABLE]
 TripName = Annotated[str, Field(min_length=1, max_length=MAX_TRIP), PRINTABLE]
+ScopeName = Annotated[str, Field(pattern=r"^[a-z][a-z-]{0,31}/[a-z][a-z-]{0,31}$")]
 _Revision = Annotated[Whole, Field(ge=1, le=100_000)]
 
 
@@ -150,23 +151,38 @@ class Lit(_OfTrip):
     fact: Literal["lit"] = "lit"
 
 
+class Entered(Strict):
+    """The facility is registered from now on: what it told of the lot before counts by this fact's `scoped` (ADR 0095)."""
+
+    fact: Literal["entered"] = "entered"
+
+
 Link = Dark | Lit
 """Facts of telemetry that belongs to a shipment of the lot; that one comes again changes nothing, by what it says."""
 Payload = Annotated[
-    Made | Moved | Stop | Notice | Case | SoldOf | CaseOf | Decided | Dark | Lit, Field(discriminator="fact")
+    Made | Moved | Stop | Notice | Case | SoldOf | CaseOf | Decided | Dark | Lit | Entered, Field(discriminator="fact")
 ]
 
 
 class Read(Strict):
-    """The record of the log that told a fact, as evidence names it: a batch of events or readings, a report with its revision, a decision with its version."""
+    """The record of the log that told a fact, as evidence names it: a batch of events or readings, a report with its revision, a decision or the register with its version."""
 
-    kind: Literal["events", "report", "decision", "readings"]
+    kind: Literal["events", "report", "decision", "readings", "register"]
     id: Annotated[str, Field(min_length=1, max_length=160)]
 
 
 def product_name(product: str) -> str | None:
     """Return the name under which facts of a product stand; None: its id is too long."""
     return f"{PRODUCT}{product}" if len(product) <= MAX_PRODUCT else None
+
+
+class Scoped(Strict):
+    """What the facility was registered for when the fact happened (of `dark`: when it was sold)."""
+
+    scopes: Annotated[list[ScopeName], Field(max_length=64)] | None = None
+    """`field/line`, sorted; None: nobody has registered the facility."""
+    since: Ms | None = None
+    """Since when, ms: what the register named before that time were other scopes; None: ever."""
 
 
 class LotFact(Strict):
@@ -187,6 +203,8 @@ class LotFact(Strict):
     """Digest of all that an event says: one that is posted again in another batch is the same event."""
     until: Annotated[Whole, Field(ge=1)] | None = None
     """Of several facts that one record tells of a lot: the number of the last one. The lot is judged behind that, once; None: it is alone."""
+    scoped: Scoped | None = None
+    """None: a worker told it that did not say so; rules then count it as of a facility that they are for."""
     told: Payload
 
     @model_validator(mode="after")

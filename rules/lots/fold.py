@@ -17,6 +17,7 @@ from rules.changes import Change, ChangeKind, Evidence, Leaf, RecordRead, Source
 from rules.errors import ContractError
 from rules.failing import MONITOR, PASSED
 from rules.layout import NONE
+from rules.lots import corrections
 from rules.lots.bounds import Quiet
 from rules.lots.facts import Dark, Lit
 from rules.lots.judge import MAX_SPELLS, concerns, spells_of
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from rules.changes import Stage
     from rules.lots.facts import LotFact
+    from rules.lots.rows import Corrected
     from rules.lots.spell import Spell
     from rules.pack import Bundle
 
@@ -67,6 +69,8 @@ class _Now:
     facility: str
     late: bool
     source: Source | None
+    corrected: Corrected | None = None
+    """The fact is a revision that took the place of another."""
 
 
 class LotFold:
@@ -103,20 +107,22 @@ class LotFold:
         state.received = max(state.received, fact.received)
         state.dirty = True
         late = fact.told.late if isinstance(fact.told, Dark) else fact.at < state.newest
-        if fact.told.fact not in {"decided", "dark", "lit"}:  # they say nothing of when something happened
+        if fact.told.fact not in {"decided", "dark", "lit", "entered"}:  # they say nothing of when something happened
             state.newest = max(state.newest, fact.at)
-        new = state.book.take(fact)
-        if fact.until is not None:
-            if not state.book.has(fact.facility, fact.until):
-                return []
-        elif not new:
+        new, rescoped = state.book.take(fact), state.book.rescoped
+        whole = fact.until is None or state.book.has(fact.facility, fact.until)
+        if not rescoped and not (whole and (new or fact.until is not None)):
             return []
         read = RecordRead(kind=fact.record.kind, id=fact.record.id)
         place = None if source is None else Source(partition=source[0], offset=source[1])
-        speaker = _Speaker(state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place))
+        speaker = _Speaker(
+            state, part.bundle.sha256, _Now(fact.at, read, fact.facility, late, place, state.book.corrected)
+        )
         quiet = not state.seq
         for rule in self._rules_of(part.bundle):
-            if concerns(rule, fact, state.book):
+            if isinstance(rule, LotFollowUpRule) and rescoped:
+                self._attempt(speaker, rule)
+            elif whole and (rescoped or concerns(rule, fact, state.book)):
                 self._attempt(speaker, rule, fact)
         if quiet and state.seq:
             part.quiet.speaks(state)
@@ -276,8 +282,9 @@ class LotFold:
         told, mark, seq = [replace(one) for one in state.told.get(rule.id, ())], len(speaker.changes), state.seq
         try:
             if isinstance(rule, LotFollowUpRule) and fact is not None and isinstance(fact.told, Dark | Lit):
+                asker = state.book.standing.asker(rule)
                 for trip in state.book.links.touched:
-                    speaker.decide(rule, state.book.links.spells_of(trip, rule), trip)
+                    speaker.decide(rule, state.book.links.spells_of(trip, rule, asker), trip)
             else:
                 speaker.decide(rule, spells_of(rule, state.book))
         except PASSED:
@@ -376,11 +383,19 @@ class _Speaker:
     ) -> None:  # fmt: skip
         now = self.now
         read = [read_of(now.read.kind, now.read.id, now.facility, one.facility)]
+        corrected = now.corrected
+        if corrected is not None:
+            name = f"{corrected.report}/{corrected.before.revision}"
+            read.insert(0, read_of("report", name, corrected.facility, one.facility))
         facilities = one.facilities if spell is None else spell.facilities
         proof = Evidence(records=read, facilities=list(facilities[:LISTED_FACILITIES]))
         if spell is not None:
             spell = with_rate(rule, self.state.book, spell) if isinstance(rule, LotRatioRule) else spell
             proof = proof_of(rule, spell, read, into, facility=one.facility)
+        if kind is ChangeKind.RETRACTED:
+            said = [] if corrected is None else corrections.leaves_of(rule, corrected)
+            said += [] if spell is not None else corrections.leaves_now(rule, self.state.book, one)
+            proof = proof.model_copy(update={"leaves": [*said, *proof.leaves]})
         closed = spell is not None and spell.closed is not None
         text = message_of(one.lot or self.state.lot, rule.title, kind, facilities, closed=closed, trip=one.trip)
         self._emit(rule.id, one, kind, self._subject(one), text, proof, late=late)

@@ -20,6 +20,7 @@ from rules.lots.cases import Item, cases_of
 from rules.lots.facts import CaseOf, Dark, Lit, Moved, SoldOf
 from rules.lots.ratio import ratios_of
 from rules.lots.rulings import Done, closed_and_open
+from rules.lots.scopes import wanted_of
 from rules.lots.spell import Spell
 from rules.lots.tally import Sum, ledger_of
 from rules.rule import LotBalanceRule, LotFollowUpRule, LotRatioRule
@@ -42,7 +43,8 @@ LISTED: Final = 40
 def spells_of(rule: LotRule, book: Book) -> list[Spell]:
     """Return what holds of a lot, by start."""
     if isinstance(rule, LotFollowUpRule):
-        found = [one for trip in book.links.dark for one in book.links.spells_of(trip, rule)]
+        asker = book.standing.asker(rule)
+        found = [one for trip in book.links.dark for one in book.links.spells_of(trip, rule, asker)]
         return sorted(found, key=lambda one: (one.start, one.trip))
     if isinstance(rule, LotBalanceRule):
         return _off(rule, book)
@@ -75,18 +77,24 @@ def _may_change(rule: LotCountRule | LotBalanceRule | LotRatioRule, fact: LotFac
 
 
 def items_of(rule: LotCountRule | LotFollowUpRule | LotRatioRule, book: Book) -> Iterator[Item]:
-    """Yield what a count, a follow-up or a ratio looks at, each with its verdict; in the order of time, facility and name."""
+    """Yield what a count, a follow-up or a ratio looks at, each with its verdict; in the order of time, facility and name.
+
+    Nothing of facilities that the rule is not for at the time of the thing itself.
+    """
     if isinstance(rule, LotRatioRule):
         yield from book.portions.items()
         return
     if isinstance(rule, LotFollowUpRule):
-        found = [item for trip in book.links.dark for item in book.links.items_of(trip)]
+        asker = book.standing.asker(rule)
+        found = [
+            item for trip in book.links.dark for item in book.links.items_of(trip) if asker(item.facility, item.at)
+        ]
         yield from sorted(found, key=lambda item: item.order)
         return
     if isinstance(rule.counted, CountedMoves):
         yield from sorted(_moves(rule, rule.counted, book, whole=True), key=lambda item: item.order)
     else:
-        yield from cases_of(frozenset(rule.counted.seriousness), book)
+        yield from cases_of(frozenset(rule.counted.seriousness), wanted_of(rule), book)
 
 
 def _spells(rule: LotCountRule, book: Book, done: Done, until: int) -> list[Spell]:
@@ -94,7 +102,7 @@ def _spells(rule: LotCountRule, book: Book, done: Done, until: int) -> list[Spel
     if isinstance(rule.counted, CountedMoves):
         found = _first(list(_moves(rule, rule.counted, book, whole=False, after=done.received, until=until)))
         return [] if found is None else [found]
-    cases = cases_of(frozenset(rule.counted.seriousness), book)
+    cases = cases_of(frozenset(rule.counted.seriousness), wanted_of(rule), book)
     if done.names or until != NEVER:
         cases = [item for item in cases if item.received <= until and item.name not in done.names]
     return _clusters(rule, cases)
@@ -178,16 +186,23 @@ def _moves(
     if not whole and not (book.stops or book.notices if by_stop else against.at <= book.newest):
         return
     share = max(1, LISTED // max(1, len(book.moves)))
+    wanted = wanted_of(rule)
     for facility, rows in book.moves.items():
         if isinstance(rule.behind, BehindStop):
             against = stop_of(rule.behind, facility, book)
         begin = 0 if whole or book.merged else bisect_left(rows, against.at, key=_first_of)
-        left = len(rows) if whole else share
+        left, asked, inside = len(rows) if whole else share, False, None
         for row in rows[begin:]:
             if not after < row.received <= until:
                 continue
             at = row.first if row.first >= against.at else row.last
             if row.type not in types or row.quantity <= 0 or row.to in holders or not (whole or at >= against.at):
+                continue
+            if not asked:
+                asked, inside = True, book.standing.always(wanted, facility)
+            if inside is False:
+                break
+            if inside is None and not book.standing.is_in(wanted, facility, at):
                 continue
             maybe = counted.back and row.to in book.gaps  # what is known of it no more may say that it made the lot
             if maybe and not whole:
@@ -224,7 +239,10 @@ def _expiry(book: Book) -> Bound:
 def sums_of(rule: LotBalanceRule, book: Book) -> Iterator[Sum]:
     """Yield what each facility had and gave by its newest move, by facility."""
     tallies = ledger_of(rule, book).tallies
-    yield from (tallies[name].now() for name in sorted(tallies) if tallies[name].ats)
+    asker = book.standing.asker(rule)
+    yield from (
+        tallies[name].now() for name in sorted(tallies) if tallies[name].ats and asker(name, tallies[name].ats[-1])
+    )
 
 
 def _off(rule: LotBalanceRule, book: Book) -> list[Spell]:

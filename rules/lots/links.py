@@ -22,6 +22,8 @@ from rules.lots.spell import Spell
 from rules.lots.watches import WITHIN_MS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rules.lots.facts import LotFact
     from rules.lots.rows import Evidence
     from rules.rule import LotFollowUpRule
@@ -169,13 +171,16 @@ class Links:
             items.append(Item(sold, facility, trip, verdict, lit, records, tellers, received=found))
         return items
 
-    def spells_of(self, trip: str, rule: LotFollowUpRule) -> list[Spell]:
-        """Return the times in which some sale of a trip is dark, by start; those that overlap or touch are one."""
+    def spells_of(self, trip: str, rule: LotFollowUpRule, asker: Callable[[str, int], bool]) -> list[Spell]:
+        """Return the times in which some sale of a trip is dark, by start; those that overlap or touch are one.
+
+        `asker` says of a seller and when it sold (ms) whether the rule is for it.
+        """
         spells: list[Spell] = []
         joined: list[Item] = []
         end = NONE
         for item in self.items_of(trip):
-            if item.verdict is not Verdict.TRUE:
+            if item.verdict is not Verdict.TRUE or not asker(item.facility, item.at):
                 continue
             if joined and item.at + rule.within > end:
                 spells.append(_spell(trip, joined, end, rule.within))

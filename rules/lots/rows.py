@@ -109,6 +109,16 @@ class OfReport:
     """Of a case, by `WORDS`: the earliest receipt of a revision that says so (ms; NEVER: none does)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """A revision that took the place of the one before."""
+
+    facility: str
+    report: str
+    before: OfReport
+    after: OfReport
+
+
 def order_of(move: Move) -> tuple[int, str, str, str, int]:
     """Return where a move stands among others."""
     return move.order

@@ -14,6 +14,7 @@ from rules.lots.book import Book, PackedBook
 from rules.lots.facts import PRODUCT
 from rules.lots.links import Links, PackedLink
 from rules.lots.portions import PackedPortions, Portions
+from rules.lots.scopes import PackedStanding, Standing
 from rules.snapshot import LEVEL, SnapshotError
 
 if TYPE_CHECKING:
@@ -128,6 +129,8 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Sales and serious cases of a product (rules/lots/portions.py); not there of a lot."""
     lots: list[tuple[str, str]] | msgspec.UnsetType = msgspec.UNSET
     """The lot of each alarm of a product, by id."""
+    scoped: list[PackedStanding] | msgspec.UnsetType = msgspec.UNSET
+    """What those who told facts are registered for (rules/lots/scopes.py); not there where no fact says so."""
 
 
 @dataclass(slots=True, eq=False)
@@ -215,6 +218,7 @@ class LotState:
             FORMAT, self.lot, self.seq, self.received, self.newest, self.book.pack(), told, failed, forgotten, self.first,
             sorted(self.book.gaps), self.went, self.since, links or msgspec.UNSET, unlinked or msgspec.UNSET, trips or msgspec.UNSET,
             portions.pack() if portions else msgspec.UNSET, lots or msgspec.UNSET,
+            self.book.standing.pack() or msgspec.UNSET,
         )  # fmt: skip
         packed = zstandard.compress(msgspec.msgpack.encode(body), LEVEL)
         return MAGIC + hashlib.sha256(packed).digest() + packed
@@ -239,6 +243,7 @@ class LotState:
             book = Book.unpack(body.book, lot)
             book.gaps = frozenset(body.gaps)
             book.links = Links.unpack(body.links or [], body.unlinked or 0)
+            book.standing = Standing.unpack(body.scoped or [])
             if isinstance(body.portions, tuple):
                 book.portions = Portions.unpack(body.portions)
             return cls(

@@ -16,20 +16,22 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 from rules.changes import Verdict
 from rules.layout import NEVER, NONE
 from rules.lots.rows import order_of, plain
+from rules.lots.scopes import wanted_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from rules.lots.book import Book
     from rules.lots.rows import Evidence, Exact, Move
+    from rules.lots.scopes import Names
     from rules.rule import LotBalanceRule
 
 ORIGINS: Final = frozenset({"produced", "imported", "arrived"})
 """Types that say what a facility had; returns alone do not."""
 KEPT: Final = 4
 """Ways to balance of which tallies are kept."""
-Terms: TypeAlias = tuple[frozenset[str], frozenset[str], "Exact"]
-"""Types that leave, types that come, and how much more may leave."""
+Terms: TypeAlias = "tuple[frozenset[str], frozenset[str], Exact, Names]"
+"""Types that leave, types that come, how much more may leave, and the scopes of whom it is asked."""
 Off: TypeAlias = "tuple[int, int, str, Tally]"
 """Begin and end (ms, NEVER: it lasts) of a time in which the balance of a facility is off, and the tally that says how it was then."""
 
@@ -56,6 +58,8 @@ class Tally:
     """Its moves, in their order: those of the book."""
     known: bool = False
     """It is told what the facility had."""
+    inside: Callable[[int], bool] | None = None
+    """Says of an instant (ms) whether the facility is one of whom it is asked; None: it always is."""
     spans: tuple[Move, ...] = ()
     """Those of its moves that were folded together over a time."""
     ats: list[int] = field(default_factory=list)
@@ -123,6 +127,8 @@ class Tally:
         if self.terms[2]:
             may = [total + self.terms[2] for total in may]
         off, flags, at = before % 2 == 1, list(map(gt, self.gave[i:], may)), 0
+        if self.inside is not None:
+            flags = [flag and self.inside(when) for flag, when in zip(flags, self.ats[i:], strict=True)]
         with suppress(ValueError):  # the balance turns no more
             while True:
                 at = flags.index(not off, at)
@@ -147,7 +153,7 @@ def _first_of(row: Move) -> int:
 
 def terms_of(rule: LotBalanceRule) -> Terms:
     """Return what a rule holds against what."""
-    return frozenset(rule.parts), frozenset(rule.whole), plain(Fraction(repr(rule.tolerance)))
+    return frozenset(rule.parts), frozenset(rule.whole), plain(Fraction(repr(rule.tolerance))), wanted_of(rule)
 
 
 @dataclass(slots=True)
@@ -180,7 +186,7 @@ def ledger_of(rule: LotBalanceRule, book: Book) -> Ledger:
     for facility, since in ledger.pending.items():
         tally = ledger.tallies.get(facility)
         if tally is None or since is None:
-            tally = ledger.tallies[facility] = _anew(facility, book.moves[facility], terms)
+            tally = ledger.tallies[facility] = _anew(facility, book, terms)
         else:
             changed = min(map(tally.take, since))
             if changed != NEVER:
@@ -194,8 +200,11 @@ def ledger_of(rule: LotBalanceRule, book: Book) -> Ledger:
     return ledger
 
 
-def _anew(facility: str, rows: list[Move], terms: Terms) -> Tally:
+def _anew(facility: str, book: Book, terms: Terms) -> Tally:
+    rows, standing = book.moves[facility], book.standing
     tally = Tally(facility, terms, rows, spans=tuple(row for row in rows if row.first != row.last))
+    if not standing.always(terms[3], facility):
+        tally.inside = lambda at: standing.is_in(terms[3], facility, at)
     for row in rows:
         tally.take(row)
     if tally.ats:

@@ -1,7 +1,7 @@
 """What the first fold tells of lots: facts made of trace events, of reports and of decisions, and what it keeps of these for it.
 
 Facts are of the log alone: packs decide nothing of them, so packs that come later find them. Of the register a return asks whether it came
-from an area of the firm, or goes to one. Whether telemetry belongs to a shipment (`rules/lots/watches.py`) asks it where series stand, and
+from an area of the firm, or goes to one, and each fact says which scopes it names (`rules/lots/scopes.py`). Whether telemetry belongs to a shipment (`rules/lots/watches.py`) asks it where series stand, and
 the clock whether 24 hours are over.
 """
 
@@ -24,7 +24,9 @@ from rules.lots.facts import (
     PRODUCT,
     Case,
     CaseOf,
+    Dark,
     Decided,
+    Entered,
     LotFact,
     Made,
     Moved,
@@ -35,6 +37,7 @@ from rules.lots.facts import (
     Stop,
     product_name,
 )
+from rules.lots.scopes import Registered
 from rules.lots.watches import WITHIN_MS, Found, Watches
 from rules.rare.match import copies_of, digest_of, digest_of_batch, time_of
 from rules.reports.reading import fields_of
@@ -48,7 +51,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from rules.lots.sight import Sight
-    from rules.records import Decision, Event, Events, Readings, Report
+    from rules.records import Decision, Event, Events, Readings, RegisterRecord, Report
     from rules.register import Facility
 
 MAX_REPORTS: Final = 5_000
@@ -91,6 +94,8 @@ class Telling:
     """Lots that `reports` name together; follows from it."""
     watches: Watches = field(default_factory=Watches)
     """Shipments of which it is told whether telemetry belongs to them."""
+    registered: Registered = field(default_factory=Registered)
+    """What the facility is registered for, now and before."""
 
     @property
     def is_nothing(self) -> bool:
@@ -223,12 +228,16 @@ def _until(facts: list[LotFact]) -> list[LotFact]:
 
 def _fact(telling: Telling, facility: str, received: int, **members: Any) -> LotFact | None:  # noqa: ANN401 - of the model
     """Return the next fact; None, and counted, where the log holds what no door lets through (a receipt behind 2100)."""
+    told = members["told"]
+    scoped = telling.registered.at(told.sold_at if isinstance(told, Dark) else members["at"])
     try:
-        fact = LotFact(facility=facility, n=telling.told + 1, received=received, **members)
+        fact = LotFact(facility=facility, n=telling.told + 1, received=received, scoped=scoped, **members)
     except ValidationError:
         telling.count("lot_unread")
         return None
     telling.told += 1
+    if not fact.lot.startswith(PRODUCT):  # what is told of products does not ask who told it
+        telling.registered.wait(fact.lot)
     return fact
 
 
@@ -317,6 +326,23 @@ def of_decision(telling: Telling, facility: str, payload: Decision, received: in
     read = Read(kind="decision", id=f"{payload.id}/{payload.version}")
     made = _fact(telling, facility, received, lot=payload.lot, at=received, record=read, told=told)
     return [] if made is None else [made]
+
+
+def of_register(telling: Telling, payload: RegisterRecord, received: int) -> list[LotFact]:
+    """Return the facts of a register that is newer: those lots hear that the facility is registered which it told facts of before it was.
+
+    Args:
+        telling: of the facility; it is gone on with.
+        payload: the register.
+        received: of its record as it stands in the log, ms.
+    """
+    facility = payload.facility
+    read = Read(kind="register", id=str(payload.version))
+    facts: list[LotFact] = []
+    for lot in telling.registered.take(facility, received):
+        made = _fact(telling, facility.id, received, lot=lot, at=received, record=read, told=Entered())
+        facts += [] if made is None else [made]
+    return facts
 
 
 def _lots_of(fields: AdrCase | RecallNotice) -> Iterator[str]:

@@ -56,7 +56,12 @@ def test_a_lot_sold_after_its_stop_order_is_one_alarm_of_its_stream_until_an_off
     upgrade(store)
     keys = {}
     with store.writing() as session:
-        import_register(session, register(facility(MAKER), facility(SHOP)), "u", now())
+        import_register(
+            session,
+            register(facility(MAKER), facility(SHOP, scopes=[{"field": "distribution", "line": "drug"}])),
+            "u",
+            now(),
+        )
         for firm in (MAKER, SHOP):
             keys[firm] = issue(session, name=firm, facilities=[firm], actor="u", now_ms=now()).key
         first = users.add(session, "li.lei", display="李雷", role="supervisor", language="zh", now_ms=now())

@@ -15,11 +15,12 @@ from kafka import KafkaProducer
 
 from rules.canonical import canonical_bytes
 from rules.changes import alarm_id
-from rules.records import Decision, Events
+from rules.records import Decision, Events, RegisterRecord
 from streams.codec import encode, home_of
 from streams.dump import open_log
 from streams.topics import ALARMS, LOG
 from tests.e2e.test_front_to_alarm import environment
+from tests.rules.lotlogs import facility
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(1_200)]
 FIRMS = ("BJ-MFR-0007", "BJ-WHL-0001", "BJ-WHL-0002", "SH-PHA-0009")
@@ -94,6 +95,8 @@ class Firms(threading.Thread):
             event = {"stream": "trace", "type": kind, "time": when, "source": "WMS", "fields": {"lot": lot} | fields}
             return firm, Events.model_validate({"batch": f"{kind}-{step}", "events": [event]})
 
+        if step < len(FIRMS):
+            yield firm, RegisterRecord(version=0, facility=facility(firm))
         sold = {"quantity": 3, "from": firm, "to": "a patient"}
         if step % 9 == 0:
             yield post("produced", quantity=10, product="P-1", expiry="2030-12-31")

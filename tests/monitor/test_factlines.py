@@ -85,5 +85,5 @@ def test_evaluate_tells_all_faults_of_both_kinds_of_lines(tmp_path, capfdbinary)
     broken = [b'{"kind": "fact", "data": 1}', b'{"kind": "readings"}']
     code, out, err = evaluate(tmp_path, dump(facts=broken), capfdbinary)
     assert (code, out) == (3, [])
-    assert "log.jsonl:4" in err
-    assert "log.jsonl:5" in err
+    assert "log.jsonl:6" in err
+    assert "log.jsonl:7" in err

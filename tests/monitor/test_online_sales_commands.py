@@ -15,6 +15,7 @@ from rules.lots.sound import lot_faults
 from rules.pack import SHIPPED, default_bundle
 from rules.rule import Rule, is_latched
 from streams.jsonlines import format_line
+from tests.rules import lotlogs
 from tests.rules.onlinelogs import RULE, Log, facility
 from tests.rules.tracelogs import BEGIN, DAY, HOUR
 
@@ -33,8 +34,11 @@ def paths(tmp_path):
     found = [*shop.records, *(type(one)(1, *record_of(one)) for one in carrier.records[1:])]
     log, register = tmp_path / "log.jsonl", tmp_path / "register.yaml"
     log.write_bytes(b"".join(format_line(one) + b"\n" for one in found))
-    known = facility("CARRIER-1").model_dump(mode="json", by_alias=True, exclude_none=True)
-    register.write_text(yaml.safe_dump({"facilities": [known]}, allow_unicode=True), encoding="utf-8")
+    known = [
+        one.model_dump(mode="json", by_alias=True, exclude_none=True)
+        for one in (facility("CARRIER-1"), lotlogs.facility("SHOP-1"))
+    ]
+    register.write_text(yaml.safe_dump({"facilities": known}, allow_unicode=True), encoding="utf-8")
     return log, register
 
 
@@ -74,7 +78,7 @@ def test_explain_says_why_in_both_languages(tmp_path, capsys):
     log.sold(HOUR, "SHOP-1", HOUR)
     log.tick(2 * DAY)
     path = tmp_path / "log.jsonl"
-    path.write_bytes(b"".join(format_line(one) + b"\n" for one in log.records))
+    path.write_bytes(b"".join(format_line(one) + b"\n" for one in lotlogs.numbered(log.records)))
     words = ("rules", "explain", RULE, "--log", path, "--at", format_instant(BEGIN + 2 * DAY))
     code, text = run(capsys, *words)
     assert code == 0

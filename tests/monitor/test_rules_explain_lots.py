@@ -13,7 +13,7 @@ from rules.explainlots import explain_lots
 from rules.instants import format_instant
 from rules.pack import Bundle, default_bundle
 from streams.jsonlines import format_line
-from tests.rules.lotlogs import RULES, bundle
+from tests.rules.lotlogs import RULES, bundle, registered
 from tests.rules.test_lots_offline import RECALLED, lines_of, packs, sold
 from tests.rules.tracelogs import BEGIN, DAY, HOUR, case
 
@@ -88,7 +88,9 @@ def test_packs_of_the_log_decide_and_many_lots_and_facts_are_cut(monkeypatch):
     monkeypatch.setattr(explainlots, "LOTS", 2)
     log = [sold(f"L-{i}", i * HOUR, i * HOUR, i) for i in range(4)]
     log += [sold("L-0", DAY + i * HOUR, DAY + i * HOUR, 10 + i) for i in range(20)]
-    found, more = explain_lots([*log, packs(bundle(), 2 * DAY, 90)], default_bundle(), STOPPED, at=BEGIN + 3 * DAY)
+    found, more = explain_lots(
+        [*registered(log), packs(bundle(), 2 * DAY, 90)], default_bundle(), STOPPED, at=BEGIN + 3 * DAY
+    )
     assert ([one.lot for one in found], more) == (["L-0", "L-1"], 2)
     assert (len(found[0].held), found[0].more, found[0].packs) == (12, 9, bundle().sha256)
     assert "and 9 before these" in "\n".join(found[0].lines("en"))
@@ -99,7 +101,7 @@ def test_packs_of_the_log_decide_and_many_lots_and_facts_are_cut(monkeypatch):
 
 def test_a_cluster_is_explained_by_its_cases():
     log = [case(f"R-{i}", ["L-1"], DAY + i, offset=i, known=i * HOUR) for i in range(3)]
-    (found,), _ = explain_lots(log, default_bundle(), "vigilance.lot-cluster", at=BEGIN + 3 * DAY)
+    (found,), _ = explain_lots(registered(log), default_bundle(), "vigilance.lot-cluster", at=BEGIN + 3 * DAY)
     assert found.phase == "active"
     assert [one.expr for one in found.held] == [f"HOSP-1: case C-R-{i} known" for i in range(3)]
     assert {leaf.name: seen.left for leaf, seen in found.leaves} == {"case": 3.0, "count": 3.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from rules.instants import parse_instant
 from rules.lots.facts import LotFact
 from rules.lots.fold import LotFold
 from rules.pack import Bundle, default_bundle
+from rules.records import Kind, LogRecord, RegisterRecord
+from rules.register import Facility
 
 RULES = (
     "cross-check.expired-moving",
@@ -37,6 +40,33 @@ def altered(rule_id, **members):
     return Bundle.of([rule.model_copy(update=members) if rule.id == rule_id else rule for rule in own.rules], ())
 
 
+def facility(name, *scopes):
+    """Return a facility that is registered for (field, line) pairs; none: for what the rules over lots are for."""
+    pairs = scopes or [(field, "drug") for field in ("distribution", "retail", "vigilance")]
+    named = {"id": name, "name": {"zh": name, "en": name}, "jurisdiction": "110000"}
+    return Facility.model_validate(named | {"scopes": [{"field": field, "line": line} for field, line in pairs]})
+
+
+def registered(log):
+    """Return a log with a register, in front of each partition, of every facility that it names and that has none in it."""
+    have = {record.facility for record in log if record.kind is Kind.REGISTER}
+    homes = {record.facility: record.partition for record in log if record.facility and record.facility not in have}
+    first = min((record.received for record in log), default=BEGIN)
+    fronts = [
+        LogRecord(home, -1, first, Kind.REGISTER, name, RegisterRecord(version=0, facility=facility(name)))
+        for name, home in sorted(homes.items())
+    ]
+    return [*fronts, *log]
+
+
+def numbered(log):
+    """Return such a log with offsets that begin at its registers, as a file of lines has them."""
+    whole = registered(log)
+    return [
+        replace(one, offset=sum(other.partition == one.partition for other in whole[:i])) for i, one in enumerate(whole)
+    ]
+
+
 class Teller:
     """Makes facts with the numbers that each firm counts them by."""
 
@@ -44,7 +74,7 @@ class Teller:
         self.told = dict.fromkeys(FIRMS, 0)
         self.clock = BEGIN
 
-    def __call__(self, facility, at, told, *, lot="L-1", event=None, received=None, record=None):
+    def __call__(self, facility, at, told, *, lot="L-1", event=None, received=None, record=None, scoped=None):
         self.told[facility] = self.told.get(facility, 0) + 1
         n = self.told[facility]
         self.clock = max(self.clock + 1, BEGIN + at) if received is None else BEGIN + received
@@ -55,7 +85,7 @@ class Teller:
                 "facility": facility, "n": n, "lot": lot, "received": self.clock, "at": BEGIN + at,
                 "record": {"kind": kind, "id": record or name},
                 "event": (event or f"{zlib.crc32(f'{facility} {n}'.encode()):016x}") if kind == "events" else None,
-                "told": told,
+                "told": told, "scoped": scoped,
             }
         )  # fmt: skip
 

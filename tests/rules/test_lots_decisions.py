@@ -14,7 +14,7 @@ from rules.lots import book as books
 from rules.lots.fold import LotFold
 from rules.lots.offline import FactLine
 from rules.records import Decision, Event, Events, Kind, LogRecord
-from tests.rules.lotlogs import BEGIN, DAY, HOUR, SHIPPED, Teller
+from tests.rules.lotlogs import BEGIN, DAY, HOUR, SHIPPED, Teller, registered
 
 STOPPED, CLUSTER, SUM = "vigilance.moved-after-stop", "vigilance.lot-cluster", "cross-check.sold-over-produced"
 
@@ -245,7 +245,7 @@ def test_fraud_by_two_officers_closes_and_a_name_that_is_no_alarm_is_counted():
 
 
 def test_offline_a_decision_of_the_log_ends_the_alarm_by_the_log_and_by_lines_alike():
-    records = log(decision(), decision())
+    records = registered(log(decision(), decision()))
     told = evaluate(records, SHIPPED)
     lines = [FactLine(5, i, fact.received, fact) for i, fact in enumerate(facts_of(records)[0])]
     own = [change for change in told if change.stream == "lot:L-1"]

@@ -66,7 +66,7 @@ def test_a_fact_is_small_canonical_json_and_comes_back_whole():
         raw
         == (
             f'{{"at":{BEGIN},"event":"{fact.event}","facility":"MAKER-1","lot":"L-1","n":1,"received":{BEGIN + HOUR},'
-            '"record":{"id":"b-1","kind":"events"},"told":{"fact":"moved","from":"A","quantity":1.5,"to":"病人","type":"sold"}}'
+            '"record":{"id":"b-1","kind":"events"},"scoped":{},"told":{"fact":"moved","from":"A","quantity":1.5,"to":"病人","type":"sold"}}'
         ).encode()
     )
 

@@ -25,6 +25,10 @@ ROOM = 8
 """Shipments that are lit for which there is room in the random tests."""
 
 
+def anyone(_who, _at):
+    return True
+
+
 def fact(n, who, at, received, told, record=None):
     record = {"kind": "events", "id": record or f"b-{n}"}
     members = {"facility": who, "n": n, "lot": "L-1", "at": BEGIN + at, "received": BEGIN + received, "record": record}
@@ -95,7 +99,7 @@ def test_the_first_telemetry_is_what_all_that_is_kept_says_and_so_is_what_was_to
             assert first_of(kept) == plainly(kept)
             assert len(kept.lit) <= ROOM
             assert {(sent, trip, who) for trip, sent, who in kept.lit} == set(kept.sent)
-            spells = [spell for trip in kept.dark for spell in kept.spells_of(trip, ONLINE.rules[0])]
+            spells = [spell for trip in kept.dark for spell in kept.spells_of(trip, ONLINE.rules[0], anyone)]
             told = [one for one in state.told.get(RULE, ()) if not one.retracted]
             assert {(*one.key, one.end) for one in told} == {(*spell.key, spell.end) for spell in spells}
             again = Links.unpack(kept.pack(), kept.left_out)
@@ -196,7 +200,7 @@ def test_a_trip_whose_first_telemetry_goes_out_for_another_trip_is_decided_too(m
     ]  # fmt: skip
     kept = lots.state_of(0, "L-1").book.links
     assert [(one.verdict, one.against) for one in kept.items_of("W-7")] == [(Verdict.TRUE, NEVER)]
-    assert kept.spells_of("W-7", ONLINE.rules[0])[0].end == NONE
+    assert kept.spells_of("W-7", ONLINE.rules[0], anyone)[0].end == NONE
     # One that was sent before all that are kept, with no room, says nothing.
     assert lots.fold(0, lit(3, -HOUR, 3 * DAY), None) == []
     assert [trip for trip, _, _ in kept.lit] == ["W-8"]

@@ -14,7 +14,7 @@ from rules.lots.offline import FactLine, FactsError, Lots
 from rules.pack import Bundle
 from rules.records import Kind, LogRecord, PacksRecord
 from tests.examples import examples
-from tests.rules.lotlogs import altered, bundle
+from tests.rules.lotlogs import altered, bundle, numbered, registered
 from tests.rules.test_lots_facts import told
 from tests.rules.tracelogs import BEGIN, DAY, HOUR, batch, case, logs, moved, notice
 
@@ -33,11 +33,13 @@ def sold(lot, at, received, offset, firm="SHOP-1", partition=0):
     return LogRecord(partition, offset, record.received, record.kind, firm, record.payload)
 
 
-RECALLED = [
-    notice("N-1", ["L-1"], 2 * HOUR, offset=0),
-    sold("L-1", 3 * DAY, 3 * DAY, 1),
-    sold("L-2", 3 * DAY, 4 * DAY, 2),
-]
+RECALLED = numbered(
+    [
+        notice("N-1", ["L-1"], 2 * HOUR, offset=0),
+        sold("L-1", 3 * DAY, 3 * DAY, 1),
+        sold("L-2", 3 * DAY, 4 * DAY, 2),
+    ]
+)
 
 
 def lines_of(log, partition=5):
@@ -50,7 +52,7 @@ def test_alarms_of_lots_stand_behind_those_of_facilities_with_the_record_that_to
     assert [(one.stream, one.rule, one.change, one.facility) for one in changes] == [
         ("lot:L-1", STOPPED, "raised", "SHOP-1")
     ]
-    assert (changes[0].source.partition, changes[0].source.offset) == (0, 1)
+    assert (changes[0].source.partition, changes[0].source.offset) == (0, 3)
 
 
 def test_with_one_facility_no_lot_is_decided():
@@ -61,7 +63,7 @@ def test_with_one_facility_no_lot_is_decided():
 def test_a_log_of_several_partitions_is_told_in_the_order_of_time_not_of_partitions():
     log = [sold("L-1", 3 * DAY, 3 * DAY, 0), notice("N-1", ["L-1"], 2 * HOUR, offset=0)]
     log[1] = LogRecord(1, 0, log[1].received, log[1].kind, log[1].facility, log[1].payload)
-    (change,) = evaluate(log, BUNDLE)
+    (change,) = evaluate(registered(log), BUNDLE)
     assert (change.received, change.late) == (BEGIN + 3 * DAY, False)
 
 
@@ -123,7 +125,7 @@ def test_lines_of_before_a_seeded_state_are_none_of_its_log():
         lots.decide(BUNDLE, lines)
 
 
-@given(logs(), st.randoms(use_true_random=False))
+@given(logs().map(registered) | logs(), st.randoms(use_true_random=False))
 @QUICK
 def test_lines_in_any_order_end_as_the_log_does(log, random):
     lines = lines_of(log)
@@ -135,7 +137,7 @@ def test_lines_in_any_order_end_as_the_log_does(log, random):
     assert ends[0] == ends[1]
 
 
-@given(logs())
+@given(logs().map(registered))
 @QUICK
 def test_evaluate_says_what_both_folds_say_live(log):
     engine, lots, live = Engine(BUNDLE, keep_facts=True), LotFold(BUNDLE), []
@@ -155,6 +157,7 @@ def test_a_cluster_over_two_firms_is_seen_offline():
         case(f"R-{i}", ["L-1"], (i + 1) * DAY, firm=("HOSP-1", "MAKER-1")[i % 2], offset=i, known=i * HOUR)
         for i in range(3)
     ]
+    log = registered(log)
     (change,) = evaluate(log, BUNDLE)
     assert change.rule == "vigilance.lot-cluster"
     assert evaluate(log, altered("vigilance.lot-cluster", n=4)) == []

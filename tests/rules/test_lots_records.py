@@ -14,7 +14,7 @@ from rules.lots.fold import LotFold
 from rules.lots.offline import FactLine
 from rules.records import Event, Events, Kind, LogRecord, RegisterRecord
 from rules.register import Facility
-from tests.rules.lotlogs import BEGIN, DAY, HOUR, SHIPPED, Teller
+from tests.rules.lotlogs import BEGIN, DAY, HOUR, SHIPPED, Teller, registered
 
 SUM, STOPPED = "cross-check.sold-over-produced", "vigilance.moved-after-stop"
 
@@ -41,14 +41,16 @@ def log(*batches, register=()):
 def facts_of(records):
     engine = Engine(SHIPPED, keep_facts=True)
     found = []
-    for record in records:
+    for record in registered(records):
         engine.fold(record)
         found += engine.take_facts(0)
     return found
 
 
 def told(records):
-    return [(one.change, one.start - BEGIN) for one in evaluate(records, SHIPPED) if one.stream == "lot:L-1"]
+    return [
+        (one.change, one.start - BEGIN) for one in evaluate(registered(records), SHIPPED) if one.stream == "lot:L-1"
+    ]
 
 
 def test_two_equal_events_of_one_batch_count_twice():
@@ -116,8 +118,8 @@ def test_by_lines_of_the_topic_the_same_is_told():
     sold = moved("sold", 3 * HOUR, 45, "SHOP-1", "a patient")
     records = log([ARRIVED, ARRIVED], [sold, ARRIVED])
     lines = [FactLine(3, i, fact.received, fact) for i, fact in enumerate(facts_of(records))]
-    by_lines = [one.to_json(source=False) for one in evaluate(records, SHIPPED, lines=lines)]
-    assert by_lines == [one.to_json(source=False) for one in evaluate(records, SHIPPED)]
+    by_lines = [one.to_json(source=False) for one in evaluate(registered(records), SHIPPED, lines=lines)]
+    assert by_lines == [one.to_json(source=False) for one in evaluate(registered(records), SHIPPED)]
     assert [one["change"] for one in by_lines] == ["raised"]
 
 

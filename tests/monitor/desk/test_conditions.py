@@ -65,6 +65,13 @@ def test_enough_of_them_were_found():
             "time of T1 at or above 25 °C or at or below 2 °C within 24h",
             "T1 在 24h 内处于 ≥ 25 °C 或 ≤ 2 °C 的累计时间",
         ),
+        (
+            "HOSP-1: report R-1/2, case C-1 known 2026-03-01T00:00:00.000Z",
+            "HOSP-1 报告 R-1/2：病例 C-1，获知于 2026-03-01T00:00:00.000Z",
+        ),
+        ("M-1: report N/1 names the lot, recall RC told", "M-1 报告 N/1 列有该批号，召回 RC 的告知时间"),
+        ("M-1: report N/2 names the lot", "M-1 报告 N/2 列有该批号"),
+        ("cases within 7d up to 2026-03-01T00:00:00.000Z", "截至 2026-03-01T00:00:00.000Z 的 7d 内病例数"),
         ("time of BOX.T above 8 °C on a trip", "BOX.T 在运输途中处于 > 8 °C 的累计时间"),
         ("high limit of CR1.T1", "CR1.T1 的上限"),
         ("numbers missing of main: 7 to 9 ...", "main 缺失的序号：7 to 9 ..."),

@@ -21,7 +21,7 @@ def alarms(facts, bundle):
             if rule.kind not in ("lot_count", "lot_balance") or rule.stage not in ("live", "shadow"):
                 continue
             if rule.kind == "lot_balance":
-                spells = [(alarm_id(rule.id, who, {"lot": lot}, start), who, start, end) for start, end, who in balance(rule, own)]  # fmt: skip
+                spells = [(alarm_id(rule.id, who, {"lot": lot}, start), who, start, end) for start, end, who in balance(rule, own, [fact for fact in facts if fact.lot == lot])]  # fmt: skip
             else:
                 spells = ruled(rule, lot, [fact for fact in facts if fact.lot == lot], own)
             if spells:
@@ -82,7 +82,11 @@ def counted_of(rule, all_facts, own):
     if rule.counted.fact == "case":
         known = {}
         for fact in facts:
-            if fact.told.fact == "case" and fact.told.seriousness in rule.counted.seriousness:
+            if (
+                fact.told.fact == "case"
+                and fact.told.seriousness in rule.counted.seriousness
+                and is_for(rule, fact.facility, fact.told.known_at, all_facts)
+            ):
                 known.setdefault(fact.told.case_id, []).append(fact)
         found = []
         for case, reports in known.items():
@@ -97,10 +101,28 @@ def counted_of(rule, all_facts, own):
             found += [(at, fact.facility, case, received) for fact in reports if fact.told.known_at == at]
         return found
     found = []
-    for at, who, event in over(rule, own):
+    for at, who, event in over(rule, own, all_facts):
         received = min(fact.received for fact in all_facts if (fact.facility, fact.event) == (who, event))
         found.append((at, who, event, received))
     return found
+
+
+def is_for(rule, facility, at, all_facts):
+    """Say whether a rule is for a facility at an instant, by what its facts say of the register."""
+    said = [fact.scoped for fact in all_facts if fact.facility == facility and fact.scoped is not None]
+    named = {}
+    for one in said:
+        if one.scopes is not None and (one.since is None or one.since <= at):
+            named.setdefault(-1 if one.since is None else one.since, []).append(one.scopes)
+    if not named:
+        return all(one.scopes is not None for one in said)
+    own = min(named[max(named)])
+    for wanted in rule.scopes:
+        for name in own:
+            field, line = name.split("/")
+            if wanted.field in {"all", field} and wanted.line in {"all", line}:
+                return True
+    return False
 
 
 def whole(facts):
@@ -121,7 +143,7 @@ def whole(facts):
     return [*by_event.values(), *rest, *(fact for fact in reports.values() if fact.told.named)], list(reports.values())
 
 
-def over(rule, own):
+def over(rule, own, all_facts):
     """Return (when, who, event) of each move at or behind a stop or the expiry."""
     facts, _ = own
     holders = {fact.facility for fact in facts if fact.told.fact == "made" and fact.told.quantity > 0}
@@ -131,6 +153,8 @@ def over(rule, own):
     for fact in facts:
         told = fact.told
         if told.fact != "moved" or told.type not in rule.counted.types or told.quantity == 0:
+            continue
+        if not is_for(rule, fact.facility, fact.at, all_facts):
             continue
         if rule.counted.back and told.to in holders:
             continue
@@ -154,12 +178,12 @@ def stops(rule, facility, facts):
             yield fact.told.decided_at if fact.facility == facility else fact.told.notified_at + notice
 
 
-def balance(rule, own):
+def balance(rule, own, all_facts):
     facts, _ = own
     instants = sorted({fact.at for fact in facts if fact.told.fact in ("made", "moved")})
     spells, begun = [], None
     for at in instants:
-        off = [who for who in sorted({fact.facility for fact in facts}) if is_off(rule, who, at, facts)]
+        off = [who for who in sorted({fact.facility for fact in facts}) if is_off(rule, who, at, facts, all_facts)]
         if off and begun is None:
             begun = (at, max(off))
         elif begun is not None and not off:
@@ -168,8 +192,11 @@ def balance(rule, own):
     return [*spells, (begun[0], None, begun[1])] if begun is not None else spells
 
 
-def is_off(rule, facility, at, facts):
+def is_off(rule, facility, at, facts, all_facts):
     own = [fact for fact in facts if fact.facility == facility and fact.told.fact in ("made", "moved")]
+    counted = [fact.at for fact in own if fact.at <= at and (fact.told.type in rule.parts or comes(rule, fact))]
+    if not counted or not is_for(rule, facility, max(counted), all_facts):
+        return False
     if not any(fact.told.type in rule.whole and fact.told.type != "returned" for fact in own):
         return False
     gave = had = Fraction(0)
@@ -179,13 +206,18 @@ def is_off(rule, facility, at, facts):
             continue
         if told.type in rule.parts:
             gave += Fraction(str(told.quantity))
-        elif told.type == "returned":
-            named = told.to is not None and FACILITY.fullmatch(told.to)
-            came = told.to == facility if named else told.from_ != facility
-            had += Fraction(str(told.quantity)) if came and "returned" in rule.whole else 0
-        elif told.type in rule.whole:
+        elif comes(rule, fact):
             had += Fraction(str(told.quantity))
     return gave > had + Fraction(str(rule.tolerance))
+
+
+def comes(rule, fact):
+    """Say whether something came to a facility by a fact of it."""
+    told = fact.told
+    if told.type != "returned" or told.type not in rule.whole:
+        return told.type in rule.whole
+    named = told.to is not None and FACILITY.fullmatch(told.to)
+    return told.to == fact.facility if named else told.from_ != fact.facility
 
 
 def midnight_behind(day):
