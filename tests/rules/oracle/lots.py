@@ -120,7 +120,9 @@ def is_for(rule, facility, at, all_facts):
     for wanted in rule.scopes:
         for name in own:
             field, line = name.split("/")
-            if wanted.field in {"all", field} and wanted.line in {"all", line}:
+            if (wanted.field == field or "all" in {wanted.field, field}) and (
+                wanted.line == line or "all" in {wanted.line, line}
+            ):
                 return True
     return False
 
