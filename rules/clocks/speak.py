@@ -59,7 +59,7 @@ def close_alarm(
     standing = clock.standing
     assert standing is not None  # noqa: S101 - asked before
     end = now.received if terms is None or clock.answered == NONE else clock.answered
-    if clock.answered != NONE and clock.answered <= standing.start and standing.top >= rule.severity.base.rank:
+    if clock.answered != NONE and clock.judged <= standing.start and standing.top >= rule.severity.base.rank:
         end = now.received  # a corrected report took it away that it was late (settled.md)
     standing.end, standing.closed, standing.unknown = max(end, standing.start), now.received, False
     tell(rule, subject, clock, ChangeKind.CLEARED, terms, now, emitter, ending)

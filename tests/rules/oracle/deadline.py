@@ -621,7 +621,7 @@ class Deadlines:
         """What was answered ends with the answer; with what tells that it had been in time, where it was said to be late."""
         alarm = case.standing
         known = time is not None and story.answered is not None
-        mended = known and story.answered <= alarm.start and alarm.top >= rule.severity.base.rank
+        mended = known and story.judged <= alarm.start and alarm.top >= rule.severity.base.rank
         self.end(rule, key, case, at, received, story.answered if known and not mended else received)
 
     def end(self, rule, key, case, at, received, until=None):
