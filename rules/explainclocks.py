@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rules.calendar import calendar_for
 from rules.clocks import yearly
-from rules.clocks.book import Book, Met
+from rules.clocks.book import Book, Met, name_of
 from rules.clocks.due import keys_of, matches, reminded_at, terms_of
 from rules.explainbeats import Kept
 from rules.explainparts import Told
@@ -43,6 +43,8 @@ def clocks_of(
             )
         runs = clock.start != NONE and clock.answered == NONE and due is not None and due.due is not None
         for one in told:
+            if one.fate == "replaced":
+                continue
             if runs and due is not None:
                 one.fate = "awaited"
                 one.until, one.decided = due.due, None if clock.due == NEVER else clock.due
@@ -81,8 +83,10 @@ def _terms(rule: DeadlineRule, clock: Clock, state: FacilityState, bundle: Bundl
 
 
 def _documents(rule: DeadlineRule, log: list[LogRecord]) -> dict[str, list[Told]]:
-    """Return the reports and visits of the log that a rule looks at, by subject; each number once."""
+    """Return the reports and visits of the log that a rule looks at, by subject; each number once, and the highest of a report counts."""
     found: dict[str, list[Told]] = {}
+    numbers: dict[str, int] = {}
+    of_reports: list[tuple[str, int, Told]] = []
     book = Book()
     for record in log:
         payload = record.payload
@@ -94,7 +98,10 @@ def _documents(rule: DeadlineRule, log: list[LogRecord]) -> dict[str, list[Told]
             found.setdefault(text_of({"report": payload.visit}), []).append(told)
         if not isinstance(payload, Report):
             continue
-        fate = {Met.TAKEN: "awaited", Met.REPEATED: "again"}.get(book.meet(payload), "not kept")
+        met = book.meet(payload)
+        if met is Met.TAKEN:
+            numbers[name_of(payload)] = max(payload.revision, numbers.get(name_of(payload), 0))
+        fate = {Met.TAKEN: "awaited", Met.REPEATED: "again"}.get(met, "not kept")
         model = fields_of(payload)
         fields = {} if model is None else model.model_dump(by_alias=True)
         for part in (rule.starts, rule.answer, rule.again_until):
@@ -109,4 +116,8 @@ def _documents(rule: DeadlineRule, log: list[LogRecord]) -> dict[str, list[Told]
                 cases = found.setdefault(text_of({"report": key}), [])
                 if not cases or cases[-1].event.get("id") != said["id"]:
                     cases.append(told)
+                    of_reports.append((name_of(payload), payload.revision, told))
+    for name, revision, told in of_reports:
+        if revision < numbers.get(name, 0):
+            told.fate = "replaced"
     return found

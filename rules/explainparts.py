@@ -58,6 +58,7 @@ FATES = {
     "folded": ("it has its effect, or came again", "已采用，或系重复提交"),
     "timely": ("declared in time", "按时申报"),
     "revised": ("declares no time that the revision before it did not", "未增加前一修订之外的时段"),
+    "replaced": ("counts no more: a higher number of it came", "不再计入：已有编号更高的修订"),
     "not meant": ("not meant by the rule", "不属规则所指"),
 }
 """What became of an event that a rule over rare records asked about."""

@@ -15,6 +15,7 @@ import numpy as np
 from rules import lacks, layout
 from rules.changes import LimitUsed
 from rules.clocks.due import names
+from rules.clocks.saying import asked_of
 from rules.clocks.which import clocks_for
 from rules.declared import asked
 from rules.excursions.sources import sources_of
@@ -188,7 +189,9 @@ class Plan:
     deadlines: tuple[DeadlineRule, ...] = ()
     """Legal clocks that may run for the facility, by id (rules/clocks)."""
     reading: dict[str, tuple[DeadlineRule, ...]] = field(default_factory=dict)
-    """Type of report -> those of them that read it, by id."""
+    """Type of report -> those of them that read it, by id ..."""
+    asked_of: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """... and the members of it that they ask for."""
     ledgers: tuple[LedgerRule, ...] = ()
     """Rules over facts that come in any order which read reports, by id (rules/ledger)."""
     graders: tuple[GradeRule, ...] = ()
@@ -408,6 +411,7 @@ def _take_rare(plan: Plan, bundle: Bundle, facility: Facility) -> None:
     plan.rare = tuple(rule for rule in found if not isinstance(rule, DeadlineRule | ReportRule) and rule not in reading)
     plan.deadlines = clocks_for(facility, bundle)
     plan.reading = {kind: tuple(r for r in plan.deadlines if kind in names([r])) for kind in names(plan.deadlines)}
+    plan.asked_of = {kind: asked_of(kind, rules) for kind, rules in plan.reading.items()}
     plan.documents = tuple(rule for rule in found if isinstance(rule, ReportRule) and holds(rule.applies_to, facts))
     plan.ledgers = tuple(rule for rule in found if isinstance(rule, LedgerRule) and rule.reports)
     plan.years = tuple(rule for rule in found if isinstance(rule, AnnualRule))

@@ -13,7 +13,7 @@ import zstandard
 
 from rules.aside import PackedAside
 from rules.batches import PackedBatches
-from rules.clocks.store import PackedClocks
+from rules.clocks.store import PackedClocks, PackedSayings
 from rules.declared import PackedDeclared
 from rules.documents.store import PackedDocuments
 from rules.doorstates import PackedDoors
@@ -110,6 +110,9 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """Excursions and deviations (rules/excursions/book.py), by rule; not there where no rule compares them."""
     clocks: PackedClocks | msgspec.UnsetType = msgspec.UNSET
     """Submitted reports and legal clocks (rules/clocks/store.py); not there where no report came and nothing is owed by the register."""
+    sayings: PackedSayings | msgspec.UnsetType = msgspec.UNSET
+    """What the reports say that clocks are made of (rules/clocks/store.py); not there where none is. Snapshots of before do not have it: what
+    their clocks were told stays as it was told (ADR 0094)."""
     documents: PackedDocuments | msgspec.UnsetType = msgspec.UNSET
     """What submitted reports say (rules/documents/store.py); not there where no rule ever read it."""
     lots: PackedTelling | msgspec.UnsetType = msgspec.UNSET

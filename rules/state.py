@@ -381,6 +381,7 @@ class FacilityState:
             claims=excursions.pack_claims(sorted(self.excursions.items())) or msgspec.UNSET,
             revised=excursions.pack_before(sorted(self.excursions.items())) or msgspec.UNSET,
             clocks=msgspec.UNSET if self.clocks.are_nothing else self.clocks.pack(),
+            sayings=self.clocks.pack_sayings() or msgspec.UNSET,
             documents=msgspec.UNSET if self.documents.are_nothing else self.documents.pack(),
             lots=msgspec.UNSET if self.telling.is_nothing else self.telling.pack(),
             shipments=self.telling.watches.pack() or msgspec.UNSET,
@@ -406,7 +407,9 @@ class FacilityState:
         if not isinstance(body.revised, msgspec.UnsetType):
             excursions.unpack_before(body.revised, self.excursions)
         if not isinstance(body.clocks, msgspec.UnsetType):
-            self.clocks = clocks.unpack(body.clocks)
+            self.clocks = clocks.unpack(
+                body.clocks, None if isinstance(body.sayings, msgspec.UnsetType) else body.sayings
+            )
         self.documents = documents.unpack(body.documents)
         if not isinstance(body.lots, msgspec.UnsetType):
             self.telling = Telling.unpack(body.lots)

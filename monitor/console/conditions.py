@@ -28,6 +28,7 @@ _PATTERNS: tuple[tuple[str, str], ...] = (
     # reports
     (r"time until mark (.+)", r"距标记 \1 提交的时间"),
     (r"time until (.+)", r"距提交 \1 的时间"),
+    (r"start told by (.+)", r"报告 \1 所述的起算时间"),
     (r"deviation report", r"偏差报告"),
     (r"investigation of (.+) of (.+)", r"\2 的 \1 调查"),
     (r"open of lot (.+)", r"批 \1 的未关闭事项"),

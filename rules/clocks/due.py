@@ -65,20 +65,36 @@ def facts_of(rule: DeadlineRule, fields: Mapping[str, Any]) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _facts(said: str) -> dict[str, Any]:
-    """Return facts of their text, to read: cases are many, and what they say is one of a few."""
-    found: dict[str, Any] = json.loads(said) if said else {}
-    return found
+def facts_in(said: str) -> tuple[dict[str, Any], ...]:
+    """Return facts of their text, to read: cases are many, and what they say is one of a few. Several where reports say different things."""
+    found: dict[str, Any] | list[dict[str, Any]] = json.loads(said) if said else {}
+    return tuple(found) if isinstance(found, list) else (found,)
 
 
 def terms_of(
     rule: DeadlineRule, clock: Clock, days: WorkingDays | None, closed: Sequence[tuple[int, int]] = ()
 ) -> Terms | None:
-    """Return what holds for a case, None where it has no clock: nothing started it, or the rule does not mean it."""
-    facts = _facts(clock.said)
+    """Return what holds for a case, None where it has no clock: nothing started it, or the rule does not mean it.
+
+    Where its reports say different things, each that the rule means counts, and the one that is over first is owed (ADR 0094); one
+    of which no calendar says when it is over comes behind those of which it is known.
+    """
+    if clock.start == NONE:
+        return None
+    found = [_terms(rule, clock, facts, days, closed) for facts in facts_in(clock.said)]
+    return min((one for one in found if one is not None), default=None, key=_over)
+
+
+def _over(terms: Terms) -> tuple[bool, int, int]:
+    return (terms.due is None, terms.due or 0, terms.ends or 0)
+
+
+def _terms(
+    rule: DeadlineRule, clock: Clock, facts: Mapping[str, Any], days: WorkingDays | None, closed: Sequence[tuple[int, int]]
+) -> Terms | None:  # fmt: skip
     # An answer whose case was never reported does not say all that is asked of the case: it is taken for what it answers.
     said = clock.revision > 0 or all(name in facts for where in rule.only for name in where)
-    if clock.start == NONE or (rule.only and said and not any(matches(where, facts) for where in rule.only)):
+    if rule.only and said and not any(matches(where, facts) for where in rule.only):
         return None
     edition = edition_of(rule, clock.start, facts)
     if edition is None:

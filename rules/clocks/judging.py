@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rules.calendar import calendar_for
 from rules.changes import ChangeKind
 from rules.clocks import yearly
+from rules.clocks.days import days_of
 from rules.clocks.due import overdue_at, reminded_at, subject_with, terms_of
 from rules.clocks.speak import close_alarm, open_alarm, tell
 from rules.layout import NEVER, NONE
@@ -14,23 +14,13 @@ from rules.rare.speak import Now
 from rules.rare.store import subject_of
 
 if TYPE_CHECKING:
-    from rules.calendar import WorkingDays
     from rules.clocks.due import Terms
     from rules.clocks.store import Clock
     from rules.emission import Emitter
     from rules.rule import DeadlineRule
-    from rules.state import FacilityState
 
 OTHERWISE = ("no such report is due any more", "已无需提交该报告")
 LATER = ("it is due later than was said", "截止时间晚于此前所述")
-
-
-def days_of(state: FacilityState, emitter: Emitter) -> WorkingDays | None:
-    """Return the working days of the facility's jurisdiction by the packs in force."""
-    clocks, code = state.clocks, state.planned.facility.jurisdiction
-    if clocks.days is None or clocks.days[0] != (emitter.bundle.sha256, code):
-        clocks.days = ((emitter.bundle.sha256, code), calendar_for(code, emitter.bundle.calendars.values()))
-    return clocks.days[1]
 
 
 def terms(rule: DeadlineRule, clock: Clock, emitter: Emitter) -> Terms | None:
@@ -150,7 +140,7 @@ def fire(rule: DeadlineRule, subject: str, due: int, emitter: Emitter) -> None:
     if found is not None and found.due is not None:
         over = {found.due, *(at for at, _ in steps(rule, found, emitter))}
     at = due - 1 if due - 1 in over else due
-    _judge(rule, subject, clock, found, Now(at, at), due, emitter)
+    _judge(rule, subject, clock, found, Now(at, at, judged=due), due, emitter)
     if rule.yearly is not None:
         roll(rule, Now(due, due), emitter, subject_of(subject)["report"])
 

@@ -6,6 +6,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from rules.changes import ChangeKind, Evidence, Leaf, RecordRead, Verdict, alarm_id
+from rules.clocks import saying as sayings
+from rules.clocks import sums
 from rules.clocks.due import hours
 from rules.instants import format_instant, format_local
 from rules.layout import NONE
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from rules.rare.speak import Now
     from rules.rule import DeadlineRule
 
+TWO = 2
+MAX_TOLD = 8
+"""Starts that evidence names where reports of a case tell different ones."""
 _ENDINGS: dict[ChangeKind, tuple[str, str]] = {
     ChangeKind.CLEARED: ("the report has come", "报告已提交"),
     ChangeKind.AMENDED: ("it is due at another instant than was said", "截止时间与此前所述不同"),
@@ -54,6 +59,8 @@ def close_alarm(
     standing = clock.standing
     assert standing is not None  # noqa: S101 - asked before
     end = now.received if terms is None or clock.answered == NONE else clock.answered
+    if clock.answered != NONE and clock.judged <= standing.start and standing.top >= rule.severity.base.rank:
+        end = now.received  # a corrected report took it away that it was late (settled.md)
     standing.end, standing.closed, standing.unknown = max(end, standing.start), now.received, False
     tell(rule, subject, clock, ChangeKind.CLEARED, terms, now, emitter, ending)
 
@@ -65,17 +72,22 @@ def tell(
     """Emit one change of the alarm of a case."""
     occurrence, named = clock.last, subject_of(subject)
     assert occurrence is not None  # noqa: S101 - it was raised before
-    found = [*(RecordRead(kind=kind_, id=id_) for kind_, id_ in clock.documents), *now.records]
+    others = differing(rule, subject, clock, emitter)
+    found = [RecordRead(kind=kind_, id=id_) for kind_, id_ in clock.documents]
+    found += [*(RecordRead(kind=Kind.REPORT, id=name) for _, name in others), *now.records]
     found.append(RecordRead(kind=Kind.REGISTER, id=str(emitter.state.version)))
     records = [read for i, read in enumerate(found) if read not in found[:i]]
-    proof = Evidence(leaves=[] if terms is None else leaves_of(rule, clock, terms, now), records=records)
+    leaves = [] if terms is None else [*leaves_of(rule, clock, terms, now), *leaves_of_others(clock, others)]
+    proof = Evidence(leaves=leaves, records=records)
     text = message(rule, named, occurrence, kind, terms, ending or _ENDINGS.get(kind))
     emitter.emit(rule, named, occurrence, kind, now.at, now.received, text, proof)
 
 
 def leaves_of(rule: DeadlineRule, clock: Clock, terms: Terms, now: Now) -> list[Leaf]:
     """Return what was compared: from the start until the answer, or until now, with the time that the text gives."""
-    until = clock.judged if clock.judged != NONE else now.received
+    until = clock.judged
+    if until == NONE:
+        until = now.received if now.judged is None else now.judged
     late = Verdict.UNKNOWN if terms.due is None else Verdict.TRUE if until > terms.due else Verdict.FALSE
     status = " (calendar: verify)" if terms.verify else ""
     return [
@@ -83,6 +95,29 @@ def leaves_of(rule: DeadlineRule, clock: Clock, terms: Terms, now: Now) -> list[
              right=f"{terms.time}{status}", unit="h", verdict=late),
         Leaf(expr="started", left=format_instant(clock.start), op="due",
              right=None if terms.due is None else format_instant(terms.due), verdict=late),
+    ]  # fmt: skip
+
+
+def differing(rule: DeadlineRule, subject: str, clock: Clock, emitter: Emitter) -> list[tuple[int, str]]:
+    """Return start (ms) and `id/revision` of the reports of a case, the earliest first, where they tell different starts (deadlines.md §0)."""
+    if len(clock.reports) < TWO:
+        return []
+    key, found = subject_of(subject)["report"], []
+    for name in clock.reports:
+        saying = sayings.unpack(emitter.state.clocks.book.said(name))
+        if saying is not None:
+            kind, _, own = name.partition(" ")
+            found += [(at, f"{own}/{saying.revision}") for at in sums.told(rule, key, kind, saying)]
+    return sorted(set(found))[:MAX_TOLD] if len({at for at, _ in found}) > 1 else []
+
+
+def leaves_of_others(clock: Clock, others: list[tuple[int, str]]) -> list[Leaf]:
+    """Return that reports tell another start than the earliest: late knowledge is a finding of its own."""
+    return [
+        Leaf(expr=f"start told by {name}", left=format_instant(at), op="after", right=format_instant(clock.start),
+             verdict=Verdict.TRUE)
+        for at, name in others
+        if at > clock.start
     ]  # fmt: skip
 
 

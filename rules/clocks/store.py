@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import msgspec
 
 from rules.clocks.book import Book, PackedReport
+from rules.clocks.sums import PackedSum, Sum
 from rules.layout import NEVER, NONE
 from rules.occurrence import Occurrence, Packed
 from rules.rare.store import MAX_SEEN, AnyCase, Fact, subject_of
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 MAX_CLOCKS = 20_000
 """Cases of one rule that are kept; the one that was touched longest ago goes out first, never one that runs or stands."""
+MAX_REPORTS = 32
+"""Reports of one case that can be taken back; of the one that was added longest ago what it says stays as it was said."""
 MAX_DOCUMENTS = 4
 """Documents of one case that evidence names: the first and the newest."""
 SPARE = 64
 """Entries of the heap that may be stale beside as many as are not, before it is made anew."""
 COUNTERS = (
     "reports", "report_repeated", "report_conflict", "report_unreasoned", "report_unread", "report_dropped",
-    "clock_dropped", "clock_left_out", "clock_unknown",
+    "clock_dropped", "clock_left_out", "clock_unknown", "clock_report_left_out",
 )  # fmt: skip
 
 _At: TypeAlias = Annotated[int, msgspec.Meta(ge=NONE, le=NEVER)]
@@ -38,6 +41,9 @@ PackedClocks: TypeAlias = tuple[
     list[tuple[str, _At]], list[PackedReport], list[tuple[str, _Some]], list[PackedClock], list[tuple[_At, _At]]
 ]
 """In a snapshot: since when the register is asked, reports, counters, clocks, times in which the front door was closed."""
+PackedSayings: TypeAlias = tuple[list[bytes], list[int | list[int]], list[tuple[str, str, PackedSum]]]
+"""In a snapshot: what each report of the book says, which of them each clock is made of (their places in the book; -1: none), and what clocks
+were told by reports that have gone out, by rule and subject."""
 _NO_FACTS: list[Fact] = []
 _NO_SEEN: list[str] = []
 _NO_USES: dict[int, int] = {}
@@ -54,19 +60,21 @@ class Clock(AnyCase):
     seen: list[str] = field(default_factory=lambda: _NO_SEEN)
     uses: dict[int, int] = field(default_factory=lambda: _NO_USES)
     start: int = NONE
-    """The earliest start that any of its documents tells (event time), NONE while none does."""
+    """The earliest start that any of its reports tells as it counts now (event time), NONE while none does."""
     answered: int = NONE
-    """Receive time of the first answer."""
+    """Receive time of the first report that answers it now: of the first of its revisions."""
     named: int = NONE
-    """The instant that the answer with the highest revision names; NONE without."""
+    """The instant by which it was answered, where reports name one; NONE without."""
     reply: int = 0
     """The highest revision of an answer."""
     planned: int = NONE
     """The due instant that an approved plan puts in place, if it came in time."""
     revision: int = 0
-    """Of the document that starts it, whose facts `said` holds; 0: `said` is of the answer with the highest revision, if of any."""
+    """The highest of a document that starts it, whose facts `said` holds; 0: `said` is of answers, if of any."""
     said: str = ""
-    """What `only` and `within` ask of it, as JSON; empty while nothing is known of it."""
+    """What `only` and `within` ask of it, as JSON; a list where its reports say different things, empty while nothing is known of it."""
+    by: str | tuple[str, ...] = ""
+    """The reports that it is made of (`type id`, as the book has them); most have one alone."""
     documents: tuple[tuple[str, str], ...] = ()
     """Kind of record and id of those that it was made of, the first one first."""
     is_unknown: bool = False
@@ -76,6 +84,15 @@ class Clock(AnyCase):
     def judged(self) -> int:
         """Return what decides whether it was in time: receipt, or the later instant that the answer names; NONE: no answer."""
         return NONE if self.answered == NONE else max(self.answered, self.named)
+
+    @property
+    def reports(self) -> tuple[str, ...]:
+        """Return the reports that it is made of, the one that was added last behind the others."""
+        return self.by if isinstance(self.by, tuple) else (self.by,) if self.by else ()
+
+    @reports.setter
+    def reports(self, names: tuple[str, ...]) -> None:
+        self.by = names if len(names) > 1 else names[0] if names else ""
 
     @property
     def is_idle(self) -> bool:
@@ -103,6 +120,8 @@ class Cases(dict[str, Clock]):
 
     def __init__(self) -> None:
         super().__init__()
+        self.bases: dict[str, Sum] = {}
+        """What clocks were told by visits, and by reports that have gone out."""
         self.idle: dict[str, None] | None = None
         """Those that may go out, first the one that was touched longest ago; made when room is asked for first. Follows from the rest."""
 
@@ -123,6 +142,7 @@ class Cases(dict[str, Clock]):
         if gone is None:
             return False
         del self[gone], self.idle[gone]
+        self.bases.pop(gone, None)
         return True
 
 
@@ -223,6 +243,20 @@ class Clocks:
         counts = [(name, number) for name, number in self.counts.items() if number]
         return (sorted(self.since.items()), self.book.pack(), counts, clocks, list(self.closed))
 
+    def pack_sayings(self) -> PackedSayings | None:
+        """Return what reports say, and which of them each clock is made of, in the order of `pack`; None where nothing is kept of any."""
+        places = {name: i for i, name in enumerate(self.book.reports)}
+        by: list[int | list[int]] = []
+        bases = []
+        for rule, cases in sorted(self.cases.items()):
+            bases += [(rule, subject, base.pack()) for subject, base in cases.bases.items()]
+            for clock in cases.values():
+                found = [places[name] for name in clock.reports]
+                by.append(found if len(found) > 1 else found[0] if found else -1)
+        if not self.book.size and not bases:
+            return None
+        return (self.book.pack_said(), by, bases)
+
     @property
     def are_nothing(self) -> bool:
         """Say whether nothing was ever kept: then a snapshot does not hold it."""
@@ -233,18 +267,24 @@ class Clocks:
 _NONE = Cases()
 
 
-def unpack(packed: PackedClocks) -> Clocks:
+def unpack(packed: PackedClocks, sayings: PackedSayings | None = None) -> Clocks:
     """Return what packed members say.
 
     Raises:
-        ValueError: a clock without a subject, or revisions that are cut short.
+        ValueError: a clock without a subject, revisions that are cut short, or clocks that are made of reports that are not there.
     """
     since, reports, counts, clocks, closed = packed
-    found = Clocks(dict(since), Book.unpack(reports), dict.fromkeys(COUNTERS, 0) | dict(counts), closed=[*closed])
+    said_of, by, bases = sayings or ([], [], [])
+    found = Clocks(
+        dict(since), Book.unpack(reports, said_of), dict.fromkeys(COUNTERS, 0) | dict(counts), closed=[*closed]
+    )
+    if by and len(by) != len(clocks):
+        raise ValueError("clocks are made of reports of more or fewer")
     read: dict[tuple[str, str], tuple[str, str]] = {}
-    for (
+    names = list(found.book.reports)
+    for place, (
         rule, subject, start, answered, named, reply, planned, revision, said, documents, unknown, last, uses, due
-    ) in clocks:  # fmt: skip
+    ) in enumerate(clocks):  # fmt: skip
         subject_of(subject)  # a snapshot that names no subject is none
         subject = sys.intern(subject)  # noqa: PLW2901 - each report is one case of several rules
         clock = Clock(
@@ -252,6 +292,19 @@ def unpack(packed: PackedClocks) -> Clocks:
             answered=answered, named=named, reply=reply, planned=planned, revision=revision, said=sys.intern(said),
             documents=tuple(read.setdefault(one, one) for one in documents), is_unknown=unknown,
         )  # fmt: skip
+        if by:
+            clock.reports = _named(by[place], names)
         found.cases.setdefault(rule, Cases())[subject] = clock
         found.put(rule, subject, clock, due)
+    for rule, subject, base in bases:
+        if subject not in found.of(rule):
+            raise ValueError(f"what was told of a clock of {rule} that is not there")
+        found.of(rule).bases[subject] = Sum.unpack(base)
     return found
+
+
+def _named(places: int | list[int], names: list[str]) -> tuple[str, ...]:
+    found = places if isinstance(places, list) else [] if places < 0 else [places]
+    if not all(0 <= one < len(names) for one in found):
+        raise ValueError("a clock is made of a report that is not there")
+    return tuple(names[one] for one in found)

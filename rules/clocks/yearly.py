@@ -129,6 +129,11 @@ def _due(rule: DeadlineRule, start: int) -> int:
     return start if due is None else min(due, LATEST_MS)
 
 
+def is_over(rule: DeadlineRule, start: int, at: int) -> bool:
+    """Say whether a clock that began so is over at an instant (ms): then it is not the next one that is due."""
+    return _due(rule, start) <= at
+
+
 def gone(rule: DeadlineRule, facility: Facility, since: int, subjects: Iterable[str]) -> list[str]:
     """Return the cases of a yearly rule that the register does not ask for any more."""
     if rule.yearly is None:

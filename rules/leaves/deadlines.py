@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rules.calendar import calendar_for
 from rules.changes import Verdict
-from rules.clocks.due import matches, reminded_at, terms_of
+from rules.clocks.due import facts_in, matches, reminded_at, terms_of
 from rules.engine import Engine
 from rules.instants import format_instant
 from rules.layout import NEVER, NONE
@@ -43,12 +43,12 @@ def seen_of(rule: DeadlineRule, clock: Clock, state: FacilityState, bundle: Bund
     if clock.start == NONE:
         return []
     found = []
-    facts = json.loads(clock.said) if clock.said else {}
+    facts = facts_in(clock.said)
     days = calendar_for(state.planned.facility.jurisdiction, bundle.calendars.values())
     terms = terms_of(rule, clock, days, state.clocks.closed)
     if rule.only:
-        said = ", ".join(f"{name} = {value}" for name, value in facts.items())
-        meant = terms is not None or any(matches(where, facts) for where in rule.only)
+        said = "; ".join(", ".join(f"{name} = {value}" for name, value in one.items()) for one in facts)
+        meant = terms is not None or any(matches(where, one) for where in rule.only for one in facts)
         found.append(Seen("meant", verdict(meant), said, "in", "; ".join(json.dumps(where) for where in rule.only)))
     if terms is None:
         return found

@@ -49,6 +49,8 @@ class Now:
     """What was compared with, where that is a limit."""
     copy: int = 1
     """Of an event: which of the equal ones of its batch it is."""
+    judged: int | None = None
+    """The instant by which it is judged, ms, where that is not `received`: the first one beyond a time that is told as of its last."""
 
 
 def of_revisions(report: str, revision: int, before: int) -> list[RecordRead]:

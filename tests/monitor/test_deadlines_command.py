@@ -10,7 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from monitor.cli import main
-from rules.clocks import fold
+from rules.clocks import sums
 from rules.clocks.ofalog import due_of_log
 from rules.evaluate import evaluate, survey
 from rules.instants import format_instant
@@ -168,7 +168,7 @@ def test_where_the_calendar_does_not_reach_no_instant_is_shown(offsite, tmp_path
 
 def test_a_rule_that_raised_is_told_beside_the_list(offsite, tmp_path):
     path = write(tmp_path / "log.jsonl", DueLog().death(10 * HOUR).records)
-    with patch.object(fold, "facts_of", side_effect=ZeroDivisionError):
+    with patch.object(sums, "facts_of", side_effect=ZeroDivisionError):
         code, out, err = offsite("--log", path)
         told = json.loads(offsite("--log", path, "--json")[1])
     assert (code, out) == (0, "0 clocks run, as of 2026-03-01 10:00:00\n")

@@ -72,7 +72,7 @@ class Maker:
     def __post_init__(self):
         self.log, self.sent, self.names, self.version = [], [], 0, 0
         self.doors = self.random.choice([1, 1, 1, 9])  # between one closing and the next the door is closed as well
-        self.inside = False
+        self.inside, self.same = False, True
         self.entity, self.few, self.pace = None, True, self.random.choice([0.6, 0.86, 1, 1])
 
     def put(self, kind, payload, facility=FACILITY):
@@ -227,11 +227,12 @@ class Maker:
         else:
             said = old | {"revision": max(1, old["revision"] + random.choice([1, 1, 2, 3, -1, 0]))}
             said["reason"] = random.choice(["mended", "mended", "mended", " ", None])
+            self.same = random.random() < 0.7
             if random.random() < 0.7:
                 new = self.fields(old["type"])
-                kept = [
-                    name for name in ("case_id", "event_id", "recall_id", "inspection_id", "trial_id") if name in new
-                ]
+                # Mostly of the same case; else it was a slip of the pen which one it is.
+                names = ("case_id", "event_id", "recall_id", "inspection_id", "trial_id")
+                kept = [name for name in names if name in new and self.same]
                 said["fields"] = new | {name: old["fields"][name] for name in kept if name in old["fields"]}
         said = said | {"sent": self.now}
         self.sent.append({name: value for name, value in said.items() if name != "sent"} | {"sent": said["sent"]})

@@ -280,7 +280,7 @@ def test_a_case_that_is_put_off_again_and_again_does_not_fill_the_memory():
         engine.fold(LogRecord(0, i, BEGIN + i, Kind.REPORT, "HAND-0001", report))
     clocks = engine.state_of("HAND-0001").clocks
     assert len(clocks._heap) <= 2 + store.SPARE
-    (entries,) = clocks.book.reports.values()
+    ((_, entries),) = clocks.book.pack()
     assert len(entries) <= 12 * 32
 
 

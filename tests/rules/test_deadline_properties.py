@@ -19,6 +19,7 @@ from rules.clocks import book, changing, speak, store
 from rules.clocks.due import terms_of
 from rules.engine import Engine
 from rules.fitting import RULE_FAILED
+from rules.layout import NONE
 from rules.pack import Bundle
 from rules.records import Inspection, Kind, LogRecord, PacksRecord, RegisterRecord, Report, Tick
 from tests.examples import examples, until_met
@@ -207,6 +208,46 @@ def test_revisions_in_any_order_end_with_the_same_start_and_class(number, first,
     assert ends[0] == ends[1]
 
 
+@given(st.integers(0, 1 << 32), st.lists(st.sampled_from(CHAINS), min_size=2, max_size=9), st.data())
+@QUICK
+def test_reports_that_come_in_one_state_give_the_same_clocks_in_any_order(number, kinds, data):
+    """Several reports of a case, some of them revised and renamed, received in one millisecond: all that is kept of each clock is the same."""
+    maker = deadlinelogs.Maker(Random(number))  # noqa: S311 - a log, no secret
+    facility, said = maker.facility(), []
+    for place, kind in enumerate([*kinds, "recall-notice", "recall-progress", "recall-final"]):
+        for revision in range(1, maker.random.choice([1, 2, 3]) + 1):
+            one = {
+                "type": kind,
+                "id": f"P-{place}",
+                "revision": revision,
+                "reason": "mended",
+                "fields": maker.fields(kind),
+            }
+            said.append(Report.model_validate(one | {"sent": 0}))
+    ends = []
+    for order in (said, data.draw(st.permutations(said))):
+        engine = Engine(ALONE)
+        maker.log, maker.now = [], deadlinelogs.BEGIN + 30 * DAY
+        maker.put(Kind.REGISTER, RegisterRecord(version=1, facility=facility))
+        for report in order:
+            maker.put(Kind.REPORT, report)
+        for record in maker.log:
+            engine.fold(record)
+        cases = engine.state_of(FACILITY).clocks.cases
+        ends.append({(rule, subject): kept(clock) for rule, of in cases.items() for subject, clock in of.items()})
+    none = (NONE, NONE, NONE, 0, NONE, 0, "", (), False)
+    one, two = ({place: value for place, value in end.items() if value != none} for end in ends)
+    assert one == two
+
+
+def kept(clock):
+    """Return what is kept of a clock but for what was said of it."""
+    return (
+        clock.start, clock.answered, clock.named, clock.reply, clock.planned, clock.revision, clock.said, tuple(sorted(clock.reports)),
+        clock.standing is not None,
+    )  # fmt: skip
+
+
 def times(rule, clock):
     found = terms_of(rule, clock, None)
     return None if found is None else (found.time, found.due)
@@ -275,7 +316,7 @@ def test_a_clock_that_fails_is_put_aside_and_comes_back_with_the_next_packs(draw
     assert len({a.alarm for a in again}) == len(again)
 
 
-BOUNDS = {"MAX_CLOCKS": 2, "MAX_DOCUMENTS": 2, "MAX_SEEN": 2, "SPARE": 0}
+BOUNDS = {"MAX_CLOCKS": 2, "MAX_DOCUMENTS": 2, "MAX_REPORTS": 2, "MAX_SEEN": 2, "SPARE": 0}
 
 
 @given(deadlinelogs.drawn())
@@ -297,7 +338,7 @@ def test_within_bounds_that_are_always_met_nothing_fails_and_a_restart_changes_n
             clocks = whole.state_of(FACILITY).clocks
             assert all(len(cases) <= 2 for cases in clocks.cases.values())
             assert len(clocks.book.reports) <= 2
-            assert all(len(entries) <= 2 * 12 for entries in clocks.book.reports.values())
+            assert all(len(entries) <= 2 * 12 for _, entries in clocks.book.pack())
             assert len(clocks.closed) <= 1
             assert len(clocks._heap) <= 2 * sum(len(cases) for cases in clocks.cases.values())
             again = Engine(bundle)

@@ -10,7 +10,7 @@ from unittest.mock import patch
 import msgspec
 import pytest
 
-from rules.clocks import fold
+from rules.clocks import sums
 from rules.clocks.listing import DueState, Running, asked, listing, rows
 from rules.clocks.listing import running as listing_running
 from rules.clocks.peek import peek
@@ -221,7 +221,7 @@ def test_a_rule_that_is_put_aside_keeps_no_clock():
     log = DueLog().death(10 * HOUR)
     engine = log.engine()
     log.death(11 * HOUR, "C-2")
-    with patch.object(fold, "facts_of", side_effect=ZeroDivisionError):
+    with patch.object(sums, "facts_of", side_effect=ZeroDivisionError):
         engine.fold(log.records[-1])
     log.death(12 * HOUR, "C-3")
     engine.fold(log.records[-1])

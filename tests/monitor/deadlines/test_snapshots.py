@@ -7,7 +7,7 @@ import pytest
 
 from monitor.deadlines import snapshots
 from monitor.deadlines.snapshots import Listed, Reader, UnknownPacksError
-from rules.clocks import fold, listing
+from rules.clocks import listing, sums
 from rules.engine import Engine
 from rules.pack import Bundle, default_bundle
 from rules.records import PacksRecord
@@ -106,7 +106,7 @@ def test_a_facility_keeps_the_clocks_that_are_due_first(reader, monkeypatch):
 
 
 def test_rules_that_raised_are_named(reader, monkeypatch):
-    monkeypatch.setattr(fold, "facts_of", lambda *_: 1 / 0)
+    monkeypatch.setattr(sums, "facts_of", lambda *_: 1 / 0)
     found = reader.read(FIRM, snapshot(told(FIRM, 3)), "")
     assert found.rows == []
     assert INVESTIGATION in found.aside

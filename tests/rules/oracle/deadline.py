@@ -1,4 +1,4 @@
-"""Legal clocks, plainly: all documents are kept, and at every instant each case is looked at again from its first document on.
+"""Legal clocks, plainly: all documents are kept, and at every instant each case is looked at again: of each report the highest revision that came.
 
 What was said of a case is kept beside it, and is compared with what holds now. How a time is counted: deadlines.md §0, settled.md.
 
@@ -62,12 +62,11 @@ class Paper:
     kind: str
     revision: int
     fields: dict
-    first: bool = True
-    """No revision of it was taken before."""
+    name: str = ""
+    """By what its revisions are known."""
+    place: int = 0
     takers: set = field(default_factory=set)
     """The rules that were in force, and took it."""
-    planned: dict = field(default_factory=dict)
-    """(rule, key) -> the end of the planned day, where it counts."""
 
 
 @dataclass
@@ -107,12 +106,13 @@ class Story:
     """What the documents of a case say together."""
 
     start: int | None = None
-    facts: dict | None = None
-    """None: nothing says what is asked."""
+    facts: list = field(default_factory=list)
+    """What each document says; several may differ."""
     sure: bool = False
-    """They are of the document that starts the clock."""
+    """They are of documents that start the clock."""
     answered: int | None = None
-    named: int | None = None
+    judged: int | None = None
+    """By when it was answered: receipt, or the later instant that is named."""
     planned: int | None = None
 
 
@@ -150,6 +150,7 @@ class Deadlines:
         self.rules, self.papers, self.from_ = [], [], {}
         self.cases, self.closed, self.taken = {}, [], {}
         self.since, self.waited = {}, {}
+        self.plans, self.visit_plans = {}, {}  # (rule, key) -> the end of the planned day that counts
         self.counts = {}
         self.read = {}  # stories that were read since the last change: to be quicker, and for nothing else
 
@@ -180,6 +181,9 @@ class Deadlines:
             for (rule_id, _), case in self.cases.items():
                 if rule_id == rule.id:
                     case.was_unknown, case.judged, case.old = False, -1, len(case.alarms)
+            for plans in (self.plans, self.visit_plans):
+                for place in [place for place in plans if place[0] == rule.id]:
+                    del plans[place]
         for rule in new:
             self.from_.setdefault(rule.id, len(self.papers))
             self.waited.setdefault(rule.id, set())
@@ -294,49 +298,86 @@ class Deadlines:
         if payload.revision > 1 and not (payload.reason and payload.reason.strip()):
             self.count("report_unreasoned")
             return
-        paper = Paper(received, payload.type, payload.revision, model.model_dump(by_alias=True), first=not before)
+        name = f"{payload.type} {payload.id}"
+        paper = Paper(
+            received, payload.type, payload.revision, model.model_dump(by_alias=True), name, place=len(self.papers)
+        )
+        newest = payload.revision > max(before, default=0)
         before[payload.revision] = content
+        old = {rule.id: [one for one in self.current(rule) if one.name == name] for rule in self.rules}
         self.papers.append(paper)
-        for rule in self.rules:
-            self.come(rule, paper, received)
+        for rule in self.rules if newest else []:
+            self.come(rule, paper, received, old[rule.id])
 
     def visit(self, payload, received):
-        paper = Paper(received, "visit", payload.version, payload.model_dump())
+        paper = Paper(received, "visit", payload.version, payload.model_dump(), place=len(self.papers))
         self.papers.append(paper)
         for rule in self.rules:
-            own = [p.revision for p in self.of(rule) if p.kind == "visit" and p.fields["visit"] == payload.visit]
+            own = [p.revision for p in self.visits(rule, payload.visit)]
             if rule.inspections and payload.version > max(own, default=0):
-                self.come(rule, paper, received)
+                self.come(rule, paper, received, [])
 
-    def come(self, rule, paper, received):
+    def come(self, rule, paper, received, old):
+        """Look again at the cases that a paper names, and first at those that its revision before named and it does not."""
         paper.takers.add(rule.id)
         self.read = {}
-        for key in self.keys(rule, paper):
-            if rule.plan is not None and isinstance(paper.fields.get(rule.plan), str):
+        now = self.keys(rule, paper)
+        left = [key for one in old for key in self.keys(rule, one) if key not in now]
+        for key in [*left, *now]:
+            self.read = {}
+            if key in left and rule.yearly:
+                start = self.began(rule, key)
+                if start is not None and self.over_at(rule, start, {}) <= received:
+                    self.waited[rule.id].add(key)
+            if rule.plan is not None:
                 self.plan(rule, key, paper)
             self.judge(rule, key, received, received, received)
+            if key in left:
+                self.ask(rule, received)
 
     def plan(self, rule, key, paper):
-        """Let a planned day count that is known before the text's time is over, and lies behind the beginning."""
-        answers = [p for p in self.of(rule) if key in self.named(rule, rule.answer, p)]
-        if paper.kind != "visit" and paper is not self.highest(answers):
-            return
-        day = told_day(paper.fields[rule.plan])
+        """Let a planned day count that is known before the text's time is over, and lies behind the beginning; of several the earliest."""
+        place = (rule.id, key)
+        self.plans.pop(place, None)
+        self.read = {}
         story = self.story(rule, key)
-        if day is None or story.start is None or instant(day + timedelta(days=1)) <= story.start:
-            return
-        story.planned = None
         time = self.time(rule, story)
-        if time is not None and time.due is not None and paper.received <= time.due:
-            paper.planned[rule.id, key] = instant(day + timedelta(days=1))
-            self.read = {}
+        due = None if time is None else time.due
+
+        def counts(one):
+            day = told_day(one.fields[rule.plan]) if isinstance(one.fields.get(rule.plan), str) else None
+            end = None if day is None else instant(day + timedelta(days=1))
+            good = end is not None and due is not None and story.start < end and one.received <= due
+            return [end] if good else []
+
+        if paper.kind == "visit" and counts(paper):
+            self.visit_plans[place] = counts(paper)[0]
+        found = [self.visit_plans[place]] if place in self.visit_plans else []
+        for one in self.current(rule):
+            found += counts(one) if key in self.named(rule, rule.answer, one) else []
+        if found:
+            self.plans[place] = min(found)
+        self.read = {}
 
     def parts(self, rule):
         return (rule.starts, rule.answer, rule.again_until)
 
-    def of(self, rule):
-        """The papers that the rule took since it is in force."""
-        return [paper for paper in self.papers[self.from_[rule.id] :] if rule.id in paper.takers]
+    def current(self, rule):
+        """Of each report the highest revision, where the rule took it since it is in force."""
+        newest = {}
+        for paper in self.papers:
+            if paper.kind != "visit" and (paper.name not in newest or paper.revision > newest[paper.name].revision):
+                newest[paper.name] = paper
+        return [p for p in newest.values() if p.place >= self.from_[rule.id] and rule.id in p.takers]
+
+    def visits(self, rule, visit):
+        """The versions of a visit that the rule took since it is in force."""
+        own = [p for p in self.papers[self.from_[rule.id] :] if rule.id in p.takers and p.kind == "visit"]
+        return [p for p in own if p.fields["visit"] == visit]
+
+    def first(self, paper):
+        """When the first revision of a report came, whichever it was."""
+        return min(p.received for p in self.papers if p.name == paper.name)
 
     def named(self, rule, part, paper):
         """The cases that a paper is about, as this part of the rule."""
@@ -359,23 +400,19 @@ class Deadlines:
 
     def known(self, rule):
         """All cases of a rule."""
-        found = {key for paper in self.of(rule) for key in self.keys(rule, paper)}
+        visits = [p for p in self.papers[self.from_[rule.id] :] if rule.id in p.takers and p.kind == "visit"]
+        found = {key for paper in [*self.current(rule), *visits] for key in self.keys(rule, paper)}
         found |= self.waited[rule.id]
         return sorted(
             found | {key for (rule_id, key), case in self.cases.items() if rule_id == rule.id and case.standing}
         )
-
-    @staticmethod
-    def highest(papers):
-        """The paper with the highest revision; of several the one that came first."""
-        return max(papers, key=lambda paper: paper.revision, default=None)
 
     def tells(self, part, paper):
         """When the clock began by a paper."""
         if part.at is None:
             return None
         if part.at == "received":
-            return paper.received
+            return self.first(paper)
         value = paper.fields[part.at]
         if isinstance(value, str):
             day = told_day(value)
@@ -389,64 +426,57 @@ class Deadlines:
         return replace(self.read[rule.id, key])
 
     def reading(self, rule, key):
-        """What the papers of a case say together, from the first one on."""
-        papers = self.of(rule)
+        """What the papers of a case say together that count now."""
+        papers, visits = self.current(rule), self.visits(rule, key) if rule.inspections else []
         starting = [p for p in papers if key in self.named(rule, rule.starts, p)]
         answers = [p for p in papers if key in self.named(rule, rule.answer, p)]
         ends = [p for p in papers if key in self.named(rule, rule.again_until, p)]
-        visits = [p for p in papers if p.kind == "visit" and rule.inspections and p.fields["visit"] == key]
         found = Story(sure=bool(starting or visits))
-        source = self.highest(starting) or (
-            None if visits else self.highest(answers if rule.again_until is None else [])
-        )
-        found.facts = {} if source is None else source.fields
+        found.facts = [p.fields for p in starting] + [{}] * bool(visits)
         if rule.again_until is not None:
             return self.rounds(rule, found, starting, answers, ends)
-        found.answered = min((p.received for p in answers), default=None)
-        newest = self.highest(answers)
-        if newest is not None and rule.judged is not None:
-            found.named = newest.fields[rule.judged]
+        if not found.sure:
+            found.facts = [p.fields for p in answers]
+        found.answered = min((self.first(p) for p in answers), default=None)
+        found.judged = min(
+            (max(self.first(p), p.fields[rule.judged] if rule.judged else 0) for p in answers), default=None
+        )
         begun = [self.tells(rule.starts, p) for p in starting] if rule.starts else []
         begun += [self.tells(rule.answer, p) for p in answers] + [p.fields["handed_over_at"] for p in visits]
         if rule.yearly:
             begun = [self.began(rule, key)] if key in self.waited[rule.id] or answers else []
         found.start = min((at for at in begun if at is not None), default=None)
-        plans = [p.planned[rule.id, key] for p in papers if (rule.id, key) in p.planned]
-        found.planned = plans[-1] if plans else None
+        found.planned = self.plans.get((rule.id, key))
         return found
 
     def rounds(self, rule, found, starting, answers, ends):
-        """Each report answers and begins anew, until the last one; a revision of one that came is no further report."""
-        for paper in self.of(rule):
-            if found.answered is not None:
-                break
-            if any(paper is p for p in starting) and found.start is None:
-                found.start = self.tells(rule.starts, paper)
-            elif any(paper is p for p in answers) and paper.first and found.start is not None:
-                found.start = paper.received
-            if any(paper is p for p in ends):
-                found.answered = paper.received
-        if found.answered is not None and found.start is None:
-            begun = [self.tells(rule.starts, paper) for paper in starting]
-            found.start = next((at for at in begun if at is not None), None)
+        """Each report begins it anew that came behind the first start and before the last one; a revision of one that came is no further report."""
+        found.answered = found.judged = min((self.first(p) for p in ends), default=None)
+        begun = [self.tells(rule.starts, p) for p in starting]
+        begin = min((at for at in begun if at is not None), default=None)
+        if begin is not None:
+            rounds = [self.first(p) for p in answers]
+            rounds = [at for at in rounds if at >= begin and (found.answered is None or at <= found.answered)]
+            found.start = max([begin, *rounds])
         return found
 
     def time(self, rule, story):
-        """When the time of a case is over, None where it has no clock."""
+        """When the time of a case is over, None where it has no clock: by each document that the rule means, the earliest."""
         if story.start is None:
             return None
         asked = [name for where in rule.only for name in where]
-        facts = story.facts or {}
-        silent = not story.sure and not all(name in facts for name in asked)
-        if rule.only and not silent and not any(fits(where, facts) for where in rule.only):
-            return None
-        edition = self.edition(rule, story.start, facts)
-        if edition is None:
-            return None
-        ends = story.planned
-        if ends is None:
-            ends = self.counted(story.start, edition.time)
-        return Time(ends, ends if ends is None else self.opened(ends))
+        found = []
+        for facts in story.facts or [{}]:
+            silent = not story.sure and not all(name in facts for name in asked)
+            if rule.only and not silent and not any(fits(where, facts) for where in rule.only):
+                continue
+            edition = self.edition(rule, story.start, facts)
+            if edition is not None:
+                ends = story.planned
+                if ends is None:
+                    ends = self.counted(story.start, edition.time)
+                found.append(Time(ends, ends if ends is None else self.opened(ends)))
+        return min(found, key=lambda one: (one.due is None, one.due or 0, one.ends or 0), default=None)
 
     def edition(self, rule, start, facts):
         day = local(start).isoformat()
@@ -530,8 +560,7 @@ class Deadlines:
                 self.count("clock_unknown")
             case.was_unknown = time is not None
             if alarm is not None and (time is None or story.answered is not None):
-                until = received if time is None else story.answered
-                self.end(rule, key, case, at, received, until)
+                self.over(rule, key, case, time, story, at, received)
             elif alarm is not None and not alarm.unknown:
                 alarm.unknown = True
                 self.say("unknown", rule, key, alarm, at, received)
@@ -567,10 +596,10 @@ class Deadlines:
             self.say("stepped", rule, key, alarm, at, received)
 
     def was_answered(self, rule, key, case, story, time, at, received):
-        judged = max(story.answered, story.named or 0)
+        judged = story.judged
         late = judged > time.due
         if case.standing is not None:
-            self.end(rule, key, case, at, received, story.answered)
+            self.over(rule, key, case, time, story, at, received)
             return
         if not late:
             return
@@ -587,6 +616,13 @@ class Deadlines:
         use = 1 + sum(alarm.first == start for alarm in case.alarms)
         case.alarms.append(Alarm(start, start, use, colour, colour))
         self.say("raised", rule, key, case.alarms[-1], at, received)
+
+    def over(self, rule, key, case, time, story, at, received):
+        """What was answered ends with the answer; with what tells that it had been in time, where it was said to be late."""
+        alarm = case.standing
+        known = time is not None and story.answered is not None
+        mended = known and story.judged <= alarm.start and alarm.top >= rule.severity.base.rank
+        self.end(rule, key, case, at, received, story.answered if known and not mended else received)
 
     def end(self, rule, key, case, at, received, until=None):
         alarm = case.standing
