@@ -113,8 +113,11 @@ def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pa
     for one in facility.cascades:
         rooms[one.cleaner, one.dirtier] = max(one.low, rooms.get((one.cleaner, one.dirtier)) or 0.0)
     for sensor in sensors:
-        if sensor.against is not None and (sensor.against, sensor.area) not in rooms:
-            rooms.setdefault((sensor.area, sensor.against), None)
+        if sensor.against is None:
+            continue
+        between = _by_grade(facility, sensor.area, sensor.against, at)
+        if between[::-1] not in rooms:
+            rooms.setdefault(between, None)
     for (cleaner, dirtier), low in rooms.items():
         inputs, sign = _inputs(cleaner, dirtier, sensors)
         there = area_in_force(facility, dirtier, at)
@@ -123,6 +126,19 @@ def _cascades(facility: Facility, sensors: list[Sensor], at: int) -> Iterator[Pa
         facts = facts_of(facility, inputs[0].model_copy(update={"area": cleaner}), at)
         facts |= _of_place(there)
         yield Pair((("area", cleaner), ("place", dirtier)), f"{cleaner} {dirtier}", inputs, sign, facts, low)
+
+
+def _by_grade(facility: Facility, area: str, against: str, at: int) -> tuple[str, str]:
+    """Return two rooms, the cleaner first: as their grades say, whichever of them carries the sensor; where these say nothing, as it is registered.
+
+    A room without a grade is less clean than one with any.
+    """
+    here, there = (area_in_force(facility, name, at) for name in (area, against))
+    if (
+        here is None or there is None or (there.grade or UNGRADED) >= (here.grade or UNGRADED)
+    ):  # "A" < ... < "D" < "none"
+        return area, against
+    return against, area
 
 
 def _inputs(cleaner: str, dirtier: str, sensors: list[Sensor]) -> tuple[tuple[Sensor, ...], float]:

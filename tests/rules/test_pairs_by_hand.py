@@ -103,3 +103,44 @@ def test_low_pressure_needs_180_seconds_and_more_than_sixteen_batches_are_told_a
     for minute in (20, 21, 22, 23):
         log.rows(minute + 0.5, ("P.B", [minute], [19.9]), ("P.C", [minute], [10]))
     assert told(log, 24) == [(23.5, "raised", "pressure-low", "orange", 20, None)]
+
+
+# -- which of two rooms is the cleaner one ---------------------------------------------------------------------------
+def across(area: str, against: str, value: float, grades: tuple[str | None, str | None], *, cascade: bool = False) -> list[tuple[object, ...]]:  # fmt: skip
+    """What a pressure-difference sensor of a room against another tells in six minutes, with the subject; grades are of X1 and Y1."""
+    rooms = [
+        {"id": name, "kind": "cleanroom", "grade": grade, "standard": "cn-gmp-2010"} if grade else {"id": name, "kind": "room-store"}
+        for name, grade in zip(("X1", "Y1"), grades, strict=True)
+    ]  # fmt: skip
+    cascades = [{"cleaner": "X1", "dirtier": "Y1", "low": 10}] if cascade else []
+    gauge = sensor("DP", area, "60s", quantity="pressure-difference", unit="Pa", against=against)
+    log = HandLog().register(-1, gauge, areas=rooms, cascades=cascades)
+    for minute in range(6):
+        log.rows(minute + 0.5, ("DP", [minute], [value]))
+    return [
+        (change.rule.partition(".")[2], change.subject["area"], change.subject["place"])
+        for change in log.changes(until=6)
+        if change.rule.partition(".")[2] in RULES and change.change.value == "raised"
+    ]
+
+
+@pytest.mark.parametrize("cascade", [False, True])
+@pytest.mark.parametrize(("area", "against", "sign"), [("X1", "Y1", 1), ("Y1", "X1", -1)])
+def test_the_better_grade_has_to_lead_whichever_room_carries_the_sensor(area: str, against: str, sign: int, cascade: bool) -> None:  # fmt: skip
+    """Found by fresh eyes: a sensor in C against A told a reversal while A led, and nothing while air flowed into A."""
+    assert across(area, against, sign * 15.0, ("A", "C"), cascade=cascade) == []
+    reversed_ = across(area, against, sign * -15.0, ("A", "C"), cascade=cascade)
+    assert ("pressure-reversed", "X1", "Y1") in reversed_
+    assert {row[1:] for row in reversed_} == {("X1", "Y1")}
+
+
+@pytest.mark.parametrize(("area", "against", "sign"), [("X1", "Y1", 1), ("Y1", "X1", -1)])
+def test_a_room_without_a_grade_is_the_least_clean(area: str, against: str, sign: int) -> None:
+    assert across(area, against, sign * 15.0, ("C", None)) == []
+    assert ("pressure-reversed", "X1", "Y1") in across(area, against, sign * -15.0, ("C", None))
+
+
+@pytest.mark.parametrize(("area", "against"), [("X1", "Y1"), ("Y1", "X1")])
+def test_of_rooms_of_one_grade_the_sensor_s_own_is_to_lead(area: str, against: str) -> None:
+    assert ("pressure-reversed", area, against) in across(area, against, -15.0, ("C", "C"))
+    assert across(area, against, 15.0, ("C", "C")) == []

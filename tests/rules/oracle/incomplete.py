@@ -191,8 +191,13 @@ def of_cascades(rule, bundle, facility, at, sensors):
     registered = [(one.cleaner, one.dirtier) for one in facility.cascades]
     rooms = list(registered)
     for _, sensor in sorted(sensors.items()):
-        if sensor.against is not None and (sensor.against, sensor.area) not in rooms:
-            rooms.append((sensor.area, sensor.against))
+        if sensor.against is None:
+            continue
+        pair = [sensor.area, sensor.against]
+        rank = {name: "ABCD".index(areas[name].grade) if areas[name].grade else 4 for name in pair}
+        pair.sort(key=rank.get)  # of equal ones the sensor's own stays first
+        if tuple(pair[::-1]) not in rooms:
+            rooms.append(tuple(pair))
     for cleaner, dirtier in rooms:
         subject = (("area", cleaner), ("place", dirtier))
         place = {"place.kind": areas[dirtier].kind.value, "place.grade": areas[dirtier].grade or "none"}
