@@ -32,7 +32,7 @@ ROWS = (
     ("BJ-MFR-0007", "cleanroom.a-fine", {"tag": "FILL.P05"}, "red", 14, "FILL.P05：3980 /m³，高于上限 3520 /m³", "FILL.P05: 3980 /m³, above 3520 /m³"),
     ("BJ-MFR-0007", "cleanroom.a-fine", {"tag": "FILL.P05B"}, "red", 130, "FILL.P05B：3710 /m³，高于上限 3520 /m³", "FILL.P05B: 3710 /m³, above 3520 /m³"),
     ("BJ-MFR-0007", "cold-chain.store-out", {"tag": "CR1.T1"}, "orange", 42, "CR1.T1：9.6 °C，高于上限 8 °C", "CR1.T1: 9.6 °C, above 8 °C"),
-    ("BJ-WHS-0112", "cold-chain.store-out", {"tag": "CR2.T4"}, "orange", 204, "CR2.T4：1.4 °C，低于下限 2 °C", "CR2.T4: 1.4 °C, below 2 °C"),
+    ("BJ-WHS-0112", "cold-chain.store-out", {"tag": "CR2.T4"}, "orange", 300, "CR2.T4：1.4 °C，低于下限 2 °C", "CR2.T4: 1.4 °C, below 2 °C"),
     ("BJ-HOS-0031", "cold-chain.store-out", {"tag": "REF3.T1"}, "orange", 76, "REF3.T1：8.7 °C，高于上限 8 °C", "REF3.T1: 8.7 °C, above 8 °C"),
     ("BJ-WHS-0112", "cold-chain.store-out", {"tag": "CR1.T2"}, "orange", 310, "CR1.T2：8.3 °C，高于上限 8 °C", "CR1.T2: 8.3 °C, above 8 °C"),
     ("BJ-CEL-0004", "cell-storage.vapour-high", {"tag": "TANK7.T"}, "yellow", 55, "TANK7.T：-144 °C，高于上限 -150 °C", "TANK7.T: -144 °C, above -150 °C"),
