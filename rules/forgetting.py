@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rules import horizon
+from rules import horizon, opengaps
 from rules.layout import GAP, HORIZON_MS, NONE
 
 if TYPE_CHECKING:
@@ -123,8 +123,16 @@ class _Forgetting:
             return False
         plan, state = self.plan, self.state
         edge = horizon.edge_of(plan.params, plan.where, slot, state.words, state.rings)
-        rows = state.occurrences.get((GAP, *tag), ())
-        return any(one.alarm == alarm and not one.retracted and (one.end == NONE or one.end > edge) for one in rows)
+        rows = [one for one in state.occurrences.get((GAP, *tag), ()) if one.alarm == alarm and not one.retracted]
+        if any(one.end == NONE or one.end > edge for one in rows):
+            return True
+        # A gap that has left the horizon and is open yet may be filled (rules/opengaps.py).
+        open_gaps = opengaps.windows(state, GAP, slot)
+        return any(
+            low < max(one.closed, one.opened, one.first_start) and one.opened <= high
+            for one in rows
+            for low, high in open_gaps
+        )
 
     def _group_may_go(self, lower: Group) -> bool:
         """Say the same of the silence of an area, under that of the facility."""

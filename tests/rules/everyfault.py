@@ -93,6 +93,10 @@ RULES: dict[str, tuple[dict[str, str], list[str]]] = {
     "deep": ({"kind": "document", "reports": "[annual-report]", "condition": "'" + "(" * 60 + "1" + ")" * 60 + " > 2'"}, ["too_deep"]),
     "long": ({"kind": "document", "reports": "[annual-report]", "condition": "'" + " || ".join(["1 > 2"] * 300) + "'"}, ["too_long"]),
     "lots": ({"kind": "lot_balance", "reads": "[every.jump]", "parts": "[sold]", "whole": "[returned]"}, ["lot", "balance"]),
+    "ratio": (
+        {"kind": "lot_ratio", "counted": "{fact: case, seriousness: [serious]}", "distinct": "case_id", "n": "2", "within": "30d", "over": "36h", "factor": "3"},
+        ["ratio", "ratio", "ratio"],
+    ),
     "visit": ({"kind": "visit", "months": "{A: 24, B: 24, C: 12, D: 6}", "notice": "{before: 30d, severity: red}"}, ["visit"]),
     "change": ({"kind": "change", "set_point": _DEVICE, "equipment": _DEVICE, "report": "change-filing", "within": "366d"}, ["change"]),
     "annual": ({"kind": "annual", "made": "{stream: trace, type: sold}", "report": "annual-report", "percent": "2", "batches": "1"}, ["annual"]),
@@ -108,6 +112,11 @@ RULES: dict[str, tuple[dict[str, str], list[str]]] = {
         ["result", "result", "result"],
     ),
     "scaled": ({**_SCALE, "limits": "{from: every-table}", "clear": "{deadband: 10%}"}, ["registered", "scale", "scale", "unit", "deadband"]),
+    "doors": (
+        {"kind": "difference", "pairs": "cascades", "applies_to": "{area.kind: cleanroom, sensor.quantity: pressure-difference}",
+         "limits": "{from: {low: 10}}", "when": "{consecutive: 1, on_delay: 30s}", "doors": "{closed: 60s}"},
+        ["doors", "doors"],
+    ),
     "pairs": ({**_SCALE, "pairs": "cascades", "limits": "{from: every-table}"}, ["registered", "unit"]),
     "wander": ({"id": "every.wanderer", "kind": "gap", "factor": "2"}, ["place"]),
     "unread": ({"kind": "follow_up", "alarm": "every.torn", "reads": "[every.torn, every.latin]", "then": _DEVICE, "within": "1h"}, []),

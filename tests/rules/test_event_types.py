@@ -273,7 +273,7 @@ FOREIGN = {
 """Members that a test tells of a type that has none, to show that they say nothing there."""
 
 
-BROKEN = {("new", "{'high': '12'}"), ("device_time", "'soon'"), ("number", "'seven'")}
+BROKEN = {("new", "{'high': '12'}"), ("device_time", "'soon'"), ("number", "'seven'"), ("state", "'ajar'")}
 """Values that a test tells to show that they cannot be read."""
 
 

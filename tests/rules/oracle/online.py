@@ -69,7 +69,8 @@ def facts(records):
                 continue
             darks.add((said["lot"], trip, sent, who, due))
             proofs |= {(said["lot"], trip, sent, who, lit)} if lit is not None else set()
-    return darks, proofs
+    # Of whom nobody has registered it is not known whether the rule is for it (ADR 0095); a first register counts since ever.
+    return {one for one in darks if one[3] in registers}, proofs
 
 
 def series(register, area, sent_from, *, store):

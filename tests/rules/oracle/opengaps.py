@@ -132,7 +132,11 @@ def take(of, tag, gap, came, received, times):
     times.append(([*(row[0] for row in gap.rows), *rest], run_behind(series, gap)))
     parts = []
     for watch in of.watches:
-        if watch.tag != tag or getattr(watch, "decide", None) not in (limit.decide, jump.decide) or watch.rule.id in gap.off:
+        if (
+            watch.tag != tag
+            or getattr(watch, "decide", None) not in (limit.decide, jump.decide)
+            or watch.rule.id in gap.off
+        ):
             continue
         old, new = watch.taken, watch.taken | set(came)
         before = states(watch, series, old, rest)
