@@ -11,7 +11,7 @@ from rules.instants import parse_instant
 from rules.opengap import BEHIND, GAPS, STORED
 from rules.pack import Bundle
 from tests.rules import sums
-from tests.rules.byhand import BUNDLE, FACILITY, HandLog, sensor, since, story
+from tests.rules.byhand import BUNDLE, FACILITY, HandLog, ms, sensor, since, story
 from tests.rules.test_open_gaps_by_hand import GAP, LATE, ends, rows, told
 
 AWAY = 360
@@ -230,3 +230,25 @@ def test_a_snapshot_holds_gaps_only_where_there_are_some_and_goes_on_with_them()
     whole = with_restart(hand, 1)
     for cut in range(len(hand.lines) - 4, len(hand.lines)):
         assert with_restart(hand, cut) == whole
+
+
+def test_the_silence_of_a_firm_goes_with_the_last_of_its_sensors_silences_though_another_one_came_in_between() -> None:
+    """Found by random logs of days: the firm's silence was forgotten when the next one was raised, so that one of its two stayed for ever."""
+    hour = 60
+    log = HandLog().register(0, sensor("T0", interval="1h"), sensor("T1", interval="1h"))
+    hours = {"T0": list(range(9)), "T1": list(range(9))}
+    log.rows(8 * hour + 1, *((tag, [hour * at for at in found], [5.0] * len(found)) for tag, found in hours.items()))
+    log.rows(
+        14 * hour,
+        ("T0", [hour * at for at in range(9, 15)], [5.0] * 6),
+        ("T1", [hour * at for at in (12, 13, 14)], [5.0] * 3),
+    )
+    log.rows(32 * hour, *((tag, [hour * at for at in range(15, 33)], [5.0] * 18) for tag in ("T0", "T1")))
+    log.rows(32 * hour + 1, ("T1", [hour * at for at in (9, 10, 11)], [5.0] * 3))
+    found = [c for c in log.changes() if c.rule == GAP and c.start >= ms(9 * hour)]
+    raised = {c.alarm for c in found if c.change.value == "raised"}
+    assert len(raised) == 6
+    assert {c.alarm for c in found if c.change.value == "retracted"} == raised
+    assert [(c.subject, since(c.start)) for c in found if c.received == ms(32 * hour + 1)] == [
+        ({"tag": "T1"}, 9 * hour), ({}, 9 * hour),
+    ]  # fmt: skip
