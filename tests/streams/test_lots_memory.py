@@ -10,11 +10,11 @@ import pytest
 
 from rules.engine import Engine
 from rules.pack import Bundle, default_bundle
-from rules.records import Events, LogRecord, PacksRecord
+from rules.records import Events, LogRecord, PacksRecord, RegisterRecord
 from streams.codec import decode, encode, lot_key
 from streams.lotfold import LotWorkerFold
 from streams.testing import KILLED, MemoryWorker, simulate
-from tests.rules.lotlogs import RULES, altered
+from tests.rules.lotlogs import RULES, altered, facility
 from tests.streams.lab import deduplicate
 from tests.streams.memory_lab import Scene
 
@@ -42,6 +42,8 @@ class LotScene(Scene):
         await self.add()
         worker = self.workers["lots-1"] = MemoryWorker(self.lots, lambda: LotWorkerFold(BUNDLE))
         await worker.start()
+        for name in ("FAC-0", "FAC-1"):  # of whom nobody has registered no rule over lots speaks
+            self.append(RegisterRecord(version=0, facility=facility(name)), name)
 
     def trace(self, facility: str, kind: str, number: int, **fields: Any) -> None:
         event = {
