@@ -121,7 +121,7 @@ def whole_of(rule: Rule, test: RuleTest) -> dict[str, Any]:
     for sensor in sensors:
         sensor.setdefault("area", areas[0]["id"])
         quantity = sensor.setdefault("quantity", "temperature")
-        if quantity in set(Quantity):
+        if isinstance(quantity, str) and quantity in set(Quantity):
             sensor.setdefault("unit", UNITS[Quantity(quantity)])
     scopes = [scope.model_dump() for scope in rule.scopes if scope.field != "all"]
     return {

@@ -70,19 +70,40 @@ def test_a_restart_in_between_forgets_it_neither() -> None:
     assert [c.to_json() for c in second.fold(log[-1])] == [c.to_json() for c in first.fold(log[-1])]
 
 
-def test_a_group_of_which_a_tag_has_ended_for_good_is_forgotten() -> None:
+def ended_in_a_gap() -> HandLog:
+    """Of an area of two one comes back without the rows in between: cleared, and behind the horizon, where its gap may still be filled."""
     log = HandLog().register(-1, sensor("T1"), sensor("T2"), sensor("T3", "A2"), sensor("T4", "A2"))
     live(log, 0, 8, "T1", "T2", "T3", "T4")
     live(log, 8, 10, "T1", "T3", "T4")
     live(log, 10, 20, "T3", "T4")
-    batch(log, 20.1, 20, 21, "T1")  # without the rows in between: cleared, and behind the horizon so it stays
+    batch(log, 20.1, 20, 21, "T1")
     live(log, 20, 21, "T3", "T4")
-    live(log, 21, 170, "T1", "T3", "T4")
-    assert groups_of(log) == ["A1"], "nothing has risen since"
+    return live(log, 21, 170, "T1", "T3", "T4")
+
+
+def test_a_group_is_kept_while_the_gap_of_a_tag_that_has_ended_may_be_filled() -> None:
+    """Until stop 20 it was forgotten once that lay behind the horizon; open gaps are filled there now (ADR 0092)."""
+    log = ended_in_a_gap()
     live(log, 170, 180, "T1")
     live(log, 180, 182, "T1", "T3", "T4")
-    assert groups_of(log) == ["A2"]
-    assert at_the_end(batch(log, 182.2, 8, 183, "T2"), 182.2) == [("retracted", "gap", "T2", "yellow", 8, 180)]
+    assert groups_of(log) == ["A1", "A2"]
+    batch(log, 182.2, 10, 20, "T1")
+    assert at_the_end(batch(log, 182.3, 8, 183, "T2"), 182.3) == [
+        ("retracted", "gap", "T2", "yellow", 8, 180),
+        ("retracted", "gap", "@A1", "yellow", 10, 20),
+    ]
+
+
+def test_a_group_of_which_a_tag_has_ended_for_good_is_forgotten() -> None:
+    log = ended_in_a_gap()
+    assert groups_of(log) == ["A1"], "nothing has risen since"
+    log.register(
+        170.5, sensor("T2"), sensor("T3", "A2"), sensor("T4", "A2"), version=2
+    )  # T1 is gone, and its gap with it
+    live(log, 171, 172, "T3", "T4")
+    log.rows(190.1, ("T2", [189], [5.0]))
+    live(log, 190, 192, "T3", "T4")
+    assert groups_of(log) == [""], "the firm was silent"
 
 
 def test_groups_that_only_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,8 +24,9 @@ OUT, OWN = "test.out", "test.own"
 HOWS = (None, "carry", "re-evaluate", "close")
 ALLOWED = {OUT: {"limits.high": {"min": 8, "max": 20}, "when.on_delay": {"max": "2h"}, "mute": True}}
 TAKEN = {OUT: [{"limits.high": 9.5}, {"limits.high": 12}, {"when.on_delay": "20m"}, {"mute": True}]}
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1_200)]
 QUICK = settings(
-    max_examples=examples(30), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    max_examples=examples(16), deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )  # fmt: skip
 """Logs of days take longer to shrink than to read."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rules.lint import lint
@@ -113,6 +113,7 @@ JUNK = st.recursive(
 
 
 @given(st.dictionaries(st.sampled_from(["sensor", "sensors", "area", "areas", "facility", "more"]), JUNK, max_size=4))
+@example({"sensor": {"tag": None, "quantity": []}})
 def test_a_register_is_told_of_or_makes_a_facility_whatever_it_holds(register: dict[str, object]) -> None:
     assert COLD is not None
     test = RuleTest.model_validate({"name": "one", "register": register, "expect": []})

@@ -31,10 +31,11 @@ CUT = 123
 LOG = [parse_line(line) for line in (GOLDEN / "log.jsonl").read_bytes().splitlines()]
 
 HELD = {
-    "OLD-0001": "cb0323ed58a5c34f6e4086c9d2f8cd175370bb59fcbb0e180f5d8527b7e8fca5",
+    "OLD-0001": "1f05372d98739d2d832010d555dda7884f1595e515f62aff50a24f012e3150aa",
     "OLD-0002": "93ed255b983afb84e3fad872014f309ed8e722f3bccd7c1a0a7106d3277b2bc1",
 }
-"""What semantics 7 keeps of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035); and how far back-fill leads, and when the door was closed (ADR 0062)."""
+"""What semantics 7 keeps of two of them, where a series is silent for hours: the rows before the silence as well (ADR 0035); and how far back-fill leads, and when the door was closed (ADR 0062); and
+of the first silences of places of which an open gap may be filled yet (ADR 0092)."""
 
 
 @pytest.fixture
