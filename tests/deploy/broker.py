@@ -138,7 +138,7 @@ class Cluster:
     def offsite(self, principal, *arguments, **more):
         return subprocess.run(
             [sys.executable, "-m", "monitor", *arguments], env=self.environment(principal, **more), cwd=ROOT,
-            capture_output=True, text=True, check=False, timeout=120,
+            capture_output=True, text=True, check=False, timeout=280,
         )  # fmt: skip
 
 

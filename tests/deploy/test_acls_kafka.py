@@ -220,6 +220,7 @@ def test_nobody_but_the_publisher_can_take_part_in_a_publication(secured, princi
         producer.close(timeout=5)
 
 
+@pytest.mark.timeout(900)  # each publication runs the tests of every rule
 def test_the_publisher_has_what_its_commands_need_and_no_more(secured, tmp_path):
     folder = pack(tmp_path / "stricter", *STRICTER)
     store = {"OFFSITE_STORE_URL": f"sqlite:///{tmp_path}/store.db"}
