@@ -1,6 +1,6 @@
 """The whole default pack over 1,000 facilities of 100 series: rows a second, next to a bare decode and to the plain Python oracle.
 
-`make bench-engine` prints JSON (about ten minutes): 60 and 600 readings a batch, what each kind costs, what late rows cost, snapshots,
+`make bench-engine` prints JSON (about half an hour): 60 and 600 readings a batch, what each kind costs, what late rows cost, snapshots,
 memory, and what a process pays at its start. CPU time, medians of five windows or repetitions; ratios are of one run.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from pydantic import ValidationError
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from monitor.store.desk_tables import Counter
@@ -109,10 +109,12 @@ def corrections(
     if end is not None:
         chosen = chosen.where(AmendedSpan.first_ms <= end)
     order = (AmendedSpan.received_ms.desc(), AmendedSpan.report, AmendedSpan.revision.desc(), AmendedSpan.tag)
-    rows = list(session.scalars(chosen.order_by(*order)))
     names = list(Correction.model_fields)
-    shown = [Correction.model_validate({name: getattr(row, name) for name in names}) for row in rows[:SHOWN]]
-    return shown, len(rows) - len(shown)
+    rows = session.scalars(chosen.order_by(*order).limit(SHOWN))  # a firm may file any number
+    shown = [Correction.model_validate({name: getattr(row, name) for name in names}) for row in rows]
+    if len(shown) < SHOWN:
+        return shown, 0
+    return shown, (session.scalar(select(func.count()).select_from(chosen.subquery())) or 0) - len(shown)
 
 
 def all_noted(session: Session) -> bool:

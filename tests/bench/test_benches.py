@@ -44,8 +44,8 @@ def left(folder):
 
 
 def test_checkpoints_on_against_off(tmp_path):
-    told = run(tmp_path, "checkpoints", "--messages", "5000")
-    assert told["with"]["readings"]["median"] == told["without"]["readings"]["median"] == 300_000
+    told = run(tmp_path, "checkpoints", "--messages", "20000")
+    assert told["with"]["readings"]["median"] == told["without"]["readings"]["median"] == 1_200_000
     assert told["with"]["state_bytes_written"]["least"] > 0 == told["without"]["state_bytes_written"]["most"]
     assert told["throughput_with_over_without"]["n"] == 1
     assert told["throughput_with_over_without"]["median"] > 0

@@ -1,4 +1,7 @@
-"""Figures by hand: what counts as a sample, a visit, a step; both sides of every target; what nobody knows."""
+"""Figures by hand: what counts as a sample, a visit, a step; both sides of every target; what nobody knows.
+
+Above 400 lines on purpose: the targets are read against one another, side by side.
+"""
 
 from __future__ import annotations
 

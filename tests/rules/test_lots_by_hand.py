@@ -1,4 +1,7 @@
-"""The second fold by hand: what is told of a lot, with its numbers, evidence and words; its bounds and its snapshots."""
+"""The second fold by hand: what is told of a lot, with its numbers, evidence and words; its bounds and its snapshots.
+
+Above 400 lines on purpose: the kinds of rules over lots are held to the same scenes, side by side.
+"""
 
 from __future__ import annotations
 
